@@ -1,0 +1,123 @@
+/**
+ * The public face of the SDK, as types. Values are in index.ts; this file is what editors show.
+ */
+import type { Table } from "apache-arrow";
+import type { BundleId, JobId, ObjectId } from "../../proto/ids.js";
+import type { Explanation, FunctionRef, JobStatus, WorkerStatus } from "../../proto/messages.js";
+
+export interface ConnectOptions {
+  /** nats://user:password@host:port of a cluster. Default: VOLLEY_URL; without it an embedded local cluster is started and ends with the connection. */
+  url?: string;
+  /** Whose work it is. Default "default". */
+  tenant?: string;
+  /** Workers of the embedded local cluster. Default: the number of cores. */
+  workers?: number;
+  connectTimeoutMs?: number;
+}
+
+/** A handle on a value that is, or will be, in the cluster. Accepted wherever the value is. */
+export interface ObjectRef<T> {
+  readonly id: ObjectId;
+  /** Phantom: carries the type of the value. */
+  readonly __value?: T;
+}
+
+/** The refs of a map: n refs made as they are touched, so that a map of a million costs no million objects. */
+export interface RefArray<T> extends Iterable<ObjectRef<T>> {
+  readonly length: number;
+  at(index: number): ObjectRef<T>;
+  slice(from?: number, to?: number): ObjectRef<T>[];
+}
+
+export type Refable<T> = T | ObjectRef<T> | (T extends readonly (infer U)[] ? RefArray<U> | readonly ObjectRef<U>[] : never);
+
+export interface TaskOptions {
+  /** Tries after the function itself fails. Default 0. Infrastructure failures are retried in any case. */
+  retries?: number;
+  timeoutMs?: number;
+  /** Same inputs, same result: allows reuse between jobs and recomputation of lost results. */
+  pure?: boolean;
+  priority?: number;
+  seed?: number;
+  name?: string;
+}
+
+type Args<F> = F extends (...args: infer A) => unknown ? A : never;
+type Result<F> = F extends (...args: never[]) => infer R ? Awaited<R> : never;
+type RefableArgs<A extends readonly unknown[]> = { [K in keyof A]: Refable<A[K]> };
+type Tail<A extends readonly unknown[]> = A extends readonly [unknown, ...infer R] ? R : [];
+
+export interface RemoteFunction<F> {
+  readonly ref: FunctionRef;
+  readonly options: TaskOptions;
+  /** One task. Returns at once; submissions of one tick travel as one message. */
+  submit(...args: RefableArgs<Args<F>>): ObjectRef<Result<F>>;
+  /** One task per item; the item is the first argument, `shared` the others. */
+  map(items: Iterable<Args<F>[0]> | readonly Args<F>[0][], options?: { shared?: RefableArgs<Tail<Args<F>>> }): RefArray<Result<F>>;
+  /** The same function with other options. */
+  with(options: TaskOptions): RemoteFunction<F>;
+}
+
+/** Every exported function of a module, callable on the cluster. */
+export type Library<M> = { readonly [K in keyof M as M[K] extends (...args: never[]) => unknown ? K : never]: RemoteFunction<M[K]> } & { readonly $bundle: BundleId };
+
+/** A stage of a graph under construction; given to other stages as input. */
+export interface StageRef<T> {
+  readonly stage: number;
+  readonly count: number;
+  readonly __value?: T;
+}
+
+export type GraphArg<T> = Refable<T> | StageRef<T>;
+
+/**
+ * A graph of stages. `stage` is one task; `map` one task per item; `each` one task per task of the upstream stage (one-to-one);
+ * `all` one task over the list of all upstream results. A StageRef as a further argument: of a one-task stage it is broadcast, of a longer one it is the list of all.
+ */
+export interface GraphBuilder {
+  readonly name: string;
+  stage<F>(fn: RemoteFunction<F>, args: { [K in keyof Args<F>]: GraphArg<Args<F>[K]> }, options?: TaskOptions): StageRef<Result<F>>;
+  map<F>(fn: RemoteFunction<F>, items: readonly Args<F>[0][], options?: TaskOptions & { shared?: readonly GraphArg<unknown>[] }): StageRef<Result<F>>;
+  each<F>(fn: RemoteFunction<F>, upstream: StageRef<Args<F>[0]>, options?: TaskOptions & { shared?: readonly GraphArg<unknown>[] }): StageRef<Result<F>>;
+  all<F>(fn: RemoteFunction<F>, upstream: StageRef<unknown>, options?: TaskOptions & { shared?: readonly GraphArg<unknown>[] }): StageRef<Result<F>>;
+  /** Which stages' results are the job's; default: the last stage. */
+  output(...stages: StageRef<unknown>[]): void;
+}
+
+export interface Job {
+  readonly id: JobId;
+  status(): Promise<JobStatus>;
+  /** Yields at every change (at most every 200 ms) until the job has ended; the last update is the terminal one. */
+  progress(): AsyncIterable<JobStatus>;
+  /** Waits for the end; rejects with the job's error if it failed or was cancelled. */
+  done(options?: { timeoutMs?: number }): Promise<JobStatus>;
+  /** Results of an output stage (default: the first output), in task order. */
+  results<T = unknown>(stage?: number): Promise<T[]>;
+  /** The same one at a time, fetched page by page. */
+  stream<T = unknown>(stage?: number): AsyncIterable<T>;
+  cancel(): Promise<void>;
+  explain(stage?: number, task?: number): Promise<Explanation>;
+}
+
+export interface Cluster extends AsyncDisposable {
+  readonly url: string;
+  readonly tenant: string;
+  /** Bundles the module with esbuild, stores it under its SHA-256 and returns its functions. */
+  deploy<M>(module: URL | string, options?: { pure?: boolean }): Promise<Library<M>>;
+  /** A built-in kernel as a function, by name; version 1 unless told. */
+  kernel<F = (...args: never[]) => Table>(name: string, version?: number): RemoteFunction<F>;
+  put<T>(value: T, options?: { durable?: boolean }): Promise<ObjectRef<T>>;
+  get<T>(ref: ObjectRef<T>, options?: { timeoutMs?: number }): Promise<T>;
+  get<T>(refs: RefArray<T> | readonly ObjectRef<T>[], options?: { timeoutMs?: number }): Promise<T[]>;
+  wait<T>(refs: RefArray<T> | readonly ObjectRef<T>[], options?: { count?: number; timeoutMs?: number }): Promise<{ ready: ObjectRef<T>[]; pending: ObjectRef<T>[] }>;
+  cancel(ref: ObjectRef<unknown> | RefArray<unknown>): Promise<void>;
+  graph(name: string): GraphBuilder;
+  /** Submits a graph as a durable job. `key` makes the submission idempotent. Objects it reads are made durable first. */
+  run(graph: GraphBuilder | import("../../proto/graph.js").CompiledGraph, options?: { key?: string }): Promise<Job>;
+  /** A job by its id, whoever submitted it. */
+  job(id: string): Job;
+  jobs(options?: { limit?: number }): Promise<JobStatus[]>;
+  workers(): Promise<{ workers: WorkerStatus[]; queued: number; running: number }>;
+  explain(ref: ObjectRef<unknown>): Promise<Explanation>;
+  close(): Promise<void>;
+}

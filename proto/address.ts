@@ -1,0 +1,45 @@
+/**
+ * Content addresses of stages. SDK, gateway and scheduler compute the same bases from the same specs, so a client knows the ids of its
+ * results before anything ran, and a pure stage has the same ids in every job of the same content.
+ */
+import { createHash } from "node:crypto";
+import { encodeMessage } from "./codec.js";
+import { sha256Hex } from "./digest.js";
+import { type JobId, type ObjectBase, type ObjectId, objectIdOf, stageBaseOf } from "./ids.js";
+import type { ArgSpec, StageSpec } from "./messages.js";
+
+/** The id of bytes put as a value of this kind. */
+export function putObjectId(kind: number, payload: Uint8Array): ObjectId {
+  const hash = createHash("sha256").update(Uint8Array.of(kind)).update(payload).digest("hex");
+  return objectIdOf(`c${hash.slice(0, 32)}` as ObjectBase, 0);
+}
+
+/** What an argument adds to the address: values by their bytes, inputs by their ids. */
+function addressArg(arg: ArgSpec, baseOf: (stage: number) => ObjectBase): unknown {
+  switch (arg.a) {
+    case "value":
+      return ["value", arg.kind, sha256Hex(arg.data)];
+    case "item":
+      return ["item", sha256Hex(arg.pack)];
+    case "items":
+      return ["items", arg.object];
+    case "object":
+      return ["object", arg.id];
+    case "stage":
+      return ["stage", baseOf(arg.stage), arg.edge];
+    case "task":
+      return ["object", objectIdOf(baseOf(arg.stage), arg.task)];
+    case "list":
+      return ["list", arg.of.map((inner) => addressArg(inner, baseOf))];
+    case "index":
+      return ["index"];
+  }
+}
+
+/** The base of a stage's objects. `baseOf` gives the bases of the stages before it. */
+export function stageBase(job: JobId, spec: StageSpec, baseOf: (stage: number) => ObjectBase): ObjectBase {
+  if (!spec.options.pure) return stageBaseOf(job, spec.index);
+  const fn = "bundle" in spec.fn ? ["bundle", spec.fn.bundle, spec.fn.export] : ["kernel", spec.fn.kernel, spec.fn.version];
+  const what = ["volley-stage-1", fn, spec.count, spec.args.map((arg) => addressArg(arg, baseOf)), spec.options.seed ?? null];
+  return `p${sha256Hex(encodeMessage(what)).slice(0, 32)}` as ObjectBase;
+}

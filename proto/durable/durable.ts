@@ -1,0 +1,34 @@
+/**
+ * What survives every process: the journal (an append-only log with a fence) and blobs (bundles, objects, snapshots).
+ * Forms: nats.ts on JetStream; model.ts, a model for simulation and tests that is never offered as durable.
+ */
+export interface Journal {
+  /**
+   * Appends one entry and resolves with its sequence after the server has it on disk. Fails with FENCED when another writer has appended since
+   * `expectedLastSeq`; the process must then stop speaking as scheduler. Unknown outcomes (timeout, disconnect) are resolved inside, by reading
+   * the stream's end: the append is tried again only if it is not there.
+   */
+  append(data: Uint8Array, expectedLastSeq: number): Promise<number>;
+  /** Every entry with sequence > afterSeq, in order, up to the end as it was at the call. */
+  read(afterSeq: number): AsyncIterable<{ seq: number; data: Uint8Array }>;
+  /** Sequence of the last entry; 0 for an empty journal. */
+  lastSeq(): Promise<number>;
+  /** Forgets entries up to and including seq (they are in a snapshot). */
+  truncate(uptoSeq: number): Promise<void>;
+}
+
+export interface BlobStore {
+  /** Idempotent: names are content addresses or versions, so an existing name is left as it is. Resolves when it is durable. */
+  put(name: string, data: Uint8Array): Promise<void>;
+  /** undefined: not there. Fails with CORRUPT if what was read is not what was written. */
+  get(name: string): Promise<Uint8Array | undefined>;
+  has(name: string): Promise<boolean>;
+  delete(name: string): Promise<void>;
+}
+
+export interface Durable {
+  readonly journal: Journal;
+  readonly bundles: BlobStore;
+  readonly objects: BlobStore;
+  readonly snapshots: BlobStore;
+}

@@ -1,0 +1,190 @@
+/**
+ * Graphs: the check that stages fit together (pure, used by scheduler intake and clients), and the JSON form of the gateway and CLI.
+ *
+ * The JSON form names stages; `compileGraph` turns it into the wire form. Every fault is INVALID_GRAPH with `details.path`.
+ */
+import { z } from "zod";
+import { VolleyError } from "./errors.js";
+import { limits } from "./limits.js";
+import { type ArgSpec, bundleId, objectId, type StageOptions, type StageSpec } from "./messages.js";
+import { PackReader, PackWriter } from "./pack.js";
+import { encodeValue } from "./value.js";
+
+const fault = (path: string, why: string): VolleyError => new VolleyError("INVALID_GRAPH", `${path}: ${why}`, { details: { path } });
+
+/** Stages must come in order (index 0, 1, 2, … from `firstIndex`) and read only stages before them, so no cycle can be written down. */
+export function validateStages(stages: readonly StageSpec[], outputs: readonly number[], firstIndex = 0, countOf: (stage: number) => number | undefined = () => undefined): void {
+  const counts = new Map<number, number>();
+  const known = (stage: number): number | undefined => counts.get(stage) ?? countOf(stage);
+  stages.forEach((stage, position) => {
+    const path = `stages.${position}`;
+    if (stage.index !== firstIndex + position) throw fault(`${path}.index`, `expected ${firstIndex + position}, got ${stage.index}`);
+    stage.args.forEach((arg, i) => validateArg(arg, stage, `${path}.args.${i}`, known));
+    counts.set(stage.index, stage.count);
+  });
+  outputs.forEach((output, i) => {
+    if (!counts.has(output)) throw fault(`outputs.${i}`, `there is no stage ${output}`);
+  });
+}
+
+function validateArg(arg: ArgSpec, stage: StageSpec, path: string, countOf: (stage: number) => number | undefined): void {
+  switch (arg.a) {
+    case "item": {
+      const items = new PackReader(arg.pack).count;
+      if (items !== stage.count) throw fault(path, `a stage of ${stage.count} tasks cannot take its items from a list of ${items}`);
+      return;
+    }
+    case "stage": {
+      const upstream = countOf(arg.stage);
+      if (upstream === undefined || arg.stage >= stage.index) throw fault(`${path}.stage`, `stage ${arg.stage} does not come before stage ${stage.index}`);
+      if (arg.edge === "one-to-one" && upstream !== stage.count) throw fault(`${path}.edge`, `one-to-one joins stages of equal length; stage ${arg.stage} has ${upstream} tasks and this one ${stage.count}`);
+      if (arg.edge === "broadcast" && upstream !== 1) throw fault(`${path}.edge`, `broadcast takes the output of a stage of one task; stage ${arg.stage} has ${upstream}`);
+      return;
+    }
+    case "task": {
+      const upstream = countOf(arg.stage);
+      if (upstream === undefined || arg.stage >= stage.index) throw fault(`${path}.stage`, `stage ${arg.stage} does not come before stage ${stage.index}`);
+      if (arg.task >= upstream) throw fault(`${path}.task`, `stage ${arg.stage} has ${upstream} tasks, so there is no task ${arg.task}`);
+      return;
+    }
+    case "list":
+      arg.of.forEach((inner, i) => validateArg(inner, stage, `${path}.of.${i}`, countOf));
+      return;
+    default:
+      return;
+  }
+}
+
+// ------------------------------------------------------------------------------------------------ JSON
+
+export const defaultStageOptions: StageOptions = { retries: 0, timeoutMs: limits.taskTimeoutMsDefault, pure: false, priority: 0 };
+
+export type JsonArg =
+  | { value: unknown }
+  | { items: unknown[] }
+  | { object: string }
+  | { stage: string; edge: "one-to-one" | "broadcast" | "all" }
+  | { stage: string; task: number }
+  | { list: JsonArg[] }
+  | { index: true };
+
+const jsonArg: z.ZodType<JsonArg> = z.lazy(() =>
+  z.union([
+    z.strictObject({ value: z.unknown() }).refine((o) => "value" in o, { error: "value is required" }),
+    z.strictObject({ items: z.array(z.unknown()).min(1).max(limits.tasksPerStageMax) }),
+    z.strictObject({ object: objectId as unknown as z.ZodType<string> }),
+    z.strictObject({ stage: z.string(), edge: z.enum(["one-to-one", "broadcast", "all"]) }),
+    z.strictObject({ stage: z.string(), task: z.number().int().min(0) }),
+    z.strictObject({ list: z.array(jsonArg) }),
+    z.strictObject({ index: z.literal(true) }),
+  ]),
+);
+
+export const jsonGraph = z.strictObject({
+  name: z.string().min(1).max(128).default("job"),
+  stages: z
+    .array(
+      z.strictObject({
+        name: z.string().min(1).max(128),
+        fn: z.union([
+          z.strictObject({ kernel: z.string().min(1).max(128), version: z.number().int().min(1).default(1) }),
+          z.strictObject({ bundle: bundleId as unknown as z.ZodType<string>, export: z.string().min(1).max(128) }),
+        ]),
+        /** Number of tasks; may be left out where an `items` argument or a one-to-one edge says it, otherwise 1. */
+        count: z.number().int().min(1).max(limits.tasksPerStageMax).optional(),
+        args: z.array(jsonArg).max(limits.argsPerTaskMax).default([]),
+        options: z
+          .strictObject({
+            retries: z.number().int().min(0).max(1_000).optional(),
+            timeoutMs: z.number().int().min(1).max(limits.taskTimeoutMsMax).optional(),
+            pure: z.boolean().optional(),
+            priority: z.number().int().min(-100).max(100).optional(),
+            seed: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
+          })
+          .default({}),
+      }),
+    )
+    .min(1)
+    .max(limits.stagesPerJobMax),
+  /** Names of the stages whose results are the job's; the last stage if left out. */
+  outputs: z.array(z.string()).min(1).optional(),
+});
+export type JsonGraph = z.infer<typeof jsonGraph>;
+export type JsonGraphInput = z.input<typeof jsonGraph>;
+
+export interface CompiledGraph {
+  readonly name: string;
+  readonly stages: StageSpec[];
+  readonly outputs: number[];
+}
+
+/** From the (validated) JSON form to the wire form. Kernels are pure by nature, so `pure` is set for them. */
+export function compileGraph(graph: JsonGraph): CompiledGraph {
+  const byName = new Map<string, { index: number; count: number }>();
+  const stages = graph.stages.map((stage, index): StageSpec => {
+    const path = `stages.${index}`;
+    if (byName.has(stage.name)) throw fault(`${path}.name`, `the name ${JSON.stringify(stage.name)} is used twice`);
+    const upstream = (name: string, at: string): { index: number; count: number } => {
+      const found = byName.get(name);
+      if (!found) throw fault(at, `no stage before this one is named ${JSON.stringify(name)}`);
+      return found;
+    };
+    const compile = (arg: JsonArg, at: string): ArgSpec => {
+      if ("value" in arg) return { a: "value", ...encodeValue(arg.value) };
+      if ("items" in arg) {
+        const pack = new PackWriter();
+        for (const item of arg.items) pack.add(encodeValue(item));
+        return { a: "item", pack: pack.finish() };
+      }
+      if ("object" in arg) return { a: "object", id: objectId.parse(arg.object) };
+      if ("index" in arg) return { a: "index" };
+      if ("list" in arg) return { a: "list", of: arg.list.map((inner, i) => compile(inner, `${at}.list.${i}`)) };
+      const from = upstream(arg.stage, `${at}.stage`);
+      return "task" in arg ? { a: "task", stage: from.index, task: arg.task } : { a: "stage", stage: from.index, edge: arg.edge };
+    };
+    const args = stage.args.map((arg, i) => compile(arg, `${path}.args.${i}`));
+    const count = stage.count ?? inferCount(stage.args, byName);
+    byName.set(stage.name, { index, count });
+    const { options } = stage;
+    return {
+      index,
+      name: stage.name,
+      fn: "kernel" in stage.fn ? stage.fn : { bundle: bundleId.parse(stage.fn.bundle), export: stage.fn.export },
+      count,
+      args,
+      options: {
+        retries: options.retries ?? defaultStageOptions.retries,
+        timeoutMs: options.timeoutMs ?? defaultStageOptions.timeoutMs,
+        pure: "kernel" in stage.fn ? true : (options.pure ?? false),
+        priority: options.priority ?? 0,
+        ...(options.seed === undefined ? {} : { seed: options.seed }),
+      },
+    };
+  });
+  const last = graph.stages.at(-1);
+  const outputs = (graph.outputs ?? (last ? [last.name] : [])).map((name, i) => {
+    const found = byName.get(name);
+    if (!found) throw fault(`outputs.${i}`, `no stage is named ${JSON.stringify(name)}`);
+    return found.index;
+  });
+  validateStages(stages, outputs);
+  return { name: graph.name, stages, outputs };
+}
+
+function inferCount(args: readonly JsonArg[], byName: ReadonlyMap<string, { count: number }>): number {
+  for (const arg of args) {
+    if ("items" in arg) return arg.items.length;
+    if ("edge" in arg && arg.edge === "one-to-one") return byName.get(arg.stage)?.count ?? 1;
+  }
+  return 1;
+}
+
+/** Parses outside JSON into a graph; faults are INVALID_GRAPH with the path of the first one. */
+export function parseGraph(json: unknown): CompiledGraph {
+  const result = jsonGraph.safeParse(json);
+  if (!result.success) {
+    const issue = result.error.issues[0];
+    throw fault(issue?.path.join(".") || "(root)", issue?.message ?? "invalid");
+  }
+  return compileGraph(result.data);
+}

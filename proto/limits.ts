@@ -1,0 +1,35 @@
+/** Every limit of the protocol in one place. A limit that is reached is a coded error, never silence. */
+export const limits = {
+  /** A result of at most this many bytes travels inside its commit; a larger one goes to the object store. */
+  inlineBytesMax: 4 * 1024,
+  /** A message's target size; batches are cut before they pass it. NATS' own default maximum is 1 MiB. */
+  messageBytesMax: 512 * 1024,
+  /** Bytes of one transport slice of a payload. */
+  frameBytes: 512 * 1024,
+  /** Bytes in flight per stream before the receiver must give credit. */
+  windowBytes: 8 * 1024 * 1024,
+  /** One object. */
+  objectBytesMax: 2 * 1024 * 1024 * 1024,
+  /** One object in the durable store. */
+  durableObjectBytesMax: 256 * 1024 * 1024,
+  bundleBytesMax: 16 * 1024 * 1024,
+  tasksPerStageMax: 10_000_000,
+  stagesPerJobMax: 10_000,
+  argsPerTaskMax: 64,
+  jobsListedMax: 1_000,
+
+  requestTimeoutMs: 10_000,
+  heartbeatIntervalMs: 1_000,
+  /** A worker or client not heard of for this long is lost. */
+  heartbeatTimeoutMs: 5_000,
+  /** Unacknowledged commits are sent again after this long. */
+  commitResendMs: 1_000,
+  taskTimeoutMsDefault: 3_600_000,
+  taskTimeoutMsMax: 7 * 24 * 3_600_000,
+  frameIdleTimeoutMs: 15_000,
+
+  retryBackoffMsFirst: 100,
+  retryBackoffMsMax: 30_000,
+  /** Times a task may be executing on a worker that dies before it is quarantined (I8). */
+  blamesMax: 3,
+} as const;

@@ -1,0 +1,382 @@
+/**
+ * Every message between client, scheduler and worker, as zod schemas; the types follow from them.
+ * Intake parses once, here; behind it the types are trusted. Messages are msgpack maps (codec.ts).
+ *
+ * Delivery is at most once (NATS core), so every message is either a request that is repeated until
+ * answered, or reconciled by heartbeats; every handler is idempotent. Numbered rules that code cites:
+ *   M1 `stages`/`submit` are idempotent by (job, stage index): the same again is ignored, other content is CONFLICT.
+ *   M2 `commits` are kept by the worker until `ack`ed by seq, and sent again every commitResendMs.
+ *   M3 leases are idempotent by lease id, at every phase of the lease's life.
+ *   M4 a worker's beat lists the leases it holds; the scheduler sends again what is missing and revokes what it does not know.
+ *   M5 a client's beat lists the stages it still waits for; the scheduler sends their results again.
+ *   M6 whatever carries an epoch below the highest seen is refused.
+ */
+import { z } from "zod";
+import { type ErrorCode, isErrorCode } from "./errors.js";
+import { type BundleId, type ClientId, type Epoch, isBundleId, isName, isObjectBase, isObjectId, type JobId, type LeaseId, type ObjectBase, type ObjectId, type TenantId, type WorkerId } from "./ids.js";
+import { limits } from "./limits.js";
+
+const name = <T>() => z.custom<T>((v) => typeof v === "string" && isName(v), { error: "expected 1 to 64 letters, digits, _ or -" });
+const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+const u32 = z.number().int().min(0).max(0xffff_ffff);
+const bytes = z.custom<Uint8Array>((v) => v instanceof Uint8Array, { error: "expected bytes" });
+
+export const jobId = name<JobId>();
+export const clientId = name<ClientId>();
+export const workerId = name<WorkerId>();
+export const tenantId = name<TenantId>();
+export const objectId = z.custom<ObjectId>((v) => typeof v === "string" && isObjectId(v), { error: "expected an object id" });
+export const objectBase = z.custom<ObjectBase>((v) => typeof v === "string" && isObjectBase(v), { error: "expected an object base" });
+export const bundleId = z.custom<BundleId>((v) => typeof v === "string" && isBundleId(v), { error: "expected a SHA-256 in 64 hex digits" });
+const leaseId = z.custom<LeaseId>((v) => typeof v === "string" && v.length <= 40, { error: "expected a lease id" });
+const epoch = z.custom<Epoch>((v) => typeof v === "number" && Number.isInteger(v) && v >= 0, { error: "expected an epoch" });
+
+export const wireError = z.object({
+  code: z.custom<ErrorCode>(isErrorCode, { error: "expected a code of the error catalogue" }),
+  message: z.string(),
+  stack: z.string().optional(),
+  details: z.record(z.string(), z.unknown()).optional(),
+});
+
+// ------------------------------------------------------------------------------------------------ stages
+
+/** What a stage runs: an export of a deployed bundle, or a built-in kernel. */
+export const functionRef = z.union([
+  z.object({ bundle: bundleId, export: z.string().min(1).max(128) }),
+  z.object({ kernel: z.string().min(1).max(128), version: z.number().int().min(1) }),
+]);
+export type FunctionRef = z.infer<typeof functionRef>;
+
+/** How a value is encoded (value.ts): 0 undefined, 1 msgpack, 2 Arrow IPC stream, 3 raw bytes. */
+export const valueKind = z.number().int().min(0).max(3);
+
+/** One positional argument of the function, for all tasks of the stage. */
+export type ArgSpec =
+  /** The same small value for every task. */
+  | { a: "value"; kind: number; data: Uint8Array }
+  /** Task i takes item i of this pack (pack.ts). Small packs only; a large one is put and named by `items`. */
+  | { a: "item"; pack: Uint8Array }
+  /** Task i takes item i of the pack in this object. */
+  | { a: "items"; object: ObjectId }
+  /** The value of an object that is known to the cluster: put, or made by any job of the tenant. */
+  | { a: "object"; id: ObjectId }
+  /** The output of another stage of the same job. one-to-one: task i takes output i. all: every task takes the list of all. broadcast: the output of that stage's only task. */
+  | { a: "stage"; stage: number; edge: "one-to-one" | "broadcast" | "all" }
+  /** The output of one task of another stage of the same job. */
+  | { a: "task"; stage: number; task: number }
+  /** A list of arguments, passed as one array. */
+  | { a: "list"; of: ArgSpec[] }
+  /** The task's index. */
+  | { a: "index" };
+
+export const argSpec: z.ZodType<ArgSpec> = z.lazy(() =>
+  z.discriminatedUnion("a", [
+    z.object({ a: z.literal("value"), kind: valueKind, data: bytes }),
+    z.object({ a: z.literal("item"), pack: bytes }),
+    z.object({ a: z.literal("items"), object: objectId }),
+    z.object({ a: z.literal("object"), id: objectId }),
+    z.object({ a: z.literal("stage"), stage: u32, edge: z.enum(["one-to-one", "broadcast", "all"]) }),
+    z.object({ a: z.literal("task"), stage: u32, task: u32 }),
+    z.object({ a: z.literal("list"), of: z.array(argSpec).max(100_000) }),
+    z.object({ a: z.literal("index") }),
+  ]),
+);
+
+export const stageOptions = z.object({
+  /** Tries after a failure of the user's own function; infrastructure failures do not count (I8). */
+  retries: z.number().int().min(0).max(1_000),
+  timeoutMs: z.number().int().min(1).max(limits.taskTimeoutMsMax),
+  /** Declared by the author: same inputs, same result. Kernels always are. */
+  pure: z.boolean(),
+  /** Order inside a tenant; higher first. */
+  priority: z.number().int().min(-100).max(100),
+  seed: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
+});
+export type StageOptions = z.infer<typeof stageOptions>;
+
+export const stageSpec = z.object({
+  index: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER),
+  name: z.string().min(1).max(128).optional(),
+  fn: functionRef,
+  count: z.number().int().min(1).max(limits.tasksPerStageMax),
+  args: z.array(argSpec).max(limits.argsPerTaskMax),
+  options: stageOptions,
+});
+export type StageSpec = z.infer<typeof stageSpec>;
+
+// ------------------------------------------------------------------------------------------------ results
+
+/** The particulars of one result that is too large to travel inline. digest: the first 16 bytes of SHA-256 over kind byte and payload. */
+export const storedResult = z.object({ bytes: count, kind: valueKind, digest: bytes });
+export type StoredResult = z.infer<typeof storedResult>;
+
+/** A run of tasks [from, to) of one stage with results of one form. `digests`: 16 bytes a task, present for durable jobs. */
+export const resultSegment = z.discriminatedUnion("r", [
+  z.object({ r: z.literal("inline"), stage: count, from: u32, to: u32, pack: bytes, digests: bytes.optional() }),
+  z.object({ r: z.literal("stored"), stage: count, from: u32, to: u32, stored: z.array(storedResult) }),
+  z.object({ r: z.literal("failed"), stage: count, from: u32, to: u32, error: wireError }),
+]);
+export type ResultSegment = z.infer<typeof resultSegment>;
+
+/** Where the bytes of an object are. */
+export const objectLocation = z.object({
+  id: objectId,
+  state: z.enum(["ready", "pending", "failed", "unknown"]),
+  kind: valueKind.optional(),
+  bytes: count.optional(),
+  digest: bytes.optional(),
+  inline: bytes.optional(),
+  workers: z.array(workerId).optional(),
+  /** It is in the durable store under its id. */
+  durable: z.boolean().optional(),
+  error: wireError.optional(),
+});
+export type ObjectLocation = z.infer<typeof objectLocation>;
+
+// ------------------------------------------------------------------------------------------------ status
+
+export const jobState = z.enum(["running", "succeeded", "failed", "cancelled"]);
+export type JobState = z.infer<typeof jobState>;
+
+export const stageStatus = z.object({
+  index: count,
+  name: z.string(),
+  count,
+  waiting: count,
+  queued: count,
+  running: count,
+  succeeded: count,
+  failed: count,
+  cancelled: count,
+  /** Of the succeeded: taken from the content-addressed store without executing. */
+  reused: count,
+  retried: count,
+});
+export type StageStatus = z.infer<typeof stageStatus>;
+
+export const jobStatus = z.object({
+  job: jobId,
+  name: z.string(),
+  tenant: tenantId,
+  durable: z.boolean(),
+  state: jobState,
+  submittedAtMs: count,
+  endedAtMs: count.optional(),
+  stages: z.array(stageStatus),
+  outputs: z.array(count),
+  tasks: count,
+  succeeded: count,
+  reused: count,
+  /** Tasks committed by executing, in this job. */
+  executed: count,
+  retried: count,
+  /** Slot time used so far, microseconds. */
+  slotTimeUs: count,
+  /** Bytes of all results. */
+  resultBytes: count,
+  error: wireError.optional(),
+  /** SHA-256 hex over the digests of the outputs' tasks in order; of durable jobs that succeeded. */
+  digest: z.string().optional(),
+});
+export type JobStatus = z.infer<typeof jobStatus>;
+
+/** Why tasks of a stage are where they are; `explain`. */
+export const explanation = z.object({
+  job: jobId,
+  stage: count,
+  task: u32,
+  state: z.enum(["waiting", "queued", "leased", "running", "retrying", "succeeded", "failed", "cancelled"]),
+  /** Machine-readable: one of the codes documented with `explain` in docs/ARCHITECTURE.md. */
+  reason: z.string(),
+  text: z.string(),
+  attempt: count,
+  worker: workerId.optional(),
+  lease: leaseId.optional(),
+  unmet: z.array(z.object({ stage: count, missing: count })).optional(),
+  retryInMs: count.optional(),
+  queueAhead: count.optional(),
+});
+export type Explanation = z.infer<typeof explanation>;
+
+export const workerStatus = z.object({
+  worker: workerId,
+  node: z.string(),
+  pid: count,
+  slots: count,
+  slotsBusy: count,
+  leases: count,
+  draining: z.boolean(),
+  storeBytes: count,
+  storeBudgetBytes: count,
+  spilledBytes: count,
+  tasksDone: count,
+  lastHeardMs: count,
+});
+export type WorkerStatus = z.infer<typeof workerStatus>;
+
+// ------------------------------------------------------------------------------------------------ client → scheduler
+
+/** Requests are sent to subjects.schedulerClient with a reply inbox; answered by {@link ClientReply}. */
+export const clientRequest = z.discriminatedUnion("t", [
+  /** Opens the client's session (a job that is not durable). `session` is minted by the client. */
+  z.object({ t: z.literal("open"), client: clientId, session: jobId, tenant: tenantId, version: count }),
+  /** Adds stages to a session. Published without a reply: the results are the answer, M5 the safety net. */
+  z.object({ t: z.literal("stages"), session: jobId, client: clientId, stages: z.array(stageSpec) }),
+  /** `waiting`: stage indexes without a complete result; `released`: stages whose results the client no longer needs. */
+  z.object({ t: z.literal("beat"), client: clientId, session: jobId, epoch, waiting: z.array(count), released: z.array(count) }),
+  z.object({ t: z.literal("close"), client: clientId, session: jobId }),
+  /** Submits a durable job. Idempotent by job id; `key` makes it idempotent across job ids of a tenant. */
+  z.object({
+    t: z.literal("submit"), job: jobId, client: clientId, tenant: tenantId, name: z.string().min(1).max(128),
+    stages: z.array(stageSpec).min(1).max(limits.stagesPerJobMax), outputs: z.array(count).min(1),
+    key: z.string().min(1).max(128).optional(),
+  }),
+  z.object({ t: z.literal("status"), job: jobId }),
+  z.object({ t: z.literal("list"), tenant: tenantId.optional(), limit: z.number().int().min(1).max(limits.jobsListedMax) }),
+  /** One page of a stage's results from task `from` on; `next` of the reply continues. */
+  z.object({ t: z.literal("results"), job: jobId, stage: count, from: u32, to: u32 }),
+  /** Cancels a job, or the tasks [from, to) of one of its stages. */
+  z.object({ t: z.literal("cancel"), job: jobId, stage: count.optional(), from: u32.optional(), to: u32.optional() }),
+  z.object({ t: z.literal("explain"), job: jobId, stage: count, task: u32 }),
+  z.object({ t: z.literal("locate"), ids: z.array(objectId).max(10_000) }),
+  /** Which worker should take a new object of this size. */
+  z.object({ t: z.literal("place"), bytes: count }),
+  /** A put of at most inlineBytesMax, or one already in the durable store, is told to the scheduler by its client. `inline` absent: durable. */
+  z.object({ t: z.literal("put"), session: jobId, id: objectId, kind: valueKind, bytes: count, digest: bytes, inline: bytes.optional() }),
+  z.object({ t: z.literal("workers") }),
+]);
+export type ClientRequest = z.infer<typeof clientRequest>;
+export type ClientRequestOf<T extends ClientRequest["t"]> = Extract<ClientRequest, { t: T }>;
+
+export const clientReply = z.discriminatedUnion("t", [
+  z.object({ t: z.literal("error"), epoch, error: wireError }),
+  z.object({ t: z.literal("ok"), epoch }),
+  z.object({ t: z.literal("opened"), epoch, heartbeatIntervalMs: count, version: count }),
+  /** `known` false: the scheduler does not know this session (it restarted). Results of `waiting` stages follow as updates. */
+  z.object({ t: z.literal("beat"), epoch, known: z.boolean() }),
+  /** `job` is an earlier job's id if `key` was used before with the same content. */
+  z.object({ t: z.literal("submitted"), epoch, job: jobId, existed: z.boolean() }),
+  z.object({ t: z.literal("status"), epoch, status: jobStatus }),
+  z.object({ t: z.literal("jobs"), epoch, jobs: z.array(jobStatus) }),
+  z.object({ t: z.literal("results"), epoch, base: objectBase, segments: z.array(resultSegment), next: u32.optional() }),
+  z.object({ t: z.literal("explanation"), epoch, explanation }),
+  z.object({ t: z.literal("located"), epoch, locations: z.array(objectLocation) }),
+  z.object({ t: z.literal("placed"), epoch, worker: workerId }),
+  z.object({ t: z.literal("workers"), epoch, workers: z.array(workerStatus), queued: count, running: count }),
+]);
+export type ClientReply = z.infer<typeof clientReply>;
+export type ClientReplyOf<T extends ClientReply["t"]> = Extract<ClientReply, { t: T }>;
+
+/** Published by the scheduler to subjects.client(client): results of its session's stages as they commit. */
+export const clientUpdate = z.object({
+  t: z.literal("update"), epoch, session: jobId,
+  segments: z.array(resultSegment),
+});
+export type ClientUpdate = z.infer<typeof clientUpdate>;
+
+// ------------------------------------------------------------------------------------------------ worker → scheduler
+
+export const heldLease = z.object({
+  lease: leaseId,
+  /** First task not yet finished; tasks before it are committed or in an unacknowledged commit. */
+  next: u32,
+  to: u32,
+  /** A slot is executing task `next`. */
+  running: z.boolean(),
+});
+export type HeldLease = z.infer<typeof heldLease>;
+
+export const storedObject = z.object({ id: objectId, bytes: count, kind: valueKind, digest: bytes });
+export type StoredObject = z.infer<typeof storedObject>;
+
+/** One finished run of tasks of a lease. A commit names the lease, and the scheduler knows the rest from it. */
+export const commit = z.object({
+  lease: leaseId,
+  segment: resultSegment,
+  /** Execution time of the segment's tasks together, microseconds. */
+  slotTimeUs: count,
+});
+export type Commit = z.infer<typeof commit>;
+
+export const workerRequest = z.discriminatedUnion("t", [
+  /** Joins (or joins again after a scheduler's change), with what it holds. Repeated until answered. */
+  z.object({
+    t: z.literal("hello"), worker: workerId, node: z.string().max(256), pid: count, version: count, slots: z.number().int().min(1).max(1024),
+    storeBudgetBytes: count, leases: z.array(heldLease), objects: z.array(storedObject), more: z.boolean(),
+  }),
+  z.object({
+    t: z.literal("beat"), worker: workerId, epoch, leases: z.array(heldLease), slotsBusy: count,
+    storeBytes: count, spilledBytes: count, draining: z.boolean(),
+  }),
+  /** M2. `done`: leases whose every task is committed, failed or given back. `back`: the unstarted rest [from, to) of a lease, given back. */
+  z.object({
+    t: z.literal("commits"), worker: workerId, epoch, seq: count, commits: z.array(commit),
+    done: z.array(leaseId), back: z.array(z.object({ lease: leaseId, from: u32, to: u32 })),
+  }),
+  /** Objects that came (a put, a fetched copy) or went (freed, lost) outside of commits. Sent until acked like commits. */
+  z.object({ t: z.literal("objects"), worker: workerId, epoch, seq: count, added: z.array(storedObject), removed: z.array(objectId) }),
+  /** The worker has given everything back and leaves. */
+  z.object({ t: z.literal("bye"), worker: workerId, epoch }),
+]);
+export type WorkerRequest = z.infer<typeof workerRequest>;
+export type WorkerRequestOf<T extends WorkerRequest["t"]> = Extract<WorkerRequest, { t: T }>;
+
+/** What a lease needs to run: self-contained, so that it can be handled in any order. */
+export const lease = z.object({
+  lease: leaseId,
+  job: jobId,
+  stage: count,
+  base: objectBase,
+  fn: functionRef,
+  from: u32,
+  to: u32,
+  attempt: count,
+  args: z.array(argSpec),
+  /** For arguments of the forms `object`, `task`, `stage`: bases of the stages, by stage index of the job. */
+  bases: z.array(z.tuple([count, objectBase, u32])),
+  /** What the scheduler knows of where the inputs are; the worker asks `locate` for the rest. */
+  inputs: z.array(objectLocation),
+  /** Results go to the durable store (if not inline) and carry digests. */
+  durable: z.boolean(),
+  options: stageOptions,
+});
+export type Lease = z.infer<typeof lease>;
+
+/** Published by the scheduler to subjects.worker(worker), and given as the reply to `hello` and `beat`. */
+export const workerOrder = z.discriminatedUnion("o", [
+  z.object({ o: z.literal("welcome"), heartbeatIntervalMs: count, heartbeatTimeoutMs: count }),
+  z.object({ o: z.literal("refused"), error: wireError }),
+  /** The scheduler does not know this worker: say hello again. */
+  z.object({ o: z.literal("unknown") }),
+  z.object({ o: z.literal("lease"), lease }),
+  /** Give back the unstarted tasks from `keepTo` on. Idempotent; answered by `back`/`done` in commits. */
+  z.object({ o: z.literal("revoke"), lease: leaseId, keepTo: u32 }),
+  /** Stop the lease now, even in the middle of a task. */
+  z.object({ o: z.literal("cancel"), lease: leaseId }),
+  z.object({ o: z.literal("ack"), seq: count }),
+  z.object({ o: z.literal("free"), ids: z.array(objectId) }),
+  z.object({ o: z.literal("drain") }),
+]);
+export type WorkerOrder = z.infer<typeof workerOrder>;
+
+export const workerOrders = z.object({ t: z.literal("orders"), epoch, orders: z.array(workerOrder) });
+export type WorkerOrders = z.infer<typeof workerOrders>;
+
+// ------------------------------------------------------------------------------------------------ data plane
+
+/** Requests between peers on subjects.data(peer); bytes travel as frames (frames.ts) on the receiver's frame subject. */
+export const dataRequest = z.discriminatedUnion("t", [
+  /** Send object `id` as stream `stream` to `to`, an id of a frame peer. Answered at once with its size, or an error. */
+  z.object({ t: z.literal("get"), id: objectId, stream: z.string().max(64), to: z.string().max(64) }),
+  /** Offers an object. Answered with the stream to send it on, or `have`, or an error. */
+  z.object({ t: z.literal("put"), id: objectId, kind: valueKind, bytes: count, digest: bytes, from: z.string().max(64) }),
+]);
+export type DataRequest = z.infer<typeof dataRequest>;
+
+export const dataReply = z.discriminatedUnion("t", [
+  z.object({ t: z.literal("error"), error: wireError }),
+  z.object({ t: z.literal("sending"), kind: valueKind, bytes: count, digest: bytes }),
+  z.object({ t: z.literal("send"), stream: z.string().max(64), to: z.string().max(64) }),
+  z.object({ t: z.literal("have") }),
+]);
+export type DataReply = z.infer<typeof dataReply>;

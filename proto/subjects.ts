@@ -1,0 +1,23 @@
+import type { ClientId, WorkerId } from "./ids.js";
+
+/** Every subject and stream name in one place. One NATS account is one cluster, so the prefix is fixed. */
+export const subjects = {
+  /** ClientRequest in, ClientReply out. */
+  schedulerClient: "volley.scheduler.client",
+  /** WorkerRequest in; WorkerOrders out as reply. */
+  schedulerWorker: "volley.scheduler.worker",
+  client: (client: ClientId): string => `volley.client.${client}`,
+  worker: (worker: WorkerId): string => `volley.worker.${worker}`,
+  /** DataRequest in, DataReply out, on the frames connection. */
+  data: (peer: string): string => `volley.data.${peer}`,
+  /** Binary frames to this peer: data, credit, end, abort. */
+  frames: (peer: string): string => `volley.frames.${peer}`,
+} as const;
+
+export const streams = {
+  journal: "VOLLEY_JOURNAL",
+  journalSubject: "volley.journal",
+  bundles: "volley-bundles",
+  objects: "volley-objects",
+  snapshots: "volley-snapshots",
+} as const;

@@ -1,0 +1,39 @@
+/**
+ * What Volley asks of a network: subjects, requests, at-most-once delivery, and to be told of the connection's state.
+ * Two forms, one contract test suite (contract.test.ts): nats.ts and memory.ts.
+ *
+ * T1 A message is delivered to every subscriber at most once, in the publisher's order per subject; it may be lost while disconnected.
+ * T2 `request` fails at once with NO_LISTENER when nobody listens on the subject: the cheap "is it there" probe.
+ * T3 A payload above `payloadBytesMax` throws TOO_LARGE synchronously; nothing is sent.
+ * T4 Handlers run synchronously in arrival order and never overlap; a throwing handler is reported to `onError`, not to the sender.
+ * T5 The bytes given to a handler are its own for ever (never a view on a buffer that the transport reuses).
+ */
+export interface Message {
+  readonly subject: string;
+  readonly data: Uint8Array;
+  /** Answers a request; does nothing when the message asked for no answer. */
+  respond(data: Uint8Array): void;
+  readonly wantsReply: boolean;
+}
+
+export interface Subscription {
+  unsubscribe(): void;
+}
+
+export type TransportStatus = "connected" | "disconnected" | "closed";
+
+export interface Transport {
+  readonly payloadBytesMax: number;
+  readonly status: TransportStatus;
+  publish(subject: string, data: Uint8Array): void;
+  /** Rejects with VolleyError: NO_LISTENER, TIMEOUT, DISCONNECTED or CLOSED. */
+  request(subject: string, data: Uint8Array, options: { timeoutMs: number }): Promise<Uint8Array>;
+  /** `onError` of the transport's options hears what the handler throws. */
+  subscribe(subject: string, handler: (message: Message) => void): Subscription;
+  /** Called at every change of status; returns the way to stop listening. */
+  onStatus(listener: (status: TransportStatus) => void): () => void;
+  /** Resolves when everything published before has reached the server. */
+  flush(): Promise<void>;
+  /** Drains subscriptions, flushes and closes. Idempotent. */
+  close(): Promise<void>;
+}
