@@ -1,0 +1,13 @@
+import { defineConfig } from "vitest/config";
+
+// Tests run on the compiled files: threads and child processes then load exactly what a user's would.
+export default defineConfig({
+  test: {
+    include: ["dist/**/*.test.js"],
+    exclude: ["**/node_modules/**", "dist/e2e/**"],
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    pool: "forks",
+    maxWorkers: 2,
+  },
+});
