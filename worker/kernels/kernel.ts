@@ -1,0 +1,81 @@
+/**
+ * What a kernel is: a name, a version, and a pure function whose arguments are declared and checked once per task, never per row.
+ *
+ * On the wire arguments are positional; `args` names them in that order, and `run` takes them by name. Same arguments, same bits out:
+ * a kernel reads no clock and draws no random number (`volley.sleep` is the one exception, and its value does not depend on time).
+ */
+import { Table } from "apache-arrow";
+import { z } from "zod";
+import { VolleyError } from "../../proto/errors.js";
+
+type ArgSchemas = Readonly<Record<string, z.ZodType>>;
+type ArgsOf<A extends ArgSchemas> = { readonly [K in keyof A]: z.output<A[K]> };
+
+export interface Kernel {
+  readonly name: string;
+  /** Stands in the content address: another result for the same arguments is another version. */
+  readonly version: number;
+  readonly doc: string;
+  /** Names of the positional arguments. */
+  readonly args: readonly string[];
+  /** JSON Schema of one argument (an Arrow table has none and gives `{}`). */
+  argSchema(name: string): unknown;
+  /** Throws INVALID_ARGUMENT that names argument, path and value. */
+  run(...args: readonly unknown[]): unknown;
+}
+
+export interface KernelDeclaration<A extends ArgSchemas> {
+  readonly name: string;
+  readonly version: number;
+  readonly doc: string;
+  /** In the order of the wire. */
+  readonly args: A;
+  readonly run: (args: ArgsOf<A>) => unknown;
+}
+
+/** An Arrow table as an argument. */
+export const tableArg = z.custom<Table>((value) => value instanceof Table, { error: "expected an Arrow table" });
+
+/** What a message shows of a value that was refused. */
+function show(value: unknown): string {
+  if (value instanceof Table) return `a table of ${value.numRows} rows`;
+  const text = typeof value === "bigint" ? `${value}n` : (JSON.stringify(value) ?? String(value));
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}
+
+function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
+  let value = root;
+  for (const key of path) value = typeof value === "object" && value !== null ? (value as Record<PropertyKey, unknown>)[key] : undefined;
+  return value;
+}
+
+function parseArg(kernel: string, name: string, schema: z.ZodType, value: unknown): unknown {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  const path = [name, ...(issue?.path ?? [])].join(".");
+  throw new VolleyError("INVALID_ARGUMENT", `${kernel}: ${path} is ${show(valueAt(value, issue?.path ?? []))}: ${issue?.message ?? "invalid"}`, { details: { kernel, path } });
+}
+
+export function defineKernel<A extends ArgSchemas>(declaration: KernelDeclaration<A>): Kernel {
+  const { name, version, doc, run } = declaration;
+  const schemas = Object.entries(declaration.args);
+  return {
+    name,
+    version,
+    doc,
+    args: schemas.map(([arg]) => arg),
+    argSchema: (arg) => z.toJSONSchema(declaration.args[arg] ?? z.never(), { unrepresentable: "any", io: "input" }),
+    run: (...given) => {
+      if (given.length > schemas.length) {
+        throw new VolleyError("INVALID_ARGUMENT", `${name} takes at most ${schemas.length} arguments (${schemas.map(([arg]) => arg).join(", ")}), got ${given.length}`, { details: { kernel: name } });
+      }
+      const args: Record<string, unknown> = {};
+      for (let i = 0; i < schemas.length; i++) {
+        const [arg, schema] = schemas[i] as [string, z.ZodType];
+        args[arg] = parseArg(name, arg, schema, given[i]);
+      }
+      return run(args as ArgsOf<A>);
+    },
+  };
+}

@@ -1,0 +1,22 @@
+/** Every built-in kernel, by name and version. Adding one is a file with its declaration and a line here. */
+import { VolleyError } from "../../proto/errors.js";
+import { concat, echo, noop, sleep } from "./basics.js";
+import type { Kernel } from "./kernel.js";
+
+export { defineKernel, type Kernel } from "./kernel.js";
+
+const kernels: readonly Kernel[] = [noop, echo, sleep, concat];
+const byKey = new Map(kernels.map((kernel) => [`${kernel.name}@${kernel.version}`, kernel]));
+
+export const findKernel = (name: string, version: number): Kernel | undefined => byKey.get(`${name}@${version}`);
+
+export const listKernels = (): readonly Kernel[] => kernels;
+
+/** Throws FUNCTION_NOT_FOUND that names what there is. */
+export function requireKernel(name: string, version: number): Kernel {
+  const kernel = findKernel(name, version);
+  if (kernel) return kernel;
+  const versions = kernels.filter((k) => k.name === name).map((k) => k.version);
+  const hint = versions.length > 0 ? `it has version ${versions.join(", ")}` : `there are ${kernels.map((k) => k.name).join(", ")}`;
+  throw new VolleyError("FUNCTION_NOT_FOUND", `no kernel ${name} of version ${version}: ${hint}`);
+}
