@@ -1,0 +1,58 @@
+/**
+ * Reference pages are written from the tables that drive the code, so the two cannot differ. `npm run docs` writes the pages anew.
+ */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import type { ConfigTable } from "./proto/config.js";
+import { errorCatalogue } from "./proto/errors.js";
+
+const root = path.join(path.dirname(fileURLToPath(import.meta.url)), "..");
+const page = (name: string): string => path.join(root, "docs", name);
+
+/** The files that hold a role's configuration, and the name of the table in them. */
+const roles = [
+  { role: "scheduler", file: "scheduler/shell/main.js", table: "schedulerConfig" },
+  { role: "worker", file: "worker/shell/main.js", table: "workerConfig" },
+  { role: "gateway", file: "client/gateway/main.js", table: "gatewayConfig" },
+];
+
+const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll("\n", " ");
+
+describe("reference pages", () => {
+  it("docs/errors.md is the error catalogue", async () => {
+    const rows = Object.entries(errorCatalogue).map(([code, entry]) => `| \`${code}\` | ${entry.http} | ${entry.retry} | ${cell(entry.doc)} |`);
+    const retry = [
+      "- `never`: the same request fails again.",
+      "- `retry`: try again, anywhere.",
+      "- `retry-elsewhere`: another worker may succeed.",
+      "- `unknown-outcome`: it may or may not have happened; ask before you repeat.",
+    ];
+    const lines = ["# Errors", "", "Every failure that a user may see carries one of these codes, over NATS, HTTP and in the SDK alike.", "", "What a caller may do:", "", ...retry, ""];
+    await expect([...lines, "| code | HTTP | retry | meaning |", "|---|---|---|---|", ...rows, ""].join("\n")).toMatchFileSnapshot(page("errors.md"));
+  });
+
+  it("docs/configuration.md is the configuration of every role", async () => {
+    const lines = ["# Configuration", "", "A key comes from its flag, else from the environment, else from the default. A key without a default is required.", ""];
+    for (const { role, file, table } of roles) {
+      const module = (await import(new URL(file, import.meta.url).href)) as Record<string, ConfigTable>;
+      const keys = Object.values(module[table] ?? {});
+      expect(keys.length, `${table} in ${file}`).toBeGreaterThan(0);
+      lines.push(`## ${role}`, "", "| environment | flag | default | meaning |", "|---|---|---|---|");
+      for (const key of keys) lines.push(`| \`${key.env}\` | \`--${key.flag}\` | ${key.default === undefined ? "required" : `\`${JSON.stringify(key.default)}\``} | ${cell(key.doc)} |`);
+      lines.push("");
+    }
+    await expect(lines.join("\n")).toMatchFileSnapshot(page("configuration.md"));
+  });
+
+  it("every environment variable in the code is documented", () => {
+    const documented = [path.join(root, "README.md"), ...readdirSync(page("")).map(page)].filter((file) => existsSync(file)).map((file) => readFileSync(file, "utf8")).join("\n");
+    const files = ["proto", "scheduler", "worker", "client"].flatMap((folder) =>
+      readdirSync(path.join(root, folder), { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts") && !file.endsWith(".test.ts")).map((file) => path.join(root, folder, file)),
+    );
+    // Quoted or read from an environment: VOLLEY_JOURNAL, a stream's name, is neither a key nor read.
+    const used = new Set(files.flatMap((file) => [...readFileSync(file, "utf8").matchAll(/\benv(?:\.|\[["']|: ["'])(VOLLEY_[A-Z0-9_]+)/g)].map((match) => match[1] as string)));
+    expect([...used].filter((name) => !documented.includes(name)).sort()).toEqual([]);
+  });
+});

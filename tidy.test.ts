@@ -1,0 +1,241 @@
+/**
+ * The habits of this code base as tests: import directions as the table in docs/ARCHITECTURE.md says, no cycles, small files and functions,
+ * honest names. The lists of exceptions are ratchets: they may only shrink, and an entry that is no longer needed fails the test.
+ */
+import { execFileSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+
+const root = path.join(path.dirname(fileURLToPath(import.meta.url)), "..");
+const read = (file: string): string => readFileSync(path.join(root, file), "utf8");
+
+// ------------------------------------------------------------------------------------------------ ratchets
+
+const fileLinesMax = 400;
+/** Files over the limit, with the lines they may have at most. */
+const longFiles: Record<string, number> = {};
+/** Number of functions over 70 lines (biome.json) per file. */
+const longFunctions: Record<string, number> = {};
+/** Imports against the table, each with its reason. */
+const importExceptions: Record<string, string> = {};
+
+// ------------------------------------------------------------------------------------------------ the tree
+
+const folders = ["proto", "scheduler", "worker", "client", "bench", "e2e", "examples"];
+const walk = (folder: string): string[] =>
+  existsSync(path.join(root, folder))
+    ? readdirSync(path.join(root, folder), { recursive: true, encoding: "utf8" }).map((file) => `${folder}/${file.split(path.sep).join("/")}`)
+    : [];
+const all = folders.flatMap(walk);
+const sources = [...all.filter((file) => file.endsWith(".ts")), ...readdirSync(root).filter((file) => file.endsWith(".ts"))].sort();
+const texts = new Map(sources.map((file) => [file, read(file)]));
+const isTest = (file: string): boolean => file.endsWith(".test.ts");
+
+interface Import {
+  from: string;
+  /** Path of ours, or the package as written. */
+  to: string;
+  ours: boolean;
+  typeOnly: boolean;
+  dynamic: boolean;
+}
+
+const statement = /^(?:import|export)\s+(type\s+)?(?:[^"'`;]*?\sfrom\s+)?["']([^"'\n]+)["']/gm;
+const dynamic = /\bimport\(\s*["']([^"'\n]+)["']\s*\)(\.)?/g;
+
+function importsOf(file: string): Import[] {
+  const text = texts.get(file) ?? "";
+  const found: Import[] = [];
+  const add = (target: string, typeOnly: boolean, isDynamic: boolean): void => {
+    const ours = target.startsWith(".");
+    const to = ours ? path.posix.normalize(path.posix.join(path.posix.dirname(file), target)).replace(/\.js$/, ".ts") : target;
+    found.push({ from: file, to, ours, typeOnly, dynamic: isDynamic });
+  };
+  for (const match of text.matchAll(statement)) add(match[2] as string, match[1] !== undefined, false);
+  // `import("x").T` in a type position is a type; only an awaited or returned import() loads the file.
+  for (const match of text.matchAll(dynamic)) add(match[1] as string, match[2] === "." && !/\)\.(?:then|catch)/.test(text.slice(match.index, match.index + 200)), true);
+  return found;
+}
+const imports = sources.flatMap(importsOf);
+
+// ------------------------------------------------------------------------------------------------ import directions
+
+/** Rows of the table under "Where things are": folders, and what they may import. */
+function readTable(): Map<string, { allowed: string[]; all: boolean; pure: boolean }> {
+  const rows = new Map<string, { allowed: string[]; all: boolean; pure: boolean }>();
+  for (const line of read("docs/ARCHITECTURE.md").split("\n")) {
+    const cells = line.split("|").map((cell) => cell.trim());
+    if (cells.length !== 5 || !/^`[a-z0-9/-]+\/`/.test(cells[1] as string)) continue;
+    const names = (cell: string): string[] => [...cell.matchAll(/`([a-z0-9/*-]+?)\/?`/g)].map((match) => match[1] as string);
+    const may = cells[3] as string;
+    for (const folder of names(cells[1] as string)) rows.set(folder, { allowed: names(may), all: may === "all", pure: may.includes("pure files only") });
+  }
+  return rows;
+}
+const table = readTable();
+
+const zoneOf = (file: string): string | undefined => [...table.keys()].filter((zone) => file.startsWith(`${zone}/`)).sort((a, b) => b.length - a.length)[0];
+
+/** The entry files of roles, which the command line loads. */
+const roleEntries = new Set(["scheduler/shell/main.ts", "worker/shell/main.ts", "client/gateway/main.ts"]);
+
+function mayImport(edge: Import): boolean {
+  const { from, to } = edge;
+  const zone = zoneOf(from);
+  const target = zoneOf(to);
+  const rule = zone === undefined ? undefined : table.get(zone);
+  if (rule === undefined || target === undefined) return false;
+  if (zone === target || rule.all) return true;
+  // A test may start a real server, and may test with whatever its own folder is allowed to see or is seen by.
+  if (isTest(from) && (target === "client/local" || target === "proto/transport" || target === "proto/durable")) return true;
+  if (zone === "client/cli" && edge.dynamic && roleEntries.has(to)) return true;
+  return rule.allowed.some((name) => (name.endsWith("/*") ? target.startsWith(name.slice(0, -1)) : target === name || (name === "proto" && !rule.pure && target.startsWith("proto/"))));
+}
+
+/** Strongly connected files over the given edges, each as a sorted list. */
+function cycles(edges: readonly Import[]): string[][] {
+  const next = new Map<string, string[]>();
+  for (const edge of edges) next.set(edge.from, [...(next.get(edge.from) ?? []), edge.to]);
+  const reach = (start: string): Set<string> => {
+    const seen = new Set<string>();
+    const todo = [...(next.get(start) ?? [])];
+    for (let file = todo.pop(); file !== undefined; file = todo.pop()) {
+      if (seen.has(file)) continue;
+      seen.add(file);
+      todo.push(...(next.get(file) ?? []));
+    }
+    return seen;
+  };
+  const reached = new Map([...next.keys()].map((file) => [file, reach(file)]));
+  const groups = new Map<string, string[]>();
+  for (const [file, seen] of reached) {
+    if (!seen.has(file)) continue;
+    const group = [...seen].filter((other) => reached.get(other)?.has(file)).sort();
+    groups.set(group.join(), group);
+  }
+  return [...groups.values()];
+}
+
+describe("imports", () => {
+  const ours = imports.filter((edge) => edge.ours);
+
+  it("every folder of code stands in the table of docs/ARCHITECTURE.md", () => {
+    expect(table.size).toBeGreaterThan(10);
+    expect([...new Set(sources.filter((file) => file.includes("/") && zoneOf(file) === undefined).map((file) => path.posix.dirname(file)))]).toEqual([]);
+  });
+
+  it("go to files that exist", () => {
+    expect(ours.filter((edge) => !texts.has(edge.to) && !existsSync(path.join(root, edge.to))).map((edge) => `${edge.from} -> ${edge.to}`)).toEqual([]);
+  });
+
+  it("go the way the table in docs/ARCHITECTURE.md says", () => {
+    const wrong = ours.filter((edge) => edge.from.includes("/") && !mayImport(edge)).map((edge) => `${edge.from} -> ${edge.to}`);
+    expect([...new Set(wrong)].filter((edge) => importExceptions[edge] === undefined)).toEqual([]);
+    expect(Object.keys(importExceptions).filter((edge) => !wrong.includes(edge))).toEqual([]);
+  });
+
+  it("have no cycles", () => {
+    expect(cycles(ours.filter((edge) => !edge.dynamic))).toEqual([]);
+  });
+
+  it("the pure cores load nothing but files of ours that load nothing else", () => {
+    const loaded = new Map<string, string>();
+    const todo = sources.filter((file) => /^(?:scheduler|worker)\/core\//.test(file) && !isTest(file)).map((file) => [file, file] as const);
+    const impure: string[] = [];
+    for (let at = todo.pop(); at !== undefined; at = todo.pop()) {
+      const [file, by] = at;
+      if (loaded.has(file)) continue;
+      loaded.set(file, by);
+      for (const edge of importsOf(file)) {
+        if (edge.typeOnly) continue;
+        if (edge.ours) todo.push([edge.to, file]);
+        else impure.push(`${file} (loaded by ${by}) -> ${edge.to}`);
+      }
+    }
+    expect(loaded.size).toBeGreaterThan(0);
+    expect(impure).toEqual([]);
+  });
+
+  it("the pure cores neither read a clock nor draw a random number", () => {
+    const pure = sources.filter((file) => /^(?:scheduler|worker)\/core\//.test(file) && !isTest(file));
+    const banned = /\b(?:Math\.random|Date\.now|new Date|performance\.now|setTimeout|setInterval|queueMicrotask|process\.|Promise)\b/;
+    expect(pure.filter((file) => banned.test(stripComments(texts.get(file) ?? "")))).toEqual([]);
+  });
+});
+
+// ------------------------------------------------------------------------------------------------ size
+
+const stripComments = (text: string): string => text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/(^|\s)\/\/.*$/gm, "$1");
+
+describe("size", () => {
+  it(`files have at most ${fileLinesMax} lines`, () => {
+    const lines = (file: string): number => (texts.get(file) ?? "").split("\n").length - 1;
+    const over = sources.filter((file) => lines(file) > (longFiles[file] ?? fileLinesMax)).map((file) => `${file}: ${lines(file)} lines`);
+    expect(over).toEqual([]);
+    expect(Object.keys(longFiles).filter((file) => !texts.has(file) || lines(file) <= fileLinesMax), "no longer needed: take it off the list").toEqual([]);
+  });
+
+  it("functions have at most 70 lines, tests apart", () => {
+    const biome = path.join(root, "node_modules/@biomejs/biome/bin/biome");
+    const args = ["lint", "--only=complexity/noExcessiveLinesPerFunction", "--reporter=json", "--max-diagnostics=none", "."];
+    let output: string;
+    try {
+      output = execFileSync(process.execPath, [biome, ...args], { cwd: root, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
+    } catch (error) {
+      output = (error as { stdout: string }).stdout;
+    }
+    const report = JSON.parse(output.slice(output.indexOf("{"))) as { summary: { unchanged: number }; diagnostics: { category: string; location: { path: string; start: { line: number } } }[] };
+    expect(report.summary.unchanged).toBeGreaterThanOrEqual(sources.length);
+    const found = new Map<string, number[]>();
+    for (const { category, location } of report.diagnostics) {
+      if (!category.endsWith("noExcessiveLinesPerFunction") || isTest(location.path)) continue;
+      found.set(location.path, [...(found.get(location.path) ?? []), location.start.line]);
+    }
+    const over = [...found].filter(([file, lines]) => lines.length > (longFunctions[file] ?? 0)).map(([file, lines]) => `${file}: functions at lines ${lines.join(", ")}`);
+    expect(over).toEqual([]);
+    expect(Object.entries(longFunctions).filter(([file, count]) => (found.get(file)?.length ?? 0) < count), "no longer needed: lower or remove it").toEqual([]);
+  });
+});
+
+// ------------------------------------------------------------------------------------------------ names and habits
+
+describe("habits", () => {
+  it("file and folder names are kebab-case and say what is inside", () => {
+    expect(all.filter((file) => file.endsWith(".ts") && !/^[a-z0-9-]+(?:\/[a-z0-9-]+)*(?:\.test|\.d)?\.ts$/.test(file))).toEqual([]);
+    expect(all.filter((file) => /(?:^|\/)(?:utils?|helpers?|common|types|misc|shared)(?:\/|\.ts$)/.test(file))).toEqual([]);
+  });
+
+  it("a test stands beside the file it tests", () => {
+    const alone = sources.filter((file) => isTest(file) && file.includes("/") && !file.startsWith("e2e/") && !sources.some((other) => !isTest(other) && path.posix.dirname(other) === path.posix.dirname(file)));
+    expect(alone).toEqual([]);
+  });
+
+  it("no `export *`, no default exports", () => {
+    expect(sources.filter((file) => /^export (?:\*|default\b)/m.test(texts.get(file) ?? ""))).toEqual([]);
+  });
+
+  it("no test is singled out, and none is skipped without saying why", () => {
+    const marks = /\b(?:it|test|describe)(?:\.\w+)*\.(only|skip|todo|fails)\b/g;
+    const bare: string[] = [];
+    for (const file of sources.filter(isTest)) {
+      for (const match of (texts.get(file) ?? "").matchAll(marks)) {
+        const before = (texts.get(file) ?? "").slice(0, match.index).split("\n").at(-2) ?? "";
+        if (match[1] === "only" || !/\/\/ skipped: \S/.test(before)) bare.push(`${file}: ${match[0]}`);
+      }
+    }
+    expect(bare).toEqual([]);
+  });
+
+  it("no file of the repository names a machine, a workplace or a package registry", () => {
+    const slashed = (...parts: string[]): string => parts.join("/");
+    const banned = [slashed("", "work", ""), slashed("", "tmp", "brief"), slashed("shared", "DESIGN"), slashed("", "root", ""), slashed("", "home", ""), `registry.${"npmjs"}.org`, `"resol${"ved"}"`];
+    const tracked = execFileSync("git", ["ls-files"], { cwd: root, encoding: "utf8" }).split("\n").filter((file) => file !== "" && existsSync(path.join(root, file)));
+    const found = tracked.flatMap((file) => {
+      const text = read(file);
+      return banned.filter((name) => text.includes(name)).map((name) => `${file}: ${name}`);
+    });
+    expect(found).toEqual([]);
+  });
+});

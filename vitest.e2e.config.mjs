@@ -1,0 +1,13 @@
+import { defineConfig } from "vitest/config";
+
+// Whole-cluster tests with real processes: one file at a time, because each brings up a cluster of its own and watches the clock.
+export default defineConfig({
+  test: {
+    include: ["dist/e2e/**/*.test.js"],
+    testTimeout: 180_000,
+    hookTimeout: 120_000,
+    pool: "forks",
+    maxWorkers: 1,
+    fileParallelism: false,
+  },
+});
