@@ -1,0 +1,94 @@
+/** What the worker has to tell: buffered within a turn, cut into messages, numbered, kept until acknowledged (M2). */
+import type { Epoch } from "../../proto/ids.js";
+import { limits } from "../../proto/limits.js";
+import type { WorkerCommand } from "./events.js";
+import type { OutboxEntry, WorkerState } from "./state.js";
+
+const objectsPerMessage = 4_000;
+const endsPerMessage = 4_000;
+
+/** Sends what is buffered. While joining it stays buffered: a scheduler that does not know this worker could not place it. */
+export function flush(state: WorkerState, nowMs: number, out: WorkerCommand[]): void {
+  if (state.link.l !== "joined") return;
+  flushObjects(state, nowMs, out);
+  flushCommits(state, nowMs, out);
+}
+
+/** Commits first, their leases' ends after them: `done` and `back` go in the last message, so an end never overtakes a result. */
+function flushCommits(state: WorkerState, nowMs: number, out: WorkerCommand[]): void {
+  const { pending } = state;
+  let at = 0;
+  while (at < pending.commits.length || pending.done.length > 0 || pending.back.length > 0) {
+    const first = at;
+    let bytes = 0;
+    while (at < pending.commits.length) {
+      const next = pending.commits[at]?.bytes ?? 0;
+      if (at > first && bytes + next > limits.messageBytesMax) break;
+      bytes += next;
+      at++;
+    }
+    const last = at >= pending.commits.length;
+    const commits = pending.commits.slice(first, at).map((entry) => entry.commit);
+    const message = {
+      t: "commits" as const,
+      worker: state.identity.worker,
+      epoch: state.epoch as Epoch,
+      seq: state.nextSeq++,
+      commits,
+      back: last ? pending.back.splice(0, endsPerMessage) : [],
+      done: last ? pending.done.splice(0, endsPerMessage) : [],
+    };
+    post(state, { message, tokens: [], sentAtMs: nowMs }, out);
+    if (commits.length > 0) out.push({ c: "count", metric: "commits_sent", by: commits.length });
+  }
+  if (pending.commits.length > 0) pending.commits = [];
+}
+
+function flushObjects(state: WorkerState, nowMs: number, out: WorkerCommand[]): void {
+  const { pending } = state;
+  while (pending.added.size + pending.removed.size > 0 || pending.tokens.length > 0) {
+    const added = [...pending.added.values()].slice(0, objectsPerMessage);
+    for (const object of added) pending.added.delete(object.id);
+    const removed = [...pending.removed].slice(0, objectsPerMessage);
+    for (const id of removed) pending.removed.delete(id);
+    const tokens = pending.added.size === 0 ? pending.tokens.splice(0) : [];
+    const message = { t: "objects" as const, worker: state.identity.worker, epoch: state.epoch as Epoch, seq: state.nextSeq++, added, removed };
+    post(state, { message, tokens, sentAtMs: nowMs }, out);
+  }
+}
+
+function post(state: WorkerState, entry: OutboxEntry, out: WorkerCommand[]): void {
+  state.outbox.set(entry.message.seq, entry);
+  out.push({ c: "send", answered: false, message: entry.message });
+}
+
+/** Sends again, in order, what has gone unacknowledged for `ageMs`. */
+export function resend(state: WorkerState, nowMs: number, ageMs: number, out: WorkerCommand[]): void {
+  if (state.link.l !== "joined") return;
+  for (const entry of state.outbox.values()) {
+    if (nowMs - entry.sentAtMs < ageMs || (ageMs > 0 && entry.sentAtMs === nowMs)) continue;
+    entry.sentAtMs = nowMs;
+    out.push({ c: "send", answered: false, message: entry.message });
+    if (entry.message.t === "commits") out.push({ c: "count", metric: "commits_resent", by: 1 });
+  }
+}
+
+/** A new epoch: commits and ends are void, objects are to be told again. Returns how many commits were lost. */
+export function voidOutbox(state: WorkerState): number {
+  const { pending } = state;
+  let voided = pending.commits.length;
+  for (const { message, tokens } of state.outbox.values()) {
+    if (message.t === "commits") {
+      voided += message.commits.length;
+      continue;
+    }
+    pending.tokens.push(...tokens);
+    for (const object of message.added) if (state.objects.has(object.id)) pending.added.set(object.id, object);
+    for (const id of message.removed) if (!state.objects.has(id)) pending.removed.add(id);
+  }
+  state.outbox.clear();
+  pending.commits = [];
+  pending.done = [];
+  pending.back = [];
+  return voided;
+}

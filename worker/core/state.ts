@@ -1,0 +1,169 @@
+/** The worker's bookkeeping as data, its transitions' small helpers, and the invariants that hold after every step. Rules M1–M6 are those of proto/messages.ts. */
+import { invariant } from "../../proto/errors.js";
+import type { LeaseId, ObjectId, WorkerId } from "../../proto/ids.js";
+import type { Commit, Lease, StoredObject, WorkerRequest } from "../../proto/messages.js";
+
+export interface WorkerIdentity {
+  readonly worker: WorkerId;
+  readonly node: string;
+  readonly pid: number;
+  readonly version: number;
+  readonly slots: number;
+  readonly storeBudgetBytes: number;
+}
+
+/**
+ * preparing ─ready─► ready ─slot free─► running ─ended─► finishing ─ack─► (remembered)
+ * A lease of an older epoch that runs is `void` until its thread has stopped: it holds a slot, and its results are dropped.
+ */
+export type LeasePhase = { p: "preparing" } | { p: "ready" } | { p: "running" } | { p: "void" } | { p: "finishing" };
+
+export interface HeldEntry {
+  readonly lease: Lease;
+  phase: LeasePhase;
+  /** Tasks from here on have been given back; the lease's own end until then. */
+  to: number;
+  /** Tasks with a result, as sorted disjoint ranges. */
+  readonly done: [from: number, to: number][];
+}
+
+export type Link =
+  /** Hello has been or will be sent; again at `helloAtMs`. */
+  | { l: "joining"; helloAtMs: number }
+  | { l: "joined"; beatAtMs: number }
+  | { l: "left" };
+
+type Buffered = Extract<WorkerRequest, { t: "commits" | "objects" }>;
+
+export interface OutboxEntry {
+  readonly message: Buffered;
+  readonly tokens: readonly number[];
+  sentAtMs: number;
+}
+
+export interface WorkerState {
+  readonly identity: WorkerIdentity;
+  /** Highest epoch seen; 0 before the first welcome. */
+  epoch: number;
+  link: Link;
+  draining: boolean;
+  heartbeatIntervalMs: number;
+  storeBytes: number;
+  spilledBytes: number;
+  readonly leases: Map<LeaseId, HeldEntry>;
+  /** Leases that are over, so that an order that comes again is answered and not executed again (M3). Oldest first, bounded. */
+  readonly over: Set<LeaseId>;
+  readonly objects: Map<ObjectId, StoredObject>;
+  readonly pending: {
+    commits: { commit: Commit; bytes: number }[];
+    done: LeaseId[];
+    back: { lease: LeaseId; from: number; to: number }[];
+    added: Map<ObjectId, StoredObject>;
+    removed: Set<ObjectId>;
+    tokens: number[];
+  };
+  /** Sent and not yet acknowledged, by sequence number (M2). */
+  readonly outbox: Map<number, OutboxEntry>;
+  nextSeq: number;
+}
+
+export const leasesRememberedMax = 4096;
+
+export function createWorkerState(identity: WorkerIdentity, heartbeatIntervalMs: number): WorkerState {
+  return {
+    identity,
+    epoch: 0,
+    link: { l: "joining", helloAtMs: 0 },
+    draining: false,
+    heartbeatIntervalMs,
+    storeBytes: 0,
+    spilledBytes: 0,
+    leases: new Map(),
+    over: new Set(),
+    objects: new Map(),
+    pending: { commits: [], done: [], back: [], added: new Map(), removed: new Set(), tokens: [] },
+    outbox: new Map(),
+    nextSeq: 1,
+  };
+}
+
+/** Slots that a thread is using, live or void. */
+export function slotsBusy(state: WorkerState): number {
+  let busy = 0;
+  for (const entry of state.leases.values()) if (entry.phase.p === "running" || entry.phase.p === "void") busy++;
+  return busy;
+}
+
+/** First task of the lease that has no result yet. */
+export function nextTask(entry: HeldEntry): number {
+  const first = entry.done[0];
+  return first && first[0] === entry.lease.from ? first[1] : entry.lease.from;
+}
+
+/** Adds [from, to) to the sorted disjoint ranges. False if any of it was there already. */
+export function addRange(ranges: [number, number][], from: number, to: number): boolean {
+  let at = ranges.length;
+  while (at > 0 && (ranges[at - 1] as [number, number])[0] >= to) at--;
+  const before = ranges[at - 1];
+  if (before && before[1] > from) return false;
+  const after = ranges[at];
+  const joinsBefore = before !== undefined && before[1] === from;
+  const joinsAfter = after !== undefined && after[0] === to;
+  if (joinsBefore && joinsAfter) {
+    before[1] = after[1];
+    ranges.splice(at, 1);
+  } else if (joinsBefore) before[1] = to;
+  else if (joinsAfter) after[0] = from;
+  else ranges.splice(at, 0, [from, to]);
+  return true;
+}
+
+/** The parts of [from, to) that are in none of the ranges. */
+export function gaps(ranges: readonly [number, number][], from: number, to: number): [number, number][] {
+  const out: [number, number][] = [];
+  let at = from;
+  for (const [a, b] of ranges) {
+    if (a >= to) break;
+    if (a > at) out.push([at, a]);
+    at = Math.max(at, b);
+  }
+  if (at < to) out.push([at, to]);
+  return out;
+}
+
+export function remember(state: WorkerState, lease: LeaseId): void {
+  state.over.add(lease);
+  if (state.over.size <= leasesRememberedMax) return;
+  for (const oldest of state.over) {
+    state.over.delete(oldest);
+    return;
+  }
+}
+
+/** Throws InvariantViolation. For tests and the simulator, after every step. */
+export function checkWorkerInvariants(state: WorkerState): void {
+  const busy = slotsBusy(state);
+  invariant(busy <= state.identity.slots, `${busy} slots busy of ${state.identity.slots}`);
+  const announced = new Set(state.pending.done);
+  for (const { message } of state.outbox.values()) if (message.t === "commits") for (const lease of message.done) announced.add(lease);
+  for (const [id, entry] of state.leases) {
+    const { from, to } = entry.lease;
+    const name = `lease ${id} (${entry.phase.p})`;
+    invariant(id === entry.lease.lease, `${name} is filed under another id than ${entry.lease.lease}`);
+    invariant(from < entry.to && entry.to <= to, `${name} has the range [${from}, ${entry.to}) of [${from}, ${to})`);
+    let previous = from - 1;
+    for (const [a, b] of entry.done) {
+      invariant(a > previous && a < b && b <= to, `${name} has the results [${a}, ${b}) after ${previous} in [${from}, ${to})`);
+      previous = b;
+    }
+    if (entry.phase.p === "preparing" || entry.phase.p === "ready") invariant(entry.done.length === 0, `${name} has results before it ran`);
+    if (entry.phase.p === "ready") invariant(busy === state.identity.slots, `${name} waits while a slot is free`);
+    if (entry.phase.p === "finishing") invariant(announced.has(id), `${name} is finished but its end is neither pending nor in the outbox`);
+    invariant(!state.over.has(id), `${name} is both held and over`);
+    if (state.draining) invariant(entry.phase.p !== "preparing" && entry.phase.p !== "ready", `${name} is kept unstarted while draining`);
+  }
+  for (const seq of state.outbox.keys()) invariant(seq < state.nextSeq, `outbox holds seq ${seq}, not yet given out (next is ${state.nextSeq})`);
+  invariant(state.over.size <= leasesRememberedMax, `${state.over.size} leases remembered`);
+  if (state.link.l === "joined") invariant(state.epoch > 0, "joined without an epoch");
+  if (state.link.l === "left") invariant(state.leases.size === 0 && state.outbox.size === 0, "left with leases or unacknowledged messages");
+}

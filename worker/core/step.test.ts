@@ -1,0 +1,352 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { Epoch, JobId, LeaseId, ObjectBase, ObjectId, WorkerId } from "../../proto/ids.js";
+import { limits } from "../../proto/limits.js";
+import type { Lease, ResultSegment, WorkerOrder, WorkerRequest } from "../../proto/messages.js";
+import type { WorkerCommand, WorkerEvent } from "./events.js";
+import { addRange, checkWorkerInvariants, createWorkerState, gaps, leasesRememberedMax, type WorkerState } from "./state.js";
+import { workerStep } from "./step.js";
+
+const identity = { worker: "w1" as WorkerId, node: "n", pid: 1, version: 1, slots: 2, storeBudgetBytes: 1 << 20 };
+
+const leaseOf = (id: string, from = 0, to = 10): Lease => ({
+  lease: id as LeaseId, job: "j" as JobId, stage: 3, base: "sj_3" as ObjectBase, fn: { kernel: "noop", version: 1 }, from, to, attempt: 0,
+  args: [], bases: [], inputs: [], durable: false, options: { retries: 0, timeoutMs: 1000, pure: false, priority: 0 },
+});
+const inline = (from: number, to: number): ResultSegment => ({ r: "inline", stage: 3, from, to, pack: new Uint8Array(8) });
+
+/** A worker with a clock, that checks the invariants after every step. */
+class Harness {
+  state: WorkerState = createWorkerState(identity, 1000);
+  now = 0;
+  do(event: WorkerEvent): WorkerCommand[] {
+    const out = workerStep(this.state, event, this.now);
+    checkWorkerInvariants(this.state);
+    return out;
+  }
+  orders(orders: WorkerOrder[], epoch = 1): WorkerCommand[] {
+    return this.do({ e: "orders", message: { t: "orders", epoch: epoch as Epoch, orders } });
+  }
+  join(epoch = 1): this {
+    this.do({ e: "start" });
+    this.orders([{ o: "welcome", heartbeatIntervalMs: 1000, heartbeatTimeoutMs: 5000 }], epoch);
+    return this;
+  }
+  lease(id: string, from = 0, to = 10): WorkerCommand[] {
+    return this.orders([{ o: "lease", lease: leaseOf(id, from, to) }]);
+  }
+  running(id: string, from = 0, to = 10): this {
+    this.lease(id, from, to);
+    expect(kinds(this.do({ e: "ready", lease: id as LeaseId }))).toContain("run");
+    return this;
+  }
+  results(id: string, segment: ResultSegment): WorkerCommand[] {
+    return this.do({ e: "results", lease: id as LeaseId, segment, slotTimeUs: 1 });
+  }
+  ended(id: string): WorkerCommand[] {
+    return this.do({ e: "ended", lease: id as LeaseId });
+  }
+  flush(): WorkerRequest[] {
+    return sent(this.do({ e: "flush" }));
+  }
+  tick(byMs: number): WorkerCommand[] {
+    this.now += byMs;
+    return this.do({ e: "tick", storeBytes: 0, spilledBytes: 0 });
+  }
+}
+const kinds = (commands: WorkerCommand[]): string[] => commands.map((c) => c.c);
+const sent = (commands: WorkerCommand[]): WorkerRequest[] => commands.flatMap((c) => (c.c === "send" ? [c.message] : []));
+
+describe("joining", () => {
+  test("hello is sent at once and again until it is answered, then beats follow", () => {
+    const h = new Harness();
+    expect(sent(h.do({ e: "start" }))).toMatchObject([{ t: "hello", worker: "w1", slots: 2, more: false }]);
+    expect(sent(h.tick(500))).toEqual([]);
+    expect(sent(h.tick(600))).toMatchObject([{ t: "hello" }]);
+    expect(kinds(h.orders([{ o: "welcome", heartbeatIntervalMs: 1000, heartbeatTimeoutMs: 5000 }]))).toContain("joined");
+    expect(sent(h.tick(500))).toEqual([]);
+    expect(sent(h.tick(500))).toMatchObject([{ t: "beat", epoch: 1, leases: [] }]);
+  });
+
+  test("a scheduler that does not know the worker is told everything again, and unacknowledged commits follow the welcome", () => {
+    const h = new Harness().join().running("1.1");
+    h.results("1.1", inline(0, 10));
+    h.ended("1.1");
+    h.flush();
+    expect(sent(h.orders([{ o: "unknown" }]))).toMatchObject([{ t: "hello", leases: [{ lease: "1.1", next: 10, running: false }] }]);
+    expect(sent(h.orders([{ o: "welcome", heartbeatIntervalMs: 1000, heartbeatTimeoutMs: 5000 }]))).toMatchObject([{ t: "commits", done: ["1.1"] }]);
+  });
+
+  test("more objects than one hello carries make several, the last one without `more`", () => {
+    const h = new Harness().join();
+    const added = Array.from({ length: 9000 }, (_, i) => ({ id: `sj_1-${i}` as ObjectId, bytes: 1, kind: 1, digest: new Uint8Array(16) }));
+    h.do({ e: "objects", added, removed: [] });
+    const hellos = sent(h.orders([{ o: "unknown" }]));
+    expect(hellos.map((m) => m.t === "hello" && [m.objects.length, m.more])).toEqual([[4000, true], [4000, true], [1000, false]]);
+  });
+
+  test("a refusal is handed out with its reason", () => {
+    const h = new Harness();
+    h.do({ e: "start" });
+    expect(h.orders([{ o: "refused", error: { code: "VERSION_MISMATCH", message: "too old" } }])).toContainEqual({ c: "refused", error: { code: "VERSION_MISMATCH", message: "too old" } });
+  });
+});
+
+describe("leases", () => {
+  test("a lease is prepared, runs when ready, commits, and is remembered after the ack", () => {
+    const h = new Harness().join();
+    expect(h.lease("1.1")).toContainEqual({ c: "prepare", lease: leaseOf("1.1") });
+    expect(h.do({ e: "ready", lease: "1.1" as LeaseId })).toContainEqual({ c: "run", lease: leaseOf("1.1"), from: 0, to: 10 });
+    h.results("1.1", inline(0, 4));
+    h.results("1.1", inline(4, 10));
+    expect(h.ended("1.1")).toContainEqual({ c: "release", lease: "1.1" });
+    const [message] = h.flush();
+    expect(message).toMatchObject({ t: "commits", seq: 1, done: ["1.1"], back: [] });
+    expect(message?.t === "commits" && message.commits.length).toBe(2);
+    h.orders([{ o: "ack", seq: 1 }]);
+    expect(h.state.leases.size).toBe(0);
+    expect(h.state.over.has("1.1" as LeaseId)).toBe(true);
+  });
+
+  test("M3: the same lease again is ignored while it is held, and answered by `done` when it is over", () => {
+    const h = new Harness().join();
+    h.lease("1.1");
+    expect(kinds(h.lease("1.1"))).toEqual([]); // preparing
+    h.do({ e: "ready", lease: "1.1" as LeaseId });
+    expect(kinds(h.lease("1.1"))).toEqual([]); // running
+    h.results("1.1", inline(0, 10));
+    h.ended("1.1");
+    h.flush();
+    expect(kinds(h.lease("1.1"))).toEqual([]); // finishing
+    h.orders([{ o: "ack", seq: 1 }]);
+    expect(kinds(h.lease("1.1"))).toEqual([]); // over
+    expect(h.flush()).toMatchObject([{ t: "commits", commits: [], done: ["1.1"] }]);
+  });
+
+  test("no more leases run than there are slots; the next starts when one ends", () => {
+    const h = new Harness().join().running("1.1").running("1.2");
+    h.lease("1.3");
+    expect(kinds(h.do({ e: "ready", lease: "1.3" as LeaseId }))).not.toContain("run");
+    expect(h.ended("1.1")).toContainEqual({ c: "run", lease: leaseOf("1.3"), from: 0, to: 10 });
+  });
+
+  test("what a run left without a result is given back, whatever the order of its results", () => {
+    const h = new Harness().join().running("1.1");
+    h.results("1.1", inline(6, 8));
+    h.results("1.1", inline(0, 2));
+    h.ended("1.1");
+    expect(h.flush()).toMatchObject([{ t: "commits", back: [{ lease: "1.1", from: 2, to: 6 }, { lease: "1.1", from: 8, to: 10 }], done: ["1.1"] }]);
+  });
+
+  test("inputs that cannot be had give the lease back; a fault of the function fails its tasks", () => {
+    const h = new Harness().join();
+    h.lease("1.1");
+    h.do({ e: "unready", lease: "1.1" as LeaseId, error: { code: "TIMEOUT", message: "no" }, giveBack: true });
+    expect(h.flush()).toMatchObject([{ back: [{ lease: "1.1", from: 0, to: 10 }], done: ["1.1"], commits: [] }]);
+    h.lease("1.2");
+    h.do({ e: "unready", lease: "1.2" as LeaseId, error: { code: "FUNCTION_NOT_FOUND", message: "no" }, giveBack: false });
+    expect(h.flush()).toMatchObject([{ back: [], done: ["1.2"], commits: [{ segment: { r: "failed", from: 0, to: 10, error: { code: "FUNCTION_NOT_FOUND" } } }] }]);
+  });
+});
+
+describe("revoke and cancel", () => {
+  test("the unstarted rest of a waiting lease goes back at once", () => {
+    const h = new Harness().join();
+    h.lease("1.1");
+    h.orders([{ o: "revoke", lease: "1.1" as LeaseId, keepTo: 4 }]);
+    expect(h.flush()).toMatchObject([{ back: [{ lease: "1.1", from: 4, to: 10 }], done: [] }]);
+    expect(h.do({ e: "ready", lease: "1.1" as LeaseId })).toContainEqual({ c: "run", lease: leaseOf("1.1"), from: 0, to: 4 });
+  });
+
+  test("a running lease is limited, and gives back from where the thread surely stops", () => {
+    const h = new Harness().join().running("1.1");
+    expect(h.orders([{ o: "revoke", lease: "1.1" as LeaseId, keepTo: 3 }])).toEqual([{ c: "limit", lease: "1.1", to: 3 }]);
+    h.do({ e: "limited", lease: "1.1" as LeaseId, to: 6 });
+    expect(h.flush()).toMatchObject([{ back: [{ from: 6, to: 10 }], done: [] }]);
+    h.orders([{ o: "revoke", lease: "1.1" as LeaseId, keepTo: 6 }]);
+    h.results("1.1", inline(0, 6));
+    h.ended("1.1");
+    expect(h.flush()).toMatchObject([{ back: [], done: ["1.1"] }]);
+  });
+
+  test("a limit before the first task gives everything back exactly once, when the run has ended", () => {
+    const h = new Harness().join().running("1.1");
+    h.do({ e: "limited", lease: "1.1" as LeaseId, to: 0 });
+    h.ended("1.1");
+    expect(h.flush()).toMatchObject([{ back: [{ from: 0, to: 10 }], done: ["1.1"] }]);
+  });
+
+  test("cancel kills what runs, ends what waits, and outruns a lease that is still under way", () => {
+    const h = new Harness().join().running("1.1");
+    expect(h.orders([{ o: "cancel", lease: "1.1" as LeaseId }])).toEqual([{ c: "kill", lease: "1.1" }]);
+    h.lease("1.2");
+    h.orders([{ o: "cancel", lease: "1.2" as LeaseId }, { o: "cancel", lease: "1.3" as LeaseId }]);
+    expect(h.lease("1.3").filter((c) => c.c === "prepare")).toEqual([]);
+    h.ended("1.1");
+    const [message] = h.flush();
+    expect(message?.t === "commits" && new Set(message.done)).toEqual(new Set(["1.1", "1.2", "1.3"]));
+  });
+});
+
+describe("commits (M2)", () => {
+  test("are kept and sent again until acknowledged", () => {
+    const h = new Harness().join().running("1.1");
+    h.results("1.1", inline(0, 10));
+    h.flush();
+    expect(sent(h.tick(limits.commitResendMs - 100)).filter((m) => m.t === "commits")).toEqual([]);
+    expect(sent(h.tick(100)).filter((m) => m.t === "commits")).toMatchObject([{ seq: 1 }]);
+    h.orders([{ o: "ack", seq: 1 }]);
+    expect(sent(h.tick(5000)).filter((m) => m.t === "commits")).toEqual([]);
+  });
+
+  test("are cut into messages under the limit, ends in the last", () => {
+    const h = new Harness().join().running("1.1", 0, 4);
+    for (let i = 0; i < 4; i++) h.results("1.1", { r: "inline", stage: 3, from: i, to: i + 1, pack: new Uint8Array(200 * 1024) });
+    h.ended("1.1");
+    const messages = h.flush();
+    expect(messages.map((m) => m.t === "commits" && [m.commits.length, m.done.length])).toEqual([[2, 0], [2, 1]]);
+  });
+
+  test("are sent again at once when the connection is back", () => {
+    const h = new Harness().join().running("1.1");
+    h.results("1.1", inline(0, 1));
+    h.flush();
+    expect(sent(h.do({ e: "connected" })).map((m) => m.t)).toEqual(["beat", "commits"]);
+  });
+});
+
+describe("epochs (M6)", () => {
+  test("a lower epoch is refused and counted", () => {
+    const h = new Harness().join(5);
+    const out = h.orders([{ o: "lease", lease: leaseOf("4.1") }], 4);
+    expect(out).toEqual([{ c: "count", metric: "orders_stale_refused", by: 1 }]);
+  });
+
+  test("a higher epoch voids leases and commits, says hello, and keeps telling objects until they are acknowledged", () => {
+    const h = new Harness().join().running("1.1");
+    h.lease("1.2");
+    h.results("1.1", { r: "stored", stage: 3, from: 0, to: 1, stored: [{ bytes: 9000, kind: 1, digest: new Uint8Array(16) }] });
+    h.do({ e: "objects", added: [{ id: "c00-0" as ObjectId, bytes: 5, kind: 3, digest: new Uint8Array(16) }], removed: [], token: 7 });
+    h.flush();
+    const out = h.orders([{ o: "unknown" }], 2);
+    expect(out).toContainEqual({ c: "kill", lease: "1.1" });
+    expect(out).toContainEqual({ c: "release", lease: "1.2" });
+    expect(out).toContainEqual({ c: "count", metric: "commits_voided", by: 1 });
+    expect(sent(out)).toMatchObject([{ t: "hello", leases: [], objects: [{ id: "sj_3-0" }, { id: "c00-0" }] }]);
+    h.orders([{ o: "welcome", heartbeatIntervalMs: 1000, heartbeatTimeoutMs: 5000 }], 2);
+    const [objects] = h.flush();
+    expect(objects).toMatchObject({ t: "objects", epoch: 2, added: [{ id: "c00-0" }] });
+    expect(h.orders([{ o: "ack", seq: objects?.t === "objects" ? objects.seq : -1 }], 2)).toContainEqual({ c: "objectsAcked", token: 7 });
+    // The void run holds its slot until its thread has stopped; its results are dropped.
+    expect(h.results("1.1", { r: "stored", stage: 3, from: 1, to: 2, stored: [{ bytes: 1, kind: 1, digest: new Uint8Array(16) }] })).toEqual([{ c: "free", ids: ["sj_3-1"] }]);
+    expect(h.ended("1.1")).toContainEqual({ c: "release", lease: "1.1" });
+    expect(h.flush()).toEqual([]);
+    expect(h.state.leases.size).toBe(0);
+  });
+});
+
+describe("drain", () => {
+  test("gives back what waits, lets the running task finish, says bye when all is acknowledged", () => {
+    const h = new Harness().join().running("1.1").running("1.2");
+    h.lease("1.3");
+    const out = h.do({ e: "drain" });
+    expect(out.filter((c) => c.c === "limit")).toHaveLength(2);
+    h.do({ e: "limited", lease: "1.1" as LeaseId, to: 1 });
+    h.do({ e: "limited", lease: "1.2" as LeaseId, to: 0 });
+    h.ended("1.2");
+    h.results("1.1", inline(0, 1));
+    h.ended("1.1");
+    h.lease("1.4");
+    const [message] = h.flush();
+    expect(message?.t === "commits" && message.back.length).toBe(4);
+    const last = h.orders([{ o: "ack", seq: 1 }]);
+    expect(kinds(last)).toEqual(["send", "stopped"]);
+    expect(sent(last)).toMatchObject([{ t: "bye" }]);
+  });
+
+  test("without a scheduler it ends at once", () => {
+    const h = new Harness();
+    h.do({ e: "start" });
+    expect(kinds(h.do({ e: "drain" }))).toEqual(["stopped"]);
+  });
+});
+
+test("remembered leases are bounded", () => {
+  const h = new Harness().join();
+  for (let i = 0; i < leasesRememberedMax + 100; i++) h.orders([{ o: "cancel", lease: `1.${i}` as LeaseId }]);
+  expect(h.state.over.size).toBe(leasesRememberedMax);
+});
+
+test("ranges: adding in any order gives the same set, and the gaps are the complement", () => {
+  fc.assert(
+    fc.property(fc.shuffledSubarray([...Array(40).keys()]), (tasks) => {
+      const ranges: [number, number][] = [];
+      for (const t of tasks) expect(addRange(ranges, t, t + 1)).toBe(true);
+      for (const t of tasks) expect(addRange(ranges, t, t + 1)).toBe(false);
+      const missing = gaps(ranges, 0, 40).flatMap(([a, b]) => Array.from({ length: b - a }, (_, i) => a + i));
+      expect(missing).toEqual([...Array(40).keys()].filter((t) => !tasks.includes(t)));
+      for (let i = 1; i < ranges.length; i++) expect((ranges[i] as [number, number])[0]).toBeGreaterThan((ranges[i - 1] as [number, number])[1]);
+    }),
+  );
+});
+
+/** The worker against a scheduler that says anything at any time: every task of every lease is committed or given back exactly once per lease. */
+test("random orders: invariants hold, and every lease ends with each of its tasks accounted for once", () => {
+  const action = fc.oneof(
+    fc.record({ a: fc.constant("lease" as const), n: fc.nat(8), size: fc.integer({ min: 1, max: 6 }) }),
+    fc.record({ a: fc.constantFrom("ready" as const, "unready" as const, "ended" as const, "cancel" as const, "ackAll" as const, "tick" as const, "flush" as const), n: fc.nat(8) }),
+    fc.record({ a: fc.constantFrom("results" as const, "revoke" as const), n: fc.nat(8), at: fc.nat(5) }),
+  );
+  fc.assert(
+    fc.property(fc.array(action, { maxLength: 120 }), (actions) => {
+      const h = new Harness().join();
+      const accounted = new Map<string, number[]>();
+      const sizes = new Map<string, number>();
+      const over = new Map<string, number>();
+      const heard = new Set<number>();
+      const runs = new Map<string, { to: number; next: number }>();
+      const hear = (commands: WorkerCommand[]): void => {
+        for (const c of commands) {
+          if (c.c === "run") runs.set(c.lease.lease, { to: c.to, next: c.from });
+          if (c.c === "kill") { runs.delete(c.lease); hear(h.ended(c.lease)); }
+          if (c.c === "limit") {
+            const run = runs.get(c.lease);
+            if (run) { run.to = Math.min(run.to, Math.max(c.to, run.next)); hear(h.do({ e: "limited", lease: c.lease, to: run.to })); }
+          }
+          if (c.c !== "send" || c.message.t !== "commits" || heard.has(c.message.seq)) continue;
+          heard.add(c.message.seq);
+          for (const { lease, segment } of c.message.commits) for (let t = segment.from; t < segment.to; t++) accounted.get(lease)?.push(t);
+          for (const { lease, from, to } of c.message.back) for (let t = from; t < to; t++) accounted.get(lease)?.push(t);
+          for (const lease of c.message.done) over.set(lease, (over.get(lease) ?? 0) + 1);
+        }
+      };
+      const orders = (o: WorkerOrder[]): void => hear(h.orders(o));
+      for (const step of actions) {
+        const id = `1.${step.n}` as LeaseId;
+        const run = runs.get(id);
+        if (step.a === "lease" && !accounted.has(id)) {
+          if (!h.state.over.has(id)) {
+            accounted.set(id, []);
+            sizes.set(id, step.size);
+          }
+          orders([{ o: "lease", lease: leaseOf(id, 0, step.size) }]);
+        } else if (step.a === "ready") hear(h.do({ e: "ready", lease: id }));
+        else if (step.a === "unready") hear(h.do({ e: "unready", lease: id, error: { code: "TIMEOUT", message: "" }, giveBack: step.n % 2 === 0 }));
+        else if (step.a === "cancel") orders([{ o: "cancel", lease: id }]);
+        else if (step.a === "revoke") orders([{ o: "revoke", lease: id, keepTo: step.at }]);
+        else if (step.a === "results" && run && run.next < run.to) { hear(h.results(id, inline(run.next, run.next + 1))); run.next++; }
+        else if (step.a === "ended" && run) { runs.delete(id); hear(h.ended(id)); }
+        else if (step.a === "ackAll") orders([...h.state.outbox.keys()].map((seq) => ({ o: "ack" as const, seq })));
+        else if (step.a === "flush") hear(h.do({ e: "flush" }));
+        else if (step.a === "tick") { h.now += 50; hear(h.do({ e: "tick", storeBytes: 0, spilledBytes: 0 })); }
+      }
+      for (const id of accounted.keys()) orders([{ o: "cancel", lease: id as LeaseId }]);
+      hear(h.do({ e: "flush" }));
+      for (const [id, tasks] of accounted) {
+        expect([...tasks].sort((a, b) => a - b), id).toEqual([...Array(sizes.get(id)).keys()]);
+        expect(over.get(id) ?? 0).toBeGreaterThan(0);
+      }
+    }),
+    { numRuns: 400 },
+  );
+});
