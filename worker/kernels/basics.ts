@@ -45,7 +45,10 @@ export const concat = defineKernel({
     const batches: RecordBatch[] = [];
     tables.forEach((table, i) => {
       if (describe(table.schema) !== describe(first.schema)) {
-        throw new VolleyError("INVALID_ARGUMENT", `volley.concat: tables.${i} has columns (${describe(table.schema)}), the first table has (${describe(first.schema)})`);
+        throw new VolleyError(
+          "INVALID_ARGUMENT",
+          `volley.concat: tables.${i} has columns (${describe(table.schema)}), the first table has (${describe(first.schema)})`,
+        );
       }
       // One schema object for all, so that the stream carries it once whatever metadata the tables came with.
       for (const batch of table.batches) if (batch.numRows > 0) batches.push(new RecordBatch(first.schema, batch.data));

@@ -54,7 +54,9 @@ function parseArg(kernel: string, name: string, schema: z.ZodType, value: unknow
   if (result.success) return result.data;
   const issue = result.error.issues[0];
   const path = [name, ...(issue?.path ?? [])].join(".");
-  throw new VolleyError("INVALID_ARGUMENT", `${kernel}: ${path} is ${show(valueAt(value, issue?.path ?? []))}: ${issue?.message ?? "invalid"}`, { details: { kernel, path } });
+  throw new VolleyError("INVALID_ARGUMENT", `${kernel}: ${path} is ${show(valueAt(value, issue?.path ?? []))}: ${issue?.message ?? "invalid"}`, {
+    details: { kernel, path },
+  });
 }
 
 export function defineKernel<A extends ArgSchemas>(declaration: KernelDeclaration<A>): Kernel {
@@ -68,7 +70,11 @@ export function defineKernel<A extends ArgSchemas>(declaration: KernelDeclaratio
     argSchema: (arg) => z.toJSONSchema(declaration.args[arg] ?? z.never(), { unrepresentable: "any", io: "input" }),
     run: (...given) => {
       if (given.length > schemas.length) {
-        throw new VolleyError("INVALID_ARGUMENT", `${name} takes at most ${schemas.length} arguments (${schemas.map(([arg]) => arg).join(", ")}), got ${given.length}`, { details: { kernel: name } });
+        throw new VolleyError(
+          "INVALID_ARGUMENT",
+          `${name} takes at most ${schemas.length} arguments (${schemas.map(([arg]) => arg).join(", ")}), got ${given.length}`,
+          { details: { kernel: name } },
+        );
       }
       const args: Record<string, unknown> = {};
       for (let i = 0; i < schemas.length; i++) {

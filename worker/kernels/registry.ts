@@ -2,10 +2,27 @@
 import { VolleyError } from "../../proto/errors.js";
 import { concat, echo, noop, sleep } from "./basics.js";
 import type { Kernel } from "./kernel.js";
+import { sweepBenchmark, sweepEquity, sweepTrades } from "./sweep/equity.js";
+import { sweepSelect, sweepSurface, sweepVerdict } from "./sweep/select.js";
+import { sweepChannelBreakout, sweepMaCross, sweepRsiReversion } from "./sweep/sweep.js";
 
 export { defineKernel, type Kernel } from "./kernel.js";
 
-const kernels: readonly Kernel[] = [noop, echo, sleep, concat];
+const kernels: readonly Kernel[] = [
+  noop,
+  echo,
+  sleep,
+  concat,
+  sweepMaCross,
+  sweepRsiReversion,
+  sweepChannelBreakout,
+  sweepSelect,
+  sweepSurface,
+  sweepBenchmark,
+  sweepEquity,
+  sweepTrades,
+  sweepVerdict,
+];
 const byKey = new Map(kernels.map((kernel) => [`${kernel.name}@${kernel.version}`, kernel]));
 
 export const findKernel = (name: string, version: number): Kernel | undefined => byKey.get(`${name}@${version}`);

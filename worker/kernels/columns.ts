@@ -1,0 +1,109 @@
+/** Arrow columns as typed arrays and back. Reading a Float64 column of one batch copies nothing. */
+import { Bool, DataType, DateDay, DateUnit, Float64, Int32, makeData, type Table, TimeUnit, Utf8, Vector, vectorFromArray } from "apache-arrow";
+import { VolleyError } from "../../proto/errors.js";
+
+const dayMs = 86_400_000;
+
+const fault = (column: string, why: string): VolleyError =>
+  new VolleyError("INVALID_ARGUMENT", `column ${JSON.stringify(column)} ${why}`, { details: { column } });
+
+/** Throws INVALID_ARGUMENT that names the column and what the table has instead. */
+export function columnOf(table: Table, name: string): Vector {
+  const vector = table.getChild(name);
+  if (vector) return vector;
+  throw fault(name, `is missing; the table has ${table.schema.fields.map((field) => field.name).join(", ") || "no columns"}`);
+}
+
+function refuseNulls(vector: Vector, name: string): void {
+  if (vector.nullCount === 0) return;
+  for (let i = 0; i < vector.length; i++) if (!vector.isValid(i)) throw fault(name, `is null in row ${i}; fill or drop the row first`);
+}
+
+/** A numeric column as float64, in place where it is float64 in one batch. Nulls are refused. */
+export function float64Column(table: Table, name: string): Float64Array {
+  const vector = columnOf(table, name);
+  refuseNulls(vector, name);
+  return floatsOf(vector, name);
+}
+
+/** A numeric column with null as NaN. */
+export function optionalFloat64Column(table: Table, name: string): Float64Array {
+  const vector = columnOf(table, name);
+  const values = floatsOf(vector, name);
+  if (vector.nullCount === 0) return values;
+  const out = values.slice();
+  for (let i = 0; i < out.length; i++) if (!vector.isValid(i)) out[i] = Number.NaN;
+  return out;
+}
+
+function floatsOf(vector: Vector, name: string): Float64Array {
+  const { type } = vector;
+  if (!DataType.isFloat(type) && !DataType.isInt(type)) throw fault(name, `is ${type}; expected numbers`);
+  const values: unknown = vector.toArray();
+  if (values instanceof Float64Array) return values;
+  return Float64Array.from(values as ArrayLike<number | bigint>, Number);
+}
+
+/** A date column as days since 1970-01-01: Arrow dates, timestamps (the day in UTC) or ISO text. Nulls are refused. */
+export function dayColumn(table: Table, name: string): Int32Array {
+  const vector = columnOf(table, name);
+  refuseNulls(vector, name);
+  const { type } = vector;
+  if (DataType.isDate(type) && type.unit === DateUnit.DAY) return vector.toArray() as Int32Array;
+  if (DataType.isDate(type) || DataType.isTimestamp(type)) {
+    const perDay = DataType.isTimestamp(type) ? ticksPerDay(type.unit) : BigInt(dayMs);
+    const ticks = vector.toArray() as BigInt64Array;
+    return Int32Array.from(ticks, (tick) => Number((tick - (((tick % perDay) + perDay) % perDay)) / perDay));
+  }
+  const days = new Int32Array(vector.length);
+  for (let i = 0; i < days.length; i++) {
+    const value: unknown = vector.get(i);
+    const day = typeof value === "string" ? dayOf(value) : undefined;
+    if (day === undefined) throw fault(name, `is ${JSON.stringify(value)} (${type}) in row ${i}; expected a date such as 2008-09-15`);
+    days[i] = day;
+  }
+  return days;
+}
+
+function ticksPerDay(unit: TimeUnit): bigint {
+  const perSecond = { [TimeUnit.SECOND]: 1n, [TimeUnit.MILLISECOND]: 1_000n, [TimeUnit.MICROSECOND]: 1_000_000n, [TimeUnit.NANOSECOND]: 1_000_000_000n }[unit];
+  return perSecond * 86_400n;
+}
+
+/** Days since 1970-01-01 of an ISO date (or the date part of an ISO time in UTC); undefined for anything else. */
+export function dayOf(text: string): number | undefined {
+  if (!/^\d{4}-\d{2}-\d{2}(T[\d:.]+Z?)?$/.test(text)) return undefined;
+  const ms = Date.parse(`${text.slice(0, 10)}T00:00:00Z`);
+  return Number.isNaN(ms) ? undefined : ms / dayMs;
+}
+
+// ------------------------------------------------------------------------------------------------ building
+
+/** NaN becomes null: a statistic that is not defined is missing, not a number. */
+export function float64Vector(values: Float64Array): Vector<Float64> {
+  let nullCount = 0;
+  for (const value of values) if (Number.isNaN(value)) nullCount++;
+  const type = new Float64();
+  const { length } = values;
+  if (nullCount === 0) return new Vector([makeData({ type, length, nullCount, data: values })]);
+  const nullBitmap = new Uint8Array((length + 7) >> 3);
+  const data = new Float64Array(length);
+  for (let i = 0; i < length; i++) {
+    const value = values[i] as number;
+    if (Number.isNaN(value)) continue;
+    data[i] = value;
+    nullBitmap[i >> 3] = (nullBitmap[i >> 3] as number) | (1 << (i & 7));
+  }
+  return new Vector([makeData({ type, length, nullCount, nullBitmap, data })]);
+}
+
+export const int32Vector = (values: Int32Array): Vector<Int32> =>
+  new Vector([makeData({ type: new Int32(), length: values.length, nullCount: 0, data: values })]);
+
+/** The days are copied: two columns that share a buffer make a broken stream. */
+export const dayVector = (days: Int32Array): Vector<DateDay> =>
+  new Vector([makeData({ type: new DateDay(), length: days.length, nullCount: 0, data: days.slice() })]);
+
+export const textVector = (values: readonly string[]): Vector<Utf8> => vectorFromArray(values, new Utf8());
+
+export const boolVector = (values: readonly boolean[]): Vector<Bool> => vectorFromArray(values, new Bool());

@@ -1,0 +1,52 @@
+/**
+ * Central moments of a stream of numbers, one number at a time and mergeable, without losing digits to a large mean.
+ * Welford's update for the second moment, extended to the fourth: P. Pébay, "Formulas for robust, one-pass parallel computation of
+ * covariances and arbitrary-order statistical moments", Sandia report SAND2008-6212 (2008).
+ */
+export interface Moments {
+  readonly count: number;
+  readonly mean: number;
+  /** Sums of the second, third and fourth powers of the deviations from the mean. */
+  readonly m2: number;
+  readonly m3: number;
+  readonly m4: number;
+}
+
+export const noMoments: Moments = { count: 0, mean: 0, m2: 0, m3: 0, m4: 0 };
+
+export function momentsOf(values: ArrayLike<number>): Moments {
+  let count = 0;
+  let mean = 0;
+  let m2 = 0;
+  let m3 = 0;
+  let m4 = 0;
+  for (let i = 0; i < values.length; i++) {
+    const before = count++;
+    const delta = (values[i] as number) - mean;
+    const step = delta / count;
+    const step2 = step * step;
+    const term = delta * step * before;
+    mean += step;
+    m4 += term * step2 * (count * count - 3 * count + 3) + 6 * step2 * m2 - 4 * step * m3;
+    m3 += term * step * (count - 2) - 3 * step * m2;
+    m2 += term;
+  }
+  return { count, mean, m2, m3, m4 };
+}
+
+/** Mean and second moment of two runs together (Chan, Golub, LeVeque). */
+export function mergeVariance(a: Pick<Moments, "count" | "mean" | "m2">, b: Pick<Moments, "count" | "mean" | "m2">): Pick<Moments, "count" | "mean" | "m2"> {
+  const count = a.count + b.count;
+  if (count === 0) return { count: 0, mean: 0, m2: 0 };
+  const delta = b.mean - a.mean;
+  return { count, mean: a.mean + (delta * b.count) / count, m2: a.m2 + b.m2 + delta * delta * ((a.count * b.count) / count) };
+}
+
+/** Sample variance (ddof 1); NaN below two values. */
+export const varianceOf = (m: Pick<Moments, "count" | "m2">): number => (m.count < 2 ? Number.NaN : m.m2 / (m.count - 1));
+
+/** Population skewness m3 / m2^1.5, γ3 of the probabilistic Sharpe ratio; NaN where nothing varies. */
+export const skewnessOf = (m: Moments): number => (m.m2 > 0 ? (Math.sqrt(m.count) * m.m3) / (m.m2 * Math.sqrt(m.m2)) : Number.NaN);
+
+/** Population kurtosis m4 / m2², raw: 3 for a normal distribution. NaN where nothing varies. */
+export const kurtosisOf = (m: Moments): number => (m.m2 > 0 ? (m.count * m.m4) / (m.m2 * m.m2) : Number.NaN);
