@@ -31,8 +31,8 @@ export function wilderRsi(close: Float64Array, period: number): Float64Array {
   let loss = 0;
   for (let i = 1; i < close.length; i++) {
     const change = (close[i] as number) - (close[i - 1] as number);
-    const up = change > 0 ? change : 0;
-    const down = change < 0 ? -change : 0;
+    const up = Math.max(change, 0);
+    const down = Math.max(-change, 0);
     if (i <= period) {
       gain += up;
       loss += down;

@@ -1,7 +1,7 @@
 import { Table, tableFromIPC, tableToIPC, vectorFromArray } from "apache-arrow";
 import { describe, expect, it } from "vitest";
 import { VolleyError } from "../../../proto/errors.js";
-import { optionalFloat64Column } from "../columns.js";
+import { columnOf, optionalFloat64Column } from "../columns.js";
 import { requireKernel } from "../registry.js";
 import { momentsOf } from "../statistics/moments.js";
 import { maxDrawdown, sharpeRatio } from "../statistics/returns.js";
@@ -104,17 +104,11 @@ describe("a sweep's bits", () => {
     const full = floats(run("sweep.equity", prices, "ma-cross", { fast: 10, slow: 50 }, settings), "equity");
     const short = floats(run("sweep.equity", prices.slice(0, cut), "ma-cross", { fast: 10, slow: 50 }, settings), "equity");
     expect(short).toEqual(full.slice(0, cut));
-    const poisoned = new Table(
-      Object.fromEntries(
-        prices.schema.fields.map(({ name }) => {
-          const column = prices.getChild(name);
-          return [name, name === "date" ? column : vectorFromArray((column?.toArray() as Float64Array).map((x, i) => (i < cut ? x : x * 7)))] as [
-            string,
-            NonNullable<typeof column>,
-          ];
-        }),
-      ),
-    );
+    const names = prices.schema.fields.map((field) => field.name).filter((name) => name !== "date");
+    const poisoned = new Table({
+      date: columnOf(prices, "date"),
+      ...Object.fromEntries(names.map((name) => [name, vectorFromArray(floats(prices, name).map((x, i) => (i < cut ? x : x * 7)))])),
+    });
     const after = floats(run("sweep.equity", poisoned, "ma-cross", { fast: 10, slow: 50 }, settings), "equity");
     expect(after.slice(0, cut)).toEqual(full.slice(0, cut));
     expect(after.at(-1)).not.toBe(full.at(-1));
