@@ -1,7 +1,31 @@
 /** Arrow's Message, Schema, RecordBatch and DictionaryBatch tables (format/Message.fbs, Schema.fbs), read into plain records and checked. */
 import {
-  Binary, Bool, type DataType, DateDay, DateMillisecond, Decimal, Duration, FixedSizeBinary, Float16, Float32, Float64, Int8, Int16, Int32, Int64, Null,
-  TimeMicrosecond, TimeMillisecond, TimeNanosecond, TimeSecond, Timestamp, Uint8, Uint16, Uint32, Uint64, Utf8,
+  Binary,
+  Bool,
+  type DataType,
+  DateDay,
+  DateMillisecond,
+  Decimal,
+  Duration,
+  FixedSizeBinary,
+  Float16,
+  Float32,
+  Float64,
+  Int8,
+  Int16,
+  Int32,
+  Int64,
+  Null,
+  TimeMicrosecond,
+  TimeMillisecond,
+  TimeNanosecond,
+  TimeSecond,
+  Timestamp,
+  Uint8,
+  Uint16,
+  Uint32,
+  Uint64,
+  Utf8,
 } from "apache-arrow";
 import { type Budget, FlatTable } from "./flat-buffer.js";
 import { columnsMax, invalidData } from "./ingested.js";
@@ -42,8 +66,33 @@ export type MessageSpec = { readonly bodyBytes: number } & (
 );
 
 const typeNames = [
-  "none", "Null", "Int", "FloatingPoint", "Binary", "Utf8", "Bool", "Decimal", "Date", "Time", "Timestamp", "Interval", "List", "Struct", "Union", "FixedSizeBinary",
-  "FixedSizeList", "Map", "Duration", "LargeBinary", "LargeUtf8", "LargeList", "RunEndEncoded", "BinaryView", "Utf8View", "ListView", "LargeListView",
+  "none",
+  "Null",
+  "Int",
+  "FloatingPoint",
+  "Binary",
+  "Utf8",
+  "Bool",
+  "Decimal",
+  "Date",
+  "Time",
+  "Timestamp",
+  "Interval",
+  "List",
+  "Struct",
+  "Union",
+  "FixedSizeBinary",
+  "FixedSizeList",
+  "Map",
+  "Duration",
+  "LargeBinary",
+  "LargeUtf8",
+  "LargeList",
+  "RunEndEncoded",
+  "BinaryView",
+  "Utf8View",
+  "ListView",
+  "LargeListView",
 ];
 const versionV4 = 3;
 const versionV5 = 4;
@@ -108,11 +157,13 @@ function readField(field: FlatTable): FieldSpec {
   const type = field.table(3);
   if (!type) throw invalidData(`Arrow column ${JSON.stringify(name)} has no type`);
   const flat = readType(kind, type, name);
-  if (field.tables(5).length > 0) throw invalidData(`Arrow column ${JSON.stringify(name)} of type ${typeNames[kind]} has children; only flat columns are taken`);
+  if (field.tables(5).length > 0)
+    throw invalidData(`Arrow column ${JSON.stringify(name)} of type ${typeNames[kind]} has children; only flat columns are taken`);
   const encoding = field.table(4);
   const spec = { ...flat, name, nullable: field.flag(1) };
   if (!encoding) return spec;
-  if (flat.layout.form === "null" || flat.layout.form === "bits") throw invalidData(`Arrow column ${JSON.stringify(name)} is a dictionary of ${typeNames[kind]}, which is not taken`);
+  if (flat.layout.form === "null" || flat.layout.form === "bits")
+    throw invalidData(`Arrow column ${JSON.stringify(name)} is a dictionary of ${typeNames[kind]}, which is not taken`);
   const indexType = encoding.table(1);
   const bits = indexType?.i32(0) ?? 32;
   if (bits !== 8 && bits !== 16 && bits !== 32 && bits !== 64) throw invalidData(`Arrow column ${JSON.stringify(name)} has dictionary indices of ${bits} bits`);
@@ -144,7 +195,8 @@ function readType(kind: number, type: FlatTable, name: string): FlatType {
       return { layout: { form: "bits" }, type: new Bool() };
     case 7: {
       const [precision, scale, bits] = [type.i32(0), type.i32(1), type.i32(2, 128)];
-      if (bits !== 128 || precision < 1 || precision > 38 || Math.abs(scale) > 38) throw invalidData(`${column} is a decimal of precision ${precision}, scale ${scale} and ${bits} bits`);
+      if (bits !== 128 || precision < 1 || precision > 38 || Math.abs(scale) > 38)
+        throw invalidData(`${column} is a decimal of precision ${precision}, scale ${scale} and ${bits} bits`);
       return fixed(16, new Decimal(scale, precision, bits));
     }
     case 8: {

@@ -32,7 +32,8 @@ function nextMessage(bytes: Uint8Array, view: DataView, at: number): Message | u
     return undefined;
   }
   const bodyAt = at + 8 + length;
-  if (length < 0 || length > metadataBytesMax || bodyAt > bytes.byteLength) throw invalidData(`the Arrow message at byte ${at} announces ${length} bytes of metadata of ${bytes.byteLength - at - 8}`);
+  if (length < 0 || length > metadataBytesMax || bodyAt > bytes.byteLength)
+    throw invalidData(`the Arrow message at byte ${at} announces ${length} bytes of metadata of ${bytes.byteLength - at - 8}`);
   if (bodyAt % 8 !== 0) throw invalidData(`the Arrow message at byte ${at} is not padded to 8 bytes`);
   return { metadata: bytes.subarray(at + 8, bodyAt), bodyAt };
 }
@@ -57,7 +58,8 @@ export function decodeArrow(bytes: Uint8Array, limits: { rowsMax: number; cellsM
     if (!message) break;
     const spec = readMessage(message.metadata);
     const end = message.bodyAt + spec.bodyBytes;
-    if (spec.bodyBytes % 8 !== 0 || end > bytes.byteLength) throw invalidData(`Arrow message ${n} announces a body of ${spec.bodyBytes} bytes where ${bytes.byteLength - message.bodyAt} are left`);
+    if (spec.bodyBytes % 8 !== 0 || end > bytes.byteLength)
+      throw invalidData(`Arrow message ${n} announces a body of ${spec.bodyBytes} bytes where ${bytes.byteLength - message.bodyAt} are left`);
     const body = bytes.subarray(message.bodyAt, end);
     at = end;
     if (spec.header === "schema") {
@@ -78,13 +80,17 @@ export function decodeArrow(bytes: Uint8Array, limits: { rowsMax: number; cellsM
     } else {
       rows += spec.batch.rows;
       if (rows > limits.rowsMax) throw new VolleyError("TOO_LARGE", `the Arrow stream has ${rows} rows or more; at most ${limits.rowsMax} are taken`);
-      if (rows * fields.length > limits.cellsMax) throw new VolleyError("TOO_LARGE", `the Arrow stream has ${rows} rows of ${fields.length} columns; at most ${limits.cellsMax} values are taken`);
+      if (rows * fields.length > limits.cellsMax)
+        throw new VolleyError("TOO_LARGE", `the Arrow stream has ${rows} rows of ${fields.length} columns; at most ${limits.cellsMax} values are taken`);
       fields.forEach((field, i) => pieces[i]?.push(reader.column(field, field.dictionary ? dictionaries.get(field.dictionary.id)?.words : undefined)));
       reader.end();
     }
   }
   if (!fields) throw invalidData("the Arrow stream has no schema");
-  return encodeColumns(fields.map((field, i) => finishColumn(field, i, pieces[i] ?? [])), rows);
+  return encodeColumns(
+    fields.map((field, i) => finishColumn(field, i, pieces[i] ?? [])),
+    rows,
+  );
 }
 
 /** Two columns may share a dictionary if they agree on what its words are. */
@@ -107,7 +113,8 @@ function readDictionary(reader: BatchReader, spec: { id: number; delta: boolean 
 
 function finishColumn(field: FieldSpec, index: number, pieces: readonly (Piece | DictionaryPiece)[]): Column {
   const data = field.dictionary ? mergeDictionaries(field, index, pieces as DictionaryPiece[]) : mergePieces(field, pieces as Piece[]);
-  if (!field.nullable && data.nullCount > 0) throw invalidData(`Arrow column ${JSON.stringify(field.name)} is declared not nullable but has ${data.nullCount} nulls`);
+  if (!field.nullable && data.nullCount > 0)
+    throw invalidData(`Arrow column ${JSON.stringify(field.name)} is declared not nullable but has ${data.nullCount} nulls`);
   return { name: field.name, data };
 }
 
@@ -156,8 +163,10 @@ class BatchReader {
 
   end(): void {
     if (this.#node !== this.#batch.nodes.length) throw this.#fault("the batch", `has ${this.#batch.nodes.length} field nodes for ${this.#node} columns`);
-    if (this.#buffer !== this.#batch.buffers.length) throw this.#fault("the batch", `has ${this.#batch.buffers.length} buffers where its columns need ${this.#buffer}`);
-    if (this.#body.byteLength - this.#end >= paddingMax + 8) throw this.#fault("the batch", `has ${this.#body.byteLength - this.#end} bytes that belong to no column`);
+    if (this.#buffer !== this.#batch.buffers.length)
+      throw this.#fault("the batch", `has ${this.#batch.buffers.length} buffers where its columns need ${this.#buffer}`);
+    if (this.#body.byteLength - this.#end >= paddingMax + 8)
+      throw this.#fault("the batch", `has ${this.#body.byteLength - this.#end} bytes that belong to no column`);
   }
 
   #fault(what: string, why: string): VolleyError {
@@ -171,8 +180,10 @@ class BatchReader {
     const [offset, length] = entry;
     if (length === 0 && (bytes === 0 || emptyAllowed)) return new Uint8Array(0);
     if (offset % 8 !== 0) throw this.#fault(what, `has a buffer at byte ${offset}, which is not aligned`);
-    if (offset < this.#end || offset - this.#end >= paddingMax) throw this.#fault(what, `has a buffer at byte ${offset} where the one before it ends at ${this.#end}`);
-    if (offset + length > this.#body.byteLength) throw this.#fault(what, `has a buffer of bytes ${offset} to ${offset + length} in a body of ${this.#body.byteLength}`);
+    if (offset < this.#end || offset - this.#end >= paddingMax)
+      throw this.#fault(what, `has a buffer at byte ${offset} where the one before it ends at ${this.#end}`);
+    if (offset + length > this.#body.byteLength)
+      throw this.#fault(what, `has a buffer of bytes ${offset} to ${offset + length} in a body of ${this.#body.byteLength}`);
     if (length < bytes || length - bytes >= paddingMax) throw this.#fault(what, `has a buffer of ${length} bytes where its values need ${bytes}`);
     this.#end = offset + length;
     return this.#body.subarray(offset, offset + bytes);

@@ -54,7 +54,15 @@ class ValidityWriter {
 const lengthOf = (pieces: readonly { length: number }[]): number => pieces.reduce((sum, piece) => sum + piece.length, 0);
 
 /** apache-arrow types `makeData` by overloads for each type; ours is known at run time only, so it is given as the general form. */
-type AnyProps = { type: DataType; length: number; nullCount: number; nullBitmap?: Uint8Array; data?: ArrayBufferView; valueOffsets?: Int32Array; dictionary?: unknown };
+type AnyProps = {
+  type: DataType;
+  length: number;
+  nullCount: number;
+  nullBitmap?: Uint8Array;
+  data?: ArrayBufferView;
+  valueOffsets?: Int32Array;
+  dictionary?: unknown;
+};
 const dataOf = (props: AnyProps): Data => makeData(props as never) as unknown as Data;
 
 export function mergePieces(flat: FlatType, pieces: readonly Piece[]): Data {

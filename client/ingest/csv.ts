@@ -19,7 +19,8 @@ export interface CsvOptions {
 export function decodeCsv(bytes: Uint8Array, options: CsvOptions): Ingested {
   if (!isUtf8(bytes)) throw invalidData("the CSV is not UTF-8; convert it first (for example: iconv -f latin1 -t utf8)");
   const delimiter = options.delimiter ?? ",";
-  if (delimiter.length !== 1 || /["\r\n]/.test(delimiter)) throw new VolleyError("INVALID_ARGUMENT", `the CSV delimiter ${JSON.stringify(delimiter)} is not one plain character`);
+  if (delimiter.length !== 1 || /["\r\n]/.test(delimiter))
+    throw new VolleyError("INVALID_ARGUMENT", `the CSV delimiter ${JSON.stringify(delimiter)} is not one plain character`);
   const nulls = new Set(options.nullValues ?? [""]);
   const input = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
@@ -49,7 +50,10 @@ export function decodeCsv(bytes: Uint8Array, options: CsvOptions): Ingested {
     const where = (): string => `line ${line}`;
     for (let i = 0; i < columns.length; i++) columns[i]?.push(nulls.has(record[i] as string) ? undefined : record[i], where);
   });
-  return encodeColumns(columns.map((column, i) => column.finish(i)), rows);
+  return encodeColumns(
+    columns.map((column, i) => column.finish(i)),
+    rows,
+  );
 }
 
 function header(record: readonly string[], types: Readonly<Record<string, TextType>> | undefined): string[] {
@@ -62,7 +66,8 @@ function header(record: readonly string[], types: Readonly<Record<string, TextTy
     seen.add(name);
   });
   for (const name of Object.keys(types ?? {})) {
-    if (!seen.has(name)) throw new VolleyError("INVALID_ARGUMENT", `a type is given for column ${JSON.stringify(name)}, but the CSV has only ${names.join(", ")}`);
+    if (!seen.has(name))
+      throw new VolleyError("INVALID_ARGUMENT", `a type is given for column ${JSON.stringify(name)}, but the CSV has only ${names.join(", ")}`);
   }
   return names;
 }
@@ -90,6 +95,7 @@ function eachRecord(input: Buffer, delimiter: string, take: (record: readonly st
 function describe(error: CsvError): string {
   const { lines, column, record } = error as CsvError & { lines?: number; column?: number | string; record?: unknown };
   const line = `line ${lines ?? "?"}`;
-  if (error.code === "CSV_RECORD_INCONSISTENT_FIELDS_LENGTH") return `${line}: ${Array.isArray(record) ? record.length : "?"} fields where the header has another number of them (${error.message})`;
+  if (error.code === "CSV_RECORD_INCONSISTENT_FIELDS_LENGTH")
+    return `${line}: ${Array.isArray(record) ? record.length : "?"} fields where the header has another number of them (${error.message})`;
   return `${line}${column === undefined ? "" : `, field ${Number(column) + 1}`}: ${error.message}`;
 }

@@ -91,7 +91,10 @@ export class FlatTable {
     const at = this.#field(slot);
     if (at === 0) return [];
     const { start, length } = this.#vector(at, 16);
-    return Array.from({ length }, (_, i) => [safe(this.#view.getBigInt64(start + 16 * i, true), what), safe(this.#view.getBigInt64(start + 16 * i + 8, true), what)]);
+    return Array.from({ length }, (_, i) => [
+      safe(this.#view.getBigInt64(start + 16 * i, true), what),
+      safe(this.#view.getBigInt64(start + 16 * i + 8, true), what),
+    ]);
   }
 
   #vector(at: number, elementBytes: number): { start: number; length: number } {

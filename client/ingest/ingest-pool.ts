@@ -93,7 +93,12 @@ export class IngestPool {
 
   #start(): Slot {
     const { heapMb, thread } = this.#options;
-    const worker = new Worker(thread, { resourceLimits: { maxOldGenerationSizeMb: heapMb, maxYoungGenerationSizeMb: 32, stackSizeMb: 4 }, execArgv: [], env: {}, stdin: false });
+    const worker = new Worker(thread, {
+      resourceLimits: { maxOldGenerationSizeMb: heapMb, maxYoungGenerationSizeMb: 32, stackSizeMb: 4 },
+      execArgv: [],
+      env: {},
+      stdin: false,
+    });
     const slot: Slot = { worker, served: 0, request: undefined };
     this.#threadsStarted++;
     this.#slots.add(slot);
@@ -105,7 +110,8 @@ export class IngestPool {
   }
 
   #fault(error: NodeJS.ErrnoException): VolleyError {
-    if (error.code === "ERR_WORKER_OUT_OF_MEMORY") return invalidData(`the bytes need more than ${this.#options.heapMb} MiB of heap to decode; send them in smaller parts`);
+    if (error.code === "ERR_WORKER_OUT_OF_MEMORY")
+      return invalidData(`the bytes need more than ${this.#options.heapMb} MiB of heap to decode; send them in smaller parts`);
     return invalidData(`the bytes could not be decoded: ${error.message}`);
   }
 

@@ -46,7 +46,8 @@ export const ingestDefaults = { timeoutMs: 30_000, rowsMax: 20_000_000 } as cons
 export const cellsMax = 200_000_000;
 export const columnsMax = 4_096;
 
-export const invalidData = (message: string, details?: Record<string, unknown>): VolleyError => new VolleyError("INVALID_DATA", message, details ? { details } : {});
+export const invalidData = (message: string, details?: Record<string, unknown>): VolleyError =>
+  new VolleyError("INVALID_DATA", message, details ? { details } : {});
 
 /** Column names come from outside: `constructor` is one as good as any, and not a property of the types given. */
 export const givenType = (types: Readonly<Record<string, TextType>> | undefined, name: string): TextType | undefined =>

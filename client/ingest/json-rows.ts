@@ -22,7 +22,7 @@ export function decodeJsonRows(bytes: Uint8Array, options: JsonRowsOptions): Ing
   } catch (error) {
     throw invalidData(`the rows are not JSON: ${(error as Error).message}`);
   }
-  if (!Array.isArray(json)) throw invalidData("expected an array of rows, like [{\"a\": 1}, {\"a\": 2}]");
+  if (!Array.isArray(json)) throw invalidData('expected an array of rows, like [{"a": 1}, {"a": 2}]');
   if (json.length > options.rowsMax) throw new VolleyError("TOO_LARGE", `${json.length} rows; at most ${options.rowsMax} are taken`);
   const names = columnNames(json, options);
   const rows = json as Row[];
@@ -34,7 +34,10 @@ export function decodeJsonRows(bytes: Uint8Array, options: JsonRowsOptions): Ing
       column.push(cell === null || cell === undefined ? undefined : textOf(cell), where);
     }
   });
-  return encodeColumns(columns.map(({ column }, i) => column.finish(i)), rows.length);
+  return encodeColumns(
+    columns.map(({ column }, i) => column.finish(i)),
+    rows.length,
+  );
 }
 
 /** Numbers keep every bit as text: JavaScript writes the shortest text that reads back as the same number. -0 is the exception. */
@@ -45,15 +48,21 @@ function columnNames(rows: readonly unknown[], options: JsonRowsOptions): string
   rows.forEach((row, i) => {
     if (typeof row !== "object" || row === null || Array.isArray(row)) throw invalidData(`rows.${i} is not an object`, { path: `${i}` });
     for (const [name, cell] of Object.entries(row)) {
-      if (typeof cell === "object" && cell !== null) throw invalidData(`rows.${i}.${name} is nested; rows are flat objects of numbers, texts, true, false and null`, { path: `${i}.${name}` });
+      if (typeof cell === "object" && cell !== null)
+        throw invalidData(`rows.${i}.${name} is nested; rows are flat objects of numbers, texts, true, false and null`, { path: `${i}.${name}` });
       names.add(name);
     }
     if (names.size > columnsMax) throw new VolleyError("TOO_LARGE", `the rows have more than ${columnsMax} different keys`);
   });
   if (names.size === 0) throw invalidData("the rows have no columns");
-  if (rows.length * names.size > options.cellsMax) throw new VolleyError("TOO_LARGE", `${rows.length} rows of ${names.size} columns; at most ${options.cellsMax} values are taken`);
+  if (rows.length * names.size > options.cellsMax)
+    throw new VolleyError("TOO_LARGE", `${rows.length} rows of ${names.size} columns; at most ${options.cellsMax} values are taken`);
   for (const name of Object.keys(options.types ?? {})) {
-    if (!names.has(name)) throw new VolleyError("INVALID_ARGUMENT", `a type is given for column ${JSON.stringify(name)}, but the rows have only ${[...names].slice(0, 20).join(", ")}`);
+    if (!names.has(name))
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        `a type is given for column ${JSON.stringify(name)}, but the rows have only ${[...names].slice(0, 20).join(", ")}`,
+      );
   }
   return [...names];
 }
@@ -65,7 +74,8 @@ function typeOf(name: string, rows: readonly Row[]): TextType {
     const cell = Object.hasOwn(row, name) ? row[name] : undefined;
     if (cell === null || cell === undefined) return;
     const own = typeof cell as "string" | "number" | "boolean";
-    if (kind !== undefined && own !== kind) throw invalidData(`rows.${i}.${name} is a ${own}, but rows before have a ${kind}`, { path: `${i}.${name}`, column: name });
+    if (kind !== undefined && own !== kind)
+      throw invalidData(`rows.${i}.${name} is a ${own}, but rows before have a ${kind}`, { path: `${i}.${name}`, column: name });
     kind = own;
     if (own === "string") guess.add(cell as string);
   });

@@ -160,22 +160,30 @@ export class TextColumn {
     switch (this.#type) {
       case "float64":
       case "float32":
-        return (this.#values as Growing<Float64Array>).push(text === undefined ? 0 : this.#number(text, where));
+        (this.#values as Growing<Float64Array>).push(text === undefined ? 0 : this.#number(text, where));
+        break;
       case "int32":
-        return (this.#values as Growing<Int32Array>).push(text === undefined ? 0 : this.#int32(text, where));
+        (this.#values as Growing<Int32Array>).push(text === undefined ? 0 : this.#int32(text, where));
+        break;
       case "int64":
-        return (this.#values as Growing<BigInt64Array>).push(text === undefined ? 0n : this.#int64(text, where));
+        (this.#values as Growing<BigInt64Array>).push(text === undefined ? 0n : this.#int64(text, where));
+        break;
       case "bool":
-        return (this.#values as Growing<Uint8Array>).push(text === undefined ? 0 : this.#bool(text, where));
+        (this.#values as Growing<Uint8Array>).push(text === undefined ? 0 : this.#bool(text, where));
+        break;
       case "date":
-        return (this.#values as Growing<Int32Array>).push(text === undefined ? 0 : (parseDate(text) ?? this.#fault(text, "a date like 2020-04-17", where)));
+        (this.#values as Growing<Int32Array>).push(text === undefined ? 0 : (parseDate(text) ?? this.#fault(text, "a date like 2020-04-17", where)));
+        break;
       case "timestamp":
       case "timestamp-ns":
-        return (this.#values as Growing<BigInt64Array>).push(text === undefined ? 0n : this.#instant(text, where));
+        (this.#values as Growing<BigInt64Array>).push(text === undefined ? 0n : this.#instant(text, where));
+        break;
       case "dictionary":
-        return (this.#values as Growing<Int32Array>).push(text === undefined ? 0 : this.#word(text));
+        (this.#values as Growing<Int32Array>).push(text === undefined ? 0 : this.#word(text));
+        break;
       case "string":
-        return this.#text(text ?? "");
+        this.#text(text ?? "");
+        break;
     }
   }
 
@@ -239,10 +247,14 @@ export class TextColumn {
     const day = parseDate(text);
     const instant = day === undefined ? parseInstant(text) : { ns: BigInt(day) * 86_400_000_000_000n, zoned: false, digits: 0 };
     if (!instant) return this.#fault(text, "a time like 2020-04-17T16:00:00Z", where);
-    if (this.#zoned !== undefined && this.#zoned !== instant.zoned) return this.#fault(text, "a time like the others: some have a zone and some have none", where);
+    if (this.#zoned !== undefined && this.#zoned !== instant.zoned)
+      return this.#fault(text, "a time like the others: some have a zone and some have none", where);
     this.#zoned = instant.zoned;
-    if (this.#type === "timestamp") return instant.digits > 6 ? this.#fault(text, "a time of whole microseconds; ask for timestamp-ns", where) : instant.ns / 1_000n;
-    return instant.ns >= int64Min && instant.ns <= int64Max ? instant.ns : this.#fault(text, "between the years 1678 and 2261, which 64 bits of nanoseconds hold", where);
+    if (this.#type === "timestamp")
+      return instant.digits > 6 ? this.#fault(text, "a time of whole microseconds; ask for timestamp-ns", where) : instant.ns / 1_000n;
+    return instant.ns >= int64Min && instant.ns <= int64Max
+      ? instant.ns
+      : this.#fault(text, "between the years 1678 and 2261, which 64 bits of nanoseconds hold", where);
   }
   #word(text: string): number {
     const known = this.#words.get(text);

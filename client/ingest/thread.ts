@@ -10,7 +10,10 @@ export interface ThreadRequest {
 }
 
 /** `refused`: the decoder said what is wrong. `broke`: something else threw; the thread is not to be trusted with another request. */
-export type ThreadReply = { readonly t: "done"; readonly result: Ingested } | { readonly t: "refused"; readonly error: WireError } | { readonly t: "broke"; readonly message: string };
+export type ThreadReply =
+  | { readonly t: "done"; readonly result: Ingested }
+  | { readonly t: "refused"; readonly error: WireError }
+  | { readonly t: "broke"; readonly message: string };
 
 if (parentPort) {
   const port = parentPort;

@@ -1,0 +1,93 @@
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { pathToFileURL } from "node:url";
+import { afterEach, describe, expect, it } from "vitest";
+import { IngestPool, type IngestPoolOptions } from "./ingest-pool.js";
+import { sampleStream } from "./mutants.js";
+
+const pools: IngestPool[] = [];
+const open = (options: IngestPoolOptions = {}): IngestPool => {
+  const pool = new IngestPool(options);
+  pools.push(pool);
+  return pool;
+};
+afterEach(async () => {
+  await Promise.all(pools.splice(0).map((pool) => pool.close()));
+});
+
+/** A thread that does what the first byte of the request says, as a decoder with a fault might. */
+const misbehaving = pathToFileURL(path.join(mkdtempSync(path.join(tmpdir(), "volley-ingest-")), "thread.mjs"));
+writeFileSync(
+  misbehaving,
+  `import { parentPort } from "node:worker_threads";
+   parentPort.on("message", ({ bytes }) => {
+     switch (String.fromCharCode(bytes[0])) {
+       case "l": for (;;);
+       case "h": { const kept = []; for (;;) kept.push({ a: [kept.length, String(kept.length)] }); }
+       case "e": process.exit(3);
+       case "t": throw new Error("a fault of the decoder");
+       case "b": return parentPort.postMessage({ t: "broke", message: "RangeError: surprise" });
+       default: parentPort.postMessage({ t: "done", result: { data: bytes, rows: bytes.length, columns: [] } });
+     }
+   });`,
+);
+
+const csv = (text: string) => Buffer.from(text);
+
+describe("a thread that misbehaves is ended, and the next request has a fresh one", () => {
+  it.each([
+    ["loops for ever", "l", "TIMEOUT", /not decoded within 1500 ms/],
+    ["exhausts its heap", "h", "INVALID_DATA", /more than 24 MiB of heap/],
+    ["exits", "e", "INVALID_DATA", /ended its thread/],
+    ["throws outside of its answer", "t", "INVALID_DATA", /a fault of the decoder/],
+    ["breaks in a way it did not foresee", "b", "INVALID_DATA", /surprise/],
+  ])("%s", async (_, what, code, message) => {
+    const pool = open({ thread: misbehaving, heapMb: 24, threads: 1 });
+    await expect(pool.ingest(csv(what), { format: "csv", timeoutMs: what === "l" ? 1_500 : 20_000 })).rejects.toMatchObject({
+      code,
+      message: expect.stringMatching(message),
+    });
+    await expect(pool.ingest(csv("ok"), { format: "csv" })).resolves.toMatchObject({ rows: 2 });
+    expect(pool.threadsStarted).toBe(2);
+  });
+});
+
+describe("the pool", () => {
+  it("survives JSON that becomes too many objects for its heap", async () => {
+    const pool = open({ heapMb: 24 });
+    const bomb = Buffer.from(`[${"[{}],".repeat(1_000_000)}[{}]]`);
+    await expect(pool.ingest(bomb, { format: "json" })).rejects.toMatchObject({ code: "INVALID_DATA" });
+    await expect(pool.ingest(csv("a\n1\n"), { format: "csv" })).resolves.toMatchObject({ rows: 1 });
+  });
+
+  it("uses a thread again after a refusal, and gives the same bytes from a used thread as from a fresh one", async () => {
+    const pool = open({ threads: 1 });
+    const stream = sampleStream();
+    const first = await pool.ingest(stream, { format: "arrow" });
+    await expect(pool.ingest(stream.slice(0, 100), { format: "arrow" })).rejects.toMatchObject({ code: "INVALID_DATA" });
+    const again = await pool.ingest(stream, { format: "arrow" });
+    expect(again.data).toEqual(first.data);
+    expect(pool.threadsStarted).toBe(1);
+    expect(stream.byteLength).toBeGreaterThan(0);
+  });
+
+  it("replaces a thread after reuseMax requests", async () => {
+    const pool = open({ thread: misbehaving, threads: 1, reuseMax: 2 });
+    for (let i = 0; i < 4; i++) await pool.ingest(csv("ok"), { format: "csv" });
+    expect(pool.threadsStarted).toBe(3);
+  });
+
+  it("refuses past its queue, lets what waits expire, and fails what it holds when closed", async () => {
+    const pool = open({ thread: misbehaving, threads: 1, queueMax: 2 });
+    const busy = pool.ingest(csv("l"), { format: "csv", timeoutMs: 60_000 });
+    const waiting = pool.ingest(csv("ok"), { format: "csv", timeoutMs: 50 });
+    const alsoWaiting = pool.ingest(csv("ok"), { format: "csv", timeoutMs: 60_000 });
+    await expect(pool.ingest(csv("ok"), { format: "csv" })).rejects.toMatchObject({ code: "RATE_LIMITED" });
+    await expect(waiting).rejects.toMatchObject({ code: "TIMEOUT" });
+    const outcomes = Promise.allSettled([busy, alsoWaiting]);
+    await pool.close();
+    expect((await outcomes).map((o) => o.status === "rejected" && o.reason.code)).toEqual(["CLOSED", "CLOSED"]);
+    await expect(pool.ingest(csv("ok"), { format: "csv" })).rejects.toMatchObject({ code: "CLOSED" });
+  });
+});
