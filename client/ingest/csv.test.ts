@@ -22,7 +22,7 @@ describe("the S&P 500 file of vega-datasets", () => {
     expect(rows).toBe(lines.length - 1);
     names.forEach((name, i) => {
       const expected = lines.slice(1).map((line) => (i === 0 ? Date.parse(line.split(",")[0] as string) / 86_400_000 : Number(line.split(",")[i])));
-      expect(Array.from((table.getChild(name)?.data[0]?.values ?? []) as Iterable<number>)).toEqual(expected);
+      expect(Array.from((table.getChild(name)?.data[0]?.values ?? []) as Iterable<number>).slice(0, rows)).toEqual(expected);
     });
   });
 
