@@ -55,6 +55,8 @@ export interface GuardedProcess {
   readonly pid: number;
   readonly ended: Promise<ProcessEnd>;
   hasEnded(): boolean;
+  /** Over the IPC channel; without one, or after the child's end, nothing happens. */
+  send(message: object): void;
   /** Does nothing once the child has ended. */
   signal(name: NodeJS.Signals): void;
   /** Asks with `name`, waits, then insists with SIGKILL. Resolves when the child is gone. */
@@ -95,6 +97,7 @@ export async function spawnGuarded(options: GuardedOptions): Promise<GuardedProc
     // A guardian that was itself killed has left its child behind.
     if (end.guardianKilled) sendSignal(pid, "SIGKILL");
     ended = true;
+    if (shell.connected) shell.disconnect();
     await Promise.race([drained, new Promise((resolve) => setTimeout(resolve, 200).unref())]);
     return end;
   });
@@ -102,6 +105,9 @@ export async function spawnGuarded(options: GuardedOptions): Promise<GuardedProc
     pid,
     ended: done,
     hasEnded: () => ended,
+    send(message) {
+      if (shell.connected) shell.send(message, () => {});
+    },
     signal,
     async stop(name, deadlineMs) {
       signal(name);

@@ -27,6 +27,8 @@ export interface LocalNatsOptions {
   readonly password?: string;
   /** Path of nats-server. Default: whatever {@link resolveNatsServer} finds. */
   readonly binary?: string;
+  /** Removed when this process dies without stopping the server. Default: the data folder, if it is temporary. */
+  readonly scratchDir?: string | undefined;
   readonly startTimeoutMs?: number;
 }
 
@@ -46,6 +48,7 @@ export interface LocalNats {
   stop(): Promise<void>;
   /** SIGKILL, as a crash would; a new server can be started on the same dataDir, port and credentials at once. */
   kill(): void;
+  signal(name: NodeJS.Signals): void;
 }
 
 /** Resolves when the server, JetStream included, is healthy. Fails with NATS_UNAVAILABLE and the server's last words. */
@@ -67,7 +70,7 @@ export async function startLocalNats(options: LocalNatsOptions = {}): Promise<Lo
     const configPath = join(dataDir, "nats-server.conf");
     await writeFile(configPath, natsConfig({ dataDir, storeDir, port: options.port ?? -1, user, password }), { mode: 0o600 });
     await chmod(configPath, 0o600); // `mode` above has no effect on a file that was there.
-    server = await spawnGuarded({ command: binary, args: ["-c", configPath], scratchDir: temporary ? dataDir : undefined });
+    server = await spawnGuarded({ command: binary, args: ["-c", configPath], scratchDir: options.scratchDir ?? (temporary ? dataDir : undefined) });
     await lock.assign(server.pid);
     const ports = await waitUntilHealthy(server, join(dataDir, `${basename(binary)}_${server.pid}.ports`), options.startTimeoutMs ?? startTimeoutMsDefault);
     const running = server;
@@ -86,6 +89,7 @@ export async function startLocalNats(options: LocalNatsOptions = {}): Promise<Lo
         await cleanUp();
       },
       kill: () => running.signal("SIGKILL"),
+      signal: running.signal,
     };
   } catch (error) {
     const words = server?.lastLines().slice(-8) ?? [];

@@ -1,0 +1,116 @@
+/** Every command with its options. What a command does is in a file of its own, loaded when it is run. */
+import { readFileSync } from "node:fs";
+import { Command, InvalidArgumentError, Option } from "commander";
+import { createOutput, type Output } from "./output.js";
+import { roleDescriptions } from "./role-command.js";
+
+/** Options of every command that speaks to a cluster. */
+export interface ClusterOptions {
+  readonly json?: boolean;
+  readonly url?: string;
+  readonly tenant?: string;
+}
+
+const wholeNumber =
+  (min: number, max: number) =>
+  (text: string): number => {
+    const value = Number(text);
+    if (text.trim() === "" || !Number.isInteger(value) || value < min || value > max) throw new InvalidArgumentError(`Expected a whole number from ${min} to ${max}.`);
+    return value;
+  };
+const workers = wholeNumber(0, 256);
+const slots = wholeNumber(1, 1024);
+const port = wholeNumber(0, 65_535);
+
+const outputOf = (options: { json?: boolean }): Output => createOutput(options.json ?? false);
+
+export function buildProgram(): Command {
+  const program = new Command("volley")
+    .description("A compute cluster for quant work: Arrow partitions over NATS, exactly-once results, bit-identical numbers.")
+    .version(packageVersion(), "-V, --version")
+    .enablePositionalOptions()
+    .showSuggestionAfterError(true)
+    .showHelpAfterError("(volley --help lists the commands, volley <command> --help their options)")
+    .configureOutput({
+      outputError: (text, write) => {
+        if (!process.argv.includes("--json")) write(text);
+      },
+    })
+    .exitOverride()
+    .addHelpText("after", exitCodesHelp);
+  addLocalCommands(program);
+  addJobCommands(program);
+  addOtherCommands(program);
+  for (const [role, description] of Object.entries(roleDescriptions)) addCommand(program, role, description);
+  return program;
+}
+
+const exitCodesHelp = `
+Environment:
+  VOLLEY_URL           nats://user:password@host:port of the cluster to speak to
+  VOLLEY_NATS_SERVER   path of a nats-server to use for local clusters
+
+Exit status: 0 done, 1 the job or the cluster failed, 2 wrong usage, 130 interrupted.`;
+
+function addCommand(program: Command, nameAndArgs: string, description: string): Command {
+  return program.command(nameAndArgs).description(description).option("--json", "print one JSON value to stdout, and nothing else");
+}
+
+const addClusterCommand = (program: Command, nameAndArgs: string, description: string): Command =>
+  addCommand(program, nameAndArgs, description)
+    .option("--url <url>", "cluster to speak to; default: VOLLEY_URL, else the running `volley up`")
+    .option("--tenant <name>", "whose work it is", "default");
+
+function addLocalCommands(program: Command): void {
+  addCommand(program, "up", "bring up a cluster on this machine: NATS, scheduler, workers, gateway")
+    .option("--workers <n>", "number of workers; default: one slot per core on up to 8 workers", workers)
+    .option("--slots <n>", "threads of each worker", slots)
+    .option("--gateway-port <port>", "port of the HTTP gateway on loopback; 0: any free one", port, 0)
+    .option("--no-gateway", "without the HTTP gateway")
+    .option("--data-dir <folder>", "where journal, objects and logs are kept; default: the user's data folder")
+    .option("--ephemeral", "keep everything in a temporary folder and remove it in the end")
+    .action(async (options) => (await import("./up.js")).up(options, outputOf(options)));
+  addCommand(program, "demo", "sweep 20,000 strategies over 20 years of prices on a cluster of this machine, and write a report")
+    .option("--workers <n>", "number of workers", workers)
+    .option("--out <file>", "where the report is written", "volley-report.html")
+    .option("--keep", "leave the cluster running until Ctrl-C")
+    .action(async (options) => (await import("./demo-command.js")).demo(options));
+}
+
+function addJobCommands(program: Command): void {
+  addClusterCommand(program, "submit <graph>", "submit a graph (a JSON file, - for stdin) as a durable job and print its id")
+    .option("--wait", "follow the job to its end; exit status 1 if it fails")
+    .option("--key <key>", "submit at most once under this key; the same again gives the same job")
+    .action(async (graph, options) => (await import("./submit.js")).submit(graph, options, outputOf(options)));
+  addClusterCommand(program, "jobs", "list jobs, newest first")
+    .option("--limit <n>", "at most so many", wholeNumber(1, 1_000), 50)
+    .action(async (options) => (await import("./jobs.js")).jobs(options, outputOf(options)));
+  addClusterCommand(program, "job <id>", "show a job, follow it, or print its results")
+    .option("--watch", "follow it to its end")
+    .option("--result", "print the results of an output stage")
+    .option("--stage <n>", "which output stage's; default: the first", wholeNumber(0, 1_000_000))
+    .addOption(new Option("--format <format>", "form of the results").choices(["json", "csv", "arrow"]).default("json"))
+    .option("-o, --output <file>", "write the results to a file instead of stdout")
+    .action(async (id, options) => (await import("./job.js")).job(id, options, outputOf(options)));
+  addClusterCommand(program, "cancel <id>", "cancel a job").action(async (id, options) => (await import("./cancel.js")).cancel(id, options, outputOf(options)));
+  addClusterCommand(program, "explain <job> [stage] [task]", "say why a task is where it is; by default of the first stage that has not ended")
+    .action(async (id, stage, task, options) => (await import("./explain.js")).explain(id, stage, task, options, outputOf(options)));
+  addClusterCommand(program, "top", "watch workers, queue and jobs")
+    .option("--once", "print once and end")
+    .option("--interval <ms>", "time between updates", wholeNumber(100, 60_000), 1_000)
+    .action(async (options) => (await import("./top.js")).top(options, outputOf(options)));
+  addClusterCommand(program, "deploy <module>", "bundle a module, store it in the cluster and print its id and functions")
+    .option("--pure", "declare every function of it pure: same inputs, same result")
+    .action(async (module, options) => (await import("./deploy.js")).deploy(module, options, outputOf(options)));
+}
+
+function addOtherCommands(program: Command): void {
+  addCommand(program, "kernels", "list the built-in kernels").action(async (options) => (await import("./kernels.js")).kernels(outputOf(options)));
+  const nats = program.command("nats").description("the nats-server of local clusters");
+  addCommand(nats, "install", "find or provision nats-server, and say where it is").action(async (options) => (await import("./nats-install.js")).natsInstall(outputOf(options)));
+}
+
+function packageVersion(): string {
+  const manifest = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8")) as { version: string };
+  return manifest.version;
+}

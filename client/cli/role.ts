@@ -1,0 +1,100 @@
+/**
+ * Runs one role in this process until it is told to stop.
+ *
+ *   SIGTERM, SIGINT          drain (a worker) or stop, within 30 s; a second signal ends at once
+ *   IPC message {stop:true}  stop at once, without draining: the whole cluster ends
+ *   IPC disconnect           the parent is gone: stop at once
+ */
+import { InvariantViolation } from "../../proto/errors.js";
+import { type ConfigOf, type ConfigTable, readConfig } from "../../proto/config.js";
+import { exitCodes, toCliFailure } from "./exit-codes.js";
+
+const drainDeadlineMs = 30_000;
+const stopDeadlineMs = 3_000;
+
+export const roleNames = ["scheduler", "worker", "gateway"] as const;
+export type RoleName = (typeof roleNames)[number];
+export const isRoleName = (name: string | undefined): name is RoleName => roleNames.some((role) => role === name);
+
+interface RoleHandle {
+  stop(): Promise<void>;
+  drain?(): Promise<void>;
+  /** Settles when the role has to end by itself, with the reason. */
+  readonly ended?: Promise<unknown>;
+  readonly url?: string;
+  readonly worker?: string;
+  readonly metricsPort?: number;
+}
+
+export interface RoleModule {
+  readonly table: ConfigTable;
+  run(flags: Readonly<Record<string, string | undefined>>): Promise<RoleHandle>;
+}
+
+const bind = <C extends ConfigTable>(table: C, run: (config: ConfigOf<C>) => Promise<RoleHandle>): RoleModule => ({
+  table,
+  run: (flags) => run(readConfig(table, flags, process.env)),
+});
+
+/** Loads a role's code: heavy, so only when it is asked for. */
+export async function loadRole(role: RoleName): Promise<RoleModule> {
+  switch (role) {
+    case "scheduler": {
+      const { schedulerConfig, runScheduler } = await import("../../scheduler/shell/main.js");
+      return bind(schedulerConfig, runScheduler);
+    }
+    case "worker": {
+      const { workerConfig, runWorker } = await import("../../worker/shell/main.js");
+      return bind(workerConfig, runWorker);
+    }
+    case "gateway": {
+      const { gatewayConfig, runGateway } = await import("../gateway/main.js");
+      return bind(gatewayConfig, runGateway);
+    }
+  }
+}
+
+/** Never returns normally while the role serves; ends the process itself. */
+export async function runRole(role: RoleName, module: RoleModule, flags: Readonly<Record<string, string | undefined>>): Promise<void> {
+  const fail = (error: unknown): never => {
+    const failure = toCliFailure(error);
+    process.stderr.write(`volley ${role}: ${failure.code}: ${failure.message}\n`);
+    if (error instanceof InvariantViolation && error.stack) process.stderr.write(`${error.stack}\n`);
+    return process.exit(failure.exitCode);
+  };
+  process.on("uncaughtException", fail);
+  process.on("unhandledRejection", fail);
+
+  let handle: RoleHandle | undefined;
+  let ending = false;
+  const end = (how: "drain" | "stop", deadlineMs: number): void => {
+    if (ending || !handle) process.exit(ending ? exitCodes.interrupted : exitCodes.ok);
+    ending = true;
+    setTimeout(() => {
+      process.stderr.write(`volley ${role}: not stopped after ${deadlineMs / 1000} s, ending now\n`);
+      process.exit(exitCodes.failure);
+    }, deadlineMs).unref();
+    stopHandle(handle, how).then(() => process.exit(exitCodes.ok), fail);
+  };
+  process.on("SIGTERM", () => end("drain", drainDeadlineMs));
+  process.on("SIGINT", () => end("drain", drainDeadlineMs));
+  process.on("disconnect", () => (ending ? process.exit(exitCodes.ok) : end("stop", stopDeadlineMs)));
+  process.on("message", (message) => {
+    if (typeof message === "object" && message !== null && "stop" in message && !ending) end("stop", stopDeadlineMs);
+  });
+
+  try {
+    handle = await module.run(flags);
+  } catch (error) {
+    return fail(error);
+  }
+  handle.ended?.then(() => ending || fail(new Error("it ended by itself")), fail);
+  const { url, worker, metricsPort } = handle;
+  if (process.send) process.send({ ready: true, role, pid: process.pid, url, worker, metricsPort });
+  else process.stderr.write(`volley ${role}: ready${url ? ` at ${url}` : ""}${worker ? ` as ${worker}` : ""}${metricsPort && metricsPort > 0 ? `, metrics at http://127.0.0.1:${metricsPort}/metrics` : ""}\n`);
+}
+
+async function stopHandle(handle: RoleHandle, how: "drain" | "stop"): Promise<void> {
+  if (how === "drain" && handle.drain) await handle.drain();
+  await handle.stop();
+}

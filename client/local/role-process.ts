@@ -1,0 +1,82 @@
+/** One role (scheduler, worker, gateway) as a child process: started, ready, stopped. */
+import { fileURLToPath } from "node:url";
+import { VolleyError } from "../../proto/errors.js";
+import { spawnGuarded } from "./guarded-process.js";
+import type { Instance } from "./supervise.js";
+
+export type RoleName = "scheduler" | "worker" | "gateway";
+
+const entryFile = fileURLToPath(new URL("../cli/volley.js", import.meta.url));
+const readyTimeoutMs = 60_000;
+const stopTimeoutMs = 5_000;
+
+/** What a role says over IPC when it serves. */
+export interface ReadyMessage {
+  readonly ready: true;
+  readonly role: RoleName;
+  readonly url?: string;
+  readonly worker?: string;
+  readonly metricsPort?: number;
+}
+
+export interface RoleInstance extends Instance {
+  readonly ready: ReadyMessage;
+}
+
+export interface RoleOptions {
+  readonly role: RoleName;
+  readonly name: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly onLine?: ((line: string) => void) | undefined;
+  readonly signal?: AbortSignal;
+}
+
+/** Resolves when the role serves. Fails with INTERNAL and its last words if it ends before, with TIMEOUT if it never says so. */
+export async function startRole(options: RoleOptions): Promise<RoleInstance> {
+  let tellReady: (message: ReadyMessage) => void = () => {};
+  const ready = new Promise<ReadyMessage>((resolve) => {
+    tellReady = resolve;
+  });
+  const child = await spawnGuarded({
+    command: process.execPath,
+    args: [entryFile, options.role],
+    env: options.env,
+    ipc: true,
+    onMessage(message) {
+      if (isReady(message)) tellReady(message);
+    },
+    ...(options.onLine ? { onLine: options.onLine } : {}),
+  });
+  const kill = () => child.signal("SIGKILL");
+  options.signal?.addEventListener("abort", kill);
+  if (options.signal?.aborted) kill();
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<"late">((resolve) => {
+    timer = setTimeout(() => resolve("late"), readyTimeoutMs);
+  });
+  const outcome = await Promise.race([ready, child.ended, late]);
+  clearTimeout(timer);
+  options.signal?.removeEventListener("abort", kill);
+  if (outcome === "late" || !("ready" in outcome)) {
+    const end = await child.stop("SIGKILL", stopTimeoutMs);
+    const words = child.lastLines().slice(-8).map((line) => `\n  ${line}`);
+    if (outcome === "late") throw new VolleyError("TIMEOUT", `${options.name} was not ready after ${readyTimeoutMs} ms.${words.join("")}`);
+    throw new VolleyError("INTERNAL", `${options.name} ended before it was ready: ${end.how}.${words.join("")}`);
+  }
+  return {
+    pid: child.pid,
+    ready: outcome,
+    ended: child.ended,
+    lastLines: child.lastLines,
+    signal: child.signal,
+    // A message rather than SIGTERM: a worker drains on SIGTERM, and when all stop there is nowhere to drain to.
+    async stop() {
+      child.send({ stop: true });
+      const timer = setTimeout(() => child.signal("SIGKILL"), stopTimeoutMs);
+      await child.ended;
+      clearTimeout(timer);
+    },
+  };
+}
+
+const isReady = (message: unknown): message is ReadyMessage => typeof message === "object" && message !== null && (message as { ready?: unknown }).ready === true;
