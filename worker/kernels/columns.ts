@@ -49,11 +49,10 @@ export function dayColumn(table: Table, name: string): Int32Array {
   const vector = columnOf(table, name);
   refuseNulls(vector, name);
   const { type } = vector;
-  if (DataType.isDate(type) && type.unit === DateUnit.DAY) return vector.toArray() as Int32Array;
+  if (DataType.isDate(type) && type.unit === DateUnit.DAY) return storedValues(vector) as Int32Array;
   if (DataType.isDate(type) || DataType.isTimestamp(type)) {
     const perDay = DataType.isTimestamp(type) ? ticksPerDay(type.unit) : BigInt(dayMs);
-    const ticks = vector.toArray() as BigInt64Array;
-    return Int32Array.from(ticks, (tick) => Number((tick - (((tick % perDay) + perDay) % perDay)) / perDay));
+    return Int32Array.from(storedValues(vector) as ArrayLike<bigint>, (tick) => Number((tick - (((tick % perDay) + perDay) % perDay)) / perDay));
   }
   const days = new Int32Array(vector.length);
   for (let i = 0; i < days.length; i++) {
@@ -63,6 +62,20 @@ export function dayColumn(table: Table, name: string): Int32Array {
     days[i] = day;
   }
   return days;
+}
+
+/** The values as they are stored; of a column of one batch they are not copied. (`toArray` of a date column converts each to milliseconds.) */
+function storedValues(vector: Vector): ArrayLike<number | bigint> {
+  const batches = vector.data.map((data) => (data.values as { subarray(from: number, to: number): Int32Array }).subarray(0, data.length));
+  const [first = new Int32Array(0)] = batches;
+  if (batches.length <= 1) return first;
+  const all = new (first.constructor as new (length: number) => Int32Array)(vector.length);
+  let at = 0;
+  for (const batch of batches) {
+    all.set(batch, at);
+    at += batch.length;
+  }
+  return all;
 }
 
 function ticksPerDay(unit: TimeUnit): bigint {

@@ -1,4 +1,15 @@
-import { Table, tableFromIPC, tableToIPC, vectorFromArray } from "apache-arrow";
+import {
+  DateDay,
+  DateMillisecond,
+  Table,
+  TimestampMicrosecond,
+  TimestampMillisecond,
+  TimestampNanosecond,
+  TimestampSecond,
+  tableFromIPC,
+  tableToIPC,
+  vectorFromArray,
+} from "apache-arrow";
 import { describe, expect, it } from "vitest";
 import { VolleyError } from "../../../proto/errors.js";
 import { columnOf, optionalFloat64Column } from "../columns.js";
@@ -190,15 +201,17 @@ describe("selection and verdict", () => {
     );
   });
 
-  it("survives the wire: dates of every Arrow form read alike", () => {
-    const days = barsOf(prices).days;
-    const stamps = new Table({
-      ...Object.fromEntries(
-        ["open", "high", "low", "close"].map((name) => [name, prices.getChild(name)] as [string, NonNullable<ReturnType<typeof prices.getChild>>]),
-      ),
-      date: vectorFromArray(Array.from(days, (day) => new Date(day * 86_400_000))),
-    });
-    expect(barsOf(tableFromIPC(tableToIPC(stamps))).days).toEqual(days);
+  it("dates of every Arrow form read alike, in one batch or several", () => {
+    const { days } = barsOf(prices);
+    const rest = Object.fromEntries(["open", "high", "low", "close"].map((name) => [name, vectorFromArray(floats(prices, name))]));
+    const moments = Array.from(days, (day) => new Date(day * 86_400_000));
+    const types = [new DateDay(), new DateMillisecond(), new TimestampSecond(), new TimestampMillisecond(), new TimestampMicrosecond(), new TimestampNanosecond()];
+    for (const type of types) {
+      const sent = tableFromIPC(tableToIPC(new Table({ ...rest, date: vectorFromArray(moments, type) })));
+      expect(barsOf(sent).days, String(type)).toEqual(days);
+      expect(barsOf(sent.slice(0, 100).concat(sent.slice(100))).days, `${type} in two batches`).toEqual(days);
+    }
+    expect(barsOf(new Table({ ...rest, date: vectorFromArray(moments.map((m) => m.toISOString())) })).days).toEqual(days);
   });
 });
 
