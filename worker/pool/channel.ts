@@ -1,0 +1,215 @@
+/**
+ * The memory that the agent and one slot's thread share: control cells, and a ring of results.
+ *
+ * The thread writes results here instead of posting them, so that what it has made survives its own death: after an exit, a crash or a kill
+ * the agent still reads every finished task, and the cell `executing` names the one to blame.
+ *
+ * One producer (the thread), one consumer (the agent). Positions grow for ever (mod 2^32); an entry never wraps round the end:
+ *   u32 task | u32 kind << 24 | payload bytes | u32 slot time in µs | u32 digest bytes (0 or 16) | digest | payload | padding to 8
+ */
+import type { ErrorCode } from "../../proto/errors.js";
+
+const ringBytes = 1 << 20;
+const cells = 16;
+const headBytes = 16;
+/** Stands where the rest of the ring is too short for the next entry. */
+const wrapTask = 0xffff_ffff;
+/** Entry kind of a failure: the payload is a WireError as JSON. Other kinds are value kinds. */
+export const failedKind = 255;
+
+/** Indexes of the control cells. */
+const cell = {
+  /** Written by the agent: start no task from here on. */
+  limit: 0,
+  /** Written by the thread: the task it executes, -1 for none. */
+  executing: 1,
+  /** When that task started: epoch milliseconds, low 31 bits. */
+  startedMs: 2,
+  /** The thread's id, 0 before it has taken the run. */
+  threadId: 3,
+  /** 1 while the function is being loaded: who dies then is not a task. */
+  loading: 4,
+  head: 5,
+  tail: 6,
+  /** Large results posted in this run. */
+  larges: 7,
+  /** Bytes of large results that the agent has not stored yet. */
+  largeBytes: 8,
+} as const;
+
+const atomics = { load: Atomics.load, store: Atomics.store, add: Atomics.add, sub: Atomics.sub, wait: Atomics.wait, notify: Atomics.notify };
+
+export interface RingEntry {
+  task: number;
+  kind: number;
+  timeUs: number;
+  /** Offsets into the ring's bytes. */
+  digestAt: number;
+  digestBytes: number;
+  payloadAt: number;
+  payloadBytes: number;
+}
+
+export class SlotChannel {
+  readonly buffer: SharedArrayBuffer;
+  readonly #cells: Int32Array;
+  readonly ring: Uint8Array;
+  readonly #words: Uint32Array;
+
+  constructor(buffer: SharedArrayBuffer = new SharedArrayBuffer(4 * cells + ringBytes)) {
+    this.buffer = buffer;
+    this.#cells = new Int32Array(buffer, 0, cells);
+    this.ring = new Uint8Array(buffer, 4 * cells, ringBytes);
+    this.#words = new Uint32Array(buffer, 4 * cells, ringBytes / 4);
+  }
+
+  // ---- control, agent's side
+
+  /** Before a run is given to a thread: no thread uses the channel now. `largeBytes`: those of earlier runs that are not stored yet. */
+  reset(limit: number, largeBytes: number): void {
+    this.#cells.fill(0);
+    atomics.store(this.#cells, cell.largeBytes, largeBytes);
+    atomics.store(this.#cells, cell.limit, limit);
+    atomics.store(this.#cells, cell.executing, -1);
+  }
+
+  get threadId(): number {
+    return atomics.load(this.#cells, cell.threadId);
+  }
+  get executing(): number {
+    return atomics.load(this.#cells, cell.executing);
+  }
+  get loading(): boolean {
+    return atomics.load(this.#cells, cell.loading) === 1;
+  }
+  get larges(): number {
+    return atomics.load(this.#cells, cell.larges);
+  }
+
+  /** How long the executing task has been running; 0 if none is. */
+  executingMs(nowMs: number): number {
+    if (this.executing < 0 && !this.loading) return 0;
+    return (Math.floor(nowMs) - atomics.load(this.#cells, cell.startedMs)) & 0x7fff_ffff;
+  }
+
+  /**
+   * Asks the thread to start nothing from `to` on, and returns the first task that surely will not start. The thread announces a task before it
+   * looks at the limit, so either it sees the new limit or we see its announcement.
+   */
+  limit(to: number): number {
+    atomics.store(this.#cells, cell.limit, to);
+    const effective = Math.max(to, this.executing + 1);
+    if (effective !== to) atomics.store(this.#cells, cell.limit, effective);
+    return effective;
+  }
+
+  largeStored(bytes: number): void {
+    atomics.sub(this.#cells, cell.largeBytes, bytes);
+    atomics.notify(this.#cells, cell.largeBytes);
+  }
+
+  // ---- control, thread's side
+
+  enter(threadId: number, nowMs: number): void {
+    atomics.store(this.#cells, cell.startedMs, Math.floor(nowMs) & 0x7fff_ffff);
+    atomics.store(this.#cells, cell.loading, 1);
+    atomics.store(this.#cells, cell.threadId, threadId);
+  }
+  loaded(): void {
+    atomics.store(this.#cells, cell.loading, 0);
+  }
+  /** Announces a task. False: it is beyond the limit and must not start. */
+  begin(task: number, nowMs: number): boolean {
+    atomics.store(this.#cells, cell.startedMs, Math.floor(nowMs) & 0x7fff_ffff);
+    atomics.store(this.#cells, cell.executing, task);
+    if (task < atomics.load(this.#cells, cell.limit)) return true;
+    atomics.store(this.#cells, cell.executing, -1);
+    return false;
+  }
+  rest(): void {
+    atomics.store(this.#cells, cell.executing, -1);
+  }
+
+  /** Takes room for a large result among those under way; waits while there are more than `bytesMax`. */
+  largePosted(bytes: number, bytesMax: number): void {
+    for (;;) {
+      const under = atomics.load(this.#cells, cell.largeBytes);
+      if (under === 0 || under + bytes <= bytesMax) break;
+      atomics.wait(this.#cells, cell.largeBytes, under, 1000);
+    }
+    atomics.add(this.#cells, cell.largeBytes, bytes);
+    atomics.add(this.#cells, cell.larges, 1);
+  }
+
+  /** Appends an entry. While the ring is full, `wake` is called to tell the agent, and the thread waits. */
+  write(task: number, kind: number, timeUs: number, digest: Uint8Array | undefined, payload: Uint8Array, wake: () => void): void {
+    const digestSize = digest?.byteLength ?? 0;
+    const size = (headBytes + digestSize + payload.byteLength + 7) & ~7;
+    let head = atomics.load(this.#cells, cell.head);
+    let at = (head >>> 0) & (ringBytes - 1);
+    const skip = at + size > ringBytes ? ringBytes - at : 0;
+    this.#awaitRoom(head, skip + size, wake);
+    if (skip > 0) {
+      this.#words[at >>> 2] = wrapTask;
+      head = (head + skip) | 0;
+      at = 0;
+    }
+    const word = at >>> 2;
+    this.#words[word] = task;
+    this.#words[word + 1] = ((kind << 24) | payload.byteLength) >>> 0;
+    this.#words[word + 2] = Math.min(timeUs, 0xffff_ffff);
+    this.#words[word + 3] = digestSize;
+    if (digest) this.ring.set(digest, at + headBytes);
+    const to = at + headBytes + digestSize;
+    if (payload.byteLength > 24) this.ring.set(payload, to);
+    else for (let i = 0; i < payload.byteLength; i++) this.ring[to + i] = payload[i] as number;
+    atomics.store(this.#cells, cell.head, (head + size) | 0);
+  }
+
+  #awaitRoom(head: number, bytes: number, wake: () => void): void {
+    for (;;) {
+      const tail = atomics.load(this.#cells, cell.tail);
+      if (((head - tail) >>> 0) + bytes <= ringBytes) return;
+      wake();
+      atomics.wait(this.#cells, cell.tail, tail, 1000);
+    }
+  }
+
+  // ---- reading, agent's side
+
+  /** Calls `visit` with each entry not read yet; the entry object is reused. The space is free again when `read` returns. */
+  read(visit: (entry: RingEntry) => void): void {
+    const head = atomics.load(this.#cells, cell.head);
+    let tail = atomics.load(this.#cells, cell.tail);
+    if (tail === head) return;
+    const entry: RingEntry = { task: 0, kind: 0, timeUs: 0, digestAt: 0, digestBytes: 0, payloadAt: 0, payloadBytes: 0 };
+    while (tail !== head) {
+      const at = (tail >>> 0) & (ringBytes - 1);
+      const word = at >>> 2;
+      const task = this.#words[word] as number;
+      if (task === wrapTask) {
+        tail = (tail + ringBytes - at) | 0;
+        continue;
+      }
+      const kindAndBytes = this.#words[word + 1] as number;
+      entry.task = task;
+      entry.kind = kindAndBytes >>> 24;
+      entry.timeUs = this.#words[word + 2] as number;
+      entry.digestBytes = this.#words[word + 3] as number;
+      entry.digestAt = at + headBytes;
+      entry.payloadAt = entry.digestAt + entry.digestBytes;
+      entry.payloadBytes = kindAndBytes & 0x00ff_ffff;
+      visit(entry);
+      tail = (tail + ((headBytes + entry.digestBytes + entry.payloadBytes + 7) & ~7)) | 0;
+    }
+    atomics.store(this.#cells, cell.tail, tail);
+    atomics.notify(this.#cells, cell.tail);
+  }
+}
+
+/** What a thread says of a run that could not start: every task of it fails with this. */
+export interface RunFault {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly stack?: string | undefined;
+}

@@ -1,0 +1,60 @@
+/** What the agent gives a thread to run, and what the thread says back. Plain data: it is cloned into the thread. */
+import type { JobId } from "../../proto/ids.js";
+import type { SharedMemory } from "../store/memory.js";
+import type { RunFault } from "./channel.js";
+
+/**
+ * An encoded value: bytes of its own, or a place in the worker's shared memory. `handle` is unique to one stay of an object in that memory, so
+ * what a thread has decoded from it can be used again exactly as long as the handle is the same.
+ */
+export type Source = { readonly kind: number; readonly data: Uint8Array } | { readonly kind: number; readonly handle: number; readonly offset: number; readonly bytes: number };
+
+export type ThreadArg =
+  /** The same for every task. `key`: names the content, so that it is decoded once per thread. */
+  | { readonly a: "same"; readonly source: Source; readonly key?: string }
+  /** Task i takes item i - first of a pack. */
+  | { readonly a: "pack"; readonly pack: Source; readonly first: number; readonly key?: string }
+  /** Task i takes source i - first. */
+  | { readonly a: "each"; readonly sources: readonly Source[]; readonly first: number }
+  /** The list of all items of these parts, in order, the same for every task. */
+  | { readonly a: "all"; readonly parts: readonly ({ readonly pack: Source } | { readonly one: Source })[]; readonly key: string }
+  | { readonly a: "list"; readonly of: readonly ThreadArg[] }
+  | { readonly a: "index" };
+
+export type ThreadFunction = { readonly kernel: string; readonly version: number } | { readonly bundle: string; readonly url: string; readonly export: string };
+
+export interface RunMessage {
+  /** Which channel (an index into the thread's), and which of its runs: what is posted carries both. */
+  readonly channel: number;
+  readonly run: number;
+  readonly job: JobId;
+  readonly stage: number;
+  readonly attempt: number;
+  readonly seed: number | undefined;
+  readonly fn: ThreadFunction;
+  readonly args: readonly ThreadArg[];
+  readonly from: number;
+  readonly to: number;
+  /** Digests for every result, also the small ones. */
+  readonly digests: boolean;
+}
+
+/** `next`: the first task that was not executed. `retire`: the thread is not fit to run anything else. */
+export interface RunReply {
+  readonly next: number;
+  readonly fault?: RunFault;
+  readonly retire?: boolean;
+}
+
+/** What a thread posts while it runs. A bare number is a channel whose ring wants reading. */
+export type ThreadMessage =
+  | number
+  | { readonly t: "large"; readonly channel: number; readonly run: number; readonly task: number; readonly kind: number; readonly data: Uint8Array<ArrayBuffer>; readonly digest: Uint8Array; readonly timeUs: number }
+  | { readonly t: "log"; readonly level: "info" | "warn" | "error"; readonly where: string; readonly text: string; readonly dropped: number };
+
+/** Given to every thread when it starts. */
+export interface ThreadData {
+  readonly memory: SharedMemory | null;
+  readonly channels: readonly SharedArrayBuffer[];
+  readonly inlineBytesMax: number;
+}

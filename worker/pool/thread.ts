@@ -1,0 +1,217 @@
+/**
+ * The entry of a slot's thread. piscina calls {@link run} with one lease, or part of one; tasks are executed one after another and their
+ * results written to the shared channel as they come. User code runs here and nowhere else.
+ *
+ * User code may damage its own globals. What this file needs after user code has run is taken before it does.
+ */
+import { hash } from "node:crypto";
+import { parentPort, threadId, workerData } from "node:worker_threads";
+import { digestBytes, digestOf } from "../../proto/digest.js";
+import { InvariantViolation, isVolleyError, type WireError } from "../../proto/errors.js";
+import { limits } from "../../proto/limits.js";
+import { type EncodedValue, encodeValue, valueKind } from "../../proto/value.js";
+import { ArgumentDecoder } from "./arguments.js";
+import { failedKind, type RunFault, SlotChannel } from "./channel.js";
+import { ConsoleRelay } from "./console.js";
+import { loadedFunction, loadFunction, type UserFunction } from "./functions.js";
+import { globalsIntact } from "./intact.js";
+import type { RunMessage, RunReply, ThreadData, ThreadMessage } from "./run-message.js";
+import { installSharedModules, running, type TaskContext, taskSeed } from "./task-context.js";
+import { describeFailure, describeUnserializable } from "./task-error.js";
+
+/** The agent is told to read the ring after this much work or this many bytes; it looks by itself now and then, too. */
+const wakeAfterMs = 2;
+const wakeAfterBytes = 256 * 1024;
+/** Large results under way to the agent, beyond which the thread waits. */
+const largeBytesMax = 64 * 1024 * 1024;
+
+const port = parentPort;
+const data = workerData as ThreadData;
+const now = performance.now.bind(performance);
+const originMs = performance.timeOrigin;
+const encodeUtf8 = TextEncoder.prototype.encode.bind(new TextEncoder());
+const stringify = JSON.stringify;
+const pause = (): Promise<void> => new Promise((resolve) => immediately(resolve));
+const immediately = setImmediate;
+
+const post = (message: ThreadMessage, transfer: ArrayBuffer[] = []): void => port?.postMessage(message, transfer);
+const decoder = new ArgumentDecoder(data.memory);
+const channels = data.channels.map((buffer) => new SlotChannel(buffer));
+const relay = new ConsoleRelay(post);
+
+installSharedModules();
+relay.install();
+
+/** The task that is awaited, and the way to fail it from outside: what its own callbacks throw would otherwise leave it waiting for ever. */
+let awaited: { context: TaskContext; fail: (error: unknown) => void } | undefined;
+
+function strayed(what: string, error: unknown): void {
+  const context = running.getStore();
+  if (context && awaited?.context === context) {
+    awaited.fail(error);
+    return;
+  }
+  const failure = describeFailure(error);
+  const where = context ? `task ${context.job}/${context.stage}/${context.task}, which had ended` : "code outside of any task";
+  relay.say("error", `${what} from ${where}: ${failure.stack ?? failure.message}`);
+}
+process.on("uncaughtException", (error) => strayed("uncaught exception", error));
+process.on("unhandledRejection", (reason) => strayed("unhandled rejection", reason));
+
+/** Called by piscina. Never rejects for anything that user code does, short of ending the thread. */
+export async function run(message: RunMessage): Promise<RunReply> {
+  const channel = channels[message.channel];
+  if (!channel) throw new InvariantViolation(`there is no channel ${message.channel}`);
+  channel.enter(threadId, originMs + now());
+  let fn = loadedFunction(message.fn);
+  let resolvers: ((task: number) => unknown)[];
+  try {
+    fn ??= await loadFunction(message.fn);
+    resolvers = decoder.resolvers(message.args);
+  } catch (error) {
+    channel.loaded();
+    return { next: message.from, fault: faultOf(error) };
+  }
+  channel.loaded();
+  const next = await new Execution(message, channel, fn, resolvers).all();
+  channel.rest();
+  // One turn of the loop, so that rejections nobody handled are seen while it is known whose they are.
+  await pause();
+  return globalsIntact() ? { next } : { next, retire: true };
+}
+
+function faultOf(error: unknown): RunFault {
+  if (isVolleyError(error)) return { code: error.code, message: error.message, stack: error.remoteStack };
+  const { message, stack } = describeFailure(error);
+  return { code: "INVALID_DATA", message: `the arguments could not be decoded: ${message}`, stack };
+}
+
+/** One run's tasks, one after another. */
+class Execution {
+  readonly #message: RunMessage;
+  readonly #channel: SlotChannel;
+  readonly #fn: UserFunction;
+  readonly #resolvers: ((task: number) => unknown)[];
+  readonly #wake: () => void;
+  #startedAt = now();
+  #wokenAt = this.#startedAt;
+  #unsaidBytes = 0;
+
+  constructor(message: RunMessage, channel: SlotChannel, fn: UserFunction, resolvers: ((task: number) => unknown)[]) {
+    this.#message = message;
+    this.#channel = channel;
+    this.#fn = fn;
+    this.#resolvers = resolvers;
+    this.#wake = () => post(message.channel);
+  }
+
+  async all(): Promise<number> {
+    const { job, stage, attempt, from, to, seed } = this.#message;
+    for (let task = from; task < to; task++) {
+      if (!this.#channel.begin(task, originMs + this.#startedAt)) return task;
+      const context: TaskContext = seed === undefined ? { job, stage, task, attempt } : { job, stage, task, attempt, seed: taskSeed(seed, task) };
+      let value: unknown;
+      try {
+        value = running.run(context, this.#call, task);
+        // Only what is a promise costs a turn; a plain value goes on at once.
+        if (isThenable(value)) value = await this.#settled(context, value);
+      } catch (error) {
+        this.#fail(task, describeFailure(error));
+        continue;
+      }
+      this.#finish(task, value);
+    }
+    return to;
+  }
+
+  readonly #call = (task: number): unknown => {
+    const resolvers = this.#resolvers;
+    switch (resolvers.length) {
+      case 0:
+        return this.#fn();
+      case 1:
+        return this.#fn(resolvers[0]?.(task));
+      default:
+        return this.#fn(...resolvers.map((resolve) => resolve(task)));
+    }
+  };
+
+  #settled(context: TaskContext, value: PromiseLike<unknown>): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      awaited = { context, fail: reject };
+      value.then(resolve, reject);
+    }).finally(() => {
+      awaited = undefined;
+    });
+  }
+
+  #finish(task: number, value: unknown): void {
+    let encoded: EncodedValue;
+    try {
+      encoded = encodeValue(value);
+      if (encoded.data.byteLength > limits.objectBytesMax) throw new RangeError(`${encoded.data.byteLength} bytes are over the limit of ${limits.objectBytesMax} for one object`);
+    } catch (error) {
+      this.#fail(task, describeUnserializable(error));
+      return;
+    }
+    if (encoded.data.byteLength > data.inlineBytesMax) {
+      this.#large(task, encoded);
+      return;
+    }
+    const digest = this.#message.digests ? smallDigest(encoded) : undefined;
+    this.#channel.write(task, encoded.kind, this.#elapsedUs(), digest, encoded.data, this.#wake);
+    this.#wakeIfDue(encoded.data.byteLength + 32);
+  }
+
+  #large(task: number, encoded: EncodedValue): void {
+    const digest = digestOf(encoded.kind, encoded.data);
+    const payload = ownBytes(encoded);
+    this.#channel.largePosted(payload.byteLength, largeBytesMax);
+    const { channel, run } = this.#message;
+    post({ t: "large", channel, run, task, kind: encoded.kind, data: payload, digest, timeUs: this.#elapsedUs() }, [payload.buffer]);
+  }
+
+  #fail(task: number, error: WireError): void {
+    this.#channel.write(task, failedKind, this.#elapsedUs(), undefined, encodeUtf8(stringify(error)), this.#wake);
+    this.#wakeIfDue(1024);
+  }
+
+  /** Since the task before it ended. */
+  #elapsedUs(): number {
+    const at = now();
+    const us = Math.round((at - this.#startedAt) * 1000);
+    this.#startedAt = at;
+    return us;
+  }
+
+  #wakeIfDue(bytes: number): void {
+    this.#unsaidBytes += bytes;
+    if (this.#startedAt - this.#wokenAt < wakeAfterMs && this.#unsaidBytes < wakeAfterBytes) return;
+    this.#wokenAt = this.#startedAt;
+    this.#unsaidBytes = 0;
+    this.#wake();
+  }
+}
+
+const isThenable = (value: unknown): value is PromiseLike<unknown> =>
+  typeof value === "object" && value !== null && "then" in value && typeof (value as PromiseLike<unknown>).then === "function";
+
+/** Bytes that may leave this thread: an Arrow stream was written for us, everything else may be the user's or lie in a shared pool. */
+function ownBytes({ kind, data: bytes }: EncodedValue): Uint8Array<ArrayBuffer> {
+  const whole = kind === valueKind.arrow && bytes.buffer instanceof ArrayBuffer && bytes.byteLength === bytes.buffer.byteLength;
+  return whole ? (bytes as Uint8Array<ArrayBuffer>) : Uint8Array.from(bytes);
+}
+
+const scratch = new Uint8Array(1 + limits.inlineBytesMax);
+let lastEmpty: { kind: number; digest: Uint8Array } | undefined;
+
+/** digestOf for small payloads: one call into the library instead of three. */
+function smallDigest({ kind, data: bytes }: EncodedValue): Uint8Array {
+  if (bytes.byteLength === 0 && lastEmpty?.kind === kind) return lastEmpty.digest;
+  if (bytes.byteLength >= scratch.byteLength) return digestOf(kind, bytes);
+  scratch[0] = kind;
+  scratch.set(bytes, 1);
+  const digest = hash("sha256", scratch.subarray(0, 1 + bytes.byteLength), "buffer").subarray(0, digestBytes);
+  if (bytes.byteLength === 0) lastEmpty = { kind, digest };
+  return digest;
+}
