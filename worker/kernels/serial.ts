@@ -37,7 +37,13 @@ export async function evaluateSerially(graph: CompiledGraph, objects: ReadonlyMa
   return { stages, digest: hash.digest("hex") };
 }
 
-function argumentOf(arg: ArgSpec, stage: StageSpec, task: number, done: readonly (readonly EncodedValue[])[], objects: ReadonlyMap<string, EncodedValue>): unknown {
+function argumentOf(
+  arg: ArgSpec,
+  stage: StageSpec,
+  task: number,
+  done: readonly (readonly EncodedValue[])[],
+  objects: ReadonlyMap<string, EncodedValue>,
+): unknown {
   const result = (from: number, index: number): unknown => decodeValue(done[from]?.[index] as EncodedValue);
   const object = (id: string): EncodedValue => {
     const found = objects.get(id);

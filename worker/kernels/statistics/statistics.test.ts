@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { readOracle } from "../sweep/real-prices.js";
 import { deflatedSharpe, expectedMaxSharpe, probabilisticSharpe } from "./deflated-sharpe.js";
-import { kurtosisOf, mergeVariance, momentsOf, skewnessOf, varianceOf } from "./moments.js";
+import { kurtosisOf, mergeVariance, momentsFromSums, momentsOf, skewnessOf, varianceOf } from "./moments.js";
 import { normalCdf, normalQuantile } from "./normal.js";
 import { calmarRatio, compoundAnnualGrowth, maxDrawdown, sharpeRatio, sortinoRatio, volatility } from "./returns.js";
 
@@ -73,6 +73,14 @@ describe("moments", () => {
         expect(Math.abs(m.m4 - power(4))).toBeLessThan(1e-10 * n * scale ** 4);
       }),
     );
+  });
+  it("come out the same from sums of powers while the mean is small, and as nothing where only rounding varies", () => {
+    const returns = Array.from({ length: 5000 }, (_, i) => Math.sin(i * i) * 0.02 + 0.0003);
+    const sums = [1, 2, 3, 4].map((k) => returns.reduce((sum, r) => sum + r ** k, 0)) as [number, number, number, number];
+    const [a, b] = [momentsFromSums(5000, ...sums), momentsOf(returns)];
+    for (const key of ["mean", "m2", "m3", "m4"] as const) expect(relative(a[key], b[key]), key).toBeLessThan(1e-11);
+    expect(momentsFromSums(3, 0.3, 0.03, 0.003, 0.0003).m2).toBe(0);
+    expect(momentsFromSums(0, 0, 0, 0, 0).count).toBe(0);
   });
   it("keep their digits beside a large mean", () => {
     const noise = [0.1, -0.2, 0.3, 0.05, -0.25];

@@ -16,6 +16,8 @@ export interface Bars {
   readonly high: Float64Array;
   readonly low: Float64Array;
   readonly close: Float64Array;
+  /** close / close of the bar before - 1; 0 at bar 0. */
+  readonly returns: Float64Array;
 }
 
 const isoDate = z.string().refine((text) => text.length === 10 && dayOf(text) !== undefined, { error: "expected a date such as 2012-12-31" });
@@ -46,12 +48,14 @@ export function barsOf(prices: Table): Bars {
     }
   }
   const raw = { open: positive(prices, "open"), high: positive(prices, "high"), low: positive(prices, "low"), close: positive(prices, "close") };
-  if (!prices.schema.fields.some((field) => field.name === "adjclose")) return { days, ...raw };
+  if (!prices.schema.fields.some((field) => field.name === "adjclose")) return { days, ...raw, returns: returnsOf(raw.close) };
   const adjusted = positive(prices, "adjclose");
   const factor = adjusted.map((value, i) => value / (raw.close[i] as number));
   const scale = (column: Float64Array): Float64Array => column.map((value, i) => value * (factor[i] as number));
-  return { days, open: scale(raw.open), high: scale(raw.high), low: scale(raw.low), close: adjusted };
+  return { days, open: scale(raw.open), high: scale(raw.high), low: scale(raw.low), close: adjusted, returns: returnsOf(adjusted) };
 }
+
+const returnsOf = (close: Float64Array): Float64Array => close.map((value, i) => (i === 0 ? 0 : value / (close[i - 1] as number) - 1));
 
 function positive(prices: Table, name: string): Float64Array {
   const values = float64Column(prices, name);

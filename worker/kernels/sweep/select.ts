@@ -12,6 +12,8 @@ import { mergeVariance, momentsOf, varianceOf } from "../statistics/moments.js";
 import { familyName, familyOf } from "./families.js";
 import { readSweep, statisticColumns } from "./table.js";
 
+const tradesMin = z.number().int().min(1).default(1);
+
 /** Rows in order of their parameters: the order of a table that was never cut. */
 function inParameterOrder(rows: number, parameters: readonly Float64Array[]): number[] {
   const compare = (a: number, b: number): number => {
@@ -24,9 +26,9 @@ function inParameterOrder(rows: number, parameters: readonly Float64Array[]): nu
 export const sweepSelect = defineKernel({
   name: "sweep.select",
   version: 1,
-  doc: "The best combinations of a family by in-sample Sharpe ratio, from all tables of its sweep, with the number of trials and the mean and spread of their Sharpe ratios.",
-  args: { tables: z.array(tableArg).min(1), family: familyName, top: z.number().int().min(1).max(1_000).default(10) },
-  run: ({ tables, family: name, top }) => {
+  doc: "The best combinations of a family by in-sample Sharpe ratio, from all tables of its sweep, with the number of trials and the mean and spread of their Sharpe ratios. Those with fewer than `tradesMin` trades in sample count as trials but are not chosen.",
+  args: { tables: z.array(tableArg).min(1), family: familyName, top: z.number().int().min(1).max(1_000).default(10), tradesMin },
+  run: ({ tables, family: name, top, tradesMin }) => {
     const family = familyOf(name);
     const columns = [...family.parameters, ...statisticColumns.map(({ column }) => column)];
     const sweep = readSweep(tables, columns);
@@ -39,8 +41,15 @@ export const sweepSelect = defineKernel({
     if (traded.length === 0)
       throw new VolleyError("INVALID_ARGUMENT", `sweep.select: none of the ${sweep.rows} combinations of ${name} traded in sample; widen the grid`);
     const trials = momentsOf(traded.map((row) => sharpe[row] as number));
+    const tradesIn = sweep.columns.tradesIn as Float64Array;
+    const eligible = traded.filter((row) => (tradesIn[row] as number) >= tradesMin);
+    if (eligible.length === 0)
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        `sweep.select: tradesMin is ${tradesMin}: no combination of ${name} traded that often in sample; lower it or widen the grid`,
+      );
     // A stable sort of rows in parameter order: equal Sharpe ratios stay in that order.
-    const best = traded.sort((a, b) => (sharpe[b] as number) - (sharpe[a] as number)).slice(0, top);
+    const best = eligible.sort((a, b) => (sharpe[b] as number) - (sharpe[a] as number)).slice(0, top);
     const whole = new Set<string>(statisticColumns.filter((c) => c.whole).map((c) => c.column));
     const repeated = (value: number): Float64Array => new Float64Array(best.length).fill(value);
     return new Table({
@@ -61,14 +70,18 @@ export const sweepSelect = defineKernel({
 export const sweepSurface = defineKernel({
   name: "sweep.surface",
   version: 1,
-  doc: "The in-sample and out-of-sample Sharpe ratio over the first two parameters of a family: for each pair the combination with the best in-sample ratio. The data of a heat map.",
-  args: { tables: z.array(tableArg).min(1), family: familyName },
-  run: ({ tables, family: name }) => {
+  doc: "The in-sample and out-of-sample Sharpe ratio over the first two parameters of a family: for each pair the combination with the best in-sample ratio and at least `tradesMin` trades in sample, null where there is none. The data of a heat map.",
+  args: { tables: z.array(tableArg).min(1), family: familyName, tradesMin },
+  run: ({ tables, family: name, tradesMin }) => {
     const { parameters } = familyOf(name);
     const [x, y] = parameters;
     if (x === undefined || y === undefined) throw new VolleyError("INVALID_ARGUMENT", `sweep.surface: family is ${name}: it has fewer than two parameters`);
-    const { rows, columns } = readSweep(tables, [...parameters, "sharpeIn", "sharpeOut"]);
+    const { rows, columns } = readSweep(tables, [...parameters, "sharpeIn", "sharpeOut", "tradesIn"]);
     const sharpe = columns.sharpeIn as Float64Array;
+    const tradesIn = columns.tradesIn as Float64Array;
+    sharpe.forEach((_, row) => {
+      if ((tradesIn[row] as number) < tradesMin) sharpe[row] = Number.NaN;
+    });
     const ordered = inParameterOrder(
       rows,
       parameters.map((parameter) => columns[parameter] as Float64Array),
@@ -84,7 +97,11 @@ export const sweepSurface = defineKernel({
       Object.fromEntries(
         [...parameters, "sharpeIn", "sharpeOut"].map((column) => [
           column,
-          float64Vector(Float64Array.from(kept, (row) => (columns[column] as Float64Array)[row] as number)),
+          float64Vector(
+            Float64Array.from(kept, (row) =>
+              column.startsWith("sharpe") && Number.isNaN(sharpe[row]) ? Number.NaN : ((columns[column] as Float64Array)[row] as number),
+            ),
+          ),
         ]),
       ),
     );

@@ -6,15 +6,16 @@
  * size · price · (1 - fees), price = open (1 - slippage). The account starts with 1 and is marked to market at each close.
  * Nothing is charged at the end: an open position keeps its market value.
  */
-import { kurtosisOf, type Moments, skewnessOf } from "../statistics/moments.js";
+import { kurtosisOf, type Moments, momentsFromSums, skewnessOf } from "../statistics/moments.js";
 import { compoundAnnualGrowth, sharpeRatio, volatility } from "../statistics/returns.js";
 import type { Bars, SweepSettings } from "./bars.js";
 import type { Rule } from "./families.js";
 
+/** All in cash or all invested. */
 export interface Account {
-  cash: number;
+  /** 0 in cash. */
   size: number;
-  /** Marked to market at the last close. */
+  /** The cash, or the position marked to market at the last close. */
   value: number;
   /** The signal of the last close, not filled yet. */
   wantsLong: boolean;
@@ -39,70 +40,77 @@ export interface Outcome {
 
 /** An account of 1 in cash that has seen the close of bar 0. */
 export const openAccount = ({ enter: [rising, above] }: Rule): Account => ({
-  cash: 1,
   size: 0,
   value: 1,
   wantsLong: (rising[0] as number) > (above[0] as number),
 });
 
 /**
- * Bars [from, to), from ≥ 1; `account` is carried from one period into the next. The moments are those of momentsOf over the bar returns,
- * bit for bit; the update is written out here because this loop is the whole cost of a sweep.
+ * Bars [from, to), from ≥ 1; `account` is carried from one period into the next. This loop is the whole cost of a sweep: a bar in cash
+ * costs one comparison, a bar held costs the market's return (computed once for all combinations) and four sums. Sums of powers about
+ * zero lose nothing here, because the mean of bar returns is small beside their spread; see momentsFromSums for when it is not.
  */
 export function simulate(bars: Bars, rule: Rule, settings: SweepSettings, from: number, to: number, account: Account, recorder?: Recorder): Outcome {
-  const { open, close } = bars;
+  const { open, close, returns } = bars;
   const [rising, above] = rule.enter;
   const [falling, below] = rule.exit;
+  const { fees } = settings;
   const buyFactor = 1 + settings.slippage;
   const sellFactor = 1 - settings.slippage;
-  const { fees } = settings;
-  let { cash, size, value, wantsLong } = account;
+  let { size, value, wantsLong } = account;
   const start = value;
   let peak = value;
+  let trough = value;
   let maxDrawdown = 0;
   let trades = 0;
-  let count = 0;
-  let mean = 0;
-  let m2 = 0;
-  let m3 = 0;
-  let m4 = 0;
+  let s1 = 0;
+  let s2 = 0;
+  let s3 = 0;
+  let s4 = 0;
   for (let i = from; i < to; i++) {
-    if (wantsLong !== size > 0) {
+    let r: number;
+    if (size > 0) {
       if (wantsLong) {
-        const price = (open[i] as number) * buyFactor;
-        size = cash / (1 + fees) / price;
-        cash = 0;
-        trades++;
-        recorder?.fill(i, "buy", price, size);
+        r = returns[i] as number;
+        value = size * (close[i] as number);
       } else {
         const price = (open[i] as number) * sellFactor;
-        const proceeds = size * price;
         recorder?.fill(i, "sell", price, size);
-        cash += proceeds - proceeds * fees;
+        const cash = size * price * (1 - fees);
+        r = cash / value - 1;
+        value = cash;
         size = 0;
       }
+    } else if (wantsLong) {
+      const price = (open[i] as number) * buyFactor;
+      size = value / (1 + fees) / price;
+      recorder?.fill(i, "buy", price, size);
+      const worth = size * (close[i] as number);
+      r = worth / value - 1;
+      value = worth;
+      trades++;
+    } else {
+      recorder?.value(i, value, false);
+      wantsLong = (rising[i] as number) > (above[i] as number);
+      continue;
     }
-    const now = size > 0 ? cash + size * (close[i] as number) : cash;
-    const before = count++;
-    const delta = now / value - 1 - mean;
-    const step = delta / count;
-    const step2 = step * step;
-    const term = delta * step * before;
-    mean += step;
-    m4 += term * step2 * (count * count - 3 * count + 3) + 6 * step2 * m2 - 4 * step * m3;
-    m3 += term * step * (count - 2) - 3 * step * m2;
-    m2 += term;
-    value = now;
-    if (now >= peak) peak = now;
-    else if (now / peak - 1 < maxDrawdown) maxDrawdown = now / peak - 1;
-    recorder?.value(i, now, size > 0);
+    const r2 = r * r;
+    s1 += r;
+    s2 += r2;
+    s3 += r2 * r;
+    s4 += r2 * r2;
+    if (value > peak) {
+      maxDrawdown = Math.min(maxDrawdown, trough / peak - 1);
+      peak = value;
+      trough = value;
+    } else if (value < trough) trough = value;
+    recorder?.value(i, value, size > 0);
     wantsLong = size > 0 ? !((falling[i] as number) < (below[i] as number)) : (rising[i] as number) > (above[i] as number);
   }
-  account.cash = cash;
   account.size = size;
   account.value = value;
   account.wantsLong = wantsLong;
-  return { moments: { count, mean, m2, m3, m4 }, growth: value / start, maxDrawdown, trades };
+  return { moments: momentsFromSums(to - from, s1, s2, s3, s4), growth: value / start, maxDrawdown: Math.min(maxDrawdown, trough / peak - 1), trades };
 }
 
 /** The columns of statistics, each for one side of the split. */

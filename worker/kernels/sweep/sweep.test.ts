@@ -102,7 +102,7 @@ describe("a sweep's bits", () => {
     const equity = floats(curve, "equity");
     const split = (row.barsIn as number) + 1;
     const returns = equity.slice(1, split).map((value, i) => value / (equity[i] as number) - 1);
-    expect(sharpeRatio(momentsOf(returns), 252)).toBe(row.sharpeIn);
+    expect(sharpeRatio(momentsOf(returns), 252)).toBeCloseTo(row.sharpeIn as number, 12);
     expect(maxDrawdown(returns)).toBeCloseTo(row.maxDrawdownIn as number, 12);
     const trades = run("sweep.trades", prices, "channel-breakout", parameters, settings);
     expect(trades.numRows).toBe((row.tradesIn as number) + (row.tradesOut as number));
@@ -186,6 +186,18 @@ describe("selection and verdict", () => {
     expect(best.sharpeMean).toBeCloseTo(all.reduce((a, b) => a + b, 0) / 6, 12);
   });
 
+  it("does not choose what hardly traded, yet counts it as a trial", () => {
+    const [table] = tables as [Table];
+    const trades = floats(table, "tradesIn");
+    const tradesMin = [...trades].sort((a, b) => b - a)[1] as number;
+    const best = run("sweep.select", [table], "ma-cross", 10, tradesMin);
+    expect([...floats(best, "tradesIn")].every((n) => n >= tradesMin)).toBe(true);
+    expect([best.numRows, floats(best, "trials")[0]]).toEqual([2, 6]);
+    const surface = run("sweep.surface", [table], "ma-cross", tradesMin);
+    expect([...floats(surface, "sharpeOut")].filter(Number.isNaN)).toHaveLength(4);
+    expect(faultOf(() => run("sweep.select", [table], "ma-cross", 10, 10_000)).message).toContain("tradesMin is 10000");
+  });
+
   it("deflates by the trials of all families together", () => {
     const verdict = run("sweep.verdict", selected, Object.keys(grids), run("sweep.benchmark", prices, settings), 252);
     expect(verdict.getChild("family")?.toArray()).toEqual(["ma-cross", "channel-breakout", "buy-and-hold"]);
@@ -205,7 +217,14 @@ describe("selection and verdict", () => {
     const { days } = barsOf(prices);
     const rest = Object.fromEntries(["open", "high", "low", "close"].map((name) => [name, vectorFromArray(floats(prices, name))]));
     const moments = Array.from(days, (day) => new Date(day * 86_400_000));
-    const types = [new DateDay(), new DateMillisecond(), new TimestampSecond(), new TimestampMillisecond(), new TimestampMicrosecond(), new TimestampNanosecond()];
+    const types = [
+      new DateDay(),
+      new DateMillisecond(),
+      new TimestampSecond(),
+      new TimestampMillisecond(),
+      new TimestampMicrosecond(),
+      new TimestampNanosecond(),
+    ];
     for (const type of types) {
       const sent = tableFromIPC(tableToIPC(new Table({ ...rest, date: vectorFromArray(moments, type) })));
       expect(barsOf(sent).days, String(type)).toEqual(days);
