@@ -4,6 +4,7 @@ import { checkedVersion, type NatsSource } from "./source.js";
 
 export const environmentBinary: NatsSource = {
   name: "VOLLEY_NATS_SERVER",
+  provisions: false,
   async find({ env }) {
     const given = env.VOLLEY_NATS_SERVER;
     if (!given) throw new Error("not set");

@@ -6,6 +6,7 @@ import { checkedVersion, type NatsSource } from "./source.js";
 
 export const searchPath: NatsSource = {
   name: "PATH",
+  provisions: false,
   async find({ env }) {
     const faults: string[] = [];
     for (const folder of (env.PATH ?? "").split(delimiter)) {

@@ -11,11 +11,15 @@ export interface NatsBinary {
 
 export interface ResolveContext {
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** One line for a person who waits. */
   readonly onProgress: (line: string) => void;
+  readonly signal?: AbortSignal;
 }
 
 export interface NatsSource {
   readonly name: string;
+  /** Fetches or builds one, which takes time and the network; the others only look. */
+  readonly provisions: boolean;
   /** Throws an Error whose message is one line that says why this source has nothing. */
   find(context: ResolveContext): Promise<NatsBinary>;
 }
@@ -27,16 +31,10 @@ const versionTimeoutMs = 5_000;
 
 /** Runs `path --version`. Throws if it is not a nats-server of at least {@link natsVersionMin}. */
 export async function checkedVersion(path: string): Promise<string> {
-  const output = await new Promise<string>((resolve, reject) => {
-    execFile(path, ["--version"], { timeout: versionTimeoutMs }, (error, stdout) => {
-      if (!error) return resolve(stdout);
-      const reason = error.code === "ENOENT" ? "there is no such file" : error.code === "EACCES" ? "it may not be executed" : `--version failed (${error.message.split("\n")[0]})`;
-      reject(new Error(`${path}: ${reason}`));
-    });
-  });
+  const output = await runTool(path, ["--version"], { timeoutMs: versionTimeoutMs });
   const version = /^nats-server: v(\d+\.\d+\.\d+\S*)/m.exec(output)?.[1];
-  if (!version) throw new Error(`${path}: does not say it is a nats-server`);
-  if (compareVersions(version, natsVersionMin) < 0) throw new Error(`${path}: version ${version} is older than ${natsVersionMin}`);
+  if (!version) throw new Error(`${path} does not say it is a nats-server`);
+  if (compareVersions(version, natsVersionMin) < 0) throw new Error(`${path} is version ${version}, older than ${natsVersionMin}`);
   return version;
 }
 
@@ -51,4 +49,27 @@ export function compareVersions(a: string, b: string): number {
     if (difference !== 0) return difference;
   }
   return preA === preB ? 0 : preA === undefined ? 1 : preB === undefined ? -1 : preA < preB ? -1 : 1;
+}
+
+export interface ToolOptions {
+  readonly timeoutMs: number;
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Runs a program and gives its stdout. Throws an Error of one line that says what went wrong. */
+export function runTool(file: string, args: readonly string[], options: ToolOptions): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const { timeoutMs, signal, ...rest } = options;
+    execFile(file, [...args], { ...rest, timeout: timeoutMs, killSignal: "SIGKILL", maxBuffer: 16 * 1024 * 1024, ...(signal ? { signal } : {}) }, (error, stdout, stderr) => {
+      if (!error) return resolve(stdout);
+      if (error.code === "ENOENT") return reject(new Error(`there is no ${file}`));
+      if (error.code === "EACCES") return reject(new Error(`${file} may not be executed`));
+      if (error.name === "AbortError") return reject(error);
+      if (error.killed) return reject(new Error(`${file} did not end within ${timeoutMs / 1000} s`));
+      const words = stderr.trim().split("\n").at(-1) || error.message.split("\n")[0] || "it failed";
+      reject(new Error(`${file} ${args[0] ?? ""}: ${words.slice(0, 300)}`));
+    });
+  });
 }
