@@ -24,6 +24,8 @@ export const errorCatalogue = {
   OBJECT_NOT_FOUND: { retry: "never", http: 404, doc: "No object of this id is known to the cluster." },
   FUNCTION_NOT_FOUND: { retry: "never", http: 400, doc: "The bundle has no such export, or no kernel has this name and version." },
   BUNDLE_NOT_FOUND: { retry: "retry", http: 404, doc: "The code bundle is not in the store: deploy it again." },
+  ROUTE_NOT_FOUND: { retry: "never", http: 404, doc: "The gateway has no such address; /docs lists those it has." },
+  METHOD_NOT_ALLOWED: { retry: "never", http: 405, doc: "The address exists, but not for this method; the Allow header lists those it has." },
   CONFLICT: { retry: "never", http: 409, doc: "The same id or idempotency key was used before with other content." },
   NOT_READY: { retry: "retry", http: 409, doc: "The job has not ended yet; follow its progress and ask again." },
   TOO_LARGE: { retry: "never", http: 413, doc: "A body, message, object or stage is over its limit; the message names both sizes." },
