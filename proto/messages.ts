@@ -286,7 +286,8 @@ export const heldLease = z.object({
 });
 export type HeldLease = z.infer<typeof heldLease>;
 
-export const storedObject = z.object({ id: objectId, bytes: count, kind: valueKind, digest: bytes });
+/** `owner`: the client that put it; it lives as long as that client's session. */
+export const storedObject = z.object({ id: objectId, bytes: count, kind: valueKind, digest: bytes, owner: clientId.optional() });
 export type StoredObject = z.infer<typeof storedObject>;
 
 /** One finished run of tasks of a lease. A commit names the lease, and the scheduler knows the rest from it. */

@@ -7,7 +7,7 @@
  * Little-endian, payloads unaligned (a large aligned payload is an object, not an item of a pack).
  */
 import { VolleyError } from "./errors.js";
-import { type EncodedValue, valueKinds } from "./value.js";
+import { type EncodedValue, valueKinds } from "./value-kind.js";
 
 const corrupt = (why: string): VolleyError => new VolleyError("CORRUPT", `pack: ${why}`);
 

@@ -6,7 +6,7 @@
  * Records are facts: applying the same records in order to a fresh state gives the same durable state (I9).
  */
 import type { WireError } from "../../proto/errors.js";
-import type { ClientId, Epoch, JobId, ObjectBase, TenantId, WorkerId } from "../../proto/ids.js";
+import type { ClientId, Epoch, JobId, ObjectBase, ObjectId, TenantId, WorkerId } from "../../proto/ids.js";
 import type { ClientReply, ClientRequest, JobState, ResultSegment, StageSpec, WorkerOrder, WorkerRequest } from "../../proto/messages.js";
 
 /** A handle of the shell's for an answer that is owed. The core passes it back untouched. */
@@ -33,6 +33,8 @@ export type Command =
   | { c: "count"; metric: CounterName; by: number; tenant?: TenantId; label?: string }
   /** A duration for a histogram, seconds. */
   | { c: "observe"; metric: "queue_seconds" | "lease_seconds" | "task_seconds"; value: number; tenant?: TenantId }
+  /** Objects of the durable store that nothing known reads any more. */
+  | { c: "discard"; ids: readonly ObjectId[] }
   | { c: "log"; level: "info" | "warn" | "error"; text: string; fields?: Record<string, string | number> };
 
 export type CounterName =
@@ -52,10 +54,21 @@ export type CounterName =
   | "objects_lost"
   | "objects_recomputed";
 
+/** What the scheduler knows of an object that was put: its own bytes if small, else that the durable store has it. */
+export interface PutFacts {
+  id: ObjectId;
+  kind: number;
+  bytes: number;
+  digest: Uint8Array;
+  inline?: Uint8Array;
+}
+
 /** What the journal holds. Only durable jobs have records. */
 export type JournalRecord =
   | { k: "epoch"; epoch: Epoch }
-  | { k: "submit"; job: JobId; tenant: TenantId; name: string; key?: string; contentHash: string; stages: StageSpec[]; bases: ObjectBase[]; outputs: number[]; atMs: number }
+  | { k: "submit"; job: JobId; tenant: TenantId; name: string; key?: string; contentHash: string; stages: StageSpec[]; bases: ObjectBase[]; outputs: number[]; objects: PutFacts[]; atMs: number }
+  /** An object that is in the durable store, made known by a client. */
+  | { k: "put"; object: PutFacts }
   /** First valid commits of tasks; `reused`: taken from the content-addressed store. */
   | { k: "commit"; job: JobId; segment: ResultSegment; slotTimeUs: number; reused: boolean; worker?: WorkerId }
   | { k: "retry"; job: JobId; stage: number; task: number; error: WireError }

@@ -1,0 +1,274 @@
+/** What clients ask: sessions and their stages, durable jobs, cancels, questions. Every handler is idempotent (M1, M5). */
+import type { WireError } from "../../proto/errors.js";
+import type { JobId, ObjectBase, ObjectId } from "../../proto/ids.js";
+import { limits } from "../../proto/limits.js";
+import type { ClientReply, ClientRequestOf, StageSpec } from "../../proto/messages.js";
+import { isCompatible, PROTOCOL_VERSION } from "../../proto/version.js";
+import type { PutFacts, ReplyToken } from "./events.js";
+import { flatArgs, sourceOf } from "./links.js";
+import { durableFacts, isReusable } from "./locate.js";
+import { admit, cancelTasks, commitSegment, endJob, failTasks, forgetIfUnused, freeObjects, settleJob, storedIds } from "./progress.js";
+import { addStage, createJob, dropStage, forgetJob, write } from "./records.js";
+import { sliceSegment } from "./segments.js";
+import { type Context, isStageComplete, isTerminal, type JobRecord, type StageRecord, taskState } from "./state.js";
+
+/** Distributes Omit over the union of replies. */
+type Answer = ClientReply extends infer R ? (R extends { epoch: unknown } ? Omit<R, "epoch"> : never) : never;
+
+export function answer(ctx: Context, to: ReplyToken | undefined, message: Answer, gated = false): void {
+  if (to !== undefined) ctx.out.push({ c: "reply", to, message: { ...message, epoch: ctx.state.epoch } as ClientReply, gated });
+}
+
+export const refuse = (ctx: Context, to: ReplyToken | undefined, error: WireError): void => answer(ctx, to, { t: "error", error });
+
+// ------------------------------------------------------------------------------------------------ sessions
+
+export function onOpen(ctx: Context, request: ClientRequestOf<"open">, reply: ReplyToken | undefined): void {
+  const { state } = ctx;
+  if (!isCompatible(request.version)) {
+    refuse(ctx, reply, { code: "VERSION_MISMATCH", message: `client ${request.client} speaks protocol ${request.version}, this scheduler ${PROTOCOL_VERSION}` });
+    return;
+  }
+  const known = state.jobs.get(request.session);
+  if (known && known.client !== request.client) {
+    refuse(ctx, reply, { code: "CONFLICT", message: `session ${request.session} belongs to another client` });
+    return;
+  }
+  if (!known) {
+    const before = state.sessions.get(request.client);
+    if (before) closeSession(ctx, before);
+    const job = createJob({
+      id: request.session, tenant: request.tenant, name: "session", durable: false, client: request.client, key: undefined,
+      contentHash: "", outputs: [], objects: [], submittedAtMs: state.nowMs,
+    });
+    state.jobs.set(job.id, job);
+    state.sessions.set(request.client, job);
+  }
+  const session = state.jobs.get(request.session);
+  if (session) session.heardMs = state.nowMs;
+  answer(ctx, reply, { t: "opened", heartbeatIntervalMs: limits.heartbeatIntervalMs, version: PROTOCOL_VERSION });
+}
+
+export function onStages(ctx: Context, request: ClientRequestOf<"stages">, bases: readonly ObjectBase[]): void {
+  const session = ctx.state.jobs.get(request.session);
+  if (!session || session.client !== request.client) return;
+  session.heardMs = ctx.state.nowMs;
+  request.stages.forEach((spec, i) => {
+    if (session.stages.has(spec.index) || session.forgotten.has(spec.index)) return;
+    addSessionStage(ctx, session, spec, bases[i] as ObjectBase);
+  });
+}
+
+function addSessionStage(ctx: Context, session: JobRecord, spec: StageSpec, base: ObjectBase): void {
+  // A stage whose upstream did not arrive is not taken: the client sends both again.
+  for (const arg of flatArgs(spec.args)) {
+    if ((arg.a === "stage" || arg.a === "task") && !session.stages.has(arg.stage)) return;
+  }
+  session.stageHigh = Math.max(session.stageHigh, spec.index + 1);
+  const stage = addStage(ctx.state, session, spec, base);
+  ctx.out.push({ c: "count", metric: "tasks_submitted", by: spec.count, tenant: session.tenant });
+  const unknown = unknownObject(ctx, spec);
+  if (unknown) {
+    failTasks(ctx, stage, 0, spec.count, { code: "OBJECT_NOT_FOUND", message: `object ${unknown} is not known to the cluster: put it again` });
+    return;
+  }
+  for (const { upstream, entry } of stage.links) {
+    const failed = [...upstream.results.overlapping(0, upstream.spec.count)].find((s) => s.r === "failed" && (entry.kind !== "task" || (s.from <= entry.task && entry.task < s.to)));
+    if (failed?.r !== "failed") continue;
+    const [from, to] = entry.kind === "one-to-one" ? [failed.from, failed.to] : [0, spec.count];
+    failTasks(ctx, stage, from, to, { code: "UPSTREAM_FAILED", message: `an input failed: task ${failed.from} of stage ${upstream.index}: ${failed.error.message}`, details: { cause: failed.error.code } });
+  }
+  if (spec.options.pure) reuse(ctx, stage);
+  admit(ctx, stage, 0, spec.count);
+}
+
+function unknownObject(ctx: Context, spec: StageSpec): ObjectId | undefined {
+  for (const arg of flatArgs(spec.args)) {
+    const id = arg.a === "object" ? arg.id : arg.a === "items" ? arg.object : undefined;
+    if (id !== undefined && !ctx.state.puts.has(id) && !sourceOf(ctx.state, id)) return id;
+  }
+  return undefined;
+}
+
+/** Takes results that other stages of the same base have: the same content made them. */
+function reuse(ctx: Context, stage: StageRecord): void {
+  const sources = ctx.state.catalog.get(stage.base) ?? [];
+  for (const source of sources) {
+    if (source === stage) continue;
+    for (const segment of [...source.results]) {
+      if (segment.r === "failed" || !isReusable(ctx.state, source, segment, stage.job.durable)) continue;
+      for (let i = segment.from; i < segment.to; ) {
+        if (isTerminal(stage.states[i] as number)) {
+          i++;
+          continue;
+        }
+        let end = i + 1;
+        while (end < segment.to && !isTerminal(stage.states[end] as number)) end++;
+        const part = { ...sliceSegment(segment, i, end), stage: stage.index };
+        if (part.r !== "failed") commitSegment(ctx, stage, part, { slotTimeUs: 0, reused: true });
+        i = end;
+      }
+    }
+  }
+}
+
+export function onClientBeat(ctx: Context, request: ClientRequestOf<"beat">, reply: ReplyToken | undefined): void {
+  const { state } = ctx;
+  const session = state.jobs.get(request.session);
+  if (!session || session.client !== request.client) {
+    answer(ctx, reply, { t: "beat", known: false });
+    return;
+  }
+  session.heardMs = state.nowMs;
+  answer(ctx, reply, { t: "beat", known: true });
+  for (const index of request.released) {
+    const stage = session.stages.get(index);
+    if (!stage) continue;
+    stage.released = true;
+    forgetIfUnused(ctx, stage);
+  }
+  for (const index of request.waiting) {
+    const stage = session.stages.get(index);
+    if (stage) resend(ctx, stage);
+    else unknownStage(ctx, session, index);
+  }
+}
+
+/** A failed segment of no tasks tells the client that its stage never arrived (or was forgotten): it sends it again. */
+function unknownStage(ctx: Context, session: JobRecord, index: number): void {
+  if (session.client === undefined) return;
+  const error: WireError = { code: "SESSION_LOST", message: `stage ${index} is not known to the scheduler` };
+  ctx.out.push({ c: "update", client: session.client, session: session.id, segment: { r: "failed", stage: index, from: 0, to: 0, error } });
+}
+
+/** M5. What was sent a moment ago is under way; after that, ever more patience for stages that still grow. */
+function resend(ctx: Context, stage: StageRecord): void {
+  const { state } = ctx;
+  const { client } = stage.job;
+  if (client === undefined || stage.results.count === 0) return;
+  if (state.nowMs - stage.sentAtMs < Math.max(limits.heartbeatIntervalMs, stage.resendAfterMs)) return;
+  stage.resendAfterMs = isStageComplete(stage) ? 0 : Math.min(60_000, Math.max(2_000, 2 * stage.resendAfterMs));
+  stage.sentAtMs = state.nowMs;
+  for (const segment of stage.results) ctx.out.push({ c: "update", client, session: stage.job.id, segment });
+}
+
+/** Ends a session: its tasks are cancelled, its stages and the objects only it put are forgotten (I7). */
+export function closeSession(ctx: Context, session: JobRecord): void {
+  const { state } = ctx;
+  if (session.state === "running") endJob(ctx, session, "cancelled");
+  const ids = new Set<ObjectId>();
+  for (const stage of [...session.stages.values()]) {
+    for (const id of storedIds(stage)) ids.add(id);
+    // Stages of other jobs that wait for this one's results will not get them.
+    for (const entry of [...stage.dependents]) {
+      if (entry.stage.job !== session && !isStageComplete(entry.stage) && !isStageComplete(stage)) {
+        failTasks(ctx, entry.stage, 0, entry.stage.spec.count, { code: "UPSTREAM_FAILED", message: `the session that was making an input has ended` });
+      }
+    }
+    dropStage(state, stage);
+  }
+  forgetJob(state, session);
+  if (session.client !== undefined) state.sessions.delete(session.client);
+  for (const [id, put] of state.puts) {
+    if (!put.owners.delete(session.id) || put.owners.size > 0 || put.durable) continue;
+    state.puts.delete(id);
+    ids.add(id);
+  }
+  freeObjects(ctx, ids, false);
+}
+
+// ------------------------------------------------------------------------------------------------ durable jobs
+
+export function onSubmit(ctx: Context, request: ClientRequestOf<"submit">, bases: readonly ObjectBase[], contentHash: string, reply: ReplyToken | undefined): void {
+  const { state } = ctx;
+  const keyed = request.key === undefined ? undefined : state.keys.get(`${request.tenant}/${request.key}`);
+  const known = state.jobs.get(request.job) ?? (keyed === undefined ? undefined : state.jobs.get(keyed));
+  if (known) {
+    const what = known.id === request.job ? `job id ${request.job}` : `idempotency key ${JSON.stringify(request.key)}`;
+    if (known.contentHash === contentHash) answer(ctx, reply, { t: "submitted", job: known.id, existed: true }, true);
+    else refuse(ctx, reply, { code: "CONFLICT", message: `${what} was used before for another graph (job ${known.id})` });
+    return;
+  }
+  const objects = new Map<ObjectId, PutFacts>();
+  for (const [position, spec] of request.stages.entries()) {
+    for (const arg of flatArgs(spec.args)) {
+      const id = arg.a === "object" ? arg.id : arg.a === "items" ? arg.object : undefined;
+      if (id === undefined) continue;
+      const facts = durableFacts(state, id);
+      if (!facts) {
+        refuse(ctx, reply, { code: "OBJECT_NOT_FOUND", message: `stages.${position}: object ${id} is not in the durable store; upload it first`, details: { path: `stages.${position}.args`, object: id } });
+        return;
+      }
+      objects.set(id, facts);
+    }
+  }
+  const { job: id, tenant, name, key, stages, outputs } = request;
+  const total = stages.reduce((sum, spec) => sum + spec.count, 0);
+  write(ctx, { k: "submit", job: id, tenant, name, ...(key === undefined ? {} : { key }), contentHash, stages, bases: [...bases], outputs, objects: [...objects.values()], atMs: state.nowMs }, true);
+  ctx.out.push({ c: "count", metric: "tasks_submitted", by: total, tenant });
+  answer(ctx, reply, { t: "submitted", job: id, existed: false }, true);
+  startJob(ctx, id);
+}
+
+/** Sets a durable job going: what others have made is taken, what is ready is queued, what is finished is settled. Also after a restart. */
+export function startJob(ctx: Context, id: JobId): void {
+  const { state } = ctx;
+  state.unsettled.delete(id);
+  const job = state.jobs.get(id);
+  if (job?.state !== "running") return;
+  for (const stage of job.stages.values()) {
+    const failed = [...stage.results].find((segment) => segment.r === "failed");
+    if (failed?.r === "failed") {
+      // The journal ended between a task's failure and its job's.
+      endJob(ctx, job, "failed", failed.error);
+      return;
+    }
+  }
+  for (const stage of job.stages.values()) {
+    if (stage.spec.options.pure) reuse(ctx, stage);
+    if (job.state !== "running") return;
+  }
+  for (const stage of job.stages.values()) {
+    stage.blockers = stage.links.filter(({ upstream, entry }) => entry.kind !== "one-to-one" && !(entry.kind === "all" ? isAllSucceeded(upstream) : upstream.states[entry.task] === taskState.succeeded)).length;
+    admit(ctx, stage, 0, stage.spec.count);
+  }
+  settleJob(ctx, job);
+}
+
+const isAllSucceeded = (stage: StageRecord): boolean => stage.tally[taskState.succeeded] === stage.spec.count;
+
+export function onCancel(ctx: Context, request: ClientRequestOf<"cancel">, reply: ReplyToken | undefined): void {
+  const job = ctx.state.jobs.get(request.job);
+  if (!job) {
+    refuse(ctx, reply, jobNotFound(request.job));
+    return;
+  }
+  if (job.state === "running") {
+    if (job.durable) {
+      endJob(ctx, job, "cancelled", { code: "CANCELLED", message: "cancelled by its owner" });
+    } else {
+      for (const stage of [...job.stages.values()]) {
+        if (request.stage === undefined || stage.index === request.stage) cancelTasks(ctx, stage, request.from ?? 0, Math.min(request.to ?? stage.spec.count, stage.spec.count));
+      }
+    }
+  }
+  answer(ctx, reply, { t: "ok" }, true);
+}
+
+export const jobNotFound = (job: string): WireError => ({ code: "JOB_NOT_FOUND", message: `no job ${job}: it was never submitted here, or has been forgotten` });
+
+export function onPut(ctx: Context, request: ClientRequestOf<"put">, reply: ReplyToken | undefined): void {
+  const { state } = ctx;
+  const { id, kind, bytes, digest, inline } = request;
+  const facts: PutFacts = { id, kind, bytes, digest, ...(inline ? { inline } : {}) };
+  const known = state.puts.get(id);
+  const session = state.jobs.get(request.session);
+  if (inline) {
+    if (!known) state.puts.set(id, { facts, durable: false, owners: new Set() });
+    if (session && !session.durable) state.puts.get(id)?.owners.add(session.id);
+  } else if (!known?.durable) {
+    if (known) state.puts.delete(id);
+    write(ctx, { k: "put", object: facts }, true);
+  }
+  answer(ctx, reply, { t: "ok" }, true);
+}

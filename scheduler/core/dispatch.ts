@@ -1,0 +1,261 @@
+/**
+ * Who gets what, when: leases are cut from the ready stages in turn, sized by the measured time per task, and given to the least loaded worker.
+ * A slot is never left idle for a round trip: short tasks are over-subscribed by one lease a worker. When nothing is queued and a worker is idle,
+ * the unstarted half of the longest lease elsewhere is asked back.
+ */
+import { type LeaseId, type ObjectId, objectIdOf } from "../../proto/ids.js";
+import { limits } from "../../proto/limits.js";
+import type { ArgSpec, Lease, ObjectLocation } from "../../proto/messages.js";
+import { PackReader } from "../../proto/pack.js";
+import { flatArgs } from "./links.js";
+import { locate, locateResult } from "./locate.js";
+import { failTasks } from "./progress.js";
+import { RangeSet } from "./ranges.js";
+import { type Context, type LeaseRecord, setStates, type StageRecord, type State, taskState, type WorkerRecord } from "./state.js";
+
+/** A lease aims at this much work: long against a round trip (about 0.3 ms), short against a person's patience and a balanced end. */
+const leaseAimUs = 20_000;
+/** It is not cut below this much work for the sake of balance. */
+const leaseFloorUs = 1_000;
+/** Tasks longer than this gain nothing from a lease that waits at the worker. */
+const oversubscribeBelowUs = 20_000;
+/** Of a function never measured, at most this many tasks go out at once. */
+const unmeasuredTasksMax = 64;
+const inputsPerLeaseMax = 1_024;
+/** A lease's unstarted rest is worth moving if it is at least this much work. */
+const stealFloorUs = 5_000;
+
+export function dispatch(ctx: Context): void {
+  const { state } = ctx;
+  while (state.queued > 0) {
+    const stage = nextReady(state);
+    if (!stage) break;
+    const worker = pickWorker(state, stage);
+    if (!worker) break;
+    rotate(state, stage);
+    grant(ctx, stage, worker);
+  }
+  if (state.queued === 0 && state.leases.size > 0) steal(ctx);
+}
+
+/** The stage at the head of the highest priority that has queued tasks; empty ones are taken off the lists on the way. */
+function nextReady(state: State): StageRecord | undefined {
+  let best: StageRecord | undefined;
+  let bestPriority = Number.NEGATIVE_INFINITY;
+  for (const [priority, list] of state.ready) {
+    if (priority <= bestPriority) continue;
+    let drop = 0;
+    while (drop < list.length && (list[drop] as StageRecord).queue.isEmpty) {
+      (list[drop] as StageRecord).listed = false;
+      drop++;
+    }
+    if (drop > 0) list.splice(0, drop);
+    const head = list[0];
+    if (!head) {
+      state.ready.delete(priority);
+      continue;
+    }
+    best = head;
+    bestPriority = priority;
+  }
+  return best;
+}
+
+/** Stages of one priority take turns, so that a long one does not hold up the others. */
+function rotate(state: State, stage: StageRecord): void {
+  const list = state.ready.get(stage.spec.options.priority);
+  if (!list || list.length < 2) return;
+  list.shift();
+  list.push(stage);
+}
+
+const costUs = (state: State, stage: StageRecord): number | undefined => state.costs.get(stage.fnKey);
+
+function pickWorker(state: State, stage: StageRecord): WorkerRecord | undefined {
+  const cost = costUs(state, stage);
+  const extra = cost !== undefined && cost < oversubscribeBelowUs ? 1 : 0;
+  let best: WorkerRecord | undefined;
+  let bestLoad = Number.POSITIVE_INFINITY;
+  for (const worker of state.workers.values()) {
+    if (worker.draining || worker.leases.size >= worker.slots + extra) continue;
+    const load = worker.leases.size / worker.slots;
+    if (load < bestLoad) {
+      best = worker;
+      bestLoad = load;
+    }
+  }
+  return best;
+}
+
+function leaseSize(state: State, stage: StageRecord): number {
+  const fair = Math.ceil(stage.queue.size / Math.max(1, 2 * state.slots));
+  const cost = costUs(state, stage);
+  if (cost === undefined) return Math.min(fair, unmeasuredTasksMax);
+  const most = Math.max(1, Math.floor(leaseAimUs / Math.max(cost, 0.1)));
+  const least = Math.max(1, Math.floor(leaseFloorUs / Math.max(cost, 0.1)));
+  return Math.min(most, Math.max(fair, least));
+}
+
+const attemptOf = (stage: StageRecord, task: number): number => (stage.troubles.get(task)?.attempts ?? 0) + 1;
+
+function grant(ctx: Context, stage: StageRecord, worker: WorkerRecord): void {
+  const { state } = ctx;
+  const range = stage.queue.first();
+  if (!range) return;
+  const { from } = range;
+  let to = Math.min(range.to, from + leaseSize(state, stage));
+  const attempt = attemptOf(stage, from);
+  if (stage.troubles.size > 0) {
+    for (let i = from + 1; i < to; i++) {
+      if (attemptOf(stage, i) !== attempt) to = i;
+    }
+  }
+  const gathered = gatherInputs(state, stage, from, to);
+  if (gathered.lost) {
+    failTasks(ctx, stage, from, gathered.lost.perTask ? from + 1 : stage.spec.count, {
+      code: "OBJECT_LOST",
+      message: `input ${gathered.lost.id} of stage ${stage.index} is gone: every copy was on workers that left, and it cannot be made again`,
+    });
+    return;
+  }
+  to = gathered.to;
+  setStates(state, stage, from, to, taskState.leased);
+  state.leaseCounter++;
+  const open = new RangeSet();
+  open.add(from, to);
+  const lease: LeaseRecord = {
+    id: `${state.epoch}.${state.leaseCounter}` as LeaseId,
+    worker, stage, from, to, attempt, open,
+    next: from, running: false, grantedAtMs: state.nowMs, sentAtMs: state.nowMs, revokedTo: undefined,
+  };
+  state.leases.set(lease.id, lease);
+  worker.leases.set(lease.id, lease);
+  ctx.out.push({ c: "count", metric: "leases_granted", by: 1, tenant: stage.job.tenant });
+  ctx.out.push({ c: "observe", metric: "queue_seconds", value: Math.max(0, state.nowMs - stage.queuedAtMs) / 1_000, tenant: stage.job.tenant });
+  sendLease(ctx, lease, gathered.inputs);
+}
+
+/** Gives out the lease's message, or gives it out again (M4): the same lease says the same. */
+export function sendLease(ctx: Context, lease: LeaseRecord, inputs: ObjectLocation[] = gatherInputs(ctx.state, lease.stage, lease.from, lease.to).inputs): void {
+  const { stage } = lease;
+  lease.sentAtMs = ctx.state.nowMs;
+  const message: Lease = {
+    lease: lease.id,
+    job: stage.job.id,
+    stage: stage.index,
+    base: stage.base,
+    fn: stage.spec.fn,
+    from: lease.from,
+    to: lease.to,
+    attempt: lease.attempt,
+    args: stage.spec.args.map((arg) => cutArg(arg, lease.from, lease.to, stage.spec.count)),
+    bases: basesOf(stage),
+    inputs,
+    durable: stage.job.durable,
+    options: stage.spec.options,
+  };
+  ctx.out.push({ c: "order", worker: lease.worker.id, order: { o: "lease", lease: message }, gated: false });
+}
+
+/** Item packs are cut to the lease's range: item i - from belongs to task i. */
+function cutArg(arg: ArgSpec, from: number, to: number, count: number): ArgSpec {
+  if (arg.a === "item") return from === 0 && to === count ? arg : { a: "item", pack: new PackReader(arg.pack).slice(from, to) };
+  if (arg.a === "list") return { a: "list", of: arg.of.map((inner) => cutArg(inner, from, to, count)) };
+  return arg;
+}
+
+function basesOf(stage: StageRecord): Lease["bases"] {
+  const bases = new Map<number, [number, StageRecord["base"], number]>();
+  for (const { upstream } of stage.links) if (upstream.job === stage.job) bases.set(upstream.index, [upstream.index, upstream.base, upstream.spec.count]);
+  return [...bases.values()];
+}
+
+interface Gathered {
+  inputs: ObjectLocation[];
+  /** End of the range whose inputs fit into one message. */
+  to: number;
+  lost?: { id: ObjectId; perTask: boolean };
+}
+
+/** Where the lease's inputs are. Lists of whole stages (`all`) are left to the worker, which asks for the results once and keeps them. */
+function gatherInputs(state: State, stage: StageRecord, from: number, to: number): Gathered {
+  const inputs = new Map<ObjectId, ObjectLocation>();
+  const shared: ObjectId[] = [];
+  const perTask: StageRecord[] = [];
+  for (const arg of flatArgs(stage.spec.args)) {
+    if (arg.a === "object") shared.push(arg.id);
+    else if (arg.a === "items") shared.push(arg.object);
+    else if (arg.a === "task") shared.push(...idOf(stage, arg.stage, arg.task));
+    else if (arg.a === "stage" && arg.edge === "broadcast") shared.push(...idOf(stage, arg.stage, 0));
+    else if (arg.a === "stage" && arg.edge === "one-to-one") perTask.push(...upstreamOf(stage, arg.stage));
+  }
+  for (const id of shared) {
+    const location = locateInput(state, stage, id);
+    if (location.state !== "ready") return { inputs: [], to, lost: { id, perTask: false } };
+    inputs.set(id, location);
+  }
+  let bytes = 0;
+  for (let task = from; task < to && perTask.length > 0; task++) {
+    for (const upstream of perTask) {
+      const id = objectIdOf(upstream.base, task);
+      const location = locateResult(state, upstream, task, id);
+      if (location.state !== "ready") return task === from ? { inputs: [], to, lost: { id, perTask: true } } : { inputs: [...inputs.values()], to: task };
+      inputs.set(id, location);
+      bytes += 64 + (location.inline?.byteLength ?? 0);
+    }
+    if (inputs.size > inputsPerLeaseMax || bytes > limits.messageBytesMax / 2) return { inputs: [...inputs.values()], to: task + 1 };
+  }
+  return { inputs: [...inputs.values()], to };
+}
+
+const upstreamOf = (stage: StageRecord, index: number): StageRecord[] => {
+  const link = stage.links.find(({ upstream }) => upstream.job === stage.job && upstream.index === index);
+  return link ? [link.upstream] : [];
+};
+
+const idOf = (stage: StageRecord, index: number, task: number): ObjectId[] => upstreamOf(stage, index).map((upstream) => objectIdOf(upstream.base, task));
+
+/** An input of the whole stage: through its link if it has one (its stage may have left the catalog), otherwise what is known of the id. */
+function locateInput(state: State, stage: StageRecord, id: ObjectId): ObjectLocation {
+  const facts = stage.job.objects.find((known) => known.id === id);
+  if (facts?.inline) return { id, state: "ready", kind: facts.kind, bytes: facts.bytes, digest: facts.digest, inline: facts.inline };
+  if (facts) return { id, state: "ready", kind: facts.kind, bytes: facts.bytes, digest: facts.digest, workers: [...(state.holders.get(id) ?? [])], durable: true };
+  const dash = id.lastIndexOf("-");
+  const base = id.slice(0, dash);
+  const link = stage.links.find(({ upstream }) => upstream.base === base);
+  return link ? locateResult(state, link.upstream, Number(id.slice(dash + 1)), id) : locate(state, id);
+}
+
+/** Asks back the unstarted half of the lease with the most work left, when a worker has nothing to do. */
+function steal(ctx: Context): void {
+  const { state } = ctx;
+  let idle = false;
+  for (const worker of state.workers.values()) {
+    if (!worker.draining && worker.leases.size < worker.slots) {
+      idle = true;
+      break;
+    }
+  }
+  if (!idle) return;
+  let best: LeaseRecord | undefined;
+  let bestUs = stealFloorUs;
+  for (const lease of state.leases.values()) {
+    if (lease.revokedTo !== undefined) {
+      if (lease.revokedTo < lease.to) return;
+      continue;
+    }
+    const behind = lease.worker.leases.size > lease.worker.slots && !lease.running;
+    const movable = lease.open.size - (behind ? 0 : 1);
+    const us = movable * (costUs(state, lease.stage) ?? leaseFloorUs);
+    if (movable > 0 && us > bestUs) {
+      best = lease;
+      bestUs = us;
+    }
+  }
+  if (!best) return;
+  const next = best.open.first()?.from ?? best.from;
+  const keepTo = best.worker.leases.size > best.worker.slots && !best.running ? next : Math.min(best.to - 1, next + Math.max(1, Math.ceil((best.to - next) / 2)));
+  best.revokedTo = keepTo;
+  ctx.out.push({ c: "count", metric: "leases_revoked", by: 1, tenant: best.stage.job.tenant });
+  ctx.out.push({ c: "order", worker: best.worker.id, order: { o: "revoke", lease: best.id, keepTo }, gated: false });
+}

@@ -1,0 +1,7 @@
+/** The scheduler core: a pure state machine. See docs/ARCHITECTURE.md. */
+export type { Command, Event, JournalRecord, PutFacts, ReplyToken } from "./events.js";
+export { checkInvariants } from "./invariants.js";
+export { applyRecord } from "./records.js";
+export { restore, type SnapshotData, snapshot } from "./snapshot.js";
+export { createState, type State } from "./state.js";
+export { nextWakeMs, step } from "./step.js";

@@ -1,0 +1,79 @@
+/** Where objects are: put, inline in a result, held by workers, or in the durable store. */
+import { type ObjectId, splitObjectId, type WorkerId } from "../../proto/ids.js";
+import type { ObjectLocation, ResultSegment } from "../../proto/messages.js";
+import { PackReader } from "../../proto/pack.js";
+import type { PutFacts } from "./events.js";
+import { sourceOf } from "./links.js";
+import { isTerminal, type StageRecord, type State, taskState } from "./state.js";
+
+const holdersOf = (state: State, id: ObjectId): WorkerId[] => [...(state.holders.get(id) ?? [])];
+
+/** What is known of an object. `unknown`: nothing, or every copy is gone. */
+export function locate(state: State, id: ObjectId): ObjectLocation {
+  const put = state.puts.get(id);
+  if (put) return locatePut(state, put.facts, put.durable);
+  const source = sourceOf(state, id);
+  if (!source) return { id, state: "unknown" };
+  return locateResult(state, source.stage, source.task, id);
+}
+
+function locatePut(state: State, facts: PutFacts, durable: boolean): ObjectLocation {
+  const { id, kind, bytes, digest } = facts;
+  if (facts.inline) return { id, state: "ready", kind, bytes, digest, inline: facts.inline };
+  const workers = holdersOf(state, id);
+  if (workers.length === 0 && !durable) return { id, state: "unknown" };
+  return { id, state: "ready", kind, bytes, digest, workers, durable };
+}
+
+/** The location of one task's result. */
+export function locateResult(state: State, stage: StageRecord, task: number, id: ObjectId): ObjectLocation {
+  const segment = stage.results.at(task);
+  if (!segment) {
+    if (stage.states[task] === taskState.cancelled) return { id, state: "failed", error: { code: "CANCELLED", message: `task ${task} of stage ${stage.index} was cancelled` } };
+    return { id, state: isTerminal(stage.states[task] as number) ? "unknown" : "pending" };
+  }
+  switch (segment.r) {
+    case "failed":
+      return { id, state: "failed", error: segment.error };
+    case "inline": {
+      const value = new PackReader(segment.pack).at(task - segment.from);
+      return { id, state: "ready", kind: value.kind, bytes: value.data.byteLength, inline: value.data };
+    }
+    case "stored":
+      return locateStored(state, stage, segment, task, id);
+  }
+}
+
+function locateStored(state: State, stage: StageRecord, segment: Extract<ResultSegment, { r: "stored" }>, task: number, id: ObjectId): ObjectLocation {
+  const stored = segment.stored[task - segment.from];
+  const workers = holdersOf(state, id);
+  if (!stored || (workers.length === 0 && !stage.job.durable)) return { id, state: "unknown" };
+  return { id, state: "ready", kind: stored.kind, bytes: stored.bytes, digest: stored.digest, workers, durable: stage.job.durable };
+}
+
+/** Whether a result of `from` may serve a stage of another job without executing: it is durable where that is needed, and is there. */
+export function isReusable(state: State, source: StageRecord, segment: ResultSegment, durableNeeded: boolean): boolean {
+  if (segment.r === "failed") return false;
+  if (durableNeeded) return source.job.durable;
+  if (segment.r === "inline") return true;
+  for (let i = segment.from; i < segment.to; i++) {
+    const { base } = source;
+    if (!state.holders.get(`${base}-${i}` as ObjectId)?.size) return false;
+  }
+  return true;
+}
+
+/** The facts of an object that a durable job may rely on: its bytes, or that the durable store has it. undefined: it is neither. */
+export function durableFacts(state: State, id: ObjectId): PutFacts | undefined {
+  const put = state.puts.get(id);
+  if (put) return put.durable || put.facts.inline ? put.facts : undefined;
+  const source = sourceOf(state, id);
+  if (!source?.stage.job.durable) return undefined;
+  const location = locateResult(state, source.stage, source.task, id);
+  if (location.state !== "ready" || location.kind === undefined || location.bytes === undefined) return undefined;
+  const digest = location.digest ?? new Uint8Array(16);
+  return { id, kind: location.kind, bytes: location.bytes, digest, ...(location.inline ? { inline: location.inline } : {}) };
+}
+
+/** The base's objects are of no more use when no stage known has the base. */
+export const isBaseKnown = (state: State, id: ObjectId): boolean => state.catalog.has(splitObjectId(id).base) || state.puts.has(id);

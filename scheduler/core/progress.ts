@@ -1,0 +1,279 @@
+/**
+ * What follows from results: commits, failures and losses, and what they set free or take down. Live steps only; durable facts go through `write`.
+ *
+ * A failure of a durable job's task ends the job (its other tasks are cancelled); in a session it takes down what depends on it and nothing else.
+ */
+import type { WireError } from "../../proto/errors.js";
+import { type ObjectId, objectIdOf, type WorkerId } from "../../proto/ids.js";
+import type { JobState, ResultSegment } from "../../proto/messages.js";
+import { isMet, isReady } from "./links.js";
+import { isBaseKnown } from "./locate.js";
+import { dropStage, write } from "./records.js";
+import {
+  type Context, type Dependent, isStageComplete, isTerminal, type JobRecord, type LeaseRecord, setStates, type StageRecord, type State, tallyOf, taskState, troubleOf,
+} from "./state.js";
+
+// ------------------------------------------------------------------------------------------------ queueing
+
+function listReady(state: State, stage: StageRecord): void {
+  if (stage.listed || stage.queue.isEmpty) return;
+  stage.listed = true;
+  stage.queuedAtMs = state.nowMs;
+  const { priority } = stage.spec.options;
+  const list = state.ready.get(priority);
+  if (list) list.push(stage);
+  else state.ready.set(priority, [stage]);
+}
+
+/** Queues those tasks of [from, to) that wait and whose inputs are all there. */
+export function admit(ctx: Context, stage: StageRecord, from: number, to: number): void {
+  if (stage.blockers > 0 || stage.job.state !== "running") return;
+  const perTask = stage.links.some(({ entry }) => entry.kind === "one-to-one");
+  for (let i = from; i < to; ) {
+    const ok = (at: number): boolean => stage.states[at] === taskState.waiting && (!perTask || isReady(stage, at));
+    if (!ok(i)) {
+      i++;
+      continue;
+    }
+    let end = i + 1;
+    while (end < to && ok(end)) end++;
+    setStates(ctx.state, stage, i, end, taskState.queued);
+    i = end;
+  }
+  listReady(ctx.state, stage);
+}
+
+/** Tasks whose lease or timer ended without a result go back to the queue, or wait if an input has been lost meanwhile. */
+export function requeue(ctx: Context, stage: StageRecord, from: number, to: number): void {
+  setStates(ctx.state, stage, from, to, taskState.waiting);
+  admit(ctx, stage, from, to);
+}
+
+// ------------------------------------------------------------------------------------------------ leases
+
+/** Takes the lease out of the tables. Its open tasks must have been dealt with. */
+export function endLease(state: State, lease: LeaseRecord): void {
+  state.leases.delete(lease.id);
+  lease.worker.leases.delete(lease.id);
+}
+
+/** Before tasks of [from, to) are closed from outside their leases: stops those leases and puts their other tasks back. */
+function revokeLeases(ctx: Context, stage: StageRecord, from: number, to: number): void {
+  if (tallyOf(stage, taskState.leased) === 0) return;
+  for (const lease of [...ctx.state.leases.values()]) {
+    if (lease.stage !== stage || lease.from >= to || lease.to <= from) continue;
+    const before = lease.open.size;
+    lease.open.delete(from, to);
+    if (lease.open.size === before) continue;
+    ctx.out.push({ c: "order", worker: lease.worker.id, order: { o: "cancel", lease: lease.id }, gated: false });
+    for (const range of [...lease.open]) {
+      lease.open.delete(range.from, range.to);
+      requeue(ctx, stage, range.from, range.to);
+    }
+    endLease(ctx.state, lease);
+  }
+}
+
+// ------------------------------------------------------------------------------------------------ results
+
+function tell(ctx: Context, stage: StageRecord, segment: ResultSegment): void {
+  const { job } = stage;
+  if (job.client === undefined) return;
+  stage.sentAtMs = ctx.state.nowMs;
+  ctx.out.push({ c: "update", client: job.client, session: job.id, segment });
+}
+
+export function addHolder(state: State, id: ObjectId, worker: WorkerId): void {
+  const record = state.workers.get(worker);
+  if (!record) return;
+  record.objects.add(id);
+  const holders = state.holders.get(id);
+  if (holders) holders.add(worker);
+  else state.holders.set(id, new Set([worker]));
+}
+
+/** A valid commit: the tasks of the segment succeed. The caller has checked that they are open in a live lease, or that they are reused. */
+export function commitSegment(ctx: Context, stage: StageRecord, segment: Exclude<ResultSegment, { r: "failed" }>, from: { worker?: WorkerId; slotTimeUs: number; reused: boolean }): void {
+  const { job } = stage;
+  write(ctx, { k: "commit", job: job.id, segment, slotTimeUs: from.slotTimeUs, reused: from.reused, ...(from.worker ? { worker: from.worker } : {}) }, job.durable);
+  if (segment.r === "stored" && from.worker) {
+    for (let i = segment.from; i < segment.to; i++) addHolder(ctx.state, objectIdOf(stage.base, i), from.worker);
+  }
+  ctx.out.push({ c: "count", metric: from.reused ? "tasks_reused" : "tasks_committed", by: segment.to - segment.from, tenant: job.tenant });
+  tell(ctx, stage, segment);
+  for (const entry of [...stage.dependents]) release(ctx, stage, entry, segment.from, segment.to);
+  settleStage(ctx, stage);
+}
+
+/** What a success sets free. */
+function release(ctx: Context, upstream: StageRecord, entry: Dependent, from: number, to: number): void {
+  const { stage } = entry;
+  if (entry.kind === "one-to-one") {
+    admit(ctx, stage, from, to);
+    return;
+  }
+  if (stage.blockers === 0 || !isMet(upstream, entry)) return;
+  if (entry.kind === "task" && (entry.task < from || entry.task >= to)) return;
+  stage.blockers--;
+  if (stage.blockers === 0) admit(ctx, stage, 0, stage.spec.count);
+}
+
+/** Fails the tasks of [from, to) that have not ended, and in a session all that depends on them. */
+export function failTasks(ctx: Context, first: StageRecord, firstFrom: number, firstTo: number, firstError: WireError): void {
+  const work = [{ stage: first, from: firstFrom, to: firstTo, error: firstError }];
+  for (let item = work.pop(); item; item = work.pop()) {
+    const { stage, from, to, error } = item;
+    if (stage.job.state !== "running") continue;
+    revokeLeases(ctx, stage, from, to);
+    const failed = failRuns(ctx, stage, from, to, error);
+    if (failed === 0) continue;
+    if (stage.job.durable) {
+      endJob(ctx, stage.job, "failed", error);
+      continue;
+    }
+    const cause: WireError =
+      error.code === "UPSTREAM_FAILED" ? error : { code: "UPSTREAM_FAILED", message: `an input failed: task ${from} of stage ${stage.index}${stage.spec.name ? ` (${stage.spec.name})` : ""}: ${error.message}`, details: { cause: error.code } };
+    for (const entry of stage.dependents) {
+      if (entry.kind === "one-to-one") work.push({ stage: entry.stage, from, to, error: cause });
+      else if (entry.kind === "all" || (entry.task >= from && entry.task < to)) work.push({ stage: entry.stage, from: 0, to: entry.stage.spec.count, error: cause });
+    }
+    settleStage(ctx, stage);
+  }
+}
+
+function failRuns(ctx: Context, stage: StageRecord, from: number, to: number, error: WireError): number {
+  let failed = 0;
+  for (let i = from; i < to; ) {
+    if (isTerminal(stage.states[i] as number)) {
+      i++;
+      continue;
+    }
+    let end = i + 1;
+    while (end < to && !isTerminal(stage.states[end] as number)) end++;
+    const segment: ResultSegment = { r: "failed", stage: stage.index, from: i, to: end, error };
+    write(ctx, { k: "commit", job: stage.job.id, segment, slotTimeUs: 0, reused: false }, stage.job.durable);
+    ctx.out.push({ c: "count", metric: "tasks_failed", by: end - i, tenant: stage.job.tenant, label: error.code });
+    tell(ctx, stage, segment);
+    failed += end - i;
+    i = end;
+  }
+  return failed;
+}
+
+export function cancelTasks(ctx: Context, stage: StageRecord, from: number, to: number): void {
+  failTasks(ctx, stage, from, to, { code: "CANCELLED", message: "cancelled by its owner" });
+}
+
+// ------------------------------------------------------------------------------------------------ ends
+
+/** After tasks of a stage ended: ends its durable job when it was the last, forgets a session's stage that nobody needs. */
+export function settleStage(ctx: Context, stage: StageRecord): void {
+  const { job } = stage;
+  if (job.durable) {
+    settleJob(ctx, job);
+    return;
+  }
+  if (!isStageComplete(stage)) return;
+  for (const { upstream } of stage.links) forgetIfUnused(ctx, upstream);
+  forgetIfUnused(ctx, stage);
+}
+
+/** A durable job whose every task has succeeded asks for the digest of its outputs, and ends when it comes. */
+export function settleJob(ctx: Context, job: JobRecord): void {
+  if (!job.durable || job.state !== "running" || job.digesting) return;
+  for (const stage of job.stages.values()) if (tallyOf(stage, taskState.succeeded) !== stage.spec.count) return;
+  job.digesting = true;
+  const parts: Uint8Array[] = [];
+  for (const output of job.outputs) {
+    for (const segment of job.stages.get(output)?.results ?? []) {
+      if (segment.r === "inline" && segment.digests) parts.push(segment.digests);
+      if (segment.r === "stored") for (const stored of segment.stored) parts.push(stored.digest);
+    }
+  }
+  ctx.out.push({ c: "digest", job: job.id, parts });
+}
+
+/** Ends a durable job, or a session. Leases stop; what has not ended is cancelled. */
+export function endJob(ctx: Context, job: JobRecord, state: JobState, error?: WireError): void {
+  for (const stage of job.stages.values()) {
+    revokeLeases(ctx, stage, 0, stage.spec.count);
+    const open = stage.spec.count - tallyOf(stage, taskState.succeeded) - tallyOf(stage, taskState.failed) - tallyOf(stage, taskState.cancelled);
+    if (open > 0) ctx.out.push({ c: "count", metric: "tasks_cancelled", by: open, tenant: job.tenant });
+  }
+  write(ctx, { k: "end", job: job.id, state, atMs: ctx.state.nowMs, ...(error ? { error } : {}) }, job.durable);
+  ctx.out.push({ c: "log", level: state === "succeeded" ? "info" : "warn", text: `job ${state}`, fields: { job: job.id, name: job.name, ...(error ? { code: error.code, error: error.message } : {}) } });
+}
+
+/** Frees the stored objects of stages that were dropped, where no other stage has the same base. */
+export function freeObjects(ctx: Context, ids: Iterable<ObjectId>, durable: boolean): void {
+  const byWorker = new Map<WorkerId, ObjectId[]>();
+  const discard: ObjectId[] = [];
+  for (const id of ids) {
+    if (isBaseKnown(ctx.state, id)) continue;
+    if (durable) discard.push(id);
+    for (const worker of ctx.state.holders.get(id) ?? []) {
+      const list = byWorker.get(worker);
+      if (list) list.push(id);
+      else byWorker.set(worker, [id]);
+      ctx.state.workers.get(worker)?.objects.delete(id);
+    }
+    ctx.state.holders.delete(id);
+  }
+  for (const [worker, list] of byWorker) ctx.out.push({ c: "order", worker, order: { o: "free", ids: list }, gated: false });
+  if (discard.length > 0) ctx.out.push({ c: "discard", ids: discard });
+}
+
+export function* storedIds(stage: StageRecord): IterableIterator<ObjectId> {
+  for (const segment of stage.results) {
+    if (segment.r === "stored") for (let i = segment.from; i < segment.to; i++) yield objectIdOf(stage.base, i);
+  }
+}
+
+/** A session's stage goes when its client has released it and nothing that reads it is still to come (I7). */
+export function forgetIfUnused(ctx: Context, stage: StageRecord): void {
+  if (stage.job.durable || !stage.released || !isStageComplete(stage)) return;
+  for (const entry of stage.dependents) if (!isStageComplete(entry.stage)) return;
+  const ids = [...storedIds(stage)];
+  dropStage(ctx.state, stage);
+  freeObjects(ctx, ids, false);
+}
+
+// ------------------------------------------------------------------------------------------------ losses
+
+/** The last copy of an object is gone: pure results are made again, others are lost with an error (I5). */
+export function loseObject(ctx: Context, id: ObjectId): void {
+  const { state } = ctx;
+  const put = state.puts.get(id);
+  if (put && !put.durable && !put.facts.inline) state.puts.delete(id);
+  const dash = id.lastIndexOf("-");
+  const task = Number(id.slice(dash + 1));
+  for (const stage of [...(state.catalog.get(id.slice(0, dash) as never) ?? [])]) {
+    const segment = stage.results.at(task);
+    if (stage.job.durable || segment?.r !== "stored" || stage.states[task] !== taskState.succeeded) continue;
+    ctx.out.push({ c: "count", metric: "objects_lost", by: 1, tenant: stage.job.tenant });
+    stage.results.remove(task);
+    setStates(state, stage, task, task + 1, taskState.waiting);
+    block(ctx, stage, task);
+    if (stage.spec.options.pure) {
+      troubleOf(stage, task).expected = segment.stored[task - segment.from]?.digest;
+      ctx.out.push({ c: "count", metric: "objects_recomputed", by: 1, tenant: stage.job.tenant });
+      admit(ctx, stage, task, task + 1);
+    } else {
+      failTasks(ctx, stage, task, task + 1, { code: "OBJECT_LOST", message: `the worker that held ${id} is gone; its function is not declared pure, so it is not run again` });
+    }
+  }
+}
+
+/** A success was taken back: dependents that have not started wait again. */
+function block(ctx: Context, upstream: StageRecord, task: number): void {
+  for (const { stage, kind, task: wanted } of upstream.dependents) {
+    if (isStageComplete(stage) || (kind === "task" && wanted !== task)) continue;
+    const [from, to] = kind === "one-to-one" ? [task, task + 1] : [0, stage.spec.count];
+    if (kind !== "one-to-one") stage.blockers = stage.links.filter(({ upstream: u, entry }) => entry.kind !== "one-to-one" && !isMet(u, entry)).length;
+    for (const range of [...stage.queue]) {
+      const low = Math.max(range.from, from);
+      const high = Math.min(range.to, to);
+      if (low < high) setStates(ctx.state, stage, low, high, taskState.waiting);
+    }
+  }
+}

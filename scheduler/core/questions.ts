@@ -1,0 +1,195 @@
+/** Questions that change nothing: status, lists, results, explain, workers, placement. */
+import { isVolleyError } from "../../proto/errors.js";
+import { limits } from "../../proto/limits.js";
+import type { ClientRequestOf, Explanation, JobStatus, ResultSegment, StageStatus, WorkerStatus } from "../../proto/messages.js";
+import { answer, jobNotFound, refuse } from "./client-events.js";
+import type { ReplyToken } from "./events.js";
+import { unmetLinks } from "./links.js";
+import { segmentBytes } from "./records.js";
+import { sliceSegment } from "./segments.js";
+import { type Context, type JobRecord, type LeaseRecord, type StageRecord, type State, tallyOf, taskState } from "./state.js";
+
+export function stageStatusOf(stage: StageRecord): StageStatus {
+  return {
+    index: stage.index,
+    name: stage.spec.name ?? ("bundle" in stage.spec.fn ? stage.spec.fn.export : stage.spec.fn.kernel),
+    count: stage.spec.count,
+    waiting: tallyOf(stage, taskState.waiting) + tallyOf(stage, taskState.retrying),
+    queued: tallyOf(stage, taskState.queued),
+    running: tallyOf(stage, taskState.leased),
+    succeeded: tallyOf(stage, taskState.succeeded),
+    failed: tallyOf(stage, taskState.failed),
+    cancelled: tallyOf(stage, taskState.cancelled),
+    reused: stage.reused,
+    retried: stage.retried,
+  };
+}
+
+/** A session may have very many stages: its status lists the newest only. */
+const stagesListedMax = 1_000;
+
+export function jobStatusOf(job: JobRecord): JobStatus {
+  const all = [...job.stages.values()];
+  const sum = (of: (stage: StageRecord) => number): number => all.reduce((total, stage) => total + of(stage), 0);
+  return {
+    job: job.id,
+    name: job.name,
+    tenant: job.tenant,
+    durable: job.durable,
+    state: job.state,
+    submittedAtMs: job.submittedAtMs,
+    ...(job.endedAtMs === undefined ? {} : { endedAtMs: job.endedAtMs }),
+    stages: all.slice(-stagesListedMax).map(stageStatusOf),
+    outputs: [...job.outputs],
+    tasks: sum((stage) => stage.spec.count),
+    succeeded: sum((stage) => tallyOf(stage, taskState.succeeded)),
+    reused: sum((stage) => stage.reused),
+    executed: job.executed,
+    retried: sum((stage) => stage.retried),
+    slotTimeUs: job.slotTimeUs,
+    resultBytes: job.resultBytes,
+    ...(job.error ? { error: job.error } : {}),
+    ...(job.digest === undefined ? {} : { digest: job.digest }),
+  };
+}
+
+export function onStatus(ctx: Context, request: ClientRequestOf<"status">, reply: ReplyToken | undefined): void {
+  const job = ctx.state.jobs.get(request.job);
+  if (job) answer(ctx, reply, { t: "status", status: jobStatusOf(job) }, true);
+  else refuse(ctx, reply, jobNotFound(request.job));
+}
+
+export function onList(ctx: Context, request: ClientRequestOf<"list">, reply: ReplyToken | undefined): void {
+  const jobs = [...ctx.state.jobs.values()].filter((job) => job.durable && (request.tenant === undefined || job.tenant === request.tenant));
+  answer(ctx, reply, { t: "jobs", jobs: jobs.slice(-request.limit).reverse().map(jobStatusOf) }, true);
+}
+
+/** One page: whole segments, cut to the asked range and to a message's size. Stops at the first task without a result. */
+export function onResults(ctx: Context, request: ClientRequestOf<"results">, reply: ReplyToken | undefined): void {
+  const job = ctx.state.jobs.get(request.job);
+  const stage = job?.stages.get(request.stage);
+  if (!stage) {
+    refuse(ctx, reply, job ? { code: "INVALID_ARGUMENT", message: `job ${request.job} has no stage ${request.stage}` } : jobNotFound(request.job));
+    return;
+  }
+  const end = Math.min(request.to, stage.spec.count);
+  const segments: ResultSegment[] = [];
+  let bytes = 0;
+  let at = request.from;
+  for (const segment of stage.results.overlapping(at, end)) {
+    if (segment.from > at) break;
+    let part = sliceSegment(segment, at, Math.min(segment.to, end));
+    const size = part.r === "stored" ? 64 * part.stored.length : segmentBytes(part);
+    const tooLarge = bytes + size > limits.messageBytesMax;
+    if (tooLarge && segments.length > 0) break;
+    // A run longer than a message is cut by its average item.
+    if (tooLarge) part = sliceSegment(part, part.from, part.from + Math.max(1, Math.floor(((part.to - part.from) * limits.messageBytesMax) / size)));
+    segments.push(part);
+    bytes += size;
+    at = part.to;
+    if (tooLarge) break;
+  }
+  answer(ctx, reply, { t: "results", base: stage.base, segments, ...(at < end && segments.length > 0 ? { next: at } : {}) }, true);
+}
+
+export function onPlace(ctx: Context, reply: ReplyToken | undefined): void {
+  let best: { free: number; worker: WorkerStatus["worker"] } | undefined;
+  for (const worker of ctx.state.workers.values()) {
+    const free = worker.storeBudgetBytes - worker.storeBytes;
+    if (!worker.draining && (!best || free > best.free)) best = { free, worker: worker.id };
+  }
+  if (best) answer(ctx, reply, { t: "placed", worker: best.worker });
+  else refuse(ctx, reply, { code: "NO_WORKERS", message: "no worker has joined the cluster, so there is nowhere to put an object; start one with `volley worker`" });
+}
+
+export function onWorkers(ctx: Context, reply: ReplyToken | undefined): void {
+  const { state } = ctx;
+  const workers = [...state.workers.values()].map(
+    (worker): WorkerStatus => ({
+      worker: worker.id, node: worker.node, pid: worker.pid, slots: worker.slots, slotsBusy: worker.slotsBusy, leases: worker.leases.size, draining: worker.draining,
+      storeBytes: worker.storeBytes, storeBudgetBytes: worker.storeBudgetBytes, spilledBytes: worker.spilledBytes, tasksDone: worker.tasksDone, lastHeardMs: worker.heardMs,
+    }),
+  );
+  let running = 0;
+  for (const lease of state.leases.values()) running += lease.open.size;
+  answer(ctx, reply, { t: "workers", workers, queued: state.queued, running });
+}
+
+// ------------------------------------------------------------------------------------------------ explain
+
+export function onExplain(ctx: Context, request: ClientRequestOf<"explain">, reply: ReplyToken | undefined): void {
+  const { state } = ctx;
+  const job = state.jobs.get(request.job);
+  const stage = job?.stages.get(request.stage);
+  if (!stage || request.task >= stage.spec.count) {
+    refuse(ctx, reply, job ? { code: "INVALID_ARGUMENT", message: `job ${request.job} has no task ${request.task} of stage ${request.stage}` } : jobNotFound(request.job));
+    return;
+  }
+  try {
+    answer(ctx, reply, { t: "explanation", explanation: explain(state, stage, request.task) }, true);
+  } catch (error) {
+    if (!isVolleyError(error)) throw error;
+    refuse(ctx, reply, { code: error.code, message: error.message });
+  }
+}
+
+/** Why a task is where it is (I3: every task that has not ended has a lease, a queue place, an unmet dependency or a timer). */
+export function explain(state: State, stage: StageRecord, task: number): Explanation {
+  const trouble = stage.troubles.get(task);
+  const head = { job: stage.job.id, stage: stage.index, task, attempt: (trouble?.attempts ?? 0) + 1 };
+  const last = trouble?.lastError ? `; the last try failed with ${trouble.lastError.code}: ${trouble.lastError.message}` : "";
+  switch (stage.states[task]) {
+    case taskState.succeeded:
+      return { ...head, state: "succeeded", reason: "committed", text: "its result is committed" };
+    case taskState.failed: {
+      const segment = stage.results.at(task);
+      const error = segment?.r === "failed" ? segment.error : undefined;
+      return { ...head, state: "failed", reason: error?.code ?? "failed", text: error?.message ?? "it failed" };
+    }
+    case taskState.cancelled:
+      return { ...head, state: "cancelled", reason: "cancelled", text: stage.job.error ? `its job ended: ${stage.job.error.message}` : "its job was cancelled" };
+    case taskState.retrying: {
+      let dueMs = state.nowMs;
+      for (const { atMs, item } of state.retries) if (item.stage === stage && item.task === task) dueMs = atMs;
+      const wait = Math.max(0, Math.round(dueMs - state.nowMs));
+      return { ...head, state: "retrying", reason: "backoff", text: `it is tried again in ${wait} ms${last}`, retryInMs: wait };
+    }
+    case taskState.leased:
+      return explainLease(state, stage, task, head);
+    case taskState.queued:
+      return explainQueue(state, stage, head, last);
+    default:
+      return explainWait(stage, task, head);
+  }
+}
+
+type Head = Pick<Explanation, "job" | "stage" | "task" | "attempt">;
+
+function explainLease(state: State, stage: StageRecord, task: number, head: Head): Explanation {
+  const lease = [...state.leases.values()].find((l: LeaseRecord) => l.stage === stage && l.open.has(task));
+  if (!lease) return { ...head, state: "leased", reason: "lost", text: "no lease holds it: a fault of the scheduler" };
+  const where = { worker: lease.worker.id, lease: lease.id };
+  const silent = Math.round(state.nowMs - lease.worker.heardMs);
+  if (silent > 2 * limits.heartbeatIntervalMs) {
+    return { ...head, ...where, state: "leased", reason: "worker-silent", text: `worker ${lease.worker.id} has not been heard for ${silent} ms; its tasks return to the queue after ${limits.heartbeatTimeoutMs} ms` };
+  }
+  if (lease.running && lease.open.first()?.from === task) return { ...head, ...where, state: "running", reason: "executing", text: `worker ${lease.worker.id} is executing it` };
+  return { ...head, ...where, state: "leased", reason: "behind-in-lease", text: `worker ${lease.worker.id} holds it in lease ${lease.id}, behind other tasks` };
+}
+
+function explainQueue(state: State, stage: StageRecord, head: Head, last: string): Explanation {
+  const queueAhead = state.queued - 1;
+  if (state.workers.size === 0) return { ...head, state: "queued", reason: "no-workers", text: `no worker has joined the cluster; start one with \`volley worker\`${last}`, queueAhead };
+  const takers = [...state.workers.values()].filter((worker) => !worker.draining);
+  if (takers.length === 0) return { ...head, state: "queued", reason: "all-draining", text: `all ${state.workers.size} workers are draining${last}`, queueAhead };
+  return { ...head, state: "queued", reason: "no-free-slot", text: `all ${state.slots} slots are taken; ${queueAhead} other tasks are queued${last}`, queueAhead };
+}
+
+function explainWait(stage: StageRecord, task: number, head: Head): Explanation {
+  const unmet = new Map<number, number>();
+  for (const { upstream } of unmetLinks(stage)) unmet.set(upstream.index, upstream.spec.count - tallyOf(upstream, taskState.succeeded));
+  for (const { upstream, entry } of stage.links) if (entry.kind === "one-to-one" && upstream.states[task] !== taskState.succeeded) unmet.set(upstream.index, 1);
+  const list = [...unmet].map(([index, missing]) => ({ stage: index, missing }));
+  const text = list.map(({ stage: index, missing }) => `stage ${index} (${missing} task${missing === 1 ? "" : "s"} to go)`).join(", ");
+  return { ...head, state: "waiting", reason: "inputs", text: `it waits for ${text || "its inputs"}`, unmet: list };
+}

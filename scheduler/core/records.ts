@@ -1,0 +1,175 @@
+/**
+ * Records are the only way in which durable facts change: the live step writes one and applies it, a restart applies the same ones again (I9).
+ * Sessions go the same way; their records are applied and not written. Nothing here queues, leases, sends or reads a clock.
+ */
+import { invariant } from "../../proto/errors.js";
+import type { ClientId, JobId, ObjectBase } from "../../proto/ids.js";
+import type { ResultSegment, StageSpec } from "../../proto/messages.js";
+import type { JournalRecord } from "./events.js";
+import { linkStage, unlinkStage } from "./links.js";
+import { RangeSet } from "./ranges.js";
+import { type Context, createStage, isTerminal, type JobRecord, setStates, type StageRecord, type State, taskState, troubleOf } from "./state.js";
+
+/** Applies a record and, if its job is durable, gives it out for the journal. */
+export function write(ctx: Context, record: JournalRecord, durable: boolean): void {
+  if (durable) ctx.out.push({ c: "record", record });
+  applyRecord(ctx.state, record);
+}
+
+export function applyRecord(state: State, record: JournalRecord): void {
+  switch (record.k) {
+    case "epoch":
+      state.epoch = record.epoch;
+      return;
+    case "put":
+      if (!state.puts.has(record.object.id)) state.puts.set(record.object.id, { facts: record.object, durable: true, owners: new Set() });
+      return;
+    case "submit":
+      applySubmit(state, record);
+      return;
+    case "commit":
+      applyCommit(state, record);
+      return;
+    case "retry": {
+      const stage = stageOf(state, record.job, record.stage);
+      const trouble = troubleOf(stage, record.task);
+      trouble.userFailures++;
+      trouble.lastError = record.error;
+      stage.retried++;
+      return;
+    }
+    case "cancel": {
+      const job = jobOf(state, record.job);
+      for (const stage of job.stages.values()) {
+        if (record.stage !== undefined && stage.index !== record.stage) continue;
+        closeTasks(state, stage, record.from ?? 0, Math.min(record.to ?? stage.spec.count, stage.spec.count));
+      }
+      return;
+    }
+    case "end": {
+      const job = jobOf(state, record.job);
+      job.state = record.state;
+      job.endedAtMs = record.atMs;
+      job.error = record.error;
+      for (const stage of job.stages.values()) closeTasks(state, stage, 0, stage.spec.count);
+      if (job.durable) state.ended.push(job.id);
+      state.unsettled.delete(job.id);
+      return;
+    }
+    case "digest":
+      jobOf(state, record.job).digest = record.digest;
+      return;
+    case "forget":
+      forgetJob(state, jobOf(state, record.job));
+      return;
+  }
+}
+
+function jobOf(state: State, id: JobId): JobRecord {
+  const job = state.jobs.get(id);
+  invariant(job, `record of unknown job ${id}`);
+  return job;
+}
+
+function stageOf(state: State, job: JobId, index: number): StageRecord {
+  const stage = jobOf(state, job).stages.get(index);
+  invariant(stage, `record of unknown stage ${index} of job ${job}`);
+  return stage;
+}
+
+export function createJob(fields: Pick<JobRecord, "id" | "tenant" | "name" | "durable" | "client" | "key" | "contentHash" | "outputs" | "objects" | "submittedAtMs">): JobRecord {
+  return {
+    ...fields,
+    stages: new Map(),
+    state: "running",
+    endedAtMs: undefined,
+    error: undefined,
+    digest: undefined,
+    digesting: false,
+    executed: 0,
+    slotTimeUs: 0,
+    resultBytes: 0,
+    heardMs: 0,
+    stageHigh: 0,
+    forgotten: new RangeSet(),
+  };
+}
+
+function applySubmit(state: State, record: Extract<JournalRecord, { k: "submit" }>): void {
+  const { job: id, tenant, name, key, contentHash, outputs, objects, atMs } = record;
+  const job = createJob({ id, tenant, name, durable: true, client: undefined as ClientId | undefined, key, contentHash, outputs, objects, submittedAtMs: atMs });
+  state.jobs.set(id, job);
+  state.unsettled.add(id);
+  if (key !== undefined) state.keys.set(`${tenant}/${key}`, id);
+  for (const facts of objects) {
+    if (!state.puts.has(facts.id)) state.puts.set(facts.id, { facts, durable: facts.inline === undefined, owners: new Set() });
+  }
+  record.stages.forEach((spec, i) => {
+    addStage(state, job, spec, record.bases[i] as ObjectBase);
+  });
+}
+
+/** Creates a stage, enters it into the catalog and links it. */
+export function addStage(state: State, job: JobRecord, spec: StageSpec, base: ObjectBase): StageRecord {
+  const stage = createStage(job, spec, base);
+  job.stages.set(spec.index, stage);
+  linkStage(state, stage);
+  const others = state.catalog.get(base);
+  if (others) others.push(stage);
+  else state.catalog.set(base, [stage]);
+  return stage;
+}
+
+export const segmentBytes = (segment: ResultSegment): number =>
+  segment.r === "inline" ? segment.pack.byteLength : segment.r === "stored" ? segment.stored.reduce((sum, s) => sum + s.bytes, 0) : 0;
+
+function applyCommit(state: State, record: Extract<JournalRecord, { k: "commit" }>): void {
+  const { segment } = record;
+  const stage = stageOf(state, record.job, segment.stage);
+  const { job } = stage;
+  const count = segment.to - segment.from;
+  stage.results.insert(segment);
+  setStates(state, stage, segment.from, segment.to, segment.r === "failed" ? taskState.failed : taskState.succeeded);
+  job.slotTimeUs += record.slotTimeUs;
+  job.resultBytes += segmentBytes(segment);
+  if (segment.r === "failed") return;
+  if (record.reused) stage.reused += count;
+  else job.executed += count;
+}
+
+/** Ends the tasks of [from, to) that have not ended: cancelled. */
+function closeTasks(state: State, stage: StageRecord, from: number, to: number): void {
+  for (let i = from; i < to; ) {
+    if (isTerminal(stage.states[i] as number)) {
+      i++;
+      continue;
+    }
+    let end = i + 1;
+    while (end < to && !isTerminal(stage.states[end] as number)) end++;
+    setStates(state, stage, i, end, taskState.cancelled);
+    i = end;
+  }
+}
+
+/** Takes a stage out of every table (I7). Its leases must be gone. */
+export function dropStage(state: State, stage: StageRecord): void {
+  unlinkStage(stage);
+  stage.job.stages.delete(stage.index);
+  if (!stage.job.durable) stage.job.forgotten.add(stage.index, stage.index + 1);
+  state.queued -= stage.queue.size;
+  stage.queue.delete(0, stage.spec.count);
+  const others = state.catalog.get(stage.base);
+  if (!others) return;
+  const rest = others.filter((other) => other !== stage);
+  if (rest.length === 0) state.catalog.delete(stage.base);
+  else state.catalog.set(stage.base, rest);
+}
+
+export function forgetJob(state: State, job: JobRecord): void {
+  for (const stage of [...job.stages.values()]) dropStage(state, stage);
+  state.jobs.delete(job.id);
+  state.unsettled.delete(job.id);
+  if (job.key !== undefined && state.keys.get(`${job.tenant}/${job.key}`) === job.id) state.keys.delete(`${job.tenant}/${job.key}`);
+  const at = state.ended.indexOf(job.id);
+  if (at >= 0) state.ended.splice(at, 1);
+}

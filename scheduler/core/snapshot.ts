@@ -1,0 +1,133 @@
+/**
+ * The durable part of the state as plain data, and back. Two states with the same durable facts give the same snapshot (I9):
+ * results are merged in task order, and what is derived (queues, leases, timers, locations) is left out.
+ */
+import type { WireError } from "../../proto/errors.js";
+import type { Epoch, JobId, ObjectBase, TenantId } from "../../proto/ids.js";
+import type { JobState, ResultSegment, StageSpec } from "../../proto/messages.js";
+import type { PutFacts } from "./events.js";
+import { addStage, createJob } from "./records.js";
+import { createState, type JobRecord, setStates, type StageRecord, type State, type TaskState, taskState, troubleOf } from "./state.js";
+
+interface StageData {
+  spec: StageSpec;
+  base: ObjectBase;
+  segments: ResultSegment[];
+  /** Ranges that were cancelled. */
+  cancelled: [number, number][];
+  /** [task, failures of the user's function]. */
+  failures: [number, number][];
+  reused: number;
+  retried: number;
+}
+
+interface JobData {
+  id: JobId;
+  tenant: TenantId;
+  name: string;
+  key: string | null;
+  contentHash: string;
+  outputs: number[];
+  objects: PutFacts[];
+  submittedAtMs: number;
+  state: JobState;
+  endedAtMs: number | null;
+  error: WireError | null;
+  digest: string | null;
+  executed: number;
+  slotTimeUs: number;
+  resultBytes: number;
+  stages: StageData[];
+}
+
+export interface SnapshotData {
+  v: 1;
+  epoch: Epoch;
+  puts: PutFacts[];
+  ended: JobId[];
+  jobs: JobData[];
+}
+
+export function snapshot(state: State): SnapshotData {
+  return {
+    v: 1,
+    epoch: state.epoch,
+    puts: [...state.puts.values()].filter((put) => put.durable).map((put) => put.facts),
+    ended: [...state.ended],
+    jobs: [...state.jobs.values()].filter((job) => job.durable).map(jobData),
+  };
+}
+
+const jobData = (job: JobRecord): JobData => ({
+  id: job.id,
+  tenant: job.tenant,
+  name: job.name,
+  key: job.key ?? null,
+  contentHash: job.contentHash,
+  outputs: [...job.outputs],
+  objects: [...job.objects],
+  submittedAtMs: job.submittedAtMs,
+  state: job.state,
+  endedAtMs: job.endedAtMs ?? null,
+  error: job.error ?? null,
+  digest: job.digest ?? null,
+  executed: job.executed,
+  slotTimeUs: job.slotTimeUs,
+  resultBytes: job.resultBytes,
+  stages: [...job.stages.values()].map(stageData),
+});
+
+function stageData(stage: StageRecord): StageData {
+  const cancelled: [number, number][] = [];
+  for (let i = 0; i < stage.states.length; ) {
+    let end = i + 1;
+    if (stage.states[i] === taskState.cancelled) {
+      while (end < stage.states.length && stage.states[end] === taskState.cancelled) end++;
+      cancelled.push([i, end]);
+    }
+    i = end;
+  }
+  const failures = [...stage.troubles].filter(([, t]) => t.userFailures > 0).map(([task, t]): [number, number] => [task, t.userFailures]);
+  failures.sort((a, b) => a[0] - b[0]);
+  return { spec: stage.spec, base: stage.base, segments: [...stage.results], cancelled, failures, reused: stage.reused, retried: stage.retried };
+}
+
+/** The state a snapshot was taken of, as far as it is durable. Call `resume` (step.ts) after the records that follow it. */
+export function restore(data: SnapshotData, options: { epoch?: Epoch } = {}): State {
+  const state = createState({ epoch: options.epoch ?? data.epoch });
+  for (const facts of data.puts) state.puts.set(facts.id, { facts, durable: true, owners: new Set() });
+  for (const job of data.jobs) restoreJob(state, job);
+  state.ended.push(...data.ended);
+  return state;
+}
+
+function restoreJob(state: State, data: JobData): void {
+  const { id, tenant, name, contentHash, outputs, objects, submittedAtMs } = data;
+  const job = createJob({ id, tenant, name, durable: true, client: undefined, key: data.key ?? undefined, contentHash, outputs, objects, submittedAtMs });
+  job.state = data.state;
+  job.endedAtMs = data.endedAtMs ?? undefined;
+  job.error = data.error ?? undefined;
+  job.digest = data.digest ?? undefined;
+  job.executed = data.executed;
+  job.slotTimeUs = data.slotTimeUs;
+  job.resultBytes = data.resultBytes;
+  state.jobs.set(id, job);
+  if (job.key !== undefined) state.keys.set(`${tenant}/${job.key}`, id);
+  for (const facts of objects) {
+    if (!state.puts.has(facts.id)) state.puts.set(facts.id, { facts, durable: facts.inline === undefined, owners: new Set() });
+  }
+  for (const item of data.stages) {
+    const stage = addStage(state, job, item.spec, item.base);
+    for (const segment of item.segments) {
+      stage.results.insert(segment);
+      const next: TaskState = segment.r === "failed" ? taskState.failed : taskState.succeeded;
+      setStates(state, stage, segment.from, segment.to, next);
+    }
+    for (const [from, to] of item.cancelled) setStates(state, stage, from, to, taskState.cancelled);
+    for (const [task, failures] of item.failures) troubleOf(stage, task).userFailures = failures;
+    stage.reused = item.reused;
+    stage.retried = item.retried;
+  }
+  if (job.state === "running") state.unsettled.add(id);
+}
+

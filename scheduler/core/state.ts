@@ -1,0 +1,271 @@
+/**
+ * The scheduler's state. Durable facts (specs, terminal task states, results, ends) come from records only (records.ts);
+ * everything else — queues, leases, workers, locations, timers — is derived, and is built again after a restart.
+ */
+import type { WireError } from "../../proto/errors.js";
+import type { ClientId, Epoch, JobId, LeaseId, ObjectBase, ObjectId, TenantId, WorkerId } from "../../proto/ids.js";
+import type { FunctionRef, JobState, StageSpec } from "../../proto/messages.js";
+import type { Command, PutFacts } from "./events.js";
+import { RangeSet } from "./ranges.js";
+import { SegmentTable } from "./segments.js";
+import { Timers } from "./timers.js";
+
+/** waiting: an input is missing. queued: may be leased. retrying: waits for its backoff timer. The last three are terminal. */
+export const taskState = { waiting: 0, queued: 1, leased: 2, retrying: 3, succeeded: 4, failed: 5, cancelled: 6 } as const;
+export type TaskState = (typeof taskState)[keyof typeof taskState];
+export const isTerminal = (state: number): boolean => state >= taskState.succeeded;
+
+export interface Dependent {
+  readonly stage: StageRecord;
+  /** all: the stage waits for every task of the upstream; task: for one of them; one-to-one: task i for task i. */
+  readonly kind: "one-to-one" | "all" | "task";
+  readonly task: number;
+}
+
+export interface Link {
+  readonly upstream: StageRecord;
+  /** The entry in `upstream.dependents`. */
+  readonly entry: Dependent;
+}
+
+export interface Trouble {
+  /** Tries that ended without a commit. */
+  attempts: number;
+  /** Failures of the user's own function (these spend `retries`; durable). */
+  userFailures: number;
+  /** Deaths of workers that were executing the task (I8). */
+  blames: number;
+  /** Failures that a worker reported and that were not the function's. */
+  infraFailures: number;
+  lastError: WireError | undefined;
+  /** Digest of a result that was lost and is being made again. */
+  expected: Uint8Array | undefined;
+}
+
+export interface StageRecord {
+  readonly job: JobRecord;
+  readonly index: number;
+  readonly spec: StageSpec;
+  readonly base: ObjectBase;
+  readonly fnKey: string;
+  readonly states: Uint8Array;
+  /** Number of tasks in each state. */
+  readonly tally: Int32Array;
+  readonly results: SegmentTable;
+  readonly queue: RangeSet;
+  /** It stands in the ready list. */
+  listed: boolean;
+  /** Dependencies of the whole stage that are not met yet. */
+  blockers: number;
+  /** What this stage reads from other stages. */
+  readonly links: Link[];
+  readonly dependents: Set<Dependent>;
+  /** What went wrong so far, by task; most tasks have none. */
+  readonly troubles: Map<number, Trouble>;
+  reused: number;
+  retried: number;
+  queuedAtMs: number;
+  /** When results were last sent to the client, and how long to wait before they are sent again (M5). */
+  sentAtMs: number;
+  resendAfterMs: number;
+  released: boolean;
+}
+
+export interface JobRecord {
+  readonly id: JobId;
+  readonly tenant: TenantId;
+  readonly name: string;
+  readonly durable: boolean;
+  readonly client: ClientId | undefined;
+  readonly key: string | undefined;
+  readonly contentHash: string;
+  readonly stages: Map<number, StageRecord>;
+  readonly outputs: readonly number[];
+  /** What the graph reads that was put, as it was known at submission. */
+  readonly objects: readonly PutFacts[];
+  readonly submittedAtMs: number;
+  state: JobState;
+  endedAtMs: number | undefined;
+  error: WireError | undefined;
+  digest: string | undefined;
+  /** The digest of the outputs is being computed by the shell. */
+  digesting: boolean;
+  executed: number;
+  slotTimeUs: number;
+  resultBytes: number;
+  /** Sessions: when the client was last heard. */
+  heardMs: number;
+  /** Sessions: one more than the highest stage index seen; a stage below it that is not in the table has been forgotten or never came. */
+  stageHigh: number;
+  /** Sessions: stages that were forgotten after their release, so that a late copy of their message does not bring them back (M1). */
+  readonly forgotten: RangeSet;
+}
+
+export interface LeaseRecord {
+  readonly id: LeaseId;
+  readonly worker: WorkerRecord;
+  readonly stage: StageRecord;
+  readonly from: number;
+  /** Shrinks when the worker gives the rest back. */
+  to: number;
+  readonly attempt: number;
+  /** Tasks this lease still owes. Every task in state leased is open in exactly one lease (I3). */
+  readonly open: RangeSet;
+  /** First task that is not finished, as last heard. */
+  next: number;
+  running: boolean;
+  readonly grantedAtMs: number;
+  sentAtMs: number;
+  revokedTo: number | undefined;
+}
+
+export interface WorkerRecord {
+  readonly id: WorkerId;
+  readonly node: string;
+  readonly pid: number;
+  readonly slots: number;
+  readonly storeBudgetBytes: number;
+  readonly leases: Map<LeaseId, LeaseRecord>;
+  readonly objects: Set<ObjectId>;
+  /** Sequence numbers of reports that were handled: all up to `seenUpTo`, and those in `seen`. */
+  seenUpTo: number;
+  readonly seen: Set<number>;
+  draining: boolean;
+  slotsBusy: number;
+  storeBytes: number;
+  spilledBytes: number;
+  tasksDone: number;
+  heardMs: number;
+}
+
+export interface PutRecord {
+  readonly facts: PutFacts;
+  durable: boolean;
+  readonly owners: Set<JobId>;
+}
+
+export interface State {
+  epoch: Epoch;
+  nowMs: number;
+  leaseCounter: number;
+  readonly jobs: Map<JobId, JobRecord>;
+  /** `tenant/key` → job, for idempotent submission. */
+  readonly keys: Map<string, JobId>;
+  readonly sessions: Map<ClientId, JobRecord>;
+  readonly workers: Map<WorkerId, WorkerRecord>;
+  readonly leases: Map<LeaseId, LeaseRecord>;
+  /** Stages that have (or will have) the objects of a base; the first is asked first. */
+  readonly catalog: Map<ObjectBase, StageRecord[]>;
+  readonly puts: Map<ObjectId, PutRecord>;
+  readonly holders: Map<ObjectId, Set<WorkerId>>;
+  /** Stages with queued tasks, by priority, in turn. */
+  readonly ready: Map<number, StageRecord[]>;
+  /** Measured microseconds per task, by function. */
+  readonly costs: Map<string, number>;
+  readonly retries: Timers<{ stage: StageRecord; task: number }>;
+  queued: number;
+  /** Sum of slots of workers that take leases. */
+  slots: number;
+  /** Durable jobs that have ended, oldest first, for forgetting. */
+  readonly ended: JobId[];
+  /** Jobs to look at in the next live step: restored from the journal at some point between two records. */
+  readonly unsettled: Set<JobId>;
+  nextSweepMs: number;
+}
+
+export function createState(options: { epoch: Epoch }): State {
+  return {
+    epoch: options.epoch,
+    nowMs: 0,
+    leaseCounter: 0,
+    jobs: new Map(),
+    keys: new Map(),
+    sessions: new Map(),
+    workers: new Map(),
+    leases: new Map(),
+    catalog: new Map(),
+    puts: new Map(),
+    holders: new Map(),
+    ready: new Map(),
+    costs: new Map(),
+    retries: new Timers(),
+    queued: 0,
+    slots: 0,
+    ended: [],
+    unsettled: new Set(),
+    nextSweepMs: 0,
+  };
+}
+
+/** What a live step carries along: the state, and the commands it gives out. */
+export interface Context {
+  readonly state: State;
+  readonly out: Command[];
+}
+
+export const functionKey = (fn: FunctionRef): string => ("bundle" in fn ? `${fn.bundle}/${fn.export}` : `kernel/${fn.kernel}/${fn.version}`);
+
+export function createStage(job: JobRecord, spec: StageSpec, base: ObjectBase): StageRecord {
+  const tally = new Int32Array(7);
+  tally[taskState.waiting] = spec.count;
+  return {
+    job,
+    index: spec.index,
+    spec,
+    base,
+    fnKey: functionKey(spec.fn),
+    states: new Uint8Array(spec.count),
+    tally,
+    results: new SegmentTable(),
+    queue: new RangeSet(),
+    listed: false,
+    blockers: 0,
+    links: [],
+    dependents: new Set(),
+    troubles: new Map(),
+    reused: 0,
+    retried: 0,
+    queuedAtMs: 0,
+    sentAtMs: 0,
+    resendAfterMs: 0,
+    released: false,
+  };
+}
+
+export function troubleOf(stage: StageRecord, task: number): Trouble {
+  let trouble = stage.troubles.get(task);
+  if (!trouble) {
+    trouble = { attempts: 0, userFailures: 0, blames: 0, infraFailures: 0, lastError: undefined, expected: undefined };
+    stage.troubles.set(task, trouble);
+  }
+  return trouble;
+}
+
+export const tallyOf = (stage: StageRecord, state: TaskState): number => stage.tally[state] as number;
+export const isStageComplete = (stage: StageRecord): boolean =>
+  tallyOf(stage, taskState.succeeded) + tallyOf(stage, taskState.failed) + tallyOf(stage, taskState.cancelled) === stage.spec.count;
+
+/** The one place where a task's state changes; keeps tally, queue and the queued count true. */
+export function setStates(state: State, stage: StageRecord, from: number, to: number, next: TaskState): void {
+  const { states, tally } = stage;
+  for (let i = from; i < to; ) {
+    const before = states[i] as TaskState;
+    let end = i + 1;
+    while (end < to && states[end] === before) end++;
+    if (before !== next) {
+      if (before === taskState.queued) {
+        const size = stage.queue.size;
+        stage.queue.delete(i, end);
+        state.queued -= size - stage.queue.size;
+      }
+      states.fill(next, i, end);
+      tally[before] = (tally[before] as number) - (end - i);
+      tally[next] = (tally[next] as number) + (end - i);
+      if (next === taskState.queued) {
+        stage.queue.add(i, end);
+        state.queued += end - i;
+      }
+    }
+    i = end;
+  }
+}

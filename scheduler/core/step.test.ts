@@ -1,0 +1,419 @@
+/**
+ * The core by hand: a scripted client and scripted workers, no clock and no network. Each test checks the invariants after every step.
+ * The wide search through orders and faults is the simulation's (scheduler/sim).
+ */
+import { describe, expect, test } from "vitest";
+import { stageBase } from "../../proto/address.js";
+import { digestOf } from "../../proto/digest.js";
+import type { ClientId, Epoch, JobId, LeaseId, ObjectBase, TenantId, WorkerId } from "../../proto/ids.js";
+import { limits } from "../../proto/limits.js";
+import type { ArgSpec, ClientReply, ClientRequest, Commit, Lease, ResultSegment, StageSpec, WorkerRequest } from "../../proto/messages.js";
+import { PackWriter } from "../../proto/pack.js";
+import { encodeValue } from "../../proto/value.js";
+import { PROTOCOL_VERSION } from "../../proto/version.js";
+import { applyRecord, type Command, checkInvariants, createState, type JournalRecord, restore, type State, snapshot, step } from "./index.js";
+
+const client = "client" as ClientId;
+const session = "session" as JobId;
+const tenant = "default" as TenantId;
+const w1 = "w1" as WorkerId;
+const w2 = "w2" as WorkerId;
+
+class Rig {
+  state: State;
+  now = 1_000;
+  readonly records: JournalRecord[] = [];
+  readonly commands: Command[] = [];
+  #token = 0;
+  #seq = new Map<WorkerId, number>();
+
+  constructor(state: State = createState({ epoch: 1 as Epoch })) {
+    this.state = state;
+  }
+
+  #take(commands: Command[]): Command[] {
+    checkInvariants(this.state);
+    for (const command of commands) if (command.c === "record") this.records.push(command.record);
+    this.commands.push(...commands);
+    return commands;
+  }
+
+  ask(request: ClientRequest): ClientReply | undefined {
+    const reply = ++this.#token;
+    const stages = request.t === "stages" || request.t === "submit" ? request.stages : [];
+    const job = request.t === "submit" ? request.job : session;
+    const bases: ObjectBase[] = [];
+    const known = (index: number): ObjectBase => bases[index - (stages[0]?.index ?? 0)] ?? (this.state.jobs.get(job)?.stages.get(index)?.base as ObjectBase);
+    for (const spec of stages) bases.push(stageBase(job, spec, known));
+    const out = this.#take(step(this.state, { e: "client", request, reply, bases, contentHash: JSON.stringify(bases) }, this.now));
+    for (const command of out) if (command.c === "digest") this.#take(step(this.state, { e: "digest", job: command.job, digest: `digest-of-${command.parts.length}` }, this.now));
+    const answer = out.find((c) => c.c === "reply" && c.to === reply);
+    return answer?.c === "reply" ? answer.message : undefined;
+  }
+
+  hear(request: WorkerRequest): Command[] {
+    const out = this.#take(step(this.state, { e: "worker", request }, this.now));
+    for (const command of [...out]) if (command.c === "digest") out.push(...this.#take(step(this.state, { e: "digest", job: command.job, digest: `digest-of-${command.parts.length}` }, this.now)));
+    return out;
+  }
+
+  pass(ms: number): Command[] {
+    const out: Command[] = [];
+    for (let left = ms; left > 0; left -= 100) {
+      this.now += Math.min(100, left);
+      out.push(...this.#take(step(this.state, { e: "tick" }, this.now)));
+    }
+    return out;
+  }
+
+  open(): void {
+    this.ask({ t: "open", client, session, tenant, version: PROTOCOL_VERSION });
+  }
+
+  join(worker: WorkerId, slots = 1): Command[] {
+    return this.hear({ t: "hello", worker, node: "n", pid: 1, version: PROTOCOL_VERSION, slots, storeBudgetBytes: 1e9, leases: [], objects: [], more: false });
+  }
+
+  beat(worker: WorkerId, leases: { lease: LeaseId; next: number; to: number; running: boolean }[] = []): Command[] {
+    return this.hear({ t: "beat", worker, epoch: this.state.epoch, leases, slotsBusy: 0, storeBytes: 0, spilledBytes: 0, draining: false });
+  }
+
+  commit(worker: WorkerId, commits: Commit[], options: { epoch?: number; seq?: number; done?: LeaseId[]; back?: { lease: LeaseId; from: number; to: number }[] } = {}): Command[] {
+    const seq = options.seq ?? this.#seq.get(worker) ?? 0;
+    this.#seq.set(worker, seq + 1);
+    return this.hear({ t: "commits", worker, epoch: (options.epoch ?? this.state.epoch) as Epoch, seq, commits, done: options.done ?? [], back: options.back ?? [] });
+  }
+
+  count(metric: string): number {
+    return this.commands.reduce((sum, c) => sum + (c.c === "count" && c.metric === metric ? c.by : 0), 0);
+  }
+}
+
+const leasesIn = (commands: Command[]): Lease[] => commands.flatMap((c) => (c.c === "order" && c.order.o === "lease" ? [c.order.lease] : []));
+const updatesIn = (commands: Command[]): ResultSegment[] => commands.flatMap((c) => (c.c === "update" ? [c.segment] : []));
+
+const spec = (index: number, count: number, args: ArgSpec[] = [], options: Partial<StageSpec["options"]> = {}): StageSpec => ({
+  index, count, args, fn: { kernel: `k${index}`, version: 1 },
+  options: { retries: 0, timeoutMs: 60_000, pure: false, priority: 0, ...options },
+});
+
+function inline(lease: Lease, values: unknown[], from = lease.from): Commit {
+  const pack = new PackWriter();
+  const digests = new Uint8Array(16 * values.length);
+  values.forEach((value, i) => {
+    const encoded = encodeValue(value);
+    pack.add(encoded);
+    digests.set(digestOf(encoded.kind, encoded.data), 16 * i);
+  });
+  return { lease: lease.lease, segment: { r: "inline", stage: lease.stage, from, to: from + values.length, pack: pack.finish(), digests }, slotTimeUs: 10 * values.length };
+}
+
+const fill = (lease: Lease): Commit => inline(lease, Array.from({ length: lease.to - lease.from }, (_, i) => lease.from + i));
+const stored = (lease: Lease, seed = 1): Commit => ({
+  lease: lease.lease,
+  segment: { r: "stored", stage: lease.stage, from: lease.from, to: lease.to, stored: Array.from({ length: lease.to - lease.from }, () => ({ bytes: 1e6, kind: 2, digest: new Uint8Array(16).fill(seed) })) },
+  slotTimeUs: 1_000,
+});
+const failed = (lease: Lease, code: "TASK_FAILED" | "BUNDLE_NOT_FOUND" = "TASK_FAILED"): Commit => ({
+  lease: lease.lease,
+  segment: { r: "failed", stage: lease.stage, from: lease.from, to: lease.from + 1, error: { code, message: "boom" } },
+  slotTimeUs: 10,
+});
+
+const one = <T>(list: T[]): T => {
+  expect(list).toHaveLength(1);
+  return list[0] as T;
+};
+
+/** Commits whatever is leased until nothing is. */
+function runAll(rig: Rig, worker: WorkerId, first: Command[], make: (lease: Lease) => Commit = fill): Command[] {
+  const all = [...first];
+  for (let leases = leasesIn(first); leases.length > 0; ) {
+    const out = rig.commit(worker, leases.map(make), { done: leases.map((l) => l.lease) });
+    all.push(...out);
+    leases = leasesIn(out);
+  }
+  return all;
+}
+
+describe("sessions", () => {
+  test("a stage is leased in ranges, committed, and told to its client", () => {
+    const rig = new Rig();
+    rig.join(w1, 2);
+    rig.open();
+    rig.ask({ t: "stages", session, client, stages: [spec(0, 1_000)] });
+    const all = runAll(rig, w1, rig.commands.slice());
+    const told = updatesIn(all).sort((a, b) => a.from - b.from);
+    expect(told[0]?.from).toBe(0);
+    expect(told.at(-1)?.to).toBe(1_000);
+    for (let i = 1; i < told.length; i++) expect(told[i]?.from).toBe(told[i - 1]?.to);
+    expect(rig.records).toEqual([]);
+  });
+
+  test("the same stage again changes nothing (M1), and its results are sent again when the client's beat lists it (M5)", () => {
+    const rig = new Rig();
+    rig.join(w1);
+    rig.open();
+    const stages = [spec(0, 1)];
+    rig.ask({ t: "stages", session, client, stages });
+    const lease = one(leasesIn(rig.commands));
+    rig.ask({ t: "stages", session, client, stages });
+    expect(leasesIn(rig.commands)).toHaveLength(1);
+    rig.commit(w1, [fill(lease)]);
+    rig.pass(2_000);
+    rig.beat(w1);
+    rig.commands.length = 0;
+    rig.ask({ t: "beat", client, session, epoch: rig.state.epoch, waiting: [0, 7], released: [] });
+    expect(updatesIn(rig.commands).map((s) => [s.r, s.stage, s.to])).toEqual([["inline", 0, 1], ["failed", 7, 0]]);
+  });
+
+  test("one-to-one lets task i go when task i is done; all waits for every task", () => {
+    const rig = new Rig();
+    rig.join(w1, 4);
+    rig.open();
+    rig.ask({ t: "stages", session, client, stages: [spec(0, 3), spec(1, 3, [{ a: "stage", stage: 0, edge: "one-to-one" }]), spec(2, 1, [{ a: "stage", stage: 1, edge: "all" }])] });
+    const first = leasesIn(rig.commands).filter((l) => l.from === 1);
+    const out = rig.commit(w1, [fill(one(first))]);
+    const next = leasesIn(out).filter((l) => l.stage === 1);
+    expect(next.map((l) => [l.from, l.to])).toEqual([[1, 2]]);
+    expect(next[0]?.inputs.map((i) => i.id)).toEqual([`s${session}_0-1`]);
+    const all = runAll(rig, w1, rig.commands.filter((c) => c.c === "order" && c.order.o === "lease" && !(c.order.lease.stage === 0 && c.order.lease.from === 1)));
+    expect(leasesIn(all).filter((l) => l.stage === 2)).toHaveLength(1);
+    expect(updatesIn(all).some((s) => s.stage === 2)).toBe(true);
+  });
+
+  test("a failure takes down what depends on it and nothing else", () => {
+    const rig = new Rig();
+    rig.join(w1, 2);
+    rig.open();
+    rig.ask({ t: "stages", session, client, stages: [spec(0, 1), spec(1, 1), spec(2, 1, [{ a: "task", stage: 0, task: 0 }])] });
+    const [a] = leasesIn(rig.commands);
+    const out = rig.commit(w1, [failed(a as Lease)]);
+    expect(updatesIn(out).map((s) => (s.r === "failed" ? [s.stage, s.error.code] : s.r))).toEqual([[0, "TASK_FAILED"], [2, "UPSTREAM_FAILED"]]);
+  });
+
+  test("released stages are forgotten when nothing needs them (I7), and their objects freed", () => {
+    const rig = new Rig();
+    rig.join(w1);
+    rig.open();
+    rig.ask({ t: "stages", session, client, stages: [spec(0, 1)] });
+    rig.commit(w1, [stored(one(leasesIn(rig.commands)))]);
+    rig.ask({ t: "beat", client, session, epoch: rig.state.epoch, waiting: [], released: [0] });
+    expect(rig.state.jobs.get(session)?.stages.size).toBe(0);
+    expect(rig.commands.some((c) => c.c === "order" && c.order.o === "free")).toBe(true);
+    rig.ask({ t: "stages", session, client, stages: [spec(0, 1)] });
+    expect(rig.state.jobs.get(session)?.stages.size).toBe(0);
+  });
+
+  test("a session whose client falls silent ends, with everything it held", () => {
+    const rig = new Rig();
+    rig.join(w1);
+    rig.open();
+    rig.ask({ t: "stages", session, client, stages: [spec(0, 100)] });
+    for (let i = 0; i < 40; i++) {
+      rig.pass(1_000);
+      rig.beat(w1);
+    }
+    expect(rig.state.jobs.size).toBe(0);
+    expect(rig.state.leases.size).toBe(0);
+    expect(rig.state.queued).toBe(0);
+  });
+});
+
+describe("exactly once", () => {
+  test("a commit of another epoch is refused and counted (I2)", () => {
+    const rig = new Rig();
+    rig.join(w1);
+    rig.open();
+    rig.ask({ t: "stages", session, client, stages: [spec(0, 1)] });
+    const out = rig.commit(w1, [fill(one(leasesIn(rig.commands)))], { epoch: 0 });
+    expect(updatesIn(out)).toEqual([]);
+    expect(rig.count("commits_stale_refused")).toBe(1);
+  });
+
+  test("the same report twice is acknowledged twice and taken once (M2)", () => {
+    const rig = new Rig();
+    rig.join(w1);
+    rig.open();
+    rig.ask({ t: "stages", session, client, stages: [spec(0, 1)] });
+    const commit = fill(one(leasesIn(rig.commands)));
+    expect(updatesIn(rig.commit(w1, [commit], { seq: 5 }))).toHaveLength(1);
+    const again = rig.commit(w1, [commit], { seq: 5 });
+    expect(updatesIn(again)).toEqual([]);
+    expect(again.filter((c) => c.c === "order" && c.order.o === "ack")).toHaveLength(1);
+  });
+
+  test("a worker given up for lost commits nothing; its task's second attempt does", () => {
+    const rig = new Rig();
+    rig.join(w1);
+    rig.open();
+    rig.ask({ t: "stages", session, client, stages: [spec(0, 1)] });
+    const lease = one(leasesIn(rig.commands));
+    rig.pass(limits.heartbeatTimeoutMs + 600);
+    const second = one(leasesIn(rig.join(w2)));
+    expect(second.attempt).toBe(2);
+    expect(updatesIn(rig.commit(w1, [inline(lease, ["old"])]))).toEqual([]);
+    expect(updatesIn(rig.commit(w2, [inline(second, ["new"])]))).toHaveLength(1);
+    expect(rig.count("commits_stale_refused")).toBe(1);
+  });
+
+  test("a lost lease message is sent again after a beat that does not list it (M4); an unknown lease is stopped", () => {
+    const rig = new Rig();
+    rig.join(w1);
+    rig.open();
+    rig.ask({ t: "stages", session, client, stages: [spec(0, 1)] });
+    const lease = one(leasesIn(rig.commands));
+    rig.pass(2_000);
+    const out = rig.beat(w1, [{ lease: "1.99" as LeaseId, next: 0, to: 1, running: true }]);
+    expect(leasesIn(out)).toEqual([lease]);
+    expect(out.flatMap((c) => (c.c === "order" && c.order.o === "cancel" ? [c.order.lease] : []))).toEqual(["1.99"]);
+  });
+});
+
+describe("failures", () => {
+  test("the function's failures spend its retries, with backoff; infrastructure failures do not (I8)", () => {
+    const rig = new Rig();
+    rig.join(w1);
+    rig.open();
+    rig.ask({ t: "stages", session, client, stages: [spec(0, 1, [], { retries: 1 })] });
+    let lease = one(leasesIn(rig.commands));
+    for (const code of ["BUNDLE_NOT_FOUND", "TASK_FAILED", "BUNDLE_NOT_FOUND"] as const) {
+      expect(updatesIn(rig.commit(w1, [failed(lease, code)]))).toEqual([]);
+      rig.beat(w1);
+      lease = one(leasesIn(rig.pass(1_000)));
+    }
+    expect(lease.attempt).toBe(4);
+    const end = one(updatesIn(rig.commit(w1, [failed(lease)])));
+    expect(end.r === "failed" && end.error.code).toBe("TASK_FAILED");
+  });
+
+  test("a task that was executing on three workers that died is quarantined, its neighbours are not", () => {
+    const rig = new Rig();
+    rig.open();
+    rig.ask({ t: "stages", session, client, stages: [spec(0, 3)] });
+    const told: ResultSegment[] = [];
+    for (let i = 0; i < 3; i++) {
+      const worker = `d${i}` as WorkerId;
+      const lease = one(leasesIn(rig.join(worker)));
+      rig.beat(worker, [{ lease: lease.lease, next: lease.from, to: lease.to, running: true }]);
+      told.push(...updatesIn(rig.pass(limits.heartbeatTimeoutMs + 600)));
+    }
+    expect(told.map((s) => (s.r === "failed" ? [s.from, s.to, s.error.code] : s.r))).toEqual([[0, 1, "TASK_QUARANTINED"]]);
+    const all = runAll(rig, w1, rig.join(w1));
+    expect(updatesIn(all).map((s) => s.r)).not.toContain("failed");
+  });
+
+  test("a lost pure result is made again; another content for it raises the alarm (I1)", () => {
+    for (const seed of [1, 2]) {
+      const rig = new Rig();
+      rig.join(w1);
+      rig.open();
+      rig.ask({ t: "stages", session, client, stages: [spec(0, 1, [], { pure: true })] });
+      rig.commit(w1, [stored(one(leasesIn(rig.commands)), 1)]);
+      rig.pass(limits.heartbeatTimeoutMs + 600);
+      const again = one(leasesIn(rig.join(w2)));
+      const told = one(updatesIn(rig.commit(w2, [stored(again, seed)])));
+      expect(told.r).toBe(seed === 1 ? "stored" : "failed");
+      expect(rig.count("nondeterminism_alarms")).toBe(seed === 1 ? 0 : 1);
+    }
+  });
+});
+
+describe("durable jobs", () => {
+  const submit = (job: string, stages: StageSpec[], key?: string): ClientRequest => ({
+    t: "submit", job: job as JobId, client, tenant, name: "job", stages, outputs: [stages.length - 1], ...(key === undefined ? {} : { key }),
+  });
+  const pure = { pure: true };
+  const graph = [spec(0, 40, [{ a: "index" }], pure), spec(1, 1, [{ a: "stage", stage: 0, edge: "all" }], pure)];
+  const status = (rig: Rig, job: string) => {
+    const reply = rig.ask({ t: "status", job: job as JobId });
+    return reply?.t === "status" ? reply.status : undefined;
+  };
+
+  test("runs to its end with a digest, and the same content again executes nothing", () => {
+    const rig = new Rig();
+    rig.join(w1, 2);
+    rig.ask(submit("a", graph));
+    runAll(rig, w1, rig.commands.slice());
+    expect(status(rig, "a")).toMatchObject({ state: "succeeded", executed: 41, reused: 0, digest: "digest-of-1" });
+    rig.ask(submit("b", graph));
+    expect(status(rig, "b")).toMatchObject({ state: "succeeded", executed: 0, reused: 41 });
+  });
+
+  test("acknowledgements and answers wait for the journal; leases do not", () => {
+    const rig = new Rig();
+    rig.join(w1);
+    rig.ask(submit("a", [spec(0, 1)]));
+    const submitted = rig.commands.find((c) => c.c === "reply" && c.message.t === "submitted");
+    expect(submitted).toMatchObject({ gated: true });
+    const lease = one(leasesIn(rig.commands));
+    const out = rig.commit(w1, [fill(lease)]);
+    expect(out.find((c) => c.c === "order" && c.order.o === "ack")).toMatchObject({ gated: true });
+    expect(out.findIndex((c) => c.c === "record")).toBeLessThan(out.findIndex((c) => c.c === "order" && c.order.o === "ack"));
+  });
+
+  test("a key gives the earlier job for the same graph, and a conflict for another", () => {
+    const rig = new Rig();
+    expect(rig.ask(submit("a", graph, "k"))).toMatchObject({ t: "submitted", job: "a", existed: false });
+    expect(rig.ask(submit("b", graph, "k"))).toMatchObject({ t: "submitted", job: "a", existed: true });
+    expect(rig.ask(submit("c", [spec(0, 2)], "k"))).toMatchObject({ t: "error", error: { code: "CONFLICT" } });
+  });
+
+  test("replaying every prefix of the records gives the snapshot that the writer had, and a restart goes on from there (I9)", () => {
+    const rig = new Rig();
+    rig.join(w1, 2);
+    rig.ask(submit("a", [spec(0, 8, [], { retries: 2 }), spec(1, 8, [{ a: "stage", stage: 0, edge: "one-to-one" }])]));
+    rig.ask(submit("c", [spec(0, 5)]));
+    const [first, ...rest] = leasesIn(rig.commands);
+    rig.commit(w1, [failed(first as Lease)]);
+    for (const lease of rest) rig.commit(w1, [fill(lease)]);
+    rig.ask({ t: "cancel", job: "c" as JobId });
+    const replica = createState({ epoch: 1 as Epoch });
+    for (const record of rig.records) {
+      applyRecord(replica, record);
+      expect(snapshot(restore(structuredClone(snapshot(replica))))).toEqual(snapshot(replica));
+    }
+    expect(snapshot(replica)).toEqual(snapshot(rig.state));
+    applyRecord(replica, { k: "epoch", epoch: 2 as Epoch });
+    const next = new Rig(replica);
+    next.now = rig.now + 60_000;
+    const committedBefore = status(next, "a")?.succeeded as number;
+    expect(committedBefore).toBeGreaterThan(0);
+    const all = runAll(next, w1, next.join(w1, 2));
+    for (let i = 0; i < 5 && status(next, "a")?.state === "running"; i++) all.push(...runAll(next, w1, next.pass(1_000)), ...next.beat(w1));
+    expect(status(next, "a")).toMatchObject({ state: "succeeded", executed: 16 });
+    expect(leasesIn(all).reduce((sum, l) => sum + l.to - l.from, 0)).toBe(16 - committedBefore);
+  });
+
+  test("a failed task ends the job, and its other leases are stopped", () => {
+    const rig = new Rig();
+    rig.join(w1, 2);
+    rig.ask(submit("a", [spec(0, 10)]));
+    const [lease] = leasesIn(rig.commands);
+    const out = rig.commit(w1, [failed(lease as Lease)]);
+    expect(status(rig, "a")).toMatchObject({ state: "failed", error: { code: "TASK_FAILED" } });
+    expect(out.some((c) => c.c === "order" && c.order.o === "cancel")).toBe(true);
+    expect(rig.state.leases.size).toBe(0);
+  });
+});
+
+describe("explain", () => {
+  test("every place a task can be in has a reason", () => {
+    const rig = new Rig();
+    rig.open();
+    rig.ask({ t: "stages", session, client, stages: [spec(0, 2, [], { retries: 1 }), spec(1, 1, [{ a: "stage", stage: 0, edge: "all" }])] });
+    const why = (stage: number, task = 0) => {
+      const reply = rig.ask({ t: "explain", job: session, stage, task });
+      return reply?.t === "explanation" ? [reply.explanation.state, reply.explanation.reason] : reply;
+    };
+    expect(why(0)).toEqual(["queued", "no-workers"]);
+    expect(why(1)).toEqual(["waiting", "inputs"]);
+    const lease = one(leasesIn(rig.join(w1)));
+    expect(why(0, 1)).toEqual(["queued", "no-free-slot"]);
+    expect(why(0)).toEqual(["leased", "behind-in-lease"]);
+    rig.beat(w1, [{ lease: lease.lease, next: 0, to: 1, running: true }]);
+    expect(why(0)).toEqual(["running", "executing"]);
+    rig.commit(w1, [failed(lease)]);
+    expect(why(0)).toEqual(["retrying", "backoff"]);
+  });
+});

@@ -1,0 +1,138 @@
+/**
+ * The state machine's one entry: an event comes in, the state moves, commands come out. It reads no clock and draws no random number.
+ */
+import { limits } from "../../proto/limits.js";
+import { answer, closeSession, onCancel, onClientBeat, onOpen, onPut, onStages, onSubmit, startJob } from "./client-events.js";
+import { dispatch } from "./dispatch.js";
+import type { Command, Event, ReplyToken } from "./events.js";
+import { locate } from "./locate.js";
+import { endJob, freeObjects, storedIds } from "./progress.js";
+import { onExplain, onList, onPlace, onResults, onStatus, onWorkers } from "./questions.js";
+import { write } from "./records.js";
+import type { Context, JobRecord, State } from "./state.js";
+import { onBeat, onBye, onCommits, onHello, onObjects, onRetryTimers, removeWorker } from "./worker-events.js";
+
+/** A client may be away this long (a reconnect, a suspended laptop's blink) before its session ends. */
+export const sessionTimeoutMs = 6 * limits.heartbeatTimeoutMs;
+/** Ended durable jobs are kept this long and this many, for their results and for reuse. */
+export const endedJobsKeptMs = 7 * 24 * 3_600_000;
+export const endedJobsKeptMax = 1_000;
+const sweepIntervalMs = 500;
+
+export function step(state: State, event: Event, nowMs: number): Command[] {
+  // The clock of the shell never goes back; of a restarted scheduler's journal it might.
+  state.nowMs = Math.max(state.nowMs, nowMs);
+  const ctx: Context = { state, out: [] };
+  if (state.unsettled.size > 0) resume(ctx);
+  switch (event.e) {
+    case "client":
+      onClient(ctx, event);
+      break;
+    case "worker":
+      onWorker(ctx, event);
+      break;
+    case "digest":
+      onDigest(ctx, event.job, event.digest);
+      break;
+    case "tick":
+      break;
+  }
+  onRetryTimers(ctx);
+  if (state.nowMs >= state.nextSweepMs) sweep(ctx);
+  dispatch(ctx);
+  return ctx.out;
+}
+
+/** When the next tick is needed at the latest. */
+export function nextWakeMs(state: State): number {
+  return Math.min(state.retries.nextMs ?? Number.POSITIVE_INFINITY, state.nextSweepMs);
+}
+
+/** After a restart, durable jobs start from what the journal says. */
+function resume(ctx: Context): void {
+  for (const id of [...ctx.state.unsettled]) startJob(ctx, id);
+}
+
+function onClient(ctx: Context, event: Extract<Event, { e: "client" }>): void {
+  const { request, reply } = event;
+  switch (request.t) {
+    case "open":
+      return onOpen(ctx, request, reply);
+    case "stages":
+      return onStages(ctx, request, event.bases ?? []);
+    case "beat":
+      return onClientBeat(ctx, request, reply);
+    case "close": {
+      const session = ctx.state.jobs.get(request.session);
+      if (session && session.client === request.client) closeSession(ctx, session);
+      return answer(ctx, reply, { t: "ok" });
+    }
+    case "submit":
+      return onSubmit(ctx, request, event.bases ?? [], event.contentHash ?? "", reply);
+    case "status":
+      return onStatus(ctx, request, reply);
+    case "list":
+      return onList(ctx, request, reply);
+    case "results":
+      return onResults(ctx, request, reply);
+    case "cancel":
+      return onCancel(ctx, request, reply);
+    case "explain":
+      return onExplain(ctx, request, reply);
+    case "locate":
+      return answer(ctx, reply, { t: "located", locations: request.ids.map((id) => locate(ctx.state, id)) }, true);
+    case "place":
+      return onPlace(ctx, reply);
+    case "put":
+      return onPut(ctx, request, reply);
+    case "workers":
+      return onWorkers(ctx, reply);
+  }
+}
+
+function onWorker(ctx: Context, event: Extract<Event, { e: "worker" }>): void {
+  const { request, reply } = event;
+  switch (request.t) {
+    case "hello":
+      return onHello(ctx, request, reply as ReplyToken | undefined);
+    case "beat":
+      return onBeat(ctx, request, reply);
+    case "commits":
+      return onCommits(ctx, request);
+    case "objects":
+      return onObjects(ctx, request);
+    case "bye":
+      return onBye(ctx, request.worker);
+  }
+}
+
+/** The digest of a job's outputs is known: the job has succeeded. */
+function onDigest(ctx: Context, id: JobRecord["id"], digest: string): void {
+  const job = ctx.state.jobs.get(id);
+  if (job?.state !== "running" || !job.digesting) return;
+  write(ctx, { k: "digest", job: id, digest }, true);
+  endJob(ctx, job, "succeeded");
+}
+
+/** Twice a second: who has fallen silent, and what may be forgotten. */
+function sweep(ctx: Context): void {
+  const { state } = ctx;
+  state.nextSweepMs = state.nowMs + sweepIntervalMs;
+  for (const worker of [...state.workers.values()]) {
+    if (state.nowMs - worker.heardMs > limits.heartbeatTimeoutMs) removeWorker(ctx, worker, true);
+  }
+  for (const session of [...state.sessions.values()]) {
+    if (state.nowMs - session.heardMs > sessionTimeoutMs) closeSession(ctx, session);
+  }
+  for (;;) {
+    const job = state.ended[0] === undefined ? undefined : state.jobs.get(state.ended[0]);
+    if (!job || (state.ended.length <= endedJobsKeptMax && state.nowMs - (job.endedAtMs ?? 0) <= endedJobsKeptMs)) break;
+    forget(ctx, job);
+  }
+}
+
+function forget(ctx: Context, job: JobRecord): void {
+  const ids = [...job.stages.values()].flatMap((stage) => [...storedIds(stage)]);
+  write(ctx, { k: "forget", job: job.id }, true);
+  freeObjects(ctx, ids, true);
+}
