@@ -1,0 +1,37 @@
+/**
+ * What the shell asks of the core. The real one is scheduler/core (real-core.ts binds it); tests script another.
+ * `S` is the core's state, which the shell never looks into.
+ */
+import type { Epoch, JobId, ObjectBase } from "../../proto/ids.js";
+import type { Command, Event, JournalRecord } from "../core/events.js";
+
+/** What later stages must know of an earlier one: its length and the base of its objects. */
+export interface KnownStage {
+  readonly count: number;
+  readonly base: ObjectBase;
+}
+
+export interface SchedulerFigures {
+  readonly queued: number;
+  readonly running: number;
+  readonly workers: number;
+  readonly slots: number;
+  readonly sessions: number;
+  /** Durable jobs by state. */
+  readonly jobs: Readonly<Record<string, number>>;
+}
+
+export interface CorePort<S> {
+  create(epoch: Epoch): S;
+  /** Mutates the state. A throw is a bug: the state may be half changed and the process must stop. */
+  step(state: S, event: Event, nowMs: number): Command[];
+  applyRecord(state: S, record: JournalRecord): void;
+  /** Plain data, durable part only. May share memory with the state: it is encoded before the next step. */
+  snapshot(state: S): unknown;
+  restore(data: unknown, epoch: Epoch): S;
+  /** When the state next wants a tick; undefined: when something happens. */
+  nextWakeMs(state: S): number | undefined;
+  stageOf(state: S, job: JobId, stage: number): KnownStage | undefined;
+  /** For gauges; read when metrics are scraped. */
+  figures(state: S): SchedulerFigures;
+}

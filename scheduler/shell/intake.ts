@@ -1,0 +1,181 @@
+/**
+ * Where messages become events: bytes are decoded and checked once, here, and what is behind may trust its types. Nothing that arrives can end
+ * the process: a fault is answered where an answer is awaited, and counted in any case.
+ */
+import { z } from "zod";
+import { stageBase } from "../../proto/address.js";
+import { decodeMessage, encodeMessage } from "../../proto/codec.js";
+import { digestBytes, sha256Hex } from "../../proto/digest.js";
+import { toWireError, VolleyError, type WireError } from "../../proto/errors.js";
+import { validateStages } from "../../proto/graph.js";
+import type { ClientId, Epoch, JobId, ObjectBase } from "../../proto/ids.js";
+import { type ClientRequest, type ClientRequestOf, type Commit, clientId, clientRequest, jobId, type ResultSegment, workerRequest } from "../../proto/messages.js";
+import { limits } from "../../proto/limits.js";
+import { PackReader } from "../../proto/pack.js";
+import { subjects } from "../../proto/subjects.js";
+import type { Message, Subscription, Transport } from "../../proto/transport/transport.js";
+import type { Event } from "../core/events.js";
+import type { KnownStage } from "./core-port.js";
+import type { ReplyBook } from "./reply-book.js";
+import { checkArgsFit, SessionStages } from "./session-stages.js";
+
+export interface IntakeOptions {
+  readonly transport: Transport;
+  readonly epoch: Epoch;
+  readonly replies: ReplyBook;
+  stageOf(job: JobId, stage: number): KnownStage | undefined;
+  dispatch(event: Event): void;
+  /** Tells a session's client that tasks of a stage end with this error, though the core never saw the stage. */
+  fail(client: ClientId, session: JobId, segment: ResultSegment): void;
+  onMalformed(from: "client" | "worker", error: WireError, bytes: number): void;
+  onReceived(from: "client" | "worker", bytes: number): void;
+}
+
+/** Room that a lease order needs besides the arguments of its stage. */
+const leaseHeadBytes = 32 * 1024;
+
+/** What must at least be readable of a malformed `stages` message for its sender to be told. */
+const looseStages = z.object({
+  t: z.literal("stages"),
+  client: clientId,
+  session: jobId,
+  stages: z.array(z.object({ index: z.number().int().min(0), count: z.number().int().min(1).max(limits.tasksPerStageMax).catch(1) })),
+});
+
+/**
+ * A segment whose parts do not fit together ends its tasks with CORRUPT: behind the boundary packs are taken apart without a doubt, and a worker that
+ * is told nothing would send the same again for ever.
+ */
+function checkCommits(commits: Commit[], onMalformed: IntakeOptions["onMalformed"]): void {
+  for (let i = 0; i < commits.length; i++) {
+    const commit = commits[i] as Commit;
+    const { segment } = commit;
+    const tasks = segment.to - segment.from;
+    if (tasks <= 0) throw new VolleyError("INVALID_ARGUMENT", `commit of lease ${commit.lease}: tasks [${segment.from}, ${segment.to}) are none`);
+    const fault = faultOf(segment, tasks);
+    if (fault === undefined) continue;
+    const error: WireError = { code: "CORRUPT", message: `result of tasks [${segment.from}, ${segment.to}) of stage ${segment.stage}: ${fault}` };
+    onMalformed("worker", error, 0);
+    commits[i] = { ...commit, segment: { r: "failed", stage: segment.stage, from: segment.from, to: segment.to, error } };
+  }
+}
+
+function faultOf(segment: ResultSegment, tasks: number): string | undefined {
+  if (segment.r === "failed") return undefined;
+  if (segment.r === "stored") {
+    if (segment.stored.length !== tasks) return `${segment.stored.length} results for ${tasks} tasks`;
+    return segment.stored.every((stored) => stored.digest.byteLength === digestBytes) ? undefined : `a digest is not ${digestBytes} bytes long`;
+  }
+  if (segment.digests && segment.digests.byteLength !== tasks * digestBytes) return `${segment.digests.byteLength} bytes of digests for ${tasks} tasks`;
+  try {
+    const { count } = new PackReader(segment.pack);
+    return count === tasks ? undefined : `a pack of ${count} results for ${tasks} tasks`;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+export class Intake {
+  readonly #options: IntakeOptions;
+  readonly #sessions: SessionStages;
+  readonly #argsBytesMax: number;
+  #subscriptions: Subscription[] = [];
+
+  constructor(options: IntakeOptions) {
+    this.#options = options;
+    this.#argsBytesMax = Math.max(options.transport.payloadBytesMax - leaseHeadBytes, options.transport.payloadBytesMax >> 1);
+    this.#sessions = new SessionStages({
+      stageOf: (job, stage) => options.stageOf(job, stage),
+      argsBytesMax: this.#argsBytesMax,
+      fail: (client, session, segment) => options.fail(client, session, segment),
+    });
+  }
+
+  start(): void {
+    const { transport } = this.#options;
+    this.#subscriptions = [
+      transport.subscribe(subjects.schedulerClient, (message) => this.#guard("client", message, () => this.#client(message))),
+      transport.subscribe(subjects.schedulerWorker, (message) => this.#guard("worker", message, () => this.#worker(message))),
+    ];
+  }
+
+  stop(): void {
+    for (const subscription of this.#subscriptions.splice(0)) subscription.unsubscribe();
+  }
+
+  #guard(from: "client" | "worker", message: Message, handle: () => void): void {
+    this.#options.onReceived(from, message.data.byteLength);
+    try {
+      handle();
+    } catch (error) {
+      const wire = toWireError(error);
+      this.#options.onMalformed(from, wire, message.data.byteLength);
+      if (!message.wantsReply) return;
+      const { epoch } = this.#options;
+      message.respond(encodeMessage(from === "client" ? { t: "error", epoch, error: wire } : { t: "orders", epoch, orders: [{ o: "refused", error: wire }] }));
+    }
+  }
+
+  #worker(message: Message): void {
+    const request = decodeMessage(workerRequest, message.data);
+    if (request.t === "commits") checkCommits(request.commits, this.#options.onMalformed);
+    const { replies, dispatch } = this.#options;
+    if (!message.wantsReply) {
+      dispatch({ e: "worker", request });
+      return;
+    }
+    const reply = replies.add(message, "worker");
+    dispatch({ e: "worker", request, reply });
+  }
+
+  #client(message: Message): void {
+    const request = this.#decodeClient(message);
+    // First everything that can be refused, then the token: a refusal is answered by the guard.
+    const event = this.#event(request);
+    if (message.wantsReply) event.reply = this.#options.replies.add(message, "client");
+    this.#options.dispatch(event);
+  }
+
+  #event(request: ClientRequest): Extract<Event, { e: "client" }> {
+    switch (request.t) {
+      case "stages":
+        return { e: "client", ...this.#sessions.admit(request) };
+      case "submit":
+        return this.#submit(request);
+      case "close":
+        this.#sessions.forget(request.session);
+        return { e: "client", request };
+      default:
+        return { e: "client", request };
+    }
+  }
+
+  #submit(request: ClientRequestOf<"submit">): Extract<Event, { e: "client" }> {
+    const { stages, outputs, job } = request;
+    validateStages(stages, outputs);
+    for (const stage of stages) checkArgsFit(stage, this.#argsBytesMax);
+    const bases: ObjectBase[] = [];
+    for (const stage of stages) bases.push(stageBase(job, stage, (index) => bases[index] as ObjectBase));
+    return { e: "client", request, bases, contentHash: sha256Hex(encodeMessage([stages, outputs])) };
+  }
+
+  #decodeClient(message: Message): ClientRequest {
+    try {
+      return decodeMessage(clientRequest, message.data);
+    } catch (error) {
+      this.#failStages(message.data, error);
+      throw error;
+    }
+  }
+
+  /** `stages` are published without a reply: when they are malformed, but say whose they are, their tasks end with the fault instead of being awaited for ever. */
+  #failStages(data: Uint8Array, error: unknown): void {
+    let loose: ReturnType<typeof looseStages.parse>;
+    try {
+      loose = decodeMessage(looseStages, data);
+    } catch {
+      return;
+    }
+    for (const stage of loose.stages) this.#options.fail(loose.client, loose.session, { r: "failed", stage: stage.index, from: 0, to: stage.count, error: toWireError(error) });
+  }
+}

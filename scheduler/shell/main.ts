@@ -1,0 +1,64 @@
+/** The scheduler as a process: configuration, connections, the metrics port. Signals are the entry file's (client/cli/volley.ts). */
+import { pino } from "pino";
+import { type ConfigKey, type ConfigOf, type ConfigTable, integer, text } from "../../proto/config.js";
+import { openDurable } from "../../proto/durable/nats.js";
+import { connectNats } from "../../proto/transport/nats.js";
+import { SchedulerMetrics } from "./metrics.js";
+import { type MetricsServer, serveMetrics } from "./metrics-server.js";
+import { realCore } from "./real-core.js";
+import { SchedulerShell } from "./shell.js";
+
+const key = <T>(entry: ConfigKey<T>): ConfigKey<T> => entry;
+
+export const schedulerConfig = {
+  url: key<string>({ env: "VOLLEY_URL", flag: "url", doc: "nats://user:password@host:port of the cluster.", default: undefined, parse: text }),
+  logLevel: key<string>({ env: "VOLLEY_LOG", flag: "log", doc: "Least level of log lines: trace, debug, info, warn, error or silent.", default: "info", parse: text }),
+  metricsPort: key({ env: "VOLLEY_METRICS_PORT", flag: "metrics-port", doc: "Port of /metrics and /healthz on 127.0.0.1; 0 takes a free one, -1 serves none.", default: 0, parse: integer(-1, 65_535) }),
+  tickMs: key({ env: "VOLLEY_TICK_MS", flag: "tick-ms", doc: "How often timers are looked at, milliseconds.", default: 50, parse: integer(1, 1_000) }),
+  snapshotEntries: key({ env: "VOLLEY_SNAPSHOT_ENTRIES", flag: "snapshot-entries", doc: "A snapshot is taken after this many journal entries.", default: 20_000, parse: integer(1, 1_000_000_000) }),
+  snapshotBytes: key({ env: "VOLLEY_SNAPSHOT_BYTES", flag: "snapshot-bytes", doc: "A snapshot is taken after this many bytes of journal entries.", default: 128 * 1024 * 1024, parse: integer(1, Number.MAX_SAFE_INTEGER) }),
+} satisfies ConfigTable;
+
+export interface RunningScheduler {
+  stop(): Promise<void>;
+  /** -1: none. */
+  readonly metricsPort: number;
+}
+
+/** Starts a scheduler; resolves when it serves. `exit` is called when it must not live on (fenced: 1, a bug: 70). */
+export async function runScheduler(config: ConfigOf<typeof schedulerConfig>, exit: (code: number) => void = (code) => process.exit(code)): Promise<RunningScheduler> {
+  // Written at once: the last lines before an exit are the ones that matter.
+  const log = pino({ name: "scheduler", level: config.logLevel }, pino.destination({ fd: 2, sync: true }));
+  const transport = await connectNats({
+    url: config.url,
+    name: "volley-scheduler",
+    onError: (error, where) => log.error({ error: String(error), where }, "transport"),
+  });
+  const metrics = new SchedulerMetrics();
+  let server: MetricsServer | undefined;
+  try {
+    const durable = await openDurable(transport);
+    const shell = await SchedulerShell.start({ ...config, core: realCore, transport, durable, metrics, log, onFatal: (_error, code) => exit(code) });
+    if (config.metricsPort >= 0) {
+      server = await serveMetrics({
+        port: config.metricsPort,
+        contentType: metrics.registry.contentType,
+        scrape: () => metrics.scrape(),
+        health: () => ({ ok: shell.healthy, role: "scheduler", epoch: shell.epoch, journalSeq: shell.lastSeq }),
+      });
+    }
+    log.info({ epoch: shell.epoch, metricsPort: server?.port ?? -1 }, "serving");
+    const close = async (): Promise<void> => {
+      await shell.stop();
+      await server?.close();
+      metrics.close();
+      await transport.close();
+    };
+    let stopping: Promise<void> | undefined;
+    return { metricsPort: server?.port ?? -1, stop: () => (stopping ??= close()) };
+  } catch (error) {
+    metrics.close();
+    await transport.close();
+    throw error;
+  }
+}

@@ -1,0 +1,199 @@
+/**
+ * What is to be said to workers and clients, gathered over one turn and sent as few messages, none of them larger than the network takes.
+ *
+ * Sizes are estimated from what dominates them (bytes of arguments and packs), and checked exactly once the message is encoded.
+ */
+import { encodeMessage } from "../../proto/codec.js";
+import type { ClientId, Epoch, JobId, WorkerId } from "../../proto/ids.js";
+import { digestBytes } from "../../proto/digest.js";
+import type { ArgSpec, ResultSegment, WorkerOrder } from "../../proto/messages.js";
+import { PackReader } from "../../proto/pack.js";
+
+export interface OutboxOptions {
+  readonly epoch: Epoch;
+  /** Where a batch is cut. */
+  readonly messageBytesMax: number;
+  /** What the network takes at most. */
+  readonly payloadBytesMax: number;
+  sendToWorker(worker: WorkerId, data: Uint8Array): void;
+  sendToClient(client: ClientId, data: Uint8Array): void;
+  /** Something that no cut makes small enough: a fault of ours, told but survived. */
+  onOversize(what: string, bytes: number): void;
+}
+
+const headBytes = 128;
+
+function argBytes(args: readonly ArgSpec[]): number {
+  let bytes = 0;
+  for (const arg of args) {
+    if (arg.a === "item") bytes += 16 + arg.pack.byteLength;
+    else if (arg.a === "value") bytes += 24 + arg.data.byteLength;
+    else if (arg.a === "list") bytes += 12 + argBytes(arg.of);
+    else bytes += 96;
+  }
+  return bytes;
+}
+
+export function orderBytes(order: WorkerOrder): number {
+  if (order.o === "free") return 16 + 96 * order.ids.length;
+  if (order.o !== "lease") return 80;
+  const { lease } = order;
+  let bytes = 512 + argBytes(lease.args) + 96 * lease.bases.length;
+  for (const input of lease.inputs) bytes += 192 + (input.inline?.byteLength ?? 0) + 48 * (input.workers?.length ?? 0);
+  return bytes;
+}
+
+const storedBytes = 64;
+
+export function segmentBytes(segment: ResultSegment): number {
+  if (segment.r === "inline") return 96 + segment.pack.byteLength + (segment.digests?.byteLength ?? 0);
+  if (segment.r === "stored") return 64 + storedBytes * segment.stored.length;
+  return 256 + 3 * segment.error.message.length + 3 * (segment.error.stack?.length ?? 0);
+}
+
+/** Cuts a segment into runs of tasks of about `bytesMax` each; one task's result is never cut. */
+export function cutSegment(segment: ResultSegment, bytesMax: number): ResultSegment[] {
+  if (segment.r === "failed" || segmentBytes(segment) <= bytesMax) return [segment];
+  const cut: ResultSegment[] = [];
+  const { from, to } = segment;
+  if (segment.r === "stored") {
+    const step = Math.max(1, Math.floor(bytesMax / storedBytes));
+    for (let at = from; at < to; at += step) cut.push({ ...segment, from: at, to: Math.min(to, at + step), stored: segment.stored.slice(at - from, at - from + step) });
+    return cut;
+  }
+  const pack = new PackReader(segment.pack);
+  const perItem = 5 + (segment.digests ? digestBytes : 0);
+  for (let at = from; at < to; ) {
+    let end = at + 1;
+    let bytes = 96 + perItem + pack.at(at - from).data.byteLength;
+    for (; end < to; end++) {
+      bytes += perItem + pack.at(end - from).data.byteLength;
+      if (bytes > bytesMax) break;
+    }
+    cut.push({
+      ...segment,
+      from: at,
+      to: end,
+      pack: pack.slice(at - from, end - from),
+      ...(segment.digests ? { digests: segment.digests.subarray((at - from) * digestBytes, (end - from) * digestBytes) } : {}),
+    });
+    at = end;
+  }
+  return cut;
+}
+
+interface Updates {
+  readonly client: ClientId;
+  readonly segments: ResultSegment[];
+  bytes: number;
+}
+
+interface Orders {
+  list: WorkerOrder[];
+  bytes: number;
+}
+
+export class Outbox {
+  readonly #options: OutboxOptions;
+  readonly #cutBytes: number;
+  readonly #orders = new Map<WorkerId, Orders>();
+  /** By session: a client has one. */
+  readonly #updates = new Map<JobId, Updates>();
+
+  constructor(options: OutboxOptions) {
+    this.#options = options;
+    this.#cutBytes = Math.min(options.messageBytesMax, options.payloadBytesMax) - headBytes;
+  }
+
+  order(worker: WorkerId, order: WorkerOrder): void {
+    const bytes = orderBytes(order);
+    const waiting = this.#orders.get(worker);
+    if (!waiting) {
+      this.#orders.set(worker, { list: [order], bytes });
+      return;
+    }
+    if (waiting.bytes + bytes > this.#cutBytes) {
+      this.#sendOrders(worker, waiting.list);
+      waiting.list = [];
+      waiting.bytes = 0;
+    }
+    waiting.list.push(order);
+    waiting.bytes += bytes;
+  }
+
+  update(client: ClientId, session: JobId, segment: ResultSegment): void {
+    const bytes = segmentBytes(segment);
+    if (bytes > this.#cutBytes && segment.to - segment.from > 1 && segment.r !== "failed") {
+      for (const part of cutSegment(segment, this.#cutBytes)) this.#update(client, session, part, segmentBytes(part));
+      return;
+    }
+    this.#update(client, session, segment, bytes);
+  }
+
+  #update(client: ClientId, session: JobId, segment: ResultSegment, bytes: number): void {
+    const waiting = this.#updates.get(session);
+    if (!waiting) {
+      this.#updates.set(session, { client, segments: [segment], bytes });
+      return;
+    }
+    if (waiting.bytes + bytes > this.#cutBytes) {
+      this.#sendSegments(waiting.client, session, waiting.segments);
+      waiting.segments.length = 0;
+      waiting.bytes = 0;
+    }
+    waiting.segments.push(segment);
+    waiting.bytes += bytes;
+  }
+
+  flush(): void {
+    for (const [worker, waiting] of this.#orders) this.#sendOrders(worker, waiting.list);
+    this.#orders.clear();
+    for (const [session, { client, segments }] of this.#updates) this.#sendSegments(client, session, segments);
+    this.#updates.clear();
+  }
+
+  /** The orders as messages; almost always one. */
+  encodeOrders(orders: readonly WorkerOrder[]): Uint8Array[] {
+    const { epoch, payloadBytesMax, onOversize } = this.#options;
+    const data = encodeMessage({ t: "orders", epoch, orders });
+    if (data.byteLength <= payloadBytesMax) return [data];
+    const first = orders[0];
+    if (orders.length > 1) {
+      const half = orders.length >> 1;
+      return [...this.encodeOrders(orders.slice(0, half)), ...this.encodeOrders(orders.slice(half))];
+    }
+    // Locations are a convenience: the worker asks for those that are not told.
+    if (first?.o === "lease" && first.lease.inputs.length > 0) return this.encodeOrders([{ o: "lease", lease: { ...first.lease, inputs: [] } }]);
+    if (first?.o === "free" && first.ids.length > 1) {
+      const half = first.ids.length >> 1;
+      return [...this.encodeOrders([{ o: "free", ids: first.ids.slice(0, half) }]), ...this.encodeOrders([{ o: "free", ids: first.ids.slice(half) }])];
+    }
+    onOversize(`order ${first?.o ?? "none"}`, data.byteLength);
+    return [];
+  }
+
+  #sendOrders(worker: WorkerId, orders: readonly WorkerOrder[]): void {
+    for (const data of this.encodeOrders(orders)) this.#options.sendToWorker(worker, data);
+  }
+
+  #sendSegments(client: ClientId, session: JobId, segments: readonly ResultSegment[]): void {
+    const { epoch, payloadBytesMax, sendToClient, onOversize } = this.#options;
+    const data = encodeMessage({ t: "update", epoch, session, segments });
+    if (data.byteLength <= payloadBytesMax) {
+      sendToClient(client, data);
+      return;
+    }
+    if (segments.length > 1) {
+      const half = segments.length >> 1;
+      this.#sendSegments(client, session, segments.slice(0, half));
+      this.#sendSegments(client, session, segments.slice(half));
+      return;
+    }
+    const parts = segments[0] ? cutSegment(segments[0], payloadBytesMax >> 1) : [];
+    if (parts.length > 1) {
+      for (const part of parts) this.#sendSegments(client, session, [part]);
+      return;
+    }
+    onOversize(`result segment ${segments[0]?.r ?? "none"}`, data.byteLength);
+  }
+}

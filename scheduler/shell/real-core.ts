@@ -1,0 +1,25 @@
+/** scheduler/core as the shell's core. */
+import { applyRecord, createState, nextWakeMs, restore, type SnapshotData, type State, snapshot, step } from "../core/index.js";
+import type { CorePort, SchedulerFigures } from "./core-port.js";
+
+export const realCore: CorePort<State> = {
+  create: (epoch) => createState({ epoch }),
+  step,
+  applyRecord,
+  snapshot,
+  restore: (data, epoch) => restore(data as SnapshotData, { epoch }),
+  nextWakeMs,
+  stageOf(state, job, index) {
+    const stage = state.jobs.get(job)?.stages.get(index);
+    return stage && { count: stage.spec.count, base: stage.base };
+  },
+  figures: figuresOf,
+};
+
+function figuresOf(state: State): SchedulerFigures {
+  let running = 0;
+  for (const lease of state.leases.values()) running += lease.open;
+  const jobs: Record<string, number> = {};
+  for (const job of state.jobs.values()) if (job.durable) jobs[job.state] = (jobs[job.state] ?? 0) + 1;
+  return { queued: state.queued, running, workers: state.workers.size, slots: state.slots, sessions: state.sessions.size, jobs };
+}

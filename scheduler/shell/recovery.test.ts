@@ -1,0 +1,198 @@
+import { describe, expect, test } from "vitest";
+import { modelDurable } from "../../proto/durable/model.js";
+import type { BlobStore, Durable } from "../../proto/durable/durable.js";
+import type { Epoch } from "../../proto/ids.js";
+import { encodeEntry, encodeRecord, entryKind } from "./journal-format.js";
+import { JournalWriter } from "./journal-writer.js";
+import { type Recovered, recover } from "./recovery.js";
+import { cancelRecord, entriesOf, faultyDurable, type ScriptedState, scriptedCore } from "./scripted-core.js";
+import { encodeState, Snapshotter, snapshotName, stateHash } from "./snapshots.js";
+
+const core = scriptedCore();
+const nonce = (n: number): Uint8Array => new Uint8Array(8).fill(n);
+const notes: string[] = [];
+const start = (durable: Durable, n = 9): Promise<Recovered<ScriptedState>> => recover({ core, durable, nonce: nonce(n), onNote: (_level, text) => notes.push(text) });
+
+/** A scheduler's life: it recovers, and writes records as it is told. */
+async function live(durable: Durable, n = 1) {
+  const recovered = await start(durable, n);
+  const { state, epoch } = recovered;
+  const writer = new JournalWriter({
+    journal: durable.journal,
+    author: { epoch, nonce: nonce(n) },
+    lastSeq: recovered.lastSeq,
+    entryBytesMax: 1_000,
+    onDurable: () => {},
+    onFatal: () => {},
+    onAppended: () => {},
+    onRetry: () => {},
+  });
+  const failures: unknown[] = [];
+  const snapshotter = new Snapshotter({
+    durable,
+    writer,
+    capture: () => ({ epoch, state: core.snapshot(state) }),
+    known: recovered.snapshots,
+    onTaken: () => {},
+    onFailed: (error) => failures.push(error),
+  });
+  const write = (i: number): void => {
+    core.applyRecord(state, cancelRecord(i));
+    writer.push(cancelRecord(i));
+  };
+  return { recovered, state, writer, snapshotter, write, failures };
+}
+
+const hashOf = (state: ScriptedState): string => stateHash(encodeState(core.snapshot(state)));
+
+describe("recovery", () => {
+  test("gives back what was written, under the next epoch", async () => {
+    const durable = modelDurable();
+    const first = await live(durable);
+    expect(first.recovered.epoch).toBe(1);
+    for (let i = 0; i < 100; i++) first.write(i);
+    await first.writer.seal();
+    const second = await start(durable);
+    expect(second.epoch).toBe(2);
+    expect(second.state.epoch).toBe(2);
+    expect(second.state.records).toEqual(first.state.records);
+    expect(second.atMs).toBe(99);
+    expect(await durable.journal.lastSeq()).toBe(second.lastSeq);
+  });
+
+  test("snapshot, cut and replay equal full replay", async () => {
+    const whole = modelDurable();
+    const cut = modelDurable();
+    const a = await live(whole);
+    const b = await live(cut);
+    for (let i = 0; i < 300; i++) {
+      a.write(i);
+      b.write(i);
+      // In the middle of traffic: records before and after it are on their way.
+      if (i % 70 === 69) void b.snapshotter.take();
+      if (i % 10 === 9) await b.writer.seal();
+    }
+    await b.snapshotter.take();
+    b.write(300);
+    a.write(300);
+    await Promise.all([a.writer.seal(), b.writer.seal()]);
+    expect(b.failures).toEqual([]);
+    expect((await entriesOf(cut.journal))[0]?.seq).toBeGreaterThan(1);
+    const fromWhole = await start(whole);
+    const fromCut = await start(cut);
+    expect(fromCut.snapshots.length).toBe(2);
+    expect(fromCut.records).toBeLessThan(fromWhole.records);
+    expect(hashOf(fromCut.state)).toBe(hashOf(fromWhole.state));
+    expect(fromCut.state.records.length).toBe(301);
+  });
+
+  test("a snapshot never holds a record that its label does not cover (S1)", async () => {
+    const durable = faultyDurable(modelDurable());
+    const scheduler = await live(durable);
+    durable.journal.mode = "hold";
+    scheduler.write(1);
+    await durable.journal.nextAppend();
+    scheduler.write(2);
+    const taken = scheduler.snapshotter.take();
+    scheduler.write(3);
+    durable.journal.release();
+    await taken;
+    await scheduler.writer.seal();
+    // Records 1 and 2 are in the snapshot; played over it, 3 comes exactly once.
+    const again = await start(durable);
+    expect(again.state.records).toEqual([cancelRecord(1), cancelRecord(2), cancelRecord(3)]);
+    expect(again.records).toBe(1);
+  });
+
+  test.each(["missing", "corrupt"] as const)("falls back to the snapshot before when the newest is %s", async (fault) => {
+    const durable = modelDurable();
+    const scheduler = await live(durable);
+    const taken: number[] = [];
+    for (let i = 0; i < 3; i++) {
+      for (let j = 0; j < 5; j++) scheduler.write(10 * i + j);
+      taken.push(await scheduler.writer.seal());
+      await scheduler.snapshotter.take();
+    }
+    const newest = taken.at(-1) as number;
+    const name = snapshotName(newest);
+    const bytes = (await durable.snapshots.get(name)) as Uint8Array;
+    await durable.snapshots.delete(name);
+    if (fault === "corrupt") {
+      const bad = bytes.slice();
+      bad[bad.length >> 1] = (bad[bad.length >> 1] as number) ^ 1;
+      await durable.snapshots.put(name, bad);
+    }
+    const again = await start(durable);
+    expect(again.state.records).toEqual(scheduler.state.records);
+    expect(again.snapshots.at(-1)?.seq).toBe(taken[1]);
+  });
+
+  test("refuses to start over a hole", async () => {
+    const durable = modelDurable();
+    const scheduler = await live(durable);
+    for (let i = 0; i < 3; i++) {
+      scheduler.write(i);
+      await scheduler.snapshotter.take();
+    }
+    const gone: BlobStore = { put: async () => {}, has: async () => false, get: async () => undefined, delete: async () => {} };
+    await expect(start({ ...durable, snapshots: gone })).rejects.toMatchObject({ code: "CORRUPT" });
+  });
+
+  test("keeps at most two snapshots, and the journal behind the older one", async () => {
+    const durable = modelDurable();
+    const scheduler = await live(durable);
+    const taken: number[] = [];
+    for (let i = 0; i < 5; i++) {
+      scheduler.write(i);
+      taken.push(await scheduler.writer.seal());
+      await scheduler.snapshotter.take();
+    }
+    const kept = await Promise.all(taken.map((seq) => durable.snapshots.has(snapshotName(seq))));
+    expect(kept).toEqual([false, false, false, true, true]);
+    expect((await entriesOf(durable.journal))[0]?.seq).toBe((taken[3] as number) + 1);
+  });
+
+  test("a snapshot over the limit is refused and the journal kept whole", async () => {
+    const durable = modelDurable();
+    const scheduler = await live(durable);
+    const failures: unknown[] = [];
+    const small = new Snapshotter({ durable, writer: scheduler.writer, capture: () => ({ state: new Uint8Array(5_000) }), known: [], bytesMax: 4_000, onTaken: () => {}, onFailed: (error) => failures.push(error) });
+    await small.take();
+    expect(failures).toMatchObject([{ code: "TOO_LARGE" }]);
+    expect((await entriesOf(durable.journal)).length).toBe(1);
+  });
+
+  test("reads on while its predecessor still writes, then fences it", async () => {
+    const durable = faultyDurable(modelDurable());
+    const old = await live(durable, 1);
+    old.write(1);
+    await old.writer.seal();
+    durable.journal.mode = "hold";
+    const begun = durable.journal.nextAppend();
+    const starting = start(durable, 2);
+    await begun;
+    // The new scheduler's epoch waits; the old one gets an entry in.
+    durable.journal.mode = "through";
+    old.write(2);
+    await old.writer.seal();
+    durable.journal.release();
+    const recovered = await starting;
+    expect(recovered.epoch).toBe(2);
+    expect(recovered.state.records).toEqual([cancelRecord(1), cancelRecord(2)]);
+    old.write(3);
+    await expect(old.writer.seal()).rejects.toMatchObject({ code: "FENCED" });
+  });
+
+  test("of two that start together, one serves and the other stops", async () => {
+    const durable = modelDurable();
+    const both = await Promise.allSettled([start(durable, 1), start(durable, 2)]);
+    expect(both.map((one) => one.status).sort()).toEqual(["fulfilled", "rejected"]);
+    expect(both.find((one) => one.status === "rejected")?.reason).toMatchObject({ code: "FENCED" });
+  });
+
+  test("refuses an entry that cannot be read", async () => {
+    const durable = modelDurable();
+    await durable.journal.append(encodeEntry({ epoch: 1 as Epoch, nonce: nonce(1) }, entryKind.records, [encodeRecord(cancelRecord(1)), Uint8Array.of(0xd9)]), 0);
+    await expect(start(durable)).rejects.toMatchObject({ code: "CORRUPT" });
+  });
+});

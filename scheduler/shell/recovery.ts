@@ -1,0 +1,143 @@
+/**
+ * From what is durable to a state that may speak: the newest good snapshot, the entries behind it, and an `epoch` entry of our own.
+ *
+ * R1 The epoch entry is the fence: from its append on, whoever spoke before fails at its next append.
+ * R2 While we replay, a predecessor may still append. Its entries are replayed too, and the epoch is tried again; but if one of them is itself an
+ *    epoch, another scheduler is starting with us and was first: we stop.
+ * R3 A journal with a hole before its first entry, or an entry that cannot be read, is never played over: a state with holes would forget what clients were told.
+ */
+import { isVolleyError, VolleyError } from "../../proto/errors.js";
+import type { Epoch } from "../../proto/ids.js";
+import type { Durable } from "../../proto/durable/durable.js";
+import type { JournalRecord } from "../core/events.js";
+import type { CorePort } from "./core-port.js";
+import { type EntryAuthor, EntryReader, encodeEntry, encodeRecord, entryKind, markerOf, type SnapshotMarker } from "./journal-format.js";
+import { readSnapshot } from "./snapshots.js";
+
+export interface Recovered<S> {
+  readonly state: S;
+  readonly epoch: Epoch;
+  readonly lastSeq: number;
+  /** Snapshots that may exist: the one used is the last. Empty when none was used. */
+  readonly snapshots: readonly SnapshotMarker[];
+  readonly records: number;
+  readonly entries: number;
+  /** The latest time that a record speaks of. */
+  readonly atMs: number;
+}
+
+export interface RecoveryOptions<S> {
+  readonly core: CorePort<S>;
+  readonly durable: Durable;
+  readonly nonce: Uint8Array;
+  onNote(level: "info" | "warn", text: string, fields: Record<string, string | number>): void;
+}
+
+/** Tries of the epoch entry against a predecessor that is still appending. */
+const takeoverTriesMax = 1_000;
+
+export async function recover<S>(options: RecoveryOptions<S>): Promise<Recovered<S>> {
+  const replay = new Replay(options);
+  await replay.start();
+  for (let tries = 0; tries < takeoverTriesMax; tries++) {
+    const read = await replay.catchUp(tries > 0);
+    if (tries > 1 && read === 0) throw new VolleyError("CORRUPT", `the journal ends behind entry ${replay.lastSeq}, but nothing behind it can be read`);
+    const epoch = (replay.epoch + 1) as Epoch;
+    const author: EntryAuthor = { epoch, nonce: options.nonce };
+    const record: JournalRecord = { k: "epoch", epoch };
+    try {
+      const lastSeq = await options.durable.journal.append(encodeEntry(author, entryKind.records, [encodeRecord(record)]), replay.lastSeq);
+      options.core.applyRecord(replay.state, record);
+      return { state: replay.state, epoch, lastSeq, snapshots: replay.snapshots, records: replay.records, entries: replay.entries, atMs: replay.atMs };
+    } catch (error) {
+      if (!isVolleyError(error) || error.code !== "FENCED") throw error;
+      options.onNote("info", "the scheduler before this one is still writing; reading on", { lastSeq: replay.lastSeq });
+    }
+  }
+  throw new VolleyError("FENCED", `another scheduler keeps writing to the journal; gave up after ${takeoverTriesMax} tries`);
+}
+
+class Replay<S> {
+  readonly #options: RecoveryOptions<S>;
+  readonly #reader = new EntryReader();
+  #state: S | undefined;
+  snapshots: SnapshotMarker[] = [];
+  epoch = 0;
+  lastSeq = 0;
+  records = 0;
+  entries = 0;
+  atMs = 0;
+
+  constructor(options: RecoveryOptions<S>) {
+    this.#options = options;
+  }
+
+  get state(): S {
+    if (this.#state === undefined) throw new VolleyError("INTERNAL", "replay has not been started");
+    return this.#state;
+  }
+
+  /** Chooses the newest snapshot that is there and whole. */
+  async start(): Promise<void> {
+    const { core, durable, onNote } = this.#options;
+    const markers: SnapshotMarker[] = [];
+    const bad: SnapshotMarker[] = [];
+    let firstSeq: number | undefined;
+    for await (const { seq, data } of durable.journal.read(0)) {
+      firstSeq ??= seq;
+      const marker = markerOf(seq, data);
+      if (marker) markers.push(marker);
+    }
+    while (markers.length > 0) {
+      const marker = markers.at(-1) as SnapshotMarker;
+      try {
+        const data = await readSnapshot(durable.snapshots, marker);
+        if (data !== undefined) {
+          this.#use(data, marker, markers);
+          break;
+        }
+        onNote("warn", "a snapshot was not finished; using the one before it", { seq: marker.seq });
+      } catch (error) {
+        if (!isVolleyError(error) || error.code !== "CORRUPT") throw error;
+        onNote("warn", `${error.message}; using the one before it`, { seq: marker.seq });
+      }
+      markers.pop();
+      bad.push(marker);
+    }
+    if (this.snapshots.length > 0) this.snapshots.unshift(...bad);
+    this.#state ??= core.create(0 as Epoch);
+    if (firstSeq !== undefined && firstSeq > this.lastSeq + 1)
+      throw new VolleyError("CORRUPT", `the journal starts at entry ${firstSeq}, but the newest readable snapshot ends at ${this.lastSeq}: entries between them are lost`);
+  }
+
+  #use(data: unknown, marker: SnapshotMarker, markers: SnapshotMarker[]): void {
+    const { epoch, state } = data as { epoch: Epoch; state: unknown };
+    this.#state = this.#options.core.restore(state, epoch);
+    this.epoch = epoch;
+    this.lastSeq = marker.seq;
+    this.snapshots = [...markers];
+  }
+
+  /** Plays every entry behind `lastSeq`. `late`: they came while we were starting (R2). */
+  async catchUp(late: boolean): Promise<number> {
+    const before = this.entries;
+    const { core, durable, onNote } = this.#options;
+    for await (const { seq, data } of durable.journal.read(this.lastSeq)) {
+      if (seq !== this.lastSeq + 1) throw new VolleyError("CORRUPT", `journal entry ${seq} follows entry ${this.lastSeq}: entries between them are lost`);
+      const discarded = this.#reader.discarded;
+      for (const record of this.#reader.read(seq, data)) {
+        if (record.k === "epoch") {
+          if (late) throw new VolleyError("FENCED", `another scheduler started at the same time and took epoch ${record.epoch}`);
+          this.epoch = record.epoch;
+        }
+        if ("atMs" in record && record.atMs > this.atMs) this.atMs = record.atMs;
+        core.applyRecord(this.state, record);
+        this.records++;
+      }
+      if (this.#reader.discarded > discarded) onNote("warn", "a record was not written to its end and never counted", { seq });
+      this.lastSeq = seq;
+      this.entries++;
+    }
+    return this.entries - before;
+  }
+}

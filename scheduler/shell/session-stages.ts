@@ -1,0 +1,141 @@
+/**
+ * The boundary check of `stages` messages: which of a session's new stages the core may see, and under which bases.
+ *
+ * A stage whose upstream the core does not know is not passed on: the message that brought the upstream was lost, the client's beat will say that it
+ * waits for both, and both come again (M1, M5). If it keeps coming without its upstream, it ends with SESSION_LOST instead of going round for ever.
+ * A stage that cannot be right ends with its fault, and the stages that read it with UPSTREAM_FAILED.
+ */
+import { stageBase } from "../../proto/address.js";
+import { isVolleyError, toWireError, VolleyError, type WireError } from "../../proto/errors.js";
+import { validateStages } from "../../proto/graph.js";
+import type { ClientId, JobId, ObjectBase } from "../../proto/ids.js";
+import type { ArgSpec, ClientRequestOf, ResultSegment, StageSpec } from "../../proto/messages.js";
+import type { KnownStage } from "./core-port.js";
+
+export interface SessionStagesOptions {
+  stageOf(job: JobId, stage: number): KnownStage | undefined;
+  /** A stage's arguments must fit into a lease order. */
+  readonly argsBytesMax: number;
+  fail(client: ClientId, session: JobId, segment: ResultSegment): void;
+}
+
+/** Faults of one session; most sessions have none. */
+interface Troubles {
+  readonly rejected: Set<number>;
+  readonly orphaned: Map<number, number>;
+}
+
+const orphanedMax = 3;
+const troublesKept = 10_000;
+
+const needsCheck = (arg: ArgSpec): boolean => arg.a === "stage" || arg.a === "task" || arg.a === "item" || arg.a === "list";
+
+export function argsBytes(args: readonly ArgSpec[]): number {
+  let bytes = 0;
+  for (const arg of args) {
+    if (arg.a === "item") bytes += arg.pack.byteLength;
+    else if (arg.a === "value") bytes += arg.data.byteLength;
+    else if (arg.a === "list") bytes += argsBytes(arg.of);
+    bytes += 64;
+  }
+  return bytes;
+}
+
+export function checkArgsFit(stage: StageSpec, bytesMax: number): void {
+  const bytes = argsBytes(stage.args);
+  if (bytes > bytesMax)
+    throw new VolleyError("TOO_LARGE", `arguments of stage ${stage.index} have ${bytes} bytes, over the limit of ${bytesMax}; put the large ones and pass their refs`, { details: { path: `stages.${stage.index}.args` } });
+}
+
+export class SessionStages {
+  readonly #options: SessionStagesOptions;
+  readonly #troubles = new Map<JobId, Troubles>();
+
+  constructor(options: SessionStagesOptions) {
+    this.#options = options;
+  }
+
+  forget(session: JobId): void {
+    this.#troubles.delete(session);
+  }
+
+  /** The request as the core may see it, with the bases of its stages; the same object when nothing was wrong. */
+  admit(request: ClientRequestOf<"stages">): { request: ClientRequestOf<"stages">; bases: ObjectBase[] } {
+    const { session, stages } = request;
+    const bases: ObjectBase[] = [];
+    let kept: StageSpec[] | undefined;
+    const here = new Map<number, KnownStage>();
+    const known = (stage: number): KnownStage | undefined => here.get(stage) ?? this.#options.stageOf(session, stage);
+    const baseOf = (stage: number): ObjectBase => {
+      const found = known(stage);
+      if (!found) throw new VolleyError("INVALID_GRAPH", `there is no stage ${stage}`);
+      return found.base;
+    };
+    const single = stages.length === 1;
+    stages.forEach((stage, position) => {
+      if (!this.#passes(request, stage, known)) {
+        kept ??= stages.slice(0, position);
+        return;
+      }
+      kept?.push(stage);
+      const base = stageBase(session, stage, baseOf);
+      bases.push(base);
+      if (!single) here.set(stage.index, { count: stage.count, base });
+    });
+    return kept ? { request: { ...request, stages: kept }, bases } : { request, bases };
+  }
+
+  #passes(request: ClientRequestOf<"stages">, stage: StageSpec, known: (stage: number) => KnownStage | undefined): boolean {
+    const { client, session } = request;
+    try {
+      checkArgsFit(stage, this.#options.argsBytesMax);
+      if (!stage.args.some(needsCheck)) return true;
+      const missing = missingUpstream(stage.args, stage.index, known);
+      if (missing !== undefined) return this.#orphan(client, session, stage, missing);
+      validateStages([stage], [], stage.index, (index) => known(index)?.count);
+      return true;
+    } catch (error) {
+      if (!isVolleyError(error)) throw error;
+      this.#reject(client, session, stage, toWireError(error));
+      return false;
+    }
+  }
+
+  #orphan(client: ClientId, session: JobId, stage: StageSpec, missing: number): false {
+    const troubles = this.#of(session);
+    if (troubles.rejected.has(missing)) {
+      this.#reject(client, session, stage, { code: "UPSTREAM_FAILED", message: `stage ${missing}, which stage ${stage.index} reads, was refused` });
+      return false;
+    }
+    const times = (troubles.orphaned.get(stage.index) ?? 0) + 1;
+    if (times < orphanedMax) {
+      if (troubles.orphaned.size < troublesKept) troubles.orphaned.set(stage.index, times);
+      return false;
+    }
+    troubles.orphaned.delete(stage.index);
+    this.#reject(client, session, stage, { code: "SESSION_LOST", message: `stage ${stage.index} reads stage ${missing}, which the scheduler does not know (it restarted, or the stage was released); submit both again` });
+    return false;
+  }
+
+  #reject(client: ClientId, session: JobId, stage: StageSpec, error: WireError): void {
+    const { rejected } = this.#of(session);
+    if (rejected.size < troublesKept) rejected.add(stage.index);
+    this.#options.fail(client, session, { r: "failed", stage: stage.index, from: 0, to: stage.count, error });
+  }
+
+  #of(session: JobId): Troubles {
+    let troubles = this.#troubles.get(session);
+    if (!troubles) this.#troubles.set(session, (troubles = { rejected: new Set(), orphaned: new Map() }));
+    return troubles;
+  }
+}
+
+function missingUpstream(args: readonly ArgSpec[], index: number, known: (stage: number) => KnownStage | undefined): number | undefined {
+  for (const arg of args) {
+    if (arg.a === "list") {
+      const inside = missingUpstream(arg.of, index, known);
+      if (inside !== undefined) return inside;
+    } else if ((arg.a === "stage" || arg.a === "task") && arg.stage < index && !known(arg.stage)) return arg.stage;
+  }
+  return undefined;
+}

@@ -1,0 +1,260 @@
+/**
+ * The scheduler around its core: messages in, commands out, time, journal and snapshots. The core decides; nothing here does.
+ *
+ * A throw of the core is a bug that may have left the state half changed: the shell says nothing further, and the process ends with
+ * {@link exitCodes.bug}. FENCED ends it with {@link exitCodes.fenced}: another scheduler speaks now.
+ */
+import { randomBytes } from "node:crypto";
+import { VolleyError, type WireError } from "../../proto/errors.js";
+import type { Durable } from "../../proto/durable/durable.js";
+import type { Epoch } from "../../proto/ids.js";
+import { limits } from "../../proto/limits.js";
+import type { Transport } from "../../proto/transport/transport.js";
+import type { Event } from "../core/events.js";
+import { MonotonicClock } from "./clock.js";
+import type { CorePort } from "./core-port.js";
+import { Effects } from "./effects.js";
+import { Intake } from "./intake.js";
+import { nonceBytes } from "./journal-format.js";
+import { JournalWriter } from "./journal-writer.js";
+import type { SchedulerMetrics } from "./metrics.js";
+import { type Recovered, recover } from "./recovery.js";
+import { ReplyBook } from "./reply-book.js";
+import { Snapshotter } from "./snapshots.js";
+
+/** Of the process: EX_SOFTWARE for a bug of ours. */
+export const exitCodes = { fenced: 1, bug: 70 } as const;
+
+export interface ShellLog {
+  info(fields: object, text: string): void;
+  warn(fields: object, text: string): void;
+  error(fields: object, text: string): void;
+}
+
+export interface ShellOptions<S> {
+  readonly core: CorePort<S>;
+  readonly transport: Transport;
+  readonly durable: Durable;
+  readonly metrics: SchedulerMetrics;
+  readonly log: ShellLog;
+  readonly tickMs: number;
+  /** A snapshot is taken after this many entries, or bytes of entries, since the last one. */
+  readonly snapshotEntries: number;
+  readonly snapshotBytes: number;
+  readonly clock?: MonotonicClock;
+  readonly entryBytesMax?: number;
+  readonly snapshotBytesMax?: number;
+  /** The shell has gone silent for good; the process must end. */
+  onFatal(error: Error, exitCode: number): void;
+}
+
+/** Longest silence of the tick while the core asks for none. */
+const idleTickMs = 1_000;
+/** A tick that is this late: the process was stopped or blocked, and beats wait unread; they are read before anybody is called lost. */
+const stalledMs = 1_000;
+const malformedLogEveryMs = 10_000;
+const stopDrainMs = 5_000;
+
+export class SchedulerShell<S> {
+  readonly epoch: Epoch;
+  readonly #options: ShellOptions<S>;
+  readonly #state: S;
+  readonly #clock: MonotonicClock;
+  readonly #replies: ReplyBook;
+  readonly #writer: JournalWriter;
+  readonly #effects: Effects;
+  readonly #intake: Intake;
+  readonly #snapshotter: Snapshotter;
+  readonly #events: Event[] = [];
+  #stepping = false;
+  #phase: "serving" | "stopping" | "stopped" | "dead" = "serving";
+  #tick: NodeJS.Timeout | undefined;
+  #tickedAtMs = 0;
+  #entriesSince = 0;
+  #bytesSince = 0;
+  #malformed = { count: 0, loggedAtMs: Number.NEGATIVE_INFINITY };
+
+  /** Recovers what is durable, fences whoever spoke before, and serves. Fails with FENCED, CORRUPT or what the durable layer says. */
+  static async start<S>(options: ShellOptions<S>): Promise<SchedulerShell<S>> {
+    const { core, durable, log } = options;
+    const nonce = new Uint8Array(randomBytes(nonceBytes));
+    const from = performance.now();
+    const recovered = await recover({ core, durable, nonce, onNote: (level, text, fields) => log[level](fields, text) });
+    log.info({ epoch: recovered.epoch, lastSeq: recovered.lastSeq, entries: recovered.entries, records: recovered.records, ms: Math.round(performance.now() - from) }, "recovered");
+    const shell = new SchedulerShell(options, recovered, nonce);
+    shell.#intake.start();
+    await options.transport.flush();
+    shell.#startTicking();
+    return shell;
+  }
+
+  private constructor(options: ShellOptions<S>, recovered: Recovered<S>, nonce: Uint8Array) {
+    const { core, transport, durable, metrics, log } = options;
+    const { epoch, lastSeq, state } = recovered;
+    this.#options = options;
+    this.epoch = epoch;
+    this.#state = state;
+    this.#clock = options.clock ?? new MonotonicClock();
+    this.#clock.atLeast(recovered.atMs);
+    this.#replies = new ReplyBook(() => this.#clock.nowMs(), 3 * limits.requestTimeoutMs);
+    this.#writer = new JournalWriter({
+      journal: durable.journal,
+      author: { epoch, nonce },
+      lastSeq,
+      entryBytesMax: options.entryBytesMax ?? Math.min(limits.messageBytesMax, transport.payloadBytesMax),
+      onDurable: (count) => this.#effects.onDurable(count),
+      onFatal: (error) => this.#die(error, exitCodes.fenced),
+      onAppended: (seconds, bytes, records) => this.#appended(seconds, bytes, records),
+      onRetry: (error, tries) => {
+        metrics.add("journal_retries", "Appends that failed and are tried again.", 1);
+        log.warn({ tries, error: String(error) }, "the journal cannot be written; trying again");
+      },
+    });
+    this.#effects = new Effects({
+      transport,
+      epoch,
+      replies: this.#replies,
+      journal: this.#writer,
+      dispatch: (event) => this.dispatch(event),
+      count: (command) => metrics.count(command),
+      observe: (command) => metrics.observe(command),
+      log: (level, text, fields) => log[level](fields ?? {}, text),
+      onSent: (to, bytes) => metrics.sent(to, bytes),
+    });
+    this.#intake = new Intake({
+      transport,
+      epoch,
+      replies: this.#replies,
+      stageOf: (job, stage) => core.stageOf(state, job, stage),
+      dispatch: (event) => this.dispatch(event),
+      fail: (client, session, segment) => this.#effects.tell(client, session, segment),
+      onMalformed: (from, error, bytes) => this.#onMalformed(from, error, bytes),
+      onReceived: (from, bytes) => metrics.received(from, bytes),
+    });
+    this.#snapshotter = new Snapshotter({
+      durable,
+      writer: this.#writer,
+      capture: () => ({ epoch, state: core.snapshot(state) }),
+      known: recovered.snapshots,
+      ...(options.snapshotBytesMax === undefined ? {} : { bytesMax: options.snapshotBytesMax }),
+      onTaken: (seq, bytes, seconds) => {
+        metrics.add("snapshots", "Snapshots taken.", 1);
+        metrics.set("snapshot_bytes", "Bytes of the last snapshot.", bytes);
+        log.info({ seq, bytes, seconds }, "snapshot taken");
+      },
+      onFailed: (error) => {
+        metrics.add("snapshot_failures", "Snapshots that could not be taken.", 1);
+        log.error({ error: String(error) }, "no snapshot: the journal is kept whole");
+      },
+    });
+    this.#entriesSince = recovered.entries;
+    metrics.watch(() => core.figures(state));
+  }
+
+  get healthy(): boolean {
+    return this.#phase === "serving" && this.#options.transport.status === "connected";
+  }
+  get lastSeq(): number {
+    return this.#writer.lastSeq;
+  }
+
+  /** One event through the core. Events that arise while commands are carried out wait their turn. */
+  dispatch(event: Event): void {
+    if (this.#phase === "dead" || this.#phase === "stopped") return;
+    this.#events.push(event);
+    if (this.#stepping) return;
+    this.#stepping = true;
+    const { core } = this.#options;
+    try {
+      // The list is short: a step gives rise to at most a digest or two.
+      for (let next = this.#events.shift(); next; next = this.#events.shift()) this.#effects.carryOut(core.step(this.#state, next, this.#clock.nowMs()));
+    } catch (error) {
+      this.#die(error instanceof Error ? error : new Error(String(error)), exitCodes.bug);
+    } finally {
+      this.#stepping = false;
+    }
+  }
+
+  /** Takes a snapshot now; resolves when it is durable and the journal is cut. */
+  async snapshot(): Promise<void> {
+    this.#entriesSince = 0;
+    this.#bytesSince = 0;
+    await this.#snapshotter.take();
+  }
+
+  /** Stops taking messages, writes what is owed, says what waited for it, takes a snapshot. */
+  async stop(): Promise<void> {
+    if (this.#phase !== "serving") return;
+    this.#phase = "stopping";
+    this.#intake.stop();
+    clearInterval(this.#tick);
+    const drained = await this.#settle(this.#writer.seal());
+    this.#effects.flush();
+    if (drained && this.#entriesSince > 0) await this.#settle(this.snapshot());
+    this.#phase = "stopped";
+    this.#writer.abandon();
+    this.#effects.close();
+    await this.#settle(this.#options.transport.flush());
+  }
+
+  /** True when it is done in time; the journal may be away, and a stop must end. */
+  async #settle(work: Promise<unknown>): Promise<boolean> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<false>((resolve) => {
+      timer = setTimeout(() => resolve(false), stopDrainMs);
+    });
+    const done = work.then(
+      () => true,
+      () => false,
+    );
+    return Promise.race([done, late]).finally(() => clearTimeout(timer));
+  }
+
+  #startTicking(): void {
+    const { core, tickMs } = this.#options;
+    this.dispatch({ e: "tick" });
+    this.#tickedAtMs = this.#clock.nowMs();
+    let firedAtMs = this.#tickedAtMs;
+    this.#tick = setInterval(() => {
+      const nowMs = this.#clock.nowMs();
+      const stalled = nowMs - firedAtMs > stalledMs + tickMs;
+      firedAtMs = nowMs;
+      if (stalled) return;
+      const wakeMs = core.nextWakeMs(this.#state);
+      this.#replies.sweep();
+      if ((wakeMs === undefined || wakeMs > nowMs) && nowMs - this.#tickedAtMs < idleTickMs) return;
+      this.#tickedAtMs = nowMs;
+      this.dispatch({ e: "tick" });
+    }, tickMs);
+  }
+
+  #appended(seconds: number, bytes: number, records: number): void {
+    const { metrics, snapshotEntries, snapshotBytes } = this.#options;
+    metrics.appended(seconds, bytes, records);
+    this.#entriesSince++;
+    this.#bytesSince += bytes;
+    if (this.#phase === "serving" && !this.#snapshotter.busy && (this.#entriesSince >= snapshotEntries || this.#bytesSince >= snapshotBytes)) void this.snapshot();
+  }
+
+  #onMalformed(from: "client" | "worker", error: WireError, bytes: number): void {
+    const { metrics, log } = this.#options;
+    metrics.add("messages_refused", "Messages that could not be read or do not fit together.", 1, { from, code: error.code });
+    this.#malformed.count++;
+    const nowMs = this.#clock.nowMs();
+    if (nowMs - this.#malformed.loggedAtMs < malformedLogEveryMs) return;
+    log.warn({ from, bytes, code: error.code, count: this.#malformed.count }, error.message);
+    this.#malformed = { count: 0, loggedAtMs: nowMs };
+  }
+
+  #die(error: Error, exitCode: number): void {
+    if (this.#phase === "dead" || this.#phase === "stopped") return;
+    this.#phase = "dead";
+    this.#events.length = 0;
+    this.#intake.stop();
+    clearInterval(this.#tick);
+    this.#effects.close();
+    this.#writer.abandon();
+    this.#options.log.error({ error: error.stack ?? String(error), exitCode, ...(error instanceof VolleyError ? { code: error.code } : {}) }, `the scheduler stops: ${error.message}`);
+    this.#options.onFatal(error, exitCode);
+  }
+}
