@@ -32,10 +32,16 @@ export interface CliFailure {
 export function toCliFailure(error: unknown): CliFailure {
   if (error instanceof UsageError) return { code: "USAGE", message: error.message, exitCode: exitCodes.usage };
   if (error instanceof Interrupted) return { code: "INTERRUPTED", message: "interrupted", exitCode: exitCodes.interrupted };
-  if (error instanceof InvariantViolation) return { code: "INVARIANT_VIOLATION", message: `This is a bug in Volley: ${error.message}`, exitCode: exitCodes.bug };
+  if (error instanceof InvariantViolation)
+    return { code: "INVARIANT_VIOLATION", message: `This is a bug in Volley: ${error.message}`, exitCode: exitCodes.bug };
   if (isVolleyError(error)) {
     const usage = error.code === "INVALID_ARGUMENT" || error.code === "INVALID_GRAPH";
-    return { code: error.code, message: error.message, exitCode: usage ? exitCodes.usage : exitCodes.failure, ...(error.details ? { details: error.details } : {}) };
+    return {
+      code: error.code,
+      message: error.message,
+      exitCode: usage ? exitCodes.usage : exitCodes.failure,
+      ...(error.details ? { details: error.details } : {}),
+    };
   }
   return { code: "INTERNAL", message: error instanceof Error ? error.message : String(error), exitCode: exitCodes.failure };
 }

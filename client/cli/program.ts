@@ -15,7 +15,8 @@ const wholeNumber =
   (min: number, max: number) =>
   (text: string): number => {
     const value = Number(text);
-    if (text.trim() === "" || !Number.isInteger(value) || value < min || value > max) throw new InvalidArgumentError(`Expected a whole number from ${min} to ${max}.`);
+    if (text.trim() === "" || !Number.isInteger(value) || value < min || value > max)
+      throw new InvalidArgumentError(`Expected a whole number from ${min} to ${max}.`);
     return value;
   };
 const workers = wholeNumber(0, 256);
@@ -93,8 +94,9 @@ function addJobCommands(program: Command): void {
     .option("-o, --output <file>", "write the results to a file instead of stdout")
     .action(async (id, options) => (await import("./job.js")).job(id, options, outputOf(options)));
   addClusterCommand(program, "cancel <id>", "cancel a job").action(async (id, options) => (await import("./cancel.js")).cancel(id, options, outputOf(options)));
-  addClusterCommand(program, "explain <job> [stage] [task]", "say why a task is where it is; by default of the first stage that has not ended")
-    .action(async (id, stage, task, options) => (await import("./explain.js")).explain(id, stage, task, options, outputOf(options)));
+  addClusterCommand(program, "explain <job> [stage] [task]", "say why a task is where it is; by default of the first stage that has not ended").action(
+    async (id, stage, task, options) => (await import("./explain.js")).explain(id, stage, task, options, outputOf(options)),
+  );
   addClusterCommand(program, "top", "watch workers, queue and jobs")
     .option("--once", "print once and end")
     .option("--interval <ms>", "time between updates", wholeNumber(100, 60_000), 1_000)
@@ -107,7 +109,9 @@ function addJobCommands(program: Command): void {
 function addOtherCommands(program: Command): void {
   addCommand(program, "kernels", "list the built-in kernels").action(async (options) => (await import("./kernels.js")).kernels(outputOf(options)));
   const nats = program.command("nats").description("the nats-server of local clusters");
-  addCommand(nats, "install", "find or provision nats-server, and say where it is").action(async (options) => (await import("./nats-install.js")).natsInstall(outputOf(options)));
+  addCommand(nats, "install", "find or provision nats-server, and say where it is").action(async (options) =>
+    (await import("./nats-install.js")).natsInstall(outputOf(options)),
+  );
 }
 
 function packageVersion(): string {

@@ -5,8 +5,9 @@
  *   IPC message {stop:true}  stop at once, without draining: the whole cluster ends
  *   IPC disconnect           the parent is gone: stop at once
  */
-import { InvariantViolation } from "../../proto/errors.js";
+
 import { type ConfigOf, type ConfigTable, readConfig } from "../../proto/config.js";
+import { InvariantViolation } from "../../proto/errors.js";
 import { exitCodes, toCliFailure } from "./exit-codes.js";
 
 const drainDeadlineMs = 30_000;
@@ -91,7 +92,10 @@ export async function runRole(role: RoleName, module: RoleModule, flags: Readonl
   handle.ended?.then(() => ending || fail(new Error("it ended by itself")), fail);
   const { url, worker, metricsPort } = handle;
   if (process.send) process.send({ ready: true, role, pid: process.pid, url, worker, metricsPort });
-  else process.stderr.write(`volley ${role}: ready${url ? ` at ${url}` : ""}${worker ? ` as ${worker}` : ""}${metricsPort && metricsPort > 0 ? `, metrics at http://127.0.0.1:${metricsPort}/metrics` : ""}\n`);
+  else
+    process.stderr.write(
+      `volley ${role}: ready${url ? ` at ${url}` : ""}${worker ? ` as ${worker}` : ""}${metricsPort && metricsPort > 0 ? `, metrics at http://127.0.0.1:${metricsPort}/metrics` : ""}\n`,
+    );
 }
 
 async function stopHandle(handle: RoleHandle, how: "drain" | "stop"): Promise<void> {

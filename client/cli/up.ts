@@ -5,7 +5,7 @@ import { type ClusterEvent, startLocalCluster } from "../local/local-cluster.js"
 import { removeLocalState, writeLocalState } from "../local/state-file.js";
 import { Interrupted, UsageError } from "./exit-codes.js";
 import { interruption } from "./interruption.js";
-import { type Output } from "./output.js";
+import type { Output } from "./output.js";
 
 export interface UpOptions {
   readonly workers?: number;

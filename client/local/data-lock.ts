@@ -32,7 +32,10 @@ export async function lockDataDir(dataDir: string): Promise<DataLock> {
     if (!(await isHeld(found, dataDir))) {
       await moveAway(path, found);
     } else if (Date.now() > deadline) {
-      throw new VolleyError("CONFLICT", `The data folder ${dataDir} is in use by process ${found.split(" ")[1]?.trim()}; stop it, or choose another with --data-dir or --ephemeral.`);
+      throw new VolleyError(
+        "CONFLICT",
+        `The data folder ${dataDir} is in use by process ${found.split(" ")[1]?.trim()}; stop it, or choose another with --data-dir or --ephemeral.`,
+      );
     } else {
       await delay(25);
     }
@@ -43,7 +46,8 @@ export async function lockDataDir(dataDir: string): Promise<DataLock> {
     async assign(serverPid) {
       startingHere.delete(dataDir);
       // Somebody who read a stale lock may have moved ours away in the same moment (see moveAway).
-      if ((await readFile(path, "utf8").catch(() => "")) !== mine) throw new VolleyError("CONFLICT", `The data folder ${dataDir} was taken by another process in the same moment.`);
+      if ((await readFile(path, "utf8").catch(() => "")) !== mine)
+        throw new VolleyError("CONFLICT", `The data folder ${dataDir} was taken by another process in the same moment.`);
       content = `server ${serverPid}\n`;
       const next = `${path}.${serverPid}.next`;
       await writeFile(next, content, { mode: 0o600 });

@@ -96,7 +96,9 @@ export async function startLocalCluster(options: LocalClusterOptions = {}): Prom
     const log = createWriteStream(join(dataDir, "logs", `${name}.log`), { mode: 0o600 });
     log.on("error", () => {}); // A full disk must not end the cluster for the sake of its log.
     logs.push(log);
-    return add(role, name, (signal) => startRole({ role, name, signal: AbortSignal.any([signal, giveUp.signal]), env: { ...options.env, ...env() }, onLine: (line) => log.write(`${line}\n`) }));
+    return add(role, name, (signal) =>
+      startRole({ role, name, signal: AbortSignal.any([signal, giveUp.signal]), env: { ...options.env, ...env() }, onLine: (line) => log.write(`${line}\n`) }),
+    );
   };
   const stop = async () => {
     const stopAll = (...roles: ProcessRole[]) => Promise.all(members.filter(({ role }) => roles.includes(role)).map(({ supervised }) => supervised.stop()));
@@ -117,7 +119,10 @@ export async function startLocalCluster(options: LocalClusterOptions = {}): Prom
       await addRole("worker", name, () => ({ ...base, VOLLEY_SLOTS: String(shape.slots), VOLLEY_SPILL_DIR: join(dataDir, "spill", name) }));
       return name;
     };
-    emit({ type: "progress", text: `starting scheduler, ${shape.workers} ${shape.workers === 1 ? "worker" : "workers"}${shape.gateway ? " and gateway" : ""}` });
+    emit({
+      type: "progress",
+      text: `starting scheduler, ${shape.workers} ${shape.workers === 1 ? "worker" : "workers"}${shape.gateway ? " and gateway" : ""}`,
+    });
     const starts: Promise<unknown>[] = [addRole("scheduler", "scheduler", () => base)];
     for (let i = 0; i < shape.workers; i++) starts.push(addWorker());
     let gatewayUrl: string | undefined;
@@ -142,7 +147,11 @@ export async function startLocalCluster(options: LocalClusterOptions = {}): Prom
       },
       kill(name, signal = "SIGKILL") {
         const member = members.find((candidate) => candidate.name === name);
-        if (!member) throw new VolleyError("INVALID_ARGUMENT", `No process is called ${JSON.stringify(name)}; there are ${members.map((known) => known.name).join(", ")}.`);
+        if (!member)
+          throw new VolleyError(
+            "INVALID_ARGUMENT",
+            `No process is called ${JSON.stringify(name)}; there are ${members.map((known) => known.name).join(", ")}.`,
+          );
         member.supervised.current().signal(signal);
       },
       addWorker,
@@ -175,7 +184,8 @@ function clusterShape(options: LocalClusterOptions): { workers: number; slots: n
   const cores = availableParallelism();
   const workers = options.workers ?? Math.min(cores, workersMaxDefault);
   const slots = options.slots ?? Math.max(1, Math.floor(cores / Math.max(workers, 1)));
-  if (!Number.isInteger(workers) || workers < 0 || workers > workersMax) throw new VolleyError("INVALID_ARGUMENT", `workers is ${workers}: expected a whole number from 0 to ${workersMax}`);
+  if (!Number.isInteger(workers) || workers < 0 || workers > workersMax)
+    throw new VolleyError("INVALID_ARGUMENT", `workers is ${workers}: expected a whole number from 0 to ${workersMax}`);
   if (!Number.isInteger(slots) || slots < 1) throw new VolleyError("INVALID_ARGUMENT", `slots is ${slots}: expected a whole number of at least 1`);
   return { workers, slots, gateway: options.gateway ?? true };
 }

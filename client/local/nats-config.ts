@@ -14,7 +14,10 @@ export interface NatsConfigOptions {
 const plain = /^[A-Za-z0-9._~-]{1,200}$/;
 
 export function natsConfig(options: NatsConfigOptions): string {
-  for (const [name, value] of [["user", options.user], ["password", options.password]] as const) {
+  for (const [name, value] of [
+    ["user", options.user],
+    ["password", options.password],
+  ] as const) {
     if (!plain.test(value)) throw new VolleyError("INVALID_ARGUMENT", `The ${name} of a local nats-server must be 1 to 200 letters, digits or . _ ~ -`);
   }
   const quoted = (value: string) => JSON.stringify(value);

@@ -54,7 +54,13 @@ describe("a local nats-server", () => {
     const dataDir = await tempDir();
     const first = await startLocalNats({ dataDir });
     cleanups.push(first.stop);
-    const connection = await connect({ servers: `127.0.0.1:${first.port}`, user: first.user, pass: first.password, maxReconnectAttempts: -1, reconnectTimeWait: 50 });
+    const connection = await connect({
+      servers: `127.0.0.1:${first.port}`,
+      user: first.user,
+      pass: first.password,
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: 50,
+    });
     cleanups.push(() => connection.close());
     const manager = await jetstreamManager(connection, { timeout: 500 });
     await manager.streams.add({ name: "kept", subjects: ["kept"] });
@@ -82,8 +88,14 @@ describe("a local nats-server", () => {
     const binary = join(dataDir, "nats-server");
     await writeFile(binary, "#!/bin/sh\necho 'cannot do it: no luck' >&2\nexit 3\n");
     await chmod(binary, 0o755);
-    await expect(startLocalNats({ dataDir, binary })).rejects.toMatchObject({ code: "NATS_UNAVAILABLE", message: expect.stringMatching(/exit code 3[^]*no luck/) });
-    await expect(startLocalNats({ dataDir, binary: join(dataDir, "absent") })).rejects.toMatchObject({ code: "NATS_UNAVAILABLE", message: expect.stringMatching(/not found/) });
+    await expect(startLocalNats({ dataDir, binary })).rejects.toMatchObject({
+      code: "NATS_UNAVAILABLE",
+      message: expect.stringMatching(/exit code 3[^]*no luck/),
+    });
+    await expect(startLocalNats({ dataDir, binary: join(dataDir, "absent") })).rejects.toMatchObject({
+      code: "NATS_UNAVAILABLE",
+      message: expect.stringMatching(/not found/),
+    });
     await expect(startLocalNats({ dataDir, binary, password: 'quote"' })).rejects.toThrow(/password/);
   });
 

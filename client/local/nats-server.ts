@@ -96,7 +96,9 @@ export async function startLocalNats(options: LocalNatsOptions = {}): Promise<Lo
     await server?.stop("SIGKILL", stopTimeoutMs);
     await cleanUp();
     const reason = error instanceof Error ? error.message : String(error);
-    throw new VolleyError("NATS_UNAVAILABLE", [`nats-server (${binary}) did not come up: ${reason}`, ...words.map((line) => `  ${line}`)].join("\n"), { cause: error });
+    throw new VolleyError("NATS_UNAVAILABLE", [`nats-server (${binary}) did not come up: ${reason}`, ...words.map((line) => `  ${line}`)].join("\n"), {
+      cause: error,
+    });
   }
 }
 

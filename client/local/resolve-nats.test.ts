@@ -29,7 +29,11 @@ afterEach(async () => {
 /** Tools of the system (sh, tar) stay reachable; Go and a real nats-server do not. */
 const context = (env: Record<string, string> = {}): ResolveContext & { lines: string[] } => {
   const lines: string[] = [];
-  return { env: { HOME: home, XDG_CACHE_HOME: join(home, "cache"), PATH: `${join(home, "bin")}${delimiter}/usr/bin${delimiter}/bin`, ...env }, onProgress: (line) => lines.push(line), lines };
+  return {
+    env: { HOME: home, XDG_CACHE_HOME: join(home, "cache"), PATH: `${join(home, "bin")}${delimiter}/usr/bin${delimiter}/bin`, ...env },
+    onProgress: (line) => lines.push(line),
+    lines,
+  };
 };
 
 async function script(path: string, body: string): Promise<string> {
@@ -104,7 +108,9 @@ describe("the release archive", () => {
         response.end(bytes);
       }),
     });
-    await expect(releaseArchive.find(ctx)).rejects.toThrow(`has SHA-256 ${createHash("sha256").update(bytes).digest("hex")}, expected ${pinnedArchive().sha256}: refused`);
+    await expect(releaseArchive.find(ctx)).rejects.toThrow(
+      `has SHA-256 ${createHash("sha256").update(bytes).digest("hex")}, expected ${pinnedArchive().sha256}: refused`,
+    );
     expect(asked).toEqual([`/v${pinnedVersion}/${pinnedArchive().name}.tar.gz`]);
     expect((await readdir(cacheDir(ctx.env))).filter((name) => !name.startsWith(".lock"))).toEqual([]);
   });
@@ -123,7 +129,10 @@ describe("the release archive", () => {
 
 describe("built or unpacked", () => {
   test("go install builds the pinned version into the cache", async () => {
-    await script(join(home, "bin", "go"), `[ "$1" = version ] && exit 0\nprintf '#!/bin/sh\\necho "nats-server: v${pinnedVersion}"\\n' > "$GOBIN/nats-server"; echo "$@" > "${home}/asked"`);
+    await script(
+      join(home, "bin", "go"),
+      `[ "$1" = version ] && exit 0\nprintf '#!/bin/sh\\necho "nats-server: v${pinnedVersion}"\\n' > "$GOBIN/nats-server"; echo "$@" > "${home}/asked"`,
+    );
     const ctx = context({ PATH: `${join(home, "bin")}${delimiter}${process.env.PATH}` });
     const found = await inEnvironment(ctx, () => goInstall.find(ctx));
     expect(found).toEqual({ path: join(cacheDir(ctx.env), pinnedVersion, "nats-server"), version: pinnedVersion, source: "go install" });
@@ -204,10 +213,17 @@ describe("all sources together", () => {
   });
 
   test("when all fail the error has every reason and the ways out", async () => {
-    const failing = resolveNatsServer({ ...context({ PATH: join(home, "bin"), VOLLEY_NATS_RELEASES: "http://127.0.0.1:9" }), sources: [environmentBinary, searchPath, userCache, releaseArchive, absent("go", true)] });
+    const failing = resolveNatsServer({
+      ...context({ PATH: join(home, "bin"), VOLLEY_NATS_RELEASES: "http://127.0.0.1:9" }),
+      sources: [environmentBinary, searchPath, userCache, releaseArchive, absent("go", true)],
+    });
     const error = await failing.catch((reason: Error & { code: string; details: { reasons: string[] } }) => reason);
-    expect(error).toMatchObject({ code: "NATS_UNAVAILABLE", details: { reasons: expect.arrayContaining(["VOLLEY_NATS_SERVER: not set", "PATH: no nats-server in it", "go: nothing"]) } });
-    for (const way of ["VOLLEY_URL", "VOLLEY_NATS_SERVER", "VOLLEY_NATS_RELEASES", "volley nats install", "release archive: http://127.0.0.1:9"]) expect((error as Error).message).toContain(way);
+    expect(error).toMatchObject({
+      code: "NATS_UNAVAILABLE",
+      details: { reasons: expect.arrayContaining(["VOLLEY_NATS_SERVER: not set", "PATH: no nats-server in it", "go: nothing"]) },
+    });
+    for (const way of ["VOLLEY_URL", "VOLLEY_NATS_SERVER", "VOLLEY_NATS_RELEASES", "volley nats install", "release archive: http://127.0.0.1:9"])
+      expect((error as Error).message).toContain(way);
   });
 });
 

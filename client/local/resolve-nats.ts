@@ -25,7 +25,11 @@ export interface ResolveOptions {
 
 /** Fails with NATS_UNAVAILABLE: every source and why it has none, and the ways out. */
 export async function resolveNatsServer(options: ResolveOptions = {}): Promise<NatsBinary> {
-  const context: ResolveContext = { env: options.env ?? process.env, onProgress: options.onProgress ?? (() => {}), ...(options.signal ? { signal: options.signal } : {}) };
+  const context: ResolveContext = {
+    env: options.env ?? process.env,
+    onProgress: options.onProgress ?? (() => {}),
+    ...(options.signal ? { signal: options.signal } : {}),
+  };
   const sources = options.sources ?? allSources;
   const reasons: string[] = [];
   const tryEach = async (some: readonly NatsSource[]): Promise<NatsBinary | undefined> => {
@@ -53,9 +57,13 @@ export async function resolveNatsServer(options: ResolveOptions = {}): Promise<N
     return undefined;
   });
   if (provisioned) return provisioned;
-  throw new VolleyError("NATS_UNAVAILABLE", [`No nats-server of at least ${natsVersionMin} could be found or provisioned:`, ...reasons.map((reason) => `  - ${reason}`), waysOut].join("\n"), {
-    details: { reasons },
-  });
+  throw new VolleyError(
+    "NATS_UNAVAILABLE",
+    [`No nats-server of at least ${natsVersionMin} could be found or provisioned:`, ...reasons.map((reason) => `  - ${reason}`), waysOut].join("\n"),
+    {
+      details: { reasons },
+    },
+  );
 }
 
 const waysOut = `Any one of these helps:

@@ -59,7 +59,10 @@ export async function startRole(options: RoleOptions): Promise<RoleInstance> {
   options.signal?.removeEventListener("abort", kill);
   if (outcome === "late" || !("ready" in outcome)) {
     const end = await child.stop("SIGKILL", stopTimeoutMs);
-    const words = child.lastLines().slice(-8).map((line) => `\n  ${line}`);
+    const words = child
+      .lastLines()
+      .slice(-8)
+      .map((line) => `\n  ${line}`);
     if (outcome === "late") throw new VolleyError("TIMEOUT", `${options.name} was not ready after ${readyTimeoutMs} ms.${words.join("")}`);
     throw new VolleyError("INTERNAL", `${options.name} ended before it was ready: ${end.how}.${words.join("")}`);
   }
@@ -79,4 +82,5 @@ export async function startRole(options: RoleOptions): Promise<RoleInstance> {
   };
 }
 
-const isReady = (message: unknown): message is ReadyMessage => typeof message === "object" && message !== null && (message as { ready?: unknown }).ready === true;
+const isReady = (message: unknown): message is ReadyMessage =>
+  typeof message === "object" && message !== null && (message as { ready?: unknown }).ready === true;

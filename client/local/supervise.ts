@@ -31,7 +31,10 @@ export interface Supervised<I extends Instance> {
 }
 
 /** Starts the first instance; a failure of this first start is the caller's. Later ones are tried again until `stop`. */
-export async function supervise<I extends Instance>(start: (signal: AbortSignal) => Promise<I>, onEvent: (event: SupervisionEvent) => void): Promise<Supervised<I>> {
+export async function supervise<I extends Instance>(
+  start: (signal: AbortSignal) => Promise<I>,
+  onEvent: (event: SupervisionEvent) => void,
+): Promise<Supervised<I>> {
   const stopping = new AbortController();
   let instance = await start(stopping.signal);
   let running = true;

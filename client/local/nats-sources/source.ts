@@ -62,14 +62,19 @@ export interface ToolOptions {
 export function runTool(file: string, args: readonly string[], options: ToolOptions): Promise<string> {
   return new Promise((resolve, reject) => {
     const { timeoutMs, signal, ...rest } = options;
-    execFile(file, [...args], { ...rest, timeout: timeoutMs, killSignal: "SIGKILL", maxBuffer: 16 * 1024 * 1024, ...(signal ? { signal } : {}) }, (error, stdout, stderr) => {
-      if (!error) return resolve(stdout);
-      if (error.code === "ENOENT") return reject(new Error(`there is no ${file}`));
-      if (error.code === "EACCES") return reject(new Error(`${file} may not be executed`));
-      if (error.name === "AbortError") return reject(error);
-      if (error.killed) return reject(new Error(`${file} did not end within ${timeoutMs / 1000} s`));
-      const words = stderr.trim().split("\n").at(-1) || error.message.split("\n")[0] || "it failed";
-      reject(new Error(`${file} ${args[0] ?? ""}: ${words.slice(0, 300)}`));
-    });
+    execFile(
+      file,
+      [...args],
+      { ...rest, timeout: timeoutMs, killSignal: "SIGKILL", maxBuffer: 16 * 1024 * 1024, ...(signal ? { signal } : {}) },
+      (error, stdout, stderr) => {
+        if (!error) return resolve(stdout);
+        if (error.code === "ENOENT") return reject(new Error(`there is no ${file}`));
+        if (error.code === "EACCES") return reject(new Error(`${file} may not be executed`));
+        if (error.name === "AbortError") return reject(error);
+        if (error.killed) return reject(new Error(`${file} did not end within ${timeoutMs / 1000} s`));
+        const words = stderr.trim().split("\n").at(-1) || error.message.split("\n")[0] || "it failed";
+        reject(new Error(`${file} ${args[0] ?? ""}: ${words.slice(0, 300)}`));
+      },
+    );
   });
 }

@@ -1,0 +1,44 @@
+/** How jobs are shown to a person. */
+import type { JobStatus } from "../../proto/messages.js";
+import { formatBytes, formatDuration, formatTable } from "./output.js";
+
+export function jobLines(status: JobStatus): string {
+  const head = [
+    `job      ${status.job}  (${status.name})`,
+    `state    ${status.state}${status.error ? `: ${status.error.code}: ${status.error.message}` : ""}`,
+    `tasks    ${status.succeeded} of ${status.tasks} done; ${status.executed} executed, ${status.reused} reused, ${status.retried} retried`,
+    `time     ${formatDuration((status.endedAtMs ?? Date.now()) - status.submittedAtMs)}, ${formatDuration(status.slotTimeUs / 1000)} of slot time`,
+    `results  ${formatBytes(status.resultBytes)}${status.digest ? `, digest ${status.digest}` : ""}`,
+  ];
+  const stages = formatTable(
+    ["stage", "name", "tasks", "waiting", "queued", "running", "done", "failed", "reused", "retried"],
+    status.stages.map((stage) => [
+      stage.index,
+      stage.name,
+      stage.count,
+      stage.waiting,
+      stage.queued,
+      stage.running,
+      stage.succeeded,
+      stage.failed,
+      stage.reused,
+      stage.retried,
+    ]),
+  );
+  return [...head, "", stages].join("\n");
+}
+
+export function jobTable(jobs: readonly JobStatus[]): string {
+  return formatTable(
+    ["job", "name", "state", "tasks", "done", "submitted", "time"],
+    jobs.map((status) => [
+      status.job,
+      status.name,
+      status.state,
+      status.tasks,
+      status.succeeded,
+      new Date(status.submittedAtMs).toISOString().slice(0, 19).replace("T", " "),
+      formatDuration((status.endedAtMs ?? Date.now()) - status.submittedAtMs),
+    ]),
+  );
+}
