@@ -1,0 +1,208 @@
+/** One connection to a cluster: the public verbs, each handed to the part that owns it. */
+import { VolleyError } from "../../proto/errors.js";
+import type { CompiledGraph } from "../../proto/graph.js";
+import { isName, isObjectId, type JobId, type ObjectId, type TenantId } from "../../proto/ids.js";
+import type { Explanation, JobStatus } from "../../proto/messages.js";
+import { limits } from "../../proto/limits.js";
+import type { Cluster, GraphBuilder, Job, Library, ObjectRef, RefArray, RemoteFunction } from "./api.js";
+import type { Backend } from "./backend.js";
+import { DataPlane } from "./data.js";
+import { bundleModule } from "./deploy.js";
+import { asBuilder, Graph } from "./graph.js";
+import { RemoteJob } from "./job.js";
+import { Objects } from "./objects.js";
+import { TaskRef, TaskRefArray } from "./refs.js";
+import { asRemote, libraryOf, RemoteCallable } from "./remote-function.js";
+import { mintId, submitGraph } from "./run-graph.js";
+import { Session, type SessionOptions } from "./session.js";
+import { Values, within } from "./value-of.js";
+
+export interface ClusterOptions {
+  readonly backend: Backend;
+  readonly tenant: TenantId;
+  readonly timeoutMs: number;
+  readonly unreachableMs?: number;
+  onError(error: unknown): void;
+  /** Ends what was started for this connection alone. */
+  onClose?(): Promise<void>;
+}
+
+type Refs<T> = RefArray<T> | readonly ObjectRef<T>[];
+
+const getTimeout = (options: { timeoutMs?: number } | undefined): number | undefined => options?.timeoutMs;
+
+export class ClusterClient implements Cluster {
+  readonly url: string;
+  readonly tenant: TenantId;
+  readonly #options: ClusterOptions;
+  readonly #session: Session;
+  readonly #data: DataPlane;
+  readonly #objects: Objects;
+  readonly #values: Values;
+  readonly #bundles = new Map<string, Promise<void>>();
+  #closing: Promise<void> | undefined;
+
+  private constructor(options: ClusterOptions) {
+    this.#options = options;
+    this.url = options.backend.url;
+    this.tenant = options.tenant;
+    const client = mintId() as SessionOptions["client"];
+    this.#session = new Session({
+      transport: options.backend.control,
+      client,
+      session: mintId() as JobId,
+      tenant: options.tenant,
+      onError: options.onError,
+      onReopen: () => this.#objects.tellAgain(),
+      ...(options.unreachableMs === undefined ? {} : { unreachableMs: options.unreachableMs }),
+    });
+    this.#data = new DataPlane(options.backend, client, options.onError);
+    this.#objects = new Objects(this.#session, options.backend, this.#data);
+    this.#values = new Values(this.#objects);
+  }
+
+  static async open(options: ClusterOptions): Promise<ClusterClient> {
+    const cluster = new ClusterClient(options);
+    await cluster.#session.open(options.timeoutMs);
+    return cluster;
+  }
+
+  async deploy<M>(module: URL | string, options: { pure?: boolean } = {}): Promise<Library<M>> {
+    this.#session.assertOpen();
+    const bundle = await bundleModule(module);
+    let stored = this.#bundles.get(bundle.id);
+    if (!stored) {
+      stored = this.#options.backend.durable().then(({ bundles }) => bundles.put(bundle.id, bundle.code));
+      stored.catch(() => this.#bundles.delete(bundle.id));
+      this.#bundles.set(bundle.id, stored);
+    }
+    await stored;
+    return libraryOf<M>(this.#session, this.#objects, bundle, options);
+  }
+
+  kernel<F>(name: string, version = 1): RemoteFunction<F> {
+    return asRemote<F>(new RemoteCallable(this.#session, this.#objects, { kernel: name, version }, {}));
+  }
+
+  put<T>(value: T, options: { durable?: boolean } = {}): Promise<ObjectRef<T>> {
+    return this.#objects.put(value, options);
+  }
+
+  get<T>(ref: ObjectRef<T>, options?: { timeoutMs?: number }): Promise<T>;
+  get<T>(refs: Refs<T>, options?: { timeoutMs?: number }): Promise<T[]>;
+  get<T>(given: ObjectRef<T> | Refs<T>, options?: { timeoutMs?: number }): Promise<T | T[]> {
+    try {
+      this.#session.assertOpen();
+      if (given instanceof TaskRef) return within(this.#values.get<T>(given), getTimeout(options), "get");
+      if (given instanceof TaskRefArray || Array.isArray(given)) {
+        if (Array.isArray(given)) given.forEach(checkRef);
+        return within(this.#values.getAll<T>(given as TaskRefArray<T> | ObjectRef<T>[]), getTimeout(options), `get of ${given.length} refs`);
+      }
+      checkRef(given);
+      return within(this.#values.get<T>(given as ObjectRef<T>), getTimeout(options), "get");
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  async wait<T>(given: Refs<T>, options: { count?: number; timeoutMs?: number } = {}): Promise<{ ready: ObjectRef<T>[]; pending: ObjectRef<T>[] }> {
+    this.#session.assertOpen();
+    const refs: ObjectRef<T>[] = given instanceof TaskRefArray ? given.slice() : [...given];
+    refs.forEach(checkRef);
+    const count = Math.min(options.count ?? refs.length, refs.length);
+    const settled = new Uint8Array(refs.length);
+    let left = count;
+    const stops: (() => void)[] = [];
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        refs.forEach((ref, i) => {
+          const stop = this.#values.whenSettled(ref, (failure) => {
+            if (failure) {
+              reject(failure);
+              return;
+            }
+            settled[i] = 1;
+            if (--left <= 0) resolve();
+          });
+          stops.push(stop);
+        });
+        if (left <= 0) resolve();
+        if (options.timeoutMs !== undefined) timer = setTimeout(resolve, options.timeoutMs);
+      });
+    } finally {
+      clearTimeout(timer);
+      refs.forEach((_, i) => {
+        if (!settled[i]) stops[i]?.();
+      });
+    }
+    return { ready: refs.filter((_, i) => settled[i]), pending: refs.filter((_, i) => !settled[i]) };
+  }
+
+  async cancel(ref: ObjectRef<unknown> | RefArray<unknown>): Promise<void> {
+    const range = ref instanceof TaskRefArray ? { handle: ref.handle, from: ref.from, to: ref.to } : ref instanceof TaskRef ? { handle: ref.handle, from: ref.task, to: ref.task + 1 } : undefined;
+    if (!range) throw new VolleyError("INVALID_ARGUMENT", "only tasks can be cancelled; this ref is of a value that was put");
+    this.#session.flush();
+    await this.#session.requests.ask({ t: "cancel", job: this.#session.id, stage: range.handle.stage.index, from: range.from, to: range.to }, "ok");
+  }
+
+  graph(name: string): GraphBuilder {
+    return asBuilder(new Graph(name));
+  }
+
+  async run(graph: GraphBuilder | CompiledGraph, options: { key?: string } = {}): Promise<Job> {
+    this.#session.assertOpen();
+    if (!(graph instanceof Graph)) return this.#submit(graph as CompiledGraph, options.key);
+    // Tasks whose results the graph reads must have ended before the results can be made durable.
+    await Promise.all([...graph.refs.values()].map((ref) => this.#values.ended(ref)));
+    return this.#submit(graph.compile(), options.key);
+  }
+
+  async #submit(graph: CompiledGraph, key: string | undefined): Promise<Job> {
+    const { job } = await submitGraph(this.#session, this.#objects, graph, key);
+    return new RemoteJob(job, this.#session.requests, this.#objects);
+  }
+
+  job(id: string): Job {
+    if (!isName(id)) throw new VolleyError("INVALID_ARGUMENT", `job id ${JSON.stringify(id)}: expected 1 to 64 letters, digits, _ or -`);
+    return new RemoteJob(id as JobId, this.#session.requests, this.#objects);
+  }
+
+  async jobs(options: { limit?: number } = {}): Promise<JobStatus[]> {
+    const limit = Math.min(options.limit ?? 100, limits.jobsListedMax);
+    return (await this.#session.requests.ask({ t: "list", tenant: this.tenant, limit }, "jobs")).jobs;
+  }
+
+  async workers() {
+    const { workers, queued, running } = await this.#session.requests.ask({ t: "workers" }, "workers");
+    return { workers, queued, running };
+  }
+
+  async explain(ref: ObjectRef<unknown>): Promise<Explanation> {
+    if (!(ref instanceof TaskRef)) throw new VolleyError("INVALID_ARGUMENT", "only tasks can be explained; this ref is of a value that was put");
+    this.#session.flush();
+    const { handle, task } = ref;
+    return (await this.#session.requests.ask({ t: "explain", job: this.#session.id, stage: handle.stage.index, task }, "explanation")).explanation;
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await this.#session.close();
+    await this.#data.close();
+    await this.#options.backend.close();
+    await this.#options.onClose?.();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+function checkRef(ref: unknown): asserts ref is ObjectRef<unknown> {
+  const id: unknown = typeof ref === "object" && ref !== null ? (ref as { id?: unknown }).id : undefined;
+  if (typeof id !== "string" || !isObjectId(id)) throw new VolleyError("INVALID_ARGUMENT", `expected a ref, got ${typeof ref === "object" ? JSON.stringify(ref) : String(ref)}`);
+}

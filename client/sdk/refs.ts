@@ -1,0 +1,94 @@
+/**
+ * Handles on values in the cluster. A ref of a task is a stage handle and an index; what the client keeps for a stage ends when its handle
+ * is unreachable, so that dropping refs frees memory here and in the cluster, at the granularity of stages.
+ */
+import { type JobId, type ObjectId, objectIdOf } from "../../proto/ids.js";
+import type { ObjectRef, RefArray } from "./api.js";
+import type { ClientStage } from "./stage.js";
+
+/** All refs of a stage share one. The session watches for its end. */
+export class StageHandle {
+  readonly session: JobId;
+  readonly stage: ClientStage;
+
+  constructor(session: JobId, stage: ClientStage) {
+    this.session = session;
+    this.stage = stage;
+  }
+}
+
+/** The result of a task of this session. */
+export class TaskRef<T> implements ObjectRef<T> {
+  declare readonly __value?: T;
+  readonly #handle: StageHandle;
+  readonly task: number;
+
+  constructor(handle: StageHandle, task: number) {
+    this.#handle = handle;
+    this.task = task;
+  }
+
+  get handle(): StageHandle {
+    return this.#handle;
+  }
+
+  get id(): ObjectId {
+    return objectIdOf(this.#handle.stage.base(), this.task);
+  }
+
+  toJSON(): { id: ObjectId } {
+    return { id: this.id };
+  }
+}
+
+/** A value that was put. */
+export class PutRef<T> implements ObjectRef<T> {
+  declare readonly __value?: T;
+  readonly id: ObjectId;
+  readonly session: JobId;
+
+  constructor(session: JobId, id: ObjectId) {
+    this.session = session;
+    this.id = id;
+  }
+}
+
+/** The refs of tasks [from, to) of one stage. */
+export class TaskRefArray<T> implements RefArray<T> {
+  readonly #handle: StageHandle;
+  readonly from: number;
+  readonly to: number;
+
+  constructor(handle: StageHandle, from: number, to: number) {
+    this.#handle = handle;
+    this.from = from;
+    this.to = to;
+  }
+
+  get handle(): StageHandle {
+    return this.#handle;
+  }
+
+  get length(): number {
+    return this.to - this.from;
+  }
+
+  at(index: number): ObjectRef<T> {
+    const at = index < 0 ? this.length + index : index;
+    if (!Number.isInteger(at) || at < 0 || at >= this.length) throw new RangeError(`no ref ${index} in an array of ${this.length}`);
+    return new TaskRef(this.#handle, this.from + at);
+  }
+
+  slice(from = 0, to = this.length): ObjectRef<T>[] {
+    const clamp = (n: number): number => Math.max(0, Math.min(this.length, n < 0 ? this.length + n : n));
+    const refs: ObjectRef<T>[] = [];
+    for (let i = clamp(from); i < clamp(to); i++) refs.push(new TaskRef(this.#handle, this.from + i));
+    return refs;
+  }
+
+  *[Symbol.iterator](): Iterator<ObjectRef<T>> {
+    for (let task = this.from; task < this.to; task++) yield new TaskRef(this.#handle, task);
+  }
+}
+
+export const isRef = (value: unknown): value is TaskRef<unknown> | PutRef<unknown> => value instanceof TaskRef || value instanceof PutRef;

@@ -1,0 +1,77 @@
+/**
+ * A graph becomes a durable job: what it reads is made durable, what is too large for a message becomes a durable object. Which values become
+ * objects follows from the graph's content alone, so the same graph has the same addresses whoever submits it.
+ */
+import { randomBytes } from "node:crypto";
+import { VolleyError } from "../../proto/errors.js";
+import { type CompiledGraph, validateStages } from "../../proto/graph.js";
+import type { JobId, ObjectId } from "../../proto/ids.js";
+import { limits } from "../../proto/limits.js";
+import type { ArgSpec, StageSpec } from "../../proto/messages.js";
+import { type EncodedValue, valueKind } from "../../proto/value.js";
+import type { Objects } from "./objects.js";
+import type { Session } from "./session.js";
+import { packBytesMax, valueBytesMax } from "./sizes.js";
+import { argBytes, specBytes } from "./spec.js";
+
+/** 96 random bits in hex: what this client mints for jobs, sessions and itself. */
+export const mintId = (): string => randomBytes(12).toString("hex");
+
+/** How long the journal may take before a submission is reported as unanswered. */
+const submitTimeoutMs = 30_000;
+
+export async function submitGraph(session: Session, objects: Objects, graph: CompiledGraph, key: string | undefined): Promise<{ job: JobId; existed: boolean }> {
+  validateStages(graph.stages, graph.outputs);
+  const out = (encoded: EncodedValue): Promise<ObjectId> => objects.keep(encoded);
+  const stages: StageSpec[] = [];
+  // One after the other: a graph of many large values must not be in memory twice.
+  for (const stage of graph.stages) stages.push({ ...stage, args: await moveOut(stage.args, out) });
+  const bytes = stages.reduce((sum, stage) => sum + specBytes(stage), 0);
+  const bytesMax = session.requests.transport.payloadBytesMax - 1_024;
+  if (bytes > bytesMax) {
+    throw new VolleyError("TOO_LARGE", `the graph has ${bytes} bytes in ${stages.length} stages, over the limit of ${bytesMax} of one message; put its values first and pass their refs`);
+  }
+  const reads = new Set<ObjectId>();
+  for (const stage of stages) for (const arg of stage.args) collectReads(arg, reads);
+  await Promise.all([...reads].map((id) => objects.makeDurable(id)));
+  const job = mintId() as JobId;
+  const { client, tenant } = session;
+  const reply = await session.requests.ask(
+    { t: "submit", job, client, tenant, name: graph.name, stages, outputs: graph.outputs, ...(key === undefined ? {} : { key }) },
+    "submitted",
+    { timeoutMs: submitTimeoutMs },
+  );
+  return { job: reply.job, existed: reply.existed };
+}
+
+function collectReads(arg: ArgSpec, reads: Set<ObjectId>): void {
+  if (arg.a === "object") reads.add(arg.id);
+  else if (arg.a === "items") reads.add(arg.object);
+  else if (arg.a === "list") for (const inner of arg.of) collectReads(inner, reads);
+}
+
+/** Values above valueBytesMax and packs above packBytesMax become objects; then the largest ones, until the stage fits into messages. */
+async function moveOut(args: readonly ArgSpec[], out: (encoded: EncodedValue) => Promise<ObjectId>): Promise<ArgSpec[]> {
+  const move = async (arg: ArgSpec, above: { value: number; pack: number }): Promise<ArgSpec> => {
+    if (arg.a === "value" && arg.data.byteLength > above.value) return { a: "object", id: await out({ kind: arg.kind as EncodedValue["kind"], data: arg.data }) };
+    if (arg.a === "item" && arg.pack.byteLength > above.pack) return { a: "items", object: await out({ kind: valueKind.bytes, data: arg.pack }) };
+    if (arg.a === "list") {
+      const of: ArgSpec[] = [];
+      for (const inner of arg.of) of.push(await move(inner, above));
+      return { a: "list", of };
+    }
+    return arg;
+  };
+  const moved: ArgSpec[] = [];
+  for (const arg of args) moved.push(await move(arg, { value: valueBytesMax, pack: packBytesMax }));
+  let total = moved.reduce((sum, arg) => sum + argBytes(arg), 0);
+  while (total > packBytesMax) {
+    const largest = moved.reduce((best, arg, i) => (argBytes(arg) > argBytes(moved[best] as ArgSpec) ? i : best), 0);
+    const before = moved[largest] as ArgSpec;
+    const after = await move(before, { value: limits.inlineBytesMax, pack: limits.inlineBytesMax });
+    if (argBytes(after) === argBytes(before)) break;
+    moved[largest] = after;
+    total += argBytes(after) - argBytes(before);
+  }
+  return moved;
+}

@@ -1,0 +1,59 @@
+/** Specifications of stages: their size on the wire, and how reads of lost stages are replaced by results (S3 in session.ts). */
+import type { WireError } from "../../proto/errors.js";
+import { objectIdOf } from "../../proto/ids.js";
+import type { ArgSpec, StageSpec } from "../../proto/messages.js";
+import type { ClientStage } from "./stage.js";
+
+/** Bytes of everything in an argument but its payload. */
+const argHeadBytes = 64;
+const specHeadBytes = 320;
+
+export function argBytes(arg: ArgSpec): number {
+  switch (arg.a) {
+    case "value":
+      return argHeadBytes + arg.data.byteLength;
+    case "item":
+      return argHeadBytes + arg.pack.byteLength;
+    case "list":
+      return arg.of.reduce((sum, inner) => sum + argBytes(inner), argHeadBytes);
+    default:
+      return argHeadBytes;
+  }
+}
+
+export const specBytes = (spec: StageSpec): number => spec.args.reduce((sum, arg) => sum + argBytes(arg), specHeadBytes);
+
+class Unreadable extends Error {
+  readonly wire: WireError;
+  constructor(wire: WireError) {
+    super(wire.message);
+    this.wire = wire;
+  }
+}
+
+function resultArg(stage: ClientStage, task: number): ArgSpec {
+  const outcome = stage.results.outcome(task);
+  if (outcome?.o === "inline") return { a: "value", kind: outcome.value.kind, data: outcome.value.data };
+  if (outcome?.o === "stored") return { a: "object", id: objectIdOf(stage.base(), task) };
+  if (outcome) throw new Unreadable({ code: "UPSTREAM_FAILED", message: `an input failed: ${outcome.error.message}` });
+  throw new Unreadable({ code: "SESSION_LOST", message: "the scheduler restarted and an input of this task is not here; submit again" });
+}
+
+/** `lost` gives the stage if it must be replaced. */
+export function rewriteReads(spec: StageSpec, lost: (stage: number) => ClientStage | undefined): { spec: StageSpec } | { error: WireError } {
+  const rewrite = (arg: ArgSpec): ArgSpec => {
+    if (arg.a === "list") return { a: "list", of: arg.of.map(rewrite) };
+    if (arg.a !== "task" && arg.a !== "stage") return arg;
+    const stage = lost(arg.stage);
+    if (!stage) return arg;
+    if (arg.a === "task") return resultArg(stage, arg.task);
+    if (arg.edge === "broadcast") return resultArg(stage, 0);
+    return { a: "list", of: Array.from({ length: stage.count }, (_, task) => resultArg(stage, task)) };
+  };
+  try {
+    return { spec: { ...spec, args: spec.args.map(rewrite) } };
+  } catch (error) {
+    if (error instanceof Unreadable) return { error: error.wire };
+    throw error;
+  }
+}

@@ -1,0 +1,231 @@
+/**
+ * Calls become stages.
+ *
+ * Calls of one function in one tick whose arguments are plain small values join one stage of n tasks, whose arguments travel as one pack per
+ * position. Calls that take refs or large values have their own stage, and so have calls of pure functions: the address of a pure stage follows
+ * from its content, and what else was submitted in the same tick must not be part of it.
+ */
+import { VolleyError } from "../../proto/errors.js";
+import { defaultStageOptions } from "../../proto/graph.js";
+import { limits } from "../../proto/limits.js";
+import { type ArgSpec, type FunctionRef, type StageOptions, type StageSpec, stageOptions } from "../../proto/messages.js";
+import { PackWriter } from "../../proto/pack.js";
+import { type EncodedValue, encodeValue, valueKind } from "../../proto/value.js";
+import type { RefArray, TaskOptions } from "./api.js";
+import type { Objects } from "./objects.js";
+import { isRef, PutRef, type StageHandle, TaskRef, TaskRefArray } from "./refs.js";
+import type { Session } from "./session.js";
+import { packBytesMax } from "./sizes.js";
+import type { ClientStage } from "./stage.js";
+
+/** A function with its options, as stages name it. */
+export interface Callee {
+  readonly fn: FunctionRef;
+  readonly name: string | undefined;
+  readonly options: StageOptions;
+}
+
+/** Throws INVALID_ARGUMENT naming the option. */
+export function calleeOf(fn: FunctionRef, options: TaskOptions): Callee {
+  const { name, ...given } = options;
+  const kernel = "kernel" in fn;
+  const parsed = stageOptions.strict().safeParse({ ...defaultStageOptions, ...given, ...(kernel ? { pure: true } : {}) });
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    throw new VolleyError("INVALID_ARGUMENT", `option ${issue?.path.join(".") || "(unknown)"}: ${issue?.message ?? "invalid"}`);
+  }
+  return { fn, name: name ?? ("kernel" in fn ? fn.kernel : fn.export), options: parsed.data };
+}
+
+const hasRef = (value: unknown): boolean => {
+  if (typeof value !== "object" || value === null) return false;
+  if (isRef(value) || value instanceof TaskRefArray) return true;
+  return Array.isArray(value) && value.some((inner) => isRef(inner) || inner instanceof TaskRefArray);
+};
+
+/** A stage that still grows in this tick: one pack per argument. */
+class Batch {
+  readonly handle: StageHandle;
+  readonly #packs: PackWriter[];
+  #bytes = 0;
+  count = 0;
+
+  constructor(session: Session, callee: Callee, arity: number) {
+    this.#packs = Array.from({ length: arity }, () => new PackWriter());
+    this.handle = session.add((index) => this.#build(callee, index));
+  }
+
+  #build(callee: Callee, index: number): StageSpec {
+    const args = this.#packs.map((pack): ArgSpec => ({ a: "item", pack: pack.finish() }));
+    return { index, ...(callee.name ? { name: callee.name } : {}), fn: callee.fn, count: this.count, args, options: callee.options };
+  }
+
+  get open(): boolean {
+    return this.handle.stage.build !== undefined && this.#bytes < packBytesMax && this.count < 50_000;
+  }
+
+  /** Returns the task's index. */
+  add(values: readonly EncodedValue[]): number {
+    for (let i = 0; i < values.length; i++) {
+      const value = values[i] as EncodedValue;
+      // Raw bytes are the caller's own array, which it may change before the flush.
+      (this.#packs[i] as PackWriter).add(value.kind === valueKind.bytes ? { kind: value.kind, data: value.data.slice() } : value);
+      this.#bytes += value.data.byteLength + 8;
+    }
+    return this.count++;
+  }
+}
+
+/** Arguments on their way to a stage: what it reads, and what must be uploaded before. */
+class ArgList {
+  readonly args: ArgSpec[] = [];
+  readonly reads = new Map<ClientStage, StageHandle>();
+  readonly uploads: Promise<void>[] = [];
+  /** Refs of put objects, kept while the stage is under way. */
+  readonly #session: Session;
+  readonly #objects: Objects;
+
+  constructor(session: Session, objects: Objects) {
+    this.#session = session;
+    this.#objects = objects;
+  }
+
+  of(value: unknown): ArgSpec {
+    if (value instanceof TaskRef) return this.#task(value.handle, value.task);
+    if (value instanceof PutRef) {
+      this.#own(value.session);
+      return { a: "object", id: value.id };
+    }
+    if (value instanceof TaskRefArray) {
+      this.#read(value.handle);
+      if (value.from === 0 && value.to === value.handle.stage.count) return { a: "stage", stage: value.handle.stage.index, edge: "all" };
+      return { a: "list", of: Array.from({ length: value.length }, (_, i) => this.#task(value.handle, value.from + i)) };
+    }
+    if (Array.isArray(value) && hasRef(value)) return { a: "list", of: value.map((inner) => this.of(inner)) };
+    const encoded = this.#objects.encodeArgument(value);
+    if ("id" in encoded) return this.#upload(encoded.id, encoded.done);
+    return { a: "value", kind: encoded.kind, data: encoded.kind === valueKind.bytes ? encoded.data.slice() : encoded.data };
+  }
+
+  /** The items of a map. */
+  items(pack: PackWriter): ArgSpec {
+    const bytes = pack.finish();
+    if (bytes.byteLength <= packBytesMax) return { a: "item", pack: bytes };
+    const { id, done } = this.#objects.startPut({ kind: valueKind.bytes, data: bytes });
+    const arg = this.#upload(id, done);
+    return arg.a === "object" ? { a: "items", object: arg.id } : arg;
+  }
+
+  /** Puts the largest values until the rest fits into a message. */
+  shrink(): void {
+    const size = (arg: ArgSpec): number => (arg.a === "value" ? arg.data.byteLength : arg.a === "item" ? arg.pack.byteLength : 0);
+    for (let total = this.args.reduce((sum, arg) => sum + size(arg), 0); total > packBytesMax; ) {
+      const largest = this.args.reduce((best, arg, i) => (size(arg) > size(this.args[best] as ArgSpec) ? i : best), 0);
+      const arg = this.args[largest] as ArgSpec;
+      if (size(arg) === 0) return;
+      total -= size(arg);
+      const put = this.#objects.startPut(arg.a === "value" ? { kind: arg.kind as EncodedValue["kind"], data: arg.data } : { kind: valueKind.bytes, data: (arg as { pack: Uint8Array }).pack });
+      this.uploads.push(put.done);
+      this.args[largest] = arg.a === "value" ? { a: "object", id: put.id } : { a: "items", object: put.id };
+    }
+  }
+
+  #upload(id: PutRef<unknown>["id"], done: Promise<void> | undefined): ArgSpec {
+    if (done) this.uploads.push(done);
+    return { a: "object", id };
+  }
+
+  #task(handle: StageHandle, task: number): ArgSpec {
+    this.#read(handle);
+    return { a: "task", stage: handle.stage.index, task };
+  }
+
+  #read(handle: StageHandle): void {
+    this.#own(handle.session);
+    this.reads.set(handle.stage, handle);
+  }
+
+  #own(session: string): void {
+    if (session !== this.#session.id) throw new VolleyError("INVALID_ARGUMENT", "a ref of another connection was passed; get its value there and pass that");
+  }
+}
+
+/** Submits for one callee. */
+export class Submitter {
+  readonly callee: Callee;
+  readonly #session: Session;
+  readonly #objects: Objects;
+  /** The growing stage for calls of n arguments. */
+  readonly #batches: (Batch | undefined)[] = [];
+
+  constructor(session: Session, objects: Objects, callee: Callee) {
+    this.#session = session;
+    this.#objects = objects;
+    this.callee = callee;
+  }
+
+  submit(args: readonly unknown[]): TaskRef<unknown> {
+    if (args.length > limits.argsPerTaskMax) throw new VolleyError("INVALID_ARGUMENT", `${args.length} arguments are over the limit of ${limits.argsPerTaskMax}; pass an object or an array`);
+    if (this.callee.options.pure || args.some(hasRef)) return this.#alone(args);
+    const values: EncodedValue[] = [];
+    for (const arg of args) {
+      const value = this.#objects.encodeArgument(arg);
+      if ("id" in value) return this.#alone(args);
+      values.push(value);
+    }
+    let batch = this.#batches[args.length];
+    if (!batch?.open) {
+      this.#session.assertOpen();
+      batch = new Batch(this.#session, this.callee, args.length);
+      this.#batches[args.length] = batch;
+    }
+    return new TaskRef(batch.handle, batch.add(values));
+  }
+
+  #alone(args: readonly unknown[]): TaskRef<unknown> {
+    const list = new ArgList(this.#session, this.#objects);
+    for (const arg of args) list.args.push(list.of(arg));
+    return new TaskRef(this.#stage(list, 1), 0);
+  }
+
+  map(items: Iterable<unknown>, shared: readonly unknown[]): RefArray<unknown> {
+    if (shared.length + 1 > limits.argsPerTaskMax) throw new VolleyError("INVALID_ARGUMENT", `${shared.length + 1} arguments are over the limit of ${limits.argsPerTaskMax}`);
+    const list = new ArgList(this.#session, this.#objects);
+    const refs = items instanceof TaskRefArray;
+    const all: readonly unknown[] | TaskRefArray<unknown> = refs ? items : Array.isArray(items) ? items : [...items];
+    const count = all.length;
+    if (count === 0) throw new VolleyError("INVALID_ARGUMENT", "map was given no items");
+    if (count > limits.tasksPerStageMax) throw new VolleyError("TOO_LARGE", `map of ${count} items is over the limit of ${limits.tasksPerStageMax} tasks in a stage`);
+    if (refs || (all as readonly unknown[]).some(hasRef)) list.args.push(this.#mapRefs(list, all, count));
+    else {
+      const pack = new PackWriter();
+      for (const item of all as readonly unknown[]) pack.add(encodeValue(item));
+      list.args.push(list.items(pack));
+    }
+    for (const arg of shared) list.args.push(list.of(arg));
+    return new TaskRefArray(this.#stage(list, count), 0, count);
+  }
+
+  /** Refs as items: only the whole of one earlier stage joins one to one. */
+  #mapRefs(list: ArgList, items: readonly unknown[] | TaskRefArray<unknown>, count: number): ArgSpec {
+    const whole = items instanceof TaskRefArray ? list.of(items) : undefined;
+    if (whole?.a === "stage") return { a: "stage", stage: whole.stage, edge: "one-to-one" };
+    throw new VolleyError("INVALID_ARGUMENT", `map over ${count} items that are refs: pass the whole result of an earlier map, or submit one call per ref`);
+  }
+
+  #stage(list: ArgList, count: number): StageHandle {
+    list.shrink();
+    const { fn, name, options } = this.callee;
+    const handle = this.#session.add((index) => ({ index, ...(name ? { name } : {}), fn, count, args: list.args, options }), [...list.reads.values()]);
+    const { stage } = handle;
+    stage.uploads = list.uploads.length;
+    for (const upload of list.uploads) {
+      upload.then(
+        () => this.#session.uploaded(stage),
+        (error: unknown) => this.#session.uploaded(stage, error),
+      );
+    }
+    stage.finish();
+    return handle;
+  }
+}

@@ -1,0 +1,130 @@
+/** From refs to values: waits, decodes, fetches. What is here already costs no promise. */
+import { fromWireError, VolleyError } from "../../proto/errors.js";
+import { type ObjectId, objectIdOf } from "../../proto/ids.js";
+import { decodeValue, type EncodedValue, valueKind } from "../../proto/value.js";
+import type { Objects } from "./objects.js";
+import { type StageHandle, TaskRef, TaskRefArray } from "./refs.js";
+import type { Outcome } from "./results.js";
+
+/** An Arrow stream is read in place, so it must stand at a multiple of 8. */
+export function decodeAligned(encoded: EncodedValue): unknown {
+  if (encoded.kind === valueKind.arrow && encoded.data.byteOffset % 8 !== 0) return decodeValue({ kind: encoded.kind, data: new Uint8Array(encoded.data) });
+  return decodeValue(encoded);
+}
+
+export class Values {
+  readonly #objects: Objects;
+
+  constructor(objects: Objects) {
+    this.#objects = objects;
+  }
+
+  /** The value, or a promise of it if it must be fetched. Throws the task's error. */
+  of(outcome: Outcome, id: () => ObjectId): unknown {
+    if (outcome.o === "inline") return decodeAligned(outcome.value);
+    if (outcome.o === "failed") throw fromWireError(outcome.error);
+    return this.#objects.fetch(id()).then(decodeAligned);
+  }
+
+  #settled(handle: StageHandle, task: number): unknown {
+    const outcome = handle.stage.results.outcome(task);
+    if (!outcome) throw new VolleyError("INTERNAL", `task ${task} of stage ${handle.stage.index} was settled without an outcome`);
+    return this.of(outcome, () => objectIdOf(handle.stage.base(), task));
+  }
+
+  async #object<T>(id: ObjectId): Promise<T> {
+    return decodeAligned(await this.#objects.fetch(id)) as T;
+  }
+
+  get<T>(ref: { id: ObjectId } | TaskRef<T>): Promise<T> {
+    if (!(ref instanceof TaskRef)) return this.#object<T>(ref.id);
+    const { handle, task } = ref;
+    return new Promise<T>((resolve, reject) => {
+      // The closure holds the handle, so that a stage somebody waits for is not released.
+      const settle = (failure?: Error): void => {
+        if (failure) {
+          reject(failure);
+          return;
+        }
+        try {
+          resolve(this.#settled(handle, task) as T);
+        } catch (error) {
+          reject(error);
+        }
+      };
+      if (handle.stage.results.isSettled(task)) settle();
+      else handle.stage.results.whenTask(task, settle);
+    });
+  }
+
+  /** Rejects with the first failure. */
+  async getAll<T>(refs: TaskRefArray<T> | readonly { id: ObjectId }[]): Promise<T[]> {
+    if (!(refs instanceof TaskRefArray)) return Promise.all(refs.map((ref) => this.get<T>(ref)));
+    const { handle, from, to } = refs;
+    await new Promise<void>((resolve, reject) => {
+      handle.stage.results.whenRange(from, to, ({ failure, failedTask }) => {
+        if (failure) reject(failure);
+        else if (failedTask === undefined) resolve();
+        else {
+          const outcome = handle.stage.results.outcome(failedTask);
+          reject(outcome?.o === "failed" ? fromWireError(outcome.error) : new VolleyError("INTERNAL", `task ${failedTask} failed without an error`));
+        }
+      });
+    });
+    const values: T[] = new Array(to - from);
+    const fetched: Promise<void>[] = [];
+    for (let task = from; task < to; task++) {
+      const value = this.#settled(handle, task);
+      if (value instanceof Promise) {
+        fetched.push(
+          value.then((v: unknown) => {
+            values[task - from] = v as T;
+          }),
+        );
+      } else values[task - from] = value as T;
+    }
+    await Promise.all(fetched);
+    return values;
+  }
+
+  /** Resolves when the ref has a value, without fetching it; rejects with the task's error. */
+  ended(ref: unknown): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.whenSettled(ref, (failure) => {
+        const outcome = ref instanceof TaskRef ? ref.handle.stage.results.outcome(ref.task) : undefined;
+        if (failure) reject(failure);
+        else if (outcome?.o === "failed") reject(fromWireError(outcome.error));
+        else resolve();
+      });
+    });
+  }
+
+  /** Calls `ready` once the ref has a result, at once if it has one; returns the way to stop. Objects that were put are ready. */
+  whenSettled(ref: unknown, ready: (failure?: Error) => void): () => void {
+    if (!(ref instanceof TaskRef)) {
+      ready();
+      return () => undefined;
+    }
+    const { results } = ref.handle.stage;
+    if (results.isSettled(ref.task)) {
+      ready();
+      return () => undefined;
+    }
+    results.whenTask(ref.task, ready);
+    return () => results.forgetTask(ref.task, ready);
+  }
+}
+
+/** Rejects with TIMEOUT after `timeoutMs`; the work goes on. */
+export async function within<T>(promise: Promise<T>, timeoutMs: number | undefined, what: string): Promise<T> {
+  if (timeoutMs === undefined) return promise;
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new VolleyError("TIMEOUT", `${what} took longer than ${timeoutMs} ms; explain() says what it waits for`)), timeoutMs);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
