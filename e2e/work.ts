@@ -1,0 +1,23 @@
+/** Functions that the whole-cluster tests deploy. Each execution leaves a line in a file, so that a test can count what really ran. */
+import { appendFileSync } from "node:fs";
+import { type Table, tableFromArrays } from "apache-arrow";
+
+/** Waits, notes that it ran, and returns a value that depends on its arguments only. */
+export async function step(i: number, ms: number, log: string): Promise<{ i: number; square: number; text: string }> {
+  await new Promise((resolve) => setTimeout(resolve, ms));
+  appendFileSync(log, `step ${i}\n`);
+  return { i, square: i * i, text: `value ${i}` };
+}
+
+/** A table too large to travel inside its commit. */
+export function widen(row: { i: number; square: number }): Table {
+  const values = Float64Array.from({ length: 4_000 }, (_, k) => row.square + Math.sqrt(k * (row.i + 1)));
+  return tableFromArrays({ k: Int32Array.from({ length: 4_000 }, (_, k) => k), value: values });
+}
+
+/** Adds up the tables' values in task order: the same bits whatever the cluster did meanwhile. */
+export function total(tables: Table[]): { tables: number; sum: number } {
+  let sum = 0;
+  for (const table of tables) for (const value of table.getChild("value") ?? []) sum += value as number;
+  return { tables: tables.length, sum };
+}
