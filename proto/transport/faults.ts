@@ -10,9 +10,9 @@ export const disconnected = (what: string): VolleyError => new VolleyError("DISC
 export const closed = (what: string): VolleyError => new VolleyError("CLOSED", `the connection has been closed: ${what}`);
 
 /** T3. */
-export function checkPayload(subject: string, data: Uint8Array, payloadBytesMax: number): void {
-  if (data.byteLength > payloadBytesMax) {
-    throw new VolleyError("TOO_LARGE", `message of ${data.byteLength} bytes to ${subject} is over the server's limit of ${payloadBytesMax} bytes`);
+export function checkPayload(subject: string, bytes: number, payloadBytesMax: number): void {
+  if (bytes > payloadBytesMax) {
+    throw new VolleyError("TOO_LARGE", `message of ${bytes} bytes to ${subject} is over the server's limit of ${payloadBytesMax} bytes`);
   }
 }
 
@@ -21,4 +21,11 @@ export function throwUnheard(error: unknown): void {
   setImmediate(() => {
     throw error;
   });
+}
+
+export function joined(head: Uint8Array, body: Uint8Array): Uint8Array {
+  const whole = new Uint8Array(head.byteLength + body.byteLength);
+  whole.set(head);
+  whole.set(body, head.byteLength);
+  return whole;
 }

@@ -2,7 +2,7 @@
  * A network in this process, with faults on demand. Delivery is asynchronous, in batches by setImmediate, and drops what a real server would drop.
  * Owns who is connected and what waits for delivery; the contract T1..T7 stands in transport.ts.
  */
-import { checkPayload, closed, disconnected, noListener, throwUnheard } from "./faults.js";
+import { checkPayload, closed, disconnected, joined, noListener, throwUnheard } from "./faults.js";
 import { PendingRequests } from "./pending-requests.js";
 import type { Message, SubscribeOptions, Subscription, Transport, TransportStatus } from "./transport.js";
 
@@ -145,12 +145,16 @@ export class MemoryTransport implements Transport {
   // ---------------------------------------------------------------------------------------------- Transport
 
   publish(subject: string, data: Uint8Array): void {
-    checkPayload(subject, data, this.payloadBytesMax);
+    checkPayload(subject, data.byteLength, this.payloadBytesMax);
     if (this.#status === "connected") this.#network.route(subject, data, undefined);
   }
 
+  publishParts(subject: string, head: Uint8Array, body: Uint8Array): void {
+    this.publish(subject, joined(head, body));
+  }
+
   async request(subject: string, data: Uint8Array, options: { timeoutMs: number }): Promise<Uint8Array> {
-    checkPayload(subject, data, this.payloadBytesMax);
+    checkPayload(subject, data.byteLength, this.payloadBytesMax);
     if (this.#status === "closed") throw closed(`request to ${subject}`);
     if (this.#status === "disconnected") throw disconnected(`request to ${subject}`);
     return this.#pending.add(subject, options.timeoutMs, (token) => {
@@ -224,7 +228,7 @@ export class MemoryTransport implements Transport {
       data,
       wantsReply: reply !== undefined,
       respond: (answer) => {
-        checkPayload(`the asker on ${to.subject}`, answer, this.payloadBytesMax);
+        checkPayload(`the asker on ${to.subject}`, answer.byteLength, this.payloadBytesMax);
         if (reply?.client.status === "connected" && this.#status === "connected") reply.client.deliver({ token: reply.token, data: answer.slice() });
       },
     };

@@ -7,8 +7,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { connect, createInbox, errors, type Msg, type NatsConnection } from "@nats-io/transport-node";
 import { isVolleyError, VolleyError } from "../errors.js";
-import { checkPayload, closed, disconnected, noListener, throwUnheard } from "./faults.js";
+import { checkPayload, closed, disconnected, joined, noListener, throwUnheard } from "./faults.js";
 import { PendingRequests } from "./pending-requests.js";
+import { presizeBuffers, writeParts } from "./nats-fast-path.js";
 import type { Message, SubscribeOptions, Subscription, Transport, TransportStatus } from "./transport.js";
 
 export interface ConnectNatsOptions {
@@ -142,6 +143,7 @@ class NatsTransportImpl implements NatsTransport {
     this.natsConnection = connection;
     this.#onError = options.onError?.bind(options) ?? throwUnheard;
     connection.subscribe(`${this.#inbox}.*`, { callback: (error, msg) => this.#answered(error, msg) });
+    presizeBuffers(connection);
     void this.#watch();
     void connection.closed().then(() => this.#setStatus("closed"));
   }
@@ -155,13 +157,18 @@ class NatsTransportImpl implements NatsTransport {
   }
 
   publish(subject: string, data: Uint8Array): void {
-    checkPayload(subject, data, this.payloadBytesMax);
+    checkPayload(subject, data.byteLength, this.payloadBytesMax);
     // While disconnected the library would keep it until the next dial and then drop it.
     if (this.#status === "connected") this.#send(subject, data);
   }
 
+  publishParts(subject: string, head: Uint8Array, body: Uint8Array): void {
+    checkPayload(subject, head.byteLength + body.byteLength, this.payloadBytesMax);
+    if (this.#status === "connected" && !writeParts(this.natsConnection, subject, head, body)) this.#send(subject, joined(head, body));
+  }
+
   async request(subject: string, data: Uint8Array, options: { timeoutMs: number }): Promise<Uint8Array> {
-    checkPayload(subject, data, this.payloadBytesMax);
+    checkPayload(subject, data.byteLength, this.payloadBytesMax);
     if (this.#status === "closed" || this.#closing) throw closed(`request to ${subject}`);
     if (this.#status === "disconnected") throw disconnected(`request to ${subject}`);
     return this.#pending.add(subject, options.timeoutMs, (token) => {

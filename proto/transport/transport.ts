@@ -34,6 +34,8 @@ export interface Transport {
   readonly status: TransportStatus;
   /** At most once: what is published while disconnected or closed is lost without an error; watch `onStatus`. */
   publish(subject: string, data: Uint8Array): void;
+  /** Publishes head and body as one message without joining them first. `body` must not change until a later `flush` has settled (T6 does not hold). */
+  publishParts(subject: string, head: Uint8Array, body: Uint8Array): void;
   /** Rejects with VolleyError: NO_LISTENER, TIMEOUT, DISCONNECTED or CLOSED. */
   request(subject: string, data: Uint8Array, options: { timeoutMs: number }): Promise<Uint8Array>;
   /** `onError` of the transport's options hears what the handler throws. Throws CLOSED after `close`. */

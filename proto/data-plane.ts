@@ -1,0 +1,184 @@
+/**
+ * Objects between peers: the requester's halves (fetch, offer) and the server's half of `dataRequest`. Bytes travel as frames.
+ *
+ * A transfer that is cut by the network (DISCONNECTED, CORRUPT, TIMEOUT of a request) is begun again until the caller's time is over:
+ * objects are immutable, so that changes nothing but the time.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { decodeMessage, encodeMessage } from "./codec.js";
+import { type ErrorCode, fromWireError, isVolleyError, toWireError, VolleyError } from "./errors.js";
+import type { FramePeer } from "./frame-peer.js";
+import type { ObjectId } from "./ids.js";
+import { limits } from "./limits.js";
+import { type DataReply, type DataRequest, dataReply, dataRequest } from "./messages.js";
+import { subjects } from "./subjects.js";
+import type { Subscription, Transport } from "./transport/transport.js";
+import type { ValueKind } from "./value.js";
+
+export interface ObjectMeta {
+  readonly kind: ValueKind;
+  readonly bytes: number;
+  readonly digest: Uint8Array;
+}
+
+export interface FetchOptions {
+  readonly transport: Transport;
+  readonly frames: FramePeer;
+  /** The peer that holds the object. */
+  readonly from: string;
+  readonly id: ObjectId;
+  /** Gives the memory for the object, `meta.bytes` long; may throw OUT_OF_MEMORY. Called again only if the size turns out to be another. */
+  allocate(meta: ObjectMeta): Uint8Array | Promise<Uint8Array>;
+  /** For everything together. */
+  readonly timeoutMs: number;
+}
+
+export interface OfferOptions {
+  readonly transport: Transport;
+  readonly frames: FramePeer;
+  /** The peer that shall take the object. */
+  readonly to: string;
+  readonly id: ObjectId;
+  readonly kind: ValueKind;
+  readonly digest: Uint8Array;
+  /** Must not change until the offer has settled. */
+  readonly payload: Uint8Array;
+  /** For everything together. Default: limits.requestTimeoutMs plus a second per 8 MiB. */
+  readonly timeoutMs?: number;
+}
+
+export type PutRequest = Extract<DataRequest, { t: "put" }>;
+
+export interface Lookup extends Omit<ObjectMeta, "bytes"> {
+  readonly data: Uint8Array;
+  /** Called once, when the bytes are no longer read. */
+  release(): void;
+}
+
+export interface Acceptance {
+  readonly target: Uint8Array;
+  /** Every byte is in the target. The offerer hears of success only after this. */
+  commit(): void | Promise<void>;
+  /** The transfer failed; the target is not written to any more. */
+  abort(): void;
+}
+
+export interface ServeOptions {
+  readonly transport: Transport;
+  readonly frames: FramePeer;
+  /** undefined: not here. May throw a VolleyError. */
+  lookup(id: ObjectId): Lookup | undefined | Promise<Lookup | undefined>;
+  /** "have": it is here already. Throws a VolleyError to refuse. */
+  accept(put: PutRequest): Acceptance | "have" | Promise<Acceptance | "have">;
+  onError?(error: unknown, where: string): void;
+}
+
+const retryIntervalMs = 100;
+/** What the network did, as opposed to what the other side said. NO_LISTENER is final: the peer has gone. */
+const transient: ReadonlySet<ErrorCode> = new Set(["DISCONNECTED", "CORRUPT"]);
+
+/** Fetches an object. Rejects with OBJECT_NOT_FOUND, NO_LISTENER (the peer has gone), TIMEOUT, CLOSED, or what `allocate` throws. */
+export async function fetchObject(options: FetchOptions): Promise<ObjectMeta & { data: Uint8Array }> {
+  const { frames, from, id } = options;
+  let target: Uint8Array | undefined;
+  return again(`fetch of ${id} from ${from}`, options.timeoutMs, options.transport, async (remainingMs) => {
+    const stream = frames.reserve();
+    try {
+      const reply = await ask(options.transport, from, { t: "get", id, stream, to: frames.peer }, remainingMs());
+      if (reply.t !== "sending") throw unexpected(from, reply);
+      const meta: ObjectMeta = { kind: reply.kind as ValueKind, bytes: reply.bytes, digest: reply.digest };
+      if (target?.byteLength !== meta.bytes) target = await options.allocate(meta);
+      const incoming = frames.open({ stream, bytes: meta.bytes, target, from });
+      const late = setTimeout(() => incoming.cancel(new VolleyError("TIMEOUT", `fetch of ${id} from ${from} took longer than ${options.timeoutMs} ms`)), remainingMs());
+      try {
+        await incoming.done;
+      } finally {
+        clearTimeout(late);
+      }
+      return { ...meta, data: target };
+    } finally {
+      frames.release(stream);
+    }
+  });
+}
+
+/** Offers an object. "have": the other side had it already. Rejects with the other side's reason, NO_LISTENER, TIMEOUT or CLOSED. */
+export async function offerObject(options: OfferOptions): Promise<"sent" | "have"> {
+  const { frames, to, id, kind, digest, payload } = options;
+  const timeoutMs = options.timeoutMs ?? limits.requestTimeoutMs + Math.ceil(payload.byteLength / (8 * 1024 * 1024)) * 1_000;
+  return again(`offer of ${id} to ${to}`, timeoutMs, options.transport, async (remainingMs) => {
+    const reply = await ask(options.transport, to, { t: "put", id, kind, bytes: payload.byteLength, digest, from: frames.peer }, remainingMs());
+    if (reply.t === "have") return "have";
+    if (reply.t !== "send") throw unexpected(to, reply);
+    await frames.send({ to: reply.to, stream: reply.stream, payload });
+    return "sent";
+  });
+}
+
+/** Serves `subjects.data` of the frame peer: what a worker does for other peers. */
+export function serveData(options: ServeOptions): Subscription {
+  const { transport, frames } = options;
+  return transport.subscribe(subjects.data(frames.peer), (message) => {
+    const respond = (reply: DataReply): void => message.respond(encodeMessage(reply));
+    const request = (): Promise<void> => {
+      const asked = decodeMessage(dataRequest, message.data);
+      return asked.t === "get" ? serveGet(options, asked, respond) : servePut(options, asked, respond);
+    };
+    void Promise.resolve()
+      .then(request)
+      .catch((error: unknown) => {
+        if (!isVolleyError(error)) options.onError?.(error, "data");
+        respond({ t: "error", error: toWireError(error) });
+      });
+  });
+}
+
+async function serveGet(options: ServeOptions, get: Extract<DataRequest, { t: "get" }>, respond: (reply: DataReply) => void): Promise<void> {
+  const found = await options.lookup(get.id);
+  if (!found) throw new VolleyError("OBJECT_NOT_FOUND", `peer ${options.frames.peer} has no object ${get.id}`);
+  try {
+    respond({ t: "sending", kind: found.kind, bytes: found.data.byteLength, digest: found.digest });
+    await options.frames.send({ to: get.to, stream: get.stream, payload: found.data }).catch(() => undefined); // The receiver knows, and begins again if it wants to.
+  } finally {
+    found.release();
+  }
+}
+
+async function servePut(options: ServeOptions, put: PutRequest, respond: (reply: DataReply) => void): Promise<void> {
+  const accepted = await options.accept(put);
+  if (accepted === "have") {
+    respond({ t: "have" });
+    return;
+  }
+  try {
+    const incoming = options.frames.open({ bytes: put.bytes, target: accepted.target, from: put.from, accept: () => accepted.commit() });
+    respond({ t: "send", stream: incoming.stream, to: options.frames.peer });
+    incoming.done.catch(() => accepted.abort());
+  } catch (error) {
+    accepted.abort();
+    throw error;
+  }
+}
+
+async function ask(transport: Transport, peer: string, request: DataRequest, timeoutMs: number): Promise<DataReply> {
+  const reply = decodeMessage(dataReply, await transport.request(subjects.data(peer), encodeMessage(request), { timeoutMs }));
+  if (reply.t === "error") throw fromWireError(reply.error);
+  return reply;
+}
+
+const unexpected = (peer: string, reply: DataReply): VolleyError => new VolleyError("INTERNAL", `peer ${peer} answered ${JSON.stringify(reply.t)}, which does not fit the request`);
+
+/** Repeats `attempt` while it is cut by the network and there is time. */
+async function again<T>(what: string, timeoutMs: number, transport: Transport, attempt: (remainingMs: () => number) => Promise<T>): Promise<T> {
+  const deadline = performance.now() + timeoutMs;
+  const remainingMs = (): number => Math.max(1, Math.ceil(deadline - performance.now()));
+  for (;;) {
+    try {
+      return await attempt(remainingMs);
+    } catch (error) {
+      if (!isVolleyError(error) || !transient.has(error.code) || transport.status === "closed") throw error;
+      if (performance.now() + retryIntervalMs >= deadline) throw new VolleyError("TIMEOUT", `${what} took longer than ${timeoutMs} ms; the last failure: ${error.message}`, { cause: error });
+      await delay(retryIntervalMs);
+    }
+  }
+}
