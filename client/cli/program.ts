@@ -32,11 +32,8 @@ export function buildProgram(): Command {
     .enablePositionalOptions()
     .showSuggestionAfterError(true)
     .showHelpAfterError("(volley --help lists the commands, volley <command> --help their options)")
-    .configureOutput({
-      outputError: (text, write) => {
-        if (!process.argv.includes("--json")) write(text);
-      },
-    })
+    // With --json the entry file writes the error, as JSON.
+    .configureOutput(process.argv.includes("--json") ? { writeErr: () => {} } : {})
     .exitOverride()
     .addHelpText("after", exitCodesHelp);
   addLocalCommands(program);

@@ -90,7 +90,7 @@ describe("a local nats-server", () => {
     await chmod(binary, 0o755);
     await expect(startLocalNats({ dataDir, binary })).rejects.toMatchObject({
       code: "NATS_UNAVAILABLE",
-      message: expect.stringMatching(/exit code 3[^]*no luck/),
+      message: expect.stringMatching(/exit code 3[\s\S]*no luck/),
     });
     await expect(startLocalNats({ dataDir, binary: join(dataDir, "absent") })).rejects.toMatchObject({
       code: "NATS_UNAVAILABLE",

@@ -46,7 +46,9 @@ export async function supervise<I extends Instance>(
       await delay(restartInMs, undefined, { signal: stopping.signal });
       try {
         instance = await start(stopping.signal);
-        running = true;
+        if (stopping.signal.aborted) await instance.stop();
+        running = !stopping.signal.aborted;
+        stopping.signal.throwIfAborted();
         return;
       } catch (error) {
         if (stopping.signal.aborted) throw error;
@@ -77,7 +79,6 @@ export async function supervise<I extends Instance>(
       stopping.abort();
       if (running) await instance.stop();
       await watching;
-      if (running) await instance.stop(); // It came up in the same moment.
     },
   };
 }
