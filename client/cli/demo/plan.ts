@@ -50,7 +50,7 @@ export const demoFamilies: readonly DemoFamily[] = [
 export const demoSettings = { fees: 0.001, slippage: 0.0005, inSampleEnd: "2012-12-31", periodsPerYear: 252 } as const;
 
 /** What traded less often in thirteen years in sample is not chosen: its figures are an anecdote. It still counts as a trial. */
-export const tradesMin = 5;
+export const tradesMin = 10;
 
 const cut = (values: readonly number[], size: number): number[][] =>
   Array.from({ length: Math.ceil(values.length / size) }, (_, i) => values.slice(i * size, (i + 1) * size));
