@@ -52,8 +52,8 @@ export interface RemoteFunction<F> {
   readonly options: TaskOptions;
   /** One task. Returns at once; submissions of one tick travel as one message. */
   submit(...args: RefableArgs<Args<F>>): ObjectRef<Result<F>>;
-  /** One task per item; the item is the first argument, `shared` the others. */
-  map(items: Iterable<Args<F>[0]> | readonly Args<F>[0][], options?: { shared?: RefableArgs<Tail<Args<F>>> }): RefArray<Result<F>>;
+  /** One task per item; the item is the first argument, `shared` the others. The whole result of an earlier map may be given as items: task i takes result i. */
+  map(items: Iterable<Args<F>[0]> | readonly Args<F>[0][] | RefArray<Args<F>[0]>, options?: { shared?: RefableArgs<Tail<Args<F>>> }): RefArray<Result<F>>;
   /** The same function with other options. */
   with(options: TaskOptions): RemoteFunction<F>;
 }

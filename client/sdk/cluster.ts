@@ -53,7 +53,7 @@ export class ClusterClient implements Cluster {
       session: mintId() as JobId,
       tenant: options.tenant,
       onError: options.onError,
-      onReopen: () => this.#objects.tellAgain(),
+      onReopen: (objects) => this.#objects.tellAgain(objects),
       ...(options.unreachableMs === undefined ? {} : { unreachableMs: options.unreachableMs }),
     });
     this.#data = new DataPlane(options.backend, client, options.onError);

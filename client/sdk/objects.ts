@@ -194,9 +194,19 @@ export class Objects {
     }
   }
 
-  /** Tells a scheduler that has restarted of the small and durable objects; workers announce the others themselves. */
-  async tellAgain(): Promise<void> {
+  /**
+   * Tells a scheduler that has restarted of the small and durable objects. Workers announce the others themselves: waits until it knows all of
+   * `needed`, or until it should have heard of them.
+   */
+  async tellAgain(needed: ReadonlySet<ObjectId>): Promise<void> {
     for (const [id, note] of this.#notes) if (note.durable || note.inline) await this.#tell(id, note);
+    const deadline = performance.now() + 2 * limits.heartbeatTimeoutMs;
+    for (const id of needed) {
+      for (let pauseMs = 5; performance.now() < deadline; pauseMs = Math.min(pauseMs * 2, 200)) {
+        if ((await this.#locate(id)).state !== "unknown") break;
+        await sleep(pauseMs);
+      }
+    }
   }
 
   // ---------------------------------------------------------------------------------------------- fetch

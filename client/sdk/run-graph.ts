@@ -12,7 +12,7 @@ import { type EncodedValue, valueKind } from "../../proto/value.js";
 import type { Objects } from "./objects.js";
 import type { Session } from "./session.js";
 import { packBytesMax, valueBytesMax } from "./sizes.js";
-import { argBytes, specBytes } from "./spec.js";
+import { argBytes, collectObjects, specBytes } from "./spec.js";
 
 /** 96 random bits in hex: what this client mints for jobs, sessions and itself. */
 export const mintId = (): string => randomBytes(12).toString("hex");
@@ -32,7 +32,7 @@ export async function submitGraph(session: Session, objects: Objects, graph: Com
     throw new VolleyError("TOO_LARGE", `the graph has ${bytes} bytes in ${stages.length} stages, over the limit of ${bytesMax} of one message; put its values first and pass their refs`);
   }
   const reads = new Set<ObjectId>();
-  for (const stage of stages) for (const arg of stage.args) collectReads(arg, reads);
+  for (const stage of stages) for (const arg of stage.args) collectObjects(arg, reads);
   await Promise.all([...reads].map((id) => objects.makeDurable(id)));
   const job = mintId() as JobId;
   const { client, tenant } = session;
@@ -42,12 +42,6 @@ export async function submitGraph(session: Session, objects: Objects, graph: Com
     { timeoutMs: submitTimeoutMs },
   );
   return { job: reply.job, existed: reply.existed };
-}
-
-function collectReads(arg: ArgSpec, reads: Set<ObjectId>): void {
-  if (arg.a === "object") reads.add(arg.id);
-  else if (arg.a === "items") reads.add(arg.object);
-  else if (arg.a === "list") for (const inner of arg.of) collectReads(inner, reads);
 }
 
 /** Values above valueBytesMax and packs above packBytesMax become objects; then the largest ones, until the stage fits into messages. */

@@ -11,7 +11,7 @@
 import { stageBase } from "../../proto/address.js";
 import { decodeMessage, encodeMessage } from "../../proto/codec.js";
 import { isVolleyError, toWireError, VolleyError } from "../../proto/errors.js";
-import { type ClientId, type JobId, type ObjectBase, stageBaseOf, type TenantId } from "../../proto/ids.js";
+import { type ClientId, type JobId, type ObjectBase, type ObjectId, stageBaseOf, type TenantId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import { clientUpdate, type ResultSegment, type StageSpec } from "../../proto/messages.js";
 import { subjects } from "../../proto/subjects.js";
@@ -19,7 +19,7 @@ import type { Subscription, Transport } from "../../proto/transport/transport.js
 import { PROTOCOL_VERSION } from "../../proto/version.js";
 import { StageHandle } from "./refs.js";
 import { Requests } from "./requests.js";
-import { rewriteReads, specBytes } from "./spec.js";
+import { collectObjects, rewriteReads, specBytes } from "./spec.js";
 import { ClientStage } from "./stage.js";
 
 export interface SessionOptions {
@@ -29,8 +29,8 @@ export interface SessionOptions {
   readonly tenant: TenantId;
   /** After this long without a word from the scheduler, waits end with DISCONNECTED. Default 60 s. */
   readonly unreachableMs?: number;
-  /** What must be told again to a scheduler that does not know this session, before its stages. */
-  onReopen?(): Promise<void>;
+  /** What must be told again to a scheduler that does not know this session, before stages that read `objects` are sent to it. */
+  onReopen?(objects: ReadonlySet<ObjectId>): Promise<void>;
   /** Faults that no caller can be told of. */
   onError?(error: unknown): void;
 }
@@ -279,6 +279,7 @@ export class Session {
     const silentMs = performance.now() - this.#heardMs;
     if (silentMs > (this.#options.unreachableMs ?? 60_000)) {
       this.#failWaiters(new VolleyError("DISCONNECTED", `nothing was heard from the scheduler for ${Math.round(silentMs / 1000)} s; the tasks may still run: wait for their refs again when the cluster is back`));
+      this.#heardMs = performance.now(); // Later waits have the same patience.
     }
     if (!this.#beating && !this.#reopening) void this.#beat();
   }
@@ -316,7 +317,9 @@ export class Session {
     this.#reopening = true;
     try {
       await this.#sendOpen(limits.requestTimeoutMs);
-      await this.#options.onReopen?.();
+      const objects = new Set<ObjectId>();
+      for (const stage of this.#stages.values()) for (const arg of stage.spec?.args ?? []) collectObjects(arg, objects);
+      await this.#options.onReopen?.(objects);
     } finally {
       this.#reopening = false;
     }

@@ -1,6 +1,6 @@
 /** Specifications of stages: their size on the wire, and how reads of lost stages are replaced by results (S3 in session.ts). */
 import type { WireError } from "../../proto/errors.js";
-import { objectIdOf } from "../../proto/ids.js";
+import { type ObjectId, objectIdOf } from "../../proto/ids.js";
 import type { ArgSpec, StageSpec } from "../../proto/messages.js";
 import type { ClientStage } from "./stage.js";
 
@@ -22,6 +22,13 @@ export function argBytes(arg: ArgSpec): number {
 }
 
 export const specBytes = (spec: StageSpec): number => spec.args.reduce((sum, arg) => sum + argBytes(arg), specHeadBytes);
+
+/** The objects that an argument reads. */
+export function collectObjects(arg: ArgSpec, into: Set<ObjectId>): void {
+  if (arg.a === "object") into.add(arg.id);
+  else if (arg.a === "items") into.add(arg.object);
+  else if (arg.a === "list") for (const inner of arg.of) collectObjects(inner, into);
+}
 
 class Unreadable extends Error {
   readonly wire: WireError;

@@ -1,0 +1,110 @@
+/** For tests: a scheduler on a MemoryNetwork that answers what a test tells it to, and remembers what it heard. */
+import { decodeMessage, encodeMessage } from "../../proto/codec.js";
+import type { Durable } from "../../proto/durable/durable.js";
+import type { ClientId, JobId } from "../../proto/ids.js";
+import { type ClientReply, type ClientRequest, type ClientRequestOf, clientRequest, type ResultSegment, type StageSpec } from "../../proto/messages.js";
+import { PackReader, PackWriter } from "../../proto/pack.js";
+import { subjects } from "../../proto/subjects.js";
+import type { MemoryNetwork, MemoryTransport } from "../../proto/transport/memory.js";
+import { decodeValue, encodeValue, type ValueKind } from "../../proto/value.js";
+import type { Backend } from "./backend.js";
+
+type Answer = ClientReply extends infer R ? (R extends { epoch: unknown } ? Omit<R, "epoch"> : never) : never;
+
+export class ScriptedScheduler {
+  epoch = 1;
+  /** Everything heard, oldest first. */
+  readonly heard: ClientRequest[] = [];
+  /** Opened sessions. A restart forgets them. */
+  readonly sessions = new Map<JobId, ClientId>();
+  heartbeatIntervalMs = 20;
+  /** Called for every message but `open` and `beat`, which have usual answers. */
+  onRequest: (request: ClientRequest) => Answer | undefined = () => undefined;
+  /** Called for stages as they come. */
+  onStage: (stage: StageSpec, request: ClientRequestOf<"stages">) => void = () => undefined;
+  #transport: MemoryTransport;
+  readonly #network: MemoryNetwork;
+
+  constructor(network: MemoryNetwork) {
+    this.#network = network;
+    this.#transport = this.#start();
+  }
+
+  #start(): MemoryTransport {
+    const transport = this.#network.connect("scheduler");
+    transport.subscribe(subjects.schedulerClient, (message) => {
+      const request = decodeMessage(clientRequest, message.data);
+      this.heard.push(request);
+      const answer = this.#answer(request);
+      if (answer) message.respond(encodeMessage({ ...answer, epoch: this.epoch }));
+    });
+    return transport;
+  }
+
+  #answer(request: ClientRequest): Answer | undefined {
+    if (request.t === "open") {
+      this.sessions.set(request.session, request.client);
+      return { t: "opened", heartbeatIntervalMs: this.heartbeatIntervalMs, version: 1 };
+    }
+    if (request.t === "beat") return this.onRequest(request) ?? { t: "beat", known: this.sessions.has(request.session) };
+    if (request.t === "stages") {
+      if (this.sessions.has(request.session)) for (const stage of request.stages) this.onStage(stage, request);
+      return undefined;
+    }
+    return this.onRequest(request) ?? { t: "ok" };
+  }
+
+  of<T extends ClientRequest["t"]>(t: T): ClientRequestOf<T>[] {
+    return this.heard.filter((request): request is ClientRequestOf<T> => request.t === t);
+  }
+
+  async stop(): Promise<void> {
+    await this.#transport.close();
+  }
+
+  /** Dies, forgets everything but what the test script holds, and is back with the next epoch. */
+  async restart(): Promise<void> {
+    await this.stop();
+    this.sessions.clear();
+    this.epoch++;
+    this.#transport = this.#start();
+  }
+
+  send(client: ClientId, session: JobId, segments: ResultSegment[], epoch = this.epoch): void {
+    this.#transport.publish(subjects.client(client), encodeMessage({ t: "update", epoch, session, segments }));
+  }
+
+  /** Answers every stage by calling `run` for each task. Arguments: values and items only. */
+  execute(run: (...args: unknown[]) => unknown): void {
+    this.onStage = (stage, { client, session }) => this.send(client, session, [resultsOf(stage, run)]);
+  }
+}
+
+export function argumentsOf(stage: StageSpec, task: number): unknown[] {
+  return stage.args.map((arg) => {
+    if (arg.a === "item") return decodeValue(new PackReader(arg.pack).at(task));
+    if (arg.a === "value") return decodeValue({ kind: arg.kind as ValueKind, data: arg.data });
+    return arg;
+  });
+}
+
+export function resultsOf(stage: StageSpec, run: (...args: unknown[]) => unknown): ResultSegment {
+  const pack = new PackWriter();
+  for (let task = 0; task < stage.count; task++) pack.add(encodeValue(run(...argumentsOf(stage, task))));
+  return { r: "inline", stage: stage.index, from: 0, to: stage.count, pack: pack.finish() };
+}
+
+export function memoryBackend(network: MemoryNetwork, durable: Durable): Backend & { readonly control: MemoryTransport } {
+  const control = network.connect("client");
+  const frames = network.connect("client-frames");
+  return {
+    url: "memory:",
+    control,
+    frames: async () => frames,
+    durable: async () => durable,
+    async close() {
+      await control.close();
+      await frames.close();
+    },
+  };
+}
