@@ -28,6 +28,13 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 });
 
 const args = process.argv.slice(2);
+if (!isRoleName(args[0])) {
+  // Node's own way of showing warnings is for programmers.
+  process.removeAllListeners("warning");
+  process.on("warning", (warning) => {
+    if (!args.includes("--json")) process.stderr.write(`volley: warning: ${warning.message}\n`);
+  });
+}
 main(args).then(
   () => {
     if (!isRoleName(args[0])) exitAfterOutput(exitCodes.ok);
