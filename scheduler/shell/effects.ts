@@ -49,7 +49,8 @@ export class Effects {
       payloadBytesMax: transport.payloadBytesMax,
       sendToWorker: (worker, data) => this.#publish("worker", subjects.worker(worker), data),
       sendToClient: (client, data) => this.#publish("client", subjects.client(client), data),
-      onOversize: (what, bytes) => options.log("error", `${what} of ${bytes} bytes is over what the network takes and was not sent`, { bytes, limit: transport.payloadBytesMax }),
+      onOversize: (what, bytes) =>
+        options.log("error", `${what} of ${bytes} bytes is over what the network takes and was not sent`, { bytes, limit: transport.payloadBytesMax }),
     });
   }
 
@@ -161,9 +162,14 @@ export class Effects {
     const data = encodeMessage(message);
     const limit = transport.payloadBytesMax;
     if (data.byteLength <= limit) return data;
-    if (message.t === "jobs" && message.jobs.some((job) => job.stages.length > 0)) return this.#fit({ ...message, jobs: message.jobs.map((job) => ({ ...job, stages: [] })) });
+    if (message.t === "jobs" && message.jobs.some((job) => job.stages.length > 0))
+      return this.#fit({ ...message, jobs: message.jobs.map((job) => ({ ...job, stages: [] })) });
     log("warn", `reply ${message.t} of ${data.byteLength} bytes is over what the network takes`, { bytes: data.byteLength, limit });
-    return encodeMessage({ t: "error", epoch: message.epoch, error: { code: "TOO_LARGE", message: `the reply has ${data.byteLength} bytes, over the limit of ${limit}; ask for less at a time` } } satisfies ClientReply);
+    return encodeMessage({
+      t: "error",
+      epoch: message.epoch,
+      error: { code: "TOO_LARGE", message: `the reply has ${data.byteLength} bytes, over the limit of ${limit}; ask for less at a time` },
+    } satisfies ClientReply);
   }
 
   #digest(job: JobId, parts: readonly Uint8Array[]): void {

@@ -9,8 +9,17 @@ import { digestBytes, sha256Hex } from "../../proto/digest.js";
 import { toWireError, VolleyError, type WireError } from "../../proto/errors.js";
 import { validateStages } from "../../proto/graph.js";
 import type { ClientId, Epoch, JobId, ObjectBase } from "../../proto/ids.js";
-import { type ClientRequest, type ClientRequestOf, type Commit, clientId, clientRequest, jobId, type ResultSegment, workerRequest } from "../../proto/messages.js";
 import { limits } from "../../proto/limits.js";
+import {
+  type ClientRequest,
+  type ClientRequestOf,
+  type Commit,
+  clientId,
+  clientRequest,
+  jobId,
+  type ResultSegment,
+  workerRequest,
+} from "../../proto/messages.js";
 import { PackReader } from "../../proto/pack.js";
 import { subjects } from "../../proto/subjects.js";
 import type { Message, Subscription, Transport } from "../../proto/transport/transport.js";
@@ -29,6 +38,8 @@ export interface IntakeOptions {
   fail(client: ClientId, session: JobId, segment: ResultSegment): void;
   onMalformed(from: "client" | "worker", error: WireError, bytes: number): void;
   onReceived(from: "client" | "worker", bytes: number): void;
+  /** A worker has heard a later scheduler than this one. */
+  onLaterEpoch(epoch: Epoch): void;
 }
 
 /** Room that a lease order needs besides the arguments of its stage. */
@@ -119,7 +130,8 @@ export class Intake {
   #worker(message: Message): void {
     const request = decodeMessage(workerRequest, message.data);
     if (request.t === "commits") checkCommits(request.commits, this.#options.onMalformed);
-    const { replies, dispatch } = this.#options;
+    const { epoch, replies, dispatch, onLaterEpoch } = this.#options;
+    if ("epoch" in request && request.epoch > epoch) onLaterEpoch(request.epoch);
     if (!message.wantsReply) {
       dispatch({ e: "worker", request });
       return;
@@ -176,6 +188,7 @@ export class Intake {
     } catch {
       return;
     }
-    for (const stage of loose.stages) this.#options.fail(loose.client, loose.session, { r: "failed", stage: stage.index, from: 0, to: stage.count, error: toWireError(error) });
+    for (const stage of loose.stages)
+      this.#options.fail(loose.client, loose.session, { r: "failed", stage: stage.index, from: 0, to: stage.count, error: toWireError(error) });
   }
 }

@@ -5,7 +5,8 @@ import { EntryReader, encodeEntry, encodeMarker, encodePart, encodeRecord, entry
 import { cancelRecord } from "./scripted-core.js";
 
 const author = { epoch: 3, nonce: new Uint8Array(8).fill(7) };
-const recordsEntry = (epoch: number, ...records: JournalRecord[]): Uint8Array => encodeEntry({ ...author, epoch }, entryKind.records, records.map(encodeRecord));
+const recordsEntry = (epoch: number, ...records: JournalRecord[]): Uint8Array =>
+  encodeEntry({ ...author, epoch }, entryKind.records, records.map(encodeRecord));
 const big: JournalRecord = { k: "forget", job: "x".repeat(5_000) as JobId };
 
 function partsEntries(record: JournalRecord, entryBytesMax: number): Uint8Array[] {

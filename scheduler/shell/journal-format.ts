@@ -87,7 +87,8 @@ function unpack(seq: number, body: Uint8Array): unknown {
 
 /** The journal is our own writing: what stands behind `k` is trusted. */
 function checkRecord(seq: number, record: unknown): JournalRecord {
-  if (typeof record !== "object" || record === null || typeof (record as { k?: unknown }).k !== "string") throw corrupt(seq, "holds something that is not a record");
+  if (typeof record !== "object" || record === null || typeof (record as { k?: unknown }).k !== "string")
+    throw corrupt(seq, "holds something that is not a record");
   return record as JournalRecord;
 }
 
@@ -117,7 +118,8 @@ export class EntryReader {
     if (kind === entryKind.part) return this.#part(seq, body);
     this.#drop();
     if (kind === entryKind.snapshot) return [];
-    if (kind !== entryKind.records) throw new VolleyError("VERSION_MISMATCH", `journal entry ${seq} is of kind ${kind}, written by a newer version; start that version`);
+    if (kind !== entryKind.records)
+      throw new VolleyError("VERSION_MISMATCH", `journal entry ${seq} is of kind ${kind}, written by a newer version; start that version`);
     let records: unknown[];
     try {
       records = body.byteLength === 0 ? [] : (packr.unpackMultiple(body) as unknown[]);

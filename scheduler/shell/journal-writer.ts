@@ -6,10 +6,21 @@
  * W3 After `seal()` no entry holds records from both sides of the seal: a snapshot taken at that instant is exactly the state up to that entry.
  * W4 FENCED ends the writer for good: somebody else writes this journal now. Every other failure is tried again, for as long as it takes.
  */
-import { isVolleyError, VolleyError } from "../../proto/errors.js";
+
 import type { Journal } from "../../proto/durable/durable.js";
+import { isVolleyError, VolleyError } from "../../proto/errors.js";
 import type { JournalRecord } from "../core/events.js";
-import { type EntryAuthor, encodeEntry, encodeMarker, encodePart, encodeRecord, entryHeadBytes, entryKind, partsOf, type SnapshotMarker } from "./journal-format.js";
+import {
+  type EntryAuthor,
+  encodeEntry,
+  encodeMarker,
+  encodePart,
+  encodeRecord,
+  entryHeadBytes,
+  entryKind,
+  partsOf,
+  type SnapshotMarker,
+} from "./journal-format.js";
 
 export interface JournalWriterOptions {
   readonly journal: Journal;
@@ -19,8 +30,8 @@ export interface JournalWriterOptions {
   readonly entryBytesMax: number;
   /** More records are on disk: gated commands may go. */
   onDurable(durable: number): void;
-  /** The writer has ended: FENCED, or the journal was closed under it. */
-  onFatal(error: VolleyError): void;
+  /** The writer has ended: FENCED, the journal was closed under it, or a bug. */
+  onFatal(error: Error): void;
   onAppended(seconds: number, bytes: number, records: number): void;
   onRetry(error: unknown, tries: number): void;
 }
@@ -42,7 +53,7 @@ export class JournalWriter {
   #lastSeq: number;
   #seals: { at: number; resolve: (seq: number) => void; reject: (error: unknown) => void }[] = [];
   #running = false;
-  #ended: VolleyError | undefined;
+  #ended: Error | undefined;
   #wake: (() => void) | undefined;
 
   constructor(options: JournalWriterOptions) {
@@ -77,7 +88,9 @@ export class JournalWriter {
     if (!this.#running) {
       this.#running = true;
       // One microtask later: the records of one step, and of one batch of messages, share an entry.
-      queueMicrotask(() => void this.#run());
+      queueMicrotask(() => {
+        this.#run().catch((error: unknown) => this.#end(error instanceof Error ? error : new Error(String(error)), true));
+      });
     }
   }
 
@@ -187,7 +200,7 @@ export class JournalWriter {
     });
   }
 
-  #end(error: VolleyError, report: boolean): void {
+  #end(error: Error, report: boolean): void {
     if (this.#ended) return;
     this.#ended = error;
     this.#pending = [];

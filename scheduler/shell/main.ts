@@ -12,11 +12,35 @@ const key = <T>(entry: ConfigKey<T>): ConfigKey<T> => entry;
 
 export const schedulerConfig = {
   url: key<string>({ env: "VOLLEY_URL", flag: "url", doc: "nats://user:password@host:port of the cluster.", default: undefined, parse: text }),
-  logLevel: key<string>({ env: "VOLLEY_LOG", flag: "log", doc: "Least level of log lines: trace, debug, info, warn, error or silent.", default: "info", parse: text }),
-  metricsPort: key({ env: "VOLLEY_METRICS_PORT", flag: "metrics-port", doc: "Port of /metrics and /healthz on 127.0.0.1; 0 takes a free one, -1 serves none.", default: 0, parse: integer(-1, 65_535) }),
+  logLevel: key<string>({
+    env: "VOLLEY_LOG",
+    flag: "log",
+    doc: "Least level of log lines: trace, debug, info, warn, error or silent.",
+    default: "info",
+    parse: text,
+  }),
+  metricsPort: key({
+    env: "VOLLEY_METRICS_PORT",
+    flag: "metrics-port",
+    doc: "Port of /metrics and /healthz on 127.0.0.1; 0 takes a free one, -1 serves none.",
+    default: 0,
+    parse: integer(-1, 65_535),
+  }),
   tickMs: key({ env: "VOLLEY_TICK_MS", flag: "tick-ms", doc: "How often timers are looked at, milliseconds.", default: 50, parse: integer(1, 1_000) }),
-  snapshotEntries: key({ env: "VOLLEY_SNAPSHOT_ENTRIES", flag: "snapshot-entries", doc: "A snapshot is taken after this many journal entries.", default: 20_000, parse: integer(1, 1_000_000_000) }),
-  snapshotBytes: key({ env: "VOLLEY_SNAPSHOT_BYTES", flag: "snapshot-bytes", doc: "A snapshot is taken after this many bytes of journal entries.", default: 128 * 1024 * 1024, parse: integer(1, Number.MAX_SAFE_INTEGER) }),
+  snapshotEntries: key({
+    env: "VOLLEY_SNAPSHOT_ENTRIES",
+    flag: "snapshot-entries",
+    doc: "A snapshot is taken after this many journal entries.",
+    default: 20_000,
+    parse: integer(1, 1_000_000_000),
+  }),
+  snapshotBytes: key({
+    env: "VOLLEY_SNAPSHOT_BYTES",
+    flag: "snapshot-bytes",
+    doc: "A snapshot is taken after this many bytes of journal entries.",
+    default: 128 * 1024 * 1024,
+    parse: integer(1, Number.MAX_SAFE_INTEGER),
+  }),
 } satisfies ConfigTable;
 
 export interface RunningScheduler {
@@ -26,7 +50,10 @@ export interface RunningScheduler {
 }
 
 /** Starts a scheduler; resolves when it serves. `exit` is called when it must not live on (fenced: 1, a bug: 70). */
-export async function runScheduler(config: ConfigOf<typeof schedulerConfig>, exit: (code: number) => void = (code) => process.exit(code)): Promise<RunningScheduler> {
+export async function runScheduler(
+  config: ConfigOf<typeof schedulerConfig>,
+  exit: (code: number) => void = (code) => process.exit(code),
+): Promise<RunningScheduler> {
   // Written at once: the last lines before an exit are the ones that matter.
   const log = pino({ name: "scheduler", level: config.logLevel }, pino.destination({ fd: 2, sync: true }));
   const transport = await connectNats({

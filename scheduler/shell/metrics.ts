@@ -49,13 +49,19 @@ export class SchedulerMetrics {
     const registers = [this.registry];
     collectDefaultMetrics({ register: this.registry });
     this.#tasks = new Counter({ name: "volley_tasks_total", help: "Tasks by what became of them.", labelNames: ["state", "tenant"], registers });
-    const duration = (what: string, help: string) => new Histogram({ name: `volley_scheduler_${what}_seconds`, help, labelNames: ["tenant"], buckets: secondsBuckets, registers });
+    const duration = (what: string, help: string) =>
+      new Histogram({ name: `volley_scheduler_${what}_seconds`, help, labelNames: ["tenant"], buckets: secondsBuckets, registers });
     this.#durations = {
       queue_seconds: duration("queue", "Time from a task's being ready to its lease."),
       lease_seconds: duration("lease", "Time from a lease's grant to its end."),
       task_seconds: duration("task", "Execution time of tasks as measured by workers."),
     };
-    this.#appendSeconds = new Histogram({ name: "volley_scheduler_journal_append_seconds", help: "Time of one append to the journal, until it is on disk.", buckets: appendBuckets, registers });
+    this.#appendSeconds = new Histogram({
+      name: "volley_scheduler_journal_append_seconds",
+      help: "Time of one append to the journal, until it is on disk.",
+      buckets: appendBuckets,
+      registers,
+    });
     this.#delay = monitorEventLoopDelay({ resolution: 10 });
     this.#delay.enable();
   }
@@ -146,7 +152,11 @@ export class SchedulerMetrics {
 
   #flushGauges(): void {
     const delayHelp = "Delay of the event loop since it was last asked for.";
-    for (const [quantile, percentile] of [["0.5", 50], ["0.99", 99], ["1", 100]] as const)
+    for (const [quantile, percentile] of [
+      ["0.5", 50],
+      ["0.99", 99],
+      ["1", 100],
+    ] as const)
       this.set("event_loop_delay_seconds", delayHelp, (percentile === 100 ? this.#delay.max : this.#delay.percentile(percentile)) / 1e9, { quantile });
     this.#delay.reset();
     const figures = this.#figures?.();

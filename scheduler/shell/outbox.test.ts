@@ -16,7 +16,14 @@ function setUp(messageBytesMax = 4_096, payloadBytesMax = 8_192) {
     expect(data.byteLength).toBeLessThanOrEqual(payloadBytesMax);
     sent.push(data);
   };
-  const outbox = new Outbox({ epoch: 2 as Epoch, messageBytesMax, payloadBytesMax, sendToWorker: keep, sendToClient: keep, onOversize: (what) => oversize.push(what) });
+  const outbox = new Outbox({
+    epoch: 2 as Epoch,
+    messageBytesMax,
+    payloadBytesMax,
+    sendToWorker: keep,
+    sendToClient: keep,
+    onOversize: (what) => oversize.push(what),
+  });
   return { outbox, sent, oversize };
 }
 
@@ -143,7 +150,13 @@ describe("outbox", () => {
     const digests = new Uint8Array(16 * 300);
     for (let i = 0; i < 300; i++) digests.fill(i % 251, 16 * i, 16 * (i + 1));
     outbox.update(client, session, { r: "inline", stage: 0, from: 0, to: 300, pack: pack(0, 300, 20), digests });
-    outbox.update(client, session, { r: "stored", stage: 1, from: 0, to: 300, stored: Array.from({ length: 300 }, (_, i) => ({ bytes: i, kind: 2, digest: new Uint8Array(16) })) });
+    outbox.update(client, session, {
+      r: "stored",
+      stage: 1,
+      from: 0,
+      to: 300,
+      stored: Array.from({ length: 300 }, (_, i) => ({ bytes: i, kind: 2, digest: new Uint8Array(16) })),
+    });
     outbox.flush();
     const stored: number[] = [];
     for (const data of sent)

@@ -4,8 +4,8 @@
  * Sizes are estimated from what dominates them (bytes of arguments and packs), and checked exactly once the message is encoded.
  */
 import { encodeMessage } from "../../proto/codec.js";
-import type { ClientId, Epoch, JobId, WorkerId } from "../../proto/ids.js";
 import { digestBytes } from "../../proto/digest.js";
+import type { ClientId, Epoch, JobId, WorkerId } from "../../proto/ids.js";
 import type { ArgSpec, ResultSegment, WorkerOrder } from "../../proto/messages.js";
 import { PackReader } from "../../proto/pack.js";
 
@@ -58,7 +58,8 @@ export function cutSegment(segment: ResultSegment, bytesMax: number): ResultSegm
   const { from, to } = segment;
   if (segment.r === "stored") {
     const step = Math.max(1, Math.floor(bytesMax / storedBytes));
-    for (let at = from; at < to; at += step) cut.push({ ...segment, from: at, to: Math.min(to, at + step), stored: segment.stored.slice(at - from, at - from + step) });
+    for (let at = from; at < to; at += step)
+      cut.push({ ...segment, from: at, to: Math.min(to, at + step), stored: segment.stored.slice(at - from, at - from + step) });
     return cut;
   }
   const pack = new PackReader(segment.pack);

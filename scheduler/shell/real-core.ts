@@ -18,7 +18,7 @@ export const realCore: CorePort<State> = {
 
 function figuresOf(state: State): SchedulerFigures {
   let running = 0;
-  for (const lease of state.leases.values()) running += lease.open;
+  for (const lease of state.leases.values()) running += lease.open.size;
   const jobs: Record<string, number> = {};
   for (const job of state.jobs.values()) if (job.durable) jobs[job.state] = (jobs[job.state] ?? 0) + 1;
   return { queued: state.queued, running, workers: state.workers.size, slots: state.slots, sessions: state.sessions.size, jobs };

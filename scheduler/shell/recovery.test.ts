@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { modelDurable } from "../../proto/durable/model.js";
 import type { BlobStore, Durable } from "../../proto/durable/durable.js";
+import { modelDurable } from "../../proto/durable/model.js";
 import type { Epoch } from "../../proto/ids.js";
 import { encodeEntry, encodeRecord, entryKind } from "./journal-format.js";
 import { JournalWriter } from "./journal-writer.js";
@@ -11,7 +11,8 @@ import { encodeState, Snapshotter, snapshotName, stateHash } from "./snapshots.j
 const core = scriptedCore();
 const nonce = (n: number): Uint8Array => new Uint8Array(8).fill(n);
 const notes: string[] = [];
-const start = (durable: Durable, n = 9): Promise<Recovered<ScriptedState>> => recover({ core, durable, nonce: nonce(n), onNote: (_level, text) => notes.push(text) });
+const start = (durable: Durable, n = 9): Promise<Recovered<ScriptedState>> =>
+  recover({ core, durable, nonce: nonce(n), onNote: (_level, text) => notes.push(text) });
 
 /** A scheduler's life: it recovers, and writes records as it is told. */
 async function live(durable: Durable, n = 1) {
@@ -156,7 +157,15 @@ describe("recovery", () => {
     const durable = modelDurable();
     const scheduler = await live(durable);
     const failures: unknown[] = [];
-    const small = new Snapshotter({ durable, writer: scheduler.writer, capture: () => ({ state: new Uint8Array(5_000) }), known: [], bytesMax: 4_000, onTaken: () => {}, onFailed: (error) => failures.push(error) });
+    const small = new Snapshotter({
+      durable,
+      writer: scheduler.writer,
+      capture: () => ({ state: new Uint8Array(5_000) }),
+      known: [],
+      bytesMax: 4_000,
+      onTaken: () => {},
+      onFailed: (error) => failures.push(error),
+    });
     await small.take();
     expect(failures).toMatchObject([{ code: "TOO_LARGE" }]);
     expect((await entriesOf(durable.journal)).length).toBe(1);
@@ -192,7 +201,10 @@ describe("recovery", () => {
 
   test("refuses an entry that cannot be read", async () => {
     const durable = modelDurable();
-    await durable.journal.append(encodeEntry({ epoch: 1 as Epoch, nonce: nonce(1) }, entryKind.records, [encodeRecord(cancelRecord(1)), Uint8Array.of(0xd9)]), 0);
+    await durable.journal.append(
+      encodeEntry({ epoch: 1 as Epoch, nonce: nonce(1) }, entryKind.records, [encodeRecord(cancelRecord(1)), Uint8Array.of(0xd9)]),
+      0,
+    );
     await expect(start(durable)).rejects.toMatchObject({ code: "CORRUPT" });
   });
 });

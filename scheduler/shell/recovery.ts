@@ -6,9 +6,10 @@
  *    epoch, another scheduler is starting with us and was first: we stop.
  * R3 A journal with a hole before its first entry, or an entry that cannot be read, is never played over: a state with holes would forget what clients were told.
  */
+
+import type { Durable } from "../../proto/durable/durable.js";
 import { isVolleyError, VolleyError } from "../../proto/errors.js";
 import type { Epoch } from "../../proto/ids.js";
-import type { Durable } from "../../proto/durable/durable.js";
 import type { JournalRecord } from "../core/events.js";
 import type { CorePort } from "./core-port.js";
 import { type EntryAuthor, EntryReader, encodeEntry, encodeRecord, entryKind, markerOf, type SnapshotMarker } from "./journal-format.js";
@@ -107,7 +108,10 @@ class Replay<S> {
     if (this.snapshots.length > 0) this.snapshots.unshift(...bad);
     this.#state ??= core.create(0 as Epoch);
     if (firstSeq !== undefined && firstSeq > this.lastSeq + 1)
-      throw new VolleyError("CORRUPT", `the journal starts at entry ${firstSeq}, but the newest readable snapshot ends at ${this.lastSeq}: entries between them are lost`);
+      throw new VolleyError(
+        "CORRUPT",
+        `the journal starts at entry ${firstSeq}, but the newest readable snapshot ends at ${this.lastSeq}: entries between them are lost`,
+      );
   }
 
   #use(data: unknown, marker: SnapshotMarker, markers: SnapshotMarker[]): void {
@@ -127,7 +131,8 @@ class Replay<S> {
       const discarded = this.#reader.discarded;
       for (const record of this.#reader.read(seq, data)) {
         if (record.k === "epoch") {
-          if (late) throw new VolleyError("FENCED", `another scheduler started at the same time and took epoch ${record.epoch}`);
+          // A scheduler in doubt of itself repeats its own epoch (shell.ts).
+          if (late && record.epoch > this.epoch) throw new VolleyError("FENCED", `another scheduler started at the same time and took epoch ${record.epoch}`);
           this.epoch = record.epoch;
         }
         if ("atMs" in record && record.atMs > this.atMs) this.atMs = record.atMs;

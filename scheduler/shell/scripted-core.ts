@@ -1,7 +1,8 @@
 /** For tests of the shell: a core whose steps are a function of the test, and a journal whose appends can be held, failed and lost. */
+
+import type { Durable, Journal } from "../../proto/durable/durable.js";
 import { VolleyError } from "../../proto/errors.js";
 import type { Epoch, JobId } from "../../proto/ids.js";
-import type { Durable, Journal } from "../../proto/durable/durable.js";
 import type { Command, Event, JournalRecord } from "../core/events.js";
 import type { CorePort, KnownStage } from "./core-port.js";
 

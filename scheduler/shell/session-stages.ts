@@ -44,7 +44,11 @@ export function argsBytes(args: readonly ArgSpec[]): number {
 export function checkArgsFit(stage: StageSpec, bytesMax: number): void {
   const bytes = argsBytes(stage.args);
   if (bytes > bytesMax)
-    throw new VolleyError("TOO_LARGE", `arguments of stage ${stage.index} have ${bytes} bytes, over the limit of ${bytesMax}; put the large ones and pass their refs`, { details: { path: `stages.${stage.index}.args` } });
+    throw new VolleyError(
+      "TOO_LARGE",
+      `arguments of stage ${stage.index} have ${bytes} bytes, over the limit of ${bytesMax}; put the large ones and pass their refs`,
+      { details: { path: `stages.${stage.index}.args` } },
+    );
 }
 
 export class SessionStages {
@@ -73,7 +77,8 @@ export class SessionStages {
     };
     const single = stages.length === 1;
     stages.forEach((stage, position) => {
-      if (!this.#passes(request, stage, known)) {
+      // What is known is not looked at again (M1): its upstreams may have been released since.
+      if (known(stage.index) || !this.#passes(request, stage, known)) {
         kept ??= stages.slice(0, position);
         return;
       }
@@ -113,7 +118,10 @@ export class SessionStages {
       return false;
     }
     troubles.orphaned.delete(stage.index);
-    this.#reject(client, session, stage, { code: "SESSION_LOST", message: `stage ${stage.index} reads stage ${missing}, which the scheduler does not know (it restarted, or the stage was released); submit both again` });
+    this.#reject(client, session, stage, {
+      code: "SESSION_LOST",
+      message: `stage ${stage.index} reads stage ${missing}, which the scheduler does not know (it restarted, or the stage was released); submit both again`,
+    });
     return false;
   }
 
@@ -124,8 +132,10 @@ export class SessionStages {
   }
 
   #of(session: JobId): Troubles {
-    let troubles = this.#troubles.get(session);
-    if (!troubles) this.#troubles.set(session, (troubles = { rejected: new Set(), orphaned: new Map() }));
+    const known = this.#troubles.get(session);
+    if (known) return known;
+    const troubles: Troubles = { rejected: new Set(), orphaned: new Map() };
+    this.#troubles.set(session, troubles);
     return troubles;
   }
 }

@@ -1,114 +1,16 @@
 import { afterEach, describe, expect, test } from "vitest";
-import { decodeMessage, encodeMessage } from "../../proto/codec.js";
-import type { Durable } from "../../proto/durable/durable.js";
 import { modelDurable } from "../../proto/durable/model.js";
 import { InvariantViolation } from "../../proto/errors.js";
-import type { ClientId, Epoch, JobId, LeaseId, ObjectBase, TenantId, WorkerId } from "../../proto/ids.js";
-import { type ClientReply, type ClientRequest, clientReply, type ClientUpdate, clientUpdate, type StageSpec, type WorkerOrders, type WorkerRequest, workerOrders } from "../../proto/messages.js";
+import type { Epoch, TenantId } from "../../proto/ids.js";
+import type { WorkerRequest } from "../../proto/messages.js";
 import { PackWriter } from "../../proto/pack.js";
 import { subjects } from "../../proto/subjects.js";
 import { MemoryNetwork } from "../../proto/transport/memory.js";
-import type { Command, Event } from "../core/events.js";
-import { SchedulerMetrics } from "./metrics.js";
-import { cancelRecord, entriesOf, faultyDurable, type Script, type ScriptedCore, type ScriptedState, scriptedCore } from "./scripted-core.js";
-import { type ShellOptions, SchedulerShell } from "./shell.js";
+import type { Command } from "../core/events.js";
+import { cancelRecord, entriesOf, faultyDurable, type ScriptedState } from "./scripted-core.js";
+import { client, closeRigs, heard, ok, rig, session, submit, submitScript, worker } from "./shell-rig.js";
 
-const client = "c1" as ClientId;
-const session = "s1" as JobId;
-const worker = "w1" as WorkerId;
-const silent = { info: () => {}, warn: () => {}, error: () => {} };
-const closing: (() => Promise<void> | void)[] = [];
-afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close();
-});
-
-interface Rig {
-  readonly network: MemoryNetwork;
-  readonly core: ScriptedCore;
-  readonly shell: SchedulerShell<ScriptedState>;
-  readonly metrics: SchedulerMetrics;
-  readonly fatal: { error: Error; code: number }[];
-  ask(request: ClientRequest | Uint8Array): Promise<ClientReply>;
-  askAsWorker(request: WorkerRequest | Uint8Array): Promise<WorkerOrders>;
-  publish(subject: string, message: unknown): void;
-  readonly updates: ClientUpdate[];
-  readonly orders: WorkerOrders[];
-  /** Resolves when the condition holds after some message has arrived. */
-  until(condition: () => boolean): Promise<void>;
-}
-
-async function rig(script: Script, durable: Durable = modelDurable(), options: Partial<ShellOptions<ScriptedState>> = {}, network = new MemoryNetwork()): Promise<Rig> {
-  const core = scriptedCore(script);
-  const metrics = new SchedulerMetrics();
-  const fatal: Rig["fatal"] = [];
-  const shell = await SchedulerShell.start({
-    core,
-    transport: network.connect("scheduler"),
-    durable,
-    metrics,
-    log: silent,
-    tickMs: 10,
-    snapshotEntries: 1_000,
-    snapshotBytes: 1e9,
-    onFatal: (error, code) => fatal.push({ error, code }),
-    ...options,
-  });
-  closing.push(() => metrics.close(), () => shell.stop());
-  const peer = network.connect("peer");
-  const updates: ClientUpdate[] = [];
-  const orders: WorkerOrders[] = [];
-  let wake: (() => void)[] = [];
-  const arrived = () => {
-    for (const resolve of wake.splice(0)) resolve();
-  };
-  peer.subscribe(subjects.client(client), ({ data }) => {
-    updates.push(decodeMessage(clientUpdate, data));
-    arrived();
-  });
-  peer.subscribe(subjects.worker(worker), ({ data }) => {
-    orders.push(decodeMessage(workerOrders, data));
-    arrived();
-  });
-  const bytes = (message: unknown): Uint8Array => (message instanceof Uint8Array ? message : encodeMessage(message));
-  return {
-    network,
-    core,
-    shell,
-    metrics,
-    fatal,
-    updates,
-    orders,
-    ask: async (request) => decodeMessage(clientReply, await peer.request(subjects.schedulerClient, bytes(request), { timeoutMs: 2_000 })),
-    askAsWorker: async (request) => decodeMessage(workerOrders, await peer.request(subjects.schedulerWorker, bytes(request), { timeoutMs: 2_000 })),
-    publish: (subject, message) => peer.publish(subject, bytes(message)),
-    until: async (condition) => {
-      while (!condition()) await new Promise<void>((resolve) => wake.push(resolve));
-      wake = [];
-    },
-  };
-}
-
-const stage = (index: number, fields: Partial<StageSpec> = {}): StageSpec => ({
-  index,
-  fn: { kernel: "noop", version: 1 },
-  count: 1,
-  args: [],
-  options: { retries: 0, timeoutMs: 1_000, pure: false, priority: 0 },
-  ...fields,
-});
-const submit = (job: string, stages: StageSpec[] = [stage(0)]): ClientRequest => ({ t: "submit", job: job as JobId, client, tenant: "t" as TenantId, name: "n", stages, outputs: [0] });
-const ok = (epoch: Epoch): ClientReply => ({ t: "ok", epoch });
-
-/** Journals every submit and answers when that is done; answers everything else at once. */
-const submitScript: Script = (state, event) => {
-  if (event.e !== "client" || event.reply === undefined) return [];
-  const { request, reply } = event;
-  if (request.t !== "submit") return [{ c: "reply", to: reply, message: ok(state.epoch), gated: false }];
-  return [
-    { c: "record", record: { k: "cancel", job: request.job, atMs: 1 } },
-    { c: "reply", to: reply, message: { t: "submitted", epoch: state.epoch, job: request.job, existed: false }, gated: true },
-  ];
-};
+afterEach(closeRigs);
 
 describe("gate", () => {
   test("a submit is on disk before it is answered, and others do not wait for it (I6)", async () => {
@@ -185,19 +87,39 @@ describe("restart and fence", () => {
     const old = await rig(submitScript, durable, {}, network);
     const fresh = await rig(submitScript, durable, {}, new MemoryNetwork());
     expect(fresh.shell.epoch).toBe(2);
-    await expect(old.ask(submit("job1"))).rejects.toMatchObject({ code: "TIMEOUT" });
+    const answered = heard(old.ask(submit("job1")));
+    await old.died;
+    expect(answered()).toBe(false);
     expect(old.fatal).toMatchObject([{ code: 1, error: { code: "FENCED" } }]);
     await expect(old.ask({ t: "workers" })).rejects.toMatchObject({ code: "NO_LISTENER" });
     expect(await fresh.ask(submit("job1"))).toMatchObject({ t: "submitted", epoch: 2 });
   });
 
+  test("a deposed shell with nothing to write learns it from workers that follow the later one", async () => {
+    const durable = modelDurable();
+    const old = await rig(submitScript, durable);
+    await rig(submitScript, durable);
+    old.publish(subjects.schedulerWorker, { t: "bye", worker, epoch: 2 });
+    await old.died;
+    expect(old.fatal).toMatchObject([{ code: 1, error: { code: "FENCED" } }]);
+  });
+
+  test("a shell survives a worker that only claims a later epoch", async () => {
+    const { askAsWorker, ask, fatal } = await rig(submitScript);
+    await askAsWorker({ t: "bye", worker, epoch: 9 as Epoch });
+    expect(await ask(submit("job1"))).toMatchObject({ t: "submitted" });
+    expect(fatal).toEqual([]);
+  });
+
   test("a step that throws ends the process with exit code 70, and nothing of it is said or written", async () => {
     const durable = modelDurable();
-    const { ask, fatal, core } = await rig((state, event) => {
+    const { ask, fatal, died, core } = await rig((state, event) => {
       if (event.e === "client" && event.request.t === "workers") throw new InvariantViolation("I1: planted");
       return submitScript(state, event, 0);
     }, durable);
-    await expect(ask({ t: "workers" })).rejects.toMatchObject({ code: "TIMEOUT" });
+    const answered = heard(ask({ t: "workers" }));
+    await died;
+    expect(answered()).toBe(false);
     expect(fatal).toMatchObject([{ code: 70, error: { message: "I1: planted" } }]);
     const seen = core.events.length;
     await expect(ask(submit("job1"))).rejects.toMatchObject({ code: "NO_LISTENER" });
@@ -213,10 +135,11 @@ describe("restart and fence", () => {
     const entries = await entriesOf(durable.journal);
     expect(entries[0]?.seq).toBeGreaterThan(20);
     let records = 0;
-    await rig((state) => {
+    const second = await rig((state, event) => {
       records = state.records.length;
-      return [];
-    }, durable).then(({ ask }) => ask({ t: "workers" }).catch(() => undefined));
+      return submitScript(state, event, 0);
+    }, durable);
+    await second.ask({ t: "workers" });
     expect(records).toBe(60);
   });
 });
@@ -228,7 +151,13 @@ describe("orders and answers", () => {
     const { askAsWorker, until, orders } = await rig((_state, event) => {
       if (event.e !== "worker" || event.request.t !== "hello") return [];
       return [
-        { c: "order", worker, order: { o: "welcome", heartbeatIntervalMs: 1, heartbeatTimeoutMs: 2 }, gated: false, ...(event.reply === undefined ? {} : { reply: event.reply }) },
+        {
+          c: "order",
+          worker,
+          order: { o: "welcome", heartbeatIntervalMs: 1, heartbeatTimeoutMs: 2 },
+          gated: false,
+          ...(event.reply === undefined ? {} : { reply: event.reply }),
+        },
         { c: "order", worker, order: { o: "drain" }, gated: false },
       ];
     });
@@ -261,7 +190,17 @@ describe("orders and answers", () => {
 
   test("an answer over the network's limit becomes TOO_LARGE instead of silence", async () => {
     const { ask } = await rig(
-      (state, event) => (event.e === "client" && event.reply !== undefined ? [{ c: "reply", to: event.reply, message: { t: "error", epoch: state.epoch, error: { code: "INTERNAL", message: "x".repeat(100_000) } }, gated: false }] : []),
+      (state, event) =>
+        event.e === "client" && event.reply !== undefined
+          ? [
+              {
+                c: "reply",
+                to: event.reply,
+                message: { t: "error", epoch: state.epoch, error: { code: "INTERNAL", message: "x".repeat(100_000) } },
+                gated: false,
+              },
+            ]
+          : [],
       modelDurable(),
       {},
       new MemoryNetwork({ payloadBytesMax: 64 * 1024 }),
@@ -290,7 +229,12 @@ describe("orders and answers", () => {
       const commands = submitScript(state, event, 0);
       if (event.e !== "client") return commands;
       const tenant = "t" as TenantId;
-      return [...commands, { c: "count", metric: "tasks_committed", by: 7, tenant }, { c: "count", metric: "commits_stale_refused", by: 2 }, { c: "observe", metric: "queue_seconds", value: 0.02, tenant }];
+      return [
+        ...commands,
+        { c: "count", metric: "tasks_committed", by: 7, tenant },
+        { c: "count", metric: "commits_stale_refused", by: 2 },
+        { c: "observe", metric: "queue_seconds", value: 0.02, tenant },
+      ];
     });
     await ask(submit("job1"));
     publish(subjects.schedulerWorker, Uint8Array.of(0xc1));
@@ -303,111 +247,5 @@ describe("orders and answers", () => {
     expect(text).toContain('volley_scheduler_messages_refused_total{from="worker",code="INVALID_ARGUMENT"} 1');
     expect(text).toContain("volley_scheduler_event_loop_delay_seconds");
     expect(text).toContain("process_cpu_user_seconds_total");
-  });
-});
-
-describe("intake", () => {
-  const stagesOf = (event: Event | undefined): StageSpec[] => (event?.e === "client" && event.request.t === "stages" ? event.request.stages : []);
-
-  test("malformed messages are answered or dropped, and never reach the core", async () => {
-    const { ask, askAsWorker, publish, core, fatal } = await rig(submitScript);
-    const seen = core.events.length;
-    expect(await ask(Uint8Array.of(0xc1, 0xff))).toMatchObject({ t: "error", error: { code: "INVALID_ARGUMENT" } });
-    expect(await ask(encodeMessage({ t: "status", job: "not a name" }))).toMatchObject({ t: "error", error: { code: "INVALID_ARGUMENT", details: { path: "job" } } });
-    expect(await ask(encodeMessage({ t: "nothing" }))).toMatchObject({ t: "error" });
-    expect((await askAsWorker(encodeMessage({ t: "hello", worker: "!" }))).orders).toMatchObject([{ o: "refused", error: { code: "INVALID_ARGUMENT" } }]);
-    for (let i = 0; i < 300; i++) publish(i % 2 ? subjects.schedulerClient : subjects.schedulerWorker, Uint8Array.from({ length: 20 }, (_, j) => (i * 31 + j * 97) & 255));
-    expect(core.events.length).toBe(seen);
-    expect(await ask({ t: "workers" })).toMatchObject({ t: "ok" });
-    expect(fatal).toEqual([]);
-  });
-
-  test("a graph that does not fit together is refused with the path of the fault", async () => {
-    const { ask, core } = await rig(submitScript);
-    const bad = submit("job1", [stage(0), stage(1, { count: 3, args: [{ a: "stage", stage: 0, edge: "one-to-one" }] })]);
-    expect(await ask(bad)).toMatchObject({ t: "error", error: { code: "INVALID_GRAPH", details: { path: "stages.1.args.0.edge" } } });
-    expect(core.events).toEqual([]);
-  });
-
-  test("a submit has bases, pure ones by content, and a hash that follows stages and outputs only", async () => {
-    const { ask, core } = await rig(submitScript);
-    const pure = { options: { retries: 0, timeoutMs: 1_000, pure: true, priority: 0 } };
-    const stages = [stage(0), stage(1, { ...pure, args: [{ a: "value", kind: 3, data: Uint8Array.of(1) }] }), stage(2, { ...pure, args: [{ a: "stage", stage: 1, edge: "broadcast" }] })];
-    await ask(submit("job1", stages));
-    await ask(submit("job2", stages));
-    await ask(submit("job3", [stages[0] as StageSpec]));
-    const [one, two, three] = core.events as Extract<Event, { e: "client" }>[];
-    expect(one?.bases?.[0]).toBe("sjob1_0");
-    expect(one?.bases?.[1]).toMatch(/^p[0-9a-f]{32}$/);
-    expect(one?.bases?.slice(1)).toEqual(two?.bases?.slice(1));
-    expect(one?.contentHash).toMatch(/^[0-9a-f]{64}$/);
-    expect(one?.contentHash).toBe(two?.contentHash);
-    expect(three?.contentHash).not.toBe(one?.contentHash);
-  });
-
-  test("session stages pass with repeats and gaps; those whose upstream is unknown wait for it to come again", async () => {
-    const script: Script = (state, event) => {
-      if (event.e === "client" && event.request.t === "stages") event.request.stages.forEach((spec, i) => state.stages.set(`${session}/${spec.index}`, { count: spec.count, base: event.bases?.[i] as ObjectBase }));
-      return submitScript(state, event, 0);
-    };
-    const { publish, ask, core, updates } = await rig(script);
-    const reads = (upstream: number) => ({ args: [{ a: "stage" as const, stage: upstream, edge: "broadcast" as const }] });
-    const send = (...stages: StageSpec[]) => publish(subjects.schedulerClient, { t: "stages", session, client, stages });
-    send(stage(0), stage(1, reads(0)));
-    send(stage(1, reads(0)), stage(2, reads(1)));
-    // The message with stage 4 is lost.
-    send(stage(5, reads(4)), stage(6));
-    send(stage(4), stage(5, reads(4)));
-    await ask({ t: "workers" });
-    expect(core.events.slice(0, 4).map((event) => stagesOf(event).map((spec) => spec.index))).toEqual([[0, 1], [1, 2], [6], [4, 5]]);
-    expect((core.events[2] as Extract<Event, { e: "client" }>).bases).toEqual(["ss1_6"]);
-    expect(updates).toEqual([]);
-  });
-
-  test("a stage that keeps coming without its upstream ends with SESSION_LOST instead of going round for ever", async () => {
-    const { publish, until, updates } = await rig(submitScript);
-    for (let i = 0; i < 3; i++) publish(subjects.schedulerClient, { t: "stages", session, client, stages: [stage(5, { count: 4, args: [{ a: "task", stage: 4, task: 0 }] })] });
-    await until(() => updates.length === 1);
-    expect(updates[0]?.segments).toMatchObject([{ r: "failed", stage: 5, from: 0, to: 4, error: { code: "SESSION_LOST" } }]);
-  });
-
-  test("a session stage that cannot be right fails its tasks and those that read it; the others run", async () => {
-    const { publish, until, updates, core } = await rig(submitScript);
-    const stages = [stage(0, { count: 2, args: [{ a: "item", pack: new PackWriter().finish() }] }), stage(1, { args: [{ a: "stage", stage: 0, edge: "all" }] }), stage(2)];
-    publish(subjects.schedulerClient, { t: "stages", session, client, stages });
-    await until(() => updates.length === 1);
-    expect(updates[0]?.segments).toMatchObject([
-      { r: "failed", stage: 0, from: 0, to: 2, error: { code: "INVALID_GRAPH" } },
-      { r: "failed", stage: 1, from: 0, to: 1, error: { code: "UPSTREAM_FAILED" } },
-    ]);
-    expect(stagesOf(core.events[0]).map((spec) => spec.index)).toEqual([2]);
-  });
-
-  test("malformed stages that say whose they are end with the fault", async () => {
-    const { publish, until, updates } = await rig(submitScript);
-    publish(subjects.schedulerClient, { t: "stages", session, client, stages: [{ ...stage(3), count: 2, fn: { kernel: "" } }] });
-    await until(() => updates.length === 1);
-    expect(updates[0]?.segments).toMatchObject([{ r: "failed", stage: 3, from: 0, to: 2, error: { code: "INVALID_ARGUMENT" } }]);
-  });
-
-  test("a commit whose parts do not fit together reaches the core as a failure of its tasks", async () => {
-    const { askAsWorker, core } = await rig(() => []);
-    const pack = new PackWriter();
-    pack.add({ kind: 0, data: new Uint8Array(0) });
-    const commit = (segment: object) => ({ lease: "1.1" as LeaseId, slotTimeUs: 1, segment });
-    await askAsWorker(
-      encodeMessage({
-        t: "commits", worker, epoch: 1, seq: 1, done: [], back: [],
-        commits: [
-          commit({ r: "inline", stage: 0, from: 0, to: 1, pack: pack.finish() }),
-          commit({ r: "inline", stage: 0, from: 1, to: 3, pack: pack.finish() }),
-          commit({ r: "inline", stage: 0, from: 3, to: 4, pack: Uint8Array.of(1, 2) }),
-          commit({ r: "stored", stage: 0, from: 4, to: 6, stored: [] }),
-        ],
-      }),
-    );
-    const event = core.events[0];
-    const segments = event?.e === "worker" && event.request.t === "commits" ? event.request.commits.map((one) => one.segment) : [];
-    expect(segments).toMatchObject([{ r: "inline" }, { r: "failed", from: 1, to: 3, error: { code: "CORRUPT" } }, { r: "failed", from: 3, to: 4 }, { r: "failed", from: 4, to: 6 }]);
   });
 });

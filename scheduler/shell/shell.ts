@@ -5,8 +5,8 @@
  * {@link exitCodes.bug}. FENCED ends it with {@link exitCodes.fenced}: another scheduler speaks now.
  */
 import { randomBytes } from "node:crypto";
-import { VolleyError, type WireError } from "../../proto/errors.js";
 import type { Durable } from "../../proto/durable/durable.js";
+import { isVolleyError, type WireError } from "../../proto/errors.js";
 import type { Epoch } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { Transport } from "../../proto/transport/transport.js";
@@ -53,6 +53,7 @@ const idleTickMs = 1_000;
 /** A tick that is this late: the process was stopped or blocked, and beats wait unread; they are read before anybody is called lost. */
 const stalledMs = 1_000;
 const malformedLogEveryMs = 10_000;
+const doubtEveryMs = 1_000;
 const stopDrainMs = 5_000;
 
 export class SchedulerShell<S> {
@@ -70,6 +71,7 @@ export class SchedulerShell<S> {
   #phase: "serving" | "stopping" | "stopped" | "dead" = "serving";
   #tick: NodeJS.Timeout | undefined;
   #tickedAtMs = 0;
+  #doubtedAtMs = Number.NEGATIVE_INFINITY;
   #entriesSince = 0;
   #bytesSince = 0;
   #malformed = { count: 0, loggedAtMs: Number.NEGATIVE_INFINITY };
@@ -80,7 +82,10 @@ export class SchedulerShell<S> {
     const nonce = new Uint8Array(randomBytes(nonceBytes));
     const from = performance.now();
     const recovered = await recover({ core, durable, nonce, onNote: (level, text, fields) => log[level](fields, text) });
-    log.info({ epoch: recovered.epoch, lastSeq: recovered.lastSeq, entries: recovered.entries, records: recovered.records, ms: Math.round(performance.now() - from) }, "recovered");
+    log.info(
+      { epoch: recovered.epoch, lastSeq: recovered.lastSeq, entries: recovered.entries, records: recovered.records, ms: Math.round(performance.now() - from) },
+      "recovered",
+    );
     const shell = new SchedulerShell(options, recovered, nonce);
     shell.#intake.start();
     await options.transport.flush();
@@ -103,7 +108,7 @@ export class SchedulerShell<S> {
       lastSeq,
       entryBytesMax: options.entryBytesMax ?? Math.min(limits.messageBytesMax, transport.payloadBytesMax),
       onDurable: (count) => this.#effects.onDurable(count),
-      onFatal: (error) => this.#die(error, exitCodes.fenced),
+      onFatal: (error) => this.#die(error, isVolleyError(error) ? exitCodes.fenced : exitCodes.bug),
       onAppended: (seconds, bytes, records) => this.#appended(seconds, bytes, records),
       onRetry: (error, tries) => {
         metrics.add("journal_retries", "Appends that failed and are tried again.", 1);
@@ -130,6 +135,7 @@ export class SchedulerShell<S> {
       fail: (client, session, segment) => this.#effects.tell(client, session, segment),
       onMalformed: (from, error, bytes) => this.#onMalformed(from, error, bytes),
       onReceived: (from, bytes) => metrics.received(from, bytes),
+      onLaterEpoch: (later) => this.#doubt(later),
     });
     this.#snapshotter = new Snapshotter({
       durable,
@@ -233,7 +239,17 @@ export class SchedulerShell<S> {
     metrics.appended(seconds, bytes, records);
     this.#entriesSince++;
     this.#bytesSince += bytes;
-    if (this.#phase === "serving" && !this.#snapshotter.busy && (this.#entriesSince >= snapshotEntries || this.#bytesSince >= snapshotBytes)) void this.snapshot();
+    if (this.#phase === "serving" && !this.#snapshotter.busy && (this.#entriesSince >= snapshotEntries || this.#bytesSince >= snapshotBytes))
+      void this.snapshot();
+  }
+
+  /** Whether we still are the scheduler is for the journal to say: an append that changes nothing fails if we are not. */
+  #doubt(later: Epoch): void {
+    const nowMs = this.#clock.nowMs();
+    if (nowMs - this.#doubtedAtMs < doubtEveryMs) return;
+    this.#doubtedAtMs = nowMs;
+    this.#options.log.warn({ epoch: this.epoch, later }, "a worker follows a later scheduler; asking the journal");
+    this.#writer.push({ k: "epoch", epoch: this.epoch });
   }
 
   #onMalformed(from: "client" | "worker", error: WireError, bytes: number): void {
@@ -254,7 +270,10 @@ export class SchedulerShell<S> {
     clearInterval(this.#tick);
     this.#effects.close();
     this.#writer.abandon();
-    this.#options.log.error({ error: error.stack ?? String(error), exitCode, ...(error instanceof VolleyError ? { code: error.code } : {}) }, `the scheduler stops: ${error.message}`);
+    this.#options.log.error(
+      { error: error.stack ?? String(error), exitCode, ...(isVolleyError(error) ? { code: error.code } : {}) },
+      `the scheduler stops: ${error.message}`,
+    );
     this.#options.onFatal(error, exitCode);
   }
 }

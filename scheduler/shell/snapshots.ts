@@ -9,9 +9,9 @@
  */
 import { Packr } from "msgpackr";
 import { sha256Hex } from "../../proto/digest.js";
+import type { BlobStore, Durable } from "../../proto/durable/durable.js";
 import { VolleyError } from "../../proto/errors.js";
 import { limits } from "../../proto/limits.js";
-import type { BlobStore, Durable } from "../../proto/durable/durable.js";
 import type { SnapshotMarker } from "./journal-format.js";
 import type { JournalWriter } from "./journal-writer.js";
 
@@ -44,7 +44,8 @@ export async function readSnapshot(store: BlobStore, marker: SnapshotMarker): Pr
   } catch (cause) {
     throw new VolleyError("CORRUPT", `${name} is not msgpack: ${(cause as Error).message}`, { cause });
   }
-  if (blob?.version !== snapshotVersion) throw new VolleyError("VERSION_MISMATCH", `${name} has format ${String(blob?.version)}, this version reads ${snapshotVersion}`);
+  if (blob?.version !== snapshotVersion)
+    throw new VolleyError("VERSION_MISMATCH", `${name} has format ${String(blob?.version)}, this version reads ${snapshotVersion}`);
   if (!(blob.state instanceof Uint8Array) || blob.seq !== marker.seq) throw new VolleyError("CORRUPT", `${name} is not a snapshot of entry ${marker.seq}`);
   const hash = stateHash(blob.state);
   if (hash !== marker.hash || hash !== blob.hash) throw new VolleyError("CORRUPT", `${name} has hash ${hash}, its marker says ${marker.hash}`);
@@ -97,7 +98,11 @@ export class Snapshotter {
     const seq = await sealed;
     if (seq === 0) return;
     const blob = packr.pack({ version: snapshotVersion, seq, hash, state } satisfies SnapshotBlob);
-    if (blob.byteLength > bytesMax) throw new VolleyError("TOO_LARGE", `snapshot of entry ${seq} has ${blob.byteLength} bytes, over the limit of ${bytesMax}; the journal keeps growing until jobs are forgotten`);
+    if (blob.byteLength > bytesMax)
+      throw new VolleyError(
+        "TOO_LARGE",
+        `snapshot of entry ${seq} has ${blob.byteLength} bytes, over the limit of ${bytesMax}; the journal keeps growing until jobs are forgotten`,
+      );
     const marker = { seq, hash };
     writer.pushMarker(marker);
     await writer.seal();
