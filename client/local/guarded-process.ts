@@ -67,6 +67,8 @@ export interface GuardedProcess {
 
 /** Resolves when the child has been started (not when it serves). Fails with INTERNAL if the shell cannot be started. */
 export async function spawnGuarded(options: GuardedOptions): Promise<GuardedProcess> {
+  if (process.platform === "win32")
+    throw new VolleyError("INTERNAL", "Local clusters run on Linux and macOS; on Windows use WSL, or set VOLLEY_URL to a cluster elsewhere.");
   // Detached: a Ctrl-C in the terminal reaches only us, and we stop the children in order.
   const shell = spawn("/bin/sh", ["-c", guardianScript, "volley-guardian", options.scratchDir ?? "", options.command, ...options.args], {
     detached: true,
@@ -85,7 +87,9 @@ export async function spawnGuarded(options: GuardedOptions): Promise<GuardedProc
 
   let ended = false;
   const exit = new Promise<ProcessEnd & { guardianKilled: boolean }>((resolve, reject) => {
-    shell.once("error", reject);
+    shell.on("error", (error) => {
+      if (shell.pid === undefined) reject(error);
+    });
     shell.once("exit", (code, signal) => resolve(describeEnd(code, signal)));
   });
   exit.catch(() => {});

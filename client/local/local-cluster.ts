@@ -74,110 +74,167 @@ interface Member {
 /** Resolves when every role serves. On failure everything that was started is stopped. */
 export async function startLocalCluster(options: LocalClusterOptions = {}): Promise<LocalCluster> {
   const shape = clusterShape(options);
-  const emit = options.onEvent ?? (() => {});
   const temporary = options.dataDir === undefined;
   const dataDir = resolve(options.dataDir ?? (await mkdtemp(join(tmpdir(), "volley-local-"))));
   await mkdir(join(dataDir, "logs"), { recursive: true, mode: 0o700 });
   const token = options.token ?? randomBytes(32).toString("base64url");
-  const members: Member[] = [];
-  const logs: WriteStream[] = [];
-  const giveUp = new AbortController();
-  options.signal?.addEventListener("abort", () => giveUp.abort(options.signal?.reason), { once: true });
-  let workersNamed = 0;
-  let gatewayPort = options.gatewayPort ?? 0;
-
-  const add = async <I extends Instance>(role: ProcessRole, name: string, start: (signal: AbortSignal) => Promise<I>): Promise<Supervised<I>> => {
-    const supervised = await supervise(start, (event) => emit({ role, name, ...event }));
-    members.push({ role, name, supervised });
-    emit({ type: "ready", role, name, pid: supervised.current().pid });
-    return supervised;
-  };
-  const addRole = async (role: RoleName, name: string, env: () => Record<string, string>): Promise<Supervised<RoleInstance>> => {
-    const log = createWriteStream(join(dataDir, "logs", `${name}.log`), { mode: 0o600 });
-    log.on("error", () => {}); // A full disk must not end the cluster for the sake of its log.
-    logs.push(log);
-    return add(role, name, (signal) =>
-      startRole({ role, name, signal: AbortSignal.any([signal, giveUp.signal]), env: { ...options.env, ...env() }, onLine: (line) => log.write(`${line}\n`) }),
-    );
-  };
-  const stop = async () => {
-    const stopAll = (...roles: ProcessRole[]) => Promise.all(members.filter(({ role }) => roles.includes(role)).map(({ supervised }) => supervised.stop()));
-    await stopAll("gateway");
-    await stopAll("worker");
-    await stopAll("scheduler");
-    await stopAll("nats");
-    for (const log of logs) log.end();
-    if (temporary) await rm(dataDir, { recursive: true, force: true, maxRetries: 3 });
-  };
-
+  const parts = new ClusterParts(options, dataDir, temporary, shape.slots);
   try {
-    const nats = await startSupervisedNats(dataDir, temporary, emit, add);
-    const url = nats.url;
-    const base = { VOLLEY_URL: url, VOLLEY_METRICS_PORT: "0" };
-    const addWorker = async () => {
-      const name = `worker-${++workersNamed}`;
-      await addRole("worker", name, () => ({ ...base, VOLLEY_SLOTS: String(shape.slots), VOLLEY_SPILL_DIR: join(dataDir, "spill", name) }));
-      return name;
-    };
-    emit({
-      type: "progress",
-      text: `starting scheduler, ${shape.workers} ${shape.workers === 1 ? "worker" : "workers"}${shape.gateway ? " and gateway" : ""}`,
-    });
-    const starts: Promise<unknown>[] = [addRole("scheduler", "scheduler", () => base)];
-    for (let i = 0; i < shape.workers; i++) starts.push(addWorker());
-    let gatewayUrl: string | undefined;
-    if (shape.gateway) {
-      const env = () => ({ ...base, VOLLEY_TOKEN: token, VOLLEY_GATEWAY_PORT: String(gatewayPort) });
-      starts.push(
-        addRole("gateway", "gateway", env).then((gateway) => {
-          gatewayUrl = gateway.current().ready.url;
-          if (gatewayUrl) gatewayPort = Number(new URL(gatewayUrl).port); // A restarted gateway is found where it was.
-        }),
-      );
-    }
-    await allOrFirstFailure(starts, giveUp);
-    options.signal?.throwIfAborted();
+    const url = await parts.startNats();
+    parts.progress(`starting scheduler, ${shape.workers} ${shape.workers === 1 ? "worker" : "workers"}${shape.gateway ? " and gateway" : ""}`);
+    const gateway = shape.gateway ? [parts.startGateway(token, options.gatewayPort ?? 0)] : [];
+    const workers = Array.from({ length: shape.workers }, () => parts.startWorker());
+    await parts.allOrGiveUp([parts.startScheduler(), ...workers, ...gateway]);
+    const gatewayUrl = await gateway[0];
     return {
       url,
       ...(gatewayUrl ? { gatewayUrl } : {}),
       token,
       dataDir,
       get processes() {
-        return members.filter(({ supervised }) => supervised.isRunning()).map(({ role, name, supervised }) => ({ role, name, pid: supervised.current().pid }));
+        return parts.processes();
       },
-      kill(name, signal = "SIGKILL") {
-        const member = members.find((candidate) => candidate.name === name);
-        if (!member)
-          throw new VolleyError(
-            "INVALID_ARGUMENT",
-            `No process is called ${JSON.stringify(name)}; there are ${members.map((known) => known.name).join(", ")}.`,
-          );
-        member.supervised.current().signal(signal);
-      },
-      addWorker,
-      stop,
+      kill: (name, signal = "SIGKILL") => parts.kill(name, signal),
+      addWorker: () => parts.startWorker(),
+      stop: () => parts.stop(),
     };
   } catch (error) {
-    await stop();
+    await parts.stop();
     throw error;
   }
 }
 
-type Add = <I extends Instance>(role: ProcessRole, name: string, start: (signal: AbortSignal) => Promise<I>) => Promise<Supervised<I>>;
+/** The supervised processes of one cluster, and the order in which they end. */
+class ClusterParts {
+  readonly #options: LocalClusterOptions;
+  readonly #dataDir: string;
+  readonly #temporary: boolean;
+  readonly #slots: number;
+  readonly #members: Member[] = [];
+  readonly #logs: WriteStream[] = [];
+  /** Ends starts that are under way, when another has failed or the caller has lost interest. */
+  readonly #giveUp = new AbortController();
+  #workersNamed = 0;
+  #url = "";
+  #stopped: Promise<void> | undefined;
 
-/** The server keeps port, store and credentials over its restarts, so that everybody just reconnects. */
-async function startSupervisedNats(dataDir: string, temporary: boolean, emit: (event: ClusterEvent) => void, add: Add): Promise<LocalNats> {
-  const binary = await resolveNatsServer({ onProgress: (text) => emit({ type: "progress", text }) });
-  emit({ type: "progress", text: `starting nats-server ${binary.version} (from ${binary.source})` });
-  let first: LocalNats | undefined;
-  await add("nats", "nats", async () => {
-    const again = first ? { port: first.port, user: first.user, password: first.password } : {};
-    const server = await startLocalNats({ dataDir: join(dataDir, "nats"), binary: binary.path, scratchDir: temporary ? dataDir : undefined, ...again });
-    first ??= server;
-    return server;
-  });
-  if (!first) throw new VolleyError("INTERNAL", "nats-server was started and is not there");
-  return first;
+  constructor(options: LocalClusterOptions, dataDir: string, temporary: boolean, slots: number) {
+    this.#options = options;
+    this.#dataDir = dataDir;
+    this.#temporary = temporary;
+    this.#slots = slots;
+    options.signal?.addEventListener("abort", () => this.#giveUp.abort(options.signal?.reason), { once: true });
+    if (options.signal?.aborted) this.#giveUp.abort(options.signal.reason);
+  }
+
+  progress(text: string): void {
+    this.#emit({ type: "progress", text });
+  }
+
+  /** Returns the url. The server keeps port, store and credentials over its restarts, so that everybody just reconnects. */
+  async startNats(): Promise<string> {
+    const binary = await resolveNatsServer({ signal: this.#giveUp.signal, onProgress: (text) => this.progress(text) });
+    this.progress(`starting nats-server ${binary.version} (from ${binary.source})`);
+    let first: LocalNats | undefined;
+    const nats = await this.#add("nats", "nats", async () => {
+      const again = first ? { port: first.port, user: first.user, password: first.password } : {};
+      const scratchDir = this.#temporary ? this.#dataDir : undefined;
+      const server = await startLocalNats({ dataDir: join(this.#dataDir, "nats"), binary: binary.path, scratchDir, ...again });
+      first ??= server;
+      return server;
+    });
+    this.#url = nats.current().url;
+    return this.#url;
+  }
+
+  async startScheduler(): Promise<void> {
+    await this.#addRole("scheduler", "scheduler", () => ({}));
+  }
+
+  async startWorker(): Promise<string> {
+    const name = `worker-${++this.#workersNamed}`;
+    await this.#addRole("worker", name, () => ({ VOLLEY_SLOTS: String(this.#slots), VOLLEY_SPILL_DIR: join(this.#dataDir, "spill", name) }));
+    return name;
+  }
+
+  async startGateway(token: string, port: number): Promise<string | undefined> {
+    let fixedPort = port;
+    const gateway = await this.#addRole("gateway", "gateway", () => ({ VOLLEY_TOKEN: token, VOLLEY_GATEWAY_PORT: String(fixedPort) }));
+    const { url } = gateway.current().ready;
+    if (url) fixedPort = Number(new URL(url).port); // A restarted gateway is found where it was.
+    return url;
+  }
+
+  /** Like Promise.all, but at the first failure it makes the others give up and waits for them, so that nothing is under way any more. */
+  async allOrGiveUp(starts: readonly Promise<unknown>[]): Promise<void> {
+    let failure: { error: unknown } | undefined;
+    const watched = starts.map((start) =>
+      start.catch((error) => {
+        failure ??= { error };
+        this.#giveUp.abort();
+      }),
+    );
+    await Promise.all(watched);
+    this.#options.signal?.throwIfAborted();
+    if (failure) throw failure.error;
+  }
+
+  processes(): ClusterProcess[] {
+    return this.#members
+      .filter(({ supervised }) => supervised.isRunning())
+      .map(({ role, name, supervised }) => ({ role, name, pid: supervised.current().pid }));
+  }
+
+  kill(name: string, signal: NodeJS.Signals): void {
+    const member = this.#members.find((candidate) => candidate.name === name);
+    if (!member)
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        `No process is called ${JSON.stringify(name)}; there are ${this.#members.map((known) => known.name).join(", ")}.`,
+      );
+    member.supervised.current().signal(signal);
+  }
+
+  /** Those that ask end before those that answer. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stopAll();
+    return this.#stopped;
+  }
+
+  async #stopAll(): Promise<void> {
+    this.#giveUp.abort();
+    for (const role of ["gateway", "worker", "scheduler", "nats"] as const) {
+      await Promise.all(this.#members.filter((member) => member.role === role).map(({ supervised }) => supervised.stop()));
+    }
+    for (const log of this.#logs) log.end();
+    if (this.#temporary) await rm(this.#dataDir, { recursive: true, force: true, maxRetries: 3 });
+  }
+
+  #emit(event: ClusterEvent): void {
+    this.#options.onEvent?.(event);
+  }
+
+  async #add<I extends Instance>(role: ProcessRole, name: string, start: (signal: AbortSignal) => Promise<I>): Promise<Supervised<I>> {
+    const supervised = await supervise(start, (event) => this.#emit({ role, name, ...event }));
+    this.#members.push({ role, name, supervised });
+    this.#emit({ type: "ready", role, name, pid: supervised.current().pid });
+    return supervised;
+  }
+
+  #addRole(role: RoleName, name: string, ownEnv: () => Record<string, string>): Promise<Supervised<RoleInstance>> {
+    const log = createWriteStream(join(this.#dataDir, "logs", `${name}.log`), { mode: 0o600 });
+    log.on("error", () => {}); // A full disk must not end the cluster for the sake of its log.
+    this.#logs.push(log);
+    return this.#add(role, name, (signal) =>
+      startRole({
+        role,
+        name,
+        signal: AbortSignal.any([signal, this.#giveUp.signal]),
+        env: { VOLLEY_URL: this.#url, VOLLEY_METRICS_PORT: "0", ...this.#options.env, ...ownEnv() },
+        onLine: (line) => log.write(`${line}\n`),
+      }),
+    );
+  }
 }
 
 function clusterShape(options: LocalClusterOptions): { workers: number; slots: number; gateway: boolean } {
@@ -188,17 +245,4 @@ function clusterShape(options: LocalClusterOptions): { workers: number; slots: n
     throw new VolleyError("INVALID_ARGUMENT", `workers is ${workers}: expected a whole number from 0 to ${workersMax}`);
   if (!Number.isInteger(slots) || slots < 1) throw new VolleyError("INVALID_ARGUMENT", `slots is ${slots}: expected a whole number of at least 1`);
   return { workers, slots, gateway: options.gateway ?? true };
-}
-
-/** Like Promise.all, but at the first failure it makes the others give up and waits for them, so that nothing is under way any more. */
-async function allOrFirstFailure(promises: readonly Promise<unknown>[], giveUp: AbortController): Promise<void> {
-  let failure: { error: unknown } | undefined;
-  const watched = promises.map((promise) =>
-    promise.catch((error) => {
-      failure ??= { error };
-      giveUp.abort();
-    }),
-  );
-  await Promise.all(watched);
-  if (failure) throw failure.error;
 }

@@ -62,7 +62,7 @@ export async function startRole(options: RoleOptions): Promise<RoleInstance> {
     const words = child
       .lastLines()
       .slice(-8)
-      .map((line) => `\n  ${line}`);
+      .map((line) => `\n  ${readableLine(line)}`);
     if (outcome === "late") throw new VolleyError("TIMEOUT", `${options.name} was not ready after ${readyTimeoutMs} ms.${words.join("")}`);
     throw new VolleyError("INTERNAL", `${options.name} ended before it was ready: ${end.how}.${words.join("")}`);
   }
@@ -70,7 +70,7 @@ export async function startRole(options: RoleOptions): Promise<RoleInstance> {
     pid: child.pid,
     ready: outcome,
     ended: child.ended,
-    lastLines: child.lastLines,
+    lastLines: () => child.lastLines().map(readableLine),
     signal: child.signal,
     // A message rather than SIGTERM: a worker drains on SIGTERM, and when all stop there is nowhere to drain to.
     async stop() {
@@ -80,6 +80,20 @@ export async function startRole(options: RoleOptions): Promise<RoleInstance> {
       clearTimeout(timer);
     },
   };
+}
+
+const levelNames: Readonly<Record<number, string>> = { 10: "trace", 20: "debug", 30: "info", 40: "warn", 50: "error", 60: "fatal" };
+
+/** Roles log in JSON, one object per line; a person reads level, message and error. Other lines stay as they are. */
+export function readableLine(line: string): string {
+  if (!line.startsWith("{")) return line;
+  try {
+    const { level, msg, error, err } = JSON.parse(line) as { level?: number; msg?: string; error?: unknown; err?: { message?: string } };
+    const reason = error ?? err?.message;
+    return `${levelNames[level ?? 0] ?? "log"}: ${msg ?? ""}${reason === undefined ? "" : `: ${typeof reason === "string" ? reason : JSON.stringify(reason)}`}`;
+  } catch {
+    return line;
+  }
 }
 
 const isReady = (message: unknown): message is ReadyMessage =>
