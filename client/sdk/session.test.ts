@@ -2,7 +2,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { ObjectId, TenantId } from "../../proto/ids.js";
-import { modelDurable } from "./model-stub.js";
+import { modelDurable } from "../../proto/durable/model.js";
 import type { ClientRequest } from "../../proto/messages.js";
 import { PackReader, PackWriter } from "../../proto/pack.js";
 import { MemoryNetwork } from "../../proto/transport/memory.js";
