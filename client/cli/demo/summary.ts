@@ -1,0 +1,71 @@
+/** What the demo prints when it is done: the table of the winners, and the line that says what it took. */
+import Table from "cli-table3";
+import colours from "picocolors";
+import { chance, megabytes, percent, ratio, seconds, whole } from "./figures.js";
+import type { FamilyOutcome, SideFigures, StrategyOutcome, SweepOutcome } from "./outcome.js";
+import type { RunFacts } from "./report/page.js";
+
+export function summaryTable({ families, benchmark, luckSharpe, trials }: SweepOutcome): string {
+  const right = "right" as const;
+  const table = new Table({ style: { head: [], border: ["gray"], compact: true }, colAligns: ["left", ...Array.from({ length: 9 }, () => right)] });
+  const head = (text: string): string => colours.bold(text);
+  table.push([
+    { content: "" },
+    { colSpan: 4, content: head("in sample"), hAlign: "center" },
+    { colSpan: 4, content: head("out of sample"), hAlign: "center" },
+    { content: head("deflated") },
+  ]);
+  const columns = ["Sharpe", "CAGR", "max. DD", "trades"];
+  table.push(["", ...columns, ...columns, "Sharpe"].map((text) => colours.dim(text)));
+  const side = (figures: SideFigures): string[] => [ratio(figures.sharpe), percent(figures.cagr), percent(figures.maxDrawdown), whole(figures.trades)];
+  const row = (s: StrategyOutcome, deflated: string): string[] => [
+    s.parameters === "" ? s.title : `${colours.bold(s.title)}\n${colours.dim(s.parameters)}`,
+    ...side(s.inSample),
+    ...side(s.outOfSample),
+    deflated,
+  ];
+  for (const family of families) table.push(row(family, chance(family.deflatedSharpe)));
+  table.push(row(benchmark, ""));
+  const luck = `Deflated Sharpe: the chance that the in-sample ratio is more than the luck of the best of ${whole(trials)} trials (${ratio(luckSharpe)}).`;
+  return `${table.toString()}\n${colours.dim(luck)}`;
+}
+
+export function summaryLines(facts: RunFacts, totalSeconds: number, report: string): string {
+  const same = facts.sdk.digest === facts.gateway.digest;
+  const digest = facts.sdk.digest.slice(0, 16);
+  return [
+    `SDK      ${whole(facts.sdk.executed)} tasks executed, ${whole(facts.sdk.reused)} reused, ${seconds(facts.sdk.seconds)}, digest ${digest}…`,
+    `gateway  ${whole(facts.gateway.executed)} tasks executed, ${whole(facts.gateway.reused)} reused, ${seconds(facts.gateway.seconds)}, digest ${facts.gateway.digest.slice(0, 16)}…`,
+    `report   ${report}`,
+    `${whole(facts.combinations)} combinations in ${whole(facts.tasks)} tasks on ${facts.workers} ${facts.workers === 1 ? "worker" : "workers"}, ${megabytes(facts.resultBytes)} of results, ${seconds(totalSeconds)} in all; the digests are ${same ? colours.green("the same") : colours.red("DIFFERENT")}`,
+  ].join("\n");
+}
+
+/** The one object of --json. */
+export function summaryJson(outcome: SweepOutcome, facts: RunFacts, totalSeconds: number, report: string): Record<string, unknown> {
+  const strategy = (s: StrategyOutcome) => ({
+    family: s.name,
+    parameters: s.parameters,
+    inSample: s.inSample,
+    outOfSample: s.outOfSample,
+    probabilisticSharpe: s.probabilisticSharpe,
+    deflatedSharpe: s.deflatedSharpe,
+  });
+  return {
+    combinations: facts.combinations,
+    families: outcome.families.map((family: FamilyOutcome) => ({ ...strategy(family), trials: family.trials })),
+    benchmark: strategy(outcome.benchmark),
+    luckSharpe: outcome.luckSharpe,
+    digestSdk: facts.sdk.digest,
+    digestGateway: facts.gateway.digest,
+    secondRunTasksExecuted: facts.gateway.executed,
+    secondRunTasksReused: facts.gateway.reused,
+    tasks: facts.tasks,
+    workers: facts.workers,
+    bytes: facts.resultBytes,
+    sweepSeconds: facts.sdk.seconds,
+    secondRunSeconds: facts.gateway.seconds,
+    seconds: totalSeconds,
+    report,
+  };
+}
