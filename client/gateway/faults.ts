@@ -26,7 +26,8 @@ export function faultOf(thrown: unknown): VolleyError {
   const error = thrown as Partial<FastifyError>;
   const code = fastifyCodes[error.code ?? ""];
   if (code) return new VolleyError(code, error.message ?? code);
-  if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) return new VolleyError("INVALID_ARGUMENT", error.message ?? "bad request");
+  if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500)
+    return new VolleyError("INVALID_ARGUMENT", error.message ?? "bad request");
   return new VolleyError("INTERNAL", "the gateway failed to answer this request; its log has the reason");
 }
 
@@ -38,6 +39,11 @@ export function bodyOf(fault: VolleyError): ErrorBody {
   const { path, ...details } = fault.details ?? {};
   const shown = fault.remoteStack === undefined ? details : { ...details, stack: fault.remoteStack };
   return {
-    error: { code: fault.code, message: fault.message, ...(typeof path === "string" ? { path } : {}), ...(Object.keys(shown).length > 0 ? { details: shown } : {}) },
+    error: {
+      code: fault.code,
+      message: fault.message,
+      ...(typeof path === "string" ? { path } : {}),
+      ...(Object.keys(shown).length > 0 ? { details: shown } : {}),
+    },
   };
 }

@@ -26,11 +26,30 @@ export function createMetrics(): GatewayMetrics {
       buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120],
       registers,
     }),
-    inFlight: new Gauge({ name: "volley_gateway_http_requests_in_flight", help: "Requests that have not been answered yet, event streams excluded.", registers }),
-    receivedBytes: new Counter({ name: "volley_gateway_http_received_bytes_total", help: "Bytes of request bodies, as announced.", labelNames: ["route"], registers }),
-    sentBytes: new Counter({ name: "volley_gateway_http_sent_bytes_total", help: "Bytes written to sockets while answering, headers included.", labelNames: ["route"], registers }),
+    inFlight: new Gauge({
+      name: "volley_gateway_http_requests_in_flight",
+      help: "Requests that have not been answered yet, event streams excluded.",
+      registers,
+    }),
+    receivedBytes: new Counter({
+      name: "volley_gateway_http_received_bytes_total",
+      help: "Bytes of request bodies, as announced.",
+      labelNames: ["route"],
+      registers,
+    }),
+    sentBytes: new Counter({
+      name: "volley_gateway_http_sent_bytes_total",
+      help: "Bytes written to sockets while answering, headers included.",
+      labelNames: ["route"],
+      registers,
+    }),
     eventStreams: new Gauge({ name: "volley_gateway_event_streams", help: "Open streams of server-sent events.", registers }),
-    rejected: new Counter({ name: "volley_gateway_decode_rejections_total", help: "Uploads that were not decoded, by format and error code.", labelNames: ["format", "code"], registers }),
+    rejected: new Counter({
+      name: "volley_gateway_decode_rejections_total",
+      help: "Uploads that were not decoded, by format and error code.",
+      labelNames: ["format", "code"],
+      registers,
+    }),
   };
 }
 

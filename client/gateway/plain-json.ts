@@ -41,7 +41,12 @@ export function cellWriter(field: Field): (value: unknown, raw: () => bigint) =>
 export function* plainRows(table: Table): Generator<{ [key: string]: Plain }> {
   const writers = table.schema.fields.map((field) => ({ name: field.name, write: cellWriter(field) }));
   for (const batch of table.batches) {
-    const columns = writers.map(({ name, write }, i) => ({ name, write, vector: batch.getChildAt(i), values: batch.data.children[i]?.values as BigInt64Array | undefined }));
+    const columns = writers.map(({ name, write }, i) => ({
+      name,
+      write,
+      vector: batch.getChildAt(i),
+      values: batch.data.children[i]?.values as BigInt64Array | undefined,
+    }));
     for (let row = 0; row < batch.numRows; row++) {
       const out: { [key: string]: Plain } = {};
       for (const { name, write, vector, values } of columns) {

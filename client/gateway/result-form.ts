@@ -1,6 +1,6 @@
 /** Results in the form the client asks for: an Arrow stream, JSON or CSV. What a form cannot hold is NOT_ACCEPTABLE, said before the first byte. */
 import { Readable } from "node:stream";
-import { RecordBatch, RecordBatchStreamWriter, type Schema, Table, makeData, Struct } from "apache-arrow";
+import { makeData, RecordBatch, RecordBatchStreamWriter, type Schema, Struct, Table } from "apache-arrow";
 import { VolleyError } from "../../proto/errors.js";
 import { type Plain, plain, plainRows } from "./plain-json.js";
 
@@ -24,7 +24,8 @@ export function formOf(accept: string | undefined): Form {
     return best?.weight ?? 0;
   };
   const [first] = (Object.keys(forms) as Form[]).map((form) => ({ form, weight: weightOf(forms[form]) })).sort((a, b) => b.weight - a.weight);
-  if (!first || first.weight === 0) throw new VolleyError("NOT_ACCEPTABLE", `a result can be given as ${Object.values(forms).join(", ")}, but Accept is ${JSON.stringify(accept)}`);
+  if (!first || first.weight === 0)
+    throw new VolleyError("NOT_ACCEPTABLE", `a result can be given as ${Object.values(forms).join(", ")}, but Accept is ${JSON.stringify(accept)}`);
   return first.form;
 }
 
@@ -95,7 +96,9 @@ const shapeOf = (schema: Schema): string => schema.fields.map((field) => `${fiel
 function asTable(value: unknown, schema: Schema | undefined, index: number, form: string): Table {
   if (!(value instanceof Table)) throw notAcceptable(`result ${index} is not a table, so it cannot be given as ${form}; ask for application/json`);
   if (schema && shapeOf(schema) !== shapeOf(value.schema)) {
-    throw notAcceptable(`the results are tables of different columns (${shapeOf(schema)} and, at result ${index}, ${shapeOf(value.schema)}); ask for application/json`);
+    throw notAcceptable(
+      `the results are tables of different columns (${shapeOf(schema)} and, at result ${index}, ${shapeOf(value.schema)}); ask for application/json`,
+    );
   }
   return value;
 }
@@ -126,7 +129,11 @@ async function* withSchema(batches: AsyncGenerator<RecordBatch>, schema: Schema)
     some = true;
     yield batch;
   }
-  if (!some) yield new RecordBatch(schema, makeData({ type: new Struct(schema.fields), length: 0, nullCount: 0, children: schema.fields.map(({ type }) => makeData({ type, length: 0 } as never)) }));
+  if (!some)
+    yield new RecordBatch(
+      schema,
+      makeData({ type: new Struct(schema.fields), length: 0, nullCount: 0, children: schema.fields.map(({ type }) => makeData({ type, length: 0 } as never)) }),
+    );
 }
 
 /** The same columns under the first table's schema: one stream has one schema, with one id per dictionary. */
@@ -208,7 +215,9 @@ function csvStream({ ahead, all }: Looked): Readable {
   const same = (value: unknown, index: number): void => {
     const own = namesOf(value, index);
     if (own.join("\n") === names.join("\n")) return;
-    throw notAcceptable(`results have different columns (${names.join(", ")} and, at result ${index}, ${own.join(", ")}), so they are not one CSV; ask for application/json`);
+    throw notAcceptable(
+      `results have different columns (${names.join(", ")} and, at result ${index}, ${own.join(", ")}), so they are not one CSV; ask for application/json`,
+    );
   };
   ahead.forEach(same);
   const lines = async function* (): AsyncGenerator<string> {

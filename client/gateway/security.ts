@@ -11,7 +11,8 @@ export function tokenCheck(token: string): (authorization: string | undefined, b
   return (authorization, basicAllowed) => {
     const given = presented(authorization, basicAllowed);
     if (given === undefined) throw new VolleyError("UNAUTHENTICATED", "no token: send the header `Authorization: Bearer <token>`");
-    if (!timingSafeEqual(hash(given), expected)) throw new VolleyError("UNAUTHENTICATED", "the token is not the one this gateway was started with (VOLLEY_TOKEN)");
+    if (!timingSafeEqual(hash(given), expected))
+      throw new VolleyError("UNAUTHENTICATED", "the token is not the one this gateway was started with (VOLLEY_TOKEN)");
   };
 }
 
