@@ -59,7 +59,9 @@ export interface RemoteFunction<F> {
 }
 
 /** Every exported function of a module, callable on the cluster. */
-export type Library<M> = { readonly [K in keyof M as M[K] extends (...args: never[]) => unknown ? K : never]: RemoteFunction<M[K]> } & { readonly $bundle: BundleId };
+export type Library<M> = { readonly [K in keyof M as M[K] extends (...args: never[]) => unknown ? K : never]: RemoteFunction<M[K]> } & {
+  readonly $bundle: BundleId;
+};
 
 /** A stage of a graph under construction; given to other stages as input. */
 export interface StageRef<T> {
@@ -109,7 +111,10 @@ export interface Cluster extends AsyncDisposable {
   put<T>(value: T, options?: { durable?: boolean }): Promise<ObjectRef<T>>;
   get<T>(ref: ObjectRef<T>, options?: { timeoutMs?: number }): Promise<T>;
   get<T>(refs: RefArray<T> | readonly ObjectRef<T>[], options?: { timeoutMs?: number }): Promise<T[]>;
-  wait<T>(refs: RefArray<T> | readonly ObjectRef<T>[], options?: { count?: number; timeoutMs?: number }): Promise<{ ready: ObjectRef<T>[]; pending: ObjectRef<T>[] }>;
+  wait<T>(
+    refs: RefArray<T> | readonly ObjectRef<T>[],
+    options?: { count?: number; timeoutMs?: number },
+  ): Promise<{ ready: ObjectRef<T>[]; pending: ObjectRef<T>[] }>;
   cancel(ref: ObjectRef<unknown> | RefArray<unknown>): Promise<void>;
   graph(name: string): GraphBuilder;
   /** Submits a graph as a durable job. `key` makes the submission idempotent. Objects it reads are made durable first. */

@@ -1,5 +1,5 @@
 /** The connections of one client: control, frames and the durable store, the latter two made at first need. */
-import { type Durable } from "../../proto/durable/durable.js";
+import type { Durable } from "../../proto/durable/durable.js";
 import type { Transport } from "../../proto/transport/transport.js";
 
 export interface Backend {

@@ -1,9 +1,9 @@
 /** One connection to a cluster: the public verbs, each handed to the part that owns it. */
 import { VolleyError } from "../../proto/errors.js";
 import type { CompiledGraph } from "../../proto/graph.js";
-import { isName, isObjectId, type JobId, type ObjectId, type TenantId } from "../../proto/ids.js";
-import type { Explanation, JobStatus } from "../../proto/messages.js";
+import { isName, isObjectId, type JobId, type TenantId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
+import type { Explanation, JobStatus } from "../../proto/messages.js";
 import type { Cluster, GraphBuilder, Job, Library, ObjectRef, RefArray, RemoteFunction } from "./api.js";
 import type { Backend } from "./backend.js";
 import { DataPlane } from "./data.js";
@@ -140,7 +140,12 @@ export class ClusterClient implements Cluster {
   }
 
   async cancel(ref: ObjectRef<unknown> | RefArray<unknown>): Promise<void> {
-    const range = ref instanceof TaskRefArray ? { handle: ref.handle, from: ref.from, to: ref.to } : ref instanceof TaskRef ? { handle: ref.handle, from: ref.task, to: ref.task + 1 } : undefined;
+    const range =
+      ref instanceof TaskRefArray
+        ? { handle: ref.handle, from: ref.from, to: ref.to }
+        : ref instanceof TaskRef
+          ? { handle: ref.handle, from: ref.task, to: ref.task + 1 }
+          : undefined;
     if (!range) throw new VolleyError("INVALID_ARGUMENT", "only tasks can be cancelled; this ref is of a value that was put");
     this.#session.flush();
     await this.#session.requests.ask({ t: "cancel", job: this.#session.id, stage: range.handle.stage.index, from: range.from, to: range.to }, "ok");
@@ -204,5 +209,6 @@ export class ClusterClient implements Cluster {
 
 function checkRef(ref: unknown): asserts ref is ObjectRef<unknown> {
   const id: unknown = typeof ref === "object" && ref !== null ? (ref as { id?: unknown }).id : undefined;
-  if (typeof id !== "string" || !isObjectId(id)) throw new VolleyError("INVALID_ARGUMENT", `expected a ref, got ${typeof ref === "object" ? JSON.stringify(ref) : String(ref)}`);
+  if (typeof id !== "string" || !isObjectId(id))
+    throw new VolleyError("INVALID_ARGUMENT", `expected a ref, got ${typeof ref === "object" ? JSON.stringify(ref) : String(ref)}`);
 }

@@ -16,7 +16,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Cluster> {
   const tenant = options.tenant ?? "default";
   if (!isName(tenant)) throw new VolleyError("INVALID_ARGUMENT", `tenant ${JSON.stringify(tenant)}: expected 1 to 64 letters, digits, _ or -`);
   const timeoutMs = options.connectTimeoutMs ?? limits.requestTimeoutMs;
-  const url = options.url ?? process.env["VOLLEY_URL"];
+  const url = options.url ?? process.env.VOLLEY_URL;
   if (url) return join(url, tenant as TenantId, timeoutMs);
   const { startLocalCluster } = await import("../local/local-cluster.js");
   const local = await startLocalCluster({ ...(options.workers === undefined ? {} : { workers: options.workers }), gateway: false });

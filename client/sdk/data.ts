@@ -42,22 +42,29 @@ export class DataPlane {
   async fetch(worker: WorkerId, id: ObjectId, expected: Uint8Array | undefined, bytes: number): Promise<EncodedValue> {
     const { transport, frames } = await this.#open();
     const allocate = (meta: { bytes: number }): Uint8Array => {
-      if (meta.bytes > limits.objectBytesMax) throw new VolleyError("TOO_LARGE", `object ${id} of ${meta.bytes} bytes is over the limit of ${limits.objectBytesMax}`);
+      if (meta.bytes > limits.objectBytesMax)
+        throw new VolleyError("TOO_LARGE", `object ${id} of ${meta.bytes} bytes is over the limit of ${limits.objectBytesMax}`);
       return new Uint8Array(Buffer.allocUnsafeSlow(meta.bytes).buffer);
     };
     const { kind, data, digest } = await fetchObject({ transport, frames, from: worker, id, allocate, timeoutMs: timeoutFor(bytes) });
-    if (!equalBytes(digestOf(kind, data), expected ?? digest)) throw new VolleyError("CORRUPT", `object ${id} from worker ${worker} does not have the digest it was committed with`);
+    if (!equalBytes(digestOf(kind, data), expected ?? digest))
+      throw new VolleyError("CORRUPT", `object ${id} from worker ${worker} does not have the digest it was committed with`);
     return { kind, data };
   }
 
   async #open(): Promise<{ transport: Transport; frames: FramePeer }> {
-    const connecting = (this.#peer ??= this.#backend.frames().then((transport) => ({ transport, frames: new FramePeer({ transport, peer: this.#client, onError: this.#onError }) })));
+    this.#peer ??= this.#connect();
     try {
-      return await connecting;
+      return await this.#peer;
     } catch (error) {
       this.#peer = undefined;
       throw error;
     }
+  }
+
+  async #connect(): Promise<{ transport: Transport; frames: FramePeer }> {
+    const transport = await this.#backend.frames();
+    return { transport, frames: new FramePeer({ transport, peer: this.#client, onError: this.#onError }) };
   }
 
   async close(): Promise<void> {

@@ -29,7 +29,10 @@ async function write(name: string, source: string, into = folder): Promise<strin
 
 test("a TypeScript module with what it imports becomes one file whose id is the SHA-256 of its bytes", async () => {
   await write("inner.ts", "export const factor: number = 3;");
-  const path = await write("tasks.ts", 'import { factor } from "./inner.js"; export function triple(x: number): number { return factor * x; } export const one = (): number => 1; const hidden = 1; export default hidden;');
+  const path = await write(
+    "tasks.ts",
+    'import { factor } from "./inner.js"; export function triple(x: number): number { return factor * x; } export const one = (): number => 1; const hidden = 1; export default hidden;',
+  );
   const bundle = await bundleModule(path);
   expect(bundle.exports.toSorted()).toEqual(["one", "triple"]);
   expect(bundle.id).toBe(sha256Hex(bundle.code));
@@ -73,9 +76,18 @@ test("CommonJS packages work inside a bundle", async () => {
 
 test("faults are told with place and reason", async () => {
   await expect(bundleModule(join(folder, "absent.ts"))).rejects.toMatchObject({ code: "INVALID_ARGUMENT", message: expect.stringContaining("absent.js") });
-  await expect(bundleModule(await write("broken.ts", "export const x = ;"))).rejects.toMatchObject({ code: "INVALID_ARGUMENT", message: expect.stringContaining("broken.ts:1:17") });
-  await expect(bundleModule(await write("lost.ts", 'export { x } from "./nowhere.js";'))).rejects.toMatchObject({ code: "INVALID_ARGUMENT", message: expect.stringContaining("nowhere") });
-  await expect(bundleModule(await write("empty.ts", "const x = 1; void x;"))).rejects.toMatchObject({ code: "INVALID_ARGUMENT", message: expect.stringContaining("exports nothing") });
+  await expect(bundleModule(await write("broken.ts", "export const x = ;"))).rejects.toMatchObject({
+    code: "INVALID_ARGUMENT",
+    message: expect.stringContaining("broken.ts:1:17"),
+  });
+  await expect(bundleModule(await write("lost.ts", 'export { x } from "./nowhere.js";'))).rejects.toMatchObject({
+    code: "INVALID_ARGUMENT",
+    message: expect.stringContaining("nowhere"),
+  });
+  await expect(bundleModule(await write("empty.ts", "const x = 1; void x;"))).rejects.toMatchObject({
+    code: "INVALID_ARGUMENT",
+    message: expect.stringContaining("exports nothing"),
+  });
 });
 
 test("types flow from the module", () => {

@@ -5,7 +5,7 @@
 import { existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { build, type BuildFailure, type Plugin } from "esbuild";
+import { type BuildFailure, build, type Plugin } from "esbuild";
 import { sha256Hex } from "../../proto/digest.js";
 import { VolleyError } from "../../proto/errors.js";
 import type { BundleId } from "../../proto/ids.js";
@@ -73,7 +73,10 @@ export async function bundleModule(module: URL | string): Promise<Bundle> {
   });
   const code = result.outputFiles?.[0]?.contents ?? new Uint8Array(0);
   if (code.byteLength > limits.bundleBytesMax) {
-    throw new VolleyError("TOO_LARGE", `the bundle of ${entry} has ${code.byteLength} bytes, over the limit of ${limits.bundleBytesMax}; import less, or put data as objects`);
+    throw new VolleyError(
+      "TOO_LARGE",
+      `the bundle of ${entry} has ${code.byteLength} bytes, over the limit of ${limits.bundleBytesMax}; import less, or put data as objects`,
+    );
   }
   const output = Object.values(result.metafile?.outputs ?? {}).find(({ entryPoint }) => entryPoint !== undefined);
   const exports = (output?.exports ?? []).filter((name) => name !== "default");
@@ -82,6 +85,8 @@ export async function bundleModule(module: URL | string): Promise<Bundle> {
 }
 
 function describe(failure: BuildFailure): string {
-  const first = (failure.errors ?? []).slice(0, 3).map(({ text, location }) => (location ? `${location.file}:${location.line}:${location.column}: ${text}` : text));
+  const first = (failure.errors ?? [])
+    .slice(0, 3)
+    .map(({ text, location }) => (location ? `${location.file}:${location.line}:${location.column}: ${text}` : text));
   return first.length > 0 ? first.join("; ") : failure.message;
 }

@@ -1,5 +1,5 @@
 /** For tests: functions that run on the cluster. */
-import { type Table, tableFromArrays, vectorFromArray, Float64 } from "apache-arrow";
+import { Float64, type Table, tableFromArrays, vectorFromArray } from "apache-arrow";
 import { taskContext, VolleyError } from "volley";
 
 export const f = (x: number): number => x;

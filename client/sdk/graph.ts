@@ -40,7 +40,12 @@ export class Graph {
   }
 
   stage(fn: unknown, args: readonly unknown[], options: TaskOptions = {}): StageRef<never> {
-    return this.#add(fn, options, 1, args.map((arg) => this.#arg(arg)));
+    return this.#add(
+      fn,
+      options,
+      1,
+      args.map((arg) => this.#arg(arg)),
+    );
   }
 
   map(fn: unknown, items: readonly unknown[], options: MapOptions = {}): StageRef<never> {
@@ -66,7 +71,8 @@ export class Graph {
 
   /** Throws INVALID_GRAPH with the path of the fault. */
   compile(): CompiledGraph {
-    if (this.#stages.length === 0) throw new VolleyError("INVALID_GRAPH", `stages: the graph ${JSON.stringify(this.name)} has none`, { details: { path: "stages" } });
+    if (this.#stages.length === 0)
+      throw new VolleyError("INVALID_GRAPH", `stages: the graph ${JSON.stringify(this.name)} has none`, { details: { path: "stages" } });
     const outputs = this.#outputs ?? [this.#stages.length - 1];
     validateStages(this.#stages, outputs);
     return { name: this.name, stages: [...this.#stages], outputs };
@@ -78,7 +84,8 @@ export class Graph {
   }
 
   #add(fn: unknown, options: TaskOptions, count: number, args: ArgSpec[]): StageRef<never> {
-    if (!(fn instanceof RemoteCallable)) throw new VolleyError("INVALID_GRAPH", `stages.${this.#stages.length}: expected a function of a deployed library or a kernel`);
+    if (!(fn instanceof RemoteCallable))
+      throw new VolleyError("INVALID_GRAPH", `stages.${this.#stages.length}: expected a function of a deployed library or a kernel`);
     const callee = calleeOf(fn.ref, { ...fn.options, ...options });
     const index = this.#stages.length;
     this.#stages.push({ index, ...(callee.name ? { name: callee.name } : {}), fn: callee.fn, count, args, options: callee.options });
@@ -102,7 +109,8 @@ export class Graph {
   }
 
   #own(stage: unknown): GraphStage {
-    if (!(stage instanceof GraphStage) || stage.graph !== this) throw new VolleyError("INVALID_GRAPH", `expected a stage of the graph ${JSON.stringify(this.name)}`);
+    if (!(stage instanceof GraphStage) || stage.graph !== this)
+      throw new VolleyError("INVALID_GRAPH", `expected a stage of the graph ${JSON.stringify(this.name)}`);
     return stage;
   }
 }

@@ -3,6 +3,19 @@ export { type ErrorCode, errorCatalogue, isVolleyError, type RetryClass, VolleyE
 export type { CompiledGraph, JsonGraph, JsonGraphInput } from "../../proto/graph.js";
 export type { BundleId, JobId, ObjectId, WorkerId } from "../../proto/ids.js";
 export type { Explanation, FunctionRef, JobState, JobStatus, StageStatus, WorkerStatus } from "../../proto/messages.js";
-export type { Cluster, ConnectOptions, GraphArg, GraphBuilder, Job, Library, ObjectRef, Refable, RefArray, RemoteFunction, StageRef, TaskOptions } from "./api.js";
+export type {
+  Cluster,
+  ConnectOptions,
+  GraphArg,
+  GraphBuilder,
+  Job,
+  Library,
+  ObjectRef,
+  RefArray,
+  Refable,
+  RemoteFunction,
+  StageRef,
+  TaskOptions,
+} from "./api.js";
 export { connect } from "./connect.js";
 export { type TaskContext, taskContext } from "./task-context.js";

@@ -82,7 +82,9 @@ export class RemoteJob implements Job {
 
   async *#fetches<T>(stage: number): AsyncIterable<() => Promise<T>> {
     for (let from: number | undefined = 0; from !== undefined; ) {
-      const page: ClientReplyOf<"results"> = await this.#requests.ask({ t: "results", job: this.id, stage, from, to: anyTask }, "results", { timeoutMs: absenceMs });
+      const page: ClientReplyOf<"results"> = await this.#requests.ask({ t: "results", job: this.id, stage, from, to: anyTask }, "results", {
+        timeoutMs: absenceMs,
+      });
       for (const segment of page.segments) {
         if (segment.r === "failed") throw fromWireError(segment.error);
         const pack = segment.r === "inline" ? new PackReader(segment.pack) : undefined;

@@ -36,9 +36,12 @@ export async function natsBackend(options: NatsBackendOptions): Promise<Backend>
         frames = undefined;
       })),
     durable: () =>
-      (durable ??= retryable(second("durable").then((transport) => openDurable(transport)), () => {
-        durable = undefined;
-      })),
+      (durable ??= retryable(
+        second("durable").then((transport) => openDurable(transport)),
+        () => {
+          durable = undefined;
+        },
+      )),
     async close() {
       await Promise.all(opened.map((transport) => transport.close()));
     },

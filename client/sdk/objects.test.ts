@@ -2,11 +2,11 @@ import { type Table, tableFromArrays } from "apache-arrow";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { serveData } from "../../proto/data-plane.js";
 import { digestOf } from "../../proto/digest.js";
+import { modelDurable } from "../../proto/durable/model.js";
 import { VolleyError } from "../../proto/errors.js";
 import { FramePeer } from "../../proto/frame-peer.js";
 import type { ObjectId, TenantId, WorkerId } from "../../proto/ids.js";
 import type { ObjectLocation } from "../../proto/messages.js";
-import { modelDurable } from "../../proto/durable/model.js";
 import { MemoryNetwork } from "../../proto/transport/memory.js";
 import type { ValueKind } from "../../proto/value.js";
 import { ClusterClient } from "./cluster.js";
@@ -142,7 +142,13 @@ test("what no worker holds any more is read from the durable store, and its dige
   const ref = await cluster.put(data, { durable: true });
   expect(workers.get("w1")?.size).toBe(0);
   const digest = digestOf(3, data);
-  scheduler.onRequest = (request) => (request.t === "locate" ? { t: "located", locations: request.ids.map((id) => ({ id, state: "ready", kind: 3, bytes: data.byteLength, digest, workers: ["gone" as WorkerId], durable: true })) } : undefined);
+  scheduler.onRequest = (request) =>
+    request.t === "locate"
+      ? {
+          t: "located",
+          locations: request.ids.map((id) => ({ id, state: "ready", kind: 3, bytes: data.byteLength, digest, workers: ["gone" as WorkerId], durable: true })),
+        }
+      : undefined;
   expect((await cluster.get(ref))[99_999]).toBe(9);
 });
 
@@ -156,6 +162,7 @@ test("an object that nobody knows is OBJECT_NOT_FOUND, a pending one is waited f
     return { t: "located", locations: [location] };
   };
   expect(await cluster.get({ id })).toBe(5);
-  scheduler.onRequest = (request) => (request.t === "locate" ? { t: "located", locations: [{ id, state: "failed", error: { code: "TASK_FAILED", message: "Error: x" } }] } : undefined);
+  scheduler.onRequest = (request) =>
+    request.t === "locate" ? { t: "located", locations: [{ id, state: "failed", error: { code: "TASK_FAILED", message: "Error: x" } }] } : undefined;
   await expect(cluster.get({ id })).rejects.toMatchObject({ code: "TASK_FAILED" });
 });

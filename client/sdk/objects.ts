@@ -105,13 +105,22 @@ export class Objects {
 
   #note(encoded: EncodedValue): { id: ObjectId; note: Note } {
     const { kind, data } = encoded;
-    if (data.byteLength > limits.objectBytesMax) throw new VolleyError("TOO_LARGE", `value of ${data.byteLength} bytes is over the limit of ${limits.objectBytesMax} for one object; split it`);
+    if (data.byteLength > limits.objectBytesMax)
+      throw new VolleyError("TOO_LARGE", `value of ${data.byteLength} bytes is over the limit of ${limits.objectBytesMax} for one object; split it`);
     const digest = digestOf(kind, data);
     const id = objectIdOf(`c${hexOf(digest)}` as ObjectBase, 0);
     let note = this.#notes.get(id);
     if (!note) {
       // An inline object is put again after a scheduler's restart, so its bytes must be this client's own.
-      note = { kind, bytes: data.byteLength, digest, inline: data.byteLength <= limits.inlineBytesMax ? data.slice() : undefined, durable: false, placed: undefined, refs: 0 };
+      note = {
+        kind,
+        bytes: data.byteLength,
+        digest,
+        inline: data.byteLength <= limits.inlineBytesMax ? data.slice() : undefined,
+        durable: false,
+        placed: undefined,
+        refs: 0,
+      };
       this.#notes.set(id, note);
     }
     return { id, note };
@@ -148,7 +157,8 @@ export class Objects {
     for (let waitedMs = 0, pauseMs = 1; ; waitedMs += pauseMs, pauseMs = Math.min(pauseMs * 2, 100)) {
       const { state } = await this.#locate(id);
       if (state === "ready") return;
-      if (waitedMs > limits.requestTimeoutMs) throw new VolleyError("TIMEOUT", `the worker took ${id} but the scheduler has not heard of it within ${limits.requestTimeoutMs} ms; put it again`);
+      if (waitedMs > limits.requestTimeoutMs)
+        throw new VolleyError("TIMEOUT", `the worker took ${id} but the scheduler has not heard of it within ${limits.requestTimeoutMs} ms; put it again`);
       await sleep(pauseMs);
     }
   }
@@ -181,7 +191,10 @@ export class Objects {
   async #keep(id: ObjectId, note: Note, data: Uint8Array): Promise<void> {
     if (note.durable) return;
     if (note.bytes > limits.durableObjectBytesMax) {
-      throw new VolleyError("TOO_LARGE", `object ${id} of ${note.bytes} bytes is over the limit of ${limits.durableObjectBytesMax} for the durable store; split it into several`);
+      throw new VolleyError(
+        "TOO_LARGE",
+        `object ${id} of ${note.bytes} bytes is over the limit of ${limits.durableObjectBytesMax} for the durable store; split it into several`,
+      );
     }
     const durable = await this.#backend.durable();
     await durable.objects.put(id, data);
@@ -266,7 +279,8 @@ export class Objects {
     }
     if (location.durable) {
       const data = await (await this.#backend.durable()).objects.get(id);
-      if (data && expected && !equalBytes(digestOf(kind, data), expected.subarray(0, digestBytes))) throw new VolleyError("CORRUPT", `object ${id} in the durable store does not have the digest of its commit`);
+      if (data && expected && !equalBytes(digestOf(kind, data), expected.subarray(0, digestBytes)))
+        throw new VolleyError("CORRUPT", `object ${id} in the durable store does not have the digest of its commit`);
       if (data) return { kind, data };
     }
     throw failure ?? new VolleyError("OBJECT_NOT_FOUND", `no worker holds object ${id} any more`);

@@ -4,18 +4,7 @@
  */
 import { type JobId, type ObjectId, objectIdOf } from "../../proto/ids.js";
 import type { ObjectRef, RefArray } from "./api.js";
-import type { ClientStage } from "./stage.js";
-
-/** All refs of a stage share one. The session watches for its end. */
-export class StageHandle {
-  readonly session: JobId;
-  readonly stage: ClientStage;
-
-  constructor(session: JobId, stage: ClientStage) {
-    this.session = session;
-    this.stage = stage;
-  }
-}
+import type { StageHandle } from "./stage.js";
 
 /** The result of a task of this session. */
 export class TaskRef<T> implements ObjectRef<T> {

@@ -57,9 +57,13 @@ export class Requests {
 function absence(what: string, timeoutMs: number, cause: VolleyError): VolleyError {
   const within = `within ${timeoutMs} ms`;
   if (cause.code === "NO_LISTENER" || cause.code === "NO_SCHEDULER") {
-    return new VolleyError("NO_SCHEDULER", `no scheduler answered ${JSON.stringify(what)} ${within}; start one with "volley up" or "volley scheduler"`, { cause });
+    return new VolleyError("NO_SCHEDULER", `no scheduler answered ${JSON.stringify(what)} ${within}; start one with "volley up" or "volley scheduler"`, {
+      cause,
+    });
   }
-  if (cause.code === "DISCONNECTED") return new VolleyError("DISCONNECTED", `no connection to NATS for ${JSON.stringify(what)} ${within}; check that the server of VOLLEY_URL runs`, { cause });
-  if (cause.code === "TIMEOUT") return new VolleyError("TIMEOUT", `no answer to ${JSON.stringify(what)} ${within}; the scheduler listens but does not answer`, { cause });
+  if (cause.code === "DISCONNECTED")
+    return new VolleyError("DISCONNECTED", `no connection to NATS for ${JSON.stringify(what)} ${within}; check that the server of VOLLEY_URL runs`, { cause });
+  if (cause.code === "TIMEOUT")
+    return new VolleyError("TIMEOUT", `no answer to ${JSON.stringify(what)} ${within}; the scheduler listens but does not answer`, { cause });
   return cause;
 }

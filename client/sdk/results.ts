@@ -3,7 +3,7 @@
  * Owns order, duplicates (the first result of a task wins, I1) and waiters; decoding and fetching are value-of.ts' business.
  * A run costs one object for any number of tasks, so a map of a million has no object per task here.
  */
-import { type WireError } from "../../proto/errors.js";
+import type { WireError } from "../../proto/errors.js";
 import type { ResultSegment, StoredResult } from "../../proto/messages.js";
 import { PackReader } from "../../proto/pack.js";
 import type { EncodedValue } from "../../proto/value-kind.js";
@@ -28,7 +28,10 @@ export interface RangeWaiter {
 interface Run {
   readonly from: number;
   readonly to: number;
-  readonly content: { readonly r: "inline"; readonly pack: PackReader } | { readonly r: "stored"; readonly stored: readonly StoredResult[] } | { readonly r: "failed"; readonly error: WireError };
+  readonly content:
+    | { readonly r: "inline"; readonly pack: PackReader }
+    | { readonly r: "stored"; readonly stored: readonly StoredResult[] }
+    | { readonly r: "failed"; readonly error: WireError };
   /** Task `from` is item `offset` of the content. */
   readonly offset: number;
 }
@@ -79,7 +82,11 @@ export class StageResults {
   /** Takes a segment; tasks that are settled already keep what they have. Returns the number of newly settled tasks. */
   accept(segment: ResultSegment): number {
     const content =
-      segment.r === "inline" ? { r: segment.r, pack: new PackReader(segment.pack) } : segment.r === "stored" ? { r: segment.r, stored: segment.stored } : { r: segment.r, error: segment.error };
+      segment.r === "inline"
+        ? { r: segment.r, pack: new PackReader(segment.pack) }
+        : segment.r === "stored"
+          ? { r: segment.r, stored: segment.stored }
+          : { r: segment.r, error: segment.error };
     const items = content.r === "inline" ? content.pack.count : content.r === "stored" ? content.stored.length : segment.to - segment.from;
     const to = Math.min(segment.to, this.#count ?? 0);
     if (items !== segment.to - segment.from) throw new RangeError(`a segment of tasks [${segment.from}, ${segment.to}) has ${items} results`);

@@ -20,7 +20,12 @@ export const mintId = (): string => randomBytes(12).toString("hex");
 /** How long the journal may take before a submission is reported as unanswered. */
 const submitTimeoutMs = 30_000;
 
-export async function submitGraph(session: Session, objects: Objects, graph: CompiledGraph, key: string | undefined): Promise<{ job: JobId; existed: boolean }> {
+export async function submitGraph(
+  session: Session,
+  objects: Objects,
+  graph: CompiledGraph,
+  key: string | undefined,
+): Promise<{ job: JobId; existed: boolean }> {
   validateStages(graph.stages, graph.outputs);
   const out = (encoded: EncodedValue): Promise<ObjectId> => objects.keep(encoded);
   const stages: StageSpec[] = [];
@@ -29,7 +34,10 @@ export async function submitGraph(session: Session, objects: Objects, graph: Com
   const bytes = stages.reduce((sum, stage) => sum + specBytes(stage), 0);
   const bytesMax = session.requests.transport.payloadBytesMax - 1_024;
   if (bytes > bytesMax) {
-    throw new VolleyError("TOO_LARGE", `the graph has ${bytes} bytes in ${stages.length} stages, over the limit of ${bytesMax} of one message; put its values first and pass their refs`);
+    throw new VolleyError(
+      "TOO_LARGE",
+      `the graph has ${bytes} bytes in ${stages.length} stages, over the limit of ${bytesMax} of one message; put its values first and pass their refs`,
+    );
   }
   const reads = new Set<ObjectId>();
   for (const stage of stages) for (const arg of stage.args) collectObjects(arg, reads);
@@ -47,7 +55,8 @@ export async function submitGraph(session: Session, objects: Objects, graph: Com
 /** Values above valueBytesMax and packs above packBytesMax become objects; then the largest ones, until the stage fits into messages. */
 async function moveOut(args: readonly ArgSpec[], out: (encoded: EncodedValue) => Promise<ObjectId>): Promise<ArgSpec[]> {
   const move = async (arg: ArgSpec, above: { value: number; pack: number }): Promise<ArgSpec> => {
-    if (arg.a === "value" && arg.data.byteLength > above.value) return { a: "object", id: await out({ kind: arg.kind as EncodedValue["kind"], data: arg.data }) };
+    if (arg.a === "value" && arg.data.byteLength > above.value)
+      return { a: "object", id: await out({ kind: arg.kind as EncodedValue["kind"], data: arg.data }) };
     if (arg.a === "item" && arg.pack.byteLength > above.pack) return { a: "items", object: await out({ kind: valueKind.bytes, data: arg.pack }) };
     if (arg.a === "list") {
       const of: ArgSpec[] = [];

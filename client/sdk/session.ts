@@ -17,10 +17,9 @@ import { clientUpdate, type ResultSegment, type StageSpec } from "../../proto/me
 import { subjects } from "../../proto/subjects.js";
 import type { Subscription, Transport } from "../../proto/transport/transport.js";
 import { PROTOCOL_VERSION } from "../../proto/version.js";
-import { StageHandle } from "./refs.js";
 import { Requests } from "./requests.js";
 import { collectObjects, rewriteReads, specBytes } from "./spec.js";
-import { ClientStage } from "./stage.js";
+import { ClientStage, StageHandle } from "./stage.js";
 
 export interface SessionOptions {
   readonly transport: Transport;
@@ -278,7 +277,12 @@ export class Session {
   #onTimer(): void {
     const silentMs = performance.now() - this.#heardMs;
     if (silentMs > (this.#options.unreachableMs ?? 60_000)) {
-      this.#failWaiters(new VolleyError("DISCONNECTED", `nothing was heard from the scheduler for ${Math.round(silentMs / 1000)} s; the tasks may still run: wait for their refs again when the cluster is back`));
+      this.#failWaiters(
+        new VolleyError(
+          "DISCONNECTED",
+          `nothing was heard from the scheduler for ${Math.round(silentMs / 1000)} s; the tasks may still run: wait for their refs again when the cluster is back`,
+        ),
+      );
       this.#heardMs = performance.now(); // Later waits have the same patience.
     }
     if (!this.#beating && !this.#reopening) void this.#beat();

@@ -3,9 +3,8 @@
  * happen before it can be sent, and its results.
  */
 import type { WireError } from "../../proto/errors.js";
-import { type ObjectBase, stageBaseOf, type JobId } from "../../proto/ids.js";
+import { type JobId, type ObjectBase, stageBaseOf } from "../../proto/ids.js";
 import type { StageSpec } from "../../proto/messages.js";
-import type { StageHandle } from "./refs.js";
 import { StageResults } from "./results.js";
 
 export class ClientStage {
@@ -59,5 +58,16 @@ export class ClientStage {
   fail(error: WireError): void {
     this.finish();
     this.results.accept({ r: "failed", stage: this.index, from: 0, to: this.count, error });
+  }
+}
+
+/** All refs of a stage share one. When it is unreachable, no ref is left; the session watches for that. */
+export class StageHandle {
+  readonly session: JobId;
+  readonly stage: ClientStage;
+
+  constructor(session: JobId, stage: ClientStage) {
+    this.session = session;
+    this.stage = stage;
   }
 }

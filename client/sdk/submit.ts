@@ -13,10 +13,10 @@ import { PackWriter } from "../../proto/pack.js";
 import { type EncodedValue, encodeValue, valueKind } from "../../proto/value.js";
 import type { RefArray, TaskOptions } from "./api.js";
 import type { Objects } from "./objects.js";
-import { isRef, PutRef, type StageHandle, TaskRef, TaskRefArray } from "./refs.js";
+import { isRef, PutRef, TaskRef, TaskRefArray } from "./refs.js";
 import type { Session } from "./session.js";
 import { packBytesMax } from "./sizes.js";
-import type { ClientStage } from "./stage.js";
+import type { ClientStage, StageHandle } from "./stage.js";
 
 /** A function with its options, as stages name it. */
 export interface Callee {
@@ -124,14 +124,16 @@ class ArgList {
       const arg = this.args[largest] as ArgSpec;
       if (size(arg) === 0) return;
       total -= size(arg);
-      const put = this.#objects.startPut(arg.a === "value" ? { kind: arg.kind as EncodedValue["kind"], data: arg.data } : { kind: valueKind.bytes, data: (arg as { pack: Uint8Array }).pack });
+      const put = this.#objects.startPut(
+        arg.a === "value" ? { kind: arg.kind as EncodedValue["kind"], data: arg.data } : { kind: valueKind.bytes, data: (arg as { pack: Uint8Array }).pack },
+      );
       this.uploads.push(put.done);
       this.args[largest] = arg.a === "value" ? { a: "object", id: put.id } : { a: "items", object: put.id };
     }
   }
 
   #upload(id: PutRef<unknown>["id"], done: Promise<void> | undefined): ArgSpec {
-    if (done) this.uploads.push(done);
+    if (done !== undefined) this.uploads.push(done);
     return { a: "object", id };
   }
 
@@ -165,7 +167,8 @@ export class Submitter {
   }
 
   submit(args: readonly unknown[]): TaskRef<unknown> {
-    if (args.length > limits.argsPerTaskMax) throw new VolleyError("INVALID_ARGUMENT", `${args.length} arguments are over the limit of ${limits.argsPerTaskMax}; pass an object or an array`);
+    if (args.length > limits.argsPerTaskMax)
+      throw new VolleyError("INVALID_ARGUMENT", `${args.length} arguments are over the limit of ${limits.argsPerTaskMax}; pass an object or an array`);
     if (this.callee.options.pure || args.some(hasRef)) return this.#alone(args);
     const values: EncodedValue[] = [];
     for (const arg of args) {
@@ -189,13 +192,15 @@ export class Submitter {
   }
 
   map(items: Iterable<unknown>, shared: readonly unknown[]): RefArray<unknown> {
-    if (shared.length + 1 > limits.argsPerTaskMax) throw new VolleyError("INVALID_ARGUMENT", `${shared.length + 1} arguments are over the limit of ${limits.argsPerTaskMax}`);
+    if (shared.length + 1 > limits.argsPerTaskMax)
+      throw new VolleyError("INVALID_ARGUMENT", `${shared.length + 1} arguments are over the limit of ${limits.argsPerTaskMax}`);
     const list = new ArgList(this.#session, this.#objects);
     const refs = items instanceof TaskRefArray;
     const all: readonly unknown[] | TaskRefArray<unknown> = refs ? items : Array.isArray(items) ? items : [...items];
     const count = all.length;
     if (count === 0) throw new VolleyError("INVALID_ARGUMENT", "map was given no items");
-    if (count > limits.tasksPerStageMax) throw new VolleyError("TOO_LARGE", `map of ${count} items is over the limit of ${limits.tasksPerStageMax} tasks in a stage`);
+    if (count > limits.tasksPerStageMax)
+      throw new VolleyError("TOO_LARGE", `map of ${count} items is over the limit of ${limits.tasksPerStageMax} tasks in a stage`);
     if (refs || (all as readonly unknown[]).some(hasRef)) list.args.push(this.#mapRefs(list, all, count));
     else {
       const pack = new PackWriter();

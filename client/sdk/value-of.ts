@@ -3,8 +3,9 @@ import { fromWireError, VolleyError } from "../../proto/errors.js";
 import { type ObjectId, objectIdOf } from "../../proto/ids.js";
 import { decodeValue, type EncodedValue, valueKind } from "../../proto/value.js";
 import type { Objects } from "./objects.js";
-import { type StageHandle, TaskRef, TaskRefArray } from "./refs.js";
+import { TaskRef, TaskRefArray } from "./refs.js";
 import type { Outcome } from "./results.js";
+import type { StageHandle } from "./stage.js";
 
 /** An Arrow stream is read in place, so it must stand at a multiple of 8. */
 export function decodeAligned(encoded: EncodedValue): unknown {
