@@ -6,8 +6,6 @@ import { sweepBenchmark, sweepEquity, sweepTrades } from "./sweep/equity.js";
 import { sweepSelect, sweepSurface, sweepVerdict } from "./sweep/select.js";
 import { sweepChannelBreakout, sweepMaCross, sweepRsiReversion } from "./sweep/sweep.js";
 
-export { defineKernel, type Kernel } from "./kernel.js";
-
 const kernels: readonly Kernel[] = [
   noop,
   echo,
