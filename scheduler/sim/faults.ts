@@ -1,0 +1,140 @@
+/** The misfortunes of one run: when processes die, leave, hang or are cut off, and how bad the network is meanwhile. */
+import type { NetworkFaults } from "./network.js";
+import type { Random } from "./random.js";
+import type { Simulation } from "./simulation.js";
+
+export interface FaultRates {
+  readonly untilMs: number;
+  /** Mean time between misfortunes of each kind; Infinity: never. */
+  readonly workerCrashMs: number;
+  readonly workerDrainMs: number;
+  readonly workerCutMs: number;
+  readonly schedulerCrashMs: number;
+  readonly usurpationMs: number;
+  readonly schedulerCutMs: number;
+  readonly clientCutMs: number;
+  readonly network: NetworkFaults;
+}
+
+export function randomFaults(random: Random): FaultRates {
+  const untilMs = random.between(3_000, 30_000);
+  const calm = random.chance(0.15);
+  const rate = (chance: number, from: number, to: number): number => (!calm && random.chance(chance) ? random.between(from, to) : Number.POSITIVE_INFINITY);
+  const network = (chance: number, most: number): number => (!calm && random.chance(chance) ? random.unit() * most : 0);
+  return {
+    untilMs,
+    workerCrashMs: rate(0.5, 1_500, 12_000),
+    workerDrainMs: rate(0.3, 2_000, 12_000),
+    workerCutMs: rate(0.35, 3_000, 15_000),
+    schedulerCrashMs: rate(0.4, 1_500, 12_000),
+    usurpationMs: rate(0.25, 3_000, 15_000),
+    schedulerCutMs: rate(0.15, 4_000, 15_000),
+    clientCutMs: rate(0.2, 4_000, 15_000),
+    network: { loss: network(0.5, 0.1), duplication: network(0.5, 0.1), reorder: network(0.5, 0.2), delayMs: random.pick([0.2, 0.5, 2, 20]) },
+  };
+}
+
+export class FaultPlan {
+  readonly untilMs: number;
+  readonly #world: Simulation;
+  readonly #random: Random;
+  readonly #rates: FaultRates;
+  readonly #cut = new Set<string>();
+
+  constructor(world: Simulation, random: Random, rates: FaultRates) {
+    this.#world = world;
+    this.#random = random;
+    this.#rates = rates;
+    this.untilMs = rates.untilMs;
+  }
+
+  start(): void {
+    const rates = this.#rates;
+    this.#world.network.faults = rates.network;
+    this.#world.disk.delayMs = this.#random.pick([0.5, 2, 30]);
+    this.#every(rates.workerCrashMs, () => this.#crashWorker());
+    this.#every(rates.workerDrainMs, () => this.#drainWorker());
+    this.#every(rates.workerCutMs, () => this.#cutOff(this.#anyOf(this.#world.liveWorkers)?.address));
+    this.#every(rates.schedulerCrashMs, () => this.#crashScheduler());
+    this.#every(rates.usurpationMs, () => this.#usurp());
+    this.#every(rates.schedulerCutMs, () => this.#cutOff(this.#anyOf(this.#world.liveSchedulers)?.address));
+    this.#every(rates.clientCutMs, () => this.#cutOff(this.#anyOf(this.#world.clients)?.address));
+  }
+
+  healAll(): void {
+    for (const address of [...this.#cut]) this.#heal(address);
+  }
+
+  #anyOf<T>(items: readonly T[]): T | undefined {
+    return items.length === 0 ? undefined : this.#random.pick(items);
+  }
+
+  #every(meanMs: number, strike: () => void): void {
+    if (!Number.isFinite(meanMs)) return;
+    const delayMs = meanMs * (0.3 + 1.4 * this.#random.unit());
+    if (this.#world.clock.nowMs + delayMs >= this.untilMs) return;
+    this.#world.clock.after(delayMs, () => {
+      strike();
+      this.#every(meanMs, strike);
+    });
+  }
+
+  /** Soon, but not after faults have stopped. */
+  #soon(delayMs: number, run: () => void): void {
+    this.#world.clock.after(Math.max(0, Math.min(delayMs, this.untilMs - 1 - this.#world.clock.nowMs)), run);
+  }
+
+  #crashWorker(): void {
+    const worker = this.#anyOf(this.#world.liveWorkers);
+    if (!worker) return;
+    this.#world.counts.workerCrashes++;
+    worker.die("crashed");
+    if (this.#random.chance(0.85)) this.#soon(this.#random.delay(1_000), () => this.#world.addWorker());
+  }
+
+  #drainWorker(): void {
+    const worker = this.#anyOf(this.#world.liveWorkers);
+    if (!worker) return;
+    this.#world.counts.drains++;
+    this.#world.guard(worker.address, () => worker.drain());
+    this.#soon(this.#random.delay(500), () => this.#world.addWorker());
+  }
+
+  #crashScheduler(): void {
+    const scheduler = this.#anyOf(this.#world.liveSchedulers);
+    if (!scheduler) return;
+    this.#world.counts.schedulerCrashes++;
+    scheduler.die("crashed");
+    this.#soon(this.#random.delay(500), () => {
+      if (this.#world.liveSchedulers.length === 0) this.#world.addScheduler();
+    });
+  }
+
+  /** A second scheduler starts while the first still speaks; now and then the first is cut off meanwhile, and comes back as if nothing had happened. */
+  #usurp(): void {
+    const [first] = this.#world.liveSchedulers;
+    if (!first || this.#world.liveSchedulers.length > 1) return;
+    this.#world.counts.schedulerUsurpations++;
+    if (this.#random.chance(0.4)) this.#cutOff(first.address);
+    this.#world.addScheduler();
+    this.#soon(this.#random.delay(4_000), () => first.die("its machine was taken away"));
+  }
+
+  #cutOff(address: string | undefined): void {
+    if (address === undefined || this.#cut.has(address)) return;
+    this.#world.counts.partitions++;
+    this.#world.story.tell(address, "is cut off");
+    this.#cut.add(address);
+    this.#world.network.cut(address);
+    // Short of and beyond heartbeatTimeoutMs.
+    this.#soon(this.#random.chance(0.5) ? this.#random.delay(1_500) : this.#random.between(5_000, 14_000), () => this.#heal(address));
+  }
+
+  #heal(address: string): void {
+    if (!this.#cut.delete(address)) return;
+    this.#world.story.tell(address, "is reachable again");
+    this.#world.network.heal(address);
+    const worker = this.#world.liveWorkers.find((one) => one.address === address);
+    if (worker) this.#world.guard(address, () => worker.reconnected());
+  }
+}

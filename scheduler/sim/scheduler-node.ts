@@ -1,0 +1,438 @@
+/**
+ * A scheduler process around the real core: intake, gate, journal writer, snapshots, recovery, as scheduler/shell does them, on the models of
+ * network and disk. The oracles that can only be asked here: I9, and that nothing committed is leased again.
+ */
+import { stageBase } from "../../proto/address.js";
+import { decodeMessage, encodeMessage } from "../../proto/codec.js";
+import { sha256Hex } from "../../proto/digest.js";
+import { toWireError } from "../../proto/errors.js";
+import { validateStages } from "../../proto/graph.js";
+import type { Epoch, JobId, LeaseId, ObjectBase, WorkerId } from "../../proto/ids.js";
+import { type ArgSpec, type ClientRequest, type ClientRequestOf, clientRequest, type ResultSegment, type StageSpec, type WorkerOrder, type WorkerRequest, workerRequest } from "../../proto/messages.js";
+import { subjects } from "../../proto/subjects.js";
+import type { Command, Event, JournalRecord } from "../core/events.js";
+import { applyRecord, checkInvariants, createState, nextWakeMs, restore, type SnapshotData, type State, snapshot, step } from "../core/index.js";
+import { Violation } from "./job-model.js";
+import type { Delivery } from "./network.js";
+import { Packr } from "msgpackr";
+import type { Random } from "./random.js";
+import type { World } from "./world.js";
+
+type Said = Extract<Command, { c: "reply" | "order" }>;
+type Cause = ClientRequest["t"] | WorkerRequest["t"] | "tick";
+interface Owed {
+  readonly respond: (message: unknown) => void;
+  readonly orders: WorkerOrder[];
+}
+
+const tickMs = 20;
+const idleTickMs = 1_000;
+const snapshotEvery = 25;
+const packr = new Packr({ useRecords: false });
+
+export class SchedulerNode {
+  readonly address: string;
+  readonly #world: World;
+  readonly #random: Random;
+  #state: State | undefined;
+  #epoch = 0;
+  #dead = false;
+  #replies = new Map<number, Owed>();
+  #nextReply = 1;
+  #records: JournalRecord[] = [];
+  #given = 0;
+  #durable = 0;
+  #lastSeq = 0;
+  #appending = false;
+  #gated: { after: number; command: Said }[] = [];
+  #tickedAtMs = 0;
+  #entriesSince = 0;
+  #orphans = new Map<string, number>();
+  #leased = new Map<LeaseId, { job: JobId; durable: boolean }>();
+
+  constructor(world: World, address: string) {
+    this.#world = world;
+    this.#random = world.fork();
+    this.address = address;
+  }
+
+  get dead(): boolean {
+    return this.#dead;
+  }
+  get serving(): boolean {
+    return !this.#dead && this.#state !== undefined;
+  }
+  get epoch(): number {
+    return this.#epoch;
+  }
+  /** For the end of a run: what is left. */
+  get state(): State | undefined {
+    return this.#state;
+  }
+  get #nowMs(): number {
+    return Math.floor(this.#world.clock.nowMs);
+  }
+
+  #tell(what: string): void {
+    this.#world.story.tell(this.address, what);
+  }
+
+  #later(delayMs: number, run: () => void): void {
+    this.#world.clock.after(delayMs, () => {
+      if (!this.#dead) this.#world.guard(this.address, run);
+    });
+  }
+
+  die(why: string): void {
+    if (this.#dead) return;
+    this.#dead = true;
+    this.#tell(`dies: ${why}`);
+    this.#world.network.remove(this.address);
+  }
+
+  // ---------------------------------------------------------------------------------------------- recovery
+
+  start(): void {
+    this.#tell("starts");
+    this.#later(this.#random.delay(20), () => this.#recover());
+  }
+
+  #recover(): void {
+    const { disk, plant, counts } = this.#world;
+    const found = disk.snapshots.at(-1);
+    const used = found && this.#random.chance(0.7) ? found : undefined;
+    const end = disk.entries.length;
+    let state: State;
+    if (used) {
+      counts.restores++;
+      const { epoch, data } = packr.unpack(used.data) as { epoch: Epoch; data: SnapshotData };
+      state = restore(data, { epoch });
+    } else state = createState({ epoch: 0 as Epoch });
+    let entries = Array.from({ length: end - (used?.seq ?? 0) }, (_, i) => disk.read((used?.seq ?? 0) + i));
+    if (plant?.replayed) entries = plant.replayed(entries);
+    for (const records of entries) for (const record of records) applyRecord(state, record);
+    checkInvariants(state);
+    if (used && !plant?.replayed) this.#compare(state, "a snapshot and the entries behind it");
+    this.#takeOver(state, end);
+  }
+
+  /** The epoch entry is the fence; behind a predecessor that still writes, it is tried again. */
+  #takeOver(state: State, seq: number): void {
+    const { disk, network, plant } = this.#world;
+    const epoch = ((state.epoch as number) + 1) as Epoch;
+    const record: JournalRecord = { k: "epoch", epoch };
+    disk.append([record], plant?.replayed ? disk.entries.length : seq, () => !network.isCut(this.address), (landed) => {
+      if (this.#dead) return;
+      this.#world.guard(this.address, () => {
+        if (landed) {
+          applyRecord(state, record);
+          this.#serve(state, epoch, plant?.replayed || plant?.unfenced ? disk.entries.length : seq + 1);
+          return;
+        }
+        const late = Array.from({ length: disk.entries.length - seq }, (_, i) => disk.read(seq + i)).flat();
+        if (late.some((other) => other.k === "epoch")) {
+          this.die("another scheduler was first");
+          return;
+        }
+        for (const other of late) applyRecord(state, other);
+        this.#takeOver(state, seq + (disk.entries.length - seq));
+      });
+    });
+  }
+
+  #serve(state: State, epoch: Epoch, lastSeq: number): void {
+    const { network } = this.#world;
+    this.#state = state;
+    this.#epoch = epoch;
+    this.#lastSeq = lastSeq;
+    this.#world.epoch = Math.max(this.#world.epoch, epoch);
+    this.#tell(`serves as epoch ${epoch}, journal at ${lastSeq}`);
+    network.subscribe(subjects.schedulerClient, this.address, (delivery) => this.#receive(delivery, (d) => this.#onClient(d)));
+    network.subscribe(subjects.schedulerWorker, this.address, (delivery) => this.#receive(delivery, (d) => this.#onWorker(d)));
+    this.#step({ e: "tick" }, "tick");
+    this.#tick();
+  }
+
+  #tick(): void {
+    this.#later(tickMs, () => {
+      const state = this.#state as State;
+      const wakeMs = nextWakeMs(state);
+      if (this.#world.plant?.ghosts) this.#beatForGhosts(state);
+      if ((wakeMs !== undefined && wakeMs <= this.#nowMs) || this.#nowMs - this.#tickedAtMs >= idleTickMs) {
+        this.#tickedAtMs = this.#nowMs;
+        this.#step({ e: "tick" }, "tick");
+      }
+      this.#tick();
+    });
+  }
+
+  #beatForGhosts(state: State): void {
+    for (const worker of [...state.workers.values()]) {
+      if (this.#world.isAlive(worker.id) || this.#nowMs - worker.heardMs < 500) continue;
+      const leases = [...worker.leases.values()].map(({ id, next, to, running }) => ({ lease: id, next, to, running }));
+      const request = { t: "beat", worker: worker.id, epoch: this.#epoch as Epoch, leases, slotsBusy: 0, storeBytes: 0, spilledBytes: 0, draining: true } as const;
+      this.#step({ e: "worker", request }, "beat");
+    }
+  }
+
+  // ---------------------------------------------------------------------------------------------- intake
+
+  #receive(delivery: Delivery, handle: (delivery: Delivery) => void): void {
+    if (!this.#dead) this.#world.guard(this.address, () => handle(delivery));
+  }
+
+  #onWorker({ data, respond }: Delivery): void {
+    let request: WorkerRequest = decodeMessage(workerRequest, data);
+    const { plant } = this.#world;
+    if (plant?.workerRequest) request = plant.workerRequest(request, this.#epoch);
+    if (plant?.secondCommitWins && request.t === "commits") this.#commitStale(request);
+    this.#step({ e: "worker", request, ...(respond ? { reply: this.#owe(respond) } : {}) }, request.t);
+  }
+
+  #onClient({ data, respond }: Delivery): void {
+    const request: ClientRequest = decodeMessage(clientRequest, data);
+    const reply = respond ? { reply: this.#owe(respond) } : {};
+    if (request.t === "stages") {
+      const { stages, bases } = this.#admit(request);
+      if (stages.length > 0) this.#step({ e: "client", request: { ...request, stages }, bases, ...reply }, "stages");
+      return;
+    }
+    if (request.t !== "submit") {
+      this.#step({ e: "client", request, ...reply }, request.t);
+      return;
+    }
+    try {
+      validateStages(request.stages, request.outputs);
+    } catch (error) {
+      respond?.({ t: "error", epoch: this.#epoch, error: toWireError(error) });
+      return;
+    }
+    const bases: ObjectBase[] = [];
+    for (const stage of request.stages) bases.push(stageBase(request.job, stage, (index) => bases[index] as ObjectBase));
+    this.#step({ e: "client", request, bases, contentHash: sha256Hex(encodeMessage([request.stages, request.outputs])), ...reply }, "submit");
+  }
+
+  /** As the shell's boundary does: a stage whose upstream is not known waits for both to come again, and in the end is refused with SESSION_LOST. */
+  #admit({ session, client, stages }: ClientRequestOf<"stages">): { stages: StageSpec[]; bases: ObjectBase[] } {
+    const known = (stage: number): { base: ObjectBase; count: number } | undefined => {
+      const at = kept.findIndex((spec) => spec.index === stage);
+      if (at >= 0) return { base: bases[at] as ObjectBase, count: (kept[at] as StageSpec).count };
+      const record = this.#state?.jobs.get(session)?.stages.get(stage);
+      return record && { base: record.base, count: record.spec.count };
+    };
+    const kept: StageSpec[] = [];
+    const bases: ObjectBase[] = [];
+    for (const stage of stages) {
+      const missing = [...upstreams(stage.args)].find((index) => !known(index));
+      if (missing !== undefined) {
+        const key = `${session}/${stage.index}`;
+        const times = (this.#orphans.get(key) ?? 0) + 1;
+        this.#orphans.set(key, times % 3);
+        if (times < 3) continue;
+        const segment: ResultSegment = { r: "failed", stage: stage.index, from: 0, to: stage.count, error: { code: "SESSION_LOST", message: `stage ${missing} is not known` } };
+        this.#say({ c: "update", client, session, segment });
+        continue;
+      }
+      bases.push(stageBase(session, stage, (index) => known(index)?.base as ObjectBase));
+      kept.push(stage);
+    }
+    return { stages: kept, bases };
+  }
+
+  #owe(respond: (message: unknown) => void): number {
+    this.#replies.set(this.#nextReply, { respond, orders: [] });
+    return this.#nextReply++;
+  }
+
+  // ---------------------------------------------------------------------------------------------- stepping
+
+  #step(event: Event, cause: Cause): void {
+    const state = this.#state as State;
+    const { counts, plant } = this.#world;
+    counts.steps++;
+    let commands: Command[];
+    try {
+      commands = step(state, event, this.#nowMs);
+      checkInvariants(state);
+    } catch (error) {
+      this.#tell(`fails in ${describe(event)}`);
+      throw error;
+    }
+    if (plant?.schedulerCommands) commands = plant.schedulerCommands(commands, cause);
+    this.#carryOut(commands, cause);
+    this.#flush();
+    this.#write();
+  }
+
+  #carryOut(commands: readonly Command[], cause: Cause): void {
+    for (const command of commands) {
+      switch (command.c) {
+        case "record":
+          this.#tell(`${cause} -> record ${describeRecord(command.record)}`);
+          this.#records.push(command.record);
+          this.#given++;
+          break;
+        case "reply":
+        case "order":
+          if (!command.gated || this.#world.plant?.ungated || (this.#gated.length === 0 && this.#given === this.#durable)) this.#say(command);
+          else this.#gated.push({ after: this.#given, command });
+          break;
+        case "update":
+          this.#say(command);
+          break;
+        case "digest": {
+          const digest = sha256Hex(Buffer.concat(command.parts));
+          this.#later(0, () => this.#step({ e: "digest", job: command.job, digest }, "tick"));
+          break;
+        }
+        case "discard":
+          for (const id of command.ids) this.#world.disk.objects.delete(id);
+          break;
+        case "count":
+          this.#world.counts.metrics.set(command.metric, (this.#world.counts.metrics.get(command.metric) ?? 0) + command.by);
+          break;
+        case "log":
+          this.#tell(`${cause} -> ${command.text} ${JSON.stringify(command.fields ?? {})}`);
+          break;
+        default:
+          break;
+      }
+    }
+  }
+
+  #outbox = new Map<WorkerId, WorkerOrder[]>();
+
+  #say(command: Said | Extract<Command, { c: "update" }>): void {
+    const { network } = this.#world;
+    if (command.c === "update") {
+      const { client, session, segment } = command;
+      network.publish(this.address, subjects.client(client), { t: "update", epoch: this.#epoch, session, segments: [segment] });
+      return;
+    }
+    if (command.c === "reply") {
+      const owed = this.#replies.get(command.to);
+      this.#replies.delete(command.to);
+      owed?.respond(command.message);
+      return;
+    }
+    if (command.order.o === "lease") this.#noteGrant(command.order.lease, command.worker);
+    const owed = command.reply === undefined ? undefined : this.#replies.get(command.reply);
+    if (owed) owed.orders.push(command.order);
+    else this.#outbox.set(command.worker, [...(this.#outbox.get(command.worker) ?? []), command.order]);
+  }
+
+  #noteGrant(lease: Extract<WorkerOrder, { o: "lease" }>["lease"], worker: WorkerId): void {
+    if (this.#world.grants.has(lease.lease)) return;
+    this.#world.grants.set(lease.lease, { atMs: this.#world.clock.nowMs, epoch: this.#epoch });
+    this.#leased.set(lease.lease, { job: lease.job, durable: lease.durable });
+    this.#tell(`leases ${lease.lease} to ${worker}: ${lease.job} stage ${lease.stage} [${lease.from}, ${lease.to}) attempt ${lease.attempt}`);
+    if (!lease.durable || this.#epoch < this.#world.epoch) return;
+    for (let task = lease.from; task < lease.to; task++) {
+      if (this.#world.disk.committedAtMs(lease.job, lease.stage, task) !== undefined) {
+        throw new Violation("once", `task ${task} of stage ${lease.stage} of ${lease.job} is leased again (${lease.lease}), but its commit is in the journal`);
+      }
+    }
+  }
+
+  /** What one turn gave rise to goes out as one message a worker. */
+  #flush(): void {
+    const { network } = this.#world;
+    for (const [token, { respond, orders }] of this.#replies) {
+      if (orders.length === 0) continue;
+      this.#replies.delete(token);
+      respond({ t: "orders", epoch: this.#epoch, orders });
+    }
+    for (const [worker, orders] of this.#outbox) network.publish(this.address, subjects.worker(worker), { t: "orders", epoch: this.#epoch, orders });
+    this.#outbox.clear();
+  }
+
+  // ---------------------------------------------------------------------------------------------- journal
+
+  #write(): void {
+    if (this.#appending || this.#records.length === 0) {
+      if (!this.#appending) this.#atRest();
+      return;
+    }
+    const { disk, network, plant } = this.#world;
+    const records = this.#records.splice(0, this.#random.chance(0.2) ? 1 : this.#records.length);
+    this.#appending = true;
+    disk.append(records, this.#lastSeq, () => !network.isCut(this.address), (landed) => {
+      if (this.#dead) return;
+      this.#world.guard(this.address, () => {
+        this.#appending = false;
+        if (!landed) {
+          this.die("fenced: another scheduler writes the journal");
+          return;
+        }
+        this.#lastSeq = plant?.unfenced ? disk.entries.length : this.#lastSeq + 1;
+        this.#durable += records.length;
+        this.#entriesSince++;
+        while (this.#gated[0] && this.#gated[0].after <= this.#durable) this.#say((this.#gated.shift() as { command: Said }).command);
+        this.#flush();
+        this.#write();
+      });
+    });
+  }
+
+  /** Everything given out is on disk: the moment at which state and journal must agree (I9). */
+  #atRest(): void {
+    if (this.#entriesSince < snapshotEvery || this.#given !== this.#durable || this.#records.length > 0) return;
+    this.#entriesSince = 0;
+    const { disk, plant } = this.#world;
+    if (disk.entries.length !== this.#lastSeq || plant?.replayed || plant?.unfenced) return;
+    const state = this.#state as State;
+    this.#compare(state, "what the live steps made");
+    disk.snapshots.push({ seq: this.#lastSeq, data: packr.pack({ epoch: this.#epoch, data: snapshot(state) }) });
+  }
+
+  #compare(state: State, what: string): void {
+    const { disk, counts } = this.#world;
+    counts.replayChecks++;
+    const replayed = createState({ epoch: 0 as Epoch });
+    for (let seq = 0; seq < disk.entries.length; seq++) for (const record of disk.read(seq)) applyRecord(replayed, record);
+    const a = Buffer.from(packr.pack(snapshot(state)));
+    const b = Buffer.from(packr.pack(snapshot(replayed)));
+    if (!a.equals(b)) throw new Violation("I9", `${what} (${a.byteLength} bytes, ${sha256Hex(a).slice(0, 12)}) and the replay of the journal (${b.byteLength} bytes, ${sha256Hex(b).slice(0, 12)}) differ: ${firstDifference(snapshot(state), snapshot(replayed))}`);
+  }
+
+  // ---------------------------------------------------------------------------------------------- planted
+
+  /** What a core without the lease check would do with results under leases that are over. */
+  #commitStale(request: Extract<WorkerRequest, { t: "commits" }>): void {
+    const state = this.#state as State;
+    const over = request.commits.filter(({ lease, segment }) => !state.leases.has(lease) && segment.r !== "failed");
+    for (const { lease, segment, slotTimeUs } of over) {
+      const job = this.#leased.get(lease);
+      if (job?.durable) this.#carryOut([{ c: "record", record: { k: "commit", job: job.job, segment, slotTimeUs, reused: false, worker: request.worker } }], "commits");
+    }
+  }
+}
+
+function* upstreams(args: readonly ArgSpec[]): IterableIterator<number> {
+  for (const arg of args) {
+    if (arg.a === "list") yield* upstreams(arg.of);
+    else if (arg.a === "stage" || arg.a === "task") yield arg.stage;
+  }
+}
+
+function describe(event: Event): string {
+  if (event.e === "client" || event.e === "worker") return `${event.e} ${JSON.stringify(event.request, (_, value: unknown) => (value instanceof Uint8Array ? `<${value.byteLength} bytes>` : value)).slice(0, 600)}`;
+  return event.e;
+}
+
+function describeRecord(record: JournalRecord): string {
+  if (record.k === "commit") return `commit ${record.job} stage ${record.segment.stage} [${record.segment.from}, ${record.segment.to}) ${record.segment.r}${record.reused ? " reused" : ""}`;
+  return "job" in record ? `${record.k} ${record.job}${record.k === "end" ? ` ${record.state}` : ""}` : record.k;
+}
+
+/** The path of the first place where two plain values differ. */
+function firstDifference(a: unknown, b: unknown, path = "state"): string {
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return Object.is(a, b) ? "" : `${path}: ${String(a)} and ${String(b)}`;
+  const [x, y] = [Object.entries(a instanceof Map ? Object.fromEntries(a) : a), Object.entries(b instanceof Map ? Object.fromEntries(b) : b)];
+  if (x.map(([key]) => key).join() !== y.map(([key]) => key).join()) return `${path} has the keys ${x.map(([key]) => key).join().slice(0, 200)} and ${y.map(([key]) => key).join().slice(0, 200)}`;
+  for (const [i, [key, value]] of x.entries()) {
+    const found = firstDifference(value, y[i]?.[1], `${path}.${key}`);
+    if (found !== "") return found;
+  }
+  return "";
+}

@@ -1,0 +1,48 @@
+/** What the actors of a simulation share: time, chance, network, disk, the story, and the oracles' memory. */
+import type { JobId, LeaseId, WorkerId } from "../../proto/ids.js";
+import type { Clock } from "./clock.js";
+import type { Disk } from "./disk.js";
+import type { JobModel, Violation } from "./job-model.js";
+import type { Network } from "./network.js";
+import type { Plant } from "./plant.js";
+import type { Random } from "./random.js";
+import type { Story } from "./story.js";
+
+export interface Counts {
+  steps: number;
+  executions: number;
+  workerCrashes: number;
+  schedulerCrashes: number;
+  schedulerUsurpations: number;
+  drains: number;
+  joins: number;
+  partitions: number;
+  restores: number;
+  replayChecks: number;
+  resultsChecked: number;
+  /** The schedulers' own counters, summed. */
+  readonly metrics: Map<string, number>;
+}
+
+export interface World {
+  readonly clock: Clock;
+  readonly network: Network;
+  readonly disk: Disk;
+  readonly story: Story;
+  readonly plant: Plant | undefined;
+  readonly counts: Counts;
+  readonly jobs: Map<JobId, JobModel>;
+  /** When a lease was first given out, and by which epoch. */
+  readonly grants: Map<LeaseId, { atMs: number; epoch: number }>;
+  /** Executions so far by `job/stage/task`. */
+  readonly executions: Map<string, number>;
+  /** Highest epoch in which a scheduler has served. */
+  epoch: number;
+  fork(): Random;
+  isAlive(worker: WorkerId): boolean;
+  violate(violation: Violation): void;
+  /** Runs what an actor does; a throw of a core is a violation. */
+  guard(actor: string, run: () => void): void;
+}
+
+export const metricOf = (world: World, name: string): number => world.counts.metrics.get(name) ?? 0;
