@@ -2,6 +2,9 @@
  * What survives every process: the journal (an append-only log with a fence) and blobs (bundles, objects, snapshots).
  * Forms: nats.ts on JetStream; model.ts, a model for simulation and tests that is never offered as durable.
  */
+import { VolleyError } from "../errors.js";
+import { limits } from "../limits.js";
+
 export interface Journal {
   /**
    * Appends one entry and resolves with its sequence after the server has it on disk. Fails with FENCED when another writer has appended since
@@ -31,4 +34,10 @@ export interface Durable {
   readonly bundles: BlobStore;
   readonly objects: BlobStore;
   readonly snapshots: BlobStore;
+}
+
+/** What every form refuses: INVALID_ARGUMENT for a name, TOO_LARGE for a size. */
+export function checkBlob(bucket: string, name: string, bytes: number): void {
+  if (!/^[\w.-]{1,200}$/.test(name)) throw new VolleyError("INVALID_ARGUMENT", `blob name ${JSON.stringify(name)}: expected 1 to 200 letters, digits, _, . or -`);
+  if (bytes > limits.durableObjectBytesMax) throw new VolleyError("TOO_LARGE", `blob ${name} of ${bytes} bytes is over the limit of ${limits.durableObjectBytesMax} bytes for ${bucket}`);
 }

@@ -1,0 +1,244 @@
+/** The contract of durable.ts, for JetStream and for the model; then what only a real server can go through. */
+import { randomBytes } from "node:crypto";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type LocalNats, startLocalNats } from "../../client/local/nats-server.js";
+import { limits } from "../limits.js";
+import { streams } from "../subjects.js";
+import { connectNats, type NatsTransport } from "../transport/nats.js";
+import type { Durable, Journal } from "./durable.js";
+import { modelDurable } from "./model.js";
+import { openDurable } from "./nats.js";
+
+const bytes = (word: string): Uint8Array => new Uint8Array(Buffer.from(word));
+const text = (data: Uint8Array): string => Buffer.from(data).toString();
+
+async function entries(journal: Journal, afterSeq: number): Promise<[number, string][]> {
+  const all: [number, string][] = [];
+  for await (const { seq, data } of journal.read(afterSeq)) all.push([seq, text(data)]);
+  return all;
+}
+
+interface Store {
+  durable: Durable;
+  /** A second writer on the same store. */
+  other: Durable;
+  stop(): Promise<void>;
+}
+
+async function natsStore(): Promise<Store> {
+  const server = await startLocalNats();
+  const transports = await Promise.all([connectNats({ url: server.url, name: "one" }), connectNats({ url: server.url, name: "two" })]);
+  const [durable, other] = await Promise.all(transports.map((transport) => openDurable(transport)));
+  return {
+    durable: durable as Durable,
+    other: other as Durable,
+    async stop() {
+      await Promise.all(transports.map((transport) => transport.close()));
+      await server.stop();
+    },
+  };
+}
+
+async function modelStore(): Promise<Store> {
+  const durable = modelDurable();
+  return { durable, other: durable, stop: async () => undefined };
+}
+
+describe.each([
+  { form: "model", start: modelStore },
+  { form: "JetStream", start: natsStore },
+])("durable store: $form", ({ start }) => {
+  let store: Store;
+  beforeAll(async () => {
+    store = await start();
+  });
+  afterAll(() => store.stop());
+
+  it("journal: appends in order, fences the second writer, reads, truncates, goes on", async () => {
+    const { journal } = store.durable;
+    expect(await journal.lastSeq()).toBe(0);
+    expect(await entries(journal, 0)).toEqual([]);
+    let seq = 0;
+    for (const word of ["a", "b", "c", "d"]) seq = await journal.append(bytes(word), seq);
+    expect(seq).toBe(4);
+    await expect(store.other.journal.append(bytes("stale"), 2)).rejects.toMatchObject({ code: "FENCED" });
+    await expect(store.other.journal.append(bytes("stale"), 0)).rejects.toMatchObject({ code: "FENCED" });
+    expect(await entries(store.other.journal, 0)).toEqual([[1, "a"], [2, "b"], [3, "c"], [4, "d"]]);
+    expect(await entries(journal, 2)).toEqual([[3, "c"], [4, "d"]]);
+    expect(await entries(journal, 4)).toEqual([]);
+
+    const taken = await store.other.journal.append(bytes("e"), 4);
+    expect(taken).toBe(5);
+    await expect(journal.append(bytes("deposed"), 4)).rejects.toMatchObject({ code: "FENCED" });
+
+    await journal.truncate(4);
+    expect(await entries(journal, 0)).toEqual([[5, "e"]]);
+    await journal.truncate(5);
+    expect(await entries(journal, 0)).toEqual([]);
+    expect(await journal.lastSeq()).toBe(5);
+    await expect(journal.append(bytes("reset"), 0)).rejects.toMatchObject({ code: "FENCED" });
+    expect(await journal.append(bytes("f"), 5)).toBe(6);
+    expect(await entries(journal, 5)).toEqual([[6, "f"]]);
+  });
+
+  it("journal: reads up to the end as it was at the call", async () => {
+    const { journal } = store.durable;
+    let seq = await journal.lastSeq();
+    const before = seq;
+    for (let i = 0; i < 100; i++) seq = await journal.append(bytes(`entry ${i}`), seq);
+    const got: string[] = [];
+    for await (const { data } of journal.read(before)) {
+      if (got.length === 0) seq = await journal.append(bytes("late"), seq);
+      got.push(text(data));
+    }
+    expect(got).toEqual(Array.from({ length: 100 }, (_, i) => `entry ${i}`));
+  });
+
+  it.each(["bundles", "objects", "snapshots"] as const)("%s: what is put is got, once and for all", async (bucket) => {
+    const blobs = store.durable[bucket];
+    expect(await blobs.get("none")).toBeUndefined();
+    expect(await blobs.has("none")).toBe(false);
+    await blobs.delete("none");
+    const large = new Uint8Array(randomBytes(3 * 1024 * 1024 + 17));
+    await blobs.put("empty", new Uint8Array(0));
+    await blobs.put("small", bytes("one"));
+    await blobs.put("large", large);
+    await blobs.put("small", bytes("two"));
+    const other = store.other[bucket];
+    expect(text((await other.get("small")) as Uint8Array)).toBe("one");
+    expect((await other.get("empty"))?.byteLength).toBe(0);
+    expect(Buffer.compare((await other.get("large")) as Uint8Array, large)).toBe(0);
+    expect(await other.has("large")).toBe(true);
+    await blobs.delete("small");
+    expect(await other.has("small")).toBe(false);
+    expect(await other.get("small")).toBeUndefined();
+    await other.put("small", bytes("again"));
+    expect(text((await blobs.get("small")) as Uint8Array)).toBe("again");
+  });
+
+  it("blobs: refuses names and sizes that cannot be", async () => {
+    const { objects } = store.durable;
+    await expect(objects.put("a b", bytes("x"))).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+    const tooLarge = { byteLength: limits.durableObjectBytesMax + 1 } as Uint8Array;
+    await expect(objects.put("big", tooLarge)).rejects.toMatchObject({ code: "TOO_LARGE" });
+  });
+});
+
+describe("model", () => {
+  it("fences and delays on demand", async () => {
+    const { journal } = modelDurable();
+    let open = (): void => undefined;
+    journal.delayAppends(
+      new Promise<void>((resolve) => {
+        open = resolve;
+      }),
+    );
+    let appended = false;
+    const waiting = journal.append(bytes("a"), 0).then(() => {
+      appended = true;
+    });
+    await Promise.resolve();
+    expect(appended).toBe(false);
+    open();
+    await waiting;
+    journal.fenceNext();
+    await expect(journal.append(bytes("b"), 1)).rejects.toMatchObject({ code: "FENCED" });
+    await expect(journal.append(bytes("b"), 1)).rejects.toMatchObject({ code: "FENCED" });
+    expect(journal.entries.map(({ data }) => text(data))).toEqual(["a"]);
+  });
+});
+
+describe("JetStream through crashes of nats-server", () => {
+  let server: LocalNats;
+  let transport: NatsTransport;
+  let durable: Durable;
+  const crash = async (): Promise<void> => {
+    server.kill();
+    await server.ended;
+    const { port, user, password, dataDir } = server;
+    server = await startLocalNats({ port, user, password, dataDir });
+  };
+  beforeAll(async () => {
+    server = await startLocalNats();
+    transport = await connectNats({ url: server.url, name: "one", onError: () => undefined });
+    durable = await openDurable(transport);
+  });
+  afterAll(async () => {
+    await transport.close();
+    await server.stop();
+  });
+
+  it("every append is there exactly once, in order, whatever the moment of the crash", async () => {
+    const { journal } = durable;
+    const words = Array.from({ length: 300 }, (_, i) => `entry ${i}`);
+    let seq = await journal.lastSeq();
+    const crashes = new Map([[37, 0], [120, 1], [200, 2]]);
+    let crashing: Promise<void> | undefined;
+    for (const [i, word] of words.entries()) {
+      const delayMs = crashes.get(i);
+      // Not awaited: the server dies while the following appends are on their way.
+      if (delayMs !== undefined) {
+        await crashing;
+        crashing = new Promise((resolve) => setTimeout(resolve, delayMs)).then(crash);
+      }
+      seq = await journal.append(bytes(word), seq);
+    }
+    await crashing;
+    expect((await entries(journal, 0)).map(([, word]) => word)).toEqual(words);
+  });
+
+  it("an append whose answer was lost is recognised", async () => {
+    const { journal } = durable;
+    const last = await journal.lastSeq();
+    // The answer to the first attempt is lost with the connection: the library is made to forget it.
+    const request = transport.natsConnection.request.bind(transport.natsConnection);
+    let lost = 0;
+    transport.natsConnection.request = async (subject, data, options) => {
+      const answer = await request(subject, data, options);
+      if (subject !== streams.journalSubject || lost > 0) return answer;
+      lost++;
+      throw new Error("the answer was lost");
+    };
+    try {
+      expect(await journal.append(bytes("once"), last)).toBe(last + 1);
+    } finally {
+      transport.natsConnection.request = request;
+    }
+    expect(lost).toBe(1);
+    expect(await entries(journal, last)).toEqual([[last + 1, "once"]]);
+    expect(await journal.append(bytes("next"), last + 1)).toBe(last + 2);
+  });
+
+  it("reading goes on after a crash in the middle", async () => {
+    const { journal } = durable;
+    const all = await entries(journal, 0);
+    const got: string[] = [];
+    let crashed: Promise<void> | undefined;
+    for await (const { data } of journal.read(0)) {
+      got.push(text(data));
+      if (got.length === 50) crashed = crash();
+    }
+    await crashed;
+    expect(got).toEqual(all.map(([, word]) => word));
+  });
+
+  it("put and get finish after a crash in the middle, and a half put is not seen", async () => {
+    const { objects } = durable;
+    const data = new Uint8Array(randomBytes(24 * 1024 * 1024));
+    const put = objects.put("through", data);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(await objects.has("through")).toBe(false);
+    await crash();
+    await put;
+    const get = objects.get("through");
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    await crash();
+    expect(Buffer.compare((await get) as Uint8Array, data)).toBe(0);
+  });
+
+  it("an oversized append is refused, and nothing is written", async () => {
+    const last = await durable.journal.lastSeq();
+    await expect(durable.journal.append(new Uint8Array(transport.payloadBytesMax), last)).rejects.toMatchObject({ code: "TOO_LARGE" });
+    expect(await durable.journal.lastSeq()).toBe(last);
+  });
+});
