@@ -27,6 +27,12 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
+const nodeMajorMin = 20;
+if (Number.parseInt(process.versions.node, 10) < nodeMajorMin) {
+  process.stderr.write(`volley: this is Node ${process.versions.node}; it needs ${nodeMajorMin}.19 or later\n`);
+  process.exit(exitCodes.usage);
+}
+
 const args = process.argv.slice(2);
 if (!isRoleName(args[0])) {
   // Node's own way of showing warnings is for programmers.

@@ -12,16 +12,16 @@ import { VolleyError } from "../../proto/errors.js";
 
 /**
  * $1 is a folder to remove when the parent is gone (empty: none), the rest is the command. File descriptors: 0 the parent's pipe, 3 Node's IPC
- * channel (only the child keeps it), 4 where the child's pid is told. The watcher ignores TERM before it kills, so that the
- * shell's own "the child has ended" cannot stop it half way.
+ * channel (only the child keeps it), 4 where the child's pid is told, 6 the child's stderr (the shell's own remarks are not wanted there).
+ * The watcher ignores TERM before it kills, so that the shell's "the child has ended" cannot stop it half way.
  */
 const guardianScript = `
 scratch=$1; shift
-exec 5<&0 </dev/null
-"$@" 4>&- 5<&- &
+exec 5<&0 </dev/null 6>&2 2>/dev/null
+"$@" 2>&6 4>&- 5<&- 6>&- &
 child=$!
 echo "$child" >&4
-exec 4>&-
+exec 4>&- 6>&-
 ( read -r _ <&5; trap '' TERM; kill -9 "$child" 2>/dev/null; if [ -n "$scratch" ]; then sleep 0.3; rm -rf -- "$scratch"; fi ) 3>&- >/dev/null 2>&1 &
 watcher=$!
 wait "$child"; code=$?
