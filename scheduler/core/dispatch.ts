@@ -32,8 +32,8 @@ export function dispatch(ctx: Context): void {
     if (!stage) break;
     const worker = pickWorker(state, stage);
     if (!worker) break;
-    rotate(state, stage);
     grant(ctx, stage, worker);
+    rotate(state, stage);
   }
   if (state.queued === 0 && state.leases.size > 0) steal(ctx);
 }
@@ -64,9 +64,10 @@ function nextReady(state: State): StageRecord | undefined {
 /** Stages of one priority take turns, so that a long one does not hold up the others. */
 function rotate(state: State, stage: StageRecord): void {
   const list = state.ready.get(stage.spec.options.priority);
-  if (!list || list.length < 2) return;
+  if (!list || list.length < 2 || list[0] !== stage) return;
   list.shift();
-  list.push(stage);
+  if (stage.queue.isEmpty) stage.listed = false;
+  else list.push(stage);
 }
 
 const costUs = (state: State, stage: StageRecord): number | undefined => state.costs.get(stage.fnKey);

@@ -2,7 +2,7 @@
 import type { ObjectId } from "../../proto/ids.js";
 import { splitObjectId } from "../../proto/ids.js";
 import type { ArgSpec } from "../../proto/messages.js";
-import { type Dependent, type StageRecord, type State, tallyOf, taskState } from "./state.js";
+import { addDependent, type Dependent, removeDependent, type StageRecord, type State, tallyOf, taskState } from "./state.js";
 
 /** Every argument, lists opened. */
 export function* flatArgs(args: readonly ArgSpec[]): IterableIterator<Exclude<ArgSpec, { a: "list" }>> {
@@ -43,12 +43,12 @@ export function linkStage(state: State, stage: StageRecord): void {
 function link(stage: StageRecord, upstream: StageRecord, kind: Dependent["kind"], task: number): void {
   if (stage.links.some((l) => l.upstream === upstream && l.entry.kind === kind && l.entry.task === task)) return;
   const entry: Dependent = { stage, kind, task };
-  upstream.dependents.add(entry);
+  addDependent(upstream, entry);
   stage.links.push({ upstream, entry });
 }
 
 export function unlinkStage(stage: StageRecord): void {
-  for (const { upstream, entry } of stage.links) upstream.dependents.delete(entry);
+  for (const { upstream, entry } of stage.links) removeDependent(upstream, entry);
   stage.links.length = 0;
 }
 

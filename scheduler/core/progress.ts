@@ -101,7 +101,7 @@ export function commitSegment(ctx: Context, stage: StageRecord, segment: Exclude
   }
   ctx.out.push({ c: "count", metric: from.reused ? "tasks_reused" : "tasks_committed", by: segment.to - segment.from, tenant: job.tenant });
   tell(ctx, stage, segment);
-  for (const entry of [...stage.dependents]) release(ctx, stage, entry, segment.from, segment.to);
+  if (stage.dependents.size > 0) for (const entry of [...stage.dependents]) release(ctx, stage, entry, segment.from, segment.to);
   settleStage(ctx, stage);
 }
 

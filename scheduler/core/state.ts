@@ -50,7 +50,7 @@ export interface StageRecord {
   readonly fnKey: string;
   readonly states: Uint8Array;
   /** Number of tasks in each state. */
-  readonly tally: Int32Array;
+  readonly tally: number[];
   readonly results: SegmentTable;
   readonly queue: RangeSet;
   /** It stands in the ready list. */
@@ -59,9 +59,9 @@ export interface StageRecord {
   blockers: number;
   /** What this stage reads from other stages. */
   readonly links: Link[];
-  readonly dependents: Set<Dependent>;
+  dependents: ReadonlySet<Dependent>;
   /** What went wrong so far, by task; most tasks have none. */
-  readonly troubles: Map<number, Trouble>;
+  troubles: ReadonlyMap<number, Trouble>;
   reused: number;
   retried: number;
   queuedAtMs: number;
@@ -205,9 +205,20 @@ export interface Context {
 
 export const functionKey = (fn: FunctionRef): string => ("bundle" in fn ? `${fn.bundle}/${fn.export}` : `kernel/${fn.kernel}/${fn.version}`);
 
+// A session may make many thousand stages of one task a second: what most of them never have is shared until it is needed.
+const noDependents: ReadonlySet<Dependent> = new Set();
+const noTroubles: ReadonlyMap<number, Trouble> = new Map();
+
+export function addDependent(stage: StageRecord, entry: Dependent): void {
+  if (stage.dependents === noDependents) stage.dependents = new Set();
+  (stage.dependents as Set<Dependent>).add(entry);
+}
+
+export function removeDependent(stage: StageRecord, entry: Dependent): void {
+  if (stage.dependents !== noDependents) (stage.dependents as Set<Dependent>).delete(entry);
+}
+
 export function createStage(job: JobRecord, spec: StageSpec, base: ObjectBase): StageRecord {
-  const tally = new Int32Array(7);
-  tally[taskState.waiting] = spec.count;
   return {
     job,
     index: spec.index,
@@ -215,14 +226,14 @@ export function createStage(job: JobRecord, spec: StageSpec, base: ObjectBase): 
     base,
     fnKey: functionKey(spec.fn),
     states: new Uint8Array(spec.count),
-    tally,
+    tally: [spec.count, 0, 0, 0, 0, 0, 0],
     results: new SegmentTable(),
     queue: new RangeSet(),
     listed: false,
     blockers: 0,
     links: [],
-    dependents: new Set(),
-    troubles: new Map(),
+    dependents: noDependents,
+    troubles: noTroubles,
     reused: 0,
     retried: 0,
     queuedAtMs: 0,
@@ -236,7 +247,8 @@ export function troubleOf(stage: StageRecord, task: number): Trouble {
   let trouble = stage.troubles.get(task);
   if (!trouble) {
     trouble = { attempts: 0, userFailures: 0, blames: 0, infraFailures: 0, lastError: undefined, expected: undefined };
-    stage.troubles.set(task, trouble);
+    if (stage.troubles === noTroubles) stage.troubles = new Map();
+    (stage.troubles as Map<number, Trouble>).set(task, trouble);
   }
   return trouble;
 }
