@@ -139,22 +139,20 @@ function drawdownChart(curves: readonly Curve[], outcome: SweepOutcome): string 
 
 function maps({ families, benchmark, days, split }: SweepOutcome): string {
   const year = (bar: number): string => isoDay(days[bar] as number).slice(0, 4);
-  const row = (side: "inSample" | "outOfSample"): string =>
-    families
-      .map((family) =>
-        heatMap({
-          id: `${family.name}-${side}`,
-          title: `${family.title}: Sharpe ratio over its parameters, ${side === "inSample" ? "in sample" : "out of sample"}`,
-          surface: family.surface,
-          side,
-          benchmark: benchmark[side].sharpe ?? 0,
-        }),
-      )
-      .join("");
-  const heads = families
-    .map(({ title, surface }) => `<h3>${title}${surface.others.length > 0 ? ` <span class="note">best ${surface.others.join(", ")}</span>` : ""}</h3>`)
-    .join("");
-  return `<div class="maps">${heads}<div class="row">In sample, ${year(0)}–${year(split - 1)} · buy and hold ${ratio(benchmark.inSample.sharpe)}</div>${row("inSample")}<div class="row">Out of sample, ${year(split)}–${year(days.length - 1)} · buy and hold ${ratio(benchmark.outOfSample.sharpe)}</div>${row("outOfSample")}</div>
+  const figure = (family: FamilyOutcome, side: "inSample" | "outOfSample"): string => {
+    const { title, surface } = family;
+    const image = heatMap({
+      id: `${family.name}-${side}`,
+      title: `${title}: Sharpe ratio over its parameters, ${side === "inSample" ? "in sample" : "out of sample"}`,
+      surface,
+      side,
+      benchmark: benchmark[side].sharpe ?? 0,
+    });
+    return `<figure><figcaption>${title}${surface.others.length > 0 ? ` <span>best ${surface.others.join(", ")}</span>` : ""}</figcaption>${image}</figure>`;
+  };
+  const row = (side: "inSample" | "outOfSample", text: string): string =>
+    `<div class="row">${text} · buy and hold ${ratio(benchmark[side].sharpe)}</div>${families.map((family) => figure(family, side)).join("")}`;
+  return `<div class="maps">${row("inSample", `In sample, ${year(0)}–${year(split - 1)}`)}${row("outOfSample", `Out of sample, ${year(split)}–${year(days.length - 1)}`)}</div>
 <div class="legend">worse by ${fullColour} or more <span class="bar" style="background:${legendGradient()}"></span> better by ${fullColour} or more <span class="ring"></span> the combination chosen in sample</div>`;
 }
 
