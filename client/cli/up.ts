@@ -38,7 +38,9 @@ export async function up(options: UpOptions, output: Output): Promise<void> {
     output.result({ url, gatewayUrl, token, dataDir: cluster.dataDir, processes }, () =>
       [
         `Volley is up (${((performance.now() - startedAtMs) / 1000).toFixed(1)} s). Ctrl-C ends it.`,
-        ...(gatewayUrl ? [`  gateway  ${gatewayUrl}  (API: ${gatewayUrl}/docs)`, `  token    ${token}`] : []),
+        ...(gatewayUrl
+          ? [`  gateway  ${gatewayUrl}`, `  token    ${token}`, `  API      ${gatewayUrl}/docs  (in a browser: any user name, the token as password)`]
+          : []),
         `  cluster  ${url}`,
         `  data     ${cluster.dataDir}${options.ephemeral ? " (removed in the end)" : ""}`,
         "Other terminals of yours find it by themselves: volley top, volley jobs, volley submit graph.json",
