@@ -72,7 +72,7 @@ function addLocalCommands(program: Command): void {
     .option("--workers <n>", "number of workers", workers)
     .option("--out <file>", "where the report is written", "volley-report.html")
     .option("--keep", "leave the cluster running until Ctrl-C")
-    .action(async (options) => (await import("./demo-command.js")).demo(options));
+    .action(async (options) => (await import("./demo/demo.js")).runDemo(options));
 }
 
 function addJobCommands(program: Command): void {
