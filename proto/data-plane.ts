@@ -74,8 +74,10 @@ export interface ServeOptions {
 }
 
 const retryIntervalMs = 100;
-/** What the network did, as opposed to what the other side said. NO_LISTENER is final: the peer has gone. */
+/** What the network did, as opposed to what the other side said. */
 const transient: ReadonlySet<ErrorCode> = new Set(["DISCONNECTED", "CORRUPT"]);
+/** NO_LISTENER means that the peer has gone; but after a cut it may only be later than we are in finding its way back. */
+const returnGraceMs = 3_000;
 
 /** Fetches an object. Rejects with OBJECT_NOT_FOUND, NO_LISTENER (the peer has gone), TIMEOUT, CLOSED, or what `allocate` throws. */
 export async function fetchObject(options: FetchOptions): Promise<ObjectMeta & { data: Uint8Array }> {
@@ -172,12 +174,16 @@ const unexpected = (peer: string, reply: DataReply): VolleyError => new VolleyEr
 async function again<T>(what: string, timeoutMs: number, transport: Transport, attempt: (remainingMs: () => number) => Promise<T>): Promise<T> {
   const deadline = performance.now() + timeoutMs;
   const remainingMs = (): number => Math.max(1, Math.ceil(deadline - performance.now()));
+  let graceEnds = 0;
   for (;;) {
     try {
       return await attempt(remainingMs);
     } catch (error) {
-      if (!isVolleyError(error) || !transient.has(error.code) || transport.status === "closed") throw error;
-      if (performance.now() + retryIntervalMs >= deadline) throw new VolleyError("TIMEOUT", `${what} took longer than ${timeoutMs} ms; the last failure: ${error.message}`, { cause: error });
+      if (!isVolleyError(error) || transport.status === "closed") throw error;
+      const now = performance.now();
+      if (transient.has(error.code)) graceEnds = now + returnGraceMs;
+      else if (error.code !== "NO_LISTENER" || now > graceEnds) throw error;
+      if (now + retryIntervalMs >= deadline) throw new VolleyError("TIMEOUT", `${what} took longer than ${timeoutMs} ms; the last failure: ${error.message}`, { cause: error });
       await delay(retryIntervalMs);
     }
   }

@@ -1,0 +1,230 @@
+/** Fetch, offer and serve of objects, over both transports, with both sides failing. */
+import { randomBytes } from "node:crypto";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { type LocalNats, startLocalNats } from "../client/local/nats-server.js";
+import { type Acceptance, fetchObject, type Lookup, offerObject, type PutRequest, serveData } from "./data-plane.js";
+import { digestOf } from "./digest.js";
+import { VolleyError } from "./errors.js";
+import { FramePeer } from "./frame-peer.js";
+import type { ObjectId } from "./ids.js";
+import { subjects } from "./subjects.js";
+import { MemoryNetwork } from "./transport/memory.js";
+import { connectNats } from "./transport/nats.js";
+import type { Transport } from "./transport/transport.js";
+import type { ValueKind } from "./value.js";
+
+interface Network {
+  connect(name: string): Promise<Transport>;
+  bounce(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+async function natsNetwork(): Promise<Network> {
+  let server: LocalNats = await startLocalNats();
+  const { url, port, user, password, dataDir } = server;
+  return {
+    connect: (name) => connectNats({ url, name }),
+    async bounce() {
+      server.kill();
+      await server.ended;
+      server = await startLocalNats({ port, user, password, dataDir });
+    },
+    stop: () => server.stop(),
+  };
+}
+
+async function memoryNetwork(): Promise<Network> {
+  const network = new MemoryNetwork();
+  return {
+    connect: async (name) => network.connect(name),
+    async bounce() {
+      network.setDown(true);
+      await new Promise((resolve) => setImmediate(resolve));
+      network.setDown(false);
+    },
+    stop: async () => undefined,
+  };
+}
+
+const idOf = (n: number): ObjectId => `c${n.toString(16).padStart(32, "0")}-0` as ObjectId;
+const kind: ValueKind = 3;
+
+/** A peer with a map for a store, which counts what is asked of it. */
+class Holder {
+  readonly objects = new Map<string, Uint8Array>();
+  released = 0;
+  aborted = 0;
+  refuse: VolleyError | undefined;
+  onCommit: (put: PutRequest) => void = () => undefined;
+
+  lookup(id: ObjectId): Lookup | undefined {
+    const data = this.objects.get(id);
+    return data && { kind, digest: digestOf(kind, data), data, release: () => this.released++ };
+  }
+
+  accept(put: PutRequest): Acceptance | "have" {
+    if (this.refuse) throw this.refuse;
+    if (this.objects.has(put.id)) return "have";
+    const target = new Uint8Array(new SharedArrayBuffer(put.bytes));
+    return {
+      target,
+      commit: () => {
+        this.onCommit(put);
+        this.objects.set(put.id, target);
+      },
+      abort: () => this.aborted++,
+    };
+  }
+}
+
+describe.each([
+  { form: "memory", start: memoryNetwork },
+  { form: "nats", start: natsNetwork },
+])("data plane over $form", ({ start }) => {
+  let network: Network;
+  let cleanups: (() => Promise<void>)[] = [];
+  const peer = async (name: string): Promise<{ transport: Transport; frames: FramePeer }> => {
+    const transport = await network.connect(name);
+    const frames = new FramePeer({ transport, peer: name, idleTimeoutMs: 3_000 });
+    cleanups.push(async () => {
+      await frames.close();
+      await transport.close();
+    });
+    return { transport, frames };
+  };
+  const setup = async (): Promise<{ here: Awaited<ReturnType<typeof peer>>; there: Awaited<ReturnType<typeof peer>>; holder: Holder }> => {
+    const [here, there] = [await peer("here"), await peer("there")];
+    const holder = new Holder();
+    serveData({ ...there, lookup: (id) => holder.lookup(id), accept: (put) => holder.accept(put) });
+    await Promise.all([here.transport.flush(), there.transport.flush()]);
+    return { here, there, holder };
+  };
+  const allocate = (meta: { bytes: number }): Uint8Array => new Uint8Array(new SharedArrayBuffer(meta.bytes));
+
+  beforeAll(async () => {
+    network = await start();
+  });
+  afterAll(() => network.stop());
+  afterEach(async () => {
+    await Promise.all(cleanups.map((cleanup) => cleanup()));
+    cleanups = [];
+  });
+
+  it("fetches objects of all sizes, many at once, and releases each", async () => {
+    const { here, holder } = await setup();
+    const sizes = [0, 1, 5_000, 262_144, 262_145, 1_000_000, 2_500_000];
+    const ids = Array.from({ length: 60 }, (_, i) => idOf(i));
+    for (const [i, id] of ids.entries()) holder.objects.set(id, new Uint8Array(randomBytes(sizes[i % sizes.length] as number)));
+    const got = await Promise.all(ids.map((id) => fetchObject({ ...here, from: "there", id, allocate, timeoutMs: 20_000 })));
+    for (const [i, { data, digest, bytes }] of got.entries()) {
+      const source = holder.objects.get(ids[i] as string) as Uint8Array;
+      expect(bytes).toBe(source.byteLength);
+      expect(Buffer.compare(data, source)).toBe(0);
+      expect(Buffer.compare(digest, digestOf(kind, source))).toBe(0);
+    }
+    await expect.poll(() => holder.released).toBe(ids.length); // The holder hears of the end a moment after the fetcher.
+  });
+
+  it("fetch says what is wrong: no object, no peer, no memory, no time", async () => {
+    const { here, there, holder } = await setup();
+    const fetchOf = (id: ObjectId, from = "there", change: object = {}): Promise<unknown> => fetchObject({ ...here, from, id, allocate, timeoutMs: 5_000, ...change });
+    await expect(fetchOf(idOf(1))).rejects.toMatchObject({ code: "OBJECT_NOT_FOUND" });
+    await expect(fetchOf(idOf(1), "nobody")).rejects.toMatchObject({ code: "NO_LISTENER" });
+    holder.objects.set(idOf(1), new Uint8Array(2_000_000));
+    const full = (): never => {
+      throw new VolleyError("OUT_OF_MEMORY", "full");
+    };
+    await expect(fetchOf(idOf(1), "there", { allocate: full })).rejects.toMatchObject({ code: "OUT_OF_MEMORY" });
+    there.transport.subscribe(subjects.data("mute"), () => undefined);
+    await there.transport.flush();
+    await expect(fetchOf(idOf(1), "mute", { timeoutMs: 50 })).rejects.toMatchObject({ code: "TIMEOUT" });
+    expect(here.frames.streams).toBe(0);
+  });
+
+  it("offers: sent, then have; a refusal and a failed commit reach the offerer", async () => {
+    const { here, holder } = await setup();
+    const payload = new Uint8Array(randomBytes(3_000_000));
+    const offer = (id: ObjectId): Promise<string> => offerObject({ ...here, to: "there", id, kind, digest: digestOf(kind, payload), payload });
+    expect(await offer(idOf(7))).toBe("sent");
+    expect(Buffer.compare(holder.objects.get(idOf(7)) as Uint8Array, payload)).toBe(0);
+    expect(await offer(idOf(7))).toBe("have");
+    holder.refuse = new VolleyError("OUT_OF_MEMORY", "full");
+    await expect(offer(idOf(8))).rejects.toMatchObject({ code: "OUT_OF_MEMORY", message: "full" });
+    holder.refuse = undefined;
+    holder.onCommit = () => {
+      throw new VolleyError("INVALID_DATA", "not what it says");
+    };
+    await expect(offer(idOf(9))).rejects.toMatchObject({ code: "INVALID_DATA" });
+    expect(holder.objects.has(idOf(9))).toBe(false);
+    expect(holder.aborted).toBe(1);
+    await expect(offerObject({ ...here, to: "nobody", id: idOf(1), kind, digest: digestOf(kind, payload), payload })).rejects.toMatchObject({ code: "NO_LISTENER" });
+  });
+
+  it("a transfer cut by the network is begun again and ends whole", async () => {
+    const { here, holder } = await setup();
+    const source = new Uint8Array(randomBytes(12_000_000));
+    holder.objects.set(idOf(1), source);
+    let allocations = 0;
+    let cut: Promise<void> | undefined;
+    const fetching = fetchObject({
+      ...here,
+      from: "there",
+      id: idOf(1),
+      timeoutMs: 20_000,
+      allocate(meta) {
+        allocations++;
+        cut = network.bounce();
+        return allocate(meta);
+      },
+    });
+    expect(Buffer.compare((await fetching).data, source)).toBe(0);
+    await cut;
+    expect(allocations).toBe(1);
+
+    const offering = offerObject({ ...here, to: "there", id: idOf(2), kind, digest: digestOf(kind, source), payload: source });
+    await new Promise((resolve) => setImmediate(resolve));
+    await network.bounce();
+    expect(["sent", "have"]).toContain(await offering);
+    expect(Buffer.compare(holder.objects.get(idOf(2)) as Uint8Array, source)).toBe(0);
+  });
+
+  it("the server's end in the middle of a transfer ends the fetch with an error and the put with an abort", async () => {
+    const { here, there, holder } = await setup();
+    holder.objects.set(idOf(1), new Uint8Array(12_000_000));
+    const fetching = fetchObject({
+      ...here,
+      from: "there",
+      id: idOf(1),
+      timeoutMs: 10_000,
+      allocate(meta) {
+        void there.frames.close().then(() => there.transport.close());
+        return allocate(meta);
+      },
+    });
+    await expect(fetching).rejects.toMatchObject({ code: expect.stringMatching(/CLOSED|NO_LISTENER|CANCELLED/) });
+    await expect.poll(() => holder.released).toBe(1);
+  });
+
+  it("the offerer's end in the middle of a put is an abort", async () => {
+    const { here, holder } = await setup();
+    const payload = new Uint8Array(12_000_000);
+    const aborted = new Promise<void>((resolve) => {
+      const accept = holder.accept.bind(holder);
+      holder.accept = (put) => {
+        const accepted = accept(put);
+        if (accepted === "have") return accepted;
+        setImmediate(() => void here.frames.close());
+        return { ...accepted, abort: resolve };
+      };
+    });
+    await expect(offerObject({ ...here, to: "there", id: idOf(3), kind, digest: digestOf(kind, payload), payload, timeoutMs: 5_000 })).rejects.toMatchObject({ code: "CLOSED" });
+    await aborted;
+    expect(holder.objects.has(idOf(3))).toBe(false);
+  });
+
+  it("answers what it cannot read with an error", async () => {
+    const { here } = await setup();
+    const reply = Buffer.from(await here.transport.request(subjects.data("there"), Buffer.from("nonsense"), { timeoutMs: 5_000 }));
+    expect(reply.toString("latin1")).toContain("INVALID_ARGUMENT");
+  });
+});
