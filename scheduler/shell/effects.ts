@@ -127,7 +127,7 @@ export class Effects {
 
   #gate(command: Said): void {
     const { given, durable } = this.#options.journal;
-    if (!command.gated || (this.#gated.length === 0 && given === durable)) this.#say(command);
+    if (!command.gated || given === durable) this.#say(command);
     else this.#gated.push({ after: given, command });
   }
 

@@ -31,7 +31,7 @@ export const schedulerConfig = {
     env: "VOLLEY_SNAPSHOT_ENTRIES",
     flag: "snapshot-entries",
     doc: "A snapshot is taken after this many journal entries.",
-    default: 20_000,
+    default: 5_000,
     parse: integer(1, 1_000_000_000),
   }),
   snapshotBytes: key({

@@ -34,6 +34,8 @@ export interface RecoveryOptions<S> {
   onNote(level: "info" | "warn", text: string, fields: Record<string, string | number>): void;
 }
 
+/** Entries read while looking for snapshots are kept up to this size, so that most journals are read once. */
+const keptBytesMax = 256 * 1024 * 1024;
 /** Tries of the epoch entry against a predecessor that is still appending. */
 const takeoverTriesMax = 1_000;
 
@@ -58,9 +60,16 @@ export async function recover<S>(options: RecoveryOptions<S>): Promise<Recovered
   throw new VolleyError("FENCED", `another scheduler keeps writing to the journal; gave up after ${takeoverTriesMax} tries`);
 }
 
+interface Entry {
+  readonly seq: number;
+  readonly data: Uint8Array;
+}
+
 class Replay<S> {
   readonly #options: RecoveryOptions<S>;
   readonly #reader = new EntryReader();
+  /** What `start` has read already; undefined when it was too much. */
+  #kept: Entry[] | undefined = [];
   #state: S | undefined;
   snapshots: SnapshotMarker[] = [];
   epoch = 0;
@@ -84,8 +93,12 @@ class Replay<S> {
     const markers: SnapshotMarker[] = [];
     const bad: SnapshotMarker[] = [];
     let firstSeq: number | undefined;
+    let bytes = 0;
     for await (const { seq, data } of durable.journal.read(0)) {
       firstSeq ??= seq;
+      bytes += data.byteLength;
+      if (bytes > keptBytesMax) this.#kept = undefined;
+      this.#kept?.push({ seq, data });
       const marker = markerOf(seq, data);
       if (marker) markers.push(marker);
     }
@@ -122,27 +135,32 @@ class Replay<S> {
     this.snapshots = [...markers];
   }
 
-  /** Plays every entry behind `lastSeq`. `late`: they came while we were starting (R2). */
+  /** Plays every entry behind `lastSeq` and says how many there were. `late`: they came while we were starting (R2). */
   async catchUp(late: boolean): Promise<number> {
     const before = this.entries;
-    const { core, durable, onNote } = this.#options;
-    for await (const { seq, data } of durable.journal.read(this.lastSeq)) {
-      if (seq !== this.lastSeq + 1) throw new VolleyError("CORRUPT", `journal entry ${seq} follows entry ${this.lastSeq}: entries between them are lost`);
-      const discarded = this.#reader.discarded;
-      for (const record of this.#reader.read(seq, data)) {
-        if (record.k === "epoch") {
-          // A scheduler in doubt of itself repeats its own epoch (shell.ts).
-          if (late && record.epoch > this.epoch) throw new VolleyError("FENCED", `another scheduler started at the same time and took epoch ${record.epoch}`);
-          this.epoch = record.epoch;
-        }
-        if ("atMs" in record && record.atMs > this.atMs) this.atMs = record.atMs;
-        core.applyRecord(this.state, record);
-        this.records++;
-      }
-      if (this.#reader.discarded > discarded) onNote("warn", "a record was not written to its end and never counted", { seq });
-      this.lastSeq = seq;
-      this.entries++;
-    }
+    const kept = this.#kept ?? [];
+    this.#kept = undefined;
+    for (const { seq, data } of kept) if (seq > this.lastSeq) this.#play(seq, data, late);
+    for await (const { seq, data } of this.#options.durable.journal.read(this.lastSeq)) this.#play(seq, data, late);
     return this.entries - before;
+  }
+
+  #play(seq: number, data: Uint8Array, late: boolean): void {
+    const { core, onNote } = this.#options;
+    if (seq !== this.lastSeq + 1) throw new VolleyError("CORRUPT", `journal entry ${seq} follows entry ${this.lastSeq}: entries between them are lost`);
+    const discarded = this.#reader.discarded;
+    for (const record of this.#reader.read(seq, data)) {
+      if (record.k === "epoch") {
+        // A scheduler in doubt of itself repeats its own epoch (shell.ts).
+        if (late && record.epoch > this.epoch) throw new VolleyError("FENCED", `another scheduler started at the same time and took epoch ${record.epoch}`);
+        this.epoch = record.epoch;
+      }
+      if ("atMs" in record && record.atMs > this.atMs) this.atMs = record.atMs;
+      core.applyRecord(this.state, record);
+      this.records++;
+    }
+    if (this.#reader.discarded > discarded) onNote("warn", "a record was not written to its end and never counted", { seq });
+    this.lastSeq = seq;
+    this.entries++;
   }
 }

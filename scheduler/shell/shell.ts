@@ -53,6 +53,8 @@ const idleTickMs = 1_000;
 /** A tick that is this late: the process was stopped or blocked, and beats wait unread; they are read before anybody is called lost. */
 const stalledMs = 1_000;
 const malformedLogEveryMs = 10_000;
+/** What the journal adds to an entry on its way. */
+const appendHeadBytes = 1024;
 const doubtEveryMs = 1_000;
 const stopDrainMs = 5_000;
 
@@ -74,6 +76,8 @@ export class SchedulerShell<S> {
   #doubtedAtMs = Number.NEGATIVE_INFINITY;
   #entriesSince = 0;
   #bytesSince = 0;
+  /** Bytes of the last snapshot. */
+  #snapshotted = 0;
   #malformed = { count: 0, loggedAtMs: Number.NEGATIVE_INFINITY };
 
   /** Recovers what is durable, fences whoever spoke before, and serves. Fails with FENCED, CORRUPT or what the durable layer says. */
@@ -106,7 +110,7 @@ export class SchedulerShell<S> {
       journal: durable.journal,
       author: { epoch, nonce },
       lastSeq,
-      entryBytesMax: options.entryBytesMax ?? Math.min(limits.messageBytesMax, transport.payloadBytesMax),
+      entryBytesMax: options.entryBytesMax ?? Math.min(limits.messageBytesMax, transport.payloadBytesMax - appendHeadBytes),
       onDurable: (count) => this.#effects.onDurable(count),
       onFatal: (error) => this.#die(error, isVolleyError(error) ? exitCodes.fenced : exitCodes.bug),
       onAppended: (seconds, bytes, records) => this.#appended(seconds, bytes, records),
@@ -144,6 +148,7 @@ export class SchedulerShell<S> {
       known: recovered.snapshots,
       ...(options.snapshotBytesMax === undefined ? {} : { bytesMax: options.snapshotBytesMax }),
       onTaken: (seq, bytes, seconds) => {
+        this.#snapshotted = bytes;
         metrics.add("snapshots", "Snapshots taken.", 1);
         metrics.set("snapshot_bytes", "Bytes of the last snapshot.", bytes);
         log.info({ seq, bytes, seconds }, "snapshot taken");
@@ -239,8 +244,9 @@ export class SchedulerShell<S> {
     metrics.appended(seconds, bytes, records);
     this.#entriesSince++;
     this.#bytesSince += bytes;
-    if (this.#phase === "serving" && !this.#snapshotter.busy && (this.#entriesSince >= snapshotEntries || this.#bytesSince >= snapshotBytes))
-      void this.snapshot();
+    const due = this.#entriesSince >= snapshotEntries || this.#bytesSince >= snapshotBytes;
+    // A large state is not written again for a few small entries.
+    if (due && this.#phase === "serving" && !this.#snapshotter.busy && this.#bytesSince >= this.#snapshotted / 4) void this.snapshot();
   }
 
   /** Whether we still are the scheduler is for the journal to say: an append that changes nothing fails if we are not. */
