@@ -1,0 +1,58 @@
+import { execFile } from "node:child_process";
+import { readdir } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type LocalCluster, startLocalCluster } from "../client/local/local-cluster.js";
+
+let local: LocalCluster;
+beforeAll(async () => {
+  local = await startLocalCluster({ workers: 1, slots: 2, gateway: true });
+});
+afterAll(() => local?.stop());
+
+/** Runs an example as its header says, on the tests' cluster; gives what it printed. */
+async function run(name: string): Promise<string> {
+  const env = { ...process.env, VOLLEY_URL: local.url, VOLLEY_GATEWAY_URL: local.gatewayUrl, VOLLEY_TOKEN: local.token };
+  const { stdout } = await promisify(execFile)(process.execPath, [fileURLToPath(new URL(`./${name}.js`, import.meta.url))], { env, timeout: 60_000 });
+  return stdout;
+}
+
+const examples: Record<string, (output: string) => void> = {
+  quickstart: (output) => {
+    expect(output).toContain("6 simulations");
+    expect(output).toMatch(/best: \{ lookback: \d+, gain: 0\.\d+ \}/);
+  },
+  "price-sweep": (output) => {
+    expect(output).toContain("234 combinations on 5104 days, 2000-01-03 to 2020-04-17");
+    expect(output.match(/^fast \d+, slow \d+: Sharpe 0\.\d\d, growth [\d.]+x, \d+ trades$/gm)).toHaveLength(3);
+  },
+  "durable-graph": (output) => {
+    expect(output).toContain("succeeded: 41 of 41 tasks");
+    expect(output).toMatch(/summary: \{ parts: 20, rolls: 20000, mean: 3\.[45]\d+ \}/);
+    expect(output).toContain("again: 0 tasks executed, 41 reused, same digest: true");
+  },
+  failures: (output) => {
+    expect(output).toContain("throws: TASK_FAILED (never): RangeError: a price must be positive, got -1");
+    expect(output).toMatch(/at checked \(.*failures-tasks\.[jt]s:\d+/);
+    expect(output).toContain("depends on it: UPSTREAM_FAILED");
+    expect(output).toContain('retries: "attempt 3 succeeded"');
+    expect(output).toContain("too few retries: TASK_FAILED (never): Error: attempt 2 failed");
+    expect(output).toContain("never ends: TASK_TIMEOUT");
+    expect(output).toContain("still works: 0");
+  },
+  "gateway-client": (output) => {
+    expect(output).toContain("succeeded: 3 of 3 tasks");
+    expect(JSON.parse(output.slice(output.indexOf("result:") + 7))).toEqual(["a", "b", "c"]);
+  },
+};
+
+test("every example is tested", async () => {
+  const files = await readdir(new URL(".", import.meta.url));
+  const programs = files.filter((name) => /(?<!-tasks|\.test)\.js$/.test(name)).map((name) => name.slice(0, -3));
+  expect(programs.toSorted()).toEqual(Object.keys(examples).toSorted());
+});
+
+test.each(Object.keys(examples))("%s prints what it promises", async (name) => {
+  examples[name]?.(await run(name));
+});
