@@ -15,7 +15,7 @@ export async function addRoleCommand(program: Command, role: RoleName): Promise<
   const command = program.commands.find((known) => known.name() === role) ?? program.command(role);
   for (const entry of Object.values(module.table)) command.option(`--${entry.flag} <value>`, `${entry.doc} [${entry.env}${defaultText(entry)}]`);
   command.action(async (options: Record<string, unknown>) => {
-    await runRole(role, module, flagsOf(module.table, options));
+    await runRole(role, module, flagsOf(module.table, options), options.json === true);
   });
 }
 

@@ -56,10 +56,11 @@ export async function loadRole(role: RoleName): Promise<RoleModule> {
 }
 
 /** Never returns normally while the role serves; ends the process itself. */
-export async function runRole(role: RoleName, module: RoleModule, flags: Readonly<Record<string, string | undefined>>): Promise<void> {
+export async function runRole(role: RoleName, module: RoleModule, flags: Readonly<Record<string, string | undefined>>, json: boolean): Promise<void> {
   const fail = (error: unknown): never => {
     const failure = toCliFailure(error);
-    process.stderr.write(`volley ${role}: ${failure.code}: ${failure.message}\n`);
+    const { exitCode: _, ...shown } = failure;
+    process.stderr.write(json ? `${JSON.stringify({ error: shown })}\n` : `volley ${role}: ${failure.code}: ${failure.message}\n`);
     if (error instanceof InvariantViolation && error.stack) process.stderr.write(`${error.stack}\n`);
     return process.exit(failure.exitCode);
   };
@@ -91,11 +92,19 @@ export async function runRole(role: RoleName, module: RoleModule, flags: Readonl
   }
   handle.ended?.then(() => ending || fail(new Error("it ended by itself")), fail);
   const { url, worker, metricsPort } = handle;
-  if (process.send) process.send({ ready: true, role, pid: process.pid, url, worker, metricsPort });
-  else
-    process.stderr.write(
-      `volley ${role}: ready${url ? ` at ${url}` : ""}${worker ? ` as ${worker}` : ""}${metricsPort && metricsPort > 0 ? `, metrics at http://127.0.0.1:${metricsPort}/metrics` : ""}\n`,
-    );
+  const ready = { ready: true, role, pid: process.pid, url, worker, metricsPort };
+  if (process.send) process.send(ready);
+  if (json) process.stdout.write(`${JSON.stringify(ready)}\n`);
+  else if (!process.send) process.stderr.write(`volley ${role}: ${readyText(handle)}\n`);
+}
+
+function readyText({ url, worker, metricsPort }: Pick<RoleHandle, "url" | "worker" | "metricsPort">): string {
+  const where = [
+    url ? `at ${url}` : "",
+    worker ? `as ${worker}` : "",
+    metricsPort && metricsPort > 0 ? `metrics at http://127.0.0.1:${metricsPort}/metrics` : "",
+  ];
+  return ["ready", ...where.filter(Boolean)].join(", ");
 }
 
 async function stopHandle(handle: RoleHandle, how: "drain" | "stop"): Promise<void> {
