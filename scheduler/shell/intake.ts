@@ -115,6 +115,8 @@ export class Intake {
   }
 
   #guard(from: "client" | "worker", message: Message, handle: () => void): void {
+    // Messages of the same batch may still be handed over after the subscriptions have ended.
+    if (this.#subscriptions.length === 0) return;
     this.#options.onReceived(from, message.data.byteLength);
     try {
       handle();

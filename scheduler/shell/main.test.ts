@@ -1,4 +1,7 @@
 /** The scheduler's process against a real nats-server: what it writes survives it and the server. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type LocalNats, startLocalNats } from "../../client/local/nats-server.js";
 import { decodeMessage, encodeMessage } from "../../proto/codec.js";
@@ -10,6 +13,7 @@ import { connectNats } from "../../proto/transport/nats.js";
 import type { Transport } from "../../proto/transport/transport.js";
 import { type RunningScheduler, runScheduler, schedulerConfig } from "./main.js";
 
+let folder: string;
 let nats: LocalNats;
 let transport: Transport;
 const exits: number[] = [];
@@ -35,13 +39,15 @@ const submit = (job: string): ClientRequest => ({
 });
 
 beforeAll(async () => {
-  nats = await startLocalNats();
+  folder = await mkdtemp(join(tmpdir(), "volley-scheduler-"));
+  nats = await startLocalNats({ dataDir: folder });
   transport = await connectNats({ url: nats.url, name: "test" });
 });
 afterAll(async () => {
   for (const scheduler of running) await scheduler.stop();
   await transport.close();
   await nats.stop();
+  await rm(folder, { recursive: true, force: true });
 });
 
 describe("scheduler on nats", () => {
@@ -66,5 +72,17 @@ describe("scheduler on nats", () => {
     await expect.poll(() => exits).toEqual([1]);
     expect(await ask({ t: "status", job: "job2" as JobId })).toMatchObject({ t: "status", epoch: 3 });
     await second.stop();
+  });
+
+  test("a scheduler outlives nats-server: what was answered is still there, and new submits are written", async () => {
+    const before = await ask(submit("job3"));
+    expect(before).toMatchObject({ t: "submitted", existed: false });
+    const { port, user, password } = nats;
+    nats.kill();
+    await nats.ended;
+    nats = await startLocalNats({ dataDir: folder, port, user, password });
+    // Its connection comes back by itself; until then nobody listens.
+    await expect.poll(() => ask(submit("job3")).catch(() => undefined), { timeout: 20_000 }).toMatchObject({ t: "submitted", existed: true, epoch: 3 });
+    expect(await ask(submit("job4"))).toMatchObject({ t: "submitted", existed: false });
   });
 });
