@@ -29,7 +29,7 @@ export interface RefArray<T> extends Iterable<ObjectRef<T>> {
   slice(from?: number, to?: number): ObjectRef<T>[];
 }
 
-export type Refable<T> = T | ObjectRef<T> | (T extends readonly (infer U)[] ? RefArray<U> | readonly ObjectRef<U>[] : never);
+export type Refable<T> = T | ObjectRef<T> | (T extends readonly (infer U)[] ? RefArray<U> | readonly (U | ObjectRef<U>)[] : never);
 
 export interface TaskOptions {
   /** Tries after the function itself fails. Default 0. Infrastructure failures are retried in any case. */
@@ -70,7 +70,8 @@ export interface StageRef<T> {
   readonly __value?: T;
 }
 
-export type GraphArg<T> = Refable<T> | StageRef<T>;
+export type GraphArg<T> = Refable<T> | StageRef<T> | (T extends readonly (infer U)[] ? StageRef<U> : never);
+type GraphArgs<A extends readonly unknown[]> = { [K in keyof A]: GraphArg<A[K]> };
 
 /**
  * A graph of stages. `stage` is one task; `map` one task per item; `each` one task per task of the upstream stage (one-to-one);
@@ -78,7 +79,7 @@ export type GraphArg<T> = Refable<T> | StageRef<T>;
  */
 export interface GraphBuilder {
   readonly name: string;
-  stage<F>(fn: RemoteFunction<F>, args: { [K in keyof Args<F>]: GraphArg<Args<F>[K]> }, options?: TaskOptions): StageRef<Result<F>>;
+  stage<F>(fn: RemoteFunction<F>, args: GraphArgs<Args<F>>, options?: TaskOptions): StageRef<Result<F>>;
   map<F>(fn: RemoteFunction<F>, items: readonly Args<F>[0][], options?: TaskOptions & { shared?: readonly GraphArg<unknown>[] }): StageRef<Result<F>>;
   each<F>(fn: RemoteFunction<F>, upstream: StageRef<Args<F>[0]>, options?: TaskOptions & { shared?: readonly GraphArg<unknown>[] }): StageRef<Result<F>>;
   all<F>(fn: RemoteFunction<F>, upstream: StageRef<unknown>, options?: TaskOptions & { shared?: readonly GraphArg<unknown>[] }): StageRef<Result<F>>;
