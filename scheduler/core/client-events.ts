@@ -73,10 +73,11 @@ function addSessionStage(ctx: Context, session: JobRecord, spec: StageSpec, base
     return;
   }
   for (const { upstream, entry } of stage.links) {
-    const failed = [...upstream.results.overlapping(0, upstream.spec.count)].find((s) => s.r === "failed" && (entry.kind !== "task" || (s.from <= entry.task && entry.task < s.to)));
-    if (failed?.r !== "failed") continue;
-    const [from, to] = entry.kind === "one-to-one" ? [failed.from, failed.to] : [0, spec.count];
-    failTasks(ctx, stage, from, to, { code: "UPSTREAM_FAILED", message: `an input failed: task ${failed.from} of stage ${upstream.index}: ${failed.error.message}`, details: { cause: failed.error.code } });
+    for (const failed of [...upstream.results.overlapping(0, upstream.spec.count)]) {
+      if (failed.r !== "failed" || (entry.kind === "task" && (entry.task < failed.from || entry.task >= failed.to))) continue;
+      const [from, to] = entry.kind === "one-to-one" ? [failed.from, failed.to] : [0, spec.count];
+      failTasks(ctx, stage, from, to, { code: "UPSTREAM_FAILED", message: `an input failed: task ${failed.from} of stage ${upstream.index}: ${failed.error.message}`, details: { cause: failed.error.code } });
+    }
   }
   if (spec.options.pure) reuse(ctx, stage);
   admit(ctx, stage, 0, spec.count);
