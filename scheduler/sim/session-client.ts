@@ -24,6 +24,8 @@ interface ClientStage {
   readonly done: Uint8Array;
   left: number;
   sentAtMs: number;
+  /** The opening of the session in which it was sent last: only then does this scheduler know it. */
+  sentIn: number;
   fetches: number;
   released: boolean;
 }
@@ -47,6 +49,7 @@ export class SessionClient {
   readonly #puts = new Map<ObjectId, Uint8Array>();
   #released: number[] = [];
   #open = false;
+  #opening = 0;
   #submitted = 0;
   #cancelled = false;
   #closing = false;
@@ -108,6 +111,7 @@ export class SessionClient {
         if (reply.t === "error") throw new Violation("session", `${this.address} cannot open its session: ${reply.error.message}`);
         if (reply.t !== "opened" || this.#open) return reply.t === "opened";
         this.#open = true;
+        this.#opening++;
         for (const id of this.#puts.keys()) this.#tellPut(id, () => undefined);
         if (this.#submitted === 0) this.#act();
         else this.#send(this.#withAncestors([...this.#stages.values()].filter((stage) => stage.left > 0)));
@@ -155,7 +159,7 @@ export class SessionClient {
     const stages: ClientStage[] = [];
     for (let i = 0; i < howMany && this.#submitted < this.#plan.stages; i++) {
       const index = this.#submitted++;
-      const readable = [...this.#stages.values()].filter((stage) => !stage.released);
+      const readable = [...this.#stages.values()].filter((stage) => !stage.released && stage.sentIn === this.#opening);
       const spec = randomStage(
         {
           random: this.#random,
@@ -166,7 +170,7 @@ export class SessionClient {
         index,
       );
       this.#model.add(spec);
-      const stage = { spec, done: new Uint8Array(spec.count), left: spec.count, sentAtMs: 0, fetches: 0, released: false };
+      const stage = { spec, done: new Uint8Array(spec.count), left: spec.count, sentAtMs: 0, sentIn: this.#opening, fetches: 0, released: false };
       this.#stages.set(index, stage);
       stages.push(stage);
     }
@@ -178,7 +182,10 @@ export class SessionClient {
     if (!this.#open) return;
     for (let at = 0; at < stages.length; at += 4) {
       const batch = stages.slice(at, at + 4);
-      for (const stage of batch) stage.sentAtMs = this.#world.clock.nowMs;
+      for (const stage of batch) {
+        stage.sentAtMs = this.#world.clock.nowMs;
+        stage.sentIn = this.#opening;
+      }
       this.#world.story.tell(this.address, `submits stages ${batch.map(({ spec }) => `${spec.index}x${spec.count}`).join(" ")}`);
       this.#world.network.publish(this.address, subjects.schedulerClient, { t: "stages", session: this.#session, client: this.address, stages: batch.map((stage) => stage.spec) });
     }
@@ -227,7 +234,7 @@ export class SessionClient {
   /** Its refs are gone: it is complete, and nothing that is still to come reads it. */
   #release(stage: ClientStage): void {
     if (stage.released || stage.left > 0 || stage.fetches > 0) return;
-    for (const other of this.#stages.values()) if (other.left > 0 && this.#readsOf(other).includes(stage)) return;
+    if (this.#needed().has(stage)) return;
     stage.released = true;
     this.#released.push(stage.spec.index);
   }
@@ -269,8 +276,7 @@ export class SessionClient {
     }
   }
 
-  /** The stages and, before them, what they read and what that reads: it may be as unknown as they are. It can be released again later. */
-  #withAncestors(stages: readonly ClientStage[]): ClientStage[] {
+  #ancestry(stages: readonly ClientStage[]): Set<ClientStage> {
     const chosen = new Set<ClientStage>();
     const visit = (one: ClientStage): void => {
       if (chosen.has(one)) return;
@@ -278,6 +284,17 @@ export class SessionClient {
       for (const upstream of this.#readsOf(one)) visit(upstream);
     };
     for (const stage of stages) visit(stage);
+    return chosen;
+  }
+
+  /** What is not complete and what that reads, however far up: after a loss all of it may have to be sent again. */
+  #needed(): Set<ClientStage> {
+    return this.#ancestry([...this.#stages.values()].filter((stage) => stage.left > 0));
+  }
+
+  /** The stages and, before them, what they read and what that reads: it may be as unknown as they are. It can be released again later. */
+  #withAncestors(stages: readonly ClientStage[]): ClientStage[] {
+    const chosen = this.#ancestry(stages);
     for (const stage of chosen) stage.released = false;
     this.#released = this.#released.filter((index) => this.#stages.get(index)?.released === true);
     return [...chosen].sort((a, b) => a.spec.index - b.spec.index);
