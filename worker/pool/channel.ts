@@ -35,6 +35,8 @@ const cell = {
   larges: 7,
   /** Bytes of large results that the agent has not stored yet. */
   largeBytes: 8,
+  /** Not 0: user code made the thread unfit, and it ends by itself; the value is 1 + the first task not executed. */
+  retired: 9,
 } as const;
 
 const atomics = { load: Atomics.load, store: Atomics.store, add: Atomics.add, sub: Atomics.sub, wait: Atomics.wait, notify: Atomics.notify };
@@ -86,6 +88,12 @@ export class SlotChannel {
     return atomics.load(this.#cells, cell.larges);
   }
 
+  /** The first task not executed by a thread that has ended because it was unfit; undefined if that is not why it ended. */
+  get retiredAt(): number | undefined {
+    const at = atomics.load(this.#cells, cell.retired);
+    return at === 0 ? undefined : at - 1;
+  }
+
   /** How long the executing task has been running; 0 if none is. */
   executingMs(nowMs: number): number {
     if (this.executing < 0 && !this.loading) return 0;
@@ -128,6 +136,10 @@ export class SlotChannel {
   }
   rest(): void {
     atomics.store(this.#cells, cell.executing, -1);
+  }
+
+  retire(next: number): void {
+    atomics.store(this.#cells, cell.retired, next + 1);
   }
 
   /** Takes room for a large result among those under way; waits while there are more than `bytesMax`. */

@@ -196,7 +196,8 @@ export class SlotPool {
           return;
         }
         next = reply.next;
-        if (next < active.to) return;
+        // A limit may have come between; a thread that ended unfit leaves the rest to another.
+        if (next < active.to && slot.channel.retiredAt === undefined) return;
       } catch (error) {
         if (active.killedFor === "cancel" || this.#closed) return;
         const before = next;
@@ -220,13 +221,13 @@ export class SlotPool {
       const reply = (await this.#piscina.run(message, { signal: active.abort.signal })) as RunReply;
       this.#collect(slot);
       if (active.larges < slot.channel.larges) await this.#heardAllLarges(slot, active);
-      if (reply.retire) await this.#retire(slot.channel.threadId);
       return reply;
     } catch (error) {
-      // What the thread has posted arrives before its exit is told.
       this.threadsReplaced++;
-      if (slot.channel.threadId > 0) await this.#exits.get(slot.channel.threadId);
+      await this.#ended(slot.channel.threadId);
       this.#collect(slot);
+      const retiredAt = slot.channel.retiredAt;
+      if (retiredAt !== undefined) return { next: retiredAt };
       throw error;
     }
   }
@@ -306,12 +307,11 @@ export class SlotPool {
     }
   }
 
-  /** Ends a thread whose globals user code has damaged. */
-  async #retire(threadId: number): Promise<void> {
-    const thread = this.#piscina.threads.find((candidate) => candidate.threadId === threadId);
-    if (!thread) return;
-    this.threadsReplaced++;
-    await thread.terminate();
+  /** What a thread has posted arrives before its exit is told. One that failed and lives on is ended. */
+  async #ended(threadId: number): Promise<void> {
+    if (threadId === 0) return;
+    await this.#piscina.threads.find((thread) => thread.threadId === threadId)?.terminate();
+    await this.#exits.get(threadId);
   }
 
   #hear(message: ThreadMessage): void {

@@ -39,11 +39,10 @@ export interface RunMessage {
   readonly digests: boolean;
 }
 
-/** `next`: the first task that was not executed. `retire`: the thread is not fit to run anything else. */
+/** `next`: the first task that was not executed. */
 export interface RunReply {
   readonly next: number;
   readonly fault?: RunFault;
-  readonly retire?: boolean;
 }
 
 /** What a thread posts while it runs. A bare number is a channel whose ring wants reading. */

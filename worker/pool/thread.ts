@@ -33,6 +33,7 @@ const encodeUtf8 = TextEncoder.prototype.encode.bind(new TextEncoder());
 const stringify = JSON.stringify;
 const pause = (): Promise<void> => new Promise((resolve) => immediately(resolve));
 const immediately = setImmediate;
+const leave = process.exit.bind(process);
 
 const post = (message: ThreadMessage, transfer: ArrayBuffer[] = []): void => port?.postMessage(message, transfer);
 const decoder = new ArgumentDecoder(data.memory);
@@ -75,9 +76,13 @@ export async function run(message: RunMessage): Promise<RunReply> {
   channel.loaded();
   const next = await new Execution(message, channel, fn, resolvers).all();
   channel.rest();
+  if (!globalsIntact()) {
+    channel.retire(next);
+    leave(0);
+  }
   // One turn of the loop, so that rejections nobody handled are seen while it is known whose they are.
   await pause();
-  return globalsIntact() ? { next } : { next, retire: true };
+  return { next };
 }
 
 function faultOf(error: unknown): RunFault {

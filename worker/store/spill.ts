@@ -1,0 +1,90 @@
+/** Where objects go that do not fit into memory: one private folder per process, checked bytes, nothing left behind. */
+import { randomBytes } from "node:crypto";
+import { mkdirSync, readdirSync, rmSync } from "node:fs";
+import { open, rm, writeFile } from "node:fs/promises";
+import { hostname, tmpdir, userInfo } from "node:os";
+import { join } from "node:path";
+import { crc32 } from "node:zlib";
+import { VolleyError } from "../../proto/errors.js";
+
+/** Names of folders carry host and process, so that a stranger's are left alone and a dead process's are found. */
+const host = hostname().replace(/[^A-Za-z0-9.-]/g, "_");
+
+export interface Spilled {
+  readonly file: string;
+  readonly bytes: number;
+  readonly crc: number;
+}
+
+export class SpillFolder {
+  readonly path: string;
+  #next = 0;
+  readonly #onExit = (): void => this.removeAll();
+
+  /** Creates the folder (0700) under `parent` and removes those of dead processes of this host. */
+  constructor(parent: string = join(tmpdir(), `volley-spill-${userInfo().uid}`)) {
+    mkdirSync(parent, { recursive: true, mode: 0o700 });
+    removeStale(parent);
+    this.path = join(parent, `${host}~${process.pid}~${randomBytes(4).toString("hex")}`);
+    mkdirSync(this.path, { mode: 0o700 });
+    process.once("exit", this.#onExit);
+  }
+
+  async write(data: Uint8Array): Promise<Spilled> {
+    const file = join(this.path, `${this.#next++}`);
+    const crc = crc32(data);
+    try {
+      await writeFile(file, data, { mode: 0o600, flag: "wx" });
+    } catch (error) {
+      await rm(file, { force: true });
+      throw error;
+    }
+    return { file, bytes: data.byteLength, crc };
+  }
+
+  /** Reads back into `target`. Throws CORRUPT if what comes back is not what was written. */
+  async read(spilled: Spilled, target: Uint8Array): Promise<void> {
+    const handle = await open(spilled.file, "r").catch((cause: unknown) => {
+      throw new VolleyError("CORRUPT", `a spilled object cannot be read back: ${String(cause)}`, { cause });
+    });
+    try {
+      let at = 0;
+      while (at < spilled.bytes) {
+        const { bytesRead } = await handle.read(target, at, Math.min(spilled.bytes - at, 1 << 30), at);
+        if (bytesRead === 0) throw new VolleyError("CORRUPT", `a spilled object of ${spilled.bytes} bytes came back with ${at}`);
+        at += bytesRead;
+      }
+    } finally {
+      await handle.close();
+    }
+    const crc = crc32(target.subarray(0, spilled.bytes));
+    if (crc !== spilled.crc) throw new VolleyError("CORRUPT", `a spilled object came back changed: crc ${crc}, expected ${spilled.crc}`);
+  }
+
+  async remove(spilled: Spilled): Promise<void> {
+    await rm(spilled.file, { force: true });
+  }
+
+  removeAll(): void {
+    process.removeListener("exit", this.#onExit);
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}
+
+function removeStale(parent: string): void {
+  for (const name of readdirSync(parent)) {
+    const [owner, pid] = name.split("~");
+    if (owner !== host || !pid || !/^\d+$/.test(pid) || isAlive(Number(pid))) continue;
+    rmSync(join(parent, name), { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  if (pid === process.pid) return true;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
