@@ -175,7 +175,7 @@ export function closeSession(ctx: Context, session: JobRecord): void {
     state.puts.delete(id);
     ids.add(id);
   }
-  freeObjects(ctx, ids, false);
+  freeObjects(ctx, ids);
 }
 
 // ------------------------------------------------------------------------------------------------ durable jobs

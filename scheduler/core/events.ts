@@ -33,8 +33,6 @@ export type Command =
   | { c: "count"; metric: CounterName; by: number; tenant?: TenantId; label?: string }
   /** A duration for a histogram, seconds. */
   | { c: "observe"; metric: "queue_seconds" | "lease_seconds" | "task_seconds"; value: number; tenant?: TenantId }
-  /** Objects of the durable store that nothing known reads any more. */
-  | { c: "discard"; ids: readonly ObjectId[] }
   | { c: "log"; level: "info" | "warn" | "error"; text: string; fields?: Record<string, string | number> };
 
 export type CounterName =

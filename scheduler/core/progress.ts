@@ -204,13 +204,14 @@ export function endJob(ctx: Context, job: JobRecord, state: JobState, error?: Wi
   ctx.out.push({ c: "log", level: state === "succeeded" ? "info" : "warn", text: `job ${state}`, fields: { job: job.id, name: job.name, ...(error ? { code: error.code, error: error.message } : {}) } });
 }
 
-/** Frees the stored objects of stages that were dropped, where no other stage has the same base. */
-export function freeObjects(ctx: Context, ids: Iterable<ObjectId>, durable: boolean): void {
+/**
+ * Frees the copies that workers hold of objects of dropped stages, where no other stage has the same base. What is in the durable store stays:
+ * deleting it could race with a worker that is about to commit the same object for a new job, and a lost result is worse than a kept one.
+ */
+export function freeObjects(ctx: Context, ids: Iterable<ObjectId>): void {
   const byWorker = new Map<WorkerId, ObjectId[]>();
-  const discard: ObjectId[] = [];
   for (const id of ids) {
     if (isBaseKnown(ctx.state, id)) continue;
-    if (durable) discard.push(id);
     for (const worker of ctx.state.holders.get(id) ?? []) {
       const list = byWorker.get(worker);
       if (list) list.push(id);
@@ -220,7 +221,6 @@ export function freeObjects(ctx: Context, ids: Iterable<ObjectId>, durable: bool
     ctx.state.holders.delete(id);
   }
   for (const [worker, list] of byWorker) ctx.out.push({ c: "order", worker, order: { o: "free", ids: list }, gated: false });
-  if (discard.length > 0) ctx.out.push({ c: "discard", ids: discard });
 }
 
 export function* storedIds(stage: StageRecord): IterableIterator<ObjectId> {
@@ -235,7 +235,7 @@ export function forgetIfUnused(ctx: Context, stage: StageRecord): void {
   for (const entry of stage.dependents) if (!isStageComplete(entry.stage)) return;
   const ids = [...storedIds(stage)];
   dropStage(ctx.state, stage);
-  freeObjects(ctx, ids, false);
+  freeObjects(ctx, ids);
 }
 
 // ------------------------------------------------------------------------------------------------ losses

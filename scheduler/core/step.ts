@@ -134,5 +134,5 @@ function sweep(ctx: Context): void {
 function forget(ctx: Context, job: JobRecord): void {
   const ids = [...job.stages.values()].flatMap((stage) => [...storedIds(stage)]);
   write(ctx, { k: "forget", job: job.id }, true);
-  freeObjects(ctx, ids, true);
+  freeObjects(ctx, ids);
 }
