@@ -5,9 +5,9 @@
 import { VolleyError } from "../../proto/errors.js";
 import { type CompiledGraph, validateStages } from "../../proto/graph.js";
 import type { ArgSpec, StageSpec } from "../../proto/messages.js";
-import { PackWriter } from "../../proto/pack.js";
 import { encodeValue } from "../../proto/value.js";
 import type { GraphBuilder, ObjectRef, RemoteFunction, StageRef, TaskOptions } from "./api.js";
+import { packItems } from "./pack-items.js";
 import { isRef, TaskRefArray } from "./refs.js";
 import { RemoteCallable } from "./remote-function.js";
 import { calleeOf } from "./submit.js";
@@ -50,9 +50,7 @@ export class Graph {
 
   map(fn: unknown, items: readonly unknown[], options: MapOptions = {}): StageRef<never> {
     if (items.length === 0) throw new VolleyError("INVALID_GRAPH", `stages.${this.#stages.length}: map was given no items`);
-    const pack = new PackWriter();
-    for (const item of items) pack.add(encodeValue(item));
-    return this.#addMap(fn, options, items.length, { a: "item", pack: pack.finish() });
+    return this.#addMap(fn, options, items.length, { a: "item", pack: packItems(items) });
   }
 
   each(fn: unknown, upstream: unknown, options: MapOptions = {}): StageRef<never> {

@@ -10,9 +10,10 @@ import { defaultStageOptions } from "../../proto/graph.js";
 import { limits } from "../../proto/limits.js";
 import { type ArgSpec, type FunctionRef, type StageOptions, type StageSpec, stageOptions } from "../../proto/messages.js";
 import { PackWriter } from "../../proto/pack.js";
-import { type EncodedValue, encodeValue, valueKind } from "../../proto/value.js";
+import { type EncodedValue, valueKind } from "../../proto/value.js";
 import type { RefArray, TaskOptions } from "./api.js";
 import type { Objects } from "./objects.js";
+import { packItems } from "./pack-items.js";
 import { isRef, PutRef, TaskRef, TaskRefArray } from "./refs.js";
 import type { Session } from "./session.js";
 import { packBytesMax } from "./sizes.js";
@@ -108,12 +109,11 @@ class ArgList {
   }
 
   /** The items of a map. */
-  items(pack: PackWriter): ArgSpec {
-    const bytes = pack.finish();
-    if (bytes.byteLength <= packBytesMax) return { a: "item", pack: bytes };
-    const { id, done } = this.#objects.startPut({ kind: valueKind.bytes, data: bytes });
-    const arg = this.#upload(id, done);
-    return arg.a === "object" ? { a: "items", object: arg.id } : arg;
+  items(pack: Uint8Array): ArgSpec {
+    if (pack.byteLength <= packBytesMax) return { a: "item", pack };
+    const { id, done } = this.#objects.startPut({ kind: valueKind.bytes, data: pack });
+    this.uploads.push(done);
+    return { a: "items", object: id };
   }
 
   /** Puts the largest values until the rest fits into a message. */
@@ -202,11 +202,7 @@ export class Submitter {
     if (count > limits.tasksPerStageMax)
       throw new VolleyError("TOO_LARGE", `map of ${count} items is over the limit of ${limits.tasksPerStageMax} tasks in a stage`);
     if (refs || (all as readonly unknown[]).some(hasRef)) list.args.push(this.#mapRefs(list, all, count));
-    else {
-      const pack = new PackWriter();
-      for (const item of all as readonly unknown[]) pack.add(encodeValue(item));
-      list.args.push(list.items(pack));
-    }
+    else list.args.push(list.items(packItems(all as readonly unknown[])));
     for (const arg of shared) list.args.push(list.of(arg));
     return new TaskRefArray(this.#stage(list, count), 0, count);
   }
