@@ -168,6 +168,18 @@ describe("bounds", () => {
     await expect.poll(async () => (await upload()).status).toBe(201);
   });
 
+  it("on the size of a body, whose sender gets the answer while it still writes", async () => {
+    await open({ uploadBytesMax: 100_000 });
+    for (let i = 0; i < 5; i++) {
+      const answer = await fetch(`${url}/v1/objects`, {
+        method: "POST",
+        headers: { ...headers, "content-type": "text/csv" },
+        body: Buffer.alloc(30_000_000, "x"),
+      });
+      expect([answer.status, ((await answer.json()) as { error: { code: string } }).error.code]).toEqual([413, "TOO_LARGE"]);
+    }
+  });
+
   it("on the size of a body whose length is not announced", async () => {
     await open({ uploadBytesMax: 100_000 });
     const upload = httpRequest(`${url}/v1/objects`, { method: "POST", headers: { ...headers, "content-type": "text/csv", "transfer-encoding": "chunked" } });

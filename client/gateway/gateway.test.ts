@@ -420,11 +420,13 @@ describe("metrics and documentation", () => {
 });
 
 describe("every code of the catalogue", () => {
-  it.each(Object.entries(errorCatalogue))("%s has its status in an answer", async (code, { http }) => {
-    cluster.jobs = async () => {
-      throw new VolleyError(code as keyof typeof errorCatalogue, "as it is");
-    };
-    const answer = await ask("GET", "/v1/jobs");
-    expect([answer.status, answer.json()]).toEqual([http, { error: { code, message: "as it is" } }]);
+  it("has its status in an answer", async () => {
+    for (const [code, { http }] of Object.entries(errorCatalogue)) {
+      cluster.jobs = async () => {
+        throw new VolleyError(code as keyof typeof errorCatalogue, "as it is");
+      };
+      const answer = await ask("GET", "/v1/jobs");
+      expect([answer.status, answer.json()]).toEqual([http, { error: { code, message: "as it is" } }]);
+    }
   });
 });

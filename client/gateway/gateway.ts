@@ -165,6 +165,8 @@ function installFaults(app: App): void {
     const fault = faultOf(error);
     if (fault.code === "INTERNAL") request.log.error({ err: error, url: request.url }, "request failed");
     if (reply.sent) return;
+    // Closing with unread bytes in the socket resets the connection, and the client loses this answer; Node reads the rest away instead, for as long as requestTimeout allows.
+    if (fault.code === "TOO_LARGE") reply.removeHeader("connection");
     return reply.code(statusOf(fault)).type("application/json; charset=utf-8").send(bodyOf(fault));
   });
   app.setNotFoundHandler((request, reply) => {

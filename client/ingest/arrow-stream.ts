@@ -78,12 +78,13 @@ export function decodeArrow(bytes: Uint8Array, limits: { rowsMax: number; cellsM
     if (spec.header === "dictionary") {
       readDictionary(reader, spec, dictionaries, n);
     } else {
+      // First whether the rows are there at all, then whether they are too many: a false count is a fault, not a size.
+      fields.forEach((field, i) => pieces[i]?.push(reader.column(field, field.dictionary ? dictionaries.get(field.dictionary.id)?.words : undefined)));
+      reader.end();
       rows += spec.batch.rows;
       if (rows > limits.rowsMax) throw new VolleyError("TOO_LARGE", `the Arrow stream has ${rows} rows or more; at most ${limits.rowsMax} are taken`);
       if (rows * fields.length > limits.cellsMax)
         throw new VolleyError("TOO_LARGE", `the Arrow stream has ${rows} rows of ${fields.length} columns; at most ${limits.cellsMax} values are taken`);
-      fields.forEach((field, i) => pieces[i]?.push(reader.column(field, field.dictionary ? dictionaries.get(field.dictionary.id)?.words : undefined)));
-      reader.end();
     }
   }
   if (!fields) throw invalidData("the Arrow stream has no schema");

@@ -11,7 +11,7 @@ import type { ThreadReply, ThreadRequest } from "./thread.js";
 export interface IngestPoolOptions {
   /** Threads at once. Default 2. */
   readonly threads?: number;
-  /** JavaScript heap of a thread. Default 512. Buffers are not in it; the decoders keep those in proportion to the input. */
+  /** JavaScript heap of a thread. Default 256. Buffers are not in it; the decoders keep those in proportion to the input. */
   readonly heapMb?: number;
   /** Requests a thread serves before it is replaced. Default 1,000. */
   readonly reuseMax?: number;
@@ -44,7 +44,7 @@ export class IngestPool {
   #threadsStarted = 0;
 
   constructor(options: IngestPoolOptions = {}) {
-    this.#options = { threads: 2, heapMb: 512, reuseMax: 1_000, queueMax: 64, thread: new URL("./thread.js", import.meta.url), ...options };
+    this.#options = { threads: 2, heapMb: 256, reuseMax: 1_000, queueMax: 64, thread: new URL("./thread.js", import.meta.url), ...options };
   }
 
   /** Threads started since the beginning; one more for each that was ended. */
