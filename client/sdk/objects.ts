@@ -14,6 +14,7 @@ import type { ObjectLocation } from "../../proto/messages.js";
 import { type EncodedValue, encodeValue, type ValueKind, valueKind } from "../../proto/value.js";
 import type { Backend } from "./backend.js";
 import type { DataPlane } from "./data.js";
+import { Limiter } from "./limiter.js";
 import { PutRef } from "./refs.js";
 import type { Session } from "./session.js";
 import { valueBytesMax } from "./sizes.js";
@@ -23,6 +24,8 @@ export interface Put {
   /** Resolves when tasks may read it. Never an unhandled rejection. */
   readonly done: Promise<void>;
 }
+
+type Answer = (location: ObjectLocation | Error) => void;
 
 interface Note {
   readonly kind: ValueKind;
@@ -35,7 +38,8 @@ interface Note {
   refs: number;
 }
 
-const fetchesMax = 8;
+const transfersMax = 8;
+const locatedMax = 10_000;
 const placeTriesMax = 4;
 /** An object that nobody knows may be announced again after a scheduler's restart. */
 const unknownGraceMs = 1_000;
@@ -56,9 +60,9 @@ export class Objects {
   readonly #notes = new Map<ObjectId, Note>();
   readonly #tables = new WeakMap<Table, Put>();
   readonly #refs: FinalizationRegistry<ObjectId>;
-  #asked = new Map<ObjectId, ((location: ObjectLocation | Error) => void)[]>();
-  #fetching = 0;
-  readonly #queue: (() => void)[] = [];
+  #asked = new Map<ObjectId, Answer[]>();
+  readonly #fetches = new Limiter(transfersMax);
+  readonly #offers = new Limiter(transfersMax);
 
   constructor(session: Session, backend: Backend, data: DataPlane) {
     this.#session = session;
@@ -129,7 +133,7 @@ export class Objects {
   #place(id: ObjectId, note: Note, data: Uint8Array): Promise<void> {
     if (note.durable) return Promise.resolve();
     if (!note.placed) {
-      note.placed = note.inline ? this.#tell(id, note) : this.#offer(id, note, data);
+      note.placed = note.inline ? this.#tell(id, note) : this.#offers.run(() => this.#offer(id, note, data));
       note.placed.catch(() => {
         note.placed = undefined;
       });
@@ -228,14 +232,7 @@ export class Objects {
   async fetch(id: ObjectId): Promise<EncodedValue> {
     const note = this.#notes.get(id);
     if (note?.inline) return { kind: note.kind, data: note.inline };
-    if (this.#fetching >= fetchesMax) await new Promise<void>((resolve) => this.#queue.push(resolve));
-    this.#fetching++;
-    try {
-      return await this.#fetch(id);
-    } finally {
-      this.#fetching--;
-      this.#queue.shift()?.();
-    }
+    return this.#fetches.run(() => this.#fetch(id));
   }
 
   async #fetch(id: ObjectId): Promise<EncodedValue> {
@@ -289,7 +286,14 @@ export class Objects {
   /** Questions of one tick travel as one. */
   #locate(id: ObjectId): Promise<ObjectLocation> {
     return new Promise((resolve, reject) => {
-      if (this.#asked.size === 0) process.nextTick(() => void this.#ask());
+      if (this.#asked.size === 0) {
+        process.nextTick(() => {
+          const asked = this.#asked;
+          this.#asked = new Map();
+          const ids = [...asked.keys()];
+          for (let at = 0; at < ids.length; at += locatedMax) void this.#ask(ids.slice(at, at + locatedMax), asked);
+        });
+      }
       const answer = (location: ObjectLocation | Error): void => (location instanceof Error ? reject(location) : resolve(location));
       const waiting = this.#asked.get(id);
       if (waiting) waiting.push(answer);
@@ -297,16 +301,15 @@ export class Objects {
     });
   }
 
-  async #ask(): Promise<void> {
-    const asked = this.#asked;
-    this.#asked = new Map();
-    const unanswered = (id: ObjectId): ObjectLocation => ({ id, state: "unknown" });
+  async #ask(ids: ObjectId[], asked: ReadonlyMap<ObjectId, readonly Answer[]>): Promise<void> {
+    let answer: (id: ObjectId) => ObjectLocation | Error;
     try {
-      const { locations } = await this.#session.requests.ask({ t: "locate", ids: [...asked.keys()] }, "located", { timeoutMs: unreachableMs });
+      const { locations } = await this.#session.requests.ask({ t: "locate", ids }, "located", { timeoutMs: unreachableMs });
       const byId = new Map(locations.map((location) => [location.id, location]));
-      for (const [id, answers] of asked) for (const answer of answers) answer(byId.get(id) ?? unanswered(id));
+      answer = (id) => byId.get(id) ?? { id, state: "unknown" };
     } catch (error) {
-      for (const answers of asked.values()) for (const answer of answers) answer(error as Error);
+      answer = () => error as Error;
     }
+    for (const id of ids) for (const tell of asked.get(id) ?? []) tell(answer(id));
   }
 }

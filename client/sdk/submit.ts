@@ -44,6 +44,8 @@ const hasRef = (value: unknown): boolean => {
   return Array.isArray(value) && value.some((inner) => isRef(inner) || inner instanceof TaskRefArray);
 };
 
+const batchTasksMax = 50_000;
+
 /** A stage that still grows in this tick: one pack per argument. */
 class Batch {
   readonly handle: StageHandle;
@@ -51,9 +53,13 @@ class Batch {
   #bytes = 0;
   count = 0;
 
-  constructor(session: Session, callee: Callee, arity: number) {
+  /** `done`: the batch takes no more. */
+  constructor(session: Session, callee: Callee, arity: number, done: () => void) {
     this.#packs = Array.from({ length: arity }, () => new PackWriter());
-    this.handle = session.add((index) => this.#build(callee, index));
+    this.handle = session.add((index) => {
+      done();
+      return this.#build(callee, index);
+    });
   }
 
   #build(callee: Callee, index: number): StageSpec {
@@ -62,7 +68,7 @@ class Batch {
   }
 
   get open(): boolean {
-    return this.handle.stage.build !== undefined && this.#bytes < packBytesMax && this.count < 50_000;
+    return this.handle.stage.build !== undefined && this.#bytes < packBytesMax && this.count < batchTasksMax;
   }
 
   /** Returns the task's index. */
@@ -179,7 +185,11 @@ export class Submitter {
     let batch = this.#batches[args.length];
     if (!batch?.open) {
       this.#session.assertOpen();
-      batch = new Batch(this.#session, this.callee, args.length);
+      // Let go at the flush: it holds the handle, and would keep the last stage from being released.
+      const done = (): void => {
+        if (this.#batches[args.length] === batch) this.#batches[args.length] = undefined;
+      };
+      batch = new Batch(this.#session, this.callee, args.length, done);
       this.#batches[args.length] = batch;
     }
     return new TaskRef(batch.handle, batch.add(values));
