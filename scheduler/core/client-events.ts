@@ -7,7 +7,7 @@ import { isCompatible, PROTOCOL_VERSION } from "../../proto/version.js";
 import type { PutFacts, ReplyToken } from "./events.js";
 import { flatArgs, sourceOf } from "./links.js";
 import { durableFacts, isReusable } from "./locate.js";
-import { admit, cancelTasks, commitSegment, endJob, failTasks, forgetIfUnused, freeObjects, settleJob, storedIds } from "./progress.js";
+import { admit, cancelTasks, commitSegment, endJob, failTasks, forgetIfUnused, freeObjects, objectIds, settleJob } from "./progress.js";
 import { addStage, createJob, dropStage, forgetJob, write } from "./records.js";
 import { sliceSegment } from "./segments.js";
 import { type Context, isStageComplete, isTerminal, type JobRecord, type StageRecord, taskState } from "./state.js";
@@ -43,6 +43,7 @@ export function onOpen(ctx: Context, request: ClientRequestOf<"open">, reply: Re
     });
     state.jobs.set(job.id, job);
     state.sessions.set(request.client, job);
+    for (const put of state.puts.values()) if (put.claimedBy === request.client) put.owners.add(job.id);
   }
   const session = state.jobs.get(request.session);
   if (session) session.heardMs = state.nowMs;
@@ -159,7 +160,7 @@ export function closeSession(ctx: Context, session: JobRecord): void {
   if (session.state === "running") endJob(ctx, session, "cancelled");
   const ids = new Set<ObjectId>();
   for (const stage of [...session.stages.values()]) {
-    for (const id of storedIds(stage)) ids.add(id);
+    for (const id of objectIds(state, stage)) ids.add(id);
     // Stages of other jobs that wait for this one's results will not get them.
     for (const entry of [...stage.dependents]) {
       if (entry.stage.job !== session && !isStageComplete(entry.stage) && !isStageComplete(stage)) {

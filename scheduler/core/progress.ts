@@ -223,7 +223,17 @@ export function freeObjects(ctx: Context, ids: Iterable<ObjectId>): void {
   for (const [worker, list] of byWorker) ctx.out.push({ c: "order", worker, order: { o: "free", ids: list }, gated: false });
 }
 
-export function* storedIds(stage: StageRecord): IterableIterator<ObjectId> {
+/** Ids of the stage's objects: those that its results name, and those that workers hold although no result names them (any more). */
+export function* objectIds(state: State, stage: StageRecord): IterableIterator<ObjectId> {
+  const { base, spec } = stage;
+  if (state.holders.size > 0 && state.holders.size < spec.count) {
+    for (const id of state.holders.keys()) if (id.startsWith(`${base}-`)) yield id;
+  } else if (state.holders.size > 0) {
+    for (let i = 0; i < spec.count; i++) {
+      const id = objectIdOf(base, i);
+      if (state.holders.has(id)) yield id;
+    }
+  }
   for (const segment of stage.results) {
     if (segment.r === "stored") for (let i = segment.from; i < segment.to; i++) yield objectIdOf(stage.base, i);
   }
@@ -233,7 +243,7 @@ export function* storedIds(stage: StageRecord): IterableIterator<ObjectId> {
 export function forgetIfUnused(ctx: Context, stage: StageRecord): void {
   if (stage.job.durable || !stage.released || !isStageComplete(stage)) return;
   for (const entry of stage.dependents) if (!isStageComplete(entry.stage)) return;
-  const ids = [...storedIds(stage)];
+  const ids = new Set(objectIds(ctx.state, stage));
   dropStage(ctx.state, stage);
   freeObjects(ctx, ids);
 }

@@ -142,6 +142,10 @@ export interface PutRecord {
   readonly facts: PutFacts;
   durable: boolean;
   readonly owners: Set<JobId>;
+  /** The client that put it, while its session is not known here (it opens it again after a scheduler's restart). */
+  claimedBy?: ClientId;
+  /** Found without an owner at the last look: dropped at the next. */
+  idle?: boolean;
 }
 
 export interface State {
@@ -171,6 +175,7 @@ export interface State {
   /** Jobs to look at in the next live step: restored from the journal at some point between two records. */
   readonly unsettled: Set<JobId>;
   nextSweepMs: number;
+  nextPutSweepMs: number;
 }
 
 export function createState(options: { epoch: Epoch }): State {
@@ -194,6 +199,7 @@ export function createState(options: { epoch: Epoch }): State {
     ended: [],
     unsettled: new Set(),
     nextSweepMs: 0,
+    nextPutSweepMs: 0,
   };
 }
 

@@ -1,12 +1,13 @@
 /**
  * The state machine's one entry: an event comes in, the state moves, commands come out. It reads no clock and draws no random number.
  */
+import type { ObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import { answer, closeSession, onCancel, onClientBeat, onOpen, onPut, onStages, onSubmit, startJob } from "./client-events.js";
 import { dispatch } from "./dispatch.js";
 import type { Command, Event, ReplyToken } from "./events.js";
 import { locate } from "./locate.js";
-import { endJob, freeObjects, storedIds } from "./progress.js";
+import { endJob, freeObjects, objectIds } from "./progress.js";
 import { onExplain, onList, onPlace, onResults, onStatus, onWorkers } from "./questions.js";
 import { write } from "./records.js";
 import type { Context, JobRecord, State } from "./state.js";
@@ -18,6 +19,8 @@ export const sessionTimeoutMs = 6 * limits.heartbeatTimeoutMs;
 export const endedJobsKeptMs = 7 * 24 * 3_600_000;
 export const endedJobsKeptMax = 1_000;
 const sweepIntervalMs = 500;
+/** An object that was put, but belongs to no session, is dropped after one to two of these. */
+const putSweepIntervalMs = sessionTimeoutMs;
 
 export function step(state: State, event: Event, nowMs: number): Command[] {
   // The clock of the shell never goes back; of a restarted scheduler's journal it might.
@@ -124,6 +127,7 @@ function sweep(ctx: Context): void {
   for (const session of [...state.sessions.values()]) {
     if (state.nowMs - session.heardMs > sessionTimeoutMs) closeSession(ctx, session);
   }
+  if (state.nowMs >= state.nextPutSweepMs) sweepPuts(ctx);
   for (;;) {
     const job = state.ended[0] === undefined ? undefined : state.jobs.get(state.ended[0]);
     if (!job || (state.ended.length <= endedJobsKeptMax && state.nowMs - (job.endedAtMs ?? 0) <= endedJobsKeptMs)) break;
@@ -131,8 +135,26 @@ function sweep(ctx: Context): void {
   }
 }
 
+/** I7: what was put for a session that is gone, or never came, goes too; unless a durable job reads it. */
+function sweepPuts(ctx: Context): void {
+  const { state } = ctx;
+  state.nextPutSweepMs = state.nowMs + putSweepIntervalMs;
+  const idle = [...state.puts].filter(([, put]) => !put.durable && put.owners.size === 0);
+  if (idle.length === 0) return;
+  const read = new Set([...state.jobs.values()].flatMap((job) => job.objects.map((facts) => facts.id)));
+  const dropped: ObjectId[] = [];
+  for (const [id, put] of idle) {
+    if (read.has(id)) continue;
+    if (put.idle) {
+      state.puts.delete(id);
+      dropped.push(id);
+    } else put.idle = true;
+  }
+  freeObjects(ctx, dropped);
+}
+
 function forget(ctx: Context, job: JobRecord): void {
-  const ids = [...job.stages.values()].flatMap((stage) => [...storedIds(stage)]);
+  const ids = new Set([...job.stages.values()].flatMap((stage) => [...objectIds(ctx.state, stage)]));
   write(ctx, { k: "forget", job: job.id }, true);
   freeObjects(ctx, ids);
 }

@@ -300,7 +300,9 @@ export function addObject(ctx: Context, worker: WorkerRecord, object: StoredObje
     state.puts.set(object.id, { facts: { id: object.id, kind: object.kind, bytes: object.bytes, digest: object.digest }, durable: false, owners: new Set() });
   }
   const session = object.owner === undefined ? undefined : state.sessions.get(object.owner);
-  if (session) state.puts.get(object.id)?.owners.add(session.id);
+  const put = state.puts.get(object.id);
+  if (session) put?.owners.add(session.id);
+  else if (put && object.owner !== undefined) put.claimedBy = object.owner;
   addHolder(state, object.id, worker.id);
 }
 
