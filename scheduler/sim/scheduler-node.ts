@@ -285,9 +285,6 @@ export class SchedulerNode {
           this.#later(0, () => this.#step({ e: "digest", job: command.job, digest }, "tick"));
           break;
         }
-        case "discard":
-          for (const id of command.ids) this.#world.disk.objects.delete(id);
-          break;
         case "count":
           this.#world.counts.metrics.set(command.metric, (this.#world.counts.metrics.get(command.metric) ?? 0) + command.by);
           break;

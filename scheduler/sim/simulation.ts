@@ -31,7 +31,8 @@ export interface Outcome {
 
 /** Virtual time by which everything must have ended after the last fault. Retries back off up to 30 s, sessions time out after 30 s. */
 const settleMsMax = 240_000;
-const afterglowMs = 40_000;
+/** Sessions time out after 30 s, and puts without an owner go 30 to 60 s later. */
+const afterglowMs = 100_000;
 
 export class Simulation implements World {
   readonly clock = new Clock();
