@@ -19,30 +19,19 @@ class Payload {
     this.bytes = grown;
   }
 
-  /** Non-negative whole numbers below 2^32 as msgpack has them; false: it is none. */
-  count(value: number): boolean {
-    if (!(value >= 0 && value <= 0xffff_ffff) || value >>> 0 !== value || Object.is(value, -0)) return false;
+  /** Not NaN, whose one form encodeValue knows. */
+  number(value: number): void {
     this.reserve(numberBytesMax);
     const { bytes } = this;
-    if (value < 0x80) bytes[this.at++] = value;
-    else if (value < 0x100) {
-      bytes[this.at++] = 0xcc;
+    if (value >>> 0 !== value || Object.is(value, -0)) {
+      bytes[this.at++] = 0xcb;
+      this.at = bytes.writeDoubleBE(value, this.at);
+    } else if (value < 0x80) {
       bytes[this.at++] = value;
-    } else if (value < 0x1_0000) {
-      bytes[this.at++] = 0xcd;
-      this.at = bytes.writeUInt16BE(value, this.at);
     } else {
       bytes[this.at++] = 0xce;
       this.at = bytes.writeUInt32BE(value, this.at);
     }
-    return true;
-  }
-
-  /** A number that is not whole. */
-  fraction(value: number): void {
-    this.reserve(numberBytesMax);
-    this.bytes[this.at++] = 0xcb;
-    this.at = this.bytes.writeDoubleBE(value, this.at);
   }
 
   add(data: Uint8Array): void {
@@ -61,8 +50,8 @@ export function packItems(items: readonly unknown[]): Uint8Array {
   const payload = new Payload();
   for (let i = 0; i < count; i++) {
     const item = items[i];
-    if (typeof item === "number" && !Number.isInteger(item) && Number.isFinite(item)) payload.fraction(item);
-    else if (typeof item !== "number" || !payload.count(item)) {
+    if (typeof item === "number" && !Number.isNaN(item)) payload.number(item);
+    else {
       const encoded = encodeValue(item);
       kinds[i] = encoded.kind;
       payload.add(encoded.data);
