@@ -1,5 +1,5 @@
 /** What the worker has to tell: buffered within a turn, cut into messages, numbered, kept until acknowledged (M2). */
-import type { Epoch } from "../../proto/ids.js";
+import type { Epoch, ObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { WorkerCommand } from "./events.js";
 import type { OutboxEntry, WorkerState } from "./state.js";
@@ -54,6 +54,16 @@ function flushObjects(state: WorkerState, nowMs: number, out: WorkerCommand[]): 
     const tokens = pending.added.size === 0 ? pending.tokens.splice(0) : [];
     const message = { t: "objects" as const, worker: state.identity.worker, epoch: state.epoch as Epoch, seq: state.nextSeq++, added, removed };
     post(state, { message, tokens, sentAtMs: nowMs }, out);
+  }
+}
+
+/** What is gone must not be told again as held by an older message that is sent once more. */
+export function retract(state: WorkerState, removed: readonly ObjectId[]): void {
+  const gone = new Set(removed);
+  for (const entry of state.outbox.values()) {
+    if (entry.message.t === "objects" && entry.message.added.some((object) => gone.has(object.id))) {
+      entry.message = { ...entry.message, added: entry.message.added.filter((object) => !gone.has(object.id)) };
+    }
   }
 }
 

@@ -36,7 +36,7 @@ export type Link =
 type Buffered = Extract<WorkerRequest, { t: "commits" | "objects" }>;
 
 export interface OutboxEntry {
-  readonly message: Buffered;
+  message: Buffered;
   readonly tokens: readonly number[];
   sentAtMs: number;
 }
@@ -54,6 +54,8 @@ export interface WorkerState {
   /** Leases that are over, so that an order that comes again is answered and not executed again (M3). Oldest first, bounded. */
   readonly over: Set<LeaseId>;
   readonly objects: Map<ObjectId, StoredObject>;
+  /** When the next page of objects is told again, and which objects (in order of arrival) have been told in this round. */
+  announce: { atMs: number; told: number };
   readonly pending: {
     commits: { commit: Commit; bytes: number }[];
     done: LeaseId[];
@@ -81,6 +83,7 @@ export function createWorkerState(identity: WorkerIdentity, heartbeatIntervalMs:
     leases: new Map(),
     over: new Set(),
     objects: new Map(),
+    announce: { atMs: 0, told: 0 },
     pending: { commits: [], done: [], back: [], added: new Map(), removed: new Set(), tokens: [] },
     outbox: new Map(),
     nextSeq: 1,

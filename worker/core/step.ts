@@ -8,9 +8,15 @@ import type { Epoch, LeaseId, ObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { HeldLease, Lease, WorkerOrder, WorkerOrders } from "../../proto/messages.js";
 import type { WorkerCommand, WorkerEvent } from "./events.js";
-import { flush, resend, voidOutbox } from "./outbox.js";
+import { flush, resend, retract, voidOutbox } from "./outbox.js";
 import { addRange, gaps, type HeldEntry, nextTask, remember, slotsBusy, type WorkerState } from "./state.js";
 
+/**
+ * Views are reconciled: every so often a page of the held objects is told again, and the scheduler answers with `free` for those that nobody knows
+ * (the first `free` was lost, or their commit was refused as stale).
+ */
+const announceEveryMs = 5_000;
+const objectsPerAnnounce = 500;
 /** Objects named in one hello; more of them make more hellos. */
 const objectsPerHello = 4_000;
 
@@ -112,8 +118,19 @@ function tick(state: WorkerState, event: EventOf<"tick">, nowMs: number, out: Ou
   state.spilledBytes = event.spilledBytes;
   if (state.link.l === "joining" && nowMs >= state.link.helloAtMs) hello(state, nowMs, out);
   else if (state.link.l === "joined" && nowMs >= state.link.beatAtMs) beat(state, nowMs, out);
+  if (state.link.l === "joined" && !state.draining && nowMs >= state.announce.atMs) announce(state, nowMs);
   flush(state, nowMs, out);
   resend(state, nowMs, limits.commitResendMs, out);
+}
+
+function announce(state: WorkerState, nowMs: number): void {
+  const first = state.announce.told < state.objects.size ? state.announce.told : 0;
+  let at = 0;
+  for (const [id, object] of state.objects) {
+    if (at >= first && !state.pending.removed.has(id)) state.pending.added.set(id, object);
+    if (++at >= first + objectsPerAnnounce) break;
+  }
+  state.announce = { atMs: nowMs + announceEveryMs, told: at };
 }
 
 function reconnect(state: WorkerState, nowMs: number, out: Out): void {
@@ -372,6 +389,7 @@ function noteObjects(state: WorkerState, event: EventOf<"objects">): void {
     pending.added.delete(id);
     pending.removed.add(id);
   }
+  if (event.removed.length > 0) retract(state, event.removed);
   if (event.token !== undefined) pending.tokens.push(event.token);
 }
 
