@@ -2,102 +2,120 @@
  * Values on the wire: undefined, msgpack, an Arrow IPC stream, or raw bytes. A kind byte stands beside the payload, never in it,
  * so that an Arrow stream keeps its alignment in memory and is read in place.
  *
- * msgpack carries what JSON carries, plus bigint, Date, typed arrays, Uint8Array, Map, Set, Error, NaN and infinities, and Arrow tables
- * nested anywhere (extension 0x41). Functions, symbols, class instances and cycles are refused with TASK_UNSERIALIZABLE.
+ * msgpack carries what JSON carries, plus undefined, bigint of 64 bits, Date, typed arrays, ArrayBuffer, Map, Set, Error (name, message, cause),
+ * -0, NaN and infinities, and Arrow tables nested anywhere. Functions, symbols, class instances and cycles are refused with TASK_UNSERIALIZABLE.
+ * Equal values give equal bytes, in every process (keys of objects, maps and sets in the order in which they were set).
  */
-import { RecordBatch, Table, tableFromIPC, tableToIPC, Vector } from "apache-arrow";
+import { RecordBatch, Table, Vector } from "apache-arrow";
 import { addExtension, Packr } from "msgpackr";
-import { VolleyError } from "./errors.js";
+import { checked, MapMarker, NumberMarker, negativeZero, refused } from "./value-check.js";
+import { type EncodedValue, valueKind } from "./value-kind.js";
+import { decodeTable, encodeTable } from "./value-table.js";
 
-export const valueKind = { undefined: 0, msgpack: 1, arrow: 2, bytes: 3 } as const;
-export type ValueKind = (typeof valueKind)[keyof typeof valueKind];
-export const valueKinds = 4;
+export { type EncodedValue, type ValueKind, valueKind, valueKinds } from "./value-kind.js";
+export { decodeTable, encodeTable };
 
-export interface EncodedValue {
-  readonly kind: ValueKind;
-  readonly data: Uint8Array;
-}
-
-/** Type code of the msgpack extension that holds an Arrow table as an IPC stream. */
+/** Type codes of our msgpack extensions. */
 const arrowExtension = 0x41;
+const numberExtension = 0x42;
+const mapExtension = 0x43;
 
 addExtension({
   Class: Table,
   type: arrowExtension,
-  pack: (table: Table) => Buffer.from(encodeTable(table)),
-  unpack: (data: Uint8Array) => tableFromIPC(Uint8Array.from(data)),
+  pack: (table: Table) => Buffer.from(encodeTable(table).buffer),
+  unpack: (data: Uint8Array) => decodeTable(Uint8Array.from(data)),
+});
+addExtension({
+  Class: NumberMarker,
+  type: numberExtension,
+  pack: (marker: NumberMarker) => Buffer.of(marker.code),
+  unpack: (data: Uint8Array) => (data[0] === negativeZero.code ? -0 : Number.NaN),
+});
+addExtension({
+  Class: MapMarker,
+  type: mapExtension,
+  write: (marker: MapMarker) => marker.entries,
+  read: (entries: unknown[]) => {
+    const map = new Map<unknown, unknown>();
+    for (let i = 0; i + 1 < entries.length; i += 2) map.set(entries[i], entries[i + 1]);
+    return map;
+  },
 });
 
 const packr = new Packr({ useRecords: false, moreTypes: true, copyBuffers: true });
 const empty = new Uint8Array(0);
 
-const unserializable = (path: string, what: string): VolleyError =>
-  new VolleyError("TASK_UNSERIALIZABLE", `${path} is ${what}, which cannot be sent; return plain data, typed arrays or an Arrow table`, { details: { path } });
+const constant = (...bytes: number[]): EncodedValue => ({ kind: valueKind.msgpack, data: Uint8Array.from(bytes) });
+const encodedUndefined: EncodedValue = { kind: valueKind.undefined, data: empty };
+const encodedNull = constant(0xc0);
+const encodedFalse = constant(0xc2);
+const encodedTrue = constant(0xc3);
+const encodedNaN = constant(0xcb, 0x7f, 0xf8, 0, 0, 0, 0, 0, 0);
 
-/** Walks a value before it is packed, so that what cannot be sent is named by its path instead of being dropped or looped over. */
-function check(value: unknown, path: string, above: readonly object[]): void {
-  switch (typeof value) {
-    case "function":
-      throw unserializable(path, `a function (${value.name || "anonymous"})`);
-    case "symbol":
-      throw unserializable(path, "a symbol");
-    case "bigint":
-      if (value > 0xffff_ffff_ffff_ffffn || value < -0x8000_0000_0000_0000n) throw unserializable(path, "a bigint beyond 64 bits");
-      return;
-    case "object":
-      break;
-    default:
-      return;
+/** Numbers as float64, cut from a slab: a fifth of what the packer takes. */
+const slabBytes = 36 * 1024;
+let slab = new DataView(new ArrayBuffer(slabBytes));
+let slabAt = 0;
+
+function encodeNumber(value: number): EncodedValue {
+  if (value !== value) return encodedNaN;
+  if (slabAt + 9 > slabBytes) {
+    slab = new DataView(new ArrayBuffer(slabBytes));
+    slabAt = 0;
   }
-  if (value === null || ArrayBuffer.isView(value) || value instanceof Date || value instanceof Table || value instanceof Error || value instanceof ArrayBuffer) return;
-  if (above.includes(value)) throw unserializable(path, "a cycle");
-  if (above.length > 200) throw unserializable(path, "nested deeper than 200 levels");
-  const inside = [...above, value];
-  if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) check(value[i], `${path}[${i}]`, inside);
-    return;
-  }
-  if (value instanceof Map) {
-    for (const [k, v] of value) {
-      check(k, `${path} key`, inside);
-      check(v, `${path}.get(${String(k)})`, inside);
+  const from = slabAt;
+  let end: number;
+  if (value >>> 0 === value && !(value === 0 && 1 / value < 0)) {
+    if (value < 0x80) {
+      slab.setUint8(from, value);
+      end = from + 1;
+    } else {
+      slab.setUint8(from, 0xce);
+      slab.setUint32(from + 1, value);
+      end = from + 5;
     }
-    return;
+  } else {
+    slab.setUint8(from, 0xcb);
+    slab.setFloat64(from + 1, value);
+    end = from + 9;
   }
-  if (value instanceof Set) {
-    for (const v of value) check(v, `${path} member`, inside);
-    return;
-  }
-  const proto: unknown = Object.getPrototypeOf(value);
-  if (proto !== Object.prototype && proto !== null) throw unserializable(path, `an instance of ${(value as object).constructor?.name ?? "a class"}`);
-  for (const [k, v] of Object.entries(value)) check(v, `${path}.${k}`, inside);
-}
-
-/** An Arrow table as an IPC stream. Columns that share a buffer are copied apart (the writer would write a broken stream). */
-export function encodeTable(table: Table): Uint8Array {
-  return tableToIPC(table, "stream");
+  slabAt = end;
+  return { kind: valueKind.msgpack, data: new Uint8Array(slab.buffer, from, end - from) };
 }
 
 /** Throws TASK_UNSERIALIZABLE naming the path of what cannot be sent. The payload may share memory with `value` if that is a Uint8Array. */
 export function encodeValue(value: unknown): EncodedValue {
-  if (value === undefined) return { kind: valueKind.undefined, data: empty };
-  if (value instanceof Uint8Array && !Buffer.isBuffer(value)) return { kind: valueKind.bytes, data: value };
+  switch (typeof value) {
+    case "number":
+      return encodeNumber(value);
+    case "undefined":
+      return encodedUndefined;
+    case "boolean":
+      return value ? encodedTrue : encodedFalse;
+    case "string":
+      return { kind: valueKind.msgpack, data: packr.pack(value) };
+    default:
+      break;
+  }
+  if (value === null) return encodedNull;
+  if (value instanceof Uint8Array) return { kind: valueKind.bytes, data: value };
   if (value instanceof Table) return { kind: valueKind.arrow, data: encodeTable(value) };
   if (value instanceof RecordBatch) return { kind: valueKind.arrow, data: encodeTable(new Table([value])) };
-  if (value instanceof Vector) throw unserializable("value", "an Arrow vector; wrap it in a table");
-  if (typeof value === "object" || typeof value === "function" || typeof value === "symbol" || typeof value === "bigint") check(value, "value", []);
-  return { kind: valueKind.msgpack, data: packr.pack(value) };
+  if (value instanceof Vector) throw refused("an Arrow vector; wrap it in a table");
+  return { kind: valueKind.msgpack, data: packr.pack(checked(value)) };
 }
 
-/** Arrow tables are views on `data`: whoever owns that memory must keep it while the table is in use. */
+/** Tables and bytes are views on `data`: whoever owns that memory must keep it while they are in use. Everything else is a copy. */
 export function decodeValue(encoded: EncodedValue): unknown {
   switch (encoded.kind) {
     case valueKind.undefined:
       return undefined;
     case valueKind.msgpack:
-      return packr.unpack(encoded.data);
+      // Text decoders refuse shared memory.
+      return packr.unpack(encoded.data.buffer instanceof ArrayBuffer ? encoded.data : new Uint8Array(encoded.data));
     case valueKind.arrow:
-      return tableFromIPC(encoded.data);
+      return decodeTable(encoded.data);
     case valueKind.bytes:
       return encoded.data;
   }
