@@ -103,12 +103,12 @@ describe("failures", () => {
   test("the function's own error arrives with name, message and frames", async () => {
     const error = await cluster.get(tasks.failing.submit(7)).catch((e: unknown) => e as VolleyError);
     expect(error).toMatchObject({ code: "TASK_FAILED", message: "RangeError: x is 7" });
-    expect((error as VolleyError).remoteStack).toMatch(/at inner .*fixture-tasks/);
-    expect((error as VolleyError).remoteStack).toMatch(/at failing .*fixture-tasks/);
+    expect((error as VolleyError).remoteStack).toMatch(/at inner /);
+    expect((error as VolleyError).remoteStack).toMatch(/at failing /);
   });
 
-  test("codes of VolleyErrors are kept, what cannot be sent is named, dependents fail", async () => {
-    await expect(cluster.get(tasks.coded.submit())).rejects.toMatchObject({ code: "INVALID_DATA", message: "not good" });
+  test("whatever the function throws is its own failure, what cannot be sent is named, dependents fail", async () => {
+    await expect(cluster.get(tasks.coded.submit())).rejects.toMatchObject({ code: "TASK_FAILED", message: "VolleyError: not good" });
     await expect(cluster.get(tasks.unserializable.submit())).rejects.toMatchObject({ code: "TASK_UNSERIALIZABLE" });
     await expect(cluster.get(tasks.add.submit(tasks.failing.submit(1), 2))).rejects.toMatchObject({ code: "UPSTREAM_FAILED" });
   });

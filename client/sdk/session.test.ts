@@ -123,6 +123,22 @@ describe("submissions of one tick", () => {
   });
 });
 
+test("arguments that together are too large for a message are put, also inside lists", async () => {
+  const placed: number[] = [];
+  scheduler.onRequest = (request) => {
+    if (request.t !== "place") return undefined;
+    placed.push(request.bytes);
+    return { t: "error", error: { code: "NO_WORKERS", message: "none" } };
+  };
+  const f = await impure<(...args: unknown[]) => number>();
+  const ref = f.submit(1);
+  const big = f.submit([ref, ...Array.from({ length: 10 }, (_, i) => String(i).repeat(40_000))]);
+  const wide = f.submit(...Array.from({ length: 10 }, (_, i) => String(i).repeat(41_000)));
+  await expect(cluster.get(big)).rejects.toMatchObject({ code: "NO_WORKERS" });
+  await expect(cluster.get(wide)).rejects.toMatchObject({ code: "NO_WORKERS" });
+  expect([placed.filter((bytes) => bytes < 41_000).length, placed.filter((bytes) => bytes > 41_000).length]).toEqual([4, 4]);
+});
+
 describe("refs as arguments", () => {
   test("become edges, in their own stage, whether single, in a list or as a whole map", async () => {
     const f = await impure<(a: unknown) => number>();

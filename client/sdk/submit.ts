@@ -12,7 +12,7 @@ import { type ArgSpec, type FunctionRef, type StageOptions, type StageSpec, stag
 import { PackWriter } from "../../proto/pack.js";
 import { type EncodedValue, valueKind } from "../../proto/value.js";
 import type { RefArray, TaskOptions } from "./api.js";
-import type { Objects } from "./objects.js";
+import type { Objects, Put } from "./objects.js";
 import { packItems } from "./pack-items.js";
 import { isRef, PutRef, TaskRef, TaskRefArray } from "./refs.js";
 import type { Session } from "./session.js";
@@ -88,7 +88,7 @@ class ArgList {
   readonly args: ArgSpec[] = [];
   readonly reads = new Map<ClientStage, StageHandle>();
   readonly uploads: Promise<void>[] = [];
-  /** Refs of put objects, kept while the stage is under way. */
+  #inlineBytes = 0;
   readonly #session: Session;
   readonly #objects: Objects;
 
@@ -110,37 +110,30 @@ class ArgList {
     }
     if (Array.isArray(value) && hasRef(value)) return { a: "list", of: value.map((inner) => this.of(inner)) };
     const encoded = this.#objects.encodeArgument(value);
-    if ("id" in encoded) return this.#upload(encoded.id, encoded.done);
-    return { a: "value", kind: encoded.kind, data: encoded.kind === valueKind.bytes ? encoded.data.slice() : encoded.data };
+    if ("id" in encoded) return this.#upload(encoded);
+    const data = encoded.kind === valueKind.bytes ? encoded.data.slice() : encoded.data;
+    if (!this.#fits(data.byteLength)) return this.#upload(this.#objects.startPut({ kind: encoded.kind, data }));
+    return { a: "value", kind: encoded.kind, data };
   }
 
   /** The items of a map. */
   items(pack: Uint8Array): ArgSpec {
-    if (pack.byteLength <= packBytesMax) return { a: "item", pack };
-    const { id, done } = this.#objects.startPut({ kind: valueKind.bytes, data: pack });
-    this.uploads.push(done);
-    return { a: "items", object: id };
+    if (this.#fits(pack.byteLength)) return { a: "item", pack };
+    const put = this.#objects.startPut({ kind: valueKind.bytes, data: pack });
+    this.uploads.push(put.done);
+    return { a: "items", object: put.id };
   }
 
-  /** Puts the largest values until the rest fits into a message. */
-  shrink(): void {
-    const size = (arg: ArgSpec): number => (arg.a === "value" ? arg.data.byteLength : arg.a === "item" ? arg.pack.byteLength : 0);
-    for (let total = this.args.reduce((sum, arg) => sum + size(arg), 0); total > packBytesMax; ) {
-      const largest = this.args.reduce((best, arg, i) => (size(arg) > size(this.args[best] as ArgSpec) ? i : best), 0);
-      const arg = this.args[largest] as ArgSpec;
-      if (size(arg) === 0) return;
-      total -= size(arg);
-      const put = this.#objects.startPut(
-        arg.a === "value" ? { kind: arg.kind as EncodedValue["kind"], data: arg.data } : { kind: valueKind.bytes, data: (arg as { pack: Uint8Array }).pack },
-      );
-      this.uploads.push(put.done);
-      this.args[largest] = arg.a === "value" ? { a: "object", id: put.id } : { a: "items", object: put.id };
-    }
+  /** What does not fit into the stage's share of a message is put. */
+  #fits(bytes: number): boolean {
+    if (this.#inlineBytes + bytes > packBytesMax) return false;
+    this.#inlineBytes += bytes;
+    return true;
   }
 
-  #upload(id: PutRef<unknown>["id"], done: Promise<void> | undefined): ArgSpec {
-    if (done !== undefined) this.uploads.push(done);
-    return { a: "object", id };
+  #upload(put: Put): ArgSpec {
+    this.uploads.push(put.done);
+    return { a: "object", id: put.id };
   }
 
   #task(handle: StageHandle, task: number): ArgSpec {
@@ -177,11 +170,14 @@ export class Submitter {
       throw new VolleyError("INVALID_ARGUMENT", `${args.length} arguments are over the limit of ${limits.argsPerTaskMax}; pass an object or an array`);
     if (this.callee.options.pure || args.some(hasRef)) return this.#alone(args);
     const values: EncodedValue[] = [];
+    let bytes = 0;
     for (const arg of args) {
       const value = this.#objects.encodeArgument(arg);
       if ("id" in value) return this.#alone(args);
       values.push(value);
+      bytes += value.data.byteLength;
     }
+    if (bytes > packBytesMax) return this.#alone(args);
     let batch = this.#batches[args.length];
     if (!batch?.open) {
       this.#session.assertOpen();
@@ -225,7 +221,6 @@ export class Submitter {
   }
 
   #stage(list: ArgList, count: number): StageHandle {
-    list.shrink();
     const { fn, name, options } = this.callee;
     const handle = this.#session.add((index) => ({ index, ...(name ? { name } : {}), fn, count, args: list.args, options }), [...list.reads.values()]);
     const { stage } = handle;
