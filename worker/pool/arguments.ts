@@ -66,7 +66,9 @@ export class ArgumentDecoder {
       const bytes = this.#bytes(source);
       return () => bytes.slice();
     }
-    const value = this.#once(`same:${keyOf(source, key)}`, () => freeze(this.#decode(source)));
+    const name = keyOf(source, key);
+    // Nobody else will see a value without a name.
+    const value = name === "" ? this.#decode(source) : this.#once(`same:${name}`, () => freeze(this.#decode(source)));
     return () => value;
   }
 

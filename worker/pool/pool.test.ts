@@ -279,7 +279,7 @@ describe("functions that fail", () => {
 describe("code that cannot be had", () => {
   test("a missing export names those there are, for every task", async () => {
     const outcome = await execute("nothing", 0, 3);
-    expect(outcome.errors.get(2)).toMatchObject({ code: "FUNCTION_NOT_FOUND", message: expect.stringMatching(/"nothing".*double, later/) });
+    expect(outcome.errors.get(2)).toMatchObject({ code: "FUNCTION_NOT_FOUND", message: expect.stringMatching(/"nothing".*exports .*double, /) });
     expect(outcome.errors.size).toBe(3);
   });
   test("a missing kernel", async () => expect((await execute("", 0, 1, { fn: { kernel: "no.such", version: 1 } })).errors.get(0)).toMatchObject({ code: "FUNCTION_NOT_FOUND", message: expect.stringContaining("no.such") }));

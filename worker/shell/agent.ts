@@ -1,0 +1,278 @@
+/**
+ * The worker's agent: carries out what the core commands, and tells it what happens. Lives on the main thread, which never runs user code, so that
+ * beats go out whatever the slots do.
+ */
+import { decodeMessage, encodeMessage } from "../../proto/codec.js";
+import type { Durable } from "../../proto/durable/durable.js";
+import { isVolleyError, VolleyError, fromWireError } from "../../proto/errors.js";
+import { FramePeer } from "../../proto/frame-peer.js";
+import type { LeaseId, WorkerId } from "../../proto/ids.js";
+import { limits } from "../../proto/limits.js";
+import { type WorkerRequest, workerOrders } from "../../proto/messages.js";
+import { subjects } from "../../proto/subjects.js";
+import type { Subscription, Transport } from "../../proto/transport/transport.js";
+import { PROTOCOL_VERSION } from "../../proto/version.js";
+import type { WorkerCommand, WorkerEvent } from "../core/events.js";
+import { createWorkerState, slotsBusy, type WorkerState } from "../core/state.js";
+import { workerStep } from "../core/step.js";
+import { SlotPool } from "../pool/pool.js";
+import { ObjectStore } from "../store/store.js";
+import { BundleCache } from "./bundles.js";
+import { InputResolver } from "./inputs.js";
+import { LeaseRun, type LeaseRunContext } from "./lease-run.js";
+import { WorkerMetrics } from "./metrics.js";
+import { ObjectFetcher } from "./objects.js";
+import { PeerObjects } from "./peer-objects.js";
+
+export interface AgentLog {
+  info(fields: object, text: string): void;
+  warn(fields: object, text: string): void;
+  error(fields: object, text: string): void;
+}
+
+export interface AgentOptions {
+  readonly worker: WorkerId;
+  readonly node: string;
+  readonly slots: number;
+  readonly storeBytes: number;
+  readonly threadHeapBytes: number;
+  readonly spillParent?: string;
+  readonly bundleFolder?: string;
+  readonly control: Transport;
+  readonly frames: Transport;
+  readonly durable: Pick<Durable, "bundles" | "objects">;
+  readonly log: AgentLog;
+}
+
+const tickMs = 50;
+
+export class Agent {
+  readonly worker: WorkerId;
+  readonly metrics: WorkerMetrics;
+  /** Settles when the agent cannot go on: rejects with the reason, resolves after a drain that the scheduler asked for. */
+  readonly ended: Promise<void>;
+  readonly #options: AgentOptions;
+  readonly #state: WorkerState;
+  readonly #store: ObjectStore;
+  readonly #pool: SlotPool;
+  readonly #framePeer: FramePeer;
+  readonly #objects: ObjectFetcher;
+  readonly #peers: PeerObjects;
+  readonly #context: LeaseRunContext;
+  readonly #leases = new Map<LeaseId, LeaseRun>();
+  readonly #events: WorkerEvent[] = [];
+  readonly #cleanup: (() => void)[] = [];
+  #stepping = false;
+  #flushing = false;
+  #closed: Promise<void> | undefined;
+  #joined: () => void = () => undefined;
+  readonly joined: Promise<void>;
+  #end: { resolve(): void; reject(error: unknown): void } = { resolve: () => undefined, reject: () => undefined };
+
+  constructor(options: AgentOptions) {
+    this.#options = options;
+    this.worker = options.worker;
+    const { worker, node, slots, control, frames, log } = options;
+    this.ended = new Promise((resolve, reject) => {
+      this.#end = { resolve, reject };
+    });
+    this.ended.catch(() => undefined);
+    this.joined = new Promise((resolve) => {
+      this.#joined = resolve;
+    });
+    this.#store = new ObjectStore({
+      budgetBytes: options.storeBytes,
+      ...(options.spillParent === undefined ? {} : { spillParent: options.spillParent }),
+      onLost: (id, error) => {
+        log.error({ id, error: String(error) }, "an object was lost");
+        this.#tell({ e: "objects", added: [], removed: [id] });
+      },
+    });
+    this.#state = createWorkerState({ worker, node, pid: process.pid, version: PROTOCOL_VERSION, slots, storeBudgetBytes: options.storeBytes }, limits.heartbeatIntervalMs);
+    this.metrics = new WorkerMetrics(() => this.figures());
+    this.#pool = new SlotPool({
+      slots,
+      memory: this.#store.memory,
+      heapBytesMax: options.threadHeapBytes,
+      onLog: ({ level, where, text, dropped }) => log[level]({ task: where, ...(dropped > 0 ? { dropped } : {}) }, text),
+      onError: (error) => log.error({ error: String(error) }, "slot pool"),
+    });
+    this.#framePeer = new FramePeer({
+      transport: frames,
+      peer: worker,
+      onFrame: (direction, bytes) => this.metrics.frame(direction, bytes),
+      onError: (error, where) => log.warn({ error: String(error), where }, "frames"),
+    });
+    const { bundles, objects: durable } = options.durable;
+    this.#objects = new ObjectFetcher({ worker, store: this.#store, control, framesTransport: frames, frames: this.#framePeer, durable, onFetched: (bytes, seconds) => this.metrics.fetched(bytes, seconds) });
+    this.#peers = new PeerObjects(this.#store, this.#objects, (event) => this.#tell(event));
+    this.#context = {
+      pool: this.#pool,
+      store: this.#store,
+      objects: this.#objects,
+      inputs: new InputResolver(control, this.#objects),
+      bundles: new BundleCache(bundles, options.bundleFolder),
+      durable,
+      tell: (event) => this.#tell(event),
+      onSlotTime: (us) => this.metrics.slotTime(us),
+      onEnded: (seconds) => this.metrics.lease(seconds),
+      onFault: (error, where) => log.error({ error: String(error), where }, "lease"),
+    };
+  }
+
+  figures() {
+    return {
+      slots: this.#options.slots,
+      slotsBusy: slotsBusy(this.#state),
+      threadsReplaced: this.#pool.threadsReplaced,
+      leases: this.#state.leases.size,
+      store: this.#store.stats,
+      joined: this.#state.link.l === "joined",
+    };
+  }
+
+  start(): void {
+    const { control, frames, log } = this.#options;
+    const serving = this.#peers.serve({ transport: frames, frames: this.#framePeer, onError: (error, where) => log.error({ error: String(error), where }, "data plane") });
+    const orders: Subscription = control.subscribe(subjects.worker(this.worker), (message) => this.#hear(message.data));
+    const stopWatching = control.onStatus((status) => {
+      if (status === "connected") this.#tell({ e: "connected" });
+      if (status === "closed" && !this.#closed) this.#end.reject(new VolleyError("DISCONNECTED", "the connection to NATS was closed"));
+    });
+    const timer = setInterval(() => this.#tick(), tickMs);
+    this.#cleanup.push(() => serving.unsubscribe(), () => orders.unsubscribe(), stopWatching, () => clearInterval(timer));
+    this.#tell({ e: "start" });
+  }
+
+  /** Gives back what has not started, finishes what runs, says bye. Resolves then. */
+  async drain(): Promise<void> {
+    this.#tell({ e: "drain" });
+    await this.ended;
+  }
+
+  /** Ends at once. */
+  stop(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    for (const clean of this.#cleanup.splice(0)) clean();
+    this.#objects.close();
+    await this.#pool.close();
+    await this.#framePeer.close();
+    await Promise.all([this.#options.control.close(), this.#options.frames.close()]);
+    this.#store.close();
+    this.metrics.close();
+    this.#end.resolve();
+  }
+
+  // ---------------------------------------------------------------------------------------------- the core's loop
+
+  #tick(): void {
+    const { usedBytes, spilledBytes } = this.#store.stats;
+    this.#tell({ e: "tick", storeBytes: usedBytes, spilledBytes });
+  }
+
+  #hear(data: Uint8Array): void {
+    this.#tell({ e: "orders", message: decodeMessage(workerOrders, data) });
+  }
+
+  /** Steps the core. Events that commands give rise to at once wait for their turn. A flush ends the event loop's turn (W5). */
+  #tell(event: WorkerEvent): void {
+    if (this.#closed) return;
+    this.#events.push(event);
+    if (event.e !== "flush") this.#flushSoon();
+    if (this.#stepping) return;
+    this.#stepping = true;
+    try {
+      for (let next = this.#events.shift(); next; next = this.#events.shift()) {
+        for (const command of workerStep(this.#state, next, performance.now())) this.#carryOut(command);
+      }
+    } catch (error) {
+      this.#end.reject(error);
+      throw error;
+    } finally {
+      this.#stepping = false;
+    }
+  }
+
+  #flushSoon(): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    setImmediate(() => {
+      this.#flushing = false;
+      this.#tell({ e: "flush" });
+    });
+  }
+
+  #carryOut(command: WorkerCommand): void {
+    switch (command.c) {
+      case "send":
+        this.#send(command.message, command.answered);
+        return;
+      case "prepare": {
+        const run = new LeaseRun(this.#context, command.lease);
+        this.#leases.set(command.lease.lease, run);
+        void run.prepare();
+        return;
+      }
+      case "run":
+        this.#leases.get(command.lease.lease)?.start(command.from, command.to);
+        return;
+      case "limit": {
+        const to = this.#leases.get(command.lease)?.limit(command.to);
+        if (to !== undefined) this.#tell({ e: "limited", lease: command.lease, to });
+        return;
+      }
+      case "kill":
+        this.#leases.get(command.lease)?.kill();
+        return;
+      case "release":
+        this.#leases.get(command.lease)?.release();
+        this.#leases.delete(command.lease);
+        return;
+      case "free":
+        for (const id of command.ids) this.#store.free(id);
+        return;
+      case "objectsAcked":
+        this.#peers.acknowledged(command.token);
+        return;
+      case "joined":
+        this.#options.log.info({ epoch: command.epoch, worker: this.worker, slots: this.#options.slots }, "joined");
+        this.#joined();
+        return;
+      case "stopped":
+        void this.#options.control.flush().finally(() => this.#end.resolve());
+        return;
+      case "refused":
+        this.#end.reject(fromWireError(command.error));
+        return;
+      case "count":
+        this.metrics.count(command.metric, command.by);
+        return;
+      case "log":
+        this.#options.log[command.level]({ ...command.fields }, command.text);
+        return;
+    }
+  }
+
+  #send(message: WorkerRequest, answered: boolean): void {
+    const { control, log } = this.#options;
+    const data = encodeMessage(message);
+    if (!answered) {
+      try {
+        control.publish(subjects.schedulerWorker, data);
+      } catch (error) {
+        // Kept in the outbox and sent again; too large would be so for ever, and is a fault of ours.
+        if (!isVolleyError(error) || error.code !== "DISCONNECTED") log.error({ error: String(error), type: message.t, bytes: data.byteLength }, "publish");
+      }
+      return;
+    }
+    control.request(subjects.schedulerWorker, data, { timeoutMs: limits.heartbeatTimeoutMs }).then(
+      (reply) => this.#hear(reply),
+      // The next hello or beat asks again.
+      () => undefined,
+    ).catch((error: unknown) => log.error({ error: String(error) }, `the answer to ${message.t}`));
+  }
+}

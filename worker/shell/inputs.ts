@@ -1,0 +1,196 @@
+/** From a lease's arguments to what a thread takes: every input is brought here and pinned before the lease runs, and released after it. */
+import { digestBytes } from "../../proto/digest.js";
+import { VolleyError } from "../../proto/errors.js";
+import { type JobId, type ObjectBase, type ObjectId, objectIdOf } from "../../proto/ids.js";
+import type { ArgSpec, Lease, ObjectLocation, ResultSegment } from "../../proto/messages.js";
+import { PackReader } from "../../proto/pack.js";
+import type { Transport } from "../../proto/transport/transport.js";
+import { valueKind } from "../../proto/value-kind.js";
+import type { Source, ThreadArg } from "../pool/run-message.js";
+import { ask } from "./ask.js";
+import type { Found, ObjectFetcher } from "./objects.js";
+
+export interface PreparedInputs {
+  readonly args: readonly ThreadArg[];
+  release(): void;
+}
+
+/** The results of a whole stage, as the scheduler tells them: small ones in packs, large ones by id. */
+interface StageList {
+  readonly parts: readonly ({ readonly pack: Source } | { readonly location: ObjectLocation })[];
+}
+
+const listsMax = 16;
+const fetchesAtOnce = 16;
+
+export class InputResolver {
+  readonly #control: Transport;
+  readonly #objects: ObjectFetcher;
+  /** By base: a stage that is complete never changes. */
+  readonly #lists = new Map<ObjectBase, Promise<StageList>>();
+
+  constructor(control: Transport, objects: ObjectFetcher) {
+    this.#control = control;
+    this.#objects = objects;
+  }
+
+  async prepare(lease: Lease): Promise<PreparedInputs> {
+    const held: Found[] = [];
+    let released = false;
+    const release = (): void => {
+      released = true;
+      for (const one of held.splice(0)) one.release();
+    };
+    // When one input fails, others may still be under way.
+    const hold = (found: Found): void => {
+      if (released) found.release();
+      else held.push(found);
+    };
+    try {
+      const known = new Map(lease.inputs.map((location) => [location.id, location]));
+      const context: Context = { lease, known, hold };
+      const args = await Promise.all(lease.args.map((arg, i) => this.#arg(context, arg, `${i}`)));
+      return { args, release };
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  async #arg(context: Context, arg: ArgSpec, path: string): Promise<ThreadArg> {
+    const { lease } = context;
+    // Names what is the same in all tasks of the stage; of a lease of one task there is nobody to share with.
+    const name = lease.to - lease.from > 1 ? { key: `${lease.base}/${path}` } : {};
+    switch (arg.a) {
+      case "index":
+        return { a: "index" };
+      case "value":
+        return { a: "same", source: { kind: arg.kind, data: arg.data }, ...name };
+      case "item":
+        return { a: "pack", pack: { kind: valueKind.bytes, data: arg.pack }, first: firstItem(lease, arg.pack) };
+      case "items":
+        return { a: "pack", pack: await this.#source(context, arg.object), first: 0, key: arg.object };
+      case "object":
+        return { a: "same", source: await this.#source(context, arg.id), key: arg.id };
+      case "task": {
+        const id = objectIdOf(baseOf(lease, arg.stage).base, arg.task);
+        return { a: "same", source: await this.#source(context, id), key: id };
+      }
+      case "list":
+        return { a: "list", of: await Promise.all(arg.of.map((inner, i) => this.#arg(context, inner, `${path}.${i}`))) };
+      case "stage":
+        return this.#edge(context, arg);
+    }
+  }
+
+  async #edge(context: Context, arg: Extract<ArgSpec, { a: "stage" }>): Promise<ThreadArg> {
+    const { lease } = context;
+    const { base, count } = baseOf(lease, arg.stage);
+    if (arg.edge === "broadcast") return { a: "same", source: await this.#source(context, objectIdOf(base, 0)), key: objectIdOf(base, 0) };
+    if (arg.edge === "all") return this.#all(context, arg.stage, base, count);
+    const tasks = Array.from({ length: lease.to - lease.from }, (_, i) => objectIdOf(base, lease.from + i));
+    return { a: "each", sources: await mapSome(tasks, (id) => this.#source(context, id)), first: lease.from };
+  }
+
+  async #source(context: Context, id: ObjectId, location = context.known.get(id)): Promise<Source> {
+    const found = await this.#objects.get(id, location);
+    context.hold(found);
+    return "pin" in found ? { kind: found.pin.kind, handle: found.pin.handle, offset: found.pin.offset, bytes: found.pin.bytes } : { kind: found.kind, data: found.data };
+  }
+
+  async #all(context: Context, stage: number, base: ObjectBase, count: number): Promise<ThreadArg> {
+    const list = await this.#list(context.lease.job, stage, base, count);
+    const parts = await mapSome(list.parts, async (part) => ("pack" in part ? part : { one: await this.#source(context, part.location.id, part.location) }));
+    return { a: "all", parts, key: base };
+  }
+
+  #list(job: JobId, stage: number, base: ObjectBase, count: number): Promise<StageList> {
+    let list = this.#lists.get(base);
+    if (!list) {
+      list = this.#pages(job, stage, base, count);
+      this.#lists.set(base, list);
+      list.catch(() => this.#lists.delete(base));
+      if (this.#lists.size > listsMax) this.#forgetOldest();
+    } else {
+      this.#lists.delete(base);
+      this.#lists.set(base, list);
+    }
+    return list;
+  }
+
+  #forgetOldest(): void {
+    for (const base of this.#lists.keys()) {
+      this.#lists.delete(base);
+      return;
+    }
+  }
+
+  async #pages(job: JobId, stage: number, base: ObjectBase, count: number): Promise<StageList> {
+    const parts: StageList["parts"][number][] = [];
+    let at = 0;
+    while (at < count) {
+      const page = await ask(this.#control, { t: "results", job, stage, from: at, to: count });
+      if (page.base !== base) throw new VolleyError("STALE_EPOCH", `stage ${stage} of job ${job} is ${page.base} now, not ${base}`);
+      const before = at;
+      for (const segment of page.segments) at = addPart(parts, base, segment, at);
+      if (at === before) throw new VolleyError("OBJECT_LOST", `stage ${stage} of job ${job} has no result of task ${at} any more`);
+    }
+    return { parts };
+  }
+}
+
+interface Context {
+  readonly lease: Lease;
+  readonly known: ReadonlyMap<ObjectId, ObjectLocation>;
+  hold(found: Found): void;
+}
+
+function baseOf(lease: Lease, stage: number): { base: ObjectBase; count: number } {
+  const found = lease.bases.find(([index]) => index === stage);
+  if (!found) throw new VolleyError("INTERNAL", `lease ${lease.lease} reads stage ${stage} but does not say what it is called`);
+  return { base: found[1], count: found[2] };
+}
+
+/** The scheduler cuts packs to the lease's range; a pack of the whole stage starts at task 0. */
+const firstItem = (lease: Lease, pack: Uint8Array): number => (new PackReader(pack).count === lease.to - lease.from ? lease.from : 0);
+
+function addPart(parts: StageList["parts"][number][], base: ObjectBase, segment: ResultSegment, at: number): number {
+  if (segment.from !== at) throw new VolleyError("OBJECT_LOST", `the results of ${base} have a hole from task ${at} to ${segment.from}`);
+  if (segment.r === "failed") throw new VolleyError("UPSTREAM_FAILED", `task ${segment.from} of ${base} failed: ${segment.error.message}`);
+  if (segment.r === "inline") parts.push({ pack: { kind: valueKind.bytes, data: sharedCopy(segment.pack) } });
+  else {
+    segment.stored.forEach(({ kind, bytes, digest }, i) => {
+      const id = objectIdOf(base, segment.from + i);
+      // Where it is, the fetcher asks: a page does not say, and it may have moved since.
+      parts.push({ location: { id, state: "unknown", kind, bytes, ...(digest.byteLength === digestBytes ? { digest } : {}) } });
+    });
+  }
+  return segment.to;
+}
+
+/** In memory that every thread sees, so that a run of many leases does not clone it each time. */
+function sharedCopy(data: Uint8Array): Uint8Array {
+  const copy = new Uint8Array(new SharedArrayBuffer(data.byteLength));
+  copy.set(data);
+  return copy;
+}
+
+/** Promise.all, a few at a time. */
+async function mapSome<T, R>(items: readonly T[], make: (item: T) => Promise<R>): Promise<R[]> {
+  const out: R[] = new Array(items.length);
+  let next = 0;
+  let failed = false;
+  const worker = async (): Promise<void> => {
+    while (next < items.length && !failed) {
+      const i = next++;
+      try {
+        out[i] = await make(items[i] as T);
+      } catch (error) {
+        failed = true;
+        throw error;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(fetchesAtOnce, items.length) }, worker));
+  return out;
+}

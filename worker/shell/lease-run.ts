@@ -1,0 +1,143 @@
+/**
+ * One lease from order to end, outside of the core: its inputs and code, its run on a slot, its large results on their way into the store.
+ * Tells the core what happens, in the order that events.ts (W1..W6) promises.
+ */
+import type { BlobStore } from "../../proto/durable/durable.js";
+import { isVolleyError, toWireError, type WireError } from "../../proto/errors.js";
+import { objectIdOf } from "../../proto/ids.js";
+import type { Lease } from "../../proto/messages.js";
+import type { WorkerEvent } from "../core/events.js";
+import type { LargeResult, Run, SlotPool } from "../pool/pool.js";
+import type { ThreadFunction } from "../pool/run-message.js";
+import type { ObjectStore } from "../store/store.js";
+import type { BundleCache } from "./bundles.js";
+import type { InputResolver, PreparedInputs } from "./inputs.js";
+import type { ObjectFetcher } from "./objects.js";
+
+export interface LeaseRunContext {
+  readonly pool: SlotPool;
+  readonly store: ObjectStore;
+  readonly inputs: InputResolver;
+  readonly objects: ObjectFetcher;
+  readonly bundles: BundleCache;
+  readonly durable: BlobStore;
+  tell(event: WorkerEvent): void;
+  onSlotTime(us: number): void;
+  onEnded(seconds: number): void;
+  onFault(error: unknown, where: string): void;
+}
+
+/** Faults of the code or of an upstream task stay faults wherever the lease runs; everything else is given back. */
+const definite: ReadonlySet<WireError["code"]> = new Set(["BUNDLE_NOT_FOUND", "FUNCTION_NOT_FOUND", "UPSTREAM_FAILED", "INVALID_DATA"]);
+
+export class LeaseRun {
+  readonly #context: LeaseRunContext;
+  readonly #lease: Lease;
+  readonly #startedAt = performance.now();
+  #prepared: (PreparedInputs & { fn: ThreadFunction }) | undefined;
+  #run: Run | undefined;
+  #released = false;
+  /** Large results that are not in the store yet. */
+  readonly #storing = new Set<Promise<void>>();
+
+  constructor(context: LeaseRunContext, lease: Lease) {
+    this.#context = context;
+    this.#lease = lease;
+  }
+
+  async prepare(): Promise<void> {
+    const { lease } = this.#lease;
+    try {
+      const [fn, inputs] = await settleBoth(this.#code(), this.#context.inputs.prepare(this.#lease));
+      if (this.#released) {
+        inputs.release();
+        return;
+      }
+      this.#prepared = { ...inputs, fn };
+      this.#context.tell({ e: "ready", lease });
+    } catch (error) {
+      if (this.#released) return;
+      const wire = toWireError(error);
+      if (!isVolleyError(error)) this.#context.onFault(error, "prepare");
+      this.#context.tell({ e: "unready", lease, error: wire, giveBack: !definite.has(wire.code) });
+    }
+  }
+
+  async #code(): Promise<ThreadFunction> {
+    const { fn } = this.#lease;
+    if ("kernel" in fn) return fn;
+    return { bundle: fn.bundle, export: fn.export, url: await this.#context.bundles.url(fn.bundle) };
+  }
+
+  start(from: number, to: number): void {
+    const prepared = this.#prepared;
+    if (!prepared) throw new Error(`lease ${this.#lease.lease} is run before it is ready`);
+    const { lease, job, stage, attempt, options, durable } = this.#lease;
+    this.#run = this.#context.pool.run(
+      { job, stage, attempt, seed: options.seed, fn: prepared.fn, args: prepared.args, from, to, digests: durable, timeoutMs: options.timeoutMs },
+      {
+        results: (segment, slotTimeUs) => {
+          this.#context.onSlotTime(slotTimeUs);
+          this.#context.tell({ e: "results", lease, segment, slotTimeUs });
+        },
+        large: (result) => {
+          const stored = this.#store(result).finally(() => this.#storing.delete(stored));
+          this.#storing.add(stored);
+        },
+      },
+    );
+    this.#run.done
+      .catch((error: unknown) => this.#context.onFault(error, "run"))
+      .then(() => Promise.all(this.#storing))
+      .then(() => {
+        this.#run = undefined;
+        this.#context.onEnded((performance.now() - this.#startedAt) / 1000);
+        this.#context.tell({ e: "ended", lease });
+      });
+  }
+
+  limit(to: number): number | undefined {
+    return this.#run?.limit(to);
+  }
+
+  kill(): void {
+    this.#run?.kill();
+  }
+
+  release(): void {
+    this.#released = true;
+    this.#prepared?.release();
+    this.#prepared = undefined;
+  }
+
+  /** Into the store, and for durable leases into the durable store, before the core hears of it (W6). */
+  async #store({ task, kind, data, digest, slotTimeUs, stored }: LargeResult): Promise<void> {
+    const { lease, stage, base, durable } = this.#lease;
+    const { store, objects } = this.#context;
+    const id = objectIdOf(base, task);
+    this.#context.onSlotTime(slotTimeUs);
+    try {
+      if (durable) await this.#context.durable.put(id, data);
+      objects.own(id);
+      await store.put(id, data, { kind, digest });
+      objects.own(id);
+      this.#context.tell({ e: "results", lease, segment: { r: "stored", stage, from: task, to: task + 1, stored: [{ bytes: data.byteLength, kind, digest }] }, slotTimeUs });
+    } catch (error) {
+      const wire = toWireError(error);
+      // Too large is so everywhere, and a full store is this worker's own; with the durable store out of reach the task goes back.
+      if (wire.code === "TOO_LARGE" || wire.code === "OUT_OF_MEMORY") {
+        this.#context.tell({ e: "results", lease, segment: { r: "failed", stage, from: task, to: task + 1, error: wire }, slotTimeUs });
+      } else this.#context.onFault(error, `storing the result of task ${task} of lease ${lease}`);
+    } finally {
+      stored();
+    }
+  }
+}
+
+/** Both, or the first failure; what was held by the other is let go. */
+async function settleBoth<A, B extends { release(): void }>(first: Promise<A>, second: Promise<B>): Promise<[A, B]> {
+  const [a, b] = await Promise.allSettled([first, second]);
+  if (a.status === "fulfilled" && b.status === "fulfilled") return [a.value, b.value];
+  if (b.status === "fulfilled") b.value.release();
+  throw a.status === "rejected" ? a.reason : (b as PromiseRejectedResult).reason;
+}

@@ -1,0 +1,89 @@
+/** The worker as a process: configuration, connections, the metrics port. Signals are the entry file's (client/cli/volley.ts). */
+import { randomBytes } from "node:crypto";
+import { availableParallelism, hostname, totalmem } from "node:os";
+import { pino } from "pino";
+import { type ConfigKey, type ConfigOf, type ConfigTable, integer, text } from "../../proto/config.js";
+import { openDurable } from "../../proto/durable/nats.js";
+import { isName, type WorkerId } from "../../proto/ids.js";
+import { connectNats } from "../../proto/transport/nats.js";
+import { Agent } from "./agent.js";
+import { type MetricsServer, serveMetrics } from "./metrics.js";
+
+const key = <T>(entry: ConfigKey<T>): ConfigKey<T> => entry;
+const MiB = 2 ** 20;
+const GiB = 2 ** 30;
+const name = (value: string): string => {
+  if (value !== "" && !isName(value)) throw new Error("expected 1 to 64 letters, digits, _ or -");
+  return value;
+};
+
+export const workerConfig = {
+  url: key<string>({ env: "VOLLEY_URL", flag: "url", doc: "nats://user:password@host:port of the cluster.", default: undefined, parse: text }),
+  logLevel: key<string>({ env: "VOLLEY_LOG", flag: "log", doc: "Least level of log lines: trace, debug, info, warn, error or silent.", default: "info", parse: text }),
+  metricsPort: key({ env: "VOLLEY_METRICS_PORT", flag: "metrics-port", doc: "Port of /metrics and /healthz on 127.0.0.1; 0 takes a free one, -1 serves none.", default: 0, parse: integer(-1, 65_535) }),
+  worker: key<string>({ env: "VOLLEY_WORKER", flag: "name", doc: "The worker's id; made up from host and a random number if empty.", default: "", parse: name }),
+  slots: key({ env: "VOLLEY_SLOTS", flag: "slots", doc: "Tasks executed at the same time, a thread each.", default: availableParallelism(), parse: integer(1, 1024) }),
+  storeBytes: key({
+    env: "VOLLEY_STORE_BYTES",
+    flag: "store-bytes",
+    doc: "Budget of the object store in shared memory, bytes; beyond it objects go to disk.",
+    default: Math.min(GiB, Math.floor(totalmem() / 4)),
+    parse: integer(MiB, 4 * GiB - MiB),
+  }),
+  spillFolder: key<string>({ env: "VOLLEY_SPILL_FOLDER", flag: "spill-folder", doc: "Parent of the folder for spilled objects; the system's temporary folder if empty.", default: "", parse: text }),
+  threadHeapBytes: key({ env: "VOLLEY_THREAD_HEAP_BYTES", flag: "thread-heap-bytes", doc: "JavaScript heap of one slot's thread, bytes.", default: GiB, parse: integer(32 * MiB, 64 * GiB) }),
+} satisfies ConfigTable;
+
+export interface RunningWorker {
+  readonly worker: WorkerId;
+  /** Gives back what has not started, finishes what runs, leaves. */
+  drain(): Promise<void>;
+  stop(): Promise<void>;
+  /** Settles when the worker has to end by itself: rejects with the reason. */
+  readonly ended: Promise<void>;
+  /** -1: none. */
+  readonly metricsPort: number;
+}
+
+/** Starts a worker; resolves when it serves. It joins as soon as there is a scheduler. */
+export async function runWorker(config: ConfigOf<typeof workerConfig>): Promise<RunningWorker> {
+  const log = pino({ name: "worker", level: config.logLevel }, pino.destination({ fd: 2, sync: true }));
+  const host = hostname().replace(/[^A-Za-z0-9_-]/g, "-").slice(0, 40);
+  const worker = (config.worker || `${host}-${randomBytes(4).toString("hex")}`) as WorkerId;
+  const onError = (error: unknown, where: string): void => log.error({ error: String(error), where }, "transport");
+  const control = await connectNats({ url: config.url, name: `volley-worker-${worker}`, onError });
+  const frames = await connectNats({ url: config.url, name: `volley-worker-frames-${worker}`, onError });
+  // Blobs are large: they go with the frames, so that they do not delay the beats.
+  const durable = await openDurable(frames);
+  const agent = new Agent({
+    worker,
+    node: hostname(),
+    slots: config.slots,
+    storeBytes: config.storeBytes,
+    threadHeapBytes: config.threadHeapBytes,
+    ...(config.spillFolder === "" ? {} : { spillParent: config.spillFolder }),
+    control,
+    frames,
+    durable,
+    log,
+  });
+  let server: MetricsServer | undefined;
+  if (config.metricsPort >= 0) {
+    server = await serveMetrics(config.metricsPort, agent.metrics, () => {
+      const { slots, slotsBusy, leases, joined } = agent.figures();
+      return { ok: control.status === "connected", role: "worker", worker, joined, slots, slotsBusy, leases };
+    });
+  }
+  agent.start();
+  log.info({ worker, slots: config.slots, storeBytes: config.storeBytes, metricsPort: server?.port ?? -1 }, "serving");
+  return {
+    worker,
+    ended: agent.ended,
+    metricsPort: server?.port ?? -1,
+    drain: () => agent.drain(),
+    stop: async () => {
+      await agent.stop();
+      await server?.close();
+    },
+  };
+}
