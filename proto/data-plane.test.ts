@@ -127,7 +127,8 @@ describe.each([
 
   it("fetch says what is wrong: no object, no peer, no memory, no time", async () => {
     const { here, there, holder } = await setup();
-    const fetchOf = (id: ObjectId, from = "there", change: object = {}): Promise<unknown> => fetchObject({ ...here, from, id, allocate, timeoutMs: 5_000, ...change });
+    const fetchOf = (id: ObjectId, from = "there", change: object = {}): Promise<unknown> =>
+      fetchObject({ ...here, from, id, allocate, timeoutMs: 5_000, ...change });
     await expect(fetchOf(idOf(1))).rejects.toMatchObject({ code: "OBJECT_NOT_FOUND" });
     await expect(fetchOf(idOf(1), "nobody")).rejects.toMatchObject({ code: "NO_LISTENER" });
     holder.objects.set(idOf(1), new Uint8Array(2_000_000));
@@ -157,7 +158,9 @@ describe.each([
     await expect(offer(idOf(9))).rejects.toMatchObject({ code: "INVALID_DATA" });
     expect(holder.objects.has(idOf(9))).toBe(false);
     expect(holder.aborted).toBe(1);
-    await expect(offerObject({ ...here, to: "nobody", id: idOf(1), kind, digest: digestOf(kind, payload), payload })).rejects.toMatchObject({ code: "NO_LISTENER" });
+    await expect(offerObject({ ...here, to: "nobody", id: idOf(1), kind, digest: digestOf(kind, payload), payload })).rejects.toMatchObject({
+      code: "NO_LISTENER",
+    });
   });
 
   it("a transfer cut by the network is begun again and ends whole", async () => {
@@ -217,7 +220,9 @@ describe.each([
         return { ...accepted, abort: resolve };
       };
     });
-    await expect(offerObject({ ...here, to: "there", id: idOf(3), kind, digest: digestOf(kind, payload), payload, timeoutMs: 5_000 })).rejects.toMatchObject({ code: "CLOSED" });
+    await expect(offerObject({ ...here, to: "there", id: idOf(3), kind, digest: digestOf(kind, payload), payload, timeoutMs: 5_000 })).rejects.toMatchObject({
+      code: "CLOSED",
+    });
     await aborted;
     expect(holder.objects.has(idOf(3))).toBe(false);
   });

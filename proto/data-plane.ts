@@ -91,7 +91,10 @@ export async function fetchObject(options: FetchOptions): Promise<ObjectMeta & {
       const meta: ObjectMeta = { kind: reply.kind as ValueKind, bytes: reply.bytes, digest: reply.digest };
       if (target?.byteLength !== meta.bytes) target = await options.allocate(meta);
       const incoming = frames.open({ stream, bytes: meta.bytes, target, from });
-      const late = setTimeout(() => incoming.cancel(new VolleyError("TIMEOUT", `fetch of ${id} from ${from} took longer than ${options.timeoutMs} ms`)), remainingMs());
+      const late = setTimeout(
+        () => incoming.cancel(new VolleyError("TIMEOUT", `fetch of ${id} from ${from} took longer than ${options.timeoutMs} ms`)),
+        remainingMs(),
+      );
       try {
         await incoming.done;
       } finally {
@@ -168,7 +171,8 @@ async function ask(transport: Transport, peer: string, request: DataRequest, tim
   return reply;
 }
 
-const unexpected = (peer: string, reply: DataReply): VolleyError => new VolleyError("INTERNAL", `peer ${peer} answered ${JSON.stringify(reply.t)}, which does not fit the request`);
+const unexpected = (peer: string, reply: DataReply): VolleyError =>
+  new VolleyError("INTERNAL", `peer ${peer} answered ${JSON.stringify(reply.t)}, which does not fit the request`);
 
 /** Repeats `attempt` while it is cut by the network and there is time. */
 async function again<T>(what: string, timeoutMs: number, transport: Transport, attempt: (remainingMs: () => number) => Promise<T>): Promise<T> {
@@ -183,7 +187,8 @@ async function again<T>(what: string, timeoutMs: number, transport: Transport, a
       const now = performance.now();
       if (transient.has(error.code)) graceEnds = now + returnGraceMs;
       else if (error.code !== "NO_LISTENER" || now > graceEnds) throw error;
-      if (now + retryIntervalMs >= deadline) throw new VolleyError("TIMEOUT", `${what} took longer than ${timeoutMs} ms; the last failure: ${error.message}`, { cause: error });
+      if (now + retryIntervalMs >= deadline)
+        throw new VolleyError("TIMEOUT", `${what} took longer than ${timeoutMs} ms; the last failure: ${error.message}`, { cause: error });
       await delay(retryIntervalMs);
     }
   }

@@ -32,7 +32,9 @@ export function decodeFailure(body: Uint8Array): VolleyError {
   }
 }
 
-export const peerGone = (peer: string, stream: string): VolleyError => new VolleyError("NO_LISTENER", `frame peer ${peer} has gone in the middle of stream ${stream}`);
-export const peerForgot = (peer: string, stream: string): VolleyError => new VolleyError("DISCONNECTED", `frame peer ${peer} no longer knows stream ${stream}; frames were lost`);
+export const peerGone = (peer: string, stream: string): VolleyError =>
+  new VolleyError("NO_LISTENER", `frame peer ${peer} has gone in the middle of stream ${stream}`);
+export const peerForgot = (peer: string, stream: string): VolleyError =>
+  new VolleyError("DISCONNECTED", `frame peer ${peer} no longer knows stream ${stream}; frames were lost`);
 export const streamIdle = (stream: string, peer: string, bytes: number, total: number, ms: number): VolleyError =>
   new VolleyError("TIMEOUT", `stream ${stream} with ${peer} stood still for ${ms} ms at ${bytes} of ${total} bytes`);

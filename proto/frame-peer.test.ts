@@ -57,19 +57,26 @@ describe.each([
     cleanups = [];
   });
 
-  it.each([0, 1, limits.frameBytes - 1, limits.frameBytes, limits.frameBytes + 1, 3 * limits.windowBytes + 7])("carries a payload of %d bytes into shared memory", async (bytes) => {
-    const [a, b] = [await peer("a"), await peer("b")];
-    const payload = random(bytes);
-    const target = shared(bytes);
-    const { stream, done } = b.frames.open({ bytes, target });
-    await Promise.all([a.frames.send({ to: "b", stream, payload }), done]);
-    expect(same(target, payload)).toBe(true);
-    expect(a.frames.streams + b.frames.streams).toBe(0);
-  });
+  it.each([0, 1, limits.frameBytes - 1, limits.frameBytes, limits.frameBytes + 1, 3 * limits.windowBytes + 7])(
+    "carries a payload of %d bytes into shared memory",
+    async (bytes) => {
+      const [a, b] = [await peer("a"), await peer("b")];
+      const payload = random(bytes);
+      const target = shared(bytes);
+      const { stream, done } = b.frames.open({ bytes, target });
+      await Promise.all([a.frames.send({ to: "b", stream, payload }), done]);
+      expect(same(target, payload)).toBe(true);
+      expect(a.frames.streams + b.frames.streams).toBe(0);
+    },
+  );
 
   it("carries many streams both ways at once, from shared memory, also to itself", async () => {
     const [a, b] = [await peer("a"), await peer("b")];
-    const jobs = Array.from({ length: 40 }, (_, i) => ({ from: i % 2 === 0 ? a : b, to: i % 5 === 0 ? (i % 2 === 0 ? a : b) : i % 2 === 0 ? b : a, payload: shared(100_000 + i * 33_333) }));
+    const jobs = Array.from({ length: 40 }, (_, i) => ({
+      from: i % 2 === 0 ? a : b,
+      to: i % 5 === 0 ? (i % 2 === 0 ? a : b) : i % 2 === 0 ? b : a,
+      payload: shared(100_000 + i * 33_333),
+    }));
     await Promise.all(
       jobs.map(async ({ from, to, payload }) => {
         payload.set(randomBytes(payload.byteLength));
@@ -96,7 +103,11 @@ describe.each([
     let outBytes = 0;
     let inBytes = 0;
     let inFlightMax = 0;
-    const a = await peer("a", { onFrame: (direction, bytes) => direction === "out" && (outBytes += bytes) });
+    const a = await peer("a", {
+      onFrame: (direction, bytes) => {
+        if (direction === "out") outBytes += bytes;
+      },
+    });
     const b = await peer("b", {
       onFrame: (direction, bytes) => {
         if (direction !== "in") return;
@@ -188,7 +199,13 @@ describe.each([
 
     const repeated = open();
     const payload = random(20);
-    for (const [from, end] of [[0, 10], [0, 10], [10, 20], [0, 10]] as const) a.transport.publish(to, frameOf(repeated.stream, from, 20, payload.subarray(from, end)));
+    for (const [from, end] of [
+      [0, 10],
+      [0, 10],
+      [10, 20],
+      [0, 10],
+    ] as const)
+      a.transport.publish(to, frameOf(repeated.stream, from, 20, payload.subarray(from, end)));
     await repeated.done;
     expect(same(repeated.target, payload)).toBe(true);
 

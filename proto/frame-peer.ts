@@ -49,7 +49,8 @@ export class FramePeer {
   #closed = false;
 
   constructor(options: FramePeerOptions) {
-    if (!isName(options.peer)) throw new VolleyError("INVALID_ARGUMENT", `frame peer ${JSON.stringify(options.peer)}: expected 1 to 64 letters, digits, _ or -`);
+    if (!isName(options.peer))
+      throw new VolleyError("INVALID_ARGUMENT", `frame peer ${JSON.stringify(options.peer)}: expected 1 to 64 letters, digits, _ or -`);
     this.peer = options.peer;
     this.#transport = options.transport;
     this.#onError = options.onError?.bind(options) ?? throwUnheard;
@@ -61,7 +62,8 @@ export class FramePeer {
     this.#sender = new FrameSender(link, idleTimeoutMs);
     this.#subscription = this.#transport.subscribe(subjects.frames(this.peer), (message) => this.#onMessage(message), { borrow: true });
     this.#stopWatching = this.#transport.onStatus((status) => {
-      if (status !== "connected") this.#failAll((stream) => new VolleyError("DISCONNECTED", `the connection to NATS was lost in the middle of stream ${stream}`));
+      if (status !== "connected")
+        this.#failAll((stream) => new VolleyError("DISCONNECTED", `the connection to NATS was lost in the middle of stream ${stream}`));
     });
   }
 

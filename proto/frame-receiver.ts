@@ -2,7 +2,17 @@
  * The receiving half of a frame peer. Owns incoming streams: where their bytes go, how much credit each has, how each ends (F1..F3 in frame-peer.ts).
  */
 import { isVolleyError, VolleyError } from "./errors.js";
-import { decodeFailure, encodeFailure, type FrameLink, firstCreditBytes, idleTicksMax, idleTicksProbe, peerForgot, peerGone, streamIdle } from "./frame-link.js";
+import {
+  decodeFailure,
+  encodeFailure,
+  type FrameLink,
+  firstCreditBytes,
+  idleTicksMax,
+  idleTicksProbe,
+  peerForgot,
+  peerGone,
+  streamIdle,
+} from "./frame-link.js";
 import { type Frame, frameType, type Liveness, liveness } from "./frames.js";
 import { limits } from "./limits.js";
 
@@ -77,8 +87,17 @@ export class FrameReceiver {
     this.#reserved.delete(stream);
     const done = new Promise<void>((resolve, reject) => {
       this.#streams.set(stream, {
-        stream, total: bytes, target, accept: options.accept, resolve, reject,
-        from: options.from, received: 0, granted: Math.min(bytes, firstCreditBytes), idleTicks: 0, accepting: false,
+        stream,
+        total: bytes,
+        target,
+        accept: options.accept,
+        resolve,
+        reject,
+        from: options.from,
+        received: 0,
+        granted: Math.min(bytes, firstCreditBytes),
+        idleTicks: 0,
+        accepting: false,
       });
     });
     done.catch(() => undefined); // Whoever awaits it hears of it; nobody need.
@@ -134,7 +153,10 @@ export class FrameReceiver {
       if (incoming.accepting) continue;
       incoming.idleTicks++;
       if (incoming.idleTicks >= idleTicksMax) {
-        this.#refuse(incoming, streamIdle(incoming.stream, incoming.from ?? "a sender not heard of yet", incoming.received, incoming.total, this.#idleTimeoutMs));
+        this.#refuse(
+          incoming,
+          streamIdle(incoming.stream, incoming.from ?? "a sender not heard of yet", incoming.received, incoming.total, this.#idleTimeoutMs),
+        );
       } else if (incoming.idleTicks >= idleTicksProbe && incoming.from !== undefined) {
         this.#grant(incoming, true);
         void this.#probe(incoming, incoming.from);
@@ -176,7 +198,12 @@ export class FrameReceiver {
       const accepted = incoming.accept?.();
       if (accepted) await accepted;
     } catch (error) {
-      this.#refuse(incoming, isVolleyError(error) ? error : new VolleyError("INTERNAL", `what came on stream ${incoming.stream} could not be accepted: ${String(error)}`, { cause: error }));
+      this.#refuse(
+        incoming,
+        isVolleyError(error)
+          ? error
+          : new VolleyError("INTERNAL", `what came on stream ${incoming.stream} could not be accepted: ${String(error)}`, { cause: error }),
+      );
       return;
     }
     if (!this.#streams.delete(incoming.stream)) return; // It was cancelled while it was being accepted.

@@ -3,7 +3,17 @@
  * but not yet got rid of: the client library itself bounds nothing.
  */
 import { isVolleyError, VolleyError } from "./errors.js";
-import { decodeFailure, encodeFailure, type FrameLink, firstCreditBytes, idleTicksMax, idleTicksProbe, peerForgot, peerGone, streamIdle } from "./frame-link.js";
+import {
+  decodeFailure,
+  encodeFailure,
+  type FrameLink,
+  firstCreditBytes,
+  idleTicksMax,
+  idleTicksProbe,
+  peerForgot,
+  peerGone,
+  streamIdle,
+} from "./frame-link.js";
 import { type Frame, frameType, type Liveness, liveness } from "./frames.js";
 
 export interface SendOptions {
@@ -56,7 +66,17 @@ export class FrameSender {
     const { to, stream, payload } = options;
     if (this.#streams.has(stream)) return Promise.reject(new VolleyError("CONFLICT", `stream ${stream} is being sent already`));
     return new Promise((resolve, reject) => {
-      const outgoing: Outgoing = { stream, to, payload, resolve, reject, sent: 0, granted: Math.min(payload.byteLength, firstCreditBytes), started: false, idleTicks: 0 };
+      const outgoing: Outgoing = {
+        stream,
+        to,
+        payload,
+        resolve,
+        reject,
+        sent: 0,
+        granted: Math.min(payload.byteLength, firstCreditBytes),
+        started: false,
+        idleTicks: 0,
+      };
       this.#streams.set(stream, outgoing);
       this.#ready.add(outgoing);
       this.#pump();
@@ -77,7 +97,8 @@ export class FrameSender {
     const outgoing = this.#streams.get(frame.stream);
     if (!outgoing) return;
     if (outgoing.sent === outgoing.payload.byteLength) this.#end(outgoing, undefined);
-    else this.#abandon(outgoing, new VolleyError("CORRUPT", `stream ${frame.stream} was confirmed at ${outgoing.sent} of ${outgoing.payload.byteLength} bytes`));
+    else
+      this.#abandon(outgoing, new VolleyError("CORRUPT", `stream ${frame.stream} was confirmed at ${outgoing.sent} of ${outgoing.payload.byteLength} bytes`));
   }
 
   onRefuse(frame: Frame): void {
@@ -95,7 +116,8 @@ export class FrameSender {
     for (const outgoing of [...this.#streams.values()]) {
       if (this.#ready.has(outgoing)) continue;
       outgoing.idleTicks++;
-      if (outgoing.idleTicks >= idleTicksMax) this.#abandon(outgoing, streamIdle(outgoing.stream, outgoing.to, outgoing.sent, outgoing.payload.byteLength, this.#idleTimeoutMs));
+      if (outgoing.idleTicks >= idleTicksMax)
+        this.#abandon(outgoing, streamIdle(outgoing.stream, outgoing.to, outgoing.sent, outgoing.payload.byteLength, this.#idleTimeoutMs));
       else if (outgoing.idleTicks >= idleTicksProbe) void this.#probe(outgoing);
     }
   }

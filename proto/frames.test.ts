@@ -25,10 +25,13 @@ describe("frames", () => {
     );
   });
 
-  it.each([new Uint8Array(0), Buffer.alloc(0), Buffer.from("xyz").subarray(3), new Uint8Array(new SharedArrayBuffer(0))])("come back without a body", (body) => {
-    const frame: Frame = { type: frameType.data, stream: "a", from: "p", offset: 0, total: 0, body };
-    expect(decodeFrame(whole(frame)).body.byteLength).toBe(0);
-  });
+  it.each([new Uint8Array(0), Buffer.alloc(0), Buffer.from("xyz").subarray(3), new Uint8Array(new SharedArrayBuffer(0))])(
+    "come back without a body",
+    (body) => {
+      const frame: Frame = { type: frameType.data, stream: "a", from: "p", offset: 0, total: 0, body };
+      expect(decodeFrame(whole(frame)).body.byteLength).toBe(0);
+    },
+  );
 
   it("with any bit flipped, or cut short, are refused", () => {
     fc.assert(

@@ -13,7 +13,12 @@ import { encodeValue } from "./value.js";
 const fault = (path: string, why: string): VolleyError => new VolleyError("INVALID_GRAPH", `${path}: ${why}`, { details: { path } });
 
 /** Stages must come in order (index 0, 1, 2, … from `firstIndex`) and read only stages before them, so no cycle can be written down. */
-export function validateStages(stages: readonly StageSpec[], outputs: readonly number[], firstIndex = 0, countOf: (stage: number) => number | undefined = () => undefined): void {
+export function validateStages(
+  stages: readonly StageSpec[],
+  outputs: readonly number[],
+  firstIndex = 0,
+  countOf: (stage: number) => number | undefined = () => undefined,
+): void {
   const counts = new Map<number, number>();
   const known = (stage: number): number | undefined => counts.get(stage) ?? countOf(stage);
   stages.forEach((stage, position) => {
@@ -37,8 +42,10 @@ function validateArg(arg: ArgSpec, stage: StageSpec, path: string, countOf: (sta
     case "stage": {
       const upstream = countOf(arg.stage);
       if (upstream === undefined || arg.stage >= stage.index) throw fault(`${path}.stage`, `stage ${arg.stage} does not come before stage ${stage.index}`);
-      if (arg.edge === "one-to-one" && upstream !== stage.count) throw fault(`${path}.edge`, `one-to-one joins stages of equal length; stage ${arg.stage} has ${upstream} tasks and this one ${stage.count}`);
-      if (arg.edge === "broadcast" && upstream !== 1) throw fault(`${path}.edge`, `broadcast takes the output of a stage of one task; stage ${arg.stage} has ${upstream}`);
+      if (arg.edge === "one-to-one" && upstream !== stage.count)
+        throw fault(`${path}.edge`, `one-to-one joins stages of equal length; stage ${arg.stage} has ${upstream} tasks and this one ${stage.count}`);
+      if (arg.edge === "broadcast" && upstream !== 1)
+        throw fault(`${path}.edge`, `broadcast takes the output of a stage of one task; stage ${arg.stage} has ${upstream}`);
       return;
     }
     case "task": {
@@ -179,12 +186,23 @@ function inferCount(args: readonly JsonArg[], byName: ReadonlyMap<string, { coun
   return 1;
 }
 
+/** The first fault. Where several forms are allowed, it is that of the form whose keys the value has. */
+function firstFault(issue: z.core.$ZodIssue | undefined, above: readonly PropertyKey[] = []): { path: string; why: string } {
+  const path = [...above, ...(issue?.path ?? [])];
+  if (issue?.code === "invalid_union") {
+    const [meant, other] = issue.errors.filter((issues) => issues.every((inner) => inner.path.length > 0 && inner.code !== "unrecognized_keys"));
+    if (meant && !other) return firstFault(meant[0], path);
+    return { path: path.join(".") || "(root)", why: "has none of the forms that are allowed here" };
+  }
+  return { path: path.join(".") || "(root)", why: issue?.message ?? "invalid" };
+}
+
 /** Parses outside JSON into a graph; faults are INVALID_GRAPH with the path of the first one. */
 export function parseGraph(json: unknown): CompiledGraph {
   const result = jsonGraph.safeParse(json);
   if (!result.success) {
-    const issue = result.error.issues[0];
-    throw fault(issue?.path.join(".") || "(root)", issue?.message ?? "invalid");
+    const { path, why } = firstFault(result.error.issues[0]);
+    throw fault(path, why);
   }
   return compileGraph(result.data);
 }

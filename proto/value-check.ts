@@ -31,7 +31,9 @@ let above: object[] = [];
 function unserializable(what: string): VolleyError {
   let path = "value";
   for (const step of trail) path += typeof step === "number" ? `[${step}]` : typeof step === "string" ? property(step) : step.word;
-  return new VolleyError("TASK_UNSERIALIZABLE", `${path} is ${what}, which cannot be sent; return plain data, typed arrays or an Arrow table`, { details: { path } });
+  return new VolleyError("TASK_UNSERIALIZABLE", `${path} is ${what}, which cannot be sent; return plain data, typed arrays or an Arrow table`, {
+    details: { path },
+  });
 }
 
 const property = (key: string): string => (/^[A-Za-z_$][\w$]*$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`);
@@ -50,12 +52,13 @@ export const refused = (what: string): VolleyError => {
 };
 
 /** What most values are made of, without the walk's bookkeeping. */
-const isHarmless = (value: unknown): boolean => typeof value === "string" || typeof value === "boolean" || (typeof value === "number" && value === value && value !== 0) || Object.is(value, 0);
+const isHarmless = (value: unknown): boolean =>
+  typeof value === "string" || typeof value === "boolean" || (typeof value === "number" && !Number.isNaN(value) && value !== 0) || Object.is(value, 0);
 
 function needsMarkers(value: unknown): boolean {
   switch (typeof value) {
     case "number":
-      return value !== value || (value === 0 && 1 / value < 0);
+      return Number.isNaN(value) || Object.is(value, -0);
     case "object":
       return value !== null && objectNeedsMarkers(value);
     case "function":
@@ -137,7 +140,7 @@ function isPlain(value: object): boolean {
 
 /** A copy with markers; the walk has found the value good. */
 function marked(value: unknown): unknown {
-  if (typeof value === "number") return value !== value ? notANumber : value === 0 && 1 / value < 0 ? negativeZero : value;
+  if (typeof value === "number") return Number.isNaN(value) ? notANumber : Object.is(value, -0) ? negativeZero : value;
   if (typeof value !== "object" || value === null) return value;
   if (Array.isArray(value)) return Array.from(value, marked); // Not map: it would skip holes.
   if (value instanceof Map) return new MapMarker([...value].flat(1).map(marked));

@@ -1,8 +1,27 @@
-import { Bool, Dictionary, Field, Float64, Int32, List, makeData, makeVector, RecordBatch, Schema, Struct, Table, tableFromArrays, tableFromIPC, tableToIPC, Utf8, vectorFromArray } from "apache-arrow";
+import {
+  Bool,
+  Dictionary,
+  Field,
+  Float64,
+  Int32,
+  List,
+  makeData,
+  makeVector,
+  RecordBatch,
+  Schema,
+  Struct,
+  Table,
+  tableFromArrays,
+  tableFromIPC,
+  tableToIPC,
+  Utf8,
+  vectorFromArray,
+} from "apache-arrow";
 import { describe, expect, it } from "vitest";
 import { decodeTable, encodeTable } from "./value-table.js";
 
-const rowsOf = (table: Table): string[] => table.toArray().map((row) => JSON.stringify(row, (_key, value) => (typeof value === "bigint" ? `${value}n` : value)));
+const rowsOf = (table: Table): string[] =>
+  table.toArray().map((row) => JSON.stringify(row, (_key, value) => (typeof value === "bigint" ? `${value}n` : value)));
 const sent = (table: Table): Table => decodeTable(encodeTable(table));
 const hex = (table: Table): string => Buffer.from(encodeTable(table)).toString("hex");
 
@@ -42,7 +61,12 @@ describe("tables on the wire", () => {
 
   it("empty: no rows, no columns, no batches", () => {
     const schema = new Schema([new Field("a", new Float64()), new Field("s", new Utf8())]);
-    for (const table of [new Table(schema), tableFromArrays({ a: new Float64Array(0) }), new Table({}), tableFromArrays({ a: [1, 2], s: ["x", "y"] }).slice(1, 1)]) {
+    for (const table of [
+      new Table(schema),
+      tableFromArrays({ a: new Float64Array(0) }),
+      new Table({}),
+      tableFromArrays({ a: [1, 2], s: ["x", "y"] }).slice(1, 1),
+    ]) {
       const back = sent(table);
       expect(back.numRows).toBe(0);
       expect(back.schema.names).toEqual(table.schema.names);
@@ -55,7 +79,11 @@ describe("tables on the wire", () => {
     const table = new Table({ a: column, b: column, c: makeVector(values.subarray(0, 20)) });
     expect(() => tableFromIPC(tableToIPC(table, "stream"))).toThrow(); // The reason for a writer of our own.
     expect(rowsOf(sent(table))).toEqual(rowsOf(table));
-    const overlapping = new Table({ early: makeVector(values.subarray(0, 16)), late: makeVector(values.subarray(4, 20)), back: makeVector(values.subarray(2, 18)) });
+    const overlapping = new Table({
+      early: makeVector(values.subarray(0, 16)),
+      late: makeVector(values.subarray(4, 20)),
+      back: makeVector(values.subarray(2, 18)),
+    });
     expect(rowsOf(sent(overlapping))).toEqual(rowsOf(overlapping));
     expect(rowsOf(sent(table.slice(3, 11)))).toEqual(rowsOf(table.slice(3, 11)));
     const text = vectorFromArray(["one", "two", null], new Utf8());
@@ -83,10 +111,27 @@ describe("tables on the wire", () => {
 
   it("dictionaries inside lists and structs", () => {
     const type = new Struct([new Field("sym", new Dictionary(new Utf8(), new Int32())), new Field("v", new Float64())]);
-    const inStruct = (): Table => new Table({ row: vectorFromArray([{ sym: "a", v: 1 }, { sym: "b", v: 2 }], type) });
+    const inStruct = (): Table =>
+      new Table({
+        row: vectorFromArray(
+          [
+            { sym: "a", v: 1 },
+            { sym: "b", v: 2 },
+          ],
+          type,
+        ),
+      });
     expect(rowsOf(sent(sent(inStruct())))).toEqual(rowsOf(inStruct()));
     const other = new Struct([new Field("sym", new Dictionary(new Utf8(), new Int32())), new Field("v", new Float64())]);
-    const again = new Table({ row: vectorFromArray([{ sym: "a", v: 1 }, { sym: "b", v: 2 }], other) });
+    const again = new Table({
+      row: vectorFromArray(
+        [
+          { sym: "a", v: 1 },
+          { sym: "b", v: 2 },
+        ],
+        other,
+      ),
+    });
     expect(hex(again)).toBe(hex(inStruct()));
   });
 
@@ -98,7 +143,12 @@ describe("tables on the wire", () => {
 
   it("metadata of schema and fields", () => {
     const schema = new Schema([new Field("a", new Float64(), false, new Map([["unit", "USD"]]))], new Map([["source", "test"]]));
-    const data = makeData({ type: new Struct(schema.fields), length: 1, nullCount: 0, children: [makeData({ type: new Float64(), data: Float64Array.of(1) })] });
+    const data = makeData({
+      type: new Struct(schema.fields),
+      length: 1,
+      nullCount: 0,
+      children: [makeData({ type: new Float64(), data: Float64Array.of(1) })],
+    });
     const back = sent(new Table(schema, [new RecordBatch(schema, data)]));
     expect(back.schema.metadata.get("source")).toBe("test");
     expect(back.schema.fields[0]?.metadata.get("unit")).toBe("USD");

@@ -38,7 +38,10 @@ export function encodeTable(table: Table): Uint8Array<ArrayBuffer> {
   writer.write(hasDictionary(table.schema.fields) ? renumbered(table, () => dictionaries++) : table);
   writer.finish();
   if (writer.rows !== table.numRows) {
-    throw new VolleyError("TASK_UNSERIALIZABLE", `a table of ${table.numRows} rows has batches of different schemas (the first ones, of one schema, have ${writer.rows} rows); give all batches one schema`);
+    throw new VolleyError(
+      "TASK_UNSERIALIZABLE",
+      `a table of ${table.numRows} rows has batches of different schemas (the first ones, of one schema, have ${writer.rows} rows); give all batches one schema`,
+    );
   }
   const stream = new Uint8Array(writer.bytes);
   let at = 0;
@@ -55,7 +58,8 @@ export function decodeTable(data: Uint8Array): Table {
   return hasDictionary(table.schema.fields) ? renumbered(table, () => null) : table;
 }
 
-const hasDictionary = (fields: readonly Field[]): boolean => fields.some(({ type }) => DataType.isDictionary(type) || hasDictionary((type.children as Field[] | null) ?? []));
+const hasDictionary = (fields: readonly Field[]): boolean =>
+  fields.some(({ type }) => DataType.isDictionary(type) || hasDictionary((type.children as Field[] | null) ?? []));
 
 /** The same table with other ids for its dictionaries, in the order of the schema. null: the next id of the process. */
 function renumbered(table: Table, nextId: () => number | null): Table {
@@ -70,7 +74,16 @@ function renumbered(table: Table, nextId: () => number | null): Table {
   const renumberField = (field: Field): Field => new Field(field.name, renumberType(field.type as DataType), field.nullable, field.metadata);
   const schema = new Schema(table.schema.fields.map(renumberField), table.schema.metadata);
   const retype = (data: Data, type: DataType): Data =>
-    type === data.type ? data : data.clone(type, data.offset, data.length, data.nullCount, undefined, data.children.map((child, i) => retype(child, (type.children as Field[])[i]?.type as DataType)));
+    type === data.type
+      ? data
+      : data.clone(
+          type,
+          data.offset,
+          data.length,
+          data.nullCount,
+          undefined,
+          data.children.map((child, i) => retype(child, (type.children as Field[])[i]?.type as DataType)),
+        );
   const batches = table.batches.map((batch) => {
     const struct = batch.data;
     const children = schema.fields.map((field, i) => retype(struct.children[i] as Data, field.type as DataType));

@@ -2,7 +2,7 @@ import { Worker } from "node:worker_threads";
 import { tableFromArrays, vectorFromArray } from "apache-arrow";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { VolleyError } from "./errors.js";
+import type { VolleyError } from "./errors.js";
 import { decodeValue, encodeValue, valueKind } from "./value.js";
 
 const roundTrip = (value: unknown): unknown => decodeValue(encodeValue(value));
@@ -14,15 +14,30 @@ const pathOf = (value: unknown): unknown => {
   } catch (error) {
     expect(error).toMatchObject({ code: "TASK_UNSERIALIZABLE" });
     const { details, message } = error as VolleyError;
-    expect(message).toContain(details?.["path"]);
-    return details?.["path"];
+    expect(message).toContain(details?.path);
+    return details?.path;
   }
 };
 
 /** Everything that may be sent, without tables. */
 const anyValue = fc.letrec((tie) => ({
   leaf: fc.oneof(
-    fc.constantFrom(undefined, null, true, false, -0, 0, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0xffff_ffff, 2 ** 32, 2 ** 53, -1, -(2 ** 31)),
+    fc.constantFrom(
+      undefined,
+      null,
+      true,
+      false,
+      -0,
+      0,
+      Number.NaN,
+      Number.POSITIVE_INFINITY,
+      Number.NEGATIVE_INFINITY,
+      0xffff_ffff,
+      2 ** 32,
+      2 ** 53,
+      -1,
+      -(2 ** 31),
+    ),
     fc.double(),
     fc.integer(),
     fc.bigInt({ min: -(2n ** 63n), max: 2n ** 64n - 1n }),
@@ -37,7 +52,11 @@ const anyValue = fc.letrec((tie) => ({
     { maxDepth: 4, withCrossShrink: true },
     tie("leaf"),
     fc.array(tie("value"), { maxLength: 5 }),
-    fc.dictionary(fc.string().filter((key) => key !== "__proto__"), tie("value"), { maxKeys: 5, noNullPrototype: true }),
+    fc.dictionary(
+      fc.string().filter((key) => key !== "__proto__"),
+      tie("value"),
+      { maxKeys: 5, noNullPrototype: true },
+    ),
     fc.array(fc.tuple(tie("value"), tie("value")), { maxLength: 4 }).map((entries) => new Map(entries)),
     fc.array(tie("value"), { maxLength: 4 }).map((members) => new Set(members)),
   ),
@@ -76,7 +95,14 @@ describe("values", () => {
   });
 
   it("typed arrays of every kind, over shared memory, and buffers", () => {
-    const value = [new Float32Array([1.5]), new Uint8ClampedArray([300]), new Uint32Array([7]), new BigUint64Array([2n ** 64n - 1n]), new DataView(Uint8Array.of(1, 2).buffer), Uint8Array.of(9).buffer];
+    const value = [
+      new Float32Array([1.5]),
+      new Uint8ClampedArray([300]),
+      new Uint32Array([7]),
+      new BigUint64Array([2n ** 64n - 1n]),
+      new DataView(Uint8Array.of(1, 2).buffer),
+      Uint8Array.of(9).buffer,
+    ];
     expect(roundTrip(value)).toStrictEqual(value);
     const shared = new Float64Array(new SharedArrayBuffer(16), 8, 1).fill(2.5);
     expect(roundTrip({ shared })).toStrictEqual({ shared: new Float64Array([2.5]) });
@@ -92,7 +118,7 @@ describe("values", () => {
 
   it("what cannot be sent is named by its path", () => {
     const cycle: Record<string, unknown> = { deep: [{}] };
-    (cycle["deep"] as Record<string, unknown>[])[0] = { back: cycle };
+    (cycle.deep as Record<string, unknown>[])[0] = { back: cycle };
     let nested: unknown = 1;
     for (let i = 0; i < 300; i++) nested = [nested];
     expect(pathOf(() => 1)).toBe("value");
@@ -127,7 +153,12 @@ describe("values", () => {
   });
 
   it("are decoded from shared memory", () => {
-    const value = { text: "a long enough text, with ü and €, for the slow path of the decoder", list: [1, 2.5, new Map([["k", -0]])], bytes: Uint8Array.of(1, 2, 3), table: tableFromArrays({ x: [1, 2], s: ["a", "b"] }) };
+    const value = {
+      text: "a long enough text, with ü and €, for the slow path of the decoder",
+      list: [1, 2.5, new Map([["k", -0]])],
+      bytes: Uint8Array.of(1, 2, 3),
+      table: tableFromArrays({ x: [1, 2], s: ["a", "b"] }),
+    };
     const { kind, data } = encodeValue(value);
     const shared = new Uint8Array(new SharedArrayBuffer(data.byteLength + 3), 3);
     shared.set(data);

@@ -59,14 +59,14 @@ let slab = new DataView(new ArrayBuffer(slabBytes));
 let slabAt = 0;
 
 function encodeNumber(value: number): EncodedValue {
-  if (value !== value) return encodedNaN;
+  if (Number.isNaN(value)) return encodedNaN;
   if (slabAt + 9 > slabBytes) {
     slab = new DataView(new ArrayBuffer(slabBytes));
     slabAt = 0;
   }
   const from = slabAt;
   let end: number;
-  if (value >>> 0 === value && !(value === 0 && 1 / value < 0)) {
+  if (value >>> 0 === value && !Object.is(value, -0)) {
     if (value < 0x80) {
       slab.setUint8(from, value);
       end = from + 1;

@@ -63,8 +63,16 @@ describe.each([
     expect(seq).toBe(4);
     await expect(store.other.journal.append(bytes("stale"), 2)).rejects.toMatchObject({ code: "FENCED" });
     await expect(store.other.journal.append(bytes("stale"), 0)).rejects.toMatchObject({ code: "FENCED" });
-    expect(await entries(store.other.journal, 0)).toEqual([[1, "a"], [2, "b"], [3, "c"], [4, "d"]]);
-    expect(await entries(journal, 2)).toEqual([[3, "c"], [4, "d"]]);
+    expect(await entries(store.other.journal, 0)).toEqual([
+      [1, "a"],
+      [2, "b"],
+      [3, "c"],
+      [4, "d"],
+    ]);
+    expect(await entries(journal, 2)).toEqual([
+      [3, "c"],
+      [4, "d"],
+    ]);
     expect(await entries(journal, 4)).toEqual([]);
 
     const taken = await store.other.journal.append(bytes("e"), 4);
@@ -172,7 +180,11 @@ describe("JetStream through crashes of nats-server", () => {
     const { journal } = durable;
     const words = Array.from({ length: 300 }, (_, i) => `entry ${i}`);
     let seq = await journal.lastSeq();
-    const crashes = new Map([[37, 0], [120, 1], [200, 2]]);
+    const crashes = new Map([
+      [37, 0],
+      [120, 1],
+      [200, 2],
+    ]);
     let crashing: Promise<void> | undefined;
     for (const [i, word] of words.entries()) {
       const delayMs = crashes.get(i);

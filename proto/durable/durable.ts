@@ -38,6 +38,8 @@ export interface Durable {
 
 /** What every form refuses: INVALID_ARGUMENT for a name, TOO_LARGE for a size. */
 export function checkBlob(bucket: string, name: string, bytes: number): void {
-  if (!/^[\w.-]{1,200}$/.test(name)) throw new VolleyError("INVALID_ARGUMENT", `blob name ${JSON.stringify(name)}: expected 1 to 200 letters, digits, _, . or -`);
-  if (bytes > limits.durableObjectBytesMax) throw new VolleyError("TOO_LARGE", `blob ${name} of ${bytes} bytes is over the limit of ${limits.durableObjectBytesMax} bytes for ${bucket}`);
+  if (!/^[\w.-]{1,200}$/.test(name))
+    throw new VolleyError("INVALID_ARGUMENT", `blob name ${JSON.stringify(name)}: expected 1 to 200 letters, digits, _, . or -`);
+  if (bytes > limits.durableObjectBytesMax)
+    throw new VolleyError("TOO_LARGE", `blob ${name} of ${bytes} bytes is over the limit of ${limits.durableObjectBytesMax} bytes for ${bucket}`);
 }

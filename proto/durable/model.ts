@@ -19,7 +19,8 @@ export function modelDurable(): ModelDurable {
   return { journal: new MemoryJournal(), bundles: new MemoryBlobs("bundles"), objects: new MemoryBlobs("objects"), snapshots: new MemoryBlobs("snapshots") };
 }
 
-const fenced = (expectedLastSeq: number): VolleyError => new VolleyError("FENCED", `another scheduler has written to the journal after entry ${expectedLastSeq}; this one must stop`);
+const fenced = (expectedLastSeq: number): VolleyError =>
+  new VolleyError("FENCED", `another scheduler has written to the journal after entry ${expectedLastSeq}; this one must stop`);
 
 class MemoryJournal implements ModelJournal {
   #entries: { readonly seq: number; readonly data: Uint8Array }[] = [];

@@ -3,7 +3,7 @@
  * a writer that dies in between leaves chunks that nobody can see (they cost room until the bucket is removed).
  */
 import { jetstream } from "@nats-io/jetstream";
-import { Objm, type ObjectStore, setSha256Backend, StorageType } from "@nats-io/obj";
+import { type ObjectStore, Objm, StorageType, setSha256Backend } from "@nats-io/obj";
 import { VolleyError } from "../errors.js";
 import { limits } from "../limits.js";
 import type { NatsTransport } from "../transport/nats.js";
@@ -48,7 +48,8 @@ class NatsBlobs implements BlobStore {
         const data = await this.#store.getBlob(name);
         return data === null ? undefined : data;
       } catch (error) {
-        if (error instanceof Error && error.message.includes("corrupt object")) throw new VolleyError("CORRUPT", `blob ${name} in ${this.#bucket}: ${error.message}`, { cause: error });
+        if (error instanceof Error && error.message.includes("corrupt object"))
+          throw new VolleyError("CORRUPT", `blob ${name} in ${this.#bucket}: ${error.message}`, { cause: error });
         throw error;
       }
     });
@@ -71,6 +72,9 @@ class NatsBlobs implements BlobStore {
 
   #persist<T>(what: string, bytes: number, cutOnDisconnect: boolean, attempt: () => Promise<T>): Promise<T> {
     const extraMs = Math.ceil(bytes / bytesPerMsMin);
-    return persist({ transport: this.#transport, what: `${what} in ${this.#bucket}`, cutOnDisconnect, attemptTimeoutMs: 10_000 + extraMs, deadlineMs: deadlineMs + extraMs }, attempt);
+    return persist(
+      { transport: this.#transport, what: `${what} in ${this.#bucket}`, cutOnDisconnect, attemptTimeoutMs: 10_000 + extraMs, deadlineMs: deadlineMs + extraMs },
+      attempt,
+    );
   }
 }

@@ -3,7 +3,17 @@
  * Every append carries an id of its own in a header, so that one whose answer was lost is found again instead of being written twice.
  */
 import { randomBytes } from "node:crypto";
-import { jetstream, type JetStreamClient, JetStreamApiCodes, JetStreamApiError, type JetStreamManager, jetstreamManager, RetentionPolicy, type StoredMsg, StorageType } from "@nats-io/jetstream";
+import {
+  JetStreamApiCodes,
+  JetStreamApiError,
+  type JetStreamClient,
+  type JetStreamManager,
+  jetstream,
+  jetstreamManager,
+  RetentionPolicy,
+  StorageType,
+  type StoredMsg,
+} from "@nats-io/jetstream";
 import { headers } from "@nats-io/transport-node";
 import { VolleyError } from "../errors.js";
 import { streams } from "../subjects.js";
@@ -62,7 +72,11 @@ class NatsJournal implements Journal {
       const own = headers();
       own.set(appendHeader, id);
       try {
-        const ack = await this.#client.publish(streams.journalSubject, data, { msgID: id, headers: own, expect: { streamName: streams.journal, lastSequence: expectedLastSeq } });
+        const ack = await this.#client.publish(streams.journalSubject, data, {
+          msgID: id,
+          headers: own,
+          expect: { streamName: streams.journal, lastSequence: expectedLastSeq },
+        });
         return ack.seq;
       } catch (error) {
         if (!isWrongSequence(error)) throw error;
@@ -117,4 +131,5 @@ class NatsJournal implements Journal {
 }
 
 const isWrongSequence = (error: unknown): boolean =>
-  error instanceof JetStreamApiError && (error.code === JetStreamApiCodes.StreamWrongLastSequence || error.code === JetStreamApiCodes.StreamWrongLastSequenceUnknown);
+  error instanceof JetStreamApiError &&
+  (error.code === JetStreamApiCodes.StreamWrongLastSequence || error.code === JetStreamApiCodes.StreamWrongLastSequenceUnknown);

@@ -14,13 +14,16 @@ export interface OpenDurableOptions {
 /** Fails with DISCONNECTED when JetStream cannot be reached within 60 s. */
 export async function openDurable(transport: NatsTransport, options: OpenDurableOptions = {}): Promise<Durable> {
   const replicas = options.replicas ?? 1;
-  return persist({ transport, what: "opening the durable store (is JetStream enabled on this NATS server?)", cutOnDisconnect: true, attemptTimeoutMs: 10_000 }, async () => {
-    const [journal, bundles, objects, snapshots] = await Promise.all([
-      openJournal(transport, replicas),
-      openBlobs(transport, streams.bundles, replicas),
-      openBlobs(transport, streams.objects, replicas),
-      openBlobs(transport, streams.snapshots, replicas),
-    ]);
-    return { journal, bundles, objects, snapshots };
-  });
+  return persist(
+    { transport, what: "opening the durable store (is JetStream enabled on this NATS server?)", cutOnDisconnect: true, attemptTimeoutMs: 10_000 },
+    async () => {
+      const [journal, bundles, objects, snapshots] = await Promise.all([
+        openJournal(transport, replicas),
+        openBlobs(transport, streams.bundles, replicas),
+        openBlobs(transport, streams.objects, replicas),
+        openBlobs(transport, streams.snapshots, replicas),
+      ]);
+      return { journal, bundles, objects, snapshots };
+    },
+  );
 }

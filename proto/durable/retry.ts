@@ -32,7 +32,11 @@ export async function persist<T>(options: RetryOptions, attempt: () => Promise<T
   for (;;) {
     const remainingMs = deadline - performance.now();
     if (remainingMs <= 0) {
-      throw new VolleyError("DISCONNECTED", `${what} did not succeed within ${limitMs} ms; the last failure: ${last instanceof Error ? last.message : "no connection to NATS"}`, { cause: last });
+      throw new VolleyError(
+        "DISCONNECTED",
+        `${what} did not succeed within ${limitMs} ms; the last failure: ${last instanceof Error ? last.message : "no connection to NATS"}`,
+        { cause: last },
+      );
     }
     if (transport.status === "closed") throw new VolleyError("CLOSED", `${what}: the connection has been closed`, { cause: last });
     if (await isConnected(transport, remainingMs)) {
@@ -40,7 +44,8 @@ export async function persist<T>(options: RetryOptions, attempt: () => Promise<T
         return await bounded(attempt(), options, Math.min(options.attemptTimeoutMs, remainingMs));
       } catch (error) {
         if (isVolleyError(error)) throw error;
-        if (error instanceof JetStreamApiError && noRoom.has(error.code)) throw new VolleyError("OUT_OF_MEMORY", `${what}: JetStream has no room left: ${error.message}`, { cause: error });
+        if (error instanceof JetStreamApiError && noRoom.has(error.code))
+          throw new VolleyError("OUT_OF_MEMORY", `${what}: JetStream has no room left: ${error.message}`, { cause: error });
         last = error;
       }
       await delay(Math.min(backoffMs, Math.max(0, deadline - performance.now())));
@@ -73,9 +78,7 @@ function bounded<T>(running: Promise<T>, options: RetryOptions, timeoutMs: numbe
       end();
     };
     const timer = setTimeout(() => settle(() => reject(new Error(`no answer within ${Math.round(timeoutMs)} ms`))), timeoutMs);
-    const stop = options.cutOnDisconnect
-      ? options.transport.onStatus(() => settle(() => reject(new Error("the connection was lost"))))
-      : undefined;
+    const stop = options.cutOnDisconnect ? options.transport.onStatus(() => settle(() => reject(new Error("the connection was lost")))) : undefined;
     running.then(
       (value) => settle(() => resolve(value)),
       (error: unknown) => settle(() => reject(error instanceof Error ? error : new Error(String(error)))),

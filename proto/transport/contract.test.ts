@@ -42,7 +42,11 @@ async function memoryNetwork(): Promise<Network> {
 
 const text = (data: Uint8Array): string => Buffer.from(data).toString();
 const bytes = (word: string): Uint8Array => new Uint8Array(Buffer.from(word));
-const codeOf = (promise: Promise<unknown>): Promise<unknown> => promise.then(() => "resolved", (error) => (isVolleyError(error) ? error.code : error));
+const codeOf = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => "resolved",
+    (error) => (isVolleyError(error) ? error.code : error),
+  );
 const statusReached = (transport: Transport, wanted: TransportStatus): Promise<void> =>
   new Promise((resolve) => {
     if (transport.status === wanted) resolve();
@@ -301,7 +305,10 @@ describe("connectNats", () => {
     const server = await startLocalNats();
     try {
       const wrong = server.url.replace(server.password, "wrong-one");
-      await expect(connectNats({ url: wrong, name: "t" })).rejects.toMatchObject({ code: "UNAUTHENTICATED", message: expect.not.stringContaining("wrong-one") });
+      await expect(connectNats({ url: wrong, name: "t" })).rejects.toMatchObject({
+        code: "UNAUTHENTICATED",
+        message: expect.not.stringContaining("wrong-one"),
+      });
     } finally {
       await server.stop();
     }

@@ -23,7 +23,9 @@ interface ReplyTo {
   readonly token: string;
 }
 
-type Delivery = { readonly to: Subscriber; readonly data: Uint8Array; readonly reply: ReplyTo | undefined } | { readonly token: string; readonly data: Uint8Array };
+type Delivery =
+  | { readonly to: Subscriber; readonly data: Uint8Array; readonly reply: ReplyTo | undefined }
+  | { readonly token: string; readonly data: Uint8Array };
 
 export class MemoryNetwork {
   readonly payloadBytesMax: number;
@@ -64,9 +66,8 @@ export class MemoryNetwork {
 
   /** @internal */
   add(subscriber: Subscriber): void {
-    let set = this.#subscribers.get(subscriber.subject);
-    if (!set) this.#subscribers.set(subscriber.subject, (set = new Set()));
-    set.add(subscriber);
+    const set = this.#subscribers.get(subscriber.subject) ?? new Set();
+    this.#subscribers.set(subscriber.subject, set.add(subscriber));
   }
 
   /** @internal */
@@ -163,7 +164,7 @@ export class MemoryTransport implements Transport {
   }
 
   subscribe(subject: string, handler: (message: Message) => void, _options?: SubscribeOptions): Subscription {
-    if (this.#status === "closed" || this.#closing) throw closed(`subscribe to ${subject}`);
+    if (this.#status === "closed" || this.#closing !== undefined) throw closed(`subscribe to ${subject}`);
     const subscriber: Subscriber = { subject, handler, of: this, open: true };
     this.#subscribers.add(subscriber);
     this.#network.add(subscriber);

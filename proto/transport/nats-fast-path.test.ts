@@ -34,10 +34,14 @@ describe("shortcuts for large messages", () => {
     body.set(randomBytes(body.byteLength));
     const got: Buffer[] = [];
     const all = new Promise<void>((resolve) => {
-      transport.subscribe("parts", (message) => {
-        got.push(Buffer.from(message.data));
-        if (got.length === 61) resolve();
-      }, { borrow: true });
+      transport.subscribe(
+        "parts",
+        (message) => {
+          got.push(Buffer.from(message.data));
+          if (got.length === 61) resolve();
+        },
+        { borrow: true },
+      );
     });
     for (let i = 0; i < 20; i++) {
       transport.publish("parts", Buffer.from(`before ${i}`));
@@ -56,6 +60,8 @@ describe("shortcuts for large messages", () => {
   });
 
   it("refuse what is over the limit", () => {
-    expect(() => transport.publishParts("x", new Uint8Array(100), new Uint8Array(transport.payloadBytesMax))).toThrow(expect.objectContaining({ code: "TOO_LARGE" }));
+    expect(() => transport.publishParts("x", new Uint8Array(100), new Uint8Array(transport.payloadBytesMax))).toThrow(
+      expect.objectContaining({ code: "TOO_LARGE" }),
+    );
   });
 });

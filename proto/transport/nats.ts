@@ -8,8 +8,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { connect, createInbox, errors, type Msg, type NatsConnection } from "@nats-io/transport-node";
 import { isVolleyError, VolleyError } from "../errors.js";
 import { checkPayload, closed, disconnected, joined, noListener, throwUnheard } from "./faults.js";
-import { PendingRequests } from "./pending-requests.js";
 import { presizeBuffers, writeParts } from "./nats-fast-path.js";
+import { PendingRequests } from "./pending-requests.js";
 import type { Message, SubscribeOptions, Subscription, Transport, TransportStatus } from "./transport.js";
 
 export interface ConnectNatsOptions {
@@ -35,7 +35,8 @@ const drainTimeoutMs = 2_000;
 const copyBytesMax = 64 * 1024;
 
 /** The url without its password or token, for messages and logs. */
-export const redactUrl = (url: string): string => url.replace(/(\w+:\/\/)([^@/,]*)@/g, (_all, scheme: string, who: string) => `${scheme}${who.includes(":") ? `${who.slice(0, who.indexOf(":"))}:` : ""}***@`);
+export const redactUrl = (url: string): string =>
+  url.replace(/(\w+:\/\/)([^@/,]*)@/g, (_all, scheme: string, who: string) => `${scheme}${who.includes(":") ? `${who.slice(0, who.indexOf(":"))}:` : ""}***@`);
 
 interface Credentials {
   user?: string;
@@ -98,9 +99,14 @@ export async function connectNats(options: ConnectNatsOptions): Promise<NatsTran
     } catch (cause) {
       if (isVolleyError(cause)) throw cause;
       const why = cause instanceof Error ? cause.message : String(cause);
-      if (isAuthFailure(cause)) throw new VolleyError("UNAUTHENTICATED", `NATS at ${redactUrl(options.url)} refused the credentials of the url: ${why}`, { cause });
+      if (isAuthFailure(cause))
+        throw new VolleyError("UNAUTHENTICATED", `NATS at ${redactUrl(options.url)} refused the credentials of the url: ${why}`, { cause });
       if (Date.now() + retryIntervalMs >= deadline) {
-        throw new VolleyError("NATS_UNAVAILABLE", `no connection to NATS at ${redactUrl(options.url)} within ${timeoutMs} ms: ${why}; is a nats-server running there?`, { cause });
+        throw new VolleyError(
+          "NATS_UNAVAILABLE",
+          `no connection to NATS at ${redactUrl(options.url)} within ${timeoutMs} ms: ${why}; is a nats-server running there?`,
+          { cause },
+        );
       }
       await delay(retryIntervalMs);
     }
@@ -169,7 +175,7 @@ class NatsTransportImpl implements NatsTransport {
 
   async request(subject: string, data: Uint8Array, options: { timeoutMs: number }): Promise<Uint8Array> {
     checkPayload(subject, data.byteLength, this.payloadBytesMax);
-    if (this.#status === "closed" || this.#closing) throw closed(`request to ${subject}`);
+    if (this.#status === "closed" || this.#closing !== undefined) throw closed(`request to ${subject}`);
     if (this.#status === "disconnected") throw disconnected(`request to ${subject}`);
     return this.#pending.add(subject, options.timeoutMs, (token) => {
       if (!this.#send(subject, data, `${this.#inbox}.${token}`)) this.#pending.fail(token, closed(`request to ${subject}`));
@@ -177,7 +183,7 @@ class NatsTransportImpl implements NatsTransport {
   }
 
   subscribe(subject: string, handler: (message: Message) => void, options: SubscribeOptions = {}): Subscription {
-    if (this.#status === "closed" || this.#closing) throw closed(`subscribe to ${subject}`);
+    if (this.#status === "closed" || this.#closing !== undefined) throw closed(`subscribe to ${subject}`);
     const borrow = options.borrow === true;
     const subscription = this.natsConnection.subscribe(subject, {
       callback: (error, msg) => {
@@ -205,7 +211,7 @@ class NatsTransportImpl implements NatsTransport {
     try {
       await this.natsConnection.flush();
     } catch {
-      throw this.#closing ? closed("flush") : disconnected("flush");
+      throw this.#closing !== undefined ? closed("flush") : disconnected("flush");
     }
   }
 
