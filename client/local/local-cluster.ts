@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { createWriteStream, type WriteStream } from "node:fs";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
-import { availableParallelism, tmpdir } from "node:os";
+import { availableParallelism, tmpdir, totalmem } from "node:os";
 import { join, resolve } from "node:path";
 import { VolleyError } from "../../proto/errors.js";
 import { type LocalNats, startLocalNats } from "./nats-server.js";
@@ -16,6 +16,10 @@ import { type Instance, type Supervised, type SupervisionEvent, supervise } from
 const workersMax = 256;
 /** Unless told otherwise there is one slot per core, spread over at most this many workers. */
 const workersMaxDefault = 8;
+/** All object stores of a local cluster together take at most half of the memory. */
+const storeBytesMax = 2 ** 30;
+const storeBytesMin = 64 * 2 ** 20;
+const spillFolder = "spill";
 
 type ProcessRole = "nats" | RoleName;
 
@@ -78,7 +82,7 @@ export async function startLocalCluster(options: LocalClusterOptions = {}): Prom
   const dataDir = resolve(options.dataDir ?? (await mkdtemp(join(tmpdir(), "volley-local-"))));
   await mkdir(join(dataDir, "logs"), { recursive: true, mode: 0o700 });
   const token = options.token ?? randomBytes(32).toString("base64url");
-  const parts = new ClusterParts(options, dataDir, temporary, shape.slots);
+  const parts = new ClusterParts(options, dataDir, temporary, shape);
   try {
     const url = await parts.startNats();
     parts.progress(`starting scheduler, ${shape.workers} ${shape.workers === 1 ? "worker" : "workers"}${shape.gateway ? " and gateway" : ""}`);
@@ -109,7 +113,7 @@ class ClusterParts {
   readonly #options: LocalClusterOptions;
   readonly #dataDir: string;
   readonly #temporary: boolean;
-  readonly #slots: number;
+  readonly #shape: Shape;
   readonly #members: Member[] = [];
   readonly #logs: WriteStream[] = [];
   /** Ends starts that are under way, when another has failed or the caller has lost interest. */
@@ -118,11 +122,11 @@ class ClusterParts {
   #url = "";
   #stopped: Promise<void> | undefined;
 
-  constructor(options: LocalClusterOptions, dataDir: string, temporary: boolean, slots: number) {
+  constructor(options: LocalClusterOptions, dataDir: string, temporary: boolean, shape: Shape) {
     this.#options = options;
     this.#dataDir = dataDir;
     this.#temporary = temporary;
-    this.#slots = slots;
+    this.#shape = shape;
     options.signal?.addEventListener("abort", () => this.#giveUp.abort(options.signal?.reason), { once: true });
     if (options.signal?.aborted) this.#giveUp.abort(options.signal.reason);
   }
@@ -144,6 +148,10 @@ class ClusterParts {
       return server;
     });
     this.#url = nats.current().url;
+    // The data folder is ours alone now. What was spilled in a former life belongs to nobody.
+    const spill = join(this.#dataDir, spillFolder);
+    await rm(spill, { recursive: true, force: true });
+    await mkdir(spill, { mode: 0o700 });
     return this.#url;
   }
 
@@ -153,7 +161,13 @@ class ClusterParts {
 
   async startWorker(): Promise<string> {
     const name = `worker-${++this.#workersNamed}`;
-    await this.#addRole("worker", name, () => ({ VOLLEY_SLOTS: String(this.#slots), VOLLEY_SPILL_DIR: join(this.#dataDir, "spill", name) }));
+    await this.#addRole("worker", name, () => ({
+      // Another id for every process: the scheduler shall not take a restarted worker for the one that died.
+      VOLLEY_WORKER: `${name}-${randomBytes(3).toString("hex")}`,
+      VOLLEY_SLOTS: String(this.#shape.slots),
+      VOLLEY_SPILL_FOLDER: join(this.#dataDir, spillFolder),
+      ...(process.env.VOLLEY_STORE_BYTES ? {} : { VOLLEY_STORE_BYTES: String(this.#shape.storeBytes) }),
+    }));
     return name;
   }
 
@@ -237,12 +251,21 @@ class ClusterParts {
   }
 }
 
-function clusterShape(options: LocalClusterOptions): { workers: number; slots: number; gateway: boolean } {
+interface Shape {
+  readonly workers: number;
+  readonly slots: number;
+  /** Budget of one worker's object store. */
+  readonly storeBytes: number;
+  readonly gateway: boolean;
+}
+
+function clusterShape(options: LocalClusterOptions): Shape {
   const cores = availableParallelism();
   const workers = options.workers ?? Math.min(cores, workersMaxDefault);
   const slots = options.slots ?? Math.max(1, Math.floor(cores / Math.max(workers, 1)));
   if (!Number.isInteger(workers) || workers < 0 || workers > workersMax)
     throw new VolleyError("INVALID_ARGUMENT", `workers is ${workers}: expected a whole number from 0 to ${workersMax}`);
   if (!Number.isInteger(slots) || slots < 1) throw new VolleyError("INVALID_ARGUMENT", `slots is ${slots}: expected a whole number of at least 1`);
-  return { workers, slots, gateway: options.gateway ?? true };
+  const storeBytes = Math.min(storeBytesMax, Math.max(storeBytesMin, Math.floor(totalmem() / 2 / Math.max(workers, 1))));
+  return { workers, slots, storeBytes, gateway: options.gateway ?? true };
 }
