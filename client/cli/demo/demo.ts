@@ -60,6 +60,8 @@ export async function runDemo(options: DemoOptions): Promise<void> {
       await interrupted.promise;
     }
   } finally {
+    // A bar that was interrupted has left the cursor hidden and lines uncut.
+    if (interrupted.signal.aborted && process.stderr.isTTY) process.stderr.write("\u001b[?25h\u001b[?7h\n");
     await cluster.stop();
   }
 }

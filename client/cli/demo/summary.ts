@@ -7,7 +7,10 @@ import type { RunFacts } from "./report/page.js";
 
 export function summaryTable({ families, benchmark, luckSharpe, trials }: SweepOutcome): string {
   const right = "right" as const;
-  const table = new Table({ style: { head: [], border: ["gray"], compact: true }, colAligns: ["left", ...Array.from({ length: 9 }, () => right)] });
+  const table = new Table({
+    style: { head: [], border: colours.isColorSupported ? ["gray"] : [], compact: true },
+    colAligns: ["left", ...Array.from({ length: 9 }, () => right)],
+  });
   const head = (text: string): string => colours.bold(text);
   table.push([
     { content: "" },
