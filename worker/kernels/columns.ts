@@ -32,7 +32,12 @@ export function optionalFloat64Column(table: Table, name: string): Float64Array 
   const values = floatsOf(vector, name);
   if (vector.nullCount === 0) return values;
   const out = values.slice();
-  for (let i = 0; i < out.length; i++) if (!vector.isValid(i)) out[i] = Number.NaN;
+  let row = 0;
+  for (const { length, offset, nullBitmap, nullCount } of vector.data) {
+    if (nullCount > 0)
+      for (let i = offset; i < offset + length; i++) if (!((nullBitmap[i >> 3] as number) & (1 << (i & 7)))) out[row + i - offset] = Number.NaN;
+    row += length;
+  }
   return out;
 }
 

@@ -11,7 +11,33 @@ import { VolleyError } from "../../proto/errors.js";
 type ArgSchemas = Readonly<Record<string, z.ZodType>>;
 type ArgsOf<A extends ArgSchemas> = { readonly [K in keyof A]: z.output<A[K]> };
 
-export interface Kernel {
+/** One column that a kernel reads or makes. `name` is the conventional one where parameters may choose another. */
+export interface ColumnFact {
+  readonly name: string;
+  /** In words: `float64`, `number` (any float or integer), `date`, `text`, … */
+  readonly type: string;
+  readonly doc?: string;
+}
+
+/** What a kernel promises beyond its arguments: documentation, the look-ahead check and the scheduler read it. */
+export interface KernelFacts {
+  /** Heading under which the documentation lists the kernel. */
+  readonly family?: string;
+  readonly columns?: { readonly inputs: readonly ColumnFact[]; readonly outputs: readonly ColumnFact[] };
+  /**
+   * How many bars before the current one can touch an output, for parameters as a caller would give them; Infinity for a recurrence that
+   * never forgets. Absent: the kernel has no order of bars.
+   */
+  readonly lookback?: (params: unknown) => number;
+  /** Bars between the last bar that an output may depend on and the output's own: 0 uses the current bar. Never negative. */
+  readonly lag?: number;
+  /** What null and NaN do, in words. */
+  readonly nulls?: string;
+  /** Rough cost of one row and column. */
+  readonly costNs?: number;
+}
+
+export interface Kernel extends KernelFacts {
   readonly name: string;
   /** Stands in the content address: another result for the same arguments is another version. */
   readonly version: number;
@@ -24,7 +50,7 @@ export interface Kernel {
   run(...args: readonly unknown[]): unknown;
 }
 
-export interface KernelDeclaration<A extends ArgSchemas> {
+export interface KernelDeclaration<A extends ArgSchemas> extends KernelFacts {
   readonly name: string;
   readonly version: number;
   readonly doc: string;
@@ -49,7 +75,8 @@ function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
   return value;
 }
 
-function parseArg(kernel: string, name: string, schema: z.ZodType, value: unknown): unknown {
+/** Throws INVALID_ARGUMENT that names kernel, path and value. */
+export function parseArg<S extends z.ZodType>(kernel: string, name: string, schema: S, value: unknown): z.output<S> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
@@ -60,14 +87,13 @@ function parseArg(kernel: string, name: string, schema: z.ZodType, value: unknow
 }
 
 export function defineKernel<A extends ArgSchemas>(declaration: KernelDeclaration<A>): Kernel {
-  const { name, version, doc, run } = declaration;
-  const schemas = Object.entries(declaration.args);
+  const { args: argSchemas, run, ...facts } = declaration;
+  const { name } = facts;
+  const schemas = Object.entries(argSchemas);
   return {
-    name,
-    version,
-    doc,
+    ...facts,
     args: schemas.map(([arg]) => arg),
-    argSchema: (arg) => z.toJSONSchema(declaration.args[arg] ?? z.never(), { unrepresentable: "any", io: "input" }),
+    argSchema: (arg) => z.toJSONSchema(argSchemas[arg] ?? z.never(), { unrepresentable: "any", io: "input" }),
     run: (...given) => {
       if (given.length > schemas.length) {
         throw new VolleyError(

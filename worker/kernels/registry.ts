@@ -1,6 +1,7 @@
 /** Every built-in kernel, by name and version. Adding one is a file with its declaration and a line here. */
 import { VolleyError } from "../../proto/errors.js";
 import { concat, echo, noop, sleep } from "./basics.js";
+import { features } from "./features/index.js";
 import type { Kernel } from "./kernel.js";
 import { sweepBenchmark, sweepEquity, sweepTrades } from "./sweep/equity.js";
 import { sweepSelect, sweepSurface, sweepVerdict } from "./sweep/select.js";
@@ -20,6 +21,7 @@ const kernels: readonly Kernel[] = [
   sweepEquity,
   sweepTrades,
   sweepVerdict,
+  ...features.map((feature) => feature.kernel),
 ];
 const byKey = new Map(kernels.map((kernel) => [`${kernel.name}@${kernel.version}`, kernel]));
 

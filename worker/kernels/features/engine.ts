@@ -1,0 +1,21 @@
+/** Where a faster form of the features plugs in. Without one the TypeScript form runs: same operations, same bits. */
+
+/** One application of a feature: its state, which the run advances, and its input columns. */
+export interface FeatureGroup {
+  readonly state: Float64Array;
+  readonly inputs: readonly Float64Array[];
+}
+
+export interface FeatureEngine {
+  /** Appends `rows` bars to every group and returns the outputs of each; undefined if it does not have this export, nothing changed. */
+  run(exportName: string, outputs: number, groups: readonly FeatureGroup[], rows: number): Float64Array[][] | undefined;
+}
+
+let current: FeatureEngine | undefined;
+
+export const engineOf = (): FeatureEngine | undefined => current;
+
+/** For this thread, from now on; undefined takes it away. */
+export function setEngine(engine: FeatureEngine | undefined): void {
+  current = engine;
+}
