@@ -60,8 +60,6 @@ export async function runDemo(options: DemoOptions): Promise<void> {
       await interrupted.promise;
     }
   } finally {
-    // A bar that was interrupted has left the cursor hidden and lines uncut.
-    if (interrupted.signal.aborted && process.stderr.isTTY) process.stderr.write("\u001b[?25h\u001b[?7h\n");
     await cluster.stop();
   }
 }
@@ -86,7 +84,7 @@ async function demonstrate(
   progress.note(`sweeping ${whole(combinations)} combinations of ${demoFamilies.map((family) => family.title.toLowerCase()).join(", ")}`);
   const sdkStartedMs = performance.now();
   const job = await cluster.run(parseGraph(graph));
-  const sdk = runOf(await followJob(job, progress), sdkStartedMs);
+  const sdk = runOf(await followJob(job, progress, signal), sdkStartedMs);
   const outcome = await outcomeOf(
     job,
     graph.stages.map((stage) => stage.name),
