@@ -20,7 +20,7 @@ const leaseFloorUs = 1_000;
 /** Tasks longer than this gain nothing from a lease that waits at the worker. */
 const oversubscribeBelowUs = 20_000;
 /** Of a function never measured, at most this many tasks go out at once. */
-const unmeasuredTasksMax = 64;
+const unmeasuredTasksMax = 8;
 const inputsPerLeaseMax = 1_024;
 /** A lease's unstarted rest is worth moving if it is at least this much work. */
 const stealFloorUs = 5_000;
