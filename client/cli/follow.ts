@@ -5,24 +5,26 @@ import { formatDuration, type Output } from "./output.js";
 
 const lineIntervalMs = 1_000;
 
-/** Resolves with the terminal status. */
-export async function followJob(job: Job, output: Output): Promise<JobStatus> {
+/** Resolves with the terminal status. `signal`: when it comes, the terminal is left as it was. */
+export async function followJob(job: Job, output: Output, signal?: AbortSignal): Promise<JobStatus> {
   const show = output.json ? silent() : process.stderr.isTTY ? await bar() : lines(output);
   let last: JobStatus | undefined;
+  signal?.addEventListener("abort", show.end, { once: true });
   try {
     for await (const status of job.progress()) {
       last = status;
-      show.update(status);
+      if (!signal?.aborted) show.update(status);
     }
   } finally {
-    show.end();
+    signal?.removeEventListener("abort", show.end);
+    if (!signal?.aborted) show.end();
   }
   return last ?? job.status();
 }
 
 interface View {
   update(status: JobStatus): void;
-  end(): void;
+  readonly end: () => void;
 }
 
 const silent = (): View => ({ update: () => {}, end: () => {} });

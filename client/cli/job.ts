@@ -26,9 +26,9 @@ export async function job(id: string, options: JobOptions, output: Output): Prom
     throw new UsageError(`--json prints one JSON value, so it does not go with --format ${options.format}`);
   if (options.result && options.format === "arrow" && options.output === undefined && process.stdout.isTTY)
     throw new UsageError("an Arrow stream is not for a terminal: give a file with -o, or pipe it");
-  await withCluster(options, async (cluster) => {
+  await withCluster(options, async (cluster, interrupted) => {
     const handle = cluster.job(id);
-    const status = options.watch ? await followJob(handle, output) : await handle.status();
+    const status = options.watch ? await followJob(handle, output, interrupted.signal) : await handle.status();
     if (!options.result) {
       output.result(status, () => jobLines(status));
       if (options.watch) throwIfFailed(status);

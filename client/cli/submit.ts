@@ -14,14 +14,14 @@ const graphBytesMax = 256 * 1024 * 1024;
 
 export async function submit(file: string, options: ClusterOptions & { wait?: boolean; key?: string }, output: Output): Promise<void> {
   const graph = await readGraph(file);
-  await withCluster(options, async (cluster) => {
+  await withCluster(options, async (cluster, interrupted) => {
     const job = await cluster.run(graph, options.key === undefined ? {} : { key: options.key });
     if (!options.wait) {
       output.result({ job: job.id }, () => job.id);
       return;
     }
     output.note(`${job.id} submitted; Ctrl-C stops watching, not the job`);
-    const status = await followJob(job, output);
+    const status = await followJob(job, output, interrupted.signal);
     output.result(status, () => jobLines(status));
     throwIfFailed(status);
   });

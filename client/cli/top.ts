@@ -49,7 +49,7 @@ function lines({ workers, queued, running, jobs }: Snapshot): string {
     worker.draining ? "draining" : "",
   ]);
   return [
-    `${workers.length} workers, ${busy} of ${slots} slots busy, ${running} tasks running, ${queued} queued`,
+    `${workers.length} ${workers.length === 1 ? "worker" : "workers"}, ${busy} of ${slots} slots busy, ${running} tasks running, ${queued} queued`,
     "",
     workers.length === 0 ? "no workers" : formatTable(["worker", "node", "pid", "busy", "leases", "done", "store", "spilled", ""], rows),
     "",
