@@ -308,7 +308,7 @@ describe("frame peer when the network fails", () => {
     const server: LocalNats = await startLocalNats();
     const transport = await connectNats({ url: server.url, name: "here" });
     const frames = new FramePeer({ transport, peer: "here", idleTimeoutMs: 1_500 });
-    const child = fork(new URL("./frame-peer-victim.test-process.js", import.meta.url), [server.url], { stdio: "ignore" });
+    const child = fork(new URL("./frame-peer-victim-child.js", import.meta.url), [server.url], { stdio: "ignore" });
     try {
       const outgoing = "aa";
       await new Promise((resolve) => child.once("message", resolve));

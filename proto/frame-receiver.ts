@@ -196,7 +196,7 @@ export class FrameReceiver {
     incoming.accepting = true;
     try {
       const accepted = incoming.accept?.();
-      if (accepted) await accepted;
+      if (accepted !== undefined) await accepted;
     } catch (error) {
       this.#refuse(
         incoming,

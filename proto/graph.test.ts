@@ -13,7 +13,7 @@ const faultOf = (json: unknown): { path: unknown; message: string } => {
   } catch (error) {
     expect(error).toMatchObject({ code: "INVALID_GRAPH" });
     const { details, message } = error as VolleyError;
-    return { path: details?.["path"], message };
+    return { path: details?.path, message };
   }
   throw new Error("the graph was taken");
 };

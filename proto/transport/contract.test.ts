@@ -44,7 +44,7 @@ const text = (data: Uint8Array): string => Buffer.from(data).toString();
 const bytes = (word: string): Uint8Array => new Uint8Array(Buffer.from(word));
 const codeOf = (promise: Promise<unknown>): Promise<unknown> =>
   promise.then(
-    () => "resolved",
+    () => "fulfilled",
     (error) => (isVolleyError(error) ? error.code : error),
   );
 const statusReached = (transport: Transport, wanted: TransportStatus): Promise<void> =>
