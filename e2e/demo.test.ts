@@ -35,6 +35,8 @@ test("volley demo --json: the digest of a serial evaluation, twice, the second t
   expect(summary.digestGateway).toBe(serial.digest);
   expect(summary.combinations).toBeGreaterThanOrEqual(20_000);
   expect(summary).toMatchObject({ secondRunTasksExecuted: 0, secondRunTasksReused: summary.tasks, workers: 2, report });
-  expect(summary.bytes).toBe(serial.stages.flat().reduce((sum, value) => sum + value.data.byteLength, 0));
+  // Small results travel in packs, whose heads count as their bytes.
+  const bytes = serial.stages.flat().reduce((sum, value) => sum + value.data.byteLength, 0);
+  expect(Math.abs((summary.bytes as number) - bytes)).toBeLessThan(bytes / 1_000);
   expect(readFileSync(report, "utf8")).toContain("Both digests are the same");
 });
