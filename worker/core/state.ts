@@ -29,9 +29,7 @@ export interface HeldEntry {
 
 export type Link =
   /** Hello has been or will be sent; again at `helloAtMs`. */
-  | { l: "joining"; helloAtMs: number }
-  | { l: "joined"; beatAtMs: number }
-  | { l: "left" };
+  { l: "joining"; helloAtMs: number } | { l: "joined"; beatAtMs: number } | { l: "left" };
 
 type Buffered = Extract<WorkerRequest, { t: "commits" | "objects" }>;
 

@@ -10,8 +10,19 @@ import { workerStep } from "./step.js";
 const identity = { worker: "w1" as WorkerId, node: "n", pid: 1, version: 1, slots: 2, storeBudgetBytes: 1 << 20 };
 
 const leaseOf = (id: string, from = 0, to = 10): Lease => ({
-  lease: id as LeaseId, job: "j" as JobId, stage: 3, base: "sj_3" as ObjectBase, fn: { kernel: "noop", version: 1 }, from, to, attempt: 0,
-  args: [], bases: [], inputs: [], durable: false, options: { retries: 0, timeoutMs: 1000, pure: false, priority: 0 },
+  lease: id as LeaseId,
+  job: "j" as JobId,
+  stage: 3,
+  base: "sj_3" as ObjectBase,
+  fn: { kernel: "noop", version: 1 },
+  from,
+  to,
+  attempt: 0,
+  args: [],
+  bases: [],
+  inputs: [],
+  durable: false,
+  options: { retries: 0, timeoutMs: 1000, pure: false, priority: 0 },
 });
 const inline = (from: number, to: number): ResultSegment => ({ r: "inline", stage: 3, from, to, pack: new Uint8Array(8) });
 
@@ -82,13 +93,20 @@ describe("joining", () => {
     const added = Array.from({ length: 9000 }, (_, i) => ({ id: `sj_1-${i}` as ObjectId, bytes: 1, kind: 1, digest: new Uint8Array(16) }));
     h.do({ e: "objects", added, removed: [] });
     const hellos = sent(h.orders([{ o: "unknown" }]));
-    expect(hellos.map((m) => m.t === "hello" && [m.objects.length, m.more])).toEqual([[4000, true], [4000, true], [1000, false]]);
+    expect(hellos.map((m) => m.t === "hello" && [m.objects.length, m.more])).toEqual([
+      [4000, true],
+      [4000, true],
+      [1000, false],
+    ]);
   });
 
   test("a refusal is handed out with its reason", () => {
     const h = new Harness();
     h.do({ e: "start" });
-    expect(h.orders([{ o: "refused", error: { code: "VERSION_MISMATCH", message: "too old" } }])).toContainEqual({ c: "refused", error: { code: "VERSION_MISMATCH", message: "too old" } });
+    expect(h.orders([{ o: "refused", error: { code: "VERSION_MISMATCH", message: "too old" } }])).toContainEqual({
+      c: "refused",
+      error: { code: "VERSION_MISMATCH", message: "too old" },
+    });
   });
 });
 
@@ -135,7 +153,16 @@ describe("leases", () => {
     h.results("1.1", inline(6, 8));
     h.results("1.1", inline(0, 2));
     h.ended("1.1");
-    expect(h.flush()).toMatchObject([{ t: "commits", back: [{ lease: "1.1", from: 2, to: 6 }, { lease: "1.1", from: 8, to: 10 }], done: ["1.1"] }]);
+    expect(h.flush()).toMatchObject([
+      {
+        t: "commits",
+        back: [
+          { lease: "1.1", from: 2, to: 6 },
+          { lease: "1.1", from: 8, to: 10 },
+        ],
+        done: ["1.1"],
+      },
+    ]);
   });
 
   test("inputs that cannot be had give the lease back; a fault of the function fails its tasks", () => {
@@ -145,7 +172,9 @@ describe("leases", () => {
     expect(h.flush()).toMatchObject([{ back: [{ lease: "1.1", from: 0, to: 10 }], done: ["1.1"], commits: [] }]);
     h.lease("1.2");
     h.do({ e: "unready", lease: "1.2" as LeaseId, error: { code: "FUNCTION_NOT_FOUND", message: "no" }, giveBack: false });
-    expect(h.flush()).toMatchObject([{ back: [], done: ["1.2"], commits: [{ segment: { r: "failed", from: 0, to: 10, error: { code: "FUNCTION_NOT_FOUND" } } }] }]);
+    expect(h.flush()).toMatchObject([
+      { back: [], done: ["1.2"], commits: [{ segment: { r: "failed", from: 0, to: 10, error: { code: "FUNCTION_NOT_FOUND" } } }] },
+    ]);
   });
 });
 
@@ -180,7 +209,10 @@ describe("revoke and cancel", () => {
     const h = new Harness().join().running("1.1");
     expect(h.orders([{ o: "cancel", lease: "1.1" as LeaseId }])).toEqual([{ c: "kill", lease: "1.1" }]);
     h.lease("1.2");
-    h.orders([{ o: "cancel", lease: "1.2" as LeaseId }, { o: "cancel", lease: "1.3" as LeaseId }]);
+    h.orders([
+      { o: "cancel", lease: "1.2" as LeaseId },
+      { o: "cancel", lease: "1.3" as LeaseId },
+    ]);
     expect(h.lease("1.3").filter((c) => c.c === "prepare")).toEqual([]);
     h.ended("1.1");
     const [message] = h.flush();
@@ -204,7 +236,10 @@ describe("commits (M2)", () => {
     for (let i = 0; i < 4; i++) h.results("1.1", { r: "inline", stage: 3, from: i, to: i + 1, pack: new Uint8Array(200 * 1024) });
     h.ended("1.1");
     const messages = h.flush();
-    expect(messages.map((m) => m.t === "commits" && [m.commits.length, m.done.length])).toEqual([[2, 0], [2, 1]]);
+    expect(messages.map((m) => m.t === "commits" && [m.commits.length, m.done.length])).toEqual([
+      [2, 0],
+      [2, 1],
+    ]);
   });
 
   test("are sent again at once when the connection is back", () => {
@@ -238,7 +273,9 @@ describe("epochs (M6)", () => {
     expect(objects).toMatchObject({ t: "objects", epoch: 2, added: [{ id: "c00-0" }] });
     expect(h.orders([{ o: "ack", seq: objects?.t === "objects" ? objects.seq : -1 }], 2)).toContainEqual({ c: "objectsAcked", token: 7 });
     // The void run holds its slot until its thread has stopped; its results are dropped.
-    expect(h.results("1.1", { r: "stored", stage: 3, from: 1, to: 2, stored: [{ bytes: 1, kind: 1, digest: new Uint8Array(16) }] })).toEqual([{ c: "free", ids: ["sj_3-1"] }]);
+    expect(h.results("1.1", { r: "stored", stage: 3, from: 1, to: 2, stored: [{ bytes: 1, kind: 1, digest: new Uint8Array(16) }] })).toEqual([
+      { c: "free", ids: ["sj_3-1"] },
+    ]);
     expect(h.ended("1.1")).toContainEqual({ c: "release", lease: "1.1" });
     expect(h.flush()).toEqual([]);
     expect(h.state.leases.size).toBe(0);
@@ -294,7 +331,10 @@ test("ranges: adding in any order gives the same set, and the gaps are the compl
 test("random orders: invariants hold, and every lease ends with each of its tasks accounted for once", () => {
   const action = fc.oneof(
     fc.record({ a: fc.constant("lease" as const), n: fc.nat(8), size: fc.integer({ min: 1, max: 6 }) }),
-    fc.record({ a: fc.constantFrom("ready" as const, "unready" as const, "ended" as const, "cancel" as const, "ackAll" as const, "tick" as const, "flush" as const), n: fc.nat(8) }),
+    fc.record({
+      a: fc.constantFrom("ready" as const, "unready" as const, "ended" as const, "cancel" as const, "ackAll" as const, "tick" as const, "flush" as const),
+      n: fc.nat(8),
+    }),
     fc.record({ a: fc.constantFrom("results" as const, "revoke" as const), n: fc.nat(8), at: fc.nat(5) }),
   );
   fc.assert(
@@ -308,10 +348,16 @@ test("random orders: invariants hold, and every lease ends with each of its task
       const hear = (commands: WorkerCommand[]): void => {
         for (const c of commands) {
           if (c.c === "run") runs.set(c.lease.lease, { to: c.to, next: c.from });
-          if (c.c === "kill") { runs.delete(c.lease); hear(h.ended(c.lease)); }
+          if (c.c === "kill") {
+            runs.delete(c.lease);
+            hear(h.ended(c.lease));
+          }
           if (c.c === "limit") {
             const run = runs.get(c.lease);
-            if (run) { run.to = Math.min(run.to, Math.max(c.to, run.next)); hear(h.do({ e: "limited", lease: c.lease, to: run.to })); }
+            if (run) {
+              run.to = Math.min(run.to, Math.max(c.to, run.next));
+              hear(h.do({ e: "limited", lease: c.lease, to: run.to }));
+            }
           }
           if (c.c !== "send" || c.message.t !== "commits" || heard.has(c.message.seq)) continue;
           heard.add(c.message.seq);
@@ -334,16 +380,26 @@ test("random orders: invariants hold, and every lease ends with each of its task
         else if (step.a === "unready") hear(h.do({ e: "unready", lease: id, error: { code: "TIMEOUT", message: "" }, giveBack: step.n % 2 === 0 }));
         else if (step.a === "cancel") orders([{ o: "cancel", lease: id }]);
         else if (step.a === "revoke") orders([{ o: "revoke", lease: id, keepTo: step.at }]);
-        else if (step.a === "results" && run && run.next < run.to) { hear(h.results(id, inline(run.next, run.next + 1))); run.next++; }
-        else if (step.a === "ended" && run) { runs.delete(id); hear(h.ended(id)); }
-        else if (step.a === "ackAll") orders([...h.state.outbox.keys()].map((seq) => ({ o: "ack" as const, seq })));
+        else if (step.a === "results" && run && run.next < run.to) {
+          hear(h.results(id, inline(run.next, run.next + 1)));
+          run.next++;
+        } else if (step.a === "ended" && run) {
+          runs.delete(id);
+          hear(h.ended(id));
+        } else if (step.a === "ackAll") orders([...h.state.outbox.keys()].map((seq) => ({ o: "ack" as const, seq })));
         else if (step.a === "flush") hear(h.do({ e: "flush" }));
-        else if (step.a === "tick") { h.now += 50; hear(h.do({ e: "tick", storeBytes: 0, spilledBytes: 0 })); }
+        else if (step.a === "tick") {
+          h.now += 50;
+          hear(h.do({ e: "tick", storeBytes: 0, spilledBytes: 0 }));
+        }
       }
       for (const id of accounted.keys()) orders([{ o: "cancel", lease: id as LeaseId }]);
       hear(h.do({ e: "flush" }));
       for (const [id, tasks] of accounted) {
-        expect([...tasks].sort((a, b) => a - b), id).toEqual([...Array(sizes.get(id)).keys()]);
+        expect(
+          [...tasks].sort((a, b) => a - b),
+          id,
+        ).toEqual([...Array(sizes.get(id)).keys()]);
         expect(over.get(id) ?? 0).toBeGreaterThan(0);
       }
     }),

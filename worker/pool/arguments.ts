@@ -38,7 +38,9 @@ export class ArgumentDecoder {
         return (task) => {
           const item = reader.at(task - arg.first);
           // A table wants its bytes aligned, and a pack does not align them.
-          return decodeValue(item.kind === valueKind.arrow || item.kind === valueKind.bytes || isShared(item.data) ? { kind: item.kind, data: item.data.slice() } : item);
+          return decodeValue(
+            item.kind === valueKind.arrow || item.kind === valueKind.bytes || isShared(item.data) ? { kind: item.kind, data: item.data.slice() } : item,
+          );
         };
       }
       case "each":
@@ -113,10 +115,11 @@ export class ArgumentDecoder {
     }
     const value = make();
     this.#cache.set(key, value);
-    if (this.#cache.size > cachedMax) for (const [oldest] of this.#cache) {
-      this.#cache.delete(oldest);
-      break;
-    }
+    if (this.#cache.size > cachedMax)
+      for (const [oldest] of this.#cache) {
+        this.#cache.delete(oldest);
+        break;
+      }
     return value;
   }
 }

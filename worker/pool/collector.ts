@@ -70,7 +70,14 @@ class SmallRun {
   close(): void {
     const count = this.#kinds.length;
     if (count === 0) return;
-    const segment: ResultSegment = { r: "inline", stage: this.#stage, from: this.#from, to: this.#from + count, pack: this.#pack(), ...(this.#digests.length === count ? { digests: this.#joinDigests() } : {}) };
+    const segment: ResultSegment = {
+      r: "inline",
+      stage: this.#stage,
+      from: this.#from,
+      to: this.#from + count,
+      pack: this.#pack(),
+      ...(this.#digests.length === count ? { digests: this.#joinDigests() } : {}),
+    };
     const timeUs = this.#timeUs;
     this.#kinds = [];
     this.#ends = [];

@@ -20,11 +20,21 @@ export class ConsoleRelay {
 
   /** Replaces the thread's console and output streams. */
   install(): void {
-    const levels: [keyof Console, LogLevel][] = [["log", "info"], ["info", "info"], ["debug", "info"], ["trace", "info"], ["warn", "warn"], ["error", "error"]];
+    const levels: [keyof Console, LogLevel][] = [
+      ["log", "info"],
+      ["info", "info"],
+      ["debug", "info"],
+      ["trace", "info"],
+      ["warn", "warn"],
+      ["error", "error"],
+    ];
     for (const [method, level] of levels) {
       Object.defineProperty(console, method, { configurable: true, writable: true, value: (...args: unknown[]) => this.say(level, safeFormat(args)) });
     }
-    for (const [stream, level] of [[process.stdout, "info"], [process.stderr, "error"]] as const) {
+    for (const [stream, level] of [
+      [process.stdout, "info"],
+      [process.stderr, "error"],
+    ] as const) {
       Object.defineProperty(stream, "write", {
         configurable: true,
         writable: true,

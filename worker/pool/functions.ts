@@ -30,7 +30,9 @@ async function load(url: string, bundle: string): Promise<Record<string, unknown
   } catch (error) {
     if (isVolleyError(error)) throw error;
     const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-    throw new VolleyError("TASK_FAILED", `the bundle ${bundle.slice(0, 12)} could not be loaded: ${text}`, { remoteStack: error instanceof Error ? error.stack?.slice(0, 8192) : undefined });
+    throw new VolleyError("TASK_FAILED", `the bundle ${bundle.slice(0, 12)} could not be loaded: ${text}`, {
+      remoteStack: error instanceof Error ? error.stack?.slice(0, 8192) : undefined,
+    });
   }
 }
 
@@ -40,5 +42,8 @@ function exported(module: Record<string, unknown>, name: string, bundle: string)
   if (typeof found === "function") return found as UserFunction;
   if (typeof found === "object" && found !== null && "run" in found && typeof found.run === "function") return found.run.bind(found) as UserFunction;
   const names = Object.keys(module).filter((key) => typeof module[key] === "function");
-  throw new VolleyError("FUNCTION_NOT_FOUND", `the bundle ${bundle.slice(0, 12)} has no function ${JSON.stringify(name)}; it exports ${names.join(", ") || "no functions"}`);
+  throw new VolleyError(
+    "FUNCTION_NOT_FOUND",
+    `the bundle ${bundle.slice(0, 12)} has no function ${JSON.stringify(name)}; it exports ${names.join(", ") || "no functions"}`,
+  );
 }

@@ -89,7 +89,17 @@ interface Outcome {
 }
 
 const spec = (name: string, from: number, to: number, more: Partial<RunSpec> = {}): RunSpec => ({
-  job: "j1" as JobId, stage: 2, attempt: 1, seed: undefined, fn: { bundle: "b".repeat(64), url, export: name }, args: [{ a: "index" }], from, to, digests: false, timeoutMs: 60_000, ...more,
+  job: "j1" as JobId,
+  stage: 2,
+  attempt: 1,
+  seed: undefined,
+  fn: { bundle: "b".repeat(64), url, export: name },
+  args: [{ a: "index" }],
+  from,
+  to,
+  digests: false,
+  timeoutMs: 60_000,
+  ...more,
 });
 
 function start(what: RunSpec, on: (task: number) => void = () => undefined): { run: Run; outcome: Outcome; done: Promise<Outcome> } {
@@ -123,15 +133,34 @@ const execute = (name: string, from: number, to: number, more: Partial<RunSpec> 
 /** Six tasks of which the third (index 3) misbehaves: the others have their values, and it alone has failed. */
 async function onlyThirdFails(name: string, more: Partial<RunSpec> = {}): Promise<WireError> {
   const outcome = await execute(name, 0, 6, more);
-  expect([...outcome.values.entries()].sort((a, b) => a[0] - b[0])).toEqual([[0, 0], [1, 10], [2, 20], [4, 40], [5, 50]]);
+  expect([...outcome.values.entries()].sort((a, b) => a[0] - b[0])).toEqual([
+    [0, 0],
+    [1, 10],
+    [2, 20],
+    [4, 40],
+    [5, 50],
+  ]);
   expect([...outcome.errors.keys()]).toEqual([3]);
   return outcome.errors.get(3) as WireError;
 }
 
 describe("well-behaved functions", () => {
   test("plain, asynchronous, and objects with a run function", async () => {
-    expect((await execute("double", 5, 9)).values).toEqual(new Map([[5, 10], [6, 12], [7, 14], [8, 16]]));
-    expect((await execute("later", 0, 3)).values).toEqual(new Map([[0, 1], [1, 2], [2, 3]]));
+    expect((await execute("double", 5, 9)).values).toEqual(
+      new Map([
+        [5, 10],
+        [6, 12],
+        [7, 14],
+        [8, 16],
+      ]),
+    );
+    expect((await execute("later", 0, 3)).values).toEqual(
+      new Map([
+        [0, 1],
+        [1, 2],
+        [2, 3],
+      ]),
+    );
     expect((await execute("withRun", 0, 1)).values.get(0)).toBe("ran 0");
   });
 
@@ -200,7 +229,12 @@ describe("arguments", () => {
 
   test("items of a pack that starts at another task than the run", async () => {
     const args: RunSpec["args"] = [{ a: "pack", pack: { kind: 3, data: packOf([1, 2, 3, 4]) }, first: 10 }];
-    expect((await execute("double", 12, 14, { args })).values).toEqual(new Map([[12, 6], [13, 8]]));
+    expect((await execute("double", 12, 14, { args })).values).toEqual(
+      new Map([
+        [12, 6],
+        [13, 8],
+      ]),
+    );
   });
 
   test("a table in shared memory is read in place by every task, strings included", async () => {
@@ -221,7 +255,13 @@ describe("arguments", () => {
   });
 
   test("the list of all results of a stage, from packs and single objects in order", async () => {
-    const args: RunSpec["args"] = [{ a: "all", key: "k", parts: [{ pack: { kind: 3, data: packOf([1, 2]) } }, { one: { kind: 1, data: encodeValue(10).data } }, { pack: { kind: 3, data: packOf([100]) } }] }];
+    const args: RunSpec["args"] = [
+      {
+        a: "all",
+        key: "k",
+        parts: [{ pack: { kind: 3, data: packOf([1, 2]) } }, { one: { kind: 1, data: encodeValue(10).data } }, { pack: { kind: 3, data: packOf([100]) } }],
+      },
+    ];
     expect((await execute("count", 0, 2, { args })).values.get(1)).toBe("4:113");
   });
 
@@ -245,34 +285,55 @@ describe("functions that fail", () => {
   test("a rejection", async () => expect(await onlyThirdFails("rejects")).toMatchObject({ code: "TASK_FAILED", message: "TypeError: later" }));
   test("something thrown that is not an error", async () => expect((await onlyThirdFails("throwsOther")).message).toContain("{ odd: 1 }"));
   test("something thrown that cannot be looked at", async () => expect(await onlyThirdFails("throwsNasty")).toMatchObject({ code: "TASK_FAILED" }));
-  test("an endless loop is ended at its time limit", async () => expect(await onlyThirdFails("loops", { timeoutMs: 300 })).toMatchObject({ code: "TASK_TIMEOUT", message: expect.stringContaining("300") }));
-  test("so is a promise that never settles", async () => expect(await onlyThirdFails("neverSettles", { timeoutMs: 300 })).toMatchObject({ code: "TASK_TIMEOUT" }));
+  test("an endless loop is ended at its time limit", async () =>
+    expect(await onlyThirdFails("loops", { timeoutMs: 300 })).toMatchObject({ code: "TASK_TIMEOUT", message: expect.stringContaining("300") }));
+  test("so is a promise that never settles", async () =>
+    expect(await onlyThirdFails("neverSettles", { timeoutMs: 300 })).toMatchObject({ code: "TASK_TIMEOUT" }));
   test("process.exit", async () => expect(await onlyThirdFails("exits")).toMatchObject({ code: "TASK_EXITED", message: expect.stringContaining("7") }));
-  test("an exhausted heap", async () => expect(await onlyThirdFails("bomb")).toMatchObject({ code: "TASK_OUT_OF_MEMORY", message: expect.stringContaining("96 MiB") }));
-  test("a result with a function inside names the path", async () => expect(await onlyThirdFails("returnsFunction")).toMatchObject({ code: "TASK_UNSERIALIZABLE", message: expect.stringContaining("value.a[1].b") }));
-  test("a cycle", async () => expect(await onlyThirdFails("returnsCycle")).toMatchObject({ code: "TASK_UNSERIALIZABLE", message: expect.stringContaining("cycle") }));
-  test("a getter that throws", async () => expect(await onlyThirdFails("returnsNastyGetter")).toMatchObject({ code: "TASK_UNSERIALIZABLE", message: expect.stringContaining("gotcha") }));
-  test("an exception in a callback fails the task that waits for it", async () => expect(await onlyThirdFails("timerThrows")).toMatchObject({ code: "TASK_FAILED", message: "Error: from a timer" }));
+  test("an exhausted heap", async () =>
+    expect(await onlyThirdFails("bomb")).toMatchObject({ code: "TASK_OUT_OF_MEMORY", message: expect.stringContaining("96 MiB") }));
+  test("a result with a function inside names the path", async () =>
+    expect(await onlyThirdFails("returnsFunction")).toMatchObject({ code: "TASK_UNSERIALIZABLE", message: expect.stringContaining("value.a[1].b") }));
+  test("a cycle", async () =>
+    expect(await onlyThirdFails("returnsCycle")).toMatchObject({ code: "TASK_UNSERIALIZABLE", message: expect.stringContaining("cycle") }));
+  test("a getter that throws", async () =>
+    expect(await onlyThirdFails("returnsNastyGetter")).toMatchObject({ code: "TASK_UNSERIALIZABLE", message: expect.stringContaining("gotcha") }));
+  test("an exception in a callback fails the task that waits for it", async () =>
+    expect(await onlyThirdFails("timerThrows")).toMatchObject({ code: "TASK_FAILED", message: "Error: from a timer" }));
 
   test("a rejection nobody listens to is logged with its task and fails nothing", async () => {
     const outcome = await execute("rejectsUnheard", 0, 6);
     expect(outcome.values.get(3)).toBe("fine");
     expect(outcome.errors.size).toBe(0);
-    await vi.waitFor(() => expect(logs).toContainEqual(expect.objectContaining({ level: "error", text: expect.stringContaining("unhandled rejection from task j1/2/3, which had ended: Error: nobody listens") })));
+    await vi.waitFor(() =>
+      expect(logs).toContainEqual(
+        expect.objectContaining({
+          level: "error",
+          text: expect.stringContaining("unhandled rejection from task j1/2/3, which had ended: Error: nobody listens"),
+        }),
+      ),
+    );
   });
 
   test("even if it comes while another task runs", async () => {
     await execute("rejectsLater", 3, 4);
     const next = await execute("idle", 7, 8);
     expect(next.errors.size).toBe(0);
-    await vi.waitFor(() => expect(logs).toContainEqual(expect.objectContaining({ text: expect.stringContaining("task j1/2/3, which had ended: Error: much later") })));
+    await vi.waitFor(() =>
+      expect(logs).toContainEqual(expect.objectContaining({ text: expect.stringContaining("task j1/2/3, which had ended: Error: much later") })),
+    );
   });
 
   test("a function that breaks its globals harms no later run", async () => {
     const before = pool.threadsReplaced;
     await execute("deletesGlobals", 0, 4);
     expect(pool.threadsReplaced).toBeGreaterThan(before);
-    expect((await execute("double", 1, 3)).values).toEqual(new Map([[1, 2], [2, 4]]));
+    expect((await execute("double", 1, 3)).values).toEqual(
+      new Map([
+        [1, 2],
+        [2, 4],
+      ]),
+    );
   });
 });
 
@@ -282,7 +343,11 @@ describe("code that cannot be had", () => {
     expect(outcome.errors.get(2)).toMatchObject({ code: "FUNCTION_NOT_FOUND", message: expect.stringMatching(/"nothing".*exports .*double, /) });
     expect(outcome.errors.size).toBe(3);
   });
-  test("a missing kernel", async () => expect((await execute("", 0, 1, { fn: { kernel: "no.such", version: 1 } })).errors.get(0)).toMatchObject({ code: "FUNCTION_NOT_FOUND", message: expect.stringContaining("no.such") }));
+  test("a missing kernel", async () =>
+    expect((await execute("", 0, 1, { fn: { kernel: "no.such", version: 1 } })).errors.get(0)).toMatchObject({
+      code: "FUNCTION_NOT_FOUND",
+      message: expect.stringContaining("no.such"),
+    }));
   test("a module that throws while it loads", async () => {
     const outcome = await execute("f", 0, 2, { fn: { bundle: "c".repeat(64), url: writeModule("throw new Error('at load')"), export: "f" } });
     expect(outcome.errors.get(1)).toMatchObject({ code: "TASK_FAILED", message: expect.stringContaining("at load") });

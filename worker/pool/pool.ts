@@ -124,7 +124,9 @@ export class SlotPool {
 
   /** Which task each busy slot executes. */
   executing(): { job: string; stage: number; task: number }[] {
-    return this.#slots.flatMap(({ active, channel }) => (active && channel.executing >= 0 ? [{ job: active.spec.job, stage: active.spec.stage, task: channel.executing }] : []));
+    return this.#slots.flatMap(({ active, channel }) =>
+      active && channel.executing >= 0 ? [{ job: active.spec.job, stage: active.spec.stage, task: channel.executing }] : [],
+    );
   }
 
   /** Takes a free slot; the caller knows that there is one. */
@@ -204,7 +206,10 @@ export class SlotPool {
         next = this.#blame(slot, active, next, error);
         idleDeaths = next === before ? idleDeaths + 1 : 0;
         if (idleDeaths >= idleDeathsMax) {
-          this.#failRest(active, next, { code: "INTERNAL", message: `the slot's thread ended ${idleDeaths} times before it could execute a task: ${String(error)}` });
+          this.#failRest(active, next, {
+            code: "INTERNAL",
+            message: `the slot's thread ended ${idleDeaths} times before it could execute a task: ${String(error)}`,
+          });
           return;
         }
         active.killedFor = undefined;
@@ -258,11 +263,15 @@ export class SlotPool {
   }
 
   #causeOf(active: ActiveRun, error: unknown): WireError {
-    if (active.killedFor === "timeout") return { code: "TASK_TIMEOUT", message: `the task ran longer than its timeoutMs of ${active.spec.timeoutMs}; its thread was ended` };
+    if (active.killedFor === "timeout")
+      return { code: "TASK_TIMEOUT", message: `the task ran longer than its timeoutMs of ${active.spec.timeoutMs}; its thread was ended` };
     const code = (error as { code?: unknown } | null)?.code;
     const message = error instanceof Error ? error.message : String(error);
     if (code === "ERR_WORKER_OUT_OF_MEMORY") {
-      return { code: "TASK_OUT_OF_MEMORY", message: `the task exhausted the heap of its thread (${Math.ceil(this.#options.heapBytesMax / 2 ** 20)} MiB; VOLLEY_THREAD_HEAP_BYTES)` };
+      return {
+        code: "TASK_OUT_OF_MEMORY",
+        message: `the task exhausted the heap of its thread (${Math.ceil(this.#options.heapBytesMax / 2 ** 20)} MiB; VOLLEY_THREAD_HEAP_BYTES)`,
+      };
     }
     const exit = /exited with code: (-?\d+)/.exec(message);
     const kind: ErrorCode = "TASK_EXITED";

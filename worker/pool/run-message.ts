@@ -7,7 +7,9 @@ import type { RunFault } from "./channel.js";
  * An encoded value: bytes of its own, or a place in the worker's shared memory. `handle` is unique to one stay of an object in that memory, so
  * what a thread has decoded from it can be used again exactly as long as the handle is the same.
  */
-export type Source = { readonly kind: number; readonly data: Uint8Array } | { readonly kind: number; readonly handle: number; readonly offset: number; readonly bytes: number };
+export type Source =
+  | { readonly kind: number; readonly data: Uint8Array }
+  | { readonly kind: number; readonly handle: number; readonly offset: number; readonly bytes: number };
 
 export type ThreadArg =
   /** The same for every task. `key`: names the content, so that it is decoded once per thread. */
@@ -48,7 +50,16 @@ export interface RunReply {
 /** What a thread posts while it runs. A bare number is a channel whose ring wants reading. */
 export type ThreadMessage =
   | number
-  | { readonly t: "large"; readonly channel: number; readonly run: number; readonly task: number; readonly kind: number; readonly data: Uint8Array<ArrayBuffer>; readonly digest: Uint8Array; readonly timeUs: number }
+  | {
+      readonly t: "large";
+      readonly channel: number;
+      readonly run: number;
+      readonly task: number;
+      readonly kind: number;
+      readonly data: Uint8Array<ArrayBuffer>;
+      readonly digest: Uint8Array;
+      readonly timeUs: number;
+    }
   | { readonly t: "log"; readonly level: "info" | "warn" | "error"; readonly where: string; readonly text: string; readonly dropped: number };
 
 /** Given to every thread when it starts. */

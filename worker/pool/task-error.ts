@@ -20,7 +20,10 @@ export function describeFailure(thrown: unknown): WireError {
         details: { name: cut(String(name), 128) },
       };
     }
-    return { code: "TASK_FAILED", message: cut(`the function threw ${inspect(thrown, { depth: 2, breakLength: Number.POSITIVE_INFINITY })}, which is not an Error`, messageMax) };
+    return {
+      code: "TASK_FAILED",
+      message: cut(`the function threw ${inspect(thrown, { depth: 2, breakLength: Number.POSITIVE_INFINITY })}, which is not an Error`, messageMax),
+    };
   } catch {
     return { code: "TASK_FAILED", message: "the function threw something that cannot be described" };
   }

@@ -131,13 +131,15 @@ class Execution {
 
   readonly #call = (task: number): unknown => {
     const resolvers = this.#resolvers;
+    // Called plain: user code does not see this object as its `this`.
+    const fn = this.#fn;
     switch (resolvers.length) {
       case 0:
-        return this.#fn();
+        return fn();
       case 1:
-        return this.#fn(resolvers[0]?.(task));
+        return fn(resolvers[0]?.(task));
       default:
-        return this.#fn(...resolvers.map((resolve) => resolve(task)));
+        return fn(...resolvers.map((resolve) => resolve(task)));
     }
   };
 
@@ -154,7 +156,8 @@ class Execution {
     let encoded: EncodedValue;
     try {
       encoded = encodeValue(value);
-      if (encoded.data.byteLength > limits.objectBytesMax) throw new RangeError(`${encoded.data.byteLength} bytes are over the limit of ${limits.objectBytesMax} for one object`);
+      if (encoded.data.byteLength > limits.objectBytesMax)
+        throw new RangeError(`${encoded.data.byteLength} bytes are over the limit of ${limits.objectBytesMax} for one object`);
     } catch (error) {
       this.#fail(task, describeUnserializable(error));
       return;

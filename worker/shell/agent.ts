@@ -4,7 +4,7 @@
  */
 import { decodeMessage, encodeMessage } from "../../proto/codec.js";
 import type { Durable } from "../../proto/durable/durable.js";
-import { isVolleyError, VolleyError, fromWireError } from "../../proto/errors.js";
+import { fromWireError, isVolleyError, VolleyError } from "../../proto/errors.js";
 import { FramePeer } from "../../proto/frame-peer.js";
 import type { LeaseId, WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
@@ -88,7 +88,10 @@ export class Agent {
         this.#tell({ e: "objects", added: [], removed: [id] });
       },
     });
-    this.#state = createWorkerState({ worker, node, pid: process.pid, version: PROTOCOL_VERSION, slots, storeBudgetBytes: options.storeBytes }, limits.heartbeatIntervalMs);
+    this.#state = createWorkerState(
+      { worker, node, pid: process.pid, version: PROTOCOL_VERSION, slots, storeBudgetBytes: options.storeBytes },
+      limits.heartbeatIntervalMs,
+    );
     this.metrics = new WorkerMetrics(() => this.figures());
     this.#pool = new SlotPool({
       slots,
@@ -104,7 +107,16 @@ export class Agent {
       onError: (error, where) => log.warn({ error: String(error), where }, "frames"),
     });
     const { bundles, objects: durable } = options.durable;
-    this.#objects = new ObjectFetcher({ worker, store: this.#store, control, framesTransport: frames, frames: this.#framePeer, durable, onFetched: (bytes, seconds) => this.metrics.fetched(bytes, seconds) });
+    this.#objects = new ObjectFetcher({
+      worker,
+      store: this.#store,
+      control,
+      framesTransport: frames,
+      frames: this.#framePeer,
+      durable,
+      onFetched: (bytes, seconds) => this.metrics.fetched(bytes, seconds),
+      onMissing: (id) => this.#tell({ e: "objects", added: [], removed: [id] }),
+    });
     this.#peers = new PeerObjects(this.#store, this.#objects, (event) => this.#tell(event));
     this.#context = {
       pool: this.#pool,
@@ -133,14 +145,23 @@ export class Agent {
 
   start(): void {
     const { control, frames, log } = this.#options;
-    const serving = this.#peers.serve({ transport: frames, frames: this.#framePeer, onError: (error, where) => log.error({ error: String(error), where }, "data plane") });
+    const serving = this.#peers.serve({
+      transport: frames,
+      frames: this.#framePeer,
+      onError: (error, where) => log.error({ error: String(error), where }, "data plane"),
+    });
     const orders: Subscription = control.subscribe(subjects.worker(this.worker), (message) => this.#hear(message.data));
     const stopWatching = control.onStatus((status) => {
       if (status === "connected") this.#tell({ e: "connected" });
       if (status === "closed" && !this.#closed) this.#end.reject(new VolleyError("DISCONNECTED", "the connection to NATS was closed"));
     });
     const timer = setInterval(() => this.#tick(), tickMs);
-    this.#cleanup.push(() => serving.unsubscribe(), () => orders.unsubscribe(), stopWatching, () => clearInterval(timer));
+    this.#cleanup.push(
+      () => serving.unsubscribe(),
+      () => orders.unsubscribe(),
+      stopWatching,
+      () => clearInterval(timer),
+    );
     this.#tell({ e: "start" });
   }
 
@@ -269,10 +290,13 @@ export class Agent {
       }
       return;
     }
-    control.request(subjects.schedulerWorker, data, { timeoutMs: limits.heartbeatTimeoutMs }).then(
-      (reply) => this.#hear(reply),
-      // The next hello or beat asks again.
-      () => undefined,
-    ).catch((error: unknown) => log.error({ error: String(error) }, `the answer to ${message.t}`));
+    control
+      .request(subjects.schedulerWorker, data, { timeoutMs: limits.heartbeatTimeoutMs })
+      .then(
+        (reply) => this.#hear(reply),
+        // The next hello or beat asks again.
+        () => undefined,
+      )
+      .catch((error: unknown) => log.error({ error: String(error) }, `the answer to ${message.t}`));
   }
 }

@@ -22,7 +22,8 @@ export async function ask<Q extends Question>(transport: Transport, question: Q)
     try {
       const reply = decodeMessage(clientReply, await transport.request(subjects.schedulerClient, data, { timeoutMs: limits.requestTimeoutMs }));
       if (reply.t === "error") throw fromWireError(reply.error);
-      if (reply.t !== (question.t === "locate" ? "located" : "results")) throw new VolleyError("INTERNAL", `the scheduler answered ${reply.t} to ${question.t}`);
+      if (reply.t !== (question.t === "locate" ? "located" : "results"))
+        throw new VolleyError("INTERNAL", `the scheduler answered ${reply.t} to ${question.t}`);
       return reply as AnswerTo[Q["t"]];
     } catch (error) {
       if (!isVolleyError(error) || !passing.has(error.code) || performance.now() + pauseMs > deadline) throw error;

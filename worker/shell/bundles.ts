@@ -52,6 +52,7 @@ const sha256 = (data: Uint8Array): string => createHash("sha256").update(data).d
 function privateFolder(folder: string): string {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const stat = lstatSync(folder);
-  const own = stat.isDirectory() && (process.getuid === undefined || stat.uid === process.getuid()) && (process.platform === "win32" || (stat.mode & 0o022) === 0);
+  const own =
+    stat.isDirectory() && (process.getuid === undefined || stat.uid === process.getuid()) && (process.platform === "win32" || (stat.mode & 0o022) === 0);
   return own ? folder : mkdtempSync(join(tmpdir(), "volley-bundles-"));
 }

@@ -95,7 +95,9 @@ export class InputResolver {
   async #source(context: Context, id: ObjectId, location = context.known.get(id)): Promise<Source> {
     const found = await this.#objects.get(id, location);
     context.hold(found);
-    return "pin" in found ? { kind: found.pin.kind, handle: found.pin.handle, offset: found.pin.offset, bytes: found.pin.bytes } : { kind: found.kind, data: found.data };
+    return "pin" in found
+      ? { kind: found.pin.kind, handle: found.pin.handle, offset: found.pin.offset, bytes: found.pin.bytes }
+      : { kind: found.kind, data: found.data };
   }
 
   async #all(context: Context, stage: number, base: ObjectBase, count: number): Promise<ThreadArg> {

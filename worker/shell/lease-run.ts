@@ -86,7 +86,7 @@ export class LeaseRun {
         },
       },
     );
-    this.#run.done
+    void this.#run.done
       .catch((error: unknown) => this.#context.onFault(error, "run"))
       .then(() => Promise.all(this.#storing))
       .then(() => {
@@ -121,7 +121,12 @@ export class LeaseRun {
       objects.own(id);
       await store.put(id, data, { kind, digest });
       objects.own(id);
-      this.#context.tell({ e: "results", lease, segment: { r: "stored", stage, from: task, to: task + 1, stored: [{ bytes: data.byteLength, kind, digest }] }, slotTimeUs });
+      this.#context.tell({
+        e: "results",
+        lease,
+        segment: { r: "stored", stage, from: task, to: task + 1, stored: [{ bytes: data.byteLength, kind, digest }] },
+        slotTimeUs,
+      });
     } catch (error) {
       const wire = toWireError(error);
       // Too large is so everywhere, and a full store is this worker's own; with the durable store out of reach the task goes back.

@@ -1,6 +1,7 @@
 /** The worker as a process: configuration, connections, the metrics port. Signals are the entry file's (client/cli/volley.ts). */
 import { randomBytes } from "node:crypto";
 import { availableParallelism, hostname, totalmem } from "node:os";
+import { setTimeout as delay } from "node:timers/promises";
 import { pino } from "pino";
 import { type ConfigKey, type ConfigOf, type ConfigTable, integer, text } from "../../proto/config.js";
 import { openDurable } from "../../proto/durable/nats.js";
@@ -19,10 +20,34 @@ const name = (value: string): string => {
 
 export const workerConfig = {
   url: key<string>({ env: "VOLLEY_URL", flag: "url", doc: "nats://user:password@host:port of the cluster.", default: undefined, parse: text }),
-  logLevel: key<string>({ env: "VOLLEY_LOG", flag: "log", doc: "Least level of log lines: trace, debug, info, warn, error or silent.", default: "info", parse: text }),
-  metricsPort: key({ env: "VOLLEY_METRICS_PORT", flag: "metrics-port", doc: "Port of /metrics and /healthz on 127.0.0.1; 0 takes a free one, -1 serves none.", default: 0, parse: integer(-1, 65_535) }),
-  worker: key<string>({ env: "VOLLEY_WORKER", flag: "name", doc: "The worker's id; made up from host and a random number if empty.", default: "", parse: name }),
-  slots: key({ env: "VOLLEY_SLOTS", flag: "slots", doc: "Tasks executed at the same time, a thread each.", default: availableParallelism(), parse: integer(1, 1024) }),
+  logLevel: key<string>({
+    env: "VOLLEY_LOG",
+    flag: "log",
+    doc: "Least level of log lines: trace, debug, info, warn, error or silent.",
+    default: "info",
+    parse: text,
+  }),
+  metricsPort: key({
+    env: "VOLLEY_METRICS_PORT",
+    flag: "metrics-port",
+    doc: "Port of /metrics and /healthz on 127.0.0.1; 0 takes a free one, -1 serves none.",
+    default: 0,
+    parse: integer(-1, 65_535),
+  }),
+  worker: key<string>({
+    env: "VOLLEY_WORKER",
+    flag: "name",
+    doc: "The worker's id; made up from host and a random number if empty.",
+    default: "",
+    parse: name,
+  }),
+  slots: key({
+    env: "VOLLEY_SLOTS",
+    flag: "slots",
+    doc: "Tasks executed at the same time, a thread each.",
+    default: availableParallelism(),
+    parse: integer(1, 1024),
+  }),
   storeBytes: key({
     env: "VOLLEY_STORE_BYTES",
     flag: "store-bytes",
@@ -30,8 +55,20 @@ export const workerConfig = {
     default: Math.min(GiB, Math.floor(totalmem() / 4)),
     parse: integer(MiB, 4 * GiB - MiB),
   }),
-  spillFolder: key<string>({ env: "VOLLEY_SPILL_FOLDER", flag: "spill-folder", doc: "Parent of the folder for spilled objects; the system's temporary folder if empty.", default: "", parse: text }),
-  threadHeapBytes: key({ env: "VOLLEY_THREAD_HEAP_BYTES", flag: "thread-heap-bytes", doc: "JavaScript heap of one slot's thread, bytes.", default: GiB, parse: integer(32 * MiB, 64 * GiB) }),
+  spillFolder: key<string>({
+    env: "VOLLEY_SPILL_FOLDER",
+    flag: "spill-folder",
+    doc: "Parent of the folder for spilled objects; the system's temporary folder if empty.",
+    default: "",
+    parse: text,
+  }),
+  threadHeapBytes: key({
+    env: "VOLLEY_THREAD_HEAP_BYTES",
+    flag: "thread-heap-bytes",
+    doc: "JavaScript heap of one slot's thread, bytes.",
+    default: GiB,
+    parse: integer(32 * MiB, 64 * GiB),
+  }),
 } satisfies ConfigTable;
 
 export interface RunningWorker {
@@ -45,10 +82,15 @@ export interface RunningWorker {
   readonly metricsPort: number;
 }
 
-/** Starts a worker; resolves when it serves. It joins as soon as there is a scheduler. */
+/** How long the start waits for a scheduler's welcome; without one the worker serves all the same and joins when there is one. */
+const joinPatienceMs = 5_000;
+
+/** Starts a worker; resolves when it serves. */
 export async function runWorker(config: ConfigOf<typeof workerConfig>): Promise<RunningWorker> {
   const log = pino({ name: "worker", level: config.logLevel }, pino.destination({ fd: 2, sync: true }));
-  const host = hostname().replace(/[^A-Za-z0-9_-]/g, "-").slice(0, 40);
+  const host = hostname()
+    .replace(/[^A-Za-z0-9_-]/g, "-")
+    .slice(0, 40);
   const worker = (config.worker || `${host}-${randomBytes(4).toString("hex")}`) as WorkerId;
   const onError = (error: unknown, where: string): void => log.error({ error: String(error), where }, "transport");
   const control = await connectNats({ url: config.url, name: `volley-worker-${worker}`, onError });
@@ -75,6 +117,9 @@ export async function runWorker(config: ConfigOf<typeof workerConfig>): Promise<
     });
   }
   agent.start();
+  const patience = new AbortController();
+  await Promise.race([agent.joined, agent.ended, delay(joinPatienceMs, undefined, { signal: patience.signal }).catch(() => undefined)]);
+  patience.abort();
   log.info({ worker, slots: config.slots, storeBytes: config.storeBytes, metricsPort: server?.port ?? -1 }, "serving");
   return {
     worker,

@@ -3,8 +3,8 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import type { StoreStats } from "../store/store.js";
 import type { WorkerCounter } from "../core/events.js";
+import type { StoreStats } from "../store/store.js";
 
 export interface WorkerFigures {
   readonly slots: number;
@@ -46,11 +46,23 @@ export class WorkerMetrics {
     }
     this.#frameBytes = new Counter({ name: "volley_worker_frame_bytes_total", help: "Payload bytes of frames.", labelNames: ["direction"], registers });
     this.#slotSeconds = new Counter({ name: "volley_worker_slot_seconds_total", help: "Time that slots spent executing tasks.", registers });
-    this.#leaseSeconds = new Histogram({ name: "volley_worker_lease_seconds", help: "Time from a lease's order to the end of its run.", buckets: secondsBuckets, registers });
+    this.#leaseSeconds = new Histogram({
+      name: "volley_worker_lease_seconds",
+      help: "Time from a lease's order to the end of its run.",
+      buckets: secondsBuckets,
+      registers,
+    });
     this.#fetchSeconds = new Histogram({ name: "volley_worker_fetch_seconds", help: "Time to bring one input here.", buckets: secondsBuckets, registers });
     this.#fetchedBytes = new Counter({ name: "volley_worker_fetched_bytes_total", help: "Bytes of inputs brought here.", registers });
     const gauge = (name: string, help: string, read: (now: WorkerFigures) => number): void => {
-      new Gauge({ name, help, registers, collect() { this.set(read(figures())); } });
+      new Gauge({
+        name,
+        help,
+        registers,
+        collect() {
+          this.set(read(figures()));
+        },
+      });
     };
     gauge("volley_worker_slots", "Slots.", (now) => now.slots);
     gauge("volley_worker_slots_busy", "Slots that execute.", (now) => now.slotsBusy);
@@ -99,7 +111,11 @@ export interface MetricsServer {
 }
 
 /** GET /metrics and /healthz on the loopback interface. */
-export async function serveMetrics(port: number, metrics: WorkerMetrics, health: () => Readonly<Record<string, unknown>> & { ok: boolean }): Promise<MetricsServer> {
+export async function serveMetrics(
+  port: number,
+  metrics: WorkerMetrics,
+  health: () => Readonly<Record<string, unknown>> & { ok: boolean },
+): Promise<MetricsServer> {
   const server: Server = createServer({ requestTimeout: 10_000, headersTimeout: 5_000, keepAliveTimeout: 5_000 }, (request, response) => {
     const path = (request.url ?? "").split("?")[0];
     if (request.method !== "GET" && request.method !== "HEAD") response.writeHead(405).end();

@@ -27,6 +27,8 @@ export interface ObjectFetcherOptions {
   /** How long an unused copy is kept. */
   readonly copyIdleMs?: number;
   onFetched?(bytes: number, seconds: number): void;
+  /** The scheduler takes this worker for a holder, and it is not. */
+  onMissing?(id: ObjectId): void;
 }
 
 export type Found = { readonly kind: number; readonly data: Uint8Array; release(): void } | { readonly pin: Pin; release(): void };
@@ -64,7 +66,7 @@ export class ObjectFetcher {
       if (attempt > 0) await delay(50 * 4 ** (attempt - 1));
       try {
         if (this.#options.store.has(id)) return await this.#pinned(id);
-        if (!location || location.state !== "ready" || attempt > 0) location = await this.#locate(id);
+        if (location?.state !== "ready" || attempt > 0) location = await this.#locate(id);
         if (location.inline && location.kind !== undefined) return { kind: location.kind, data: location.inline, release: nothing };
         await this.#shared(id, location);
         return await this.#pinned(id);
@@ -90,7 +92,8 @@ export class ObjectFetcher {
   async #locate(id: ObjectId): Promise<ObjectLocation> {
     const { locations } = await ask(this.#options.control, { t: "locate", ids: [id] });
     const location = locations.find((candidate) => candidate.id === id);
-    if (location?.state === "failed") throw new VolleyError("UPSTREAM_FAILED", `input ${id} failed${location.error ? `: ${fromWireError(location.error).message}` : ""}`);
+    if (location?.state === "failed")
+      throw new VolleyError("UPSTREAM_FAILED", `input ${id} failed${location.error ? `: ${fromWireError(location.error).message}` : ""}`);
     if (location?.state !== "ready") throw new VolleyError("OBJECT_LOST", `input ${id} is ${location?.state ?? "unknown"} to the scheduler`);
     return location;
   }
@@ -108,7 +111,10 @@ export class ObjectFetcher {
     const startedAt = performance.now();
     let last: unknown = new VolleyError("OBJECT_LOST", `input ${id} is held by no worker and not in the durable store`);
     for (const holder of shuffled(location.workers ?? [])) {
-      if (holder === this.#options.worker) continue;
+      if (holder === this.#options.worker) {
+        this.#options.onMissing?.(id);
+        continue;
+      }
       try {
         const bytes = await this.#fromWorker(id, holder, location);
         this.#options.onFetched?.(bytes, (performance.now() - startedAt) / 1000);
@@ -175,6 +181,8 @@ export class ObjectFetcher {
 
 /** Readers of one object spread over its holders. */
 function shuffled<T>(list: readonly T[]): T[] {
-  return list.map((value) => ({ value, key: Math.random() })).sort((a, b) => a.key - b.key).map(({ value }) => value);
+  return list
+    .map((value) => ({ value, key: Math.random() }))
+    .sort((a, b) => a.key - b.key)
+    .map(({ value }) => value);
 }
-

@@ -40,14 +40,20 @@ export class PeerObjects {
   }
 
   async #lookup(id: ObjectId): Promise<Lookup | undefined> {
-    if (!this.#store.has(id)) return undefined;
+    if (!this.#store.has(id)) {
+      // Somebody was told that it is here. The scheduler hears that it is not, and has it made again.
+      this.#tell({ e: "objects", added: [], removed: [id] });
+      return undefined;
+    }
     const pin = await this.#store.pin(id);
     return { kind: pin.kind as ValueKind, digest: pin.digest, data: pin.view, release: pin.release };
   }
 
   async #accept(put: PutRequest): Promise<Acceptance | "have"> {
-    if (put.id !== `c${hexOf(put.digest)}-0`) throw new VolleyError("INVALID_ARGUMENT", `object ${put.id} is not named by its bytes; only such objects can be put`);
-    if (put.bytes > limits.objectBytesMax) throw new VolleyError("TOO_LARGE", `object ${put.id} of ${put.bytes} bytes is over the limit of ${limits.objectBytesMax}`);
+    if (put.id !== `c${hexOf(put.digest)}-0`)
+      throw new VolleyError("INVALID_ARGUMENT", `object ${put.id} is not named by its bytes; only such objects can be put`);
+    if (put.bytes > limits.objectBytesMax)
+      throw new VolleyError("TOO_LARGE", `object ${put.id} of ${put.bytes} bytes is over the limit of ${limits.objectBytesMax}`);
     if (this.#store.has(put.id)) {
       this.#objects.own(put.id);
       await this.#announce(put);
@@ -74,7 +80,13 @@ export class PeerObjects {
   /** Resolves when the scheduler has acknowledged it. */
   async #announce(put: PutRequest): Promise<void> {
     const token = this.#nextToken++;
-    const object: StoredObject = { id: put.id, bytes: put.bytes, kind: put.kind, digest: put.digest, ...(isName(put.from) ? { owner: put.from as ClientId } : {}) };
+    const object: StoredObject = {
+      id: put.id,
+      bytes: put.bytes,
+      kind: put.kind,
+      digest: put.digest,
+      ...(isName(put.from) ? { owner: put.from as ClientId } : {}),
+    };
     const stop = new AbortController();
     const acknowledged = new Promise<"acknowledged">((resolve) => this.#tokens.set(token, () => resolve("acknowledged")));
     this.#tell({ e: "objects", added: [object], removed: [], token });

@@ -107,7 +107,10 @@ export class Allocator {
 
   /** For tests: free and used blocks cover [base, top) exactly. */
   check(): void {
-    const blocks = [...[...this.#sizes].map(([start, size]) => ({ start, size, free: false })), ...[...this.#freeByStart].map(([start, size]) => ({ start, size, free: true }))];
+    const blocks = [
+      ...[...this.#sizes].map(([start, size]) => ({ start, size, free: false })),
+      ...[...this.#freeByStart].map(([start, size]) => ({ start, size, free: true })),
+    ];
     blocks.sort((a, b) => a.start - b.start);
     let at = this.#base;
     let previousFree = false;

@@ -10,6 +10,7 @@ export interface SharedMemory {
 export const pageBytes = 65_536;
 export const memoryPagesMax = 65_536;
 
-const wasm = (globalThis as unknown as { WebAssembly: { Memory: new (descriptor: { initial: number; maximum: number; shared: true }) => SharedMemory } }).WebAssembly;
+const wasm = (globalThis as unknown as { WebAssembly: { Memory: new (descriptor: { initial: number; maximum: number; shared: true }) => SharedMemory } })
+  .WebAssembly;
 
 export const createSharedMemory = (initialPages = 16): SharedMemory => new wasm.Memory({ initial: initialPages, maximum: memoryPagesMax, shared: true });

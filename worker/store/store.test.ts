@@ -29,7 +29,8 @@ const open = (options: Partial<StoreOptions> = {}): ObjectStore => {
 };
 const id = (n: number): ObjectId => `sjob_0-${n}` as ObjectId;
 const bytesOf = (n: number, length: number): Uint8Array => Uint8Array.from({ length }, (_, i) => (n * 31 + i * 7) & 255);
-const put = (store: ObjectStore, n: number, length: number): Promise<void> => store.put(id(n), bytesOf(n, length), { kind: 3, digest: digestOf(3, bytesOf(n, length)) });
+const put = (store: ObjectStore, n: number, length: number): Promise<void> =>
+  store.put(id(n), bytesOf(n, length), { kind: 3, digest: digestOf(3, bytesOf(n, length)) });
 async function read(store: ObjectStore, n: number): Promise<Uint8Array> {
   const pin = await store.pin(id(n));
   const copy = pin.view.slice();
@@ -54,8 +55,11 @@ describe("objects", () => {
     await store.put(id(1), stream, { kind: 2, digest: digestOf(2, stream) });
     const pin = await store.pin(id(1));
     const table = tableFromIPC(pin.view);
-    expect(table.toArray().map((row) => ({ ...row }))).toEqual([{ price: 1.5, symbol: "a" }, { price: 2.5, symbol: "ü" }]);
-    expect((table.getChild("price")?.data[0]?.values as Float64Array).buffer).toBe(store.memory.buffer);
+    expect(table.toArray().map((row) => ({ ...row }))).toEqual([
+      { price: 1.5, symbol: "a" },
+      { price: 2.5, symbol: "ü" },
+    ]);
+    expect((table.getChild("price")?.data[0]?.values as Float64Array | undefined)?.buffer).toBe(store.memory.buffer);
     pin.release();
   });
 
@@ -165,10 +169,16 @@ test("any sequence of puts, pins, releases and frees keeps contents and bytes", 
           const stale = pins.some((held) => held.n === step.n);
           if (stale) continue;
           const size = step.size * KiB;
-          await put(store, step.n, size).then(() => present.set(step.n, size), (error: { code: string }) => expect(error.code).toBe("OUT_OF_MEMORY"));
+          await put(store, step.n, size).then(
+            () => present.set(step.n, size),
+            (error: { code: string }) => expect(error.code).toBe("OUT_OF_MEMORY"),
+          );
         } else if (step.do === "pin" && present.has(step.n)) {
           const size = present.get(step.n) as number;
-          await store.pin(id(step.n)).then((pin) => pins.push({ n: step.n, size, pin }), (error: { code: string }) => expect(error.code).toBe("OUT_OF_MEMORY"));
+          await store.pin(id(step.n)).then(
+            (pin) => pins.push({ n: step.n, size, pin }),
+            (error: { code: string }) => expect(error.code).toBe("OUT_OF_MEMORY"),
+          );
         } else if (step.do === "release") pins.splice(step.n % Math.max(1, pins.length), 1)[0]?.pin.release();
         else if (step.do === "free") {
           store.free(id(step.n));

@@ -10,7 +10,7 @@ import { VolleyError } from "../../proto/errors.js";
 import type { ObjectId } from "../../proto/ids.js";
 import { Allocator, alignedBytes } from "./allocator.js";
 import { createSharedMemory, memoryPagesMax, pageBytes, type SharedMemory } from "./memory.js";
-import { SpillFolder, type Spilled } from "./spill.js";
+import { type Spilled, SpillFolder } from "./spill.js";
 
 export interface StoreOptions {
   readonly budgetBytes: number;
@@ -135,7 +135,9 @@ export class ObjectStore {
   allocate(bytes: number): Promise<Allocation> {
     if (this.#closed) return Promise.reject(new VolleyError("CLOSED", "the object store is closed"));
     if (alignedBytes(bytes) > this.budgetBytes) {
-      return Promise.reject(new VolleyError("OUT_OF_MEMORY", `an object of ${bytes} bytes does not fit into a store of ${this.budgetBytes} (VOLLEY_STORE_BYTES)`));
+      return Promise.reject(
+        new VolleyError("OUT_OF_MEMORY", `an object of ${bytes} bytes does not fit into a store of ${this.budgetBytes} (VOLLEY_STORE_BYTES)`),
+      );
     }
     if (this.#waiters.length === 0) {
       const at = this.#place(bytes);
@@ -158,7 +160,16 @@ export class ObjectStore {
       return;
     }
     const { handle, offset, bytes } = allocation;
-    this.#entries.set(id, { id, bytes, kind: meta.kind, digest: meta.digest, place: { at: "memory", handle, offset }, pins: 0, condemned: false, moving: undefined });
+    this.#entries.set(id, {
+      id,
+      bytes,
+      kind: meta.kind,
+      digest: meta.digest,
+      place: { at: "memory", handle, offset },
+      pins: 0,
+      condemned: false,
+      moving: undefined,
+    });
     this.#admit();
   }
 
@@ -344,7 +355,12 @@ export class ObjectStore {
     this.#waiters.splice(at, 1);
     clearTimeout(waiter.timer);
     const { usedBytes, pinnedBytes } = this.stats;
-    waiter.reject(new VolleyError("OUT_OF_MEMORY", `no room for ${waiter.bytes} bytes: ${usedBytes} of ${this.budgetBytes} are used, ${pinnedBytes} of them pinned, ${why}`));
+    waiter.reject(
+      new VolleyError(
+        "OUT_OF_MEMORY",
+        `no room for ${waiter.bytes} bytes: ${usedBytes} of ${this.budgetBytes} are used, ${pinnedBytes} of them pinned, ${why}`,
+      ),
+    );
     this.#admit();
   }
 

@@ -1,0 +1,100 @@
+/** Joining a scheduler, beating, and following the next one (M4, M6). */
+import type { Epoch } from "../../proto/ids.js";
+import type { HeldLease, WorkerOrder, WorkerOrders } from "../../proto/messages.js";
+import type { WorkerCommand } from "./events.js";
+import { dropLease } from "./leases.js";
+import { resend, voidOutbox } from "./outbox.js";
+import { nextTask, slotsBusy, type WorkerState } from "./state.js";
+
+/**
+ * Views are reconciled: every so often a page of the held objects is told again, and the scheduler answers with `free` for those that nobody knows
+ * (the first `free` was lost, or their commit was refused as stale).
+ */
+const announceEveryMs = 5_000;
+const objectsPerAnnounce = 500;
+/** Objects named in one hello; more of them make more hellos. */
+const objectsPerHello = 4_000;
+
+type Out = WorkerCommand[];
+
+function heldLeases(state: WorkerState): HeldLease[] {
+  const held: HeldLease[] = [];
+  for (const [lease, entry] of state.leases) {
+    if (entry.phase.p === "void") continue;
+    const running = entry.phase.p === "running";
+    held.push({ lease, next: entry.phase.p === "finishing" ? entry.to : Math.min(nextTask(entry), entry.to), to: entry.to, running });
+  }
+  return held;
+}
+
+export function hello(state: WorkerState, nowMs: number, out: Out): void {
+  const { worker, node, pid, version, slots, storeBudgetBytes } = state.identity;
+  const objects = [...state.objects.values()];
+  const leases = heldLeases(state);
+  let at = 0;
+  do {
+    const page = objects.slice(at, at + objectsPerHello);
+    at += objectsPerHello;
+    const more = at < objects.length;
+    out.push({
+      c: "send",
+      answered: true,
+      message: { t: "hello", worker, node, pid, version, slots, storeBudgetBytes, leases: more ? [] : leases, objects: page, more },
+    });
+  } while (at < objects.length);
+  state.link = { l: "joining", helloAtMs: nowMs + state.heartbeatIntervalMs };
+}
+
+export function beat(state: WorkerState, nowMs: number, out: Out): void {
+  out.push({
+    c: "send",
+    answered: true,
+    message: {
+      t: "beat",
+      worker: state.identity.worker,
+      epoch: state.epoch as Epoch,
+      leases: heldLeases(state),
+      slotsBusy: slotsBusy(state),
+      storeBytes: state.storeBytes,
+      spilledBytes: state.spilledBytes,
+      draining: state.draining,
+    },
+  });
+  state.link = { l: "joined", beatAtMs: nowMs + state.heartbeatIntervalMs };
+}
+
+export function announce(state: WorkerState, nowMs: number): void {
+  const first = state.announce.told < state.objects.size ? state.announce.told : 0;
+  let at = 0;
+  for (const [id, object] of state.objects) {
+    if (at >= first && !state.pending.removed.has(id)) state.pending.added.set(id, object);
+    if (++at >= first + objectsPerAnnounce) break;
+  }
+  state.announce = { atMs: nowMs + announceEveryMs, told: at };
+}
+
+/**
+ * A new scheduler speaks: the leases and commits of the old one are void, and it must learn what this worker holds.
+ * Objects stay: what the old one had not acknowledged is told to the new one.
+ */
+export function enterEpoch(state: WorkerState, message: WorkerOrders, nowMs: number, out: Out): void {
+  const wasJoined = state.link.l === "joined";
+  state.epoch = message.epoch;
+  for (const id of [...state.leases.keys()]) dropLease(state, id, out);
+  state.over.clear();
+  const voided = voidOutbox(state);
+  if (voided > 0) out.push({ c: "count", metric: "commits_voided", by: voided });
+  if (wasJoined) out.push({ c: "log", level: "info", text: "a new scheduler speaks", fields: { epoch: message.epoch } });
+  // While joining, only the answer to a hello carries one of these; anything else is from a scheduler that has not heard of this worker yet.
+  const answersHello = message.orders.some((order) => order.o === "welcome" || order.o === "unknown" || order.o === "refused");
+  if (wasJoined || !answersHello) hello(state, nowMs, out);
+}
+
+export function welcome(state: WorkerState, order: Extract<WorkerOrder, { o: "welcome" }>, nowMs: number, out: Out): void {
+  const wasJoining = state.link.l === "joining";
+  state.heartbeatIntervalMs = order.heartbeatIntervalMs;
+  state.link = { l: "joined", beatAtMs: nowMs + order.heartbeatIntervalMs };
+  if (!wasJoining) return;
+  out.push({ c: "joined", epoch: state.epoch, heartbeatIntervalMs: order.heartbeatIntervalMs });
+  resend(state, nowMs, 0, out);
+}

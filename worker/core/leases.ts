@@ -1,0 +1,163 @@
+/** Leases from order to end (M3): taken, started, limited, given back, finished. */
+import { invariant } from "../../proto/errors.js";
+import type { LeaseId, ObjectId } from "../../proto/ids.js";
+import type { Lease } from "../../proto/messages.js";
+import type { WorkerCommand, WorkerEvent } from "./events.js";
+import { addRange, gaps, type HeldEntry, remember, slotsBusy, type WorkerState } from "./state.js";
+
+type Out = WorkerCommand[];
+type EventOf<E extends WorkerEvent["e"]> = Extract<WorkerEvent, { e: E }>;
+
+/** M3: idempotent in every phase of the lease's life. */
+export function takeLease(state: WorkerState, lease: Lease, out: Out): void {
+  if (state.leases.has(lease.lease)) return;
+  if (state.over.has(lease.lease)) {
+    state.pending.done.push(lease.lease);
+    return;
+  }
+  if (state.draining) {
+    state.pending.back.push({ lease: lease.lease, from: lease.from, to: lease.to });
+    state.pending.done.push(lease.lease);
+    remember(state, lease.lease);
+    out.push({ c: "count", metric: "leases_given_back", by: 1 });
+    return;
+  }
+  state.leases.set(lease.lease, { lease, phase: { p: "preparing" }, to: lease.to, done: [] });
+  out.push({ c: "count", metric: "leases_taken", by: 1 }, { c: "prepare", lease });
+}
+
+export function revoke(state: WorkerState, id: LeaseId, keepTo: number, out: Out): void {
+  const entry = state.leases.get(id);
+  if (!entry || keepTo >= entry.to) return;
+  if (entry.phase.p === "running") out.push({ c: "limit", lease: id, to: keepTo });
+  else if (entry.phase.p === "preparing" || entry.phase.p === "ready") giveBackFrom(state, id, keepTo, out);
+}
+
+export function cancel(state: WorkerState, id: LeaseId, out: Out): void {
+  const entry = state.leases.get(id);
+  if (!entry) {
+    // The lease may still be under way behind its own cancellation.
+    remember(state, id);
+    state.pending.done.push(id);
+  } else if (entry.phase.p === "running") out.push({ c: "kill", lease: id });
+  else if (entry.phase.p === "preparing" || entry.phase.p === "ready") giveBackFrom(state, id, entry.lease.from, out);
+}
+
+/** Of an older epoch: gone at once, or as soon as its thread has stopped. */
+export function dropLease(state: WorkerState, id: LeaseId, out: Out): void {
+  const entry = state.leases.get(id);
+  if (!entry || entry.phase.p === "void") return;
+  if (entry.phase.p === "running") {
+    entry.phase = { p: "void" };
+    out.push({ c: "kill", lease: id });
+    return;
+  }
+  state.leases.delete(id);
+  if (entry.phase.p !== "finishing") out.push({ c: "release", lease: id });
+}
+
+export function markReady(state: WorkerState, id: LeaseId): void {
+  const entry = state.leases.get(id);
+  if (entry?.phase.p === "preparing") entry.phase = { p: "ready" };
+}
+
+/** Gives free slots to leases that are ready, in the order they came. */
+export function startReady(state: WorkerState, out: Out): void {
+  let free = state.identity.slots - slotsBusy(state);
+  if (free <= 0) return;
+  for (const entry of state.leases.values()) {
+    if (entry.phase.p !== "ready") continue;
+    entry.phase = { p: "running" };
+    out.push({ c: "run", lease: entry.lease, from: entry.lease.from, to: entry.to });
+    if (--free === 0) return;
+  }
+}
+
+export function refuseLease(state: WorkerState, event: EventOf<"unready">, out: Out): void {
+  const entry = state.leases.get(event.lease);
+  if (entry?.phase.p !== "preparing") return;
+  if (event.giveBack) {
+    out.push({ c: "log", level: "warn", text: `lease ${event.lease} is given back: ${event.error.message}`, fields: { code: event.error.code } });
+    giveBackFrom(state, event.lease, entry.lease.from, out);
+    return;
+  }
+  const { lease, to } = entry;
+  pushCommit(state, entry, { r: "failed", stage: lease.stage, from: lease.from, to, error: event.error }, 0);
+  finish(state, entry);
+  out.push({ c: "release", lease: event.lease });
+}
+
+export function takeResults(state: WorkerState, event: EventOf<"results">, out: Out): void {
+  const entry = state.leases.get(event.lease);
+  const { segment } = event;
+  if (entry?.phase.p !== "running") {
+    // Results of an older epoch: nobody will ask for these objects (unless the same content is held for another reason).
+    if (segment.r === "stored") {
+      const orphans = storedIds(entry, segment.from, segment.stored.length).filter((id) => !state.objects.has(id));
+      if (orphans.length > 0) out.push({ c: "free", ids: orphans });
+    }
+    return;
+  }
+  invariant(
+    segment.from >= entry.lease.from && segment.to <= entry.lease.to,
+    `results [${segment.from}, ${segment.to}) of lease ${event.lease} are outside [${entry.lease.from}, ${entry.lease.to})`,
+  );
+  pushCommit(state, entry, segment, event.slotTimeUs);
+  if (segment.r === "stored") {
+    storedIds(entry, segment.from, segment.stored.length).forEach((id, i) => {
+      const stored = segment.stored[i];
+      if (stored) state.objects.set(id, { id, ...stored });
+    });
+  }
+  out.push({ c: "count", metric: "tasks_done", by: segment.to - segment.from });
+}
+
+const storedIds = (entry: HeldEntry | undefined, from: number, count: number): ObjectId[] =>
+  entry ? Array.from({ length: count }, (_, i) => `${entry.lease.base}-${from + i}` as ObjectId) : [];
+
+function pushCommit(state: WorkerState, entry: HeldEntry, segment: EventOf<"results">["segment"], slotTimeUs: number): void {
+  const fresh = addRange(entry.done, segment.from, segment.to);
+  invariant(fresh, `tasks of [${segment.from}, ${segment.to}) of lease ${entry.lease.lease} have a result already`);
+  const payload =
+    segment.r === "inline"
+      ? segment.pack.byteLength + (segment.digests?.byteLength ?? 0)
+      : segment.r === "stored"
+        ? segment.stored.length * 64
+        : segment.error.message.length + (segment.error.stack?.length ?? 0);
+  state.pending.commits.push({ commit: { lease: entry.lease.lease, segment, slotTimeUs }, bytes: payload + 128 });
+}
+
+/** Gives back what will not start: [to, end). With nothing left, the lease is over. */
+export function giveBackFrom(state: WorkerState, id: LeaseId, to: number, out: Out): void {
+  const entry = state.leases.get(id);
+  if (!entry || entry.phase.p === "finishing" || entry.phase.p === "void" || to >= entry.to) return;
+  const from = Math.max(to, entry.lease.from);
+  const nothingLeft = from === entry.lease.from;
+  // A run that has nothing left to start ends at once, and gives back everything then.
+  if (nothingLeft && entry.phase.p === "running") return;
+  state.pending.back.push({ lease: id, from, to: entry.to });
+  if (!nothingLeft) {
+    entry.to = from;
+    return;
+  }
+  out.push({ c: "count", metric: "leases_given_back", by: 1 }, { c: "release", lease: id });
+  finish(state, entry);
+}
+
+export function endRun(state: WorkerState, id: LeaseId, out: Out): void {
+  const entry = state.leases.get(id);
+  if (!entry) return;
+  invariant(entry.phase.p === "running" || entry.phase.p === "void", `lease ${id} ended in phase ${entry.phase.p}`);
+  out.push({ c: "release", lease: id });
+  if (entry.phase.p === "void") {
+    state.leases.delete(id);
+    return;
+  }
+  for (const [from, to] of gaps(entry.done, entry.lease.from, entry.to)) state.pending.back.push({ lease: id, from, to });
+  finish(state, entry);
+}
+
+function finish(state: WorkerState, entry: HeldEntry): void {
+  entry.phase = { p: "finishing" };
+  state.pending.done.push(entry.lease.lease);
+}

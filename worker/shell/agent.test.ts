@@ -1,0 +1,428 @@
+/** The agent with real slots and a real store, over a network in memory, against a scheduler that a test scripts. */
+import { createHash } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { tableFromArrays, tableToIPC } from "apache-arrow";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { decodeMessage, encodeMessage } from "../../proto/codec.js";
+import { fetchObject, offerObject } from "../../proto/data-plane.js";
+import { digestOf } from "../../proto/digest.js";
+import { type ModelDurable, modelDurable } from "../../proto/durable/model.js";
+import { FramePeer } from "../../proto/frame-peer.js";
+import { type BundleId, type Epoch, type JobId, type LeaseId, type ObjectBase, type ObjectId, objectIdOf, type WorkerId } from "../../proto/ids.js";
+import {
+  type ArgSpec,
+  type ClientReply,
+  type ClientRequest,
+  type Commit,
+  clientRequest,
+  type Lease,
+  type ObjectLocation,
+  type WorkerOrder,
+  type WorkerRequest,
+  workerRequest,
+} from "../../proto/messages.js";
+import { PackReader, PackWriter } from "../../proto/pack.js";
+import { subjects } from "../../proto/subjects.js";
+import { MemoryNetwork } from "../../proto/transport/memory.js";
+import type { Message, Transport } from "../../proto/transport/transport.js";
+import { decodeValue, encodeValue } from "../../proto/value.js";
+import { Agent } from "./agent.js";
+
+const source = `
+const { taskContext } = globalThis[Symbol.for("volley.shared")].volley;
+export const double = (x) => 2 * x;
+export const add = (a, b) => a + b;
+export const large = (i) => new Uint8Array(20_000).fill(i);
+export const total = (list) => list.reduce((sum, x) => sum + (typeof x === "number" ? x : x.length), 0);
+export const sumOf = (t) => { let s = 0; for (const v of t.getChild("x")) s += v; return s; };
+export const first = (bytes) => bytes[0];
+export const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms, ms));
+`;
+const bundle = createHash("sha256").update(source).digest("hex") as BundleId;
+const job = "job1" as JobId;
+const quiet = { info: () => undefined, warn: () => undefined, error: () => undefined };
+
+/** Speaks as a scheduler: answers hello and beats, acknowledges, and notes what it was told. */
+class FakeScheduler {
+  epoch = 1;
+  acks = true;
+  known = new Set<string>();
+  readonly heard: WorkerRequest[] = [];
+  readonly commits: Commit[] = [];
+  readonly done: LeaseId[] = [];
+  readonly back: { lease: LeaseId; from: number; to: number }[] = [];
+  answer: (request: ClientRequest) => ClientReply = (request) => ({
+    t: "error",
+    epoch: this.epoch as Epoch,
+    error: { code: "INTERNAL", message: `not scripted: ${request.t}` },
+  });
+  readonly #transport: Transport;
+  readonly #seen = new Set<string>();
+
+  constructor(transport: Transport) {
+    this.#transport = transport;
+    transport.subscribe(subjects.schedulerWorker, (message) => this.#worker(message));
+    transport.subscribe(subjects.schedulerClient, (message) => message.respond(encodeMessage(this.answer(decodeMessage(clientRequest, message.data)))));
+  }
+
+  order(worker: string, ...orders: WorkerOrder[]): void {
+    this.#transport.publish(subjects.worker(worker as WorkerId), encodeMessage({ t: "orders", epoch: this.epoch, orders }));
+  }
+
+  #worker(message: Message): void {
+    const request = decodeMessage(workerRequest, message.data);
+    this.heard.push(request);
+    const orders = (...list: WorkerOrder[]): void => message.respond(encodeMessage({ t: "orders", epoch: this.epoch, orders: list }));
+    if (request.t === "hello") {
+      this.known.add(request.worker);
+      orders({ o: "welcome", heartbeatIntervalMs: 100, heartbeatTimeoutMs: 5000 });
+    } else if (request.t === "beat") orders(...(this.known.has(request.worker) && request.epoch === this.epoch ? [] : [{ o: "unknown" as const }]));
+    else if (request.t === "commits" && request.epoch === this.epoch && this.acks) {
+      this.order(request.worker, { o: "ack", seq: request.seq });
+      if (this.#seen.has(`${request.worker}/${request.seq}`)) return;
+      this.#seen.add(`${request.worker}/${request.seq}`);
+      this.commits.push(...request.commits);
+      this.done.push(...request.done);
+      this.back.push(...request.back);
+    } else if (request.t === "objects" && request.epoch === this.epoch && this.acks) this.order(request.worker, { o: "ack", seq: request.seq });
+  }
+
+  async ended(...leases: string[]): Promise<void> {
+    await vi.waitFor(() => expect(this.done).toEqual(expect.arrayContaining(leases)), { timeout: 15_000, interval: 5 });
+  }
+
+  value(lease: string, task: number): unknown {
+    for (const { segment, lease: of } of this.commits) {
+      if (of !== lease || segment.r !== "inline" || task < segment.from || task >= segment.to) continue;
+      return decodeValue(new PackReader(segment.pack).at(task - segment.from));
+    }
+    return undefined;
+  }
+  failure(lease: string, task: number): unknown {
+    const found = this.commits.find(({ segment, lease: of }) => of === lease && segment.r === "failed" && task >= segment.from && task < segment.to);
+    return found?.segment.r === "failed" ? found.segment.error : undefined;
+  }
+}
+
+let network: MemoryNetwork;
+let scheduler: FakeScheduler;
+let durable: ModelDurable;
+let folder: string;
+let agents: Agent[];
+let closing: (() => Promise<unknown>)[];
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), "volley-agent-test-"));
+  network = new MemoryNetwork();
+  scheduler = new FakeScheduler(network.connect("scheduler"));
+  durable = modelDurable();
+  await durable.bundles.put(bundle, Buffer.from(source));
+  agents = [];
+  closing = [];
+});
+afterEach(async () => {
+  for (const close of closing) await close();
+  await Promise.all(agents.map((agent) => agent.stop()));
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function startAgent(name: string, more: { slots?: number; storeBytes?: number } = {}): Promise<Agent> {
+  const agent = new Agent({
+    worker: name as WorkerId,
+    node: "test",
+    slots: more.slots ?? 1,
+    storeBytes: more.storeBytes ?? 64 * 2 ** 20,
+    threadHeapBytes: 128 * 2 ** 20,
+    spillParent: folder,
+    bundleFolder: join(folder, "bundles"),
+    control: network.connect(`${name}-control`),
+    frames: network.connect(`${name}-frames`),
+    durable,
+    log: quiet,
+  });
+  agents.push(agent);
+  agent.start();
+  await agent.joined;
+  return agent;
+}
+
+const lease = (id: string, name: string, args: ArgSpec[], more: Partial<Lease> = {}): Lease => ({
+  lease: id as LeaseId,
+  job,
+  stage: 5,
+  base: `s${job}_5` as ObjectBase,
+  fn: { bundle, export: name },
+  from: 0,
+  to: 1,
+  attempt: 0,
+  args,
+  bases: [],
+  inputs: [],
+  durable: false,
+  options: { retries: 0, timeoutMs: 30_000, pure: false, priority: 0 },
+  ...more,
+});
+const value = (v: unknown): ArgSpec => ({ a: "value", ...encodeValue(v) });
+const packOf = (values: unknown[]): Uint8Array => {
+  const pack = new PackWriter();
+  for (const v of values) pack.add(encodeValue(v));
+  return pack.finish();
+};
+const locationOf = (id: ObjectId, kind: number, data: Uint8Array, more: Partial<ObjectLocation>): ObjectLocation => ({
+  id,
+  state: "ready",
+  kind,
+  bytes: data.byteLength,
+  digest: digestOf(kind, data),
+  ...more,
+});
+
+describe("a lease", () => {
+  test("runs a bundle's function over a range, from a pack cut to the range", async () => {
+    await startAgent("w1");
+    scheduler.order("w1", { o: "lease", lease: lease("1.1", "add", [{ a: "item", pack: packOf([10, 20, 30]) }, value(1)], { from: 100, to: 103 }) });
+    await scheduler.ended("1.1");
+    expect([100, 101, 102].map((task) => scheduler.value("1.1", task))).toEqual([11, 21, 31]);
+    expect(scheduler.commits.every((commit) => commit.segment.stage === 5)).toBe(true);
+  });
+
+  test("of a durable job carries digests, and its large results are in the durable store before they are committed", async () => {
+    await startAgent("w1");
+    scheduler.order(
+      "w1",
+      { o: "lease", lease: lease("1.1", "large", [{ a: "index" }], { from: 3, to: 5, durable: true }) },
+      { o: "lease", lease: lease("1.2", "double", [value(4)], { durable: true }) },
+    );
+    await scheduler.ended("1.1", "1.2");
+    const stored = scheduler.commits.flatMap(({ segment }) => (segment.r === "stored" ? segment.stored : []));
+    expect(stored).toHaveLength(2);
+    expect(stored[0]).toMatchObject({ bytes: 20_000, kind: 3 });
+    expect(Uint8Array.from(stored[0]?.digest ?? [])).toEqual(digestOf(3, new Uint8Array(20_000).fill(3)));
+    expect(await durable.objects.get(objectIdOf(`s${job}_5` as ObjectBase, 4))).toEqual(new Uint8Array(20_000).fill(4));
+    const inline = scheduler.commits.find(({ segment }) => segment.r === "inline");
+    expect(inline?.segment.r === "inline" && inline.segment.digests?.byteLength).toBe(16);
+  });
+
+  test("of code that is not in the store fails its tasks with BUNDLE_NOT_FOUND", async () => {
+    await startAgent("w1");
+    scheduler.order("w1", { o: "lease", lease: lease("1.1", "f", [], { fn: { bundle: "e".repeat(64) as BundleId, export: "f" }, to: 3 }) });
+    await scheduler.ended("1.1");
+    expect(scheduler.failure("1.1", 2)).toMatchObject({ code: "BUNDLE_NOT_FOUND" });
+  });
+});
+
+describe("inputs", () => {
+  test("are fetched from the worker that holds them, in place for the task; copies are not announced", async () => {
+    await startAgent("w1");
+    const other = await startAgent("w2");
+    const stream = tableToIPC(tableFromArrays({ x: Float64Array.from({ length: 100_000 }, (_, i) => i) }), "stream");
+    const id = await putInto("w1", 2, stream);
+    scheduler.order("w2", {
+      o: "lease",
+      lease: lease("1.1", "sumOf", [{ a: "object", id }], { to: 4, inputs: [locationOf(id, 2, stream, { workers: ["w1" as WorkerId] })] }),
+    });
+    await scheduler.ended("1.1");
+    expect([0, 3].map((task) => scheduler.value("1.1", task))).toEqual([4_999_950_000, 4_999_950_000]);
+    expect(other.figures().store.objects).toBe(1);
+    expect(scheduler.heard.filter((m) => m.t === "objects" && m.worker === "w2")).toEqual([]);
+  });
+
+  test("of which the lease says nothing are asked for, and come from the durable store when no worker has them", async () => {
+    await startAgent("w1");
+    const data = Uint8Array.of(42, ...new Uint8Array(9999));
+    const id = objectIdOf("p0123456789abcdef0123456789abcdef" as ObjectBase, 7);
+    await durable.objects.put(id, data);
+    scheduler.answer = (request) => ({
+      t: "located",
+      epoch: 1 as Epoch,
+      locations: request.t === "locate" ? request.ids.map((asked) => locationOf(asked, 3, data, { durable: true, workers: ["gone" as WorkerId] })) : [],
+    });
+    scheduler.order("w1", { o: "lease", lease: lease("1.1", "first", [{ a: "object", id }]) });
+    await scheduler.ended("1.1");
+    expect(scheduler.value("1.1", 0)).toBe(42);
+  });
+
+  test("that cannot be had give the lease back", async () => {
+    await startAgent("w1");
+    const id = objectIdOf("p0123456789abcdef0123456789abcdef" as ObjectBase, 0);
+    scheduler.answer = () => ({ t: "located", epoch: 1 as Epoch, locations: [{ id, state: "unknown" }] });
+    scheduler.order("w1", { o: "lease", lease: lease("1.1", "first", [{ a: "object", id }], { to: 9 }) });
+    await scheduler.ended("1.1");
+    expect(scheduler.back).toEqual([{ lease: "1.1", from: 0, to: 9 }]);
+    expect(scheduler.commits).toEqual([]);
+  });
+
+  test("with other bytes than their digest says are not used", async () => {
+    await startAgent("w1");
+    const data = new Uint8Array(10_000);
+    const id = objectIdOf("p0123456789abcdef0123456789abcdef" as ObjectBase, 0);
+    await durable.objects.put(
+      id,
+      data.map(() => 1),
+    );
+    const location = locationOf(id, 3, data, { durable: true });
+    scheduler.answer = () => ({ t: "located", epoch: 1 as Epoch, locations: [location] });
+    scheduler.order("w1", { o: "lease", lease: lease("1.1", "first", [{ a: "object", id }], { inputs: [location] }) });
+    await scheduler.ended("1.1");
+    expect(scheduler.back).toHaveLength(1);
+  });
+
+  test("all results of a stage come page by page, large ones from where they are, and are asked for once", async () => {
+    await startAgent("w1");
+    const base = `s${job}_2` as ObjectBase;
+    const large = encodeValue("x".repeat(50_000));
+    await durable.objects.put(objectIdOf(base, 2), large.data);
+    const asked: string[] = [];
+    scheduler.answer = (request) => {
+      asked.push(request.t);
+      if (request.t === "locate")
+        return { t: "located", epoch: 1 as Epoch, locations: request.ids.map((id) => locationOf(id, large.kind, large.data, { durable: true })) };
+      if (request.t !== "results") throw new Error(request.t);
+      if (request.from === 0)
+        return { t: "results", epoch: 1 as Epoch, base, segments: [{ r: "inline", stage: 2, from: 0, to: 2, pack: packOf([1, 2]) }], next: 2 };
+      const stored = { bytes: large.data.byteLength, kind: large.kind, digest: digestOf(large.kind, large.data) };
+      return {
+        t: "results",
+        epoch: 1 as Epoch,
+        base,
+        segments: [
+          { r: "stored", stage: 2, from: 2, to: 3, stored: [stored] },
+          { r: "inline", stage: 2, from: 3, to: 4, pack: packOf([4]) },
+        ],
+      };
+    };
+    const all = (id: string): WorkerOrder => ({
+      o: "lease",
+      lease: lease(id, "total", [{ a: "stage", stage: 2, edge: "all" }], { bases: [[2, base, 4]], to: 2 }),
+    });
+    scheduler.order("w1", all("1.1"));
+    await scheduler.ended("1.1");
+    scheduler.order("w1", all("1.2"));
+    await scheduler.ended("1.2");
+    expect([scheduler.value("1.1", 1), scheduler.value("1.2", 0)]).toEqual([50_007, 50_007]);
+    expect(asked.filter((t) => t === "results")).toHaveLength(2);
+  });
+
+  test("one-to-one: task i takes output i", async () => {
+    await startAgent("w1");
+    const base = `s${job}_2` as ObjectBase;
+    const inputs = [6, 7].map((i) => ({ ...locationOf(objectIdOf(base, i), 1, encodeValue(i * 100).data, {}), inline: encodeValue(i * 100).data }));
+    scheduler.order("w1", {
+      o: "lease",
+      lease: lease("1.1", "double", [{ a: "stage", stage: 2, edge: "one-to-one" }], { from: 6, to: 8, bases: [[2, base, 10]], inputs }),
+    });
+    await scheduler.ended("1.1");
+    expect([6, 7].map((i) => scheduler.value("1.1", i))).toEqual([1200, 1400]);
+  });
+});
+
+async function putInto(worker: string, kind: 1 | 2 | 3, payload: Uint8Array): Promise<ObjectId> {
+  const transport = network.connect("client-frames");
+  const frames = new FramePeer({ transport, peer: `client${closing.length}` });
+  closing.push(() => frames.close());
+  const digest = digestOf(kind, payload);
+  const id = `c${Buffer.from(digest).toString("hex")}-0` as ObjectId;
+  await offerObject({ transport, frames, to: worker, id, kind, digest, payload, timeoutMs: 10_000 });
+  return id;
+}
+
+describe("peers", () => {
+  test("a put is confirmed only after the scheduler has acknowledged it, with its owner", async () => {
+    await startAgent("w1");
+    scheduler.acks = false;
+    let confirmed = false;
+    const put = putInto("w1", 3, new Uint8Array(100_000).fill(9)).then((id) => {
+      confirmed = true;
+      return id;
+    });
+    await vi.waitFor(() => expect(scheduler.heard.some((m) => m.t === "objects")).toBe(true));
+    expect(confirmed).toBe(false);
+    scheduler.acks = true;
+    const id = await put;
+    expect(scheduler.heard.find((m) => m.t === "objects")).toMatchObject({ added: [{ id, owner: "client0", bytes: 100_000, kind: 3 }] });
+  });
+
+  test("what was put can be fetched, and is gone after `free`", async () => {
+    const agent = await startAgent("w1");
+    const payload = new Uint8Array(1_000_000).map((_, i) => i * 7);
+    const id = await putInto("w1", 3, payload);
+    const transport = network.connect("reader");
+    const frames = new FramePeer({ transport, peer: "reader" });
+    closing.push(() => frames.close());
+    const fetch = () => fetchObject({ transport, frames, from: "w1", id, allocate: (meta) => new Uint8Array(meta.bytes), timeoutMs: 5_000 });
+    expect(Buffer.compare((await fetch()).data, payload)).toBe(0);
+    scheduler.order("w1", { o: "free", ids: [id] });
+    await vi.waitFor(() => expect(agent.figures().store).toMatchObject({ objects: 0, usedBytes: 0 }));
+    await expect(fetch()).rejects.toMatchObject({ code: "OBJECT_NOT_FOUND" });
+  });
+
+  test("an object that is not named by its bytes is refused", async () => {
+    await startAgent("w1");
+    const transport = network.connect("liar");
+    const frames = new FramePeer({ transport, peer: "liar" });
+    closing.push(() => frames.close());
+    const payload = new Uint8Array(10_000);
+    const offer = (id: string, digest: Uint8Array) =>
+      offerObject({ transport, frames, to: "w1", id: id as ObjectId, kind: 3, digest, payload, timeoutMs: 3_000 });
+    await expect(offer(`s${job}_1-0`, digestOf(3, payload))).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+    const wrong = digestOf(3, new Uint8Array(5));
+    await expect(offer(`c${Buffer.from(wrong).toString("hex")}-0`, wrong)).rejects.toMatchObject({ code: expect.stringMatching(/CORRUPT|TIMEOUT/) });
+    expect(agents[0]?.figures().store.usedBytes).toBe(0);
+  });
+});
+
+describe("the agent", () => {
+  test("beats while its only slot is busy, and a cancelled lease ends", async () => {
+    await startAgent("w1");
+    scheduler.order("w1", { o: "lease", lease: lease("1.1", "wait", [value(60_000)]) });
+    await vi.waitFor(() => expect(scheduler.heard.filter((m) => m.t === "beat" && m.leases[0]?.running).length).toBeGreaterThan(2), { timeout: 5_000 });
+    scheduler.order("w1", { o: "cancel", lease: "1.1" as LeaseId });
+    await scheduler.ended("1.1");
+    expect(scheduler.back).toEqual([{ lease: "1.1", from: 0, to: 1 }]);
+  });
+
+  test("follows a new scheduler: old leases end, and it tells what it holds", async () => {
+    await startAgent("w1");
+    const id = await putInto("w1", 3, new Uint8Array(10_000).fill(1));
+    scheduler.order("w1", { o: "lease", lease: lease("1.1", "wait", [value(60_000)]) });
+    await vi.waitFor(() => expect(scheduler.heard.some((m) => m.t === "beat" && m.leases.length === 1)).toBe(true));
+    scheduler.epoch = 2;
+    scheduler.known.clear();
+    scheduler.heard.length = 0;
+    await vi.waitFor(() => expect(scheduler.heard.some((m) => m.t === "hello" && m.objects.length === 1)).toBe(true), { timeout: 5_000 });
+    expect(scheduler.heard.find((m) => m.t === "hello")).toMatchObject({ leases: [], objects: [{ id }] });
+    scheduler.order("w1", { o: "lease", lease: lease("2.1", "double", [value(21)]) });
+    await scheduler.ended("2.1");
+    expect(scheduler.value("2.1", 0)).toBe(42);
+    expect(scheduler.done).not.toContain("1.1");
+  });
+
+  test("sends commits again after the network was away", async () => {
+    await startAgent("w1");
+    scheduler.order("w1", { o: "lease", lease: lease("1.1", "wait", [value(150)]) });
+    await vi.waitFor(() => expect(scheduler.heard.some((m) => m.t === "beat" && m.leases.length === 1)).toBe(true));
+    network.setDown(true);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(scheduler.commits).toEqual([]);
+    network.setDown(false);
+    await scheduler.ended("1.1");
+    expect(scheduler.value("1.1", 0)).toBe(150);
+  });
+
+  test("drains: the running task finishes, the rest goes back, bye is the last word", async () => {
+    const agent = await startAgent("w1");
+    scheduler.order(
+      "w1",
+      { o: "lease", lease: lease("1.1", "wait", [value(60)], { to: 50 }) },
+      { o: "lease", lease: lease("1.2", "wait", [value(60)], { to: 50 }) },
+    );
+    await vi.waitFor(() => expect(scheduler.commits.length).toBeGreaterThan(0), { timeout: 5_000 });
+    await agent.drain();
+    await vi.waitFor(() => expect(scheduler.heard.at(-1)?.t).toBe("bye"));
+    const finished = scheduler.commits.reduce((sum, { segment }) => sum + segment.to - segment.from, 0);
+    expect(finished).toBeGreaterThan(0);
+    expect(finished + scheduler.back.reduce((sum, { from, to }) => sum + to - from, 0)).toBe(100);
+  });
+});
