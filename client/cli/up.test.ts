@@ -10,9 +10,12 @@ import { isAlive } from "../local/guarded-process.js";
 const entryFile = fileURLToPath(new URL("./volley.js", import.meta.url));
 const home = mkdtempSync(join(tmpdir(), "volley-up-"));
 const children: ChildProcess[] = [];
-afterAll(() => {
-  for (const child of children) child.kill("SIGKILL");
-  rmSync(home, { recursive: true, force: true });
+afterAll(async () => {
+  for (const child of children.filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null)) {
+    child.kill("SIGKILL");
+    await new Promise((resolve) => child.once("close", resolve));
+  }
+  rmSync(home, { recursive: true, force: true, maxRetries: 5 });
 });
 
 const env = { ...process.env, HOME: home, XDG_STATE_HOME: join(home, "state"), XDG_DATA_HOME: join(home, "data"), NO_COLOR: "1" };
