@@ -9,6 +9,7 @@ import { availableParallelism, tmpdir, totalmem } from "node:os";
 import { join, resolve } from "node:path";
 import { VolleyError } from "../../proto/errors.js";
 import { type LocalNats, startLocalNats } from "./nats-server.js";
+import type { NatsBinary } from "./nats-sources/source.js";
 import { resolveNatsServer } from "./resolve-nats.js";
 import { type RoleInstance, type RoleName, startRole } from "./role-process.js";
 import { type Instance, type Supervised, type SupervisionEvent, supervise } from "./supervise.js";
@@ -78,13 +79,18 @@ interface Member {
 /** Resolves when every role serves. On failure everything that was started is stopped. */
 export async function startLocalCluster(options: LocalClusterOptions = {}): Promise<LocalCluster> {
   const shape = clusterShape(options);
+  // First of all, because it may take a minute, and whoever loses patience meanwhile shall find nothing left behind.
+  const binary = await resolveNatsServer({
+    onProgress: (text) => options.onEvent?.({ type: "progress", text }),
+    ...(options.signal ? { signal: options.signal } : {}),
+  });
   const temporary = options.dataDir === undefined;
   const dataDir = resolve(options.dataDir ?? (await mkdtemp(join(tmpdir(), "volley-local-"))));
   await mkdir(join(dataDir, "logs"), { recursive: true, mode: 0o700 });
   const token = options.token ?? randomBytes(32).toString("base64url");
   const parts = new ClusterParts(options, dataDir, temporary, shape);
   try {
-    const url = await parts.startNats();
+    const url = await parts.startNats(binary);
     parts.progress(`starting scheduler, ${shape.workers} ${shape.workers === 1 ? "worker" : "workers"}${shape.gateway ? " and gateway" : ""}`);
     const gateway = shape.gateway ? [parts.startGateway(token, options.gatewayPort ?? 0)] : [];
     const workers = Array.from({ length: shape.workers }, () => parts.startWorker());
@@ -136,8 +142,7 @@ class ClusterParts {
   }
 
   /** Returns the url. The server keeps port, store and credentials over its restarts, so that everybody just reconnects. */
-  async startNats(): Promise<string> {
-    const binary = await resolveNatsServer({ signal: this.#giveUp.signal, onProgress: (text) => this.progress(text) });
+  async startNats(binary: NatsBinary): Promise<string> {
     this.progress(`starting nats-server ${binary.version} (from ${binary.source})`);
     let first: LocalNats | undefined;
     const nats = await this.#add("nats", "nats", async () => {

@@ -3,6 +3,7 @@
  * Owns one server process; finding its binary is resolve-nats.ts.
  */
 import { randomBytes } from "node:crypto";
+import { rmSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { get } from "node:http";
 import { tmpdir } from "node:os";
@@ -51,11 +52,25 @@ export interface LocalNats {
   signal(name: NodeJS.Signals): void;
 }
 
+/** Temporary folders that are still there: a server may have been killed and another started in its folder. */
+const temporaryDirs = new Set<string>();
+
+async function temporaryDir(): Promise<string> {
+  if (!process.listeners("exit").includes(removeTemporaryDirs)) process.on("exit", removeTemporaryDirs);
+  const dir = await mkdtemp(join(tmpdir(), "volley-nats-"));
+  temporaryDirs.add(dir);
+  return dir;
+}
+
+function removeTemporaryDirs(): void {
+  for (const dir of temporaryDirs) rmSync(dir, { recursive: true, force: true });
+}
+
 /** Resolves when the server, JetStream included, is healthy. Fails with NATS_UNAVAILABLE and the server's last words. */
 export async function startLocalNats(options: LocalNatsOptions = {}): Promise<LocalNats> {
   const binary = options.binary ?? (await resolveNatsServer()).path;
   const temporary = options.dataDir === undefined;
-  const dataDir = resolve(options.dataDir ?? (await mkdtemp(join(tmpdir(), "volley-nats-"))));
+  const dataDir = resolve(options.dataDir ?? (await temporaryDir()));
   const user = options.user ?? "volley";
   const password = options.password ?? randomBytes(24).toString("base64url");
   const storeDir = join(dataDir, "jetstream");
@@ -64,13 +79,19 @@ export async function startLocalNats(options: LocalNatsOptions = {}): Promise<Lo
   let server: GuardedProcess | undefined;
   const cleanUp = async () => {
     await lock.release();
-    if (temporary) await rm(dataDir, { recursive: true, force: true });
+    if (!temporary) return;
+    await rm(dataDir, { recursive: true, force: true });
+    temporaryDirs.delete(dataDir);
   };
   try {
     const configPath = join(dataDir, "nats-server.conf");
     await writeFile(configPath, natsConfig({ dataDir, storeDir, port: options.port ?? -1, user, password }), { mode: 0o600 });
     await chmod(configPath, 0o600); // `mode` above has no effect on a file that was there.
-    server = await spawnGuarded({ command: binary, args: ["-c", configPath], scratchDir: options.scratchDir ?? (temporary ? dataDir : undefined) });
+    server = await spawnGuarded({
+      command: binary,
+      args: ["-c", configPath],
+      scratchDir: options.scratchDir ?? (temporaryDirs.has(dataDir) ? dataDir : undefined),
+    });
     await lock.assign(server.pid);
     const ports = await waitUntilHealthy(server, join(dataDir, `${basename(binary)}_${server.pid}.ports`), options.startTimeoutMs ?? startTimeoutMsDefault);
     const running = server;
