@@ -5,30 +5,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { tableFromArrays, tableToIPC } from "apache-arrow";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { decodeMessage, encodeMessage } from "../../proto/codec.js";
 import { fetchObject, offerObject } from "../../proto/data-plane.js";
 import { digestOf } from "../../proto/digest.js";
 import { type ModelDurable, modelDurable } from "../../proto/durable/model.js";
 import { FramePeer } from "../../proto/frame-peer.js";
 import { type BundleId, type Epoch, type JobId, type LeaseId, type ObjectBase, type ObjectId, objectIdOf, type WorkerId } from "../../proto/ids.js";
-import {
-  type ArgSpec,
-  type ClientReply,
-  type ClientRequest,
-  type Commit,
-  clientRequest,
-  type Lease,
-  type ObjectLocation,
-  type WorkerOrder,
-  type WorkerRequest,
-  workerRequest,
-} from "../../proto/messages.js";
-import { PackReader, PackWriter } from "../../proto/pack.js";
-import { subjects } from "../../proto/subjects.js";
+import type { ArgSpec, Lease, ObjectLocation, WorkerOrder } from "../../proto/messages.js";
+import { PackWriter } from "../../proto/pack.js";
 import { MemoryNetwork } from "../../proto/transport/memory.js";
-import type { Message, Transport } from "../../proto/transport/transport.js";
-import { decodeValue, encodeValue } from "../../proto/value.js";
+import { encodeValue } from "../../proto/value.js";
 import { Agent } from "./agent.js";
+import { FakeScheduler } from "./fake-scheduler.js";
 
 const source = `
 const { taskContext } = globalThis[Symbol.for("volley.shared")].volley;
@@ -43,68 +30,6 @@ export const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms, ms)
 const bundle = createHash("sha256").update(source).digest("hex") as BundleId;
 const job = "job1" as JobId;
 const quiet = { info: () => undefined, warn: () => undefined, error: () => undefined };
-
-/** Speaks as a scheduler: answers hello and beats, acknowledges, and notes what it was told. */
-class FakeScheduler {
-  epoch = 1;
-  acks = true;
-  known = new Set<string>();
-  readonly heard: WorkerRequest[] = [];
-  readonly commits: Commit[] = [];
-  readonly done: LeaseId[] = [];
-  readonly back: { lease: LeaseId; from: number; to: number }[] = [];
-  answer: (request: ClientRequest) => ClientReply = (request) => ({
-    t: "error",
-    epoch: this.epoch as Epoch,
-    error: { code: "INTERNAL", message: `not scripted: ${request.t}` },
-  });
-  readonly #transport: Transport;
-  readonly #seen = new Set<string>();
-
-  constructor(transport: Transport) {
-    this.#transport = transport;
-    transport.subscribe(subjects.schedulerWorker, (message) => this.#worker(message));
-    transport.subscribe(subjects.schedulerClient, (message) => message.respond(encodeMessage(this.answer(decodeMessage(clientRequest, message.data)))));
-  }
-
-  order(worker: string, ...orders: WorkerOrder[]): void {
-    this.#transport.publish(subjects.worker(worker as WorkerId), encodeMessage({ t: "orders", epoch: this.epoch, orders }));
-  }
-
-  #worker(message: Message): void {
-    const request = decodeMessage(workerRequest, message.data);
-    this.heard.push(request);
-    const orders = (...list: WorkerOrder[]): void => message.respond(encodeMessage({ t: "orders", epoch: this.epoch, orders: list }));
-    if (request.t === "hello") {
-      this.known.add(request.worker);
-      orders({ o: "welcome", heartbeatIntervalMs: 100, heartbeatTimeoutMs: 5000 });
-    } else if (request.t === "beat") orders(...(this.known.has(request.worker) && request.epoch === this.epoch ? [] : [{ o: "unknown" as const }]));
-    else if (request.t === "commits" && request.epoch === this.epoch && this.acks) {
-      this.order(request.worker, { o: "ack", seq: request.seq });
-      if (this.#seen.has(`${request.worker}/${request.seq}`)) return;
-      this.#seen.add(`${request.worker}/${request.seq}`);
-      this.commits.push(...request.commits);
-      this.done.push(...request.done);
-      this.back.push(...request.back);
-    } else if (request.t === "objects" && request.epoch === this.epoch && this.acks) this.order(request.worker, { o: "ack", seq: request.seq });
-  }
-
-  async ended(...leases: string[]): Promise<void> {
-    await vi.waitFor(() => expect(this.done).toEqual(expect.arrayContaining(leases)), { timeout: 15_000, interval: 5 });
-  }
-
-  value(lease: string, task: number): unknown {
-    for (const { segment, lease: of } of this.commits) {
-      if (of !== lease || segment.r !== "inline" || task < segment.from || task >= segment.to) continue;
-      return decodeValue(new PackReader(segment.pack).at(task - segment.from));
-    }
-    return undefined;
-  }
-  failure(lease: string, task: number): unknown {
-    const found = this.commits.find(({ segment, lease: of }) => of === lease && segment.r === "failed" && task >= segment.from && task < segment.to);
-    return found?.segment.r === "failed" ? found.segment.error : undefined;
-  }
-}
 
 let network: MemoryNetwork;
 let scheduler: FakeScheduler;

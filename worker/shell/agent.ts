@@ -153,7 +153,7 @@ export class Agent {
     const orders: Subscription = control.subscribe(subjects.worker(this.worker), (message) => this.#hear(message.data));
     const stopWatching = control.onStatus((status) => {
       if (status === "connected") this.#tell({ e: "connected" });
-      if (status === "closed" && !this.#closed) this.#end.reject(new VolleyError("DISCONNECTED", "the connection to NATS was closed"));
+      if (status === "closed" && this.#closed === undefined) this.#end.reject(new VolleyError("DISCONNECTED", "the connection to NATS was closed"));
     });
     const timer = setInterval(() => this.#tick(), tickMs);
     this.#cleanup.push(
@@ -201,7 +201,7 @@ export class Agent {
 
   /** Steps the core. Events that commands give rise to at once wait for their turn. A flush ends the event loop's turn (W5). */
   #tell(event: WorkerEvent): void {
-    if (this.#closed) return;
+    if (this.#closed !== undefined) return;
     this.#events.push(event);
     if (event.e !== "flush") this.#flushSoon();
     if (this.#stepping) return;

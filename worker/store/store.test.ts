@@ -29,6 +29,8 @@ const open = (options: Partial<StoreOptions> = {}): ObjectStore => {
 };
 const id = (n: number): ObjectId => `sjob_0-${n}` as ObjectId;
 const bytesOf = (n: number, length: number): Uint8Array => Uint8Array.from({ length }, (_, i) => (n * 31 + i * 7) & 255);
+/** Quicker than toEqual. */
+const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 const put = (store: ObjectStore, n: number, length: number): Promise<void> =>
   store.put(id(n), bytesOf(n, length), { kind: 3, digest: digestOf(3, bytesOf(n, length)) });
 async function read(store: ObjectStore, n: number): Promise<Uint8Array> {
@@ -87,8 +89,8 @@ describe("past the budget", () => {
     expect(store.stats.usedBytes).toBeLessThanOrEqual(256 * KiB);
     expect(store.stats.spills).toBeGreaterThan(6);
     expect(store.stats.spilledBytes).toBeGreaterThan(0);
-    expect(pinned.view).toEqual(bytesOf(0, 50 * KiB));
-    for (let n = 1; n <= 12; n++) expect(await read(store, n)).toEqual(bytesOf(n, 40 * KiB));
+    expect(same(pinned.view, bytesOf(0, 50 * KiB))).toBe(true);
+    for (let n = 1; n <= 12; n++) expect(same(await read(store, n), bytesOf(n, 40 * KiB))).toBe(true);
     pinned.release();
     for (let n = 0; n <= 12; n++) store.free(id(n));
     expect(store.stats).toMatchObject({ usedBytes: 0, spilledBytes: 0, objects: 0 });
@@ -188,11 +190,11 @@ test("any sequence of puts, pins, releases and frees keeps contents and bytes", 
         expect(store.stats.usedBytes).toBeLessThanOrEqual(128 * KiB);
       }
       for (const { pin } of pins) pin.release();
-      for (const [n, size] of present) expect(await read(store, n)).toEqual(bytesOf(n, size));
+      for (const [n, size] of present) expect(same(await read(store, n), bytesOf(n, size))).toBe(true);
       for (const n of present.keys()) store.free(id(n));
       expect(store.stats).toMatchObject({ usedBytes: 0, pinnedBytes: 0, spilledBytes: 0, objects: 0 });
       store.close();
     }),
-    { numRuns: 40 },
+    { numRuns: 25 },
   );
 });

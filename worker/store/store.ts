@@ -218,7 +218,7 @@ export class ObjectStore {
     for (;;) {
       const entry = this.#entries.get(id);
       if (!entry || entry.condemned) throw new VolleyError("OBJECT_NOT_FOUND", `object ${id} is not in this worker's store`);
-      if (entry.moving) {
+      if (entry.moving !== undefined) {
         await entry.moving;
         continue;
       }
@@ -249,7 +249,7 @@ export class ObjectStore {
     const entry = this.#entries.get(id);
     if (!entry || entry.condemned) return;
     entry.condemned = true;
-    if (entry.pins === 0 && !entry.moving) this.#remove(entry);
+    if (entry.pins === 0 && entry.moving === undefined) this.#remove(entry);
   }
 
   #remove(entry: Entry): void {
@@ -289,7 +289,7 @@ export class ObjectStore {
   }
 
   #leastUsed(): Entry | undefined {
-    for (const entry of this.#entries.values()) if (entry.place.at === "memory" && entry.pins === 0 && !entry.moving) return entry;
+    for (const entry of this.#entries.values()) if (entry.place.at === "memory" && entry.pins === 0 && entry.moving === undefined) return entry;
     return undefined;
   }
 
