@@ -34,7 +34,7 @@ const examples: Record<string, (output: string) => void> = {
   },
   failures: (output) => {
     expect(output).toContain("throws: TASK_FAILED (never): RangeError: a price must be positive, got -1");
-    expect(output).toMatch(/^ {2}at (\w+\.)?checked /m);
+    expect(output).toMatch(/^ {2}at checked \(.*examples\/failures-tasks\.ts:5:\d+\)$/m);
     expect(output).toContain("depends on it: UPSTREAM_FAILED");
     expect(output).toContain('retries: "attempt 3 succeeded"');
     expect(output).toContain("too few retries: TASK_FAILED (never): Error: attempt 2 failed");

@@ -15,6 +15,7 @@ import { TaskRef, TaskRefArray } from "./refs.js";
 import { asRemote, libraryOf, RemoteCallable } from "./remote-function.js";
 import { mintId, submitGraph } from "./run-graph.js";
 import { Session, type SessionOptions } from "./session.js";
+import { StackTraces } from "./stack-traces.js";
 import { Values, within } from "./value-of.js";
 
 export interface ClusterOptions {
@@ -39,6 +40,7 @@ export class ClusterClient implements Cluster {
   readonly #data: DataPlane;
   readonly #objects: Objects;
   readonly #values: Values;
+  readonly #stacks = new StackTraces();
   readonly #bundles = new Map<string, Promise<void>>();
   #closing: Promise<void> | undefined;
 
@@ -58,7 +60,7 @@ export class ClusterClient implements Cluster {
     });
     this.#data = new DataPlane(options.backend, client, options.onError);
     this.#objects = new Objects(this.#session, options.backend, this.#data);
-    this.#values = new Values(this.#objects);
+    this.#values = new Values(this.#objects, this.#stacks);
   }
 
   static async open(options: ClusterOptions): Promise<ClusterClient> {
@@ -77,6 +79,7 @@ export class ClusterClient implements Cluster {
       this.#bundles.set(bundle.id, stored);
     }
     await stored;
+    this.#stacks.add(bundle);
     return libraryOf<M>(this.#session, this.#objects, bundle, options);
   }
 
@@ -165,12 +168,12 @@ export class ClusterClient implements Cluster {
 
   async #submit(graph: CompiledGraph, key: string | undefined): Promise<Job> {
     const { job } = await submitGraph(this.#session, this.#objects, graph, key);
-    return new RemoteJob(job, this.#session.requests, this.#objects);
+    return new RemoteJob(job, this.#session.requests, this.#objects, this.#stacks);
   }
 
   job(id: string): Job {
     if (!isName(id)) throw new VolleyError("INVALID_ARGUMENT", `job id ${JSON.stringify(id)}: expected 1 to 64 letters, digits, _ or -`);
-    return new RemoteJob(id as JobId, this.#session.requests, this.#objects);
+    return new RemoteJob(id as JobId, this.#session.requests, this.#objects, this.#stacks);
   }
 
   async jobs(options: { limit?: number } = {}): Promise<JobStatus[]> {

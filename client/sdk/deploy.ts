@@ -17,6 +17,8 @@ export interface Bundle {
   readonly code: Uint8Array;
   /** Names of what the module exports. */
   readonly exports: readonly string[];
+  /** What the paths in its source map are relative to. */
+  readonly folder: string;
 }
 
 const sharedModules = /^(apache-arrow|volley)$/;
@@ -81,7 +83,7 @@ export async function bundleModule(module: URL | string): Promise<Bundle> {
   const output = Object.values(result.metafile?.outputs ?? {}).find(({ entryPoint }) => entryPoint !== undefined);
   const exports = (output?.exports ?? []).filter((name) => name !== "default");
   if (exports.length === 0) throw new VolleyError("INVALID_ARGUMENT", `${entry} exports nothing by name; export the functions that shall run on the cluster`);
-  return { id: sha256Hex(code) as BundleId, code, exports };
+  return { id: sha256Hex(code) as BundleId, code, exports, folder };
 }
 
 function describe(failure: BuildFailure): string {

@@ -1,12 +1,13 @@
 /** A durable job as its client sees it: everything is asked of the scheduler, so any client may ask, and scheduler restarts are waited out. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { fromWireError, VolleyError } from "../../proto/errors.js";
+import { VolleyError } from "../../proto/errors.js";
 import { type JobId, objectIdOf } from "../../proto/ids.js";
 import type { ClientReplyOf, Explanation, JobStatus } from "../../proto/messages.js";
 import { PackReader } from "../../proto/pack.js";
 import type { Job } from "./api.js";
 import type { Objects } from "./objects.js";
 import type { Requests } from "./requests.js";
+import type { StackTraces } from "./stack-traces.js";
 import { decodeAligned, within } from "./value-of.js";
 
 const pollMsFirst = 10;
@@ -20,11 +21,13 @@ export class RemoteJob implements Job {
   readonly id: JobId;
   readonly #requests: Requests;
   readonly #objects: Objects;
+  readonly #stacks: StackTraces;
 
-  constructor(id: JobId, requests: Requests, objects: Objects) {
+  constructor(id: JobId, requests: Requests, objects: Objects, stacks: StackTraces) {
     this.id = id;
     this.#requests = requests;
     this.#objects = objects;
+    this.#stacks = stacks;
   }
 
   status(): Promise<JobStatus> {
@@ -55,7 +58,7 @@ export class RemoteJob implements Job {
     for await (const status of this.progress()) {
       if (status.state === "succeeded") return status;
       if (!hasEnded(status)) continue;
-      if (status.error) throw fromWireError(status.error);
+      if (status.error) throw this.#stacks.errorOf(status.error);
       throw new VolleyError(status.state === "cancelled" ? "CANCELLED" : "TASK_FAILED", `job ${this.id} (${status.name}) was ${status.state}`);
     }
     throw new VolleyError("INTERNAL", `progress of job ${this.id} ended without an end`);
@@ -86,7 +89,7 @@ export class RemoteJob implements Job {
         timeoutMs: absenceMs,
       });
       for (const segment of page.segments) {
-        if (segment.r === "failed") throw fromWireError(segment.error);
+        if (segment.r === "failed") throw this.#stacks.errorOf(segment.error);
         const pack = segment.r === "inline" ? new PackReader(segment.pack) : undefined;
         for (let task = segment.from; task < segment.to; task++) {
           const item = task - segment.from;

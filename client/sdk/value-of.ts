@@ -1,10 +1,11 @@
 /** From refs to values: waits, decodes, fetches. What is here already costs no promise. */
-import { fromWireError, VolleyError } from "../../proto/errors.js";
+import { VolleyError } from "../../proto/errors.js";
 import { type ObjectId, objectIdOf } from "../../proto/ids.js";
 import { decodeValue, type EncodedValue, valueKind } from "../../proto/value.js";
 import type { Objects } from "./objects.js";
 import { TaskRef, TaskRefArray } from "./refs.js";
 import type { Outcome } from "./results.js";
+import type { StackTraces } from "./stack-traces.js";
 import type { StageHandle } from "./stage.js";
 
 /** An Arrow stream is read in place, so it must stand at a multiple of 8. */
@@ -15,15 +16,17 @@ export function decodeAligned(encoded: EncodedValue): unknown {
 
 export class Values {
   readonly #objects: Objects;
+  readonly #stacks: StackTraces;
 
-  constructor(objects: Objects) {
+  constructor(objects: Objects, stacks: StackTraces) {
     this.#objects = objects;
+    this.#stacks = stacks;
   }
 
   /** The value, or a promise of it if it must be fetched. Throws the task's error. */
   of(outcome: Outcome, id: () => ObjectId): unknown {
     if (outcome.o === "inline") return decodeAligned(outcome.value);
-    if (outcome.o === "failed") throw fromWireError(outcome.error);
+    if (outcome.o === "failed") throw this.#stacks.errorOf(outcome.error);
     return this.#objects.fetch(id()).then(decodeAligned);
   }
 
@@ -68,7 +71,7 @@ export class Values {
         else if (failedTask === undefined) resolve();
         else {
           const outcome = handle.stage.results.outcome(failedTask);
-          reject(outcome?.o === "failed" ? fromWireError(outcome.error) : new VolleyError("INTERNAL", `task ${failedTask} failed without an error`));
+          reject(outcome?.o === "failed" ? this.#stacks.errorOf(outcome.error) : new VolleyError("INTERNAL", `task ${failedTask} failed without an error`));
         }
       });
     });
@@ -94,7 +97,7 @@ export class Values {
       this.whenSettled(ref, (failure) => {
         const outcome = ref instanceof TaskRef ? ref.handle.stage.results.outcome(ref.task) : undefined;
         if (failure) reject(failure);
-        else if (outcome?.o === "failed") reject(fromWireError(outcome.error));
+        else if (outcome?.o === "failed") reject(this.#stacks.errorOf(outcome.error));
         else resolve();
       });
     });
