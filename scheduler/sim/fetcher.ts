@@ -35,12 +35,14 @@ export class Fetcher {
   readonly #random: Random;
   readonly #address: string;
   readonly #isDead: () => boolean;
+  readonly #onMissing: ((id: ObjectId) => void) | undefined;
 
-  constructor(world: World, random: Random, address: string, isDead: () => boolean) {
+  constructor(world: World, random: Random, address: string, isDead: () => boolean, onMissing?: (id: ObjectId) => void) {
     this.#world = world;
     this.#random = random;
     this.#address = address;
     this.#isDead = isDead;
+    this.#onMissing = onMissing;
   }
 
   fetch(wants: ReadonlySet<ObjectId>, known: readonly ObjectLocation[], own: ReadonlyMap<ObjectId, StoredValue>, done: Done): void {
@@ -87,7 +89,7 @@ export class Fetcher {
       fetch.found.set(id, durable);
       return false;
     }
-    const workers = location.workers ?? [];
+    const workers = (location.workers ?? []).filter((worker) => worker !== this.#address || this.#onMissing?.(id));
     if (workers.length === 0) return false;
     network.request(this.#address, subjects.data(this.#random.pick(workers)), { t: "get", id }, (data) => {
       if (this.#isDead()) return;

@@ -59,7 +59,7 @@ export class WorkerNode {
     this.id = id as WorkerId;
     this.address = id;
     this.#state = createWorkerState({ worker: this.id, node: "model", pid: 1, version: PROTOCOL_VERSION, slots, storeBudgetBytes: 1 << 30 }, limits.heartbeatIntervalMs);
-    this.#fetcher = new Fetcher(world, this.#random, this.address, () => this.#dead);
+    this.#fetcher = new Fetcher(world, this.#random, this.address, () => this.#dead, (id) => this.#missing(id));
   }
 
   get dead(): boolean {
@@ -219,6 +219,12 @@ export class WorkerNode {
     });
   }
 
+  /** Somebody was told that this object is here: the scheduler hears that it is not. */
+  #missing(id: ObjectId): void {
+    this.#tell(`does not have ${id}`);
+    this.#world.guard(this.address, () => this.#give({ e: "objects", added: [], removed: [id] }));
+  }
+
   /** Now and then a fetched copy is kept and announced, so that an object has several holders. */
   #keepCopies(found: ReadonlyMap<ObjectId, FetchedValue>): void {
     if (!this.#random.chance(0.2)) return;
@@ -236,6 +242,7 @@ export class WorkerNode {
     const message = decodeMessage(dataMessage, data);
     if (message.t === "get") {
       const value = this.objects.get(message.id as ObjectId);
+      if (!value) this.#missing(message.id as ObjectId);
       respond?.(value ? { found: true, kind: value.kind, data: value.data } : { found: false });
       return;
     }
