@@ -5,31 +5,29 @@ import { chance, megabytes, percent, ratio, seconds, whole } from "./figures.js"
 import type { FamilyOutcome, SideFigures, StrategyOutcome, SweepOutcome } from "./outcome.js";
 import type { RunFacts } from "./report/page.js";
 
+/** Two lines for each strategy, in and out of sample, so that it fits a narrow terminal. */
 export function summaryTable({ families, benchmark, luckSharpe, trials }: SweepOutcome): string {
-  const right = "right" as const;
+  const head = ["strategy", "", "Sharpe", "CAGR", "max. DD", "trades", "deflated"].map((text) => colours.bold(text));
   const table = new Table({
-    style: { head: [], border: colours.isColorSupported ? ["gray"] : [], compact: true },
-    colAligns: ["left", ...Array.from({ length: 9 }, () => right)],
+    head,
+    style: { head: [], border: colours.isColorSupported ? ["gray"] : [] },
+    colAligns: ["left", "left", "right", "right", "right", "right", "right"],
   });
-  const head = (text: string): string => colours.bold(text);
-  table.push([
-    { content: "" },
-    { colSpan: 4, content: head("in sample"), hAlign: "center" },
-    { colSpan: 4, content: head("out of sample"), hAlign: "center" },
-    { content: head("deflated") },
-  ]);
-  const columns = ["Sharpe", "CAGR", "max. DD", "trades"];
-  table.push(["", ...columns, ...columns, "Sharpe"].map((text) => colours.dim(text)));
-  const side = (figures: SideFigures): string[] => [ratio(figures.sharpe), percent(figures.cagr), percent(figures.maxDrawdown), whole(figures.trades)];
-  const row = (s: StrategyOutcome, deflated: string): string[] => [
-    s.parameters === "" ? s.title : `${colours.bold(s.title)}\n${colours.dim(s.parameters)}`,
-    ...side(s.inSample),
-    ...side(s.outOfSample),
-    deflated,
-  ];
+  const row = ({ title, parameters, inSample, outOfSample }: StrategyOutcome, deflated: string): string[] => {
+    const both = (show: (side: SideFigures) => string): string => `${show(inSample)}\n${show(outOfSample)}`;
+    return [
+      `${colours.bold(title)}\n${colours.dim(parameters)}`,
+      colours.dim("in sample\nout of sample"),
+      both((side) => ratio(side.sharpe)),
+      both((side) => percent(side.cagr)),
+      both((side) => percent(side.maxDrawdown)),
+      both((side) => whole(side.trades)),
+      deflated,
+    ];
+  };
   for (const family of families) table.push(row(family, chance(family.deflatedSharpe)));
   table.push(row(benchmark, ""));
-  const luck = `Deflated Sharpe: the chance that the in-sample ratio is more than the luck of the best of ${whole(trials)} trials (${ratio(luckSharpe)}).`;
+  const luck = `deflated: the chance that the in-sample Sharpe ratio is more than the luck of the best\nof ${whole(trials)} trials, which alone gives ${ratio(luckSharpe)}`;
   return `${table.toString()}\n${colours.dim(luck)}`;
 }
 
