@@ -11,7 +11,7 @@ test("frames in a deployed bundle are those of its sources, frames below it are 
     const path = join(folder, "tasks.ts");
     await writeFile(
       path,
-      "// A comment, which moves lines.\ninterface X { x: number }\nexport function broken(x: X): never {\n  throw new Error(`x is ${x.x}`);\n}\n",
+      "// A comment, which moves lines.\ninterface X { x: number }\nexport function broken(x: X): never {\n  throw new Error(String(x.x));\n}\n",
     );
     const bundle = await bundleModule(path);
     const lines = Buffer.from(bundle.code).toString().split("\n");

@@ -16,6 +16,7 @@ export class StackTraces {
   readonly #maps = new Map<string, SourceMap | undefined>();
 
   add(bundle: Bundle): void {
+    if (!this.#bundles.has(bundle.id)) this.#maps.delete(bundle.id);
     this.#bundles.set(bundle.id, bundle);
   }
 
