@@ -12,6 +12,11 @@ export class RangeSet {
     return this.#size === 0;
   }
 
+  /** At most one range. */
+  get isContiguous(): boolean {
+    return this.#from.length <= 1;
+  }
+
   /** The first range whose end is beyond `index`. */
   #find(index: number): number {
     let low = 0;

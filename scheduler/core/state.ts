@@ -127,9 +127,8 @@ export interface WorkerRecord {
   readonly storeBudgetBytes: number;
   readonly leases: Map<LeaseId, LeaseRecord>;
   readonly objects: Set<ObjectId>;
-  /** Sequence numbers of reports that were handled: all up to `seenUpTo`, and those in `seen`. */
-  seenUpTo: number;
-  readonly seen: Set<number>;
+  /** Sequence numbers of reports that were handled; one range unless some are missing. */
+  readonly seen: RangeSet;
   draining: boolean;
   slotsBusy: number;
   storeBytes: number;

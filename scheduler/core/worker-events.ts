@@ -7,6 +7,7 @@ import { isCompatible, PROTOCOL_VERSION } from "../../proto/version.js";
 import { sendLease } from "./dispatch.js";
 import type { ReplyToken } from "./events.js";
 import { addHolder, commitSegment, endLease, failTasks, loseObject, requeue } from "./progress.js";
+import { RangeSet } from "./ranges.js";
 import { write } from "./records.js";
 import { sliceSegment } from "./segments.js";
 import { type Context, type LeaseRecord, setStates, type StageRecord, taskState, troubleOf, type WorkerRecord } from "./state.js";
@@ -35,7 +36,7 @@ export function onHello(ctx: Context, hello: WorkerRequestOf<"hello">, reply: Re
   if (!worker) {
     worker = {
       id: hello.worker, node: hello.node, pid: hello.pid, slots: hello.slots, storeBudgetBytes: hello.storeBudgetBytes,
-      leases: new Map(), objects: new Set(), seenUpTo: -1, seen: new Set(),
+      leases: new Map(), objects: new Set(), seen: new RangeSet(),
       draining: false, slotsBusy: 0, storeBytes: 0, spilledBytes: 0, tasksDone: 0, heardMs: state.nowMs,
     };
     state.workers.set(worker.id, worker);
@@ -92,9 +93,8 @@ function reconcileLeases(ctx: Context, worker: WorkerRecord, held: readonly Held
 
 /** True the first time a worker's numbered report is seen (M2). */
 function firstTime(worker: WorkerRecord, seq: number): boolean {
-  if (seq <= worker.seenUpTo || worker.seen.has(seq)) return false;
-  worker.seen.add(seq);
-  while (worker.seen.delete(worker.seenUpTo + 1)) worker.seenUpTo++;
+  if (worker.seen.has(seq)) return false;
+  worker.seen.add(seq, seq + 1);
   return true;
 }
 
@@ -115,7 +115,8 @@ export function onCommits(ctx: Context, message: WorkerRequestOf<"commits">): vo
     for (const back of message.back) onBack(ctx, worker, back);
     for (const id of message.done) {
       const lease = worker.leases.get(id);
-      if (lease) closeLease(ctx, lease);
+      // While an earlier report is missing, the results that the lease owes may be in it; a beat asks again (M4).
+      if (lease && worker.seen.isContiguous) closeLease(ctx, lease);
     }
   }
   order(ctx, worker.id, { o: "ack", seq: message.seq }, { gated: true });
