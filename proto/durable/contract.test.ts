@@ -1,5 +1,6 @@
 /** The contract of durable.ts, for JetStream and for the model; then what only a real server can go through. */
 import { randomBytes } from "node:crypto";
+import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type LocalNats, startLocalNats } from "../../client/local/nats-server.js";
 import { limits } from "../limits.js";
@@ -110,7 +111,8 @@ describe.each([
     const large = new Uint8Array(randomBytes(3 * 1024 * 1024 + 17));
     await blobs.put("empty", new Uint8Array(0));
     await blobs.put("small", bytes("one"));
-    await blobs.put("large", large);
+    await Promise.all([blobs.put("large", large), store.other[bucket].put("large", large), blobs.put("name.with..dots", bytes("dots"))]);
+    expect(text((await store.other[bucket].get("name.with..dots")) as Uint8Array)).toBe("dots");
     await blobs.put("small", bytes("two"));
     const other = store.other[bucket];
     expect(text((await other.get("small")) as Uint8Array)).toBe("one");
@@ -199,6 +201,34 @@ describe("JetStream through crashes of nats-server", () => {
     expect((await entries(journal, 0)).map(([, word]) => word)).toEqual(words);
   });
 
+  it("reads entries of all sizes, more than fit into one batch", async () => {
+    const { journal } = durable;
+    const before = await journal.lastSeq();
+    let seq = before;
+    const sizes = [0, 1, 5_000_000, 100, 1_000_000, 1_000_000, 1_000_000, 1_000_000, 6_000_000];
+    for (const [i, size] of sizes.entries()) seq = await journal.append(new Uint8Array(size).fill(i), seq);
+    const got: number[] = [];
+    for await (const { data } of journal.read(before)) {
+      expect(data.every((byte) => byte === got.length)).toBe(true);
+      got.push(data.byteLength);
+    }
+    expect(got).toEqual(sizes);
+    await journal.truncate(before);
+    await journal.truncate(seq);
+  });
+
+  it("reads from servers that have no batches", async () => {
+    const old = await connectNats({ url: server.url, name: "old" });
+    const { info } = old.natsConnection;
+    Object.defineProperty(old.natsConnection, "info", { value: { ...info, api_lvl: 0 } });
+    const { journal } = await openDurable(old);
+    let seq = await journal.lastSeq();
+    const before = seq;
+    for (let i = 0; i < 100; i++) seq = await journal.append(bytes(`entry ${i}`), seq);
+    expect((await entries(journal, before)).map(([, word]) => word)).toEqual(Array.from({ length: 100 }, (_, i) => `entry ${i}`));
+    await old.close();
+  });
+
   it("an append whose answer was lost is recognised", async () => {
     const { journal } = durable;
     const last = await journal.lastSeq();
@@ -223,6 +253,8 @@ describe("JetStream through crashes of nats-server", () => {
 
   it("reading goes on after a crash in the middle", async () => {
     const { journal } = durable;
+    let seq = await journal.lastSeq();
+    for (let i = 0; i < 1_500; i++) seq = await journal.append(bytes(`entry ${i}`), seq);
     const all = await entries(journal, 0);
     const got: string[] = [];
     let crashed: Promise<void> | undefined;
@@ -246,6 +278,43 @@ describe("JetStream through crashes of nats-server", () => {
     await new Promise((resolve) => setTimeout(resolve, 10));
     await crash();
     expect(Buffer.compare((await get) as Uint8Array, data)).toBe(0);
+  });
+
+  it("what a dead writer left of a blob is not seen, and goes with the next put", async () => {
+    const { objects } = durable;
+    const client = jetstream(transport.natsConnection);
+    const token = Buffer.from("left").toString("base64url");
+    const dead = `volley.blob.${streams.objects}.part.${token}.dead`;
+    for (const n of [0, 1]) await client.publish(`${dead}.${n}`, new Uint8Array(randomBytes(1_000)));
+    expect(await objects.has("left")).toBe(false);
+    expect(await objects.get("left")).toBeUndefined();
+    const data = new Uint8Array(randomBytes(2_500_000));
+    await objects.put("left", data);
+    expect(Buffer.compare((await objects.get("left")) as Uint8Array, data)).toBe(0);
+    const manager = await jetstreamManager(transport.natsConnection);
+    const subjectsOf = async (filter: string): Promise<number> =>
+      Object.keys((await manager.streams.info(streams.objects, { subjects_filter: filter })).state.subjects ?? {}).length;
+    expect(await subjectsOf(`${dead}.*`)).toBe(0);
+    expect(await subjectsOf(`volley.blob.${streams.objects}.part.${token}.>`)).toBe(3);
+    await objects.delete("left");
+    expect(await subjectsOf(`volley.blob.${streams.objects}.*.${token}.>`)).toBe(0);
+  });
+
+  it("a blob that was changed or has lost a part is CORRUPT, not wrong", async () => {
+    const { objects } = durable;
+    const manager = await jetstreamManager(transport.natsConnection);
+    const client = jetstream(transport.natsConnection);
+    const partOf = async (name: string): Promise<string> => {
+      const filter = `volley.blob.${streams.objects}.part.${Buffer.from(name).toString("base64url")}.>`;
+      return Object.keys((await manager.streams.info(streams.objects, { subjects_filter: filter })).state.subjects ?? {})[0] as string;
+    };
+    const data = new Uint8Array(randomBytes(2_500_000));
+    await objects.put("changed", data);
+    await client.publish(await partOf("changed"), new Uint8Array(randomBytes(1_000)));
+    await expect(objects.get("changed")).rejects.toMatchObject({ code: "CORRUPT" });
+    await objects.put("cut", data);
+    await manager.streams.purge(streams.objects, { filter: await partOf("cut") });
+    await expect(objects.get("cut")).rejects.toMatchObject({ code: "CORRUPT" });
   });
 
   it("an oversized append is refused, and nothing is written", async () => {

@@ -1,80 +1,231 @@
 /**
- * Blobs in JetStream object stores. The store writes a blob's entry after its last chunk has been acknowledged, so a blob is seen whole or not at all;
- * a writer that dies in between leaves chunks that nobody can see (they cost room until the bucket is removed).
+ * Blobs on a JetStream stream each for bundles, objects and snapshots. A blob of one message is one append and one direct read (the client
+ * library's object store takes four requests and a consumer for it); a larger one has its bytes in parts.
+ *
+ *   volley.blob.<bucket>.entry.<name>             the entry: size, digest, parts, and the bytes themselves if there are no parts
+ *   volley.blob.<bucket>.part.<name>.<put>.<n>    the parts; <put> is minted by every put, so that two puts never mix
+ *
+ * B1 The entry is written after every part is on disk, and only if there is none: a blob is seen whole or not at all, and the first put wins.
+ * B2 What a writer that died has left (parts without an entry) goes with the next put or deletion of that name.
  */
-import { jetstream } from "@nats-io/jetstream";
-import { type ObjectStore, Objm, StorageType, setSha256Backend } from "@nats-io/obj";
+import { randomBytes } from "node:crypto";
+import {
+  JetStreamApiCodes,
+  JetStreamApiError,
+  type JetStreamClient,
+  type JetStreamManager,
+  jetstream,
+  jetstreamManager,
+  RetentionPolicy,
+  StorageType,
+  type StoredMsg,
+} from "@nats-io/jetstream";
+import { headers, type MsgHdrs } from "@nats-io/transport-node";
+import { sha256Hex } from "../digest.js";
 import { VolleyError } from "../errors.js";
-import { limits } from "../limits.js";
 import type { NatsTransport } from "../transport/nats.js";
 import { type BlobStore, checkBlob } from "./durable.js";
-import { deadlineMs, persist } from "./retry.js";
+import { persist } from "./retry.js";
 
 const requestTimeoutMs = 5_000;
-/** Slower than this, and an attempt is given up. */
-const bytesPerMsMin = 4 * 1024;
-const chunkSlackBytes = 16 * 1024;
+/** What subject and headers take of a message. */
+const envelopeBytesMax = 4 * 1024;
+/** Larger messages make the server slower, and everything behind them wait. */
+const partBytesMax = 1024 * 1024;
+const partsInFlight = 4;
+
+const bytesHeader = "Volley-Bytes";
+const digestHeader = "Volley-Sha256";
+const putHeader = "Volley-Put";
+const partsHeader = "Volley-Parts";
+const partBytesHeader = "Volley-Part-Bytes";
+
+interface Entry {
+  readonly bytes: number;
+  readonly digest: string;
+  readonly put: string;
+  readonly parts: number;
+  /** Of every part but the last. */
+  readonly partBytes: number;
+  /** The blob itself, if there are no parts. */
+  readonly data: Uint8Array;
+}
 
 export async function openBlobs(transport: NatsTransport, bucket: string, replicas: number): Promise<BlobStore> {
-  setSha256Backend("native"); // Eight times as fast as the default, which computes it in JavaScript.
-  const stores = new Objm(jetstream(transport.natsConnection, { timeout: requestTimeoutMs }));
-  return new NatsBlobs(transport, bucket, await stores.create(bucket, { storage: StorageType.File, replicas }));
+  const manager = await jetstreamManager(transport.natsConnection, { timeout: requestTimeoutMs });
+  const actual = await ensureStream(manager, bucket, replicas);
+  return new NatsBlobs(transport, bucket, manager, jetstream(transport.natsConnection, { timeout: requestTimeoutMs }), actual > 1);
+}
+
+/** Gives the stream's number of replicas. */
+async function ensureStream(manager: JetStreamManager, bucket: string, replicas: number): Promise<number> {
+  try {
+    return (await manager.streams.info(bucket)).config.num_replicas;
+  } catch (error) {
+    if (!(error instanceof JetStreamApiError) || error.code !== JetStreamApiCodes.StreamNotFound) throw error;
+    const made = await manager.streams.add({
+      name: bucket,
+      subjects: [`volley.blob.${bucket}.>`],
+      storage: StorageType.File,
+      retention: RetentionPolicy.Limits,
+      allow_direct: true,
+      num_replicas: replicas,
+    });
+    return made.config.num_replicas;
+  }
 }
 
 class NatsBlobs implements BlobStore {
   readonly #transport: NatsTransport;
   readonly #bucket: string;
-  readonly #store: ObjectStore;
+  readonly #manager: JetStreamManager;
+  readonly #client: JetStreamClient;
+  /** Direct reads may be answered by a replica that is behind. */
+  readonly #replicated: boolean;
 
-  constructor(transport: NatsTransport, bucket: string, store: ObjectStore) {
+  constructor(transport: NatsTransport, bucket: string, manager: JetStreamManager, client: JetStreamClient, replicated: boolean) {
     this.#transport = transport;
     this.#bucket = bucket;
-    this.#store = store;
+    this.#manager = manager;
+    this.#client = client;
+    this.#replicated = replicated;
   }
 
   async put(name: string, data: Uint8Array): Promise<void> {
     checkBlob(this.#bucket, name, data.byteLength);
-    // Not cut by a disconnect: an abandoned put could go on beside its repetition and leave its chunks behind. Its own requests time out.
-    await this.#persist(`put of ${name}`, data.byteLength, false, async () => {
-      if (await this.#has(name)) return;
-      const chunkBytes = Math.max(64 * 1024, this.#transport.payloadBytesMax - chunkSlackBytes);
-      await this.#store.putBlob({ name, options: { max_chunk_size: chunkBytes } }, data);
-    });
+    const put = randomBytes(8).toString("hex");
+    const partBytes = Math.min(partBytesMax, this.#transport.payloadBytesMax - envelopeBytesMax);
+    const parts = data.byteLength <= partBytes ? 0 : Math.ceil(data.byteLength / partBytes);
+    if (parts > 0) {
+      if (await this.has(name)) return;
+      await inTurns(parts, partsInFlight, (n) => this.#append(this.#part(name, put, n), data.subarray(n * partBytes, (n + 1) * partBytes), undefined));
+    }
+    const about = headers();
+    about.set(bytesHeader, String(data.byteLength));
+    about.set(digestHeader, sha256Hex(data));
+    about.set(putHeader, put);
+    about.set(partsHeader, String(parts));
+    about.set(partBytesHeader, String(partBytes));
+    await this.#append(this.#entry(name), parts === 0 ? data : new Uint8Array(0), about);
+    if (parts > 0) await this.#sweep(name);
   }
 
   async get(name: string): Promise<Uint8Array | undefined> {
-    return this.#persist(`get of ${name}`, limits.durableObjectBytesMax, true, async () => {
+    const entry = await this.#find(name);
+    if (!entry) return undefined;
+    const data = entry.parts === 0 ? entry.data : await this.#joinParts(name, entry);
+    if (data === undefined) {
+      if (await this.has(name)) throw new VolleyError("CORRUPT", `blob ${name} in ${this.#bucket}: one of its ${entry.parts} parts is missing`);
+      return undefined; // It was deleted while it was read.
+    }
+    if (data.byteLength !== entry.bytes || sha256Hex(data) !== entry.digest) {
+      throw new VolleyError(
+        "CORRUPT",
+        `blob ${name} in ${this.#bucket}: the ${data.byteLength} bytes that were read are not the ${entry.bytes} bytes that were put`,
+      );
+    }
+    return data;
+  }
+
+  async has(name: string): Promise<boolean> {
+    return (await this.#message(this.#entry(name))) !== null;
+  }
+
+  async delete(name: string): Promise<void> {
+    // The entry first: without it nobody looks for parts.
+    for (const filter of [this.#entry(name), this.#part(name, "*", "*")]) {
+      await this.#persist(`deletion of ${name}`, () => this.#manager.streams.purge(this.#bucket, { filter }));
+    }
+  }
+
+  /** B2: parts of this name that the entry does not name. */
+  async #sweep(name: string): Promise<void> {
+    const entry = await this.#find(name);
+    const filter = this.#part(name, "*", "*");
+    const info = await this.#persist(`look at the parts of ${name}`, () => this.#manager.streams.info(this.#bucket, { subjects_filter: filter }));
+    const puts = new Set(Object.keys(info.state.subjects ?? {}).map((subject) => subject.split(".").at(-2) as string));
+    for (const put of puts) {
+      if (put !== entry?.put)
+        await this.#persist(`removal of a dead put of ${name}`, () => this.#manager.streams.purge(this.#bucket, { filter: this.#part(name, put, "*") }));
+    }
+  }
+
+  async #find(name: string): Promise<Entry | undefined> {
+    const message = await this.#message(this.#entry(name));
+    if (!message) return undefined;
+    const about = message.header;
+    return {
+      bytes: numberIn(about, bytesHeader),
+      digest: about.get(digestHeader),
+      put: about.get(putHeader),
+      parts: numberIn(about, partsHeader),
+      partBytes: numberIn(about, partBytesHeader),
+      data: new Uint8Array(message.data),
+    };
+  }
+
+  /** undefined: a part is missing. */
+  async #joinParts(name: string, entry: Entry): Promise<Uint8Array | undefined> {
+    const whole = new Uint8Array(entry.bytes);
+    let missing = false;
+    await inTurns(entry.parts, partsInFlight, async (n) => {
+      const part = await this.#message(this.#part(name, entry.put, n));
+      const from = n * entry.partBytes;
+      if (!part || from + part.data.byteLength > whole.byteLength) missing = true;
+      else whole.set(part.data, from);
+    });
+    return missing ? undefined : whole;
+  }
+
+  /** Writes the only message of a subject; one that is there already is left as it is. */
+  async #append(subject: string, data: Uint8Array, about: MsgHdrs | undefined): Promise<void> {
+    await this.#persist(`put to ${subject}`, async () => {
       try {
-        const data = await this.#store.getBlob(name);
-        return data === null ? undefined : data;
+        await this.#client.publish(subject, data, { ...(about ? { headers: about } : {}), expect: { streamName: this.#bucket, lastSubjectSequence: 0 } });
       } catch (error) {
-        if (error instanceof Error && error.message.includes("corrupt object"))
-          throw new VolleyError("CORRUPT", `blob ${name} in ${this.#bucket}: ${error.message}`, { cause: error });
-        throw error;
+        if (!(error instanceof JetStreamApiError) || error.code !== JetStreamApiCodes.StreamWrongLastSequence) throw error;
       }
     });
   }
 
-  async has(name: string): Promise<boolean> {
-    return this.#persist(`look for ${name}`, 0, true, () => this.#has(name));
-  }
-
-  async delete(name: string): Promise<void> {
-    await this.#persist(`deletion of ${name}`, 0, true, async () => {
-      if (await this.#has(name)) await this.#store.delete(name);
+  #message(subject: string): Promise<StoredMsg | null> {
+    return this.#persist(`read of ${subject}`, async () => {
+      const message = await this.#manager.direct.getMessage(this.#bucket, { last_by_subj: subject });
+      return message ?? (this.#replicated ? await this.#manager.streams.getMessage(this.#bucket, { last_by_subj: subject }) : null);
     });
   }
 
-  async #has(name: string): Promise<boolean> {
-    const info = await this.#store.info(name);
-    return info !== null && !info.deleted;
+  #persist<T>(what: string, attempt: () => Promise<T>): Promise<T> {
+    return persist({ transport: this.#transport, what: `${what} in ${this.#bucket}`, cutOnDisconnect: true, attemptTimeoutMs: requestTimeoutMs }, attempt);
   }
 
-  #persist<T>(what: string, bytes: number, cutOnDisconnect: boolean, attempt: () => Promise<T>): Promise<T> {
-    const extraMs = Math.ceil(bytes / bytesPerMsMin);
-    return persist(
-      { transport: this.#transport, what: `${what} in ${this.#bucket}`, cutOnDisconnect, attemptTimeoutMs: 10_000 + extraMs, deadlineMs: deadlineMs + extraMs },
-      attempt,
-    );
+  #entry(name: string): string {
+    return `volley.blob.${this.#bucket}.entry.${tokenOf(name)}`;
   }
+
+  #part(name: string, put: string, n: number | "*"): string {
+    return `volley.blob.${this.#bucket}.part.${tokenOf(name)}.${put}.${n}`;
+  }
+}
+
+/** Names may hold dots, which divide subjects. */
+const tokenOf = (name: string): string => Buffer.from(name).toString("base64url");
+
+const numberIn = (about: MsgHdrs, header: string): number => Number(about.get(header));
+
+/** Runs `work` for 0 … count-1, so many at a time. Stops at the first failure. */
+async function inTurns(count: number, inFlight: number, work: (n: number) => Promise<void>): Promise<void> {
+  let next = 0;
+  let failed = false;
+  const turn = async (): Promise<void> => {
+    while (next < count && !failed) {
+      try {
+        await work(next++);
+      } catch (error) {
+        failed = true;
+        throw error;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(count, inFlight) }, turn));
 }

@@ -26,8 +26,13 @@ const appendHeader = "Volley-Append";
 /** What headers take of a message's size. */
 const headerBytesMax = 512;
 const attemptTimeoutMs = 5_000;
-/** Direct reads in flight; entries may be as large as a message. */
+/** Of one batch of entries. */
+const batchEntries = 512;
+const batchBytes = 4 * 1024 * 1024;
+/** Reads in flight with servers that have no batches; entries may be as large as a message. */
 const readAhead = 32;
+/** The level of JetStream's API that has batches of direct reads (nats-server 2.11). */
+const batchesApiLevel = 1;
 
 export async function openJournal(transport: NatsTransport, replicas: number): Promise<Journal> {
   const { natsConnection } = transport;
@@ -57,12 +62,14 @@ class NatsJournal implements Journal {
   readonly #manager: JetStreamManager;
   readonly #client: JetStreamClient;
   readonly #writer = randomBytes(8).toString("hex");
+  readonly #batches: boolean;
   #appends = 0;
 
   constructor(transport: NatsTransport, manager: JetStreamManager, client: JetStreamClient) {
     this.#transport = transport;
     this.#manager = manager;
     this.#client = client;
+    this.#batches = (transport.natsConnection.info?.api_lvl ?? 0) >= batchesApiLevel;
   }
 
   async append(data: Uint8Array, expectedLastSeq: number): Promise<number> {
@@ -91,14 +98,12 @@ class NatsJournal implements Journal {
   async *read(afterSeq: number): AsyncIterable<{ seq: number; data: Uint8Array }> {
     const state = await this.#state();
     let next = Math.max(afterSeq + 1, state.first_seq);
-    const ahead: Promise<{ seq: number; data: Uint8Array }>[] = [];
-    try {
-      while (next <= state.last_seq || ahead.length > 0) {
-        while (next <= state.last_seq && ahead.length < readAhead) ahead.push(this.#entry(next++));
-        yield await (ahead.shift() as Promise<{ seq: number; data: Uint8Array }>);
+    while (next <= state.last_seq) {
+      for (const entry of await this.#entries(next, state.last_seq)) {
+        if (entry.seq !== next) throw new VolleyError("CORRUPT", `journal entry ${next} is missing from stream ${streams.journal}`);
+        next++;
+        yield entry;
       }
-    } finally {
-      for (const entry of ahead) entry.catch(() => undefined);
     }
   }
 
@@ -115,10 +120,27 @@ class NatsJournal implements Journal {
     return (await persist(this.#retry("look at the journal"), () => this.#manager.streams.info(streams.journal))).state;
   }
 
-  async #entry(seq: number): Promise<{ seq: number; data: Uint8Array }> {
-    const message = await persist(this.#retry(`read of journal entry ${seq}`), () => this.#message(seq));
-    if (!message) throw new VolleyError("CORRUPT", `journal entry ${seq} is missing from stream ${streams.journal}`);
-    return { seq, data: new Uint8Array(message.data) };
+  /** Some entries from `seq` on, at least one, none after `last`. */
+  async #entries(seq: number, last: number): Promise<{ seq: number; data: Uint8Array }[]> {
+    const count = Math.min(batchEntries, last - seq + 1);
+    const messages = await persist(this.#retry(`read of the journal from entry ${seq}`), async () => {
+      const found = this.#batches
+        ? await this.#batch(seq, count)
+        : await Promise.all(Array.from({ length: Math.min(count, readAhead) }, (_, i) => this.#message(seq + i)));
+      return found.filter((message) => message !== null);
+    });
+    // A batch has a bound in bytes, and an entry may be above it.
+    const entries = messages.length > 0 ? messages : [await persist(this.#retry(`read of journal entry ${seq}`), () => this.#message(seq))];
+    return entries.map((message) => {
+      if (!message) throw new VolleyError("CORRUPT", `journal entry ${seq} is missing from stream ${streams.journal}`);
+      return { seq: message.seq, data: new Uint8Array(message.data) };
+    });
+  }
+
+  async #batch(seq: number, count: number): Promise<StoredMsg[]> {
+    const messages: StoredMsg[] = [];
+    for await (const message of await this.#manager.direct.getBatch(streams.journal, { seq, batch: count, max_bytes: batchBytes })) messages.push(message);
+    return messages;
   }
 
   #message(seq: number): Promise<StoredMsg | null> {

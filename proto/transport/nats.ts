@@ -93,7 +93,8 @@ export async function connectNats(options: ConnectNatsOptions): Promise<NatsTran
         ignoreAuthErrorAbort: true,
         pingInterval: 10_000,
         maxPingOut: 2,
-        timeout: Math.max(1, Math.min(5_000, deadline - Date.now())),
+        // Also of every later dial.
+        timeout: Math.max(1_000, Math.min(5_000, timeoutMs)),
       });
       return new NatsTransportImpl(connection, options);
     } catch (cause) {
