@@ -83,10 +83,11 @@ function rowsOfNothing(): Uint8Array {
 test("bombs end in their thread, and the cluster still works", { timeout: 300_000 }, async () => {
   const pid = gatewayPid();
   const json = "application/json";
-  const bombs: [string, Uint8Array, number | undefined, string | undefined][] = [
+  const bombs: [string, Uint8Array, number, string][] = [
     [arrowType, rowsOfNothing(), 413, "TOO_LARGE"],
-    // 50 MB of text that become 20 million arrays and objects: the heap's end or, on a busy machine, the deadline.
-    [json, Buffer.from(`[${"[{}],".repeat(10_000_000)}{}]`), undefined, undefined],
+    // 50 MB of text that would become 20 million arrays and objects.
+    [json, Buffer.from(`[${"[{}],".repeat(10_000_000)}{}]`), 400, "INVALID_DATA"],
+    [json, Buffer.from(`[${'{"a":1},'.repeat(7_000_000)}{"b":{}}]`), 400, "INVALID_DATA"],
     // Each row has another key: rows times columns cells.
     [json, Buffer.from(`[${Array.from({ length: 4_000 }, (_, i) => `{"k${i}":1}`).join(",")}${",{}".repeat(1_000_000)}]`), 413, "TOO_LARGE"],
     [json, Buffer.from("[".repeat(5_000_000)), 400, "INVALID_DATA"],
@@ -96,8 +97,7 @@ test("bombs end in their thread, and the cluster still works", { timeout: 300_00
   ];
   for (const [type, body, status, code] of bombs) {
     const answer = await upload(type, body);
-    if (status === undefined) expect(["400 INVALID_DATA", "504 TIMEOUT"]).toContain(`${answer.status} ${answer.code}`);
-    else expect(answer, `${type} of ${body.byteLength} bytes`).toMatchObject({ status, code });
+    expect(answer, `${type} of ${body.byteLength} bytes`).toMatchObject({ status, code });
   }
   expect(gatewayPid()).toBe(pid);
   expect((await fetch(`${local.gatewayUrl}/readyz`)).status).toBe(200);

@@ -39,7 +39,7 @@ export interface GatewayOptions {
   readonly streamsMax?: number;
   /** For a request to arrive as a whole, and for a handler to answer. Default 30,000. */
   readonly requestTimeoutMs?: number;
-  /** For one upload to be decoded. Default 30,000. */
+  /** For one upload to be decoded. Default 60,000. */
   readonly decodeTimeoutMs?: number;
   /** Silence after which an event stream says it is still there. Default 10,000. */
   readonly heartbeatMs?: number;
@@ -63,7 +63,7 @@ export async function buildGateway(options: GatewayOptions): Promise<App> {
     streams: new Gate(options.streamsMax ?? 128, "event streams"),
     graphBytesMax: options.graphBytesMax ?? 16 * mebibyte,
     uploadBytesMax: Math.min(options.uploadBytesMax ?? 64 * mebibyte, limits.durableObjectBytesMax),
-    decodeTimeoutMs: options.decodeTimeoutMs ?? 30_000,
+    decodeTimeoutMs: options.decodeTimeoutMs ?? 60_000,
     heartbeatMs: options.heartbeatMs ?? 10_000,
     streamMsMax: options.streamMsMax ?? 3_600_000,
   };

@@ -76,7 +76,7 @@ export const gatewayConfig = {
     default: 30_000,
     parse: ms,
   }),
-  decodeTimeoutMs: key({ env: "VOLLEY_DECODE_TIMEOUT_MS", flag: "decode-timeout-ms", doc: "For an upload to be decoded.", default: 30_000, parse: ms }),
+  decodeTimeoutMs: key({ env: "VOLLEY_DECODE_TIMEOUT_MS", flag: "decode-timeout-ms", doc: "For an upload to be decoded.", default: 60_000, parse: ms }),
   logLevel: key({ env: "VOLLEY_LOG", flag: "log", doc: "fatal, error, warn, info, debug, trace or silent.", default: "info", parse: text }),
 } satisfies ConfigTable;
 

@@ -7,7 +7,7 @@ import type { FlatType } from "./arrow-metadata.js";
 import { type Column, mergeDictionaries, mergePieces, type Piece } from "./column.js";
 import { invalidData, type TextType } from "./ingested.js";
 
-const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
+const NUMBER = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/;
 const NOT_FINITE = /^(?:nan|[+-]?inf(?:inity)?)$/i;
 const INTEGER = /^[+-]?\d+$/;
 /** `007` is a code, not a number. */
@@ -62,6 +62,8 @@ const isInt64 = (text: string): boolean => INTEGER.test(text) && text.length <= 
 /** First pass: what all values of a column have in common. */
 export class TypeGuess {
   #values = 0;
+  /** Values seen while all of them were numbers: their words are not known, so each counts as one of its own. */
+  #numbers = 0;
   #number: boolean;
   #whole = true;
   #beyondDouble = false;
@@ -82,6 +84,7 @@ export class TypeGuess {
     this.#values++;
     if (this.#number) {
       this.#number = isNumber(text);
+      if (this.#number) this.#numbers++;
       this.#whole &&= this.#number && isInt64(text);
       if (this.#whole && !Number.isSafeInteger(Number(text))) this.#beyondDouble = true;
     }
@@ -105,8 +108,8 @@ export class TypeGuess {
     if (this.#bool) return "bool";
     if (this.#date) return "date";
     if (this.#time) return this.#digits > 6 ? "timestamp-ns" : "timestamp";
-    // Values seen while the column still looked like numbers are not among the words; each stands for at most one word more.
-    return this.#words.size <= wordsMax && 2 * this.#words.size <= this.#values ? "dictionary" : "string";
+    const words = this.#words.size + this.#numbers;
+    return words <= wordsMax && 2 * words <= this.#values ? "dictionary" : "string";
   }
 }
 
