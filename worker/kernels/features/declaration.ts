@@ -10,7 +10,10 @@
  */
 import type { z } from "zod";
 
-export interface FeatureDeclaration<P extends z.ZodObject> {
+type Names = readonly string[];
+type Columns<N extends Names> = { readonly [K in keyof N]: Float64Array };
+
+export interface FeatureDeclaration<P extends z.ZodObject, I extends Names = Names, O extends Names = Names> {
   /** Without the prefix `feature.`. */
   readonly name: string;
   readonly version: number;
@@ -20,8 +23,10 @@ export interface FeatureDeclaration<P extends z.ZodObject> {
   /** A strict object: every option named, with default and `.describe()`. */
   readonly parameters: P;
   /** `["value"]` for a feature of one column, which can be applied to many; else the conventional names of its columns. */
-  readonly inputs: readonly string[];
-  readonly outputs: readonly string[];
+  readonly inputs: I;
+  /** Inputs that may be left out; they are then missing on every bar. Others must be in the table. */
+  readonly optionalInputs?: readonly I[number][];
+  readonly outputs: O;
   /** How many bars before the current one touch an output; Infinity for a recurrence that never forgets. */
   lookback(params: z.output<P>): number;
   readonly nulls: string;
@@ -29,7 +34,7 @@ export interface FeatureDeclaration<P extends z.ZodObject> {
   /** The state before the first bar, with the parameters in it. Its length depends on the parameters only. */
   create(params: z.output<P>): Float64Array;
   /** Appends bars [from, to): writes the same range of every output and advances the state. */
-  run(state: Float64Array, inputs: readonly Float64Array[], from: number, to: number, outputs: readonly Float64Array[]): void;
+  run(state: Float64Array, inputs: Columns<I>, from: number, to: number, outputs: Columns<O>): void;
   /** The WebAssembly form of `run`: `exportName(state, ...inputs, from, to, ...outputs)` with pointers to float64. */
   readonly wasm?: { readonly exportName: string };
 }

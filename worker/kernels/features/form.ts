@@ -25,7 +25,11 @@ export interface Feature<P extends z.ZodObject = z.ZodObject> extends FeatureDec
   stream(params: z.input<P>): FeatureStream;
 }
 
-export function defineFeature<P extends z.ZodObject>(declaration: FeatureDeclaration<P>): Feature<P> {
+export function defineFeature<P extends z.ZodObject, const I extends readonly string[], const O extends readonly string[]>(
+  exact: FeatureDeclaration<P, I, O>,
+): Feature<P> {
+  // From here on the number of columns is a matter of the declaration's data, not of its type.
+  const declaration = exact as FeatureDeclaration<P>;
   const { name, version, doc, family, nulls, costNs, inputs, outputs, parameters } = declaration;
   const wireName = `feature.${name}`;
   const parse = (params: unknown): z.output<P> => parseArg(wireName, "params", parameters, params);
@@ -45,7 +49,7 @@ export function defineFeature<P extends z.ZodObject>(declaration: FeatureDeclara
     lag: 0,
     nulls,
     costNs,
-    args: { table: tableArg, params: wireParameters(parameters, inputs), carry: carrySchema },
+    args: { table: tableArg, params: wireParameters(declaration), carry: carrySchema },
     run: ({ table, params, carry }): Table | WireResult => applyToTable(declaration, own(params), table as Table, params, carry),
   });
   return { ...declaration, kernel, parse, ...forms(declaration, wireName, parse) };

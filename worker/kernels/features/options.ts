@@ -1,6 +1,8 @@
 /** Options that several features share, each documented once. */
 import { z } from "zod";
 
+export type { Seed } from "./parts/smooth.js";
+
 /** A million bars of minutes are ten years: enough for a window, and a bound on what a state may weigh. */
 export const windowMax = 1_000_000;
 

@@ -1,7 +1,8 @@
 /** Oscillators. */
 import { z } from "zod";
 import { defineFeature } from "./form.js";
-import { recursiveNulls, windowOption } from "./options.js";
+import { bars, recursiveNulls, seedOption, windowOption } from "./options.js";
+import { macdLine, macdRoom, macdSignal, openMacd, pushMacd } from "./parts/convergence.js";
 import { openRsi, pushRsi, rsiRoom } from "./parts/strength.js";
 
 const family = "Oscillators";
@@ -32,8 +33,42 @@ export const rsi = defineFeature({
     openRsi(state, 0, params);
     return state;
   },
-  run: (state, [value = new Float64Array(0)], from, to, [out = new Float64Array(0)]) => {
+  run: (state, [value], from, to, [out]) => {
     for (let i = from; i < to; i++) out[i] = pushRsi(state, 0, value[i] as number);
   },
   wasm: { exportName: "rsi" },
+});
+
+export const macd = defineFeature({
+  name: "macd",
+  version: 1,
+  doc: "Moving average convergence and divergence: line = EMA(fast) - EMA(slow), signal = EMA of the line, hist = line - signal, in the unit of the value.",
+  family,
+  parameters: z
+    .strictObject({
+      fast: bars.default(12).describe("Window of the fast average."),
+      slow: bars.default(26).describe("Window of the slow average."),
+      signal: bars.default(9).describe("Window of the signal line."),
+      seed: seedOption,
+    })
+    .refine(({ fast, slow }) => fast < slow, { path: ["fast"], error: "fast is not below slow" }),
+  inputs: ["value"],
+  outputs: ["macd", "signal", "hist"],
+  lookback: () => Number.POSITIVE_INFINITY,
+  nulls: recursiveNulls,
+  costNs: 14,
+  create: (params) => {
+    const state = new Float64Array(macdRoom);
+    openMacd(state, 0, params);
+    return state;
+  },
+  run: (state, [value], from, to, [line, signal, hist]) => {
+    for (let i = from; i < to; i++) {
+      pushMacd(state, 0, value[i] as number);
+      line[i] = state[macdLine] as number;
+      signal[i] = state[macdSignal] as number;
+      hist[i] = (state[macdLine] as number) - (state[macdSignal] as number);
+    }
+  },
+  wasm: { exportName: "macd" },
 });

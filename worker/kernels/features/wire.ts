@@ -53,14 +53,17 @@ const wireShape = {
 type WireParameters = z.output<z.ZodObject<typeof wireShape>> & { readonly columns?: unknown };
 
 /** The feature's own parameters and those of every feature. */
-export function wireParameters(parameters: z.ZodObject, inputs: readonly string[]): z.ZodType<WireParameters> {
+export function wireParameters({ parameters, inputs, optionalInputs = [] }: FeatureDeclaration<z.ZodObject>): z.ZodType<WireParameters> {
+  const role = (input: string): [string, z.ZodType] => [input, optionalInputs.includes(input) ? columnName.optional() : columnName.default(input)];
   const columns =
     inputs.length === 1
       ? z.array(columnName).min(1).max(100_000).optional().describe("The feature is applied to each of these columns; default: every column of numbers.")
       : z
-          .strictObject(Object.fromEntries(inputs.map((input) => [input, columnName.default(input)])))
+          .strictObject(Object.fromEntries(inputs.map(role)))
           .prefault({})
-          .describe(`Which columns are ${inputs.join(", ")}; default: those of that name.`);
+          .describe(
+            `Which columns are ${inputs.join(", ")}; default: those of that name${optionalInputs.length > 0 ? `; without ${optionalInputs.join(", ")} unless named` : ""}.`,
+          );
   const whole = parameters.safeExtend({ columns, ...wireShape });
   return (whole.safeParse({}).success ? whole.prefault({}) : whole) as unknown as z.ZodType<WireParameters>;
 }
@@ -68,15 +71,16 @@ export function wireParameters(parameters: z.ZodObject, inputs: readonly string[
 /** One application of the feature: its columns, and `label` for {column}. */
 interface Application {
   readonly label: string;
-  readonly columns: readonly string[];
+  /** One per input; undefined for one that is left out. */
+  readonly columns: readonly (string | undefined)[];
 }
 
 const isNumeric = (vector: Vector): boolean => DataType.isFloat(vector.type) || DataType.isInt(vector.type);
 
 function applicationsOf(name: string, inputs: readonly string[], table: Table, params: WireParameters): Application[] {
   if (inputs.length > 1) {
-    const roles = params.columns as Record<string, string>;
-    return [{ label: roles[inputs[0] as string] as string, columns: inputs.map((input) => roles[input] as string) }];
+    const roles = params.columns as Record<string, string | undefined>;
+    return [{ label: roles[inputs[0] as string] as string, columns: inputs.map((input) => roles[input]) }];
   }
   const given = params.columns as string[] | undefined;
   const fields = table.schema.fields.map((field) => field.name);
@@ -128,7 +132,7 @@ export function applyToTable<P extends z.ZodObject>(
   const states = statesOf(expected, fresh, applications.length, carry);
   const groups = applications.map(({ columns }, i) => ({
     state: states[i] as Float64Array,
-    inputs: columns.map((column) => optionalFloat64Column(table, column)),
+    inputs: columns.map((column) => (column === undefined ? new Float64Array(table.numRows).fill(Number.NaN) : optionalFloat64Column(table, column))),
   }));
   const results = runGroups(feature, groups, table.numRows);
   const vectors: Record<string, Vector> = {};

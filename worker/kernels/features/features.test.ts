@@ -1,0 +1,91 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { bitsOf, inputsOf, parametersOf, wildSeries } from "./cases.js";
+import type { Feature } from "./form.js";
+import { features } from "./index.js";
+
+/** Runs the bars in the given pieces; between two of them the state goes through its bytes. */
+function inPieces(
+  feature: Feature,
+  params: Record<string, unknown>,
+  inputs: readonly Float64Array[],
+  cuts: readonly number[],
+): { outputs: Float64Array[]; state: Float64Array } {
+  const rows = inputs[0]?.length ?? 0;
+  const outputs = feature.outputs.map(() => new Float64Array(rows));
+  let state = feature.create(feature.parse(params));
+  const edges = [0, ...cuts.map((cut) => Math.round(cut * rows)).sort((a, b) => a - b), rows];
+  for (let i = 1; i < edges.length; i++) {
+    state = new Float64Array(Uint8Array.from(new Uint8Array(state.buffer, state.byteOffset, state.byteLength)).buffer);
+    feature.run(state, inputs, edges[i - 1] as number, edges[i] as number, outputs);
+  }
+  return { outputs, state };
+}
+
+const sameBits = (got: Float64Array, expected: Float64Array, what: string): void => {
+  const a = bitsOf(got);
+  const b = bitsOf(expected);
+  // A comparison by index: a matcher on every case would take longer than the features.
+  if (a.length !== b.length || a.some((bits, i) => bits !== b[i])) expect([...got], what).toEqual([...expected]);
+};
+
+describe.each(features.map((feature) => [feature.name, feature] as const))("%s", (_name, feature) => {
+  it("gives the same bits in one batch, in any partitions, as a stream, and from a state restored at any bar", () => {
+    const place = fc.double({ min: 0, max: 1, noNaN: true });
+    let cases = 0;
+    fc.assert(
+      fc.property(parametersOf(feature), inputsOf(feature, wildSeries), fc.array(place, { maxLength: 4 }), place, (params, inputs, cuts, restoreAt) => {
+        cases++;
+        const rows = inputs[0]?.length ?? 0;
+        const batch = inPieces(feature, params, inputs, []);
+        const pieces = inPieces(feature, params, inputs, cuts);
+        sameBits(pieces.state, batch.state, "state after partitions");
+        let stream = feature.stream(params);
+        const streamed = feature.outputs.map(() => new Float64Array(rows));
+        const swap = Math.floor(restoreAt * rows);
+        for (let i = 0; i < rows; i++) {
+          if (i === swap) {
+            const other = feature.stream(params);
+            other.push(...inputs.map(() => 1));
+            other.restore(stream.state());
+            stream = other;
+          }
+          stream.push(...inputs.map((input) => input[i] as number)).forEach((value, k) => {
+            (streamed[k] as Float64Array)[i] = value;
+          });
+        }
+        sameBits(stream.state(), batch.state, "state after a stream");
+        batch.outputs.forEach((output, k) => {
+          sameBits(pieces.outputs[k] as Float64Array, output, "partitions");
+          sameBits(streamed[k] as Float64Array, output, "stream");
+          sameBits(feature.batch(params, ...inputs)[k] as Float64Array, output, "batch");
+        });
+      }),
+      { numRuns: 1_000 },
+    );
+    expect(cases).toBeGreaterThanOrEqual(1_000);
+  });
+
+  it("reads no bar that comes later, nor one before its lookback", () => {
+    fc.assert(
+      fc.property(parametersOf(feature), inputsOf(feature, wildSeries), fc.double({ min: 0, max: 1, noNaN: true }), (params, inputs, at) => {
+        const rows = inputs[0]?.length ?? 0;
+        const cut = Math.floor(at * rows);
+        const whole = feature.batch(params, ...inputs);
+        const poisoned = feature.batch(params, ...inputs.map((input) => input.map((value, i) => (i < cut ? value : 1e300))));
+        whole.forEach((output, k) => {
+          sameBits((poisoned[k] as Float64Array).subarray(0, cut), output.subarray(0, cut), "the future");
+        });
+      }),
+      { numRuns: 100 },
+    );
+  });
+});
+
+describe("a stream", () => {
+  it("refuses the state of other parameters", () => {
+    const [sma] = features;
+    const state = sma?.stream({ window: 3 }).state() as Float64Array;
+    expect(() => sma?.stream({ window: 4 }).restore(state)).toThrow(/feature\.sma: state is .*expected a Float64Array of/);
+  });
+});

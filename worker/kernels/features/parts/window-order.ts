@@ -1,0 +1,104 @@
+/**
+ * The values present in the last `window` bars in order. A bar costs two binary searches and a move of up to `window` numbers, which for
+ * windows of any practical size is faster than a tree.
+ *
+ * State at `at`: 0 window, 1 minPeriods, 2 place in the ring, 3 count, then `window` values as they came (NaN where missing and before the
+ * first bar), then the values in order.
+ */
+const head = 4;
+
+export const orderRoom = (window: number): number => head + 2 * window;
+
+export function openOrder(state: Float64Array, at: number, window: number, minPeriods: number): void {
+  state[at] = window;
+  state[at + 1] = minPeriods;
+  state.fill(Number.NaN, at + head, at + head + window);
+}
+
+/** Takes the next value; true if at least minPeriods values are present. */
+export function pushOrder(state: Float64Array, at: number, x: number): boolean {
+  const window = state[at] as number;
+  const place = state[at + 2] as number;
+  const ring = at + head;
+  const sorted = ring + window;
+  let count = state[at + 3] as number;
+  const old = state[ring + place] as number;
+  if (old - old === 0) {
+    const index = firstNotBelow(state, sorted, count, old);
+    state.copyWithin(sorted + index, sorted + index + 1, sorted + count);
+    count--;
+  }
+  if (x - x === 0) {
+    const index = firstNotBelow(state, sorted, count, x);
+    state.copyWithin(sorted + index + 1, sorted + index, sorted + count);
+    state[sorted + index] = x;
+    count++;
+  }
+  state[ring + place] = x;
+  state[at + 2] = place + 1 === window ? 0 : place + 1;
+  state[at + 3] = count;
+  return count >= (state[at + 1] as number);
+}
+
+/** How many of the sorted numbers are below x. */
+function firstNotBelow(state: Float64Array, sorted: number, count: number, x: number): number {
+  let low = 0;
+  let high = count;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((state[sorted + middle] as number) < x) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function firstAbove(state: Float64Array, sorted: number, count: number, x: number): number {
+  let low = 0;
+  let high = count;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((state[sorted + middle] as number) <= x) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+export type Interpolation = "linear" | "lower" | "higher" | "midpoint" | "nearest";
+
+/** The quantile q of the window as numpy and pandas name them: at (count - 1) · q in order. "nearest" goes to the even neighbour at one half. */
+export function orderQuantile(state: Float64Array, at: number, q: number, interpolation: Interpolation): number {
+  const sorted = at + head + (state[at] as number);
+  const position = ((state[at + 3] as number) - 1) * q;
+  const low = Math.floor(position);
+  const fraction = position - low;
+  const below = state[sorted + low] as number;
+  if (fraction === 0) return below;
+  const above = state[sorted + low + 1] as number;
+  switch (interpolation) {
+    case "linear":
+      return below + (above - below) * fraction;
+    case "lower":
+      return below;
+    case "higher":
+      return above;
+    case "midpoint":
+      return below + (above - below) / 2;
+    case "nearest":
+      return fraction < 0.5 || (fraction === 0.5 && low % 2 === 0) ? below : above;
+  }
+}
+
+export type TieRule = "average" | "min" | "max";
+
+/** Rank from 1 of the value `x`, which must be in the window. */
+export function orderRank(state: Float64Array, at: number, x: number, ties: TieRule, ascending: boolean): number {
+  const sorted = at + head + (state[at] as number);
+  const count = state[at + 3] as number;
+  const below = firstNotBelow(state, sorted, count, x);
+  const notAbove = firstAbove(state, sorted, count, x);
+  const first = ascending ? below + 1 : count - notAbove + 1;
+  const last = ascending ? notAbove : count - below;
+  return ties === "min" ? first : ties === "max" ? last : (first + last) / 2;
+}
+
+export const orderCount = (state: Float64Array, at: number): number => state[at + 3] as number;
