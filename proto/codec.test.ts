@@ -2,7 +2,8 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { decodeMessage, encodeMessage } from "./codec.js";
-import { clientRequest, dataRequest, workerOrders } from "./messages.js";
+import { dataRequest } from "./data-messages.js";
+import { clientRequest, workerOrders } from "./messages.js";
 
 const schema = z.object({
   t: z.literal("x"),

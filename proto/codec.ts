@@ -20,7 +20,9 @@ export function decodeMessage<S extends z.ZodType>(schema: S, data: Uint8Array):
   try {
     raw = packr.unpack(data);
   } catch (cause) {
-    throw new VolleyError("INVALID_ARGUMENT", `message of ${data.byteLength} bytes is not msgpack: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    throw new VolleyError("INVALID_ARGUMENT", `message of ${data.byteLength} bytes is not msgpack: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      cause,
+    });
   }
   const result = schema.safeParse(raw);
   if (result.success) return result.data;

@@ -35,7 +35,11 @@ export const integer =
   };
 
 /** Reads a configuration. Every fault is INVALID_ARGUMENT that names key, value and what was expected. */
-export function readConfig<C extends ConfigTable>(table: C, flags: Readonly<Record<string, string | undefined>>, env: Readonly<Record<string, string | undefined>>): ConfigOf<C> {
+export function readConfig<C extends ConfigTable>(
+  table: C,
+  flags: Readonly<Record<string, string | undefined>>,
+  env: Readonly<Record<string, string | undefined>>,
+): ConfigOf<C> {
   const config: Record<string, unknown> = {};
   for (const [key, entry] of Object.entries(table)) {
     const given = flags[entry.flag] ?? env[entry.env];

@@ -6,11 +6,11 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { decodeMessage, encodeMessage } from "./codec.js";
+import { type DataReply, type DataRequest, dataReply, dataRequest } from "./data-messages.js";
 import { type ErrorCode, fromWireError, isVolleyError, toWireError, VolleyError } from "./errors.js";
 import type { FramePeer } from "./frame-peer.js";
 import type { ObjectId } from "./ids.js";
 import { limits } from "./limits.js";
-import { type DataReply, type DataRequest, dataReply, dataRequest } from "./messages.js";
 import { subjects } from "./subjects.js";
 import type { Subscription, Transport } from "./transport/transport.js";
 import type { ValueKind } from "./value.js";

@@ -56,7 +56,11 @@ export const errorCatalogue = {
   TIMEOUT: { retry: "unknown-outcome", http: 504, doc: "No answer came in time." },
   CORRUPT: { retry: "retry", http: 502, doc: "A checksum or digest did not match what was announced." },
   CLOSED: { retry: "never", http: 503, doc: "This client, worker or server has been closed." },
-  NATS_UNAVAILABLE: { retry: "retry", http: 503, doc: "No nats-server could be found, provisioned or reached; the message lists every source and why it failed." },
+  NATS_UNAVAILABLE: {
+    retry: "retry",
+    http: 503,
+    doc: "No nats-server could be found, provisioned or reached; the message lists every source and why it failed.",
+  },
   FENCED: { retry: "never", http: 503, doc: "Another scheduler has written to the journal; this one must stop." },
   INTERNAL: { retry: "unknown-outcome", http: 500, doc: "A fault of Volley's own; please report it." },
 } as const satisfies Record<string, ErrorEntry>;
@@ -103,7 +107,12 @@ export const isErrorCode = (code: unknown): code is ErrorCode => typeof code ===
 
 export function toWireError(error: unknown, fallback: ErrorCode = "INTERNAL"): WireError {
   if (isVolleyError(error)) {
-    return { code: error.code, message: error.message, ...(error.remoteStack ? { stack: error.remoteStack } : {}), ...(error.details ? { details: error.details } : {}) };
+    return {
+      code: error.code,
+      message: error.message,
+      ...(error.remoteStack ? { stack: error.remoteStack } : {}),
+      ...(error.details ? { details: error.details } : {}),
+    };
   }
   const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   return { code: fallback, message };

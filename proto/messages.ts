@@ -13,13 +13,27 @@
  */
 import { z } from "zod";
 import { type ErrorCode, isErrorCode } from "./errors.js";
-import { type BundleId, type ClientId, type Epoch, isBundleId, isName, isObjectBase, isObjectId, type JobId, type LeaseId, type ObjectBase, type ObjectId, type TenantId, type WorkerId } from "./ids.js";
+import {
+  type BundleId,
+  type ClientId,
+  type Epoch,
+  isBundleId,
+  isName,
+  isObjectBase,
+  isObjectId,
+  type JobId,
+  type LeaseId,
+  type ObjectBase,
+  type ObjectId,
+  type TenantId,
+  type WorkerId,
+} from "./ids.js";
 import { limits } from "./limits.js";
 
 const name = <T>() => z.custom<T>((v) => typeof v === "string" && isName(v), { error: "expected 1 to 64 letters, digits, _ or -" });
-const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+export const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 const u32 = z.number().int().min(0).max(0xffff_ffff);
-const bytes = z.custom<Uint8Array>((v) => v instanceof Uint8Array, { error: "expected bytes" });
+export const bytes = z.custom<Uint8Array>((v) => v instanceof Uint8Array, { error: "expected bytes" });
 
 export const jobId = name<JobId>();
 export const clientId = name<ClientId>();
@@ -133,11 +147,8 @@ export const objectLocation = z.object({
 });
 export type ObjectLocation = z.infer<typeof objectLocation>;
 
-// ------------------------------------------------------------------------------------------------ status
-
 export const jobState = z.enum(["running", "succeeded", "failed", "cancelled"]);
 export type JobState = z.infer<typeof jobState>;
-
 export const stageStatus = z.object({
   index: count,
   name: z.string(),
@@ -180,13 +191,12 @@ export const jobStatus = z.object({
 });
 export type JobStatus = z.infer<typeof jobStatus>;
 
-/** Why tasks of a stage are where they are; `explain`. */
 export const explanation = z.object({
   job: jobId,
   stage: count,
   task: u32,
   state: z.enum(["waiting", "queued", "leased", "running", "retrying", "succeeded", "failed", "cancelled"]),
-  /** Machine-readable: one of the codes documented with `explain` in docs/ARCHITECTURE.md. */
+  /** Machine-readable: listed in docs/ARCHITECTURE.md. */
   reason: z.string(),
   text: z.string(),
   attempt: count,
@@ -227,8 +237,13 @@ export const clientRequest = z.discriminatedUnion("t", [
   z.object({ t: z.literal("close"), client: clientId, session: jobId }),
   /** Submits a durable job. Idempotent by job id; `key` makes it idempotent across job ids of a tenant. */
   z.object({
-    t: z.literal("submit"), job: jobId, client: clientId, tenant: tenantId, name: z.string().min(1).max(128),
-    stages: z.array(stageSpec).min(1).max(limits.stagesPerJobMax), outputs: z.array(count).min(1),
+    t: z.literal("submit"),
+    job: jobId,
+    client: clientId,
+    tenant: tenantId,
+    name: z.string().min(1).max(128),
+    stages: z.array(stageSpec).min(1).max(limits.stagesPerJobMax),
+    outputs: z.array(count).min(1),
     key: z.string().min(1).max(128).optional(),
   }),
   z.object({ t: z.literal("status"), job: jobId }),
@@ -267,9 +282,11 @@ export const clientReply = z.discriminatedUnion("t", [
 export type ClientReply = z.infer<typeof clientReply>;
 export type ClientReplyOf<T extends ClientReply["t"]> = Extract<ClientReply, { t: T }>;
 
-/** Published by the scheduler to subjects.client(client): results of its session's stages as they commit. */
+/** Published to subjects.client(client): results of its session's stages as they commit. */
 export const clientUpdate = z.object({
-  t: z.literal("update"), epoch, session: jobId,
+  t: z.literal("update"),
+  epoch,
+  session: jobId,
   segments: z.array(resultSegment),
 });
 export type ClientUpdate = z.infer<typeof clientUpdate>;
@@ -302,17 +319,36 @@ export type Commit = z.infer<typeof commit>;
 export const workerRequest = z.discriminatedUnion("t", [
   /** Joins (or joins again after a scheduler's change), with what it holds. Repeated until answered. */
   z.object({
-    t: z.literal("hello"), worker: workerId, node: z.string().max(256), pid: count, version: count, slots: z.number().int().min(1).max(1024),
-    storeBudgetBytes: count, leases: z.array(heldLease), objects: z.array(storedObject), more: z.boolean(),
+    t: z.literal("hello"),
+    worker: workerId,
+    node: z.string().max(256),
+    pid: count,
+    version: count,
+    slots: z.number().int().min(1).max(1024),
+    storeBudgetBytes: count,
+    leases: z.array(heldLease),
+    objects: z.array(storedObject),
+    more: z.boolean(),
   }),
   z.object({
-    t: z.literal("beat"), worker: workerId, epoch, leases: z.array(heldLease), slotsBusy: count,
-    storeBytes: count, spilledBytes: count, draining: z.boolean(),
+    t: z.literal("beat"),
+    worker: workerId,
+    epoch,
+    leases: z.array(heldLease),
+    slotsBusy: count,
+    storeBytes: count,
+    spilledBytes: count,
+    draining: z.boolean(),
   }),
   /** M2. `done`: leases whose every task is committed, failed or given back. `back`: the unstarted rest [from, to) of a lease, given back. */
   z.object({
-    t: z.literal("commits"), worker: workerId, epoch, seq: count, commits: z.array(commit),
-    done: z.array(leaseId), back: z.array(z.object({ lease: leaseId, from: u32, to: u32 })),
+    t: z.literal("commits"),
+    worker: workerId,
+    epoch,
+    seq: count,
+    commits: z.array(commit),
+    done: z.array(leaseId),
+    back: z.array(z.object({ lease: leaseId, from: u32, to: u32 })),
   }),
   /** Objects that came (a put, a fetched copy) or went (freed, lost) outside of commits. Sent until acked like commits. */
   z.object({ t: z.literal("objects"), worker: workerId, epoch, seq: count, added: z.array(storedObject), removed: z.array(objectId) }),
@@ -322,7 +358,7 @@ export const workerRequest = z.discriminatedUnion("t", [
 export type WorkerRequest = z.infer<typeof workerRequest>;
 export type WorkerRequestOf<T extends WorkerRequest["t"]> = Extract<WorkerRequest, { t: T }>;
 
-/** What a lease needs to run: self-contained, so that it can be handled in any order. */
+/** Self-contained, so that leases can be handled in any order. Item packs are cut to the range: item i - from belongs to task i. */
 export const lease = z.object({
   lease: leaseId,
   job: jobId,
@@ -362,22 +398,3 @@ export type WorkerOrder = z.infer<typeof workerOrder>;
 
 export const workerOrders = z.object({ t: z.literal("orders"), epoch, orders: z.array(workerOrder) });
 export type WorkerOrders = z.infer<typeof workerOrders>;
-
-// ------------------------------------------------------------------------------------------------ data plane
-
-/** Requests between peers on subjects.data(peer); bytes travel as frames (frames.ts) on the receiver's frame subject. */
-export const dataRequest = z.discriminatedUnion("t", [
-  /** Send object `id` as stream `stream` to `to`, an id of a frame peer. Answered at once with its size, or an error. */
-  z.object({ t: z.literal("get"), id: objectId, stream: z.string().max(64), to: z.string().max(64) }),
-  /** Offers an object. Answered with the stream to send it on, or `have`, or an error. */
-  z.object({ t: z.literal("put"), id: objectId, kind: valueKind, bytes: count, digest: bytes, from: z.string().max(64) }),
-]);
-export type DataRequest = z.infer<typeof dataRequest>;
-
-export const dataReply = z.discriminatedUnion("t", [
-  z.object({ t: z.literal("error"), error: wireError }),
-  z.object({ t: z.literal("sending"), kind: valueKind, bytes: count, digest: bytes }),
-  z.object({ t: z.literal("send"), stream: z.string().max(64), to: z.string().max(64) }),
-  z.object({ t: z.literal("have") }),
-]);
-export type DataReply = z.infer<typeof dataReply>;

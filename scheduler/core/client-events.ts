@@ -26,7 +26,10 @@ export const refuse = (ctx: Context, to: ReplyToken | undefined, error: WireErro
 export function onOpen(ctx: Context, request: ClientRequestOf<"open">, reply: ReplyToken | undefined): void {
   const { state } = ctx;
   if (!isCompatible(request.version)) {
-    refuse(ctx, reply, { code: "VERSION_MISMATCH", message: `client ${request.client} speaks protocol ${request.version}, this scheduler ${PROTOCOL_VERSION}` });
+    refuse(ctx, reply, {
+      code: "VERSION_MISMATCH",
+      message: `client ${request.client} speaks protocol ${request.version}, this scheduler ${PROTOCOL_VERSION}`,
+    });
     return;
   }
   const known = state.jobs.get(request.session);
@@ -38,8 +41,16 @@ export function onOpen(ctx: Context, request: ClientRequestOf<"open">, reply: Re
     const before = state.sessions.get(request.client);
     if (before) closeSession(ctx, before);
     const job = createJob({
-      id: request.session, tenant: request.tenant, name: "session", durable: false, client: request.client, key: undefined,
-      contentHash: "", outputs: [], objects: [], submittedAtMs: state.nowMs,
+      id: request.session,
+      tenant: request.tenant,
+      name: "session",
+      durable: false,
+      client: request.client,
+      key: undefined,
+      contentHash: "",
+      outputs: [],
+      objects: [],
+      submittedAtMs: state.nowMs,
     });
     state.jobs.set(job.id, job);
     state.sessions.set(request.client, job);
@@ -77,7 +88,11 @@ function addSessionStage(ctx: Context, session: JobRecord, spec: StageSpec, base
     for (const failed of [...upstream.results.overlapping(0, upstream.spec.count)]) {
       if (failed.r !== "failed" || (entry.kind === "task" && (entry.task < failed.from || entry.task >= failed.to))) continue;
       const [from, to] = entry.kind === "one-to-one" ? [failed.from, failed.to] : [0, spec.count];
-      failTasks(ctx, stage, from, to, { code: "UPSTREAM_FAILED", message: `an input failed: task ${failed.from} of stage ${upstream.index}: ${failed.error.message}`, details: { cause: failed.error.code } });
+      failTasks(ctx, stage, from, to, {
+        code: "UPSTREAM_FAILED",
+        message: `an input failed: task ${failed.from} of stage ${upstream.index}: ${failed.error.message}`,
+        details: { cause: failed.error.code },
+      });
     }
   }
   if (spec.options.pure) reuse(ctx, stage);
@@ -181,7 +196,13 @@ export function closeSession(ctx: Context, session: JobRecord): void {
 
 // ------------------------------------------------------------------------------------------------ durable jobs
 
-export function onSubmit(ctx: Context, request: ClientRequestOf<"submit">, bases: readonly ObjectBase[], contentHash: string, reply: ReplyToken | undefined): void {
+export function onSubmit(
+  ctx: Context,
+  request: ClientRequestOf<"submit">,
+  bases: readonly ObjectBase[],
+  contentHash: string,
+  reply: ReplyToken | undefined,
+): void {
   const { state } = ctx;
   const keyed = request.key === undefined ? undefined : state.keys.get(`${request.tenant}/${request.key}`);
   const known = state.jobs.get(request.job) ?? (keyed === undefined ? undefined : state.jobs.get(keyed));
@@ -198,7 +219,11 @@ export function onSubmit(ctx: Context, request: ClientRequestOf<"submit">, bases
       if (id === undefined) continue;
       const facts = durableFacts(state, id);
       if (!facts) {
-        refuse(ctx, reply, { code: "OBJECT_NOT_FOUND", message: `stages.${position}: object ${id} is not in the durable store; upload it first`, details: { path: `stages.${position}.args`, object: id } });
+        refuse(ctx, reply, {
+          code: "OBJECT_NOT_FOUND",
+          message: `stages.${position}: object ${id} is not in the durable store; upload it first`,
+          details: { path: `stages.${position}.args`, object: id },
+        });
         return;
       }
       objects.set(id, facts);
@@ -206,7 +231,23 @@ export function onSubmit(ctx: Context, request: ClientRequestOf<"submit">, bases
   }
   const { job: id, tenant, name, key, stages, outputs } = request;
   const total = stages.reduce((sum, spec) => sum + spec.count, 0);
-  write(ctx, { k: "submit", job: id, tenant, name, ...(key === undefined ? {} : { key }), contentHash, stages, bases: [...bases], outputs, objects: [...objects.values()], atMs: state.nowMs }, true);
+  write(
+    ctx,
+    {
+      k: "submit",
+      job: id,
+      tenant,
+      name,
+      ...(key === undefined ? {} : { key }),
+      contentHash,
+      stages,
+      bases: [...bases],
+      outputs,
+      objects: [...objects.values()],
+      atMs: state.nowMs,
+    },
+    true,
+  );
   ctx.out.push({ c: "count", metric: "tasks_submitted", by: total, tenant });
   answer(ctx, reply, { t: "submitted", job: id, existed: false }, true);
   startJob(ctx, id);
@@ -231,7 +272,10 @@ export function startJob(ctx: Context, id: JobId): void {
     if (job.state !== "running") return;
   }
   for (const stage of job.stages.values()) {
-    stage.blockers = stage.links.filter(({ upstream, entry }) => entry.kind !== "one-to-one" && !(entry.kind === "all" ? isAllSucceeded(upstream) : upstream.states[entry.task] === taskState.succeeded)).length;
+    stage.blockers = stage.links.filter(
+      ({ upstream, entry }) =>
+        entry.kind !== "one-to-one" && !(entry.kind === "all" ? isAllSucceeded(upstream) : upstream.states[entry.task] === taskState.succeeded),
+    ).length;
     admit(ctx, stage, 0, stage.spec.count);
   }
   settleJob(ctx, job);
@@ -250,14 +294,18 @@ export function onCancel(ctx: Context, request: ClientRequestOf<"cancel">, reply
       endJob(ctx, job, "cancelled", { code: "CANCELLED", message: "cancelled by its owner" });
     } else {
       for (const stage of [...job.stages.values()]) {
-        if (request.stage === undefined || stage.index === request.stage) cancelTasks(ctx, stage, request.from ?? 0, Math.min(request.to ?? stage.spec.count, stage.spec.count));
+        if (request.stage === undefined || stage.index === request.stage)
+          cancelTasks(ctx, stage, request.from ?? 0, Math.min(request.to ?? stage.spec.count, stage.spec.count));
       }
     }
   }
   answer(ctx, reply, { t: "ok" }, true);
 }
 
-export const jobNotFound = (job: string): WireError => ({ code: "JOB_NOT_FOUND", message: `no job ${job}: it was never submitted here, or has been forgotten` });
+export const jobNotFound = (job: string): WireError => ({
+  code: "JOB_NOT_FOUND",
+  message: `no job ${job}: it was never submitted here, or has been forgotten`,
+});
 
 export function onPut(ctx: Context, request: ClientRequestOf<"put">, reply: ReplyToken | undefined): void {
   const { state } = ctx;

@@ -11,7 +11,7 @@ import { flatArgs } from "./links.js";
 import { locate, locateResult } from "./locate.js";
 import { failTasks } from "./progress.js";
 import { RangeSet } from "./ranges.js";
-import { type Context, type LeaseRecord, setStates, type StageRecord, type State, taskState, type WorkerRecord } from "./state.js";
+import { type Context, type LeaseRecord, type StageRecord, type State, setStates, taskState, type WorkerRecord } from "./state.js";
 
 /** A lease aims at this much work: long against a round trip (about 0.3 ms), short against a person's patience and a balanced end. */
 const leaseAimUs = 20_000;
@@ -126,8 +126,17 @@ function grant(ctx: Context, stage: StageRecord, worker: WorkerRecord): void {
   open.add(from, to);
   const lease: LeaseRecord = {
     id: `${state.epoch}.${state.leaseCounter}` as LeaseId,
-    worker, stage, from, to, attempt, open,
-    next: from, running: false, grantedAtMs: state.nowMs, sentAtMs: state.nowMs, revokedTo: undefined,
+    worker,
+    stage,
+    from,
+    to,
+    attempt,
+    open,
+    next: from,
+    running: false,
+    grantedAtMs: state.nowMs,
+    sentAtMs: state.nowMs,
+    revokedTo: undefined,
   };
   state.leases.set(lease.id, lease);
   worker.leases.set(lease.id, lease);
@@ -137,7 +146,11 @@ function grant(ctx: Context, stage: StageRecord, worker: WorkerRecord): void {
 }
 
 /** Gives out the lease's message, or gives it out again (M4): the same lease says the same. */
-export function sendLease(ctx: Context, lease: LeaseRecord, inputs: ObjectLocation[] = gatherInputs(ctx.state, lease.stage, lease.from, lease.to).inputs): void {
+export function sendLease(
+  ctx: Context,
+  lease: LeaseRecord,
+  inputs: ObjectLocation[] = gatherInputs(ctx.state, lease.stage, lease.from, lease.to).inputs,
+): void {
   const { stage } = lease;
   lease.sentAtMs = ctx.state.nowMs;
   const message: Lease = {
@@ -220,7 +233,8 @@ const idOf = (stage: StageRecord, index: number, task: number): ObjectId[] => up
 function locateInput(state: State, stage: StageRecord, id: ObjectId): ObjectLocation {
   const facts = stage.job.objects.find((known) => known.id === id);
   if (facts?.inline) return { id, state: "ready", kind: facts.kind, bytes: facts.bytes, digest: facts.digest, inline: facts.inline };
-  if (facts) return { id, state: "ready", kind: facts.kind, bytes: facts.bytes, digest: facts.digest, workers: [...(state.holders.get(id) ?? [])], durable: true };
+  if (facts)
+    return { id, state: "ready", kind: facts.kind, bytes: facts.bytes, digest: facts.digest, workers: [...(state.holders.get(id) ?? [])], durable: true };
   const dash = id.lastIndexOf("-");
   const base = id.slice(0, dash);
   const link = stage.links.find(({ upstream }) => upstream.base === base);
@@ -255,7 +269,8 @@ function steal(ctx: Context): void {
   }
   if (!best) return;
   const next = best.open.first()?.from ?? best.from;
-  const keepTo = best.worker.leases.size > best.worker.slots && !best.running ? next : Math.min(best.to - 1, next + Math.max(1, Math.ceil((best.to - next) / 2)));
+  const keepTo =
+    best.worker.leases.size > best.worker.slots && !best.running ? next : Math.min(best.to - 1, next + Math.max(1, Math.ceil((best.to - next) / 2)));
   best.revokedTo = keepTo;
   ctx.out.push({ c: "count", metric: "leases_revoked", by: 1, tenant: best.stage.job.tenant });
   ctx.out.push({ c: "order", worker: best.worker.id, order: { o: "revoke", lease: best.id, keepTo }, gated: false });

@@ -64,7 +64,19 @@ export interface PutFacts {
 /** What the journal holds. Only durable jobs have records. */
 export type JournalRecord =
   | { k: "epoch"; epoch: Epoch }
-  | { k: "submit"; job: JobId; tenant: TenantId; name: string; key?: string; contentHash: string; stages: StageSpec[]; bases: ObjectBase[]; outputs: number[]; objects: PutFacts[]; atMs: number }
+  | {
+      k: "submit";
+      job: JobId;
+      tenant: TenantId;
+      name: string;
+      key?: string;
+      contentHash: string;
+      stages: StageSpec[];
+      bases: ObjectBase[];
+      outputs: number[];
+      objects: PutFacts[];
+      atMs: number;
+    }
   /** An object that is in the durable store, made known by a client. */
   | { k: "put"; object: PutFacts }
   /** First valid commits of tasks; `reused`: taken from the content-addressed store. */

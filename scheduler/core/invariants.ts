@@ -18,16 +18,22 @@ export function checkInvariants(state: State): void {
       queued += stage.queue.size;
     }
     if (job.state !== "running") {
-      for (const stage of job.stages.values()) for (const s of stage.states) invariant(isTerminal(s), `job ${job.id} is ${job.state} with a task in state ${s}`);
+      for (const stage of job.stages.values())
+        for (const s of stage.states) invariant(isTerminal(s), `job ${job.id} is ${job.state} with a task in state ${s}`);
     }
   }
   invariant(queued === state.queued, `${state.queued} tasks are counted as queued, ${queued} are`);
   for (const [base, stages] of state.catalog) {
-    for (const stage of stages) invariant(stage.base === base && stage.job.stages.get(stage.index) === stage && state.jobs.get(stage.job.id) === stage.job, `I7: the catalog keeps a stage of a forgotten job under ${base}`);
+    for (const stage of stages)
+      invariant(
+        stage.base === base && stage.job.stages.get(stage.index) === stage && state.jobs.get(stage.job.id) === stage.job,
+        `I7: the catalog keeps a stage of a forgotten job under ${base}`,
+      );
   }
   for (const [id, holders] of state.holders) {
     invariant(holders.size > 0, `object ${id} has an empty list of holders`);
-    for (const worker of holders) invariant(state.workers.get(worker)?.objects.has(id), `object ${id} is said to be on ${worker}, which is gone or does not list it`);
+    for (const worker of holders)
+      invariant(state.workers.get(worker)?.objects.has(id), `object ${id} is said to be on ${worker}, which is gone or does not list it`);
   }
 }
 
@@ -38,22 +44,30 @@ function checkLeases(state: State): void {
   for (const worker of state.workers.values()) {
     slots += worker.slots;
     invariant(worker.leases.size <= worker.slots + 1, `I4: worker ${worker.id} of ${worker.slots} slots has ${worker.leases.size} leases`);
-    for (const lease of worker.leases.values()) invariant(state.leases.get(lease.id) === lease && lease.worker === worker, `lease ${lease.id} of worker ${worker.id} is not in the table`);
+    for (const lease of worker.leases.values())
+      invariant(state.leases.get(lease.id) === lease && lease.worker === worker, `lease ${lease.id} of worker ${worker.id} is not in the table`);
   }
   invariant(slots === state.slots, `I4: ${state.slots} slots are counted, ${slots} are there`);
   for (const lease of state.leases.values()) {
-    invariant(state.workers.get(lease.worker.id) === lease.worker && lease.worker.leases.get(lease.id) === lease, `lease ${lease.id} belongs to a worker that is gone`);
+    invariant(
+      state.workers.get(lease.worker.id) === lease.worker && lease.worker.leases.get(lease.id) === lease,
+      `lease ${lease.id} belongs to a worker that is gone`,
+    );
     invariant(!lease.open.isEmpty, `lease ${lease.id} is live and owes nothing`);
     for (const { from, to } of lease.open) {
       invariant(from >= lease.from && to <= Math.max(lease.to, to), `lease ${lease.id} owes tasks outside its range`);
-      for (let i = from; i < to; i++) invariant(lease.stage.states[i] === taskState.leased, `lease ${lease.id} owes task ${i}, which is in state ${lease.stage.states[i]}`);
+      for (let i = from; i < to; i++)
+        invariant(lease.stage.states[i] === taskState.leased, `lease ${lease.id} owes task ${i}, which is in state ${lease.stage.states[i]}`);
     }
     leased.set(lease.stage, (leased.get(lease.stage) ?? 0) + lease.open.size);
   }
   for (const job of state.jobs.values()) {
     for (const stage of job.stages.values()) {
       const expected = stage.tally[taskState.leased] as number;
-      invariant((leased.get(stage) ?? 0) === expected, `I3: stage ${stage.index} of ${job.id} has ${expected} leased tasks, leases owe ${leased.get(stage) ?? 0}`);
+      invariant(
+        (leased.get(stage) ?? 0) === expected,
+        `I3: stage ${stage.index} of ${job.id} has ${expected} leased tasks, leases owe ${leased.get(stage) ?? 0}`,
+      );
     }
   }
 }
@@ -69,9 +83,13 @@ function checkStage(state: State, stage: StageRecord, timed: ReadonlySet<number>
   for (const segment of stage.results) {
     results += segment.to - segment.from;
     const expected = segment.r === "failed" ? taskState.failed : taskState.succeeded;
-    for (let i = segment.from; i < segment.to; i++) invariant(stage.states[i] === expected, `I1: ${where} has a ${segment.r} result for task ${i}, which is in state ${stage.states[i]}`);
+    for (let i = segment.from; i < segment.to; i++)
+      invariant(stage.states[i] === expected, `I1: ${where} has a ${segment.r} result for task ${i}, which is in state ${stage.states[i]}`);
   }
-  invariant(results === (tally[taskState.succeeded] as number) + (tally[taskState.failed] as number), `I1: ${where} has ${results} results for ${tally[taskState.succeeded]} + ${tally[taskState.failed]} ended tasks`);
+  invariant(
+    results === (tally[taskState.succeeded] as number) + (tally[taskState.failed] as number),
+    `I1: ${where} has ${results} results for ${tally[taskState.succeeded]} + ${tally[taskState.failed]} ended tasks`,
+  );
   if (state.unsettled.has(stage.job.id)) return;
   for (let i = 0; i < stage.states.length; i++) {
     if (stage.states[i] === taskState.retrying) invariant(timed?.has(i), `I3: ${where}: task ${i} waits for a timer that is not set`);

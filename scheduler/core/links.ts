@@ -58,7 +58,8 @@ export function isMet(upstream: StageRecord, entry: Dependent): boolean {
 }
 
 /** Links of the whole stage that are not met; one-to-one links are the tasks' own matter. */
-export const unmetLinks = (stage: StageRecord): StageRecord["links"] => stage.links.filter(({ upstream, entry }) => entry.kind !== "one-to-one" && !isMet(upstream, entry));
+export const unmetLinks = (stage: StageRecord): StageRecord["links"] =>
+  stage.links.filter(({ upstream, entry }) => entry.kind !== "one-to-one" && !isMet(upstream, entry));
 
 /** Whether task i's inputs are all there. */
 export function isReady(stage: StageRecord, task: number): boolean {

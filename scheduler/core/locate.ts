@@ -29,7 +29,8 @@ function locatePut(state: State, facts: PutFacts, durable: boolean): ObjectLocat
 export function locateResult(state: State, stage: StageRecord, task: number, id: ObjectId): ObjectLocation {
   const segment = stage.results.at(task);
   if (!segment) {
-    if (stage.states[task] === taskState.cancelled) return { id, state: "failed", error: { code: "CANCELLED", message: `task ${task} of stage ${stage.index} was cancelled` } };
+    if (stage.states[task] === taskState.cancelled)
+      return { id, state: "failed", error: { code: "CANCELLED", message: `task ${task} of stage ${stage.index} was cancelled` } };
     return { id, state: isTerminal(stage.states[task] as number) ? "unknown" : "pending" };
   }
   switch (segment.r) {

@@ -10,7 +10,18 @@ import { isMet, isReady } from "./links.js";
 import { isBaseKnown } from "./locate.js";
 import { dropStage, write } from "./records.js";
 import {
-  type Context, type Dependent, isStageComplete, isTerminal, type JobRecord, type LeaseRecord, setStates, type StageRecord, type State, tallyOf, taskState, troubleOf,
+  type Context,
+  type Dependent,
+  isStageComplete,
+  isTerminal,
+  type JobRecord,
+  type LeaseRecord,
+  type StageRecord,
+  type State,
+  setStates,
+  tallyOf,
+  taskState,
+  troubleOf,
 } from "./state.js";
 
 // ------------------------------------------------------------------------------------------------ queueing
@@ -93,9 +104,18 @@ export function addHolder(state: State, id: ObjectId, worker: WorkerId): void {
 }
 
 /** A valid commit: the tasks of the segment succeed. The caller has checked that they are open in a live lease, or that they are reused. */
-export function commitSegment(ctx: Context, stage: StageRecord, segment: Exclude<ResultSegment, { r: "failed" }>, from: { worker?: WorkerId; slotTimeUs: number; reused: boolean }): void {
+export function commitSegment(
+  ctx: Context,
+  stage: StageRecord,
+  segment: Exclude<ResultSegment, { r: "failed" }>,
+  from: { worker?: WorkerId; slotTimeUs: number; reused: boolean },
+): void {
   const { job } = stage;
-  write(ctx, { k: "commit", job: job.id, segment, slotTimeUs: from.slotTimeUs, reused: from.reused, ...(from.worker ? { worker: from.worker } : {}) }, job.durable);
+  write(
+    ctx,
+    { k: "commit", job: job.id, segment, slotTimeUs: from.slotTimeUs, reused: from.reused, ...(from.worker ? { worker: from.worker } : {}) },
+    job.durable,
+  );
   if (segment.r === "stored" && from.worker) {
     for (let i = segment.from; i < segment.to; i++) addHolder(ctx.state, objectIdOf(stage.base, i), from.worker);
   }
@@ -132,10 +152,17 @@ export function failTasks(ctx: Context, first: StageRecord, firstFrom: number, f
       continue;
     }
     const cause: WireError =
-      error.code === "UPSTREAM_FAILED" ? error : { code: "UPSTREAM_FAILED", message: `an input failed: task ${from} of stage ${stage.index}${stage.spec.name ? ` (${stage.spec.name})` : ""}: ${error.message}`, details: { cause: error.code } };
+      error.code === "UPSTREAM_FAILED"
+        ? error
+        : {
+            code: "UPSTREAM_FAILED",
+            message: `an input failed: task ${from} of stage ${stage.index}${stage.spec.name ? ` (${stage.spec.name})` : ""}: ${error.message}`,
+            details: { cause: error.code },
+          };
     for (const entry of stage.dependents) {
       if (entry.kind === "one-to-one") work.push({ stage: entry.stage, from, to, error: cause });
-      else if (entry.kind === "all" || (entry.task >= from && entry.task < to)) work.push({ stage: entry.stage, from: 0, to: entry.stage.spec.count, error: cause });
+      else if (entry.kind === "all" || (entry.task >= from && entry.task < to))
+        work.push({ stage: entry.stage, from: 0, to: entry.stage.spec.count, error: cause });
     }
     settleStage(ctx, stage);
   }
@@ -201,7 +228,12 @@ export function endJob(ctx: Context, job: JobRecord, state: JobState, error?: Wi
     if (open > 0) ctx.out.push({ c: "count", metric: "tasks_cancelled", by: open, tenant: job.tenant });
   }
   write(ctx, { k: "end", job: job.id, state, atMs: ctx.state.nowMs, ...(error ? { error } : {}) }, job.durable);
-  ctx.out.push({ c: "log", level: state === "succeeded" ? "info" : "warn", text: `job ${state}`, fields: { job: job.id, name: job.name, ...(error ? { code: error.code, error: error.message } : {}) } });
+  ctx.out.push({
+    c: "log",
+    level: state === "succeeded" ? "info" : "warn",
+    text: `job ${state}`,
+    fields: { job: job.id, name: job.name, ...(error ? { code: error.code, error: error.message } : {}) },
+  });
 }
 
 /**
@@ -269,7 +301,10 @@ export function loseObject(ctx: Context, id: ObjectId): void {
       ctx.out.push({ c: "count", metric: "objects_recomputed", by: 1, tenant: stage.job.tenant });
       admit(ctx, stage, task, task + 1);
     } else {
-      failTasks(ctx, stage, task, task + 1, { code: "OBJECT_LOST", message: `the worker that held ${id} is gone; its function is not declared pure, so it is not run again` });
+      failTasks(ctx, stage, task, task + 1, {
+        code: "OBJECT_LOST",
+        message: `the worker that held ${id} is gone; its function is not declared pure, so it is not run again`,
+      });
     }
   }
 }

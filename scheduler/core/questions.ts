@@ -79,7 +79,7 @@ export function onResults(ctx: Context, request: ClientRequestOf<"results">, rep
   for (const segment of stage.results.overlapping(at, end)) {
     if (segment.from > at) break;
     let part = sliceSegment(segment, at, Math.min(segment.to, end));
-    const size = part.r === "stored" ? 64 * part.stored.length : segmentBytes(part);
+    const size = part.r === "stored" ? 64 * part.stored.length : segmentBytes(part) + 24 * (part.to - part.from);
     const tooLarge = bytes + size > limits.messageBytesMax;
     if (tooLarge && segments.length > 0) break;
     // A run longer than a message is cut by its average item.
@@ -99,15 +99,29 @@ export function onPlace(ctx: Context, reply: ReplyToken | undefined): void {
     if (!worker.draining && (!best || free > best.free)) best = { free, worker: worker.id };
   }
   if (best) answer(ctx, reply, { t: "placed", worker: best.worker });
-  else refuse(ctx, reply, { code: "NO_WORKERS", message: "no worker has joined the cluster, so there is nowhere to put an object; start one with `volley worker`" });
+  else
+    refuse(ctx, reply, {
+      code: "NO_WORKERS",
+      message: "no worker has joined the cluster, so there is nowhere to put an object; start one with `volley worker`",
+    });
 }
 
 export function onWorkers(ctx: Context, reply: ReplyToken | undefined): void {
   const { state } = ctx;
   const workers = [...state.workers.values()].map(
     (worker): WorkerStatus => ({
-      worker: worker.id, node: worker.node, pid: worker.pid, slots: worker.slots, slotsBusy: worker.slotsBusy, leases: worker.leases.size, draining: worker.draining,
-      storeBytes: worker.storeBytes, storeBudgetBytes: worker.storeBudgetBytes, spilledBytes: worker.spilledBytes, tasksDone: worker.tasksDone, lastHeardMs: worker.heardMs,
+      worker: worker.id,
+      node: worker.node,
+      pid: worker.pid,
+      slots: worker.slots,
+      slotsBusy: worker.slotsBusy,
+      leases: worker.leases.size,
+      draining: worker.draining,
+      storeBytes: worker.storeBytes,
+      storeBudgetBytes: worker.storeBudgetBytes,
+      spilledBytes: worker.spilledBytes,
+      tasksDone: worker.tasksDone,
+      lastHeardMs: worker.heardMs,
     }),
   );
   let running = 0;
@@ -122,7 +136,11 @@ export function onExplain(ctx: Context, request: ClientRequestOf<"explain">, rep
   const job = state.jobs.get(request.job);
   const stage = job?.stages.get(request.stage);
   if (!stage || request.task >= stage.spec.count) {
-    refuse(ctx, reply, job ? { code: "INVALID_ARGUMENT", message: `job ${request.job} has no task ${request.task} of stage ${request.stage}` } : jobNotFound(request.job));
+    refuse(
+      ctx,
+      reply,
+      job ? { code: "INVALID_ARGUMENT", message: `job ${request.job} has no task ${request.task} of stage ${request.stage}` } : jobNotFound(request.job),
+    );
     return;
   }
   try {
@@ -147,7 +165,12 @@ export function explain(state: State, stage: StageRecord, task: number): Explana
       return { ...head, state: "failed", reason: error?.code ?? "failed", text: error?.message ?? "it failed" };
     }
     case taskState.cancelled:
-      return { ...head, state: "cancelled", reason: "cancelled", text: stage.job.error ? `its job ended: ${stage.job.error.message}` : "its job was cancelled" };
+      return {
+        ...head,
+        state: "cancelled",
+        reason: "cancelled",
+        text: stage.job.error ? `its job ended: ${stage.job.error.message}` : "its job was cancelled",
+      };
     case taskState.retrying: {
       let dueMs = state.nowMs;
       for (const { atMs, item } of state.retries) if (item.stage === stage && item.task === task) dueMs = atMs;
@@ -157,7 +180,7 @@ export function explain(state: State, stage: StageRecord, task: number): Explana
     case taskState.leased:
       return explainLease(state, stage, task, head);
     case taskState.queued:
-      return explainQueue(state, stage, head, last);
+      return explainQueue(state, head, last);
     default:
       return explainWait(stage, task, head);
   }
@@ -171,18 +194,33 @@ function explainLease(state: State, stage: StageRecord, task: number, head: Head
   const where = { worker: lease.worker.id, lease: lease.id };
   const silent = Math.round(state.nowMs - lease.worker.heardMs);
   if (silent > 2 * limits.heartbeatIntervalMs) {
-    return { ...head, ...where, state: "leased", reason: "worker-silent", text: `worker ${lease.worker.id} has not been heard for ${silent} ms; its tasks return to the queue after ${limits.heartbeatTimeoutMs} ms` };
+    return {
+      ...head,
+      ...where,
+      state: "leased",
+      reason: "worker-silent",
+      text: `worker ${lease.worker.id} has not been heard for ${silent} ms; its tasks return to the queue after ${limits.heartbeatTimeoutMs} ms`,
+    };
   }
-  if (lease.running && lease.open.first()?.from === task) return { ...head, ...where, state: "running", reason: "executing", text: `worker ${lease.worker.id} is executing it` };
+  if (lease.running && lease.open.first()?.from === task)
+    return { ...head, ...where, state: "running", reason: "executing", text: `worker ${lease.worker.id} is executing it` };
   return { ...head, ...where, state: "leased", reason: "behind-in-lease", text: `worker ${lease.worker.id} holds it in lease ${lease.id}, behind other tasks` };
 }
 
-function explainQueue(state: State, stage: StageRecord, head: Head, last: string): Explanation {
+function explainQueue(state: State, head: Head, last: string): Explanation {
   const queueAhead = state.queued - 1;
-  if (state.workers.size === 0) return { ...head, state: "queued", reason: "no-workers", text: `no worker has joined the cluster; start one with \`volley worker\`${last}`, queueAhead };
+  if (state.workers.size === 0)
+    return { ...head, state: "queued", reason: "no-workers", text: `no worker has joined the cluster; start one with \`volley worker\`${last}`, queueAhead };
   const takers = [...state.workers.values()].filter((worker) => !worker.draining);
-  if (takers.length === 0) return { ...head, state: "queued", reason: "all-draining", text: `all ${state.workers.size} workers are draining${last}`, queueAhead };
-  return { ...head, state: "queued", reason: "no-free-slot", text: `all ${state.slots} slots are taken; ${queueAhead} other tasks are queued${last}`, queueAhead };
+  if (takers.length === 0)
+    return { ...head, state: "queued", reason: "all-draining", text: `all ${state.workers.size} workers are draining${last}`, queueAhead };
+  return {
+    ...head,
+    state: "queued",
+    reason: "no-free-slot",
+    text: `all ${state.slots} slots are taken; ${queueAhead} other tasks are queued${last}`,
+    queueAhead,
+  };
 }
 
 function explainWait(stage: StageRecord, task: number, head: Head): Explanation {

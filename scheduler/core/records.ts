@@ -8,7 +8,7 @@ import type { ResultSegment, StageSpec } from "../../proto/messages.js";
 import type { JournalRecord } from "./events.js";
 import { linkStage, unlinkStage } from "./links.js";
 import { RangeSet } from "./ranges.js";
-import { type Context, createStage, isTerminal, type JobRecord, setStates, type StageRecord, type State, taskState, troubleOf } from "./state.js";
+import { type Context, createStage, isTerminal, type JobRecord, type StageRecord, type State, setStates, taskState, troubleOf } from "./state.js";
 
 /** Applies a record and, if its job is durable, gives it out for the journal. */
 export function write(ctx: Context, record: JournalRecord, durable: boolean): void {
@@ -77,7 +77,9 @@ function stageOf(state: State, job: JobId, index: number): StageRecord {
   return stage;
 }
 
-export function createJob(fields: Pick<JobRecord, "id" | "tenant" | "name" | "durable" | "client" | "key" | "contentHash" | "outputs" | "objects" | "submittedAtMs">): JobRecord {
+export function createJob(
+  fields: Pick<JobRecord, "id" | "tenant" | "name" | "durable" | "client" | "key" | "contentHash" | "outputs" | "objects" | "submittedAtMs">,
+): JobRecord {
   return {
     ...fields,
     stages: new Map(),
@@ -97,7 +99,18 @@ export function createJob(fields: Pick<JobRecord, "id" | "tenant" | "name" | "du
 
 function applySubmit(state: State, record: Extract<JournalRecord, { k: "submit" }>): void {
   const { job: id, tenant, name, key, contentHash, outputs, objects, atMs } = record;
-  const job = createJob({ id, tenant, name, durable: true, client: undefined as ClientId | undefined, key, contentHash, outputs, objects, submittedAtMs: atMs });
+  const job = createJob({
+    id,
+    tenant,
+    name,
+    durable: true,
+    client: undefined as ClientId | undefined,
+    key,
+    contentHash,
+    outputs,
+    objects,
+    submittedAtMs: atMs,
+  });
   state.jobs.set(id, job);
   state.unsettled.add(id);
   if (key !== undefined) state.keys.set(`${tenant}/${key}`, id);
@@ -120,8 +133,11 @@ export function addStage(state: State, job: JobRecord, spec: StageSpec, base: Ob
   return stage;
 }
 
-export const segmentBytes = (segment: ResultSegment): number =>
-  segment.r === "inline" ? segment.pack.byteLength : segment.r === "stored" ? segment.stored.reduce((sum, s) => sum + s.bytes, 0) : 0;
+/** Bytes of the results alone: how they were batched into packs (a head of 4 bytes, and 5 an item) does not count. */
+export function segmentBytes(segment: ResultSegment): number {
+  if (segment.r === "inline") return segment.pack.byteLength - 4 - 5 * (segment.to - segment.from);
+  return segment.r === "stored" ? segment.stored.reduce((sum, stored) => sum + stored.bytes, 0) : 0;
+}
 
 function applyCommit(state: State, record: Extract<JournalRecord, { k: "commit" }>): void {
   const { segment } = record;

@@ -7,7 +7,7 @@ import type { Epoch, JobId, ObjectBase, TenantId } from "../../proto/ids.js";
 import type { JobState, ResultSegment, StageSpec } from "../../proto/messages.js";
 import type { PutFacts } from "./events.js";
 import { addStage, createJob } from "./records.js";
-import { createState, type JobRecord, setStates, type StageRecord, type State, type TaskState, taskState, troubleOf } from "./state.js";
+import { createState, type JobRecord, type StageRecord, type State, setStates, type TaskState, taskState, troubleOf } from "./state.js";
 
 interface StageData {
   spec: StageSpec;
@@ -130,4 +130,3 @@ function restoreJob(state: State, data: JobData): void {
   }
   if (job.state === "running") state.unsettled.add(id);
 }
-

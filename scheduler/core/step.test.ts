@@ -3,138 +3,11 @@
  * The wide search through orders and faults is the simulation's (scheduler/sim).
  */
 import { describe, expect, test } from "vitest";
-import { stageBase } from "../../proto/address.js";
-import { digestOf } from "../../proto/digest.js";
-import type { ClientId, Epoch, JobId, LeaseId, ObjectBase, TenantId, WorkerId } from "../../proto/ids.js";
+import type { Epoch, JobId, LeaseId, WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import type { ArgSpec, ClientReply, ClientRequest, Commit, Lease, ResultSegment, StageSpec, WorkerRequest } from "../../proto/messages.js";
-import { PackWriter } from "../../proto/pack.js";
-import { encodeValue } from "../../proto/value.js";
-import { PROTOCOL_VERSION } from "../../proto/version.js";
-import { applyRecord, type Command, checkInvariants, createState, type JournalRecord, restore, type State, snapshot, step } from "./index.js";
-
-const client = "client" as ClientId;
-const session = "session" as JobId;
-const tenant = "default" as TenantId;
-const w1 = "w1" as WorkerId;
-const w2 = "w2" as WorkerId;
-
-class Rig {
-  state: State;
-  now = 1_000;
-  readonly records: JournalRecord[] = [];
-  readonly commands: Command[] = [];
-  #token = 0;
-  #seq = new Map<WorkerId, number>();
-
-  constructor(state: State = createState({ epoch: 1 as Epoch })) {
-    this.state = state;
-  }
-
-  #take(commands: Command[]): Command[] {
-    checkInvariants(this.state);
-    for (const command of commands) if (command.c === "record") this.records.push(command.record);
-    this.commands.push(...commands);
-    return commands;
-  }
-
-  ask(request: ClientRequest): ClientReply | undefined {
-    const reply = ++this.#token;
-    const stages = request.t === "stages" || request.t === "submit" ? request.stages : [];
-    const job = request.t === "submit" ? request.job : session;
-    const bases: ObjectBase[] = [];
-    const known = (index: number): ObjectBase => bases[index - (stages[0]?.index ?? 0)] ?? (this.state.jobs.get(job)?.stages.get(index)?.base as ObjectBase);
-    for (const spec of stages) bases.push(stageBase(job, spec, known));
-    const out = this.#take(step(this.state, { e: "client", request, reply, bases, contentHash: JSON.stringify(bases) }, this.now));
-    for (const command of out) if (command.c === "digest") this.#take(step(this.state, { e: "digest", job: command.job, digest: `digest-of-${command.parts.length}` }, this.now));
-    const answer = out.find((c) => c.c === "reply" && c.to === reply);
-    return answer?.c === "reply" ? answer.message : undefined;
-  }
-
-  hear(request: WorkerRequest): Command[] {
-    const out = this.#take(step(this.state, { e: "worker", request }, this.now));
-    for (const command of [...out]) if (command.c === "digest") out.push(...this.#take(step(this.state, { e: "digest", job: command.job, digest: `digest-of-${command.parts.length}` }, this.now)));
-    return out;
-  }
-
-  pass(ms: number): Command[] {
-    const out: Command[] = [];
-    for (let left = ms; left > 0; left -= 100) {
-      this.now += Math.min(100, left);
-      out.push(...this.#take(step(this.state, { e: "tick" }, this.now)));
-    }
-    return out;
-  }
-
-  open(): void {
-    this.ask({ t: "open", client, session, tenant, version: PROTOCOL_VERSION });
-  }
-
-  join(worker: WorkerId, slots = 1): Command[] {
-    return this.hear({ t: "hello", worker, node: "n", pid: 1, version: PROTOCOL_VERSION, slots, storeBudgetBytes: 1e9, leases: [], objects: [], more: false });
-  }
-
-  beat(worker: WorkerId, leases: { lease: LeaseId; next: number; to: number; running: boolean }[] = []): Command[] {
-    return this.hear({ t: "beat", worker, epoch: this.state.epoch, leases, slotsBusy: 0, storeBytes: 0, spilledBytes: 0, draining: false });
-  }
-
-  commit(worker: WorkerId, commits: Commit[], options: { epoch?: number; seq?: number; done?: LeaseId[]; back?: { lease: LeaseId; from: number; to: number }[] } = {}): Command[] {
-    const seq = options.seq ?? this.#seq.get(worker) ?? 0;
-    this.#seq.set(worker, seq + 1);
-    return this.hear({ t: "commits", worker, epoch: (options.epoch ?? this.state.epoch) as Epoch, seq, commits, done: options.done ?? [], back: options.back ?? [] });
-  }
-
-  count(metric: string): number {
-    return this.commands.reduce((sum, c) => sum + (c.c === "count" && c.metric === metric ? c.by : 0), 0);
-  }
-}
-
-const leasesIn = (commands: Command[]): Lease[] => commands.flatMap((c) => (c.c === "order" && c.order.o === "lease" ? [c.order.lease] : []));
-const updatesIn = (commands: Command[]): ResultSegment[] => commands.flatMap((c) => (c.c === "update" ? [c.segment] : []));
-
-const spec = (index: number, count: number, args: ArgSpec[] = [], options: Partial<StageSpec["options"]> = {}): StageSpec => ({
-  index, count, args, fn: { kernel: `k${index}`, version: 1 },
-  options: { retries: 0, timeoutMs: 60_000, pure: false, priority: 0, ...options },
-});
-
-function inline(lease: Lease, values: unknown[], from = lease.from): Commit {
-  const pack = new PackWriter();
-  const digests = new Uint8Array(16 * values.length);
-  values.forEach((value, i) => {
-    const encoded = encodeValue(value);
-    pack.add(encoded);
-    digests.set(digestOf(encoded.kind, encoded.data), 16 * i);
-  });
-  return { lease: lease.lease, segment: { r: "inline", stage: lease.stage, from, to: from + values.length, pack: pack.finish(), digests }, slotTimeUs: 10 * values.length };
-}
-
-const fill = (lease: Lease): Commit => inline(lease, Array.from({ length: lease.to - lease.from }, (_, i) => lease.from + i));
-const stored = (lease: Lease, seed = 1): Commit => ({
-  lease: lease.lease,
-  segment: { r: "stored", stage: lease.stage, from: lease.from, to: lease.to, stored: Array.from({ length: lease.to - lease.from }, () => ({ bytes: 1e6, kind: 2, digest: new Uint8Array(16).fill(seed) })) },
-  slotTimeUs: 1_000,
-});
-const failed = (lease: Lease, code: "TASK_FAILED" | "BUNDLE_NOT_FOUND" = "TASK_FAILED"): Commit => ({
-  lease: lease.lease,
-  segment: { r: "failed", stage: lease.stage, from: lease.from, to: lease.from + 1, error: { code, message: "boom" } },
-  slotTimeUs: 10,
-});
-
-const one = <T>(list: T[]): T => {
-  expect(list).toHaveLength(1);
-  return list[0] as T;
-};
-
-/** Commits whatever is leased until nothing is. */
-function runAll(rig: Rig, worker: WorkerId, first: Command[], make: (lease: Lease) => Commit = fill): Command[] {
-  const all = [...first];
-  for (let leases = leasesIn(first); leases.length > 0; ) {
-    const out = rig.commit(worker, leases.map(make), { done: leases.map((l) => l.lease) });
-    all.push(...out);
-    leases = leasesIn(out);
-  }
-  return all;
-}
+import type { ClientRequest, Lease, ResultSegment, StageSpec } from "../../proto/messages.js";
+import { client, failed, fill, inline, leasesIn, one, Rig, runAll, session, spec, stored, tenant, updatesIn, w1, w2 } from "../sim/core-rig.js";
+import { applyRecord, createState, restore, snapshot } from "./index.js";
 
 describe("sessions", () => {
   test("a stage is leased in ranges, committed, and told to its client", () => {
@@ -164,20 +37,32 @@ describe("sessions", () => {
     rig.beat(w1);
     rig.commands.length = 0;
     rig.ask({ t: "beat", client, session, epoch: rig.state.epoch, waiting: [0, 7], released: [] });
-    expect(updatesIn(rig.commands).map((s) => [s.r, s.stage, s.to])).toEqual([["inline", 0, 1], ["failed", 7, 0]]);
+    expect(updatesIn(rig.commands).map((s) => [s.r, s.stage, s.to])).toEqual([
+      ["inline", 0, 1],
+      ["failed", 7, 0],
+    ]);
   });
 
   test("one-to-one lets task i go when task i is done; all waits for every task", () => {
     const rig = new Rig();
     rig.join(w1, 4);
     rig.open();
-    rig.ask({ t: "stages", session, client, stages: [spec(0, 3), spec(1, 3, [{ a: "stage", stage: 0, edge: "one-to-one" }]), spec(2, 1, [{ a: "stage", stage: 1, edge: "all" }])] });
+    rig.ask({
+      t: "stages",
+      session,
+      client,
+      stages: [spec(0, 3), spec(1, 3, [{ a: "stage", stage: 0, edge: "one-to-one" }]), spec(2, 1, [{ a: "stage", stage: 1, edge: "all" }])],
+    });
     const first = leasesIn(rig.commands).filter((l) => l.from === 1);
     const out = rig.commit(w1, [fill(one(first))]);
     const next = leasesIn(out).filter((l) => l.stage === 1);
     expect(next.map((l) => [l.from, l.to])).toEqual([[1, 2]]);
     expect(next[0]?.inputs.map((i) => i.id)).toEqual([`s${session}_0-1`]);
-    const all = runAll(rig, w1, rig.commands.filter((c) => c.c === "order" && c.order.o === "lease" && !(c.order.lease.stage === 0 && c.order.lease.from === 1)));
+    const all = runAll(
+      rig,
+      w1,
+      rig.commands.filter((c) => c.c === "order" && c.order.o === "lease" && !(c.order.lease.stage === 0 && c.order.lease.from === 1)),
+    );
     expect(leasesIn(all).filter((l) => l.stage === 2)).toHaveLength(1);
     expect(updatesIn(all).some((s) => s.stage === 2)).toBe(true);
   });
@@ -189,7 +74,10 @@ describe("sessions", () => {
     rig.ask({ t: "stages", session, client, stages: [spec(0, 1), spec(1, 1), spec(2, 1, [{ a: "task", stage: 0, task: 0 }])] });
     const [a] = leasesIn(rig.commands);
     const out = rig.commit(w1, [failed(a as Lease)]);
-    expect(updatesIn(out).map((s) => (s.r === "failed" ? [s.stage, s.error.code] : s.r))).toEqual([[0, "TASK_FAILED"], [2, "UPSTREAM_FAILED"]]);
+    expect(updatesIn(out).map((s) => (s.r === "failed" ? [s.stage, s.error.code] : s.r))).toEqual([
+      [0, "TASK_FAILED"],
+      [2, "UPSTREAM_FAILED"],
+    ]);
   });
 
   test("released stages are forgotten when nothing needs them (I7), and their objects freed", () => {
@@ -321,7 +209,14 @@ describe("failures", () => {
 
 describe("durable jobs", () => {
   const submit = (job: string, stages: StageSpec[], key?: string): ClientRequest => ({
-    t: "submit", job: job as JobId, client, tenant, name: "job", stages, outputs: [stages.length - 1], ...(key === undefined ? {} : { key }),
+    t: "submit",
+    job: job as JobId,
+    client,
+    tenant,
+    name: "job",
+    stages,
+    outputs: [stages.length - 1],
+    ...(key === undefined ? {} : { key }),
   });
   const pure = { pure: true };
   const graph = [spec(0, 40, [{ a: "index" }], pure), spec(1, 1, [{ a: "stage", stage: 0, edge: "all" }], pure)];

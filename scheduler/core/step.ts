@@ -4,6 +4,7 @@
 import type { ObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import { answer, closeSession, onCancel, onClientBeat, onOpen, onPut, onStages, onSubmit, startJob } from "./client-events.js";
+import { onCommits, onRetryTimers } from "./commits.js";
 import { dispatch } from "./dispatch.js";
 import type { Command, Event, ReplyToken } from "./events.js";
 import { locate } from "./locate.js";
@@ -11,7 +12,7 @@ import { endJob, freeObjects, objectIds } from "./progress.js";
 import { onExplain, onList, onPlace, onResults, onStatus, onWorkers } from "./questions.js";
 import { write } from "./records.js";
 import type { Context, JobRecord, State } from "./state.js";
-import { onBeat, onBye, onCommits, onHello, onObjects, onRetryTimers, removeWorker } from "./worker-events.js";
+import { onBeat, onBye, onHello, onObjects, removeWorker } from "./worker-events.js";
 
 /** A client may be away this long (a reconnect, a suspended laptop's blink) before its session ends. */
 export const sessionTimeoutMs = 6 * limits.heartbeatTimeoutMs;
@@ -60,36 +61,50 @@ function onClient(ctx: Context, event: Extract<Event, { e: "client" }>): void {
   const { request, reply } = event;
   switch (request.t) {
     case "open":
-      return onOpen(ctx, request, reply);
+      onOpen(ctx, request, reply);
+      break;
     case "stages":
-      return onStages(ctx, request, event.bases ?? []);
+      onStages(ctx, request, event.bases ?? []);
+      break;
     case "beat":
-      return onClientBeat(ctx, request, reply);
+      onClientBeat(ctx, request, reply);
+      break;
     case "close": {
       const session = ctx.state.jobs.get(request.session);
       if (session && session.client === request.client) closeSession(ctx, session);
-      return answer(ctx, reply, { t: "ok" });
+      answer(ctx, reply, { t: "ok" });
+      break;
     }
     case "submit":
-      return onSubmit(ctx, request, event.bases ?? [], event.contentHash ?? "", reply);
+      onSubmit(ctx, request, event.bases ?? [], event.contentHash ?? "", reply);
+      break;
     case "status":
-      return onStatus(ctx, request, reply);
+      onStatus(ctx, request, reply);
+      break;
     case "list":
-      return onList(ctx, request, reply);
+      onList(ctx, request, reply);
+      break;
     case "results":
-      return onResults(ctx, request, reply);
+      onResults(ctx, request, reply);
+      break;
     case "cancel":
-      return onCancel(ctx, request, reply);
+      onCancel(ctx, request, reply);
+      break;
     case "explain":
-      return onExplain(ctx, request, reply);
+      onExplain(ctx, request, reply);
+      break;
     case "locate":
-      return answer(ctx, reply, { t: "located", locations: request.ids.map((id) => locate(ctx.state, id)) }, true);
+      answer(ctx, reply, { t: "located", locations: request.ids.map((id) => locate(ctx.state, id)) }, true);
+      break;
     case "place":
-      return onPlace(ctx, reply);
+      onPlace(ctx, reply);
+      break;
     case "put":
-      return onPut(ctx, request, reply);
+      onPut(ctx, request, reply);
+      break;
     case "workers":
-      return onWorkers(ctx, reply);
+      onWorkers(ctx, reply);
+      break;
   }
 }
 
@@ -97,15 +112,20 @@ function onWorker(ctx: Context, event: Extract<Event, { e: "worker" }>): void {
   const { request, reply } = event;
   switch (request.t) {
     case "hello":
-      return onHello(ctx, request, reply as ReplyToken | undefined);
+      onHello(ctx, request, reply as ReplyToken | undefined);
+      break;
     case "beat":
-      return onBeat(ctx, request, reply);
+      onBeat(ctx, request, reply);
+      break;
     case "commits":
-      return onCommits(ctx, request);
+      onCommits(ctx, request);
+      break;
     case "objects":
-      return onObjects(ctx, request);
+      onObjects(ctx, request);
+      break;
     case "bye":
-      return onBye(ctx, request.worker);
+      onBye(ctx, request.worker);
+      break;
   }
 }
 

@@ -1,27 +1,17 @@
-/** What workers say: hello, beats, commits, objects, bye; and what follows when one is no longer heard. */
-import { errorCatalogue, type WireError } from "../../proto/errors.js";
-import { objectIdOf, type WorkerId } from "../../proto/ids.js";
+/** What workers say apart from commits: hello, beats, objects, bye; and what follows when one is no longer heard. */
+import type { objectIdOf, WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import type { Commit, HeldLease, ResultSegment, StoredObject, WorkerOrder, WorkerRequestOf } from "../../proto/messages.js";
+import type { HeldLease, StoredObject, WorkerRequestOf } from "../../proto/messages.js";
 import { isCompatible, PROTOCOL_VERSION } from "../../proto/version.js";
+import { closeLease, firstTime, order } from "./commits.js";
 import { sendLease } from "./dispatch.js";
 import type { ReplyToken } from "./events.js";
-import { addHolder, commitSegment, endLease, failTasks, loseObject, requeue } from "./progress.js";
+import { addHolder, failTasks, loseObject } from "./progress.js";
 import { RangeSet } from "./ranges.js";
-import { write } from "./records.js";
-import { sliceSegment } from "./segments.js";
-import { type Context, type LeaseRecord, setStates, type StageRecord, taskState, troubleOf, type WorkerRecord } from "./state.js";
+import { type Context, type LeaseRecord, troubleOf, type WorkerRecord } from "./state.js";
 
 /** A lease that a beat does not list is sent again after this long; before, the two may have crossed. */
 const leaseResendMs = 1_500;
-/** Failures reported by workers that are not the function's own are retried this often. */
-const infraFailuresMax = 10;
-/** Weight of a new measurement in the time per task. */
-const costWeight = 0.3;
-
-const order = (ctx: Context, worker: WorkerId, what: WorkerOrder, options: { gated?: boolean; reply?: ReplyToken | undefined } = {}): void => {
-  ctx.out.push({ c: "order", worker, order: what, gated: options.gated ?? false, ...(options.reply === undefined ? {} : { reply: options.reply }) });
-};
 
 // ------------------------------------------------------------------------------------------------ joining and beating
 
@@ -35,9 +25,20 @@ export function onHello(ctx: Context, hello: WorkerRequestOf<"hello">, reply: Re
   let worker = state.workers.get(hello.worker);
   if (!worker) {
     worker = {
-      id: hello.worker, node: hello.node, pid: hello.pid, slots: hello.slots, storeBudgetBytes: hello.storeBudgetBytes,
-      leases: new Map(), objects: new Set(), seen: new RangeSet(),
-      draining: false, slotsBusy: 0, storeBytes: 0, spilledBytes: 0, tasksDone: 0, heardMs: state.nowMs,
+      id: hello.worker,
+      node: hello.node,
+      pid: hello.pid,
+      slots: hello.slots,
+      storeBudgetBytes: hello.storeBudgetBytes,
+      leases: new Map(),
+      objects: new Set(),
+      seen: new RangeSet(),
+      draining: false,
+      slotsBusy: 0,
+      storeBytes: 0,
+      spilledBytes: 0,
+      tasksDone: 0,
+      heardMs: state.nowMs,
     };
     state.workers.set(worker.id, worker);
     state.slots += worker.slots;
@@ -63,7 +64,8 @@ export function onBeat(ctx: Context, beat: WorkerRequestOf<"beat">, reply: Reply
   if (beat.draining) worker.draining = true;
   reconcileLeases(ctx, worker, beat.leases, reply);
   // A beat is always answered, so that the worker knows that it is known.
-  if (reply !== undefined) order(ctx, worker.id, { o: "welcome", heartbeatIntervalMs: limits.heartbeatIntervalMs, heartbeatTimeoutMs: limits.heartbeatTimeoutMs }, { reply });
+  if (reply !== undefined)
+    order(ctx, worker.id, { o: "welcome", heartbeatIntervalMs: limits.heartbeatIntervalMs, heartbeatTimeoutMs: limits.heartbeatTimeoutMs }, { reply });
 }
 
 /** M4: sends again what the worker should hold and does not, stops what it holds and should not. */
@@ -87,204 +89,6 @@ function reconcileLeases(ctx: Context, worker: WorkerRecord, held: readonly Held
     ctx.out.push({ c: "count", metric: "leases_resent", by: 1, tenant: lease.stage.job.tenant });
     sendLease(ctx, lease);
   }
-}
-
-// ------------------------------------------------------------------------------------------------ commits
-
-/** True the first time a worker's numbered report is seen (M2). */
-function firstTime(worker: WorkerRecord, seq: number): boolean {
-  if (worker.seen.has(seq)) return false;
-  worker.seen.add(seq, seq + 1);
-  return true;
-}
-
-export function onCommits(ctx: Context, message: WorkerRequestOf<"commits">): void {
-  const { state } = ctx;
-  const worker = state.workers.get(message.worker);
-  if (message.epoch !== state.epoch || !worker) {
-    // I2: what was leased by another epoch, or by a worker given up for lost, commits nothing.
-    const tasks = message.commits.reduce((sum, commit) => sum + commit.segment.to - commit.segment.from, 0);
-    if (tasks > 0) ctx.out.push({ c: "count", metric: "commits_stale_refused", by: tasks });
-    order(ctx, message.worker, { o: "ack", seq: message.seq });
-    order(ctx, message.worker, { o: "unknown" });
-    return;
-  }
-  worker.heardMs = state.nowMs;
-  if (firstTime(worker, message.seq)) {
-    for (const commit of message.commits) onCommit(ctx, worker, commit);
-    for (const back of message.back) onBack(ctx, worker, back);
-    for (const id of message.done) {
-      const lease = worker.leases.get(id);
-      // While an earlier report is missing, the results that the lease owes may be in it; a beat asks again (M4).
-      if (lease && worker.seen.isContiguous) closeLease(ctx, lease);
-    }
-  }
-  order(ctx, worker.id, { o: "ack", seq: message.seq }, { gated: true });
-}
-
-function onCommit(ctx: Context, worker: WorkerRecord, commit: Commit): void {
-  const { segment } = commit;
-  const lease = worker.leases.get(commit.lease);
-  const stale = (tasks: number): void => {
-    ctx.out.push({ c: "count", metric: "commits_stale_refused", by: tasks });
-  };
-  const size = segment.to - segment.from;
-  if (size <= 0) return;
-  if (!lease || segment.stage !== lease.stage.index || segment.from < lease.from || segment.to > lease.to || !isWellFormed(segment, lease.stage)) {
-    stale(size);
-    return;
-  }
-  if (segment.r !== "failed") learnCost(ctx, lease.stage, commit.slotTimeUs / size);
-  ctx.out.push({ c: "observe", metric: "task_seconds", value: commit.slotTimeUs / size / 1e6, tenant: lease.stage.job.tenant });
-  const open: { from: number; to: number }[] = [];
-  for (const range of lease.open) {
-    const from = Math.max(range.from, segment.from);
-    const to = Math.min(range.to, segment.to);
-    if (from < to) open.push({ from, to });
-  }
-  let taken = 0;
-  for (const { from, to } of open) {
-    // A failure before may have ended the job, and this lease with it.
-    if (!ctx.state.leases.has(lease.id)) break;
-    taken += to - from;
-    lease.open.delete(from, to);
-    lease.next = Math.max(lease.next, to);
-    lease.running = true;
-    worker.tasksDone += to - from;
-    const part = sliceSegment(segment, from, to);
-    if (part.r === "failed") onFailure(ctx, lease.stage, from, to, part.error);
-    else commitChecked(ctx, lease.stage, part, { worker: worker.id, slotTimeUs: Math.round((commit.slotTimeUs * (to - from)) / size), reused: false });
-  }
-  if (taken < size) ctx.out.push({ c: "count", metric: "commits_duplicate", by: size - taken });
-  if (lease.open.isEmpty && ctx.state.leases.has(lease.id)) finishLease(ctx, lease);
-}
-
-/** The segment's parts are as long as it says. */
-function isWellFormed(segment: ResultSegment, stage: StageRecord): boolean {
-  const size = segment.to - segment.from;
-  if (segment.r === "failed") return true;
-  if (segment.r === "stored") return segment.stored.length === size;
-  const { pack } = segment;
-  if (pack.byteLength < 4) return false;
-  const items = ((pack[0] as number) | ((pack[1] as number) << 8) | ((pack[2] as number) << 16) | ((pack[3] as number) << 24)) >>> 0;
-  return items === size && (!stage.job.durable || segment.digests?.byteLength === size * 16);
-}
-
-/** A result that is made again must be the same (I1). */
-function commitChecked(ctx: Context, stage: StageRecord, segment: Exclude<ResultSegment, { r: "failed" }>, from: { worker: WorkerId; slotTimeUs: number; reused: boolean }): void {
-  const trouble = segment.to - segment.from === 1 ? stage.troubles.get(segment.from) : undefined;
-  if (stage.troubles.size > 0 && segment.to - segment.from > 1) {
-    for (let i = segment.from; i < segment.to; i++) {
-      if (stage.troubles.get(i)?.expected === undefined) continue;
-      if (i > segment.from) commitChecked(ctx, stage, sliceSegment(segment, segment.from, i) as typeof segment, from);
-      commitChecked(ctx, stage, sliceSegment(segment, i, i + 1) as typeof segment, { ...from, slotTimeUs: 0 });
-      if (i + 1 < segment.to) commitChecked(ctx, stage, sliceSegment(segment, i + 1, segment.to) as typeof segment, { ...from, slotTimeUs: 0 });
-      return;
-    }
-  }
-  if (trouble?.expected) {
-    const digest = segment.r === "stored" ? segment.stored[0]?.digest : undefined;
-    if (!digest || !sameBytes(digest, trouble.expected)) {
-      ctx.out.push({ c: "count", metric: "nondeterminism_alarms", by: 1, tenant: stage.job.tenant });
-      failTasks(ctx, stage, segment.from, segment.to, {
-        code: "NONDETERMINISTIC",
-        message: `${stage.fnKey} is declared pure, but made again, task ${segment.from} of stage ${stage.index} gave another result`,
-      });
-      return;
-    }
-    trouble.expected = undefined;
-  }
-  commitSegment(ctx, stage, segment, from);
-}
-
-const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => a.byteLength === b.byteLength && a.every((byte, i) => byte === b[i]);
-
-function learnCost(ctx: Context, stage: StageRecord, us: number): void {
-  const before = ctx.state.costs.get(stage.fnKey);
-  ctx.state.costs.set(stage.fnKey, before === undefined ? us : before + costWeight * (us - before));
-}
-
-/** Failures whose class says "never" are the function's own and spend its retries; the others are infrastructure (I8). */
-function onFailure(ctx: Context, stage: StageRecord, from: number, to: number, error: WireError): void {
-  const users = errorCatalogue[error.code].retry === "never";
-  for (let task = from; task < to; task++) {
-    if (stage.states[task] !== taskState.leased) continue;
-    const trouble = troubleOf(stage, task);
-    trouble.lastError = error;
-    const failures = users ? trouble.userFailures : ++trouble.infraFailures;
-    const final = error.code === "FUNCTION_NOT_FOUND" || error.code === "TASK_UNSERIALIZABLE" || (users ? failures >= stage.spec.options.retries : failures > infraFailuresMax);
-    if (final) {
-      failTasks(ctx, stage, task, task + 1, error);
-      continue;
-    }
-    if (users) write(ctx, { k: "retry", job: stage.job.id, stage: stage.index, task, error }, stage.job.durable);
-    ctx.out.push({ c: "count", metric: "tasks_retried", by: 1, tenant: stage.job.tenant });
-    trouble.attempts++;
-    retryLater(ctx, stage, task, failures);
-  }
-}
-
-/** Exponential backoff with jitter of ±25 %, drawn from task and attempt, since the core draws no random numbers. */
-function retryLater(ctx: Context, stage: StageRecord, task: number, failures: number): void {
-  const { state } = ctx;
-  if (stage.job.state !== "running") return;
-  const base = Math.min(limits.retryBackoffMsMax, limits.retryBackoffMsFirst * 2 ** Math.min(failures, 20));
-  const jitter = ((Math.imul(task + 1, 2_654_435_761) ^ Math.imul(failures + 1, 40_503)) >>> 0) / 2 ** 32;
-  setStates(state, stage, task, task + 1, taskState.retrying);
-  state.retries.add(state.nowMs + base * (0.75 + 0.5 * jitter), { stage, task });
-}
-
-/** Timers that are due: their tasks may be leased again. */
-export function onRetryTimers(ctx: Context): void {
-  const { state } = ctx;
-  for (let due = state.retries.take(state.nowMs); due; due = state.retries.take(state.nowMs)) {
-    if (due.stage.states[due.task] === taskState.retrying) requeue(ctx, due.stage, due.task, due.task + 1);
-  }
-}
-
-// ------------------------------------------------------------------------------------------------ the ends of leases
-
-function finishLease(ctx: Context, lease: LeaseRecord): void {
-  endLease(ctx.state, lease);
-  ctx.out.push({ c: "observe", metric: "lease_seconds", value: Math.max(0, ctx.state.nowMs - lease.grantedAtMs) / 1_000, tenant: lease.stage.job.tenant });
-}
-
-/** The unstarted rest of a lease comes back. Asked for: at once to the queue. Not asked for (the worker could not fetch an input, say): after a pause. */
-function onBack(ctx: Context, worker: WorkerRecord, back: { lease: LeaseRecord["id"]; from: number; to: number }): void {
-  const lease = worker.leases.get(back.lease);
-  if (!lease) return;
-  const asked = worker.draining || (lease.revokedTo !== undefined && back.from >= lease.revokedTo);
-  for (const range of [...lease.open]) {
-    const from = Math.max(range.from, back.from);
-    const to = Math.min(range.to, back.to);
-    if (from >= to) continue;
-    lease.open.delete(from, to);
-    if (asked) {
-      requeue(ctx, lease.stage, from, to);
-      continue;
-    }
-    for (let task = from; task < to; task++) {
-      const trouble = troubleOf(lease.stage, task);
-      trouble.attempts++;
-      trouble.infraFailures++;
-      if (trouble.infraFailures > infraFailuresMax) {
-        failTasks(ctx, lease.stage, task, task + 1, trouble.lastError ?? { code: "OBJECT_LOST", message: `task ${task} of stage ${lease.stage.index} was given back ${trouble.infraFailures} times: its inputs could not be fetched` });
-      } else retryLater(ctx, lease.stage, task, trouble.infraFailures);
-    }
-  }
-  if (back.to >= lease.to) lease.to = Math.max(lease.from, Math.min(lease.to, back.from));
-  lease.revokedTo = undefined;
-  if (lease.open.isEmpty && ctx.state.leases.has(lease.id)) finishLease(ctx, lease);
-}
-
-/** A lease is over although tasks are open: they go back to the queue as further attempts. */
-function closeLease(ctx: Context, lease: LeaseRecord): void {
-  for (const range of [...lease.open]) {
-    lease.open.delete(range.from, range.to);
-    for (let task = range.from; task < range.to; task++) troubleOf(lease.stage, task).attempts++;
-    requeue(ctx, lease.stage, range.from, range.to);
-  }
-  if (ctx.state.leases.has(lease.id)) finishLease(ctx, lease);
 }
 
 // ------------------------------------------------------------------------------------------------ objects
@@ -344,7 +148,12 @@ export function removeWorker(ctx: Context, worker: WorkerRecord, died: boolean):
   state.slots -= worker.slots;
   if (died) {
     ctx.out.push({ c: "count", metric: "workers_lost", by: 1 });
-    ctx.out.push({ c: "log", level: "warn", text: "worker lost", fields: { worker: worker.id, leases: worker.leases.size, objects: worker.objects.size, silentMs: state.nowMs - worker.heardMs } });
+    ctx.out.push({
+      c: "log",
+      level: "warn",
+      text: "worker lost",
+      fields: { worker: worker.id, leases: worker.leases.size, objects: worker.objects.size, silentMs: state.nowMs - worker.heardMs },
+    });
   }
   // Its oldest leases, one a slot, are presumed to have been running even if no beat said so.
   let running = worker.slots;
@@ -362,5 +171,8 @@ function blame(ctx: Context, lease: LeaseRecord, task: number): void {
   trouble.blames++;
   if (trouble.blames < limits.blamesMax) return;
   lease.open.delete(task, task + 1);
-  failTasks(ctx, lease.stage, task, task + 1, { code: "TASK_QUARANTINED", message: `task ${task} of stage ${lease.stage.index} was executing on ${trouble.blames} workers that died; it is not tried again` });
+  failTasks(ctx, lease.stage, task, task + 1, {
+    code: "TASK_QUARANTINED",
+    message: `task ${task} of stage ${lease.stage.index} was executing on ${trouble.blames} workers that died; it is not tried again`,
+  });
 }

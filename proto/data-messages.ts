@@ -1,0 +1,20 @@
+/** Messages of the data plane: requests between peers on subjects.data(peer). The bytes themselves travel as frames (frames.ts). */
+import { z } from "zod";
+import { bytes, count, objectId, valueKind, wireError } from "./messages.js";
+
+/** Requests between peers on subjects.data(peer); bytes travel as frames (frames.ts) on the receiver's frame subject. */
+export const dataRequest = z.discriminatedUnion("t", [
+  /** Send object `id` as stream `stream` to `to`, an id of a frame peer. Answered at once with its size, or an error. */
+  z.object({ t: z.literal("get"), id: objectId, stream: z.string().max(64), to: z.string().max(64) }),
+  /** Offers an object. Answered with the stream to send it on, or `have`, or an error. */
+  z.object({ t: z.literal("put"), id: objectId, kind: valueKind, bytes: count, digest: bytes, from: z.string().max(64) }),
+]);
+export type DataRequest = z.infer<typeof dataRequest>;
+
+export const dataReply = z.discriminatedUnion("t", [
+  z.object({ t: z.literal("error"), error: wireError }),
+  z.object({ t: z.literal("sending"), kind: valueKind, bytes: count, digest: bytes }),
+  z.object({ t: z.literal("send"), stream: z.string().max(64), to: z.string().max(64) }),
+  z.object({ t: z.literal("have") }),
+]);
+export type DataReply = z.infer<typeof dataReply>;
