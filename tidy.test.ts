@@ -55,7 +55,8 @@ function importsOf(file: string): Import[] {
   };
   for (const match of text.matchAll(statement)) add(match[2] as string, match[1] !== undefined, false);
   // `import("x").T` in a type position is a type; only an awaited or returned import() loads the file.
-  for (const match of text.matchAll(dynamic)) add(match[1] as string, match[2] === "." && !/\)\.(?:then|catch)/.test(text.slice(match.index, match.index + 200)), true);
+  for (const match of text.matchAll(dynamic))
+    add(match[1] as string, match[2] === "." && !/\)\.(?:then|catch)/.test(text.slice(match.index, match.index + 200)), true);
   return found;
 }
 const imports = sources.flatMap(importsOf);
@@ -89,9 +90,11 @@ function mayImport(edge: Import): boolean {
   if (rule === undefined || target === undefined) return false;
   if (zone === target || rule.all) return true;
   // A test may start a real server, and may test with whatever its own folder is allowed to see or is seen by.
-  if (isTest(from) && (target === "client/local" || target === "proto/transport" || target === "proto/durable")) return true;
+  if (isTest(from) && (target === "client/local" || target === "proto/transport" || target === "proto/durable" || target === "scheduler/sim")) return true;
   if (zone === "client/cli" && edge.dynamic && roleEntries.has(to)) return true;
-  return rule.allowed.some((name) => (name.endsWith("/*") ? target.startsWith(name.slice(0, -1)) : target === name || (name === "proto" && !rule.pure && target.startsWith("proto/"))));
+  return rule.allowed.some((name) =>
+    name.endsWith("/*") ? target.startsWith(name.slice(0, -1)) : target === name || (name === "proto" && !rule.pure && target.startsWith("proto/")),
+  );
 }
 
 /** Strongly connected files over the given edges, each as a sorted list. */
@@ -174,7 +177,10 @@ describe("size", () => {
     const lines = (file: string): number => (texts.get(file) ?? "").split("\n").length - 1;
     const over = sources.filter((file) => lines(file) > (longFiles[file] ?? fileLinesMax)).map((file) => `${file}: ${lines(file)} lines`);
     expect(over).toEqual([]);
-    expect(Object.keys(longFiles).filter((file) => !texts.has(file) || lines(file) <= fileLinesMax), "no longer needed: take it off the list").toEqual([]);
+    expect(
+      Object.keys(longFiles).filter((file) => !texts.has(file) || lines(file) <= fileLinesMax),
+      "no longer needed: take it off the list",
+    ).toEqual([]);
   });
 
   it("functions have at most 70 lines, tests apart", () => {
@@ -186,16 +192,24 @@ describe("size", () => {
     } catch (error) {
       output = (error as { stdout: string }).stdout;
     }
-    const report = JSON.parse(output.slice(output.indexOf("{"))) as { summary: { unchanged: number }; diagnostics: { category: string; location: { path: string; start: { line: number } } }[] };
+    const report = JSON.parse(output.slice(output.indexOf("{"))) as {
+      summary: { unchanged: number };
+      diagnostics: { category: string; location: { path: string; start: { line: number } } }[];
+    };
     expect(report.summary.unchanged).toBeGreaterThanOrEqual(sources.length);
     const found = new Map<string, number[]>();
     for (const { category, location } of report.diagnostics) {
       if (!category.endsWith("noExcessiveLinesPerFunction") || isTest(location.path)) continue;
       found.set(location.path, [...(found.get(location.path) ?? []), location.start.line]);
     }
-    const over = [...found].filter(([file, lines]) => lines.length > (longFunctions[file] ?? 0)).map(([file, lines]) => `${file}: functions at lines ${lines.join(", ")}`);
+    const over = [...found]
+      .filter(([file, lines]) => lines.length > (longFunctions[file] ?? 0))
+      .map(([file, lines]) => `${file}: functions at lines ${lines.join(", ")}`);
     expect(over).toEqual([]);
-    expect(Object.entries(longFunctions).filter(([file, count]) => (found.get(file)?.length ?? 0) < count), "no longer needed: lower or remove it").toEqual([]);
+    expect(
+      Object.entries(longFunctions).filter(([file, count]) => (found.get(file)?.length ?? 0) < count),
+      "no longer needed: lower or remove it",
+    ).toEqual([]);
   });
 });
 
@@ -208,7 +222,13 @@ describe("habits", () => {
   });
 
   it("a test stands beside the file it tests", () => {
-    const alone = sources.filter((file) => isTest(file) && file.includes("/") && !file.startsWith("e2e/") && !sources.some((other) => !isTest(other) && path.posix.dirname(other) === path.posix.dirname(file)));
+    const alone = sources.filter(
+      (file) =>
+        isTest(file) &&
+        file.includes("/") &&
+        !file.startsWith("e2e/") &&
+        !sources.some((other) => !isTest(other) && path.posix.dirname(other) === path.posix.dirname(file)),
+    );
     expect(alone).toEqual([]);
   });
 
@@ -230,8 +250,18 @@ describe("habits", () => {
 
   it("no file of the repository names a machine, a workplace or a package registry", () => {
     const slashed = (...parts: string[]): string => parts.join("/");
-    const banned = [slashed("", "work", ""), slashed("", "tmp", "brief"), slashed("shared", "DESIGN"), slashed("", "root", ""), slashed("", "home", ""), `registry.${"npmjs"}.org`, `"resol${"ved"}"`];
-    const tracked = execFileSync("git", ["ls-files"], { cwd: root, encoding: "utf8" }).split("\n").filter((file) => file !== "" && existsSync(path.join(root, file)));
+    const banned = [
+      slashed("", "work", ""),
+      slashed("", "tmp", "brief"),
+      slashed("shared", "DESIGN"),
+      slashed("", "root", ""),
+      slashed("", "home", ""),
+      `registry.${"npmjs"}.org`,
+      `"resol${"ved"}"`,
+    ];
+    const tracked = execFileSync("git", ["ls-files"], { cwd: root, encoding: "utf8" })
+      .split("\n")
+      .filter((file) => file !== "" && existsSync(path.join(root, file)));
     const found = tracked.flatMap((file) => {
       const text = read(file);
       return banned.filter((name) => text.includes(name)).map((name) => `${file}: ${name}`);
