@@ -1,0 +1,79 @@
+import { createHash } from "node:crypto";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { modelDurable } from "../../proto/durable/model.js";
+import type { BundleId } from "../../proto/ids.js";
+import { BundleCache } from "./bundles.js";
+
+const text = "export const one = () => 1;";
+const id = createHash("sha256").update(text).digest("hex") as BundleId;
+let root: string;
+let folder: string;
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), "volley-bundles-test-"));
+  folder = join(root, "bundles");
+});
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+async function storeWith(name: string, data: string) {
+  const { bundles } = modelDurable();
+  await bundles.put(name, Buffer.from(data));
+  let reads = 0;
+  return {
+    store: {
+      ...bundles,
+      put: bundles.put.bind(bundles),
+      has: bundles.has.bind(bundles),
+      delete: bundles.delete.bind(bundles),
+      get: (key: string) => {
+        reads++;
+        return bundles.get(key);
+      },
+    },
+    reads: () => reads,
+  };
+}
+
+test("a bundle is fetched once, by all who ask at once and by the next process", async () => {
+  const { store, reads } = await storeWith(id, text);
+  const cache = new BundleCache(store, folder);
+  const [a, b] = await Promise.all([cache.url(id), cache.url(id)]);
+  expect(a).toBe(b);
+  expect(readFileSync(fileURLToPath(a), "utf8")).toBe(text);
+  expect(await new BundleCache(store, folder).url(id)).toBe(a);
+  expect(reads()).toBe(1);
+  expect(statSync(folder).mode & 0o777).toBe(0o700);
+});
+
+test("a cached file that was changed is not used", async () => {
+  const { store, reads } = await storeWith(id, text);
+  mkdirSync(folder, { mode: 0o700 });
+  writeFileSync(join(folder, `${id}.mjs`), "export const one = () => 2;");
+  expect(readFileSync(fileURLToPath(await new BundleCache(store, folder).url(id)), "utf8")).toBe(text);
+  expect(reads()).toBe(1);
+});
+
+test("what the store gives is checked against its name", async () => {
+  const { store } = await storeWith(id, "something else");
+  await expect(new BundleCache(store, folder).url(id)).rejects.toMatchObject({ code: "CORRUPT" });
+});
+
+test("a missing bundle is BUNDLE_NOT_FOUND, and found once it has been deployed", async () => {
+  const { bundles } = modelDurable();
+  const cache = new BundleCache(bundles, folder);
+  await expect(cache.url(id)).rejects.toMatchObject({ code: "BUNDLE_NOT_FOUND", message: expect.stringContaining(id) });
+  await bundles.put(id, Buffer.from(text));
+  expect(await cache.url(id)).toContain(id);
+});
+
+test("a folder that others may write is left alone", async () => {
+  mkdirSync(folder);
+  chmodSync(folder, 0o777);
+  const { store } = await storeWith(id, text);
+  const url = await new BundleCache(store, folder).url(id);
+  expect(url).not.toContain(folder);
+  rmSync(join(fileURLToPath(url), ".."), { recursive: true });
+});
