@@ -72,6 +72,16 @@ describe.each(features.map((feature) => [feature.name, feature] as const))("%s",
         const rows = inputs[0]?.length ?? 0;
         const cut = Math.floor(at * rows);
         const whole = feature.batch(params, ...inputs);
+        const reach = feature.lookback(feature.parse(params));
+        if (Number.isFinite(reach) && rows > 0) {
+          // Bars that are left out of a count of values, not of bars, reach further back.
+          const full = inputs.map((input) => input.map((value) => (value - value === 0 ? value : 1)));
+          const stale = full.map((input) => input.map((value, i) => (i < rows - 1 - reach ? 1e100 : value)));
+          const forgetful = feature.batch(params, ...stale);
+          feature.batch(params, ...full).forEach((output, k) => {
+            sameBits((forgetful[k] as Float64Array).subarray(rows - 1), output.subarray(rows - 1), "bars before the lookback");
+          });
+        }
         const poisoned = feature.batch(params, ...inputs.map((input) => input.map((value, i) => (i < cut ? value : 1e300))));
         whole.forEach((output, k) => {
           sameBits((poisoned[k] as Float64Array).subarray(0, cut), output.subarray(0, cut), "the future");

@@ -1,6 +1,6 @@
 /**
  * The values present in the last `window` bars in order. A bar costs two binary searches and a move of up to `window` numbers, which for
- * windows of any practical size is faster than a tree.
+ * windows of any practical size is faster than a tree. -0 is 0.
  *
  * State at `at`: 0 window, 1 minPeriods, 2 place in the ring, 3 count, then `window` values as they came (NaN where missing and before the
  * first bar), then the values in order.
@@ -16,7 +16,9 @@ export function openOrder(state: Float64Array, at: number, window: number, minPe
 }
 
 /** Takes the next value; true if at least minPeriods values are present. */
-export function pushOrder(state: Float64Array, at: number, x: number): boolean {
+export function pushOrder(state: Float64Array, at: number, value: number): boolean {
+  // -0 becomes 0: which of two equal zeros stands where would otherwise depend on bars long gone.
+  const x = value + 0;
   const window = state[at] as number;
   const place = state[at + 2] as number;
   const ring = at + head;
