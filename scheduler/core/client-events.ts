@@ -109,8 +109,8 @@ function unknownObject(ctx: Context, spec: StageSpec): ObjectId | undefined {
 
 /** Takes results that other stages of the same base have: the same content made them. */
 function reuse(ctx: Context, stage: StageRecord): void {
-  const sources = ctx.state.catalog.get(stage.base) ?? [];
-  for (const source of sources) {
+  for (const source of ctx.state.catalog.get(stage.base) ?? []) {
+    if (isStageComplete(stage)) return;
     if (source === stage) continue;
     for (const segment of [...source.results]) {
       if (segment.r === "failed" || !isReusable(ctx.state, source, segment, stage.job.durable)) continue;

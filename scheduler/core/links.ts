@@ -15,10 +15,14 @@ export function* flatArgs(args: readonly ArgSpec[]): IterableIterator<Exclude<Ar
 /** The stage that has or will have this object, if any job known has it. */
 export function sourceOf(state: State, id: ObjectId): { stage: StageRecord; task: number } | undefined {
   const { base, index } = splitObjectId(id);
-  const stages = state.catalog.get(base);
-  if (!stages) return undefined;
-  const stage = stages.find((s) => s.states[index] === taskState.succeeded) ?? stages[0];
-  return stage && index < stage.spec.count ? { stage, task: index } : undefined;
+  let found: StageRecord | undefined;
+  for (const stage of state.catalog.get(base) ?? []) {
+    found ??= stage;
+    if (stage.states[index] !== taskState.succeeded) continue;
+    found = stage;
+    break;
+  }
+  return found && index < found.spec.count ? { stage: found, task: index } : undefined;
 }
 
 /** Enters the stage's links. Throws nothing: what is unknown was refused at intake; objects that were put need no link. */

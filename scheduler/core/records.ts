@@ -128,8 +128,8 @@ export function addStage(state: State, job: JobRecord, spec: StageSpec, base: Ob
   job.stages.set(spec.index, stage);
   linkStage(state, stage);
   const others = state.catalog.get(base);
-  if (others) others.push(stage);
-  else state.catalog.set(base, [stage]);
+  if (others) others.add(stage);
+  else state.catalog.set(base, new Set([stage]));
   return stage;
 }
 
@@ -175,10 +175,7 @@ export function dropStage(state: State, stage: StageRecord): void {
   state.queued -= stage.queue.size;
   stage.queue.delete(0, stage.spec.count);
   const others = state.catalog.get(stage.base);
-  if (!others) return;
-  const rest = others.filter((other) => other !== stage);
-  if (rest.length === 0) state.catalog.delete(stage.base);
-  else state.catalog.set(stage.base, rest);
+  if (others?.delete(stage) && others.size === 0) state.catalog.delete(stage.base);
 }
 
 export function forgetJob(state: State, job: JobRecord): void {

@@ -158,7 +158,7 @@ export interface State {
   readonly workers: Map<WorkerId, WorkerRecord>;
   readonly leases: Map<LeaseId, LeaseRecord>;
   /** Stages that have (or will have) the objects of a base; the first is asked first. */
-  readonly catalog: Map<ObjectBase, StageRecord[]>;
+  readonly catalog: Map<ObjectBase, Set<StageRecord>>;
   readonly puts: Map<ObjectId, PutRecord>;
   readonly holders: Map<ObjectId, Set<WorkerId>>;
   /** Stages with queued tasks, by priority, in turn. */
