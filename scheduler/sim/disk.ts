@@ -4,15 +4,20 @@
  *
  * Everything that lands is entered into an index of facts, which the oracles ask: what is durable is decided here and nowhere else.
  */
+
+import { Packr } from "msgpackr";
 import { encodeMessage } from "../../proto/codec.js";
 import type { JobId, ObjectId } from "../../proto/ids.js";
 import type { JournalRecord } from "../core/events.js";
 import type { Clock } from "./clock.js";
 import { Violation } from "./job-model.js";
 import type { Random } from "./random.js";
-import { Packr } from "msgpackr";
 
 const packr = new Packr({ useRecords: false });
+
+/** Plain data as it would lie on a disk, and back. */
+export const packPlain = (data: unknown): Uint8Array => packr.pack(data);
+export const unpackPlain = (data: Uint8Array): unknown => packr.unpack(data);
 
 export interface StoredValue {
   readonly kind: number;

@@ -1,7 +1,18 @@
 /** The misfortunes of one run: when processes die, leave, hang or are cut off, and how bad the network is meanwhile. */
 import type { NetworkFaults } from "./network.js";
 import type { Random } from "./random.js";
-import type { Simulation } from "./simulation.js";
+import type { SchedulerNode } from "./scheduler-node.js";
+import type { WorkerNode } from "./worker-node.js";
+import type { World } from "./world.js";
+
+/** What misfortunes befall. */
+export interface Victims extends World {
+  readonly liveWorkers: readonly WorkerNode[];
+  readonly liveSchedulers: readonly SchedulerNode[];
+  readonly clients: readonly { readonly address: string }[];
+  addWorker(): void;
+  addScheduler(): void;
+}
 
 export interface FaultRates {
   readonly untilMs: number;
@@ -36,12 +47,12 @@ export function randomFaults(random: Random): FaultRates {
 
 export class FaultPlan {
   readonly untilMs: number;
-  readonly #world: Simulation;
+  readonly #world: Victims;
   readonly #random: Random;
   readonly #rates: FaultRates;
   readonly #cut = new Set<string>();
 
-  constructor(world: Simulation, random: Random, rates: FaultRates) {
+  constructor(world: Victims, random: Random, rates: FaultRates) {
     this.#world = world;
     this.#random = random;
     this.#rates = rates;

@@ -52,7 +52,13 @@ export function randomJobPlan(random: Random, name: string): JobPlan {
     stages.push(randomStage({ random, stages: stages.map((spec) => ({ spec })), objects, packs }, index));
   }
   const outputs = [stages.length - 1, ...(stages.length > 1 && random.chance(0.3) ? [random.between(0, stages.length - 2)] : [])];
-  return { stages, outputs, puts, key: random.chance(0.5) ? `key-${name}` : undefined, cancelAfterMs: random.chance(0.12) ? random.between(0, 8_000) : undefined };
+  return {
+    stages,
+    outputs,
+    puts,
+    key: random.chance(0.5) ? `key-${name}` : undefined,
+    cancelAfterMs: random.chance(0.12) ? random.between(0, 8_000) : undefined,
+  };
 }
 
 export class JobClient {
@@ -121,7 +127,10 @@ export class JobClient {
 
   #beat(): void {
     if (this.#done) return;
-    this.#asker.askOnce({ t: "beat", client: this.address as ClientId, session: this.#session, epoch: this.#asker.epoch as Epoch, waiting: [], released: [] }, () => undefined);
+    this.#asker.askOnce(
+      { t: "beat", client: this.address as ClientId, session: this.#session, epoch: this.#asker.epoch as Epoch, waiting: [], released: [] },
+      () => undefined,
+    );
     this.#asker.later(limits.heartbeatIntervalMs, () => this.#beat());
   }
 
@@ -146,7 +155,16 @@ export class JobClient {
   #submit(): void {
     this.#doing = "the submission";
     const { stages, outputs, key } = this.#plan;
-    const request: ClientRequest = { t: "submit", job: this.#job, client: this.address as ClientId, tenant: "acme" as TenantId, name: "model", stages: [...stages], outputs: [...outputs], ...(key ? { key } : {}) };
+    const request: ClientRequest = {
+      t: "submit",
+      job: this.#job,
+      client: this.address as ClientId,
+      tenant: "acme" as TenantId,
+      name: "model",
+      stages: [...stages],
+      outputs: [...outputs],
+      ...(key ? { key } : {}),
+    };
     this.#asker.ask(
       () => request,
       (reply) => {
@@ -203,8 +221,10 @@ export class JobClient {
     const facts = this.#world.disk.factsOf(this.#job);
     let committed = 0;
     for (const tasks of facts.commits.values()) committed += tasks.size;
-    if (status.succeeded > committed) throw new Violation("I6", `${status.succeeded} tasks of ${this.#job} are shown as succeeded, ${committed} are in the journal`);
-    if (status.digest !== undefined && facts.digest !== status.digest) throw new Violation("I6", `the digest of ${this.#job} is shown as ${status.digest}, in the journal it is ${facts.digest}`);
+    if (status.succeeded > committed)
+      throw new Violation("I6", `${status.succeeded} tasks of ${this.#job} are shown as succeeded, ${committed} are in the journal`);
+    if (status.digest !== undefined && facts.digest !== status.digest)
+      throw new Violation("I6", `the digest of ${this.#job} is shown as ${status.digest}, in the journal it is ${facts.digest}`);
     if (status.state === "running") return;
     if (facts.ended !== status.state) throw new Violation("I6", `${this.#job} is shown as ${status.state}, in the journal it is ${facts.ended ?? "running"}`);
     this.#ended(status);
@@ -220,7 +240,11 @@ export class JobClient {
     }
     if (state === "failed") {
       const code = error?.code ?? "INTERNAL";
-      if (!(this.#model.flawless ? this.#excuses(code) : code === "TASK_FAILED" || this.#excuses(code))) throw new Violation("values", `${this.#job} failed with ${code} (${error?.message}), the serial evaluation ${this.#model.flawless ? "succeeds" : "fails otherwise"}`);
+      if (!(this.#model.flawless ? this.#excuses(code) : code === "TASK_FAILED" || this.#excuses(code)))
+        throw new Violation(
+          "values",
+          `${this.#job} failed with ${code} (${error?.message}), the serial evaluation ${this.#model.flawless ? "succeeds" : "fails otherwise"}`,
+        );
       this.#finish();
       return;
     }
@@ -265,7 +289,8 @@ export class JobClient {
     for (const segment of segments) {
       tasks += this.#model.check(segment);
       for (let task = segment.from; task < segment.to; task++) {
-        if (this.#world.disk.committedAtMs(this.#job, segment.stage, task) === undefined) throw new Violation("I6", `task ${task} of stage ${segment.stage} of ${this.#job} is shown, but its commit is not in the journal`);
+        if (this.#world.disk.committedAtMs(this.#job, segment.stage, task) === undefined)
+          throw new Violation("I6", `task ${task} of stage ${segment.stage} of ${this.#job} is shown, but its commit is not in the journal`);
         if (segment.r !== "stored") continue;
         const stored = this.#world.disk.objects.get(this.#model.objectOf(segment.stage, task));
         if (!stored) throw new Violation("values", `the stored result of task ${task} of stage ${segment.stage} of ${this.#job} is not in the durable store`);

@@ -2,12 +2,13 @@
  * The oracle of one job or session: its graph evaluated serially, and every result anybody was shown held against it.
  * A value is never negotiable. A failure is, when the run gave a reason for it: then `excuses` says so.
  */
+
+import { stageBase } from "../../proto/address.js";
 import { digestOf, equalBytes, hexOf, sha256Hex } from "../../proto/digest.js";
 import type { ErrorCode } from "../../proto/errors.js";
 import { type JobId, type ObjectId, objectIdOf } from "../../proto/ids.js";
 import type { ResultSegment, StageSpec, StoredResult } from "../../proto/messages.js";
 import { PackReader } from "../../proto/pack.js";
-import { stageBase } from "../../proto/address.js";
 import { alwaysFails, evaluate, objectsOf, type StageFacts, traitsOf } from "./model-function.js";
 
 /** undefined: the task fails. "any": the function is restless. */
@@ -85,7 +86,8 @@ export class JobModel {
   check(segment: ResultSegment): number {
     const stage = this.stage(segment.stage);
     const count = segment.to - segment.from;
-    if (!(segment.from < segment.to && segment.to <= stage.count)) throw new Violation("values", `${this.#name(segment)} is outside of the stage's ${stage.count} tasks`);
+    if (!(segment.from < segment.to && segment.to <= stage.count))
+      throw new Violation("values", `${this.#name(segment)} is outside of the stage's ${stage.count} tasks`);
     if (segment.r === "failed") {
       for (let task = segment.from; task < segment.to; task++) this.#checkFailure(stage, task, segment.error.code, segment.error.message);
       return count;
@@ -100,7 +102,8 @@ export class JobModel {
     for (let i = 0; i < count; i++) {
       const { kind, data } = pack.at(i);
       const digest = digestOf(kind, data);
-      if (segment.digests && !equalBytes(segment.digests.subarray(16 * i, 16 * i + 16), digest)) throw new Violation("values", `${this.#name(segment)}: the digest of task ${segment.from + i} is not its value's`);
+      if (segment.digests && !equalBytes(segment.digests.subarray(16 * i, 16 * i + 16), digest))
+        throw new Violation("values", `${this.#name(segment)}: the digest of task ${segment.from + i} is not its value's`);
       this.#checkDigest(stage, segment.from + i, { kind, digest, bytes: data.byteLength });
     }
     return count;
@@ -116,10 +119,12 @@ export class JobModel {
     const expected = stage.expected[task];
     if (expected === undefined) throw new Violation("values", `${name} succeeded, but the serial evaluation fails`);
     const hex = hexOf(digest);
-    if (expected !== "any" && hex !== hexOf(digestOf(kind, expected))) throw new Violation("values", `${name} is ${hex}, expected ${hexOf(digestOf(3, expected))}`);
+    if (expected !== "any" && hex !== hexOf(digestOf(kind, expected)))
+      throw new Violation("values", `${name} is ${hex}, expected ${hexOf(digestOf(3, expected))}`);
     const before = stage.shown.get(task);
     // A restless function of a session may be shown anew after a scheduler's restart, which the session's client hears of.
-    if (before !== undefined && before !== hex && (expected !== "any" || this.durable)) throw new Violation("I1", `${name} was shown as ${before} and now as ${hex}`);
+    if (before !== undefined && before !== hex && (expected !== "any" || this.durable))
+      throw new Violation("I1", `${name} was shown as ${before} and now as ${hex}`);
     stage.shown.set(task, hex);
   }
 
@@ -127,7 +132,10 @@ export class JobModel {
     const name = `task ${task} of stage ${stage.spec.index} of ${this.job}`;
     if (stage.expected[task] === undefined && (code === "TASK_FAILED" || code === "UPSTREAM_FAILED")) return;
     if (this.excuses(code)) return;
-    throw new Violation("values", `${name} failed with ${code} (${message}), but the serial evaluation ${stage.expected[task] === undefined ? "fails otherwise" : "succeeds"}`);
+    throw new Violation(
+      "values",
+      `${name} failed with ${code} (${message}), but the serial evaluation ${stage.expected[task] === undefined ? "fails otherwise" : "succeeds"}`,
+    );
   }
 
   /** What the job's digest must be: over the digests of the outputs' tasks in order. undefined where a restless function has a say. */

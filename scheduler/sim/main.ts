@@ -32,7 +32,16 @@ function add(summary: Summary, { seed, counts, network, virtualMs, violation }: 
   summary.virtualSeconds += virtualMs / 1000;
   const { workerCrashes, schedulerCrashes, schedulerUsurpations, drains, partitions } = counts;
   const { lost, duplicated, reordered } = network;
-  for (const [name, count] of Object.entries({ workerCrashes, schedulerCrashes, schedulerUsurpations, drains, partitions, messagesLost: lost, messagesDuplicated: duplicated, messagesReordered: reordered })) {
+  for (const [name, count] of Object.entries({
+    workerCrashes,
+    schedulerCrashes,
+    schedulerUsurpations,
+    drains,
+    partitions,
+    messagesLost: lost,
+    messagesDuplicated: duplicated,
+    messagesReordered: reordered,
+  })) {
     summary.faults[name] = (summary.faults[name] ?? 0) + count;
   }
   if (violation) summary.violations.push({ seed, ...violation });
@@ -64,7 +73,16 @@ function main(): number {
     const outcome = simulate({ seed: whole(values.seed, "seed"), plant: values.plant, storyKept: whole(values.lines, "lines") });
     for (const line of outcome.story) console.log(line);
     const { violation, storyHash } = outcome;
-    if (values.json) console.log(JSON.stringify({ seed: outcome.seed, storyHash, violation: violation ?? null, virtualMs: outcome.virtualMs, counts: { ...outcome.counts, metrics: Object.fromEntries(outcome.counts.metrics) } }));
+    if (values.json)
+      console.log(
+        JSON.stringify({
+          seed: outcome.seed,
+          storyHash,
+          violation: violation ?? null,
+          virtualMs: outcome.virtualMs,
+          counts: { ...outcome.counts, metrics: Object.fromEntries(outcome.counts.metrics) },
+        }),
+      );
     else console.log(`seed ${outcome.seed}: ${violation ? `VIOLATION ${violation.message}` : "0 violations"}, story ${storyHash}`);
     return violation ? 1 : 0;
   }
@@ -83,7 +101,9 @@ function runMany(seeds: number, from: number, plant: string | undefined, json: b
   summary.seconds = Math.round(performance.now() - startedMs) / 1000;
   summary.virtualSeconds = Math.round(summary.virtualSeconds);
   const faults = Object.entries(summary.faults).map(([name, count]) => `${name} ${count}`);
-  console.log(`${summary.seeds} seeds, ${summary.steps} steps, ${summary.executions} executions, ${summary.resultsChecked} results checked, ${summary.virtualSeconds} virtual seconds in ${summary.seconds} s`);
+  console.log(
+    `${summary.seeds} seeds, ${summary.steps} steps, ${summary.executions} executions, ${summary.resultsChecked} results checked, ${summary.virtualSeconds} virtual seconds in ${summary.seconds} s`,
+  );
   console.log(`faults: ${faults.join(", ")}`);
   console.log(`${summary.violations.length} violations`);
   if (json) console.log(JSON.stringify(summary));

@@ -2,10 +2,11 @@
  * Planted bugs: mutations of what the shells do around the real cores, switched on by name, to show that the oracles see them.
  * Each is a mistake that somebody could make; the cores stay clean.
  */
-import type { LeaseId } from "../../proto/ids.js";
+import type { Epoch } from "../../proto/ids.js";
 import type { ClientRequest, WorkerOrders, WorkerRequest } from "../../proto/messages.js";
 import type { WorkerCommand } from "../../worker/core/events.js";
 import type { Command, JournalRecord } from "../core/events.js";
+import type { State } from "../core/index.js";
 
 export interface Plant {
   readonly doc: string;
@@ -15,8 +16,8 @@ export interface Plant {
   readonly unfenced?: true;
   /** Entries that recovery plays. */
   readonly replayed?: (entries: JournalRecord[][]) => JournalRecord[][];
-  /** The scheduler's view of its own epoch and a worker's message. */
-  readonly workerRequest?: (request: WorkerRequest, epoch: number) => WorkerRequest;
+  /** A worker's message before the core sees it. */
+  readonly workerRequest?: (request: WorkerRequest, epoch: number, state: State) => WorkerRequest;
   readonly workerOrders?: (orders: WorkerOrders, epoch: number) => WorkerOrders;
   /** Commands of one scheduler step, and what caused it. */
   readonly schedulerCommands?: (commands: Command[], cause: ClientRequest["t"] | WorkerRequest["t"] | "tick") => Command[];
@@ -27,21 +28,25 @@ export interface Plant {
   readonly secondCommitWins?: true;
 }
 
-const withEpoch = (lease: LeaseId, epoch: number): LeaseId => `${epoch}.${lease.split(".")[1]}` as LeaseId;
-
 export const plants: Readonly<Record<string, Plant>> = {
   "commit-acknowledged-before-append": { doc: "replies and acks do not wait for the journal", ungated: true },
   "fence-dropped": { doc: "a deposed scheduler's appends are accepted", unfenced: true },
-  "scheduler-epoch-check-dropped": {
-    doc: "the scheduler takes reports of workers whatever epoch they speak of, and lease ids do not tell epochs apart",
-    workerRequest: (request, epoch) => {
-      if (request.t !== "commits") return request;
+  "stale-commits-accepted": {
+    doc: "a report of an older epoch is taken for whichever lease has its stage and tasks",
+    workerRequest: (request, epoch, state) => {
+      if (request.t !== "commits" || request.epoch === epoch) return request;
+      const leases = [...state.leases.values()];
+      const [first] = request.commits;
+      const taker = first && leases.find(({ stage, from, to }) => stage.index === first.segment.stage && from <= first.segment.from && first.segment.to <= to);
+      if (!taker) return request;
       return {
         ...request,
-        epoch: epoch as typeof request.epoch,
-        commits: request.commits.map((commit) => ({ ...commit, lease: withEpoch(commit.lease, epoch) })),
-        done: request.done.map((lease) => withEpoch(lease, epoch)),
-        back: request.back.map((back) => ({ ...back, lease: withEpoch(back.lease, epoch) })),
+        worker: taker.worker.id,
+        epoch: epoch as Epoch,
+        seq: request.seq + 2 ** 40,
+        commits: [{ ...first, lease: taker.id }],
+        done: [],
+        back: [],
       };
     },
   },
@@ -70,7 +75,10 @@ export const plants: Readonly<Record<string, Plant>> = {
     doc: "the scheduler does not send leases again that a worker's beat does not list",
     schedulerCommands: (commands, cause) => {
       if (cause !== "beat") return commands;
-      return commands.filter((command) => !(command.c === "order" && command.order.o === "lease" && commands.some((other) => other.c === "count" && other.metric === "leases_resent")));
+      return commands.filter(
+        (command) =>
+          !(command.c === "order" && command.order.o === "lease" && commands.some((other) => other.c === "count" && other.metric === "leases_resent")),
+      );
     },
   },
 };

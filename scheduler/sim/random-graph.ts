@@ -87,6 +87,11 @@ export function randomStage(context: GraphContext, index: number): StageSpec {
     fn: kernel ? { kernel: name, version: 1 } : { bundle, export: name },
     count,
     args,
-    options: { retries, timeoutMs: 600_000, pure: kernel || (!traits.restless && random.chance(0.5)), priority: random.chance(0.1) ? random.between(-2, 2) : 0 },
+    options: {
+      retries,
+      timeoutMs: 600_000,
+      pure: kernel || (!traits.restless && random.chance(0.5)),
+      priority: random.chance(0.1) ? random.between(-2, 2) : 0,
+    },
   };
 }

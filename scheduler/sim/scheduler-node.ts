@@ -2,20 +2,24 @@
  * A scheduler process around the real core: intake, gate, journal writer, snapshots, recovery, as scheduler/shell does them, on the models of
  * network and disk. The oracles that can only be asked here: I9, and that nothing committed is leased again.
  */
+
 import { stageBase } from "../../proto/address.js";
 import { decodeMessage, encodeMessage } from "../../proto/codec.js";
 import { sha256Hex } from "../../proto/digest.js";
 import { toWireError } from "../../proto/errors.js";
 import { validateStages } from "../../proto/graph.js";
 import type { Epoch, JobId, LeaseId, ObjectBase, WorkerId } from "../../proto/ids.js";
-import { type ArgSpec, type ClientRequest, type ClientRequestOf, clientRequest, type ResultSegment, type StageSpec, type WorkerOrder, type WorkerRequest, workerRequest } from "../../proto/messages.js";
+import { type ClientRequest, clientRequest, type WorkerOrder, type WorkerRequest, workerRequest } from "../../proto/messages.js";
 import { subjects } from "../../proto/subjects.js";
 import type { Command, Event, JournalRecord } from "../core/events.js";
 import { applyRecord, checkInvariants, createState, nextWakeMs, restore, type SnapshotData, type State, snapshot, step } from "../core/index.js";
+import { describe, describeRecord } from "./describe.js";
+import { packPlain, unpackPlain } from "./disk.js";
 import { Violation } from "./job-model.js";
 import type { Delivery } from "./network.js";
-import { Packr } from "msgpackr";
 import type { Random } from "./random.js";
+import { compareWithReplay } from "./replay-check.js";
+import { StageIntake } from "./stage-intake.js";
 import type { World } from "./world.js";
 
 type Said = Extract<Command, { c: "reply" | "order" }>;
@@ -28,12 +32,12 @@ interface Owed {
 const tickMs = 20;
 const idleTickMs = 1_000;
 const snapshotEvery = 25;
-const packr = new Packr({ useRecords: false });
 
 export class SchedulerNode {
   readonly address: string;
   readonly #world: World;
   readonly #random: Random;
+  readonly #stages = new StageIntake((client, session, segment) => this.#say({ c: "update", client, session, segment }));
   #state: State | undefined;
   #epoch = 0;
   #dead = false;
@@ -47,7 +51,6 @@ export class SchedulerNode {
   #gated: { after: number; command: Said }[] = [];
   #tickedAtMs = 0;
   #entriesSince = 0;
-  #orphans = new Map<string, number>();
   #leased = new Map<LeaseId, { job: JobId; durable: boolean }>();
 
   constructor(world: World, address: string) {
@@ -105,14 +108,14 @@ export class SchedulerNode {
     let state: State;
     if (used) {
       counts.restores++;
-      const { epoch, data } = packr.unpack(used.data) as { epoch: Epoch; data: SnapshotData };
+      const { epoch, data } = unpackPlain(used.data) as { epoch: Epoch; data: SnapshotData };
       state = restore(data, { epoch });
     } else state = createState({ epoch: 0 as Epoch });
     let entries = Array.from({ length: end - (used?.seq ?? 0) }, (_, i) => disk.read((used?.seq ?? 0) + i));
     if (plant?.replayed) entries = plant.replayed(entries);
     for (const records of entries) for (const record of records) applyRecord(state, record);
     checkInvariants(state);
-    if (used && !plant?.replayed) this.#compare(state, "a snapshot and the entries behind it");
+    if (used && !plant?.replayed) compareWithReplay(this.#world, state, "a snapshot and the entries behind it");
     this.#takeOver(state, end);
   }
 
@@ -121,23 +124,28 @@ export class SchedulerNode {
     const { disk, network, plant } = this.#world;
     const epoch = ((state.epoch as number) + 1) as Epoch;
     const record: JournalRecord = { k: "epoch", epoch };
-    disk.append([record], plant?.replayed ? disk.entries.length : seq, () => !network.isCut(this.address), (landed) => {
-      if (this.#dead) return;
-      this.#world.guard(this.address, () => {
-        if (landed) {
-          applyRecord(state, record);
-          this.#serve(state, epoch, plant?.replayed || plant?.unfenced ? disk.entries.length : seq + 1);
-          return;
-        }
-        const late = Array.from({ length: disk.entries.length - seq }, (_, i) => disk.read(seq + i)).flat();
-        if (late.some((other) => other.k === "epoch")) {
-          this.die("another scheduler was first");
-          return;
-        }
-        for (const other of late) applyRecord(state, other);
-        this.#takeOver(state, seq + (disk.entries.length - seq));
-      });
-    });
+    disk.append(
+      [record],
+      plant?.replayed ? disk.entries.length : seq,
+      () => !network.isCut(this.address),
+      (landed) => {
+        if (this.#dead) return;
+        this.#world.guard(this.address, () => {
+          if (landed) {
+            applyRecord(state, record);
+            this.#serve(state, epoch, plant?.replayed || plant?.unfenced ? disk.entries.length : seq + 1);
+            return;
+          }
+          const late = Array.from({ length: disk.entries.length - seq }, (_, i) => disk.read(seq + i)).flat();
+          if (late.some((other) => other.k === "epoch")) {
+            this.die("another scheduler was first");
+            return;
+          }
+          for (const other of late) applyRecord(state, other);
+          this.#takeOver(state, seq + (disk.entries.length - seq));
+        });
+      },
+    );
   }
 
   #serve(state: State, epoch: Epoch, lastSeq: number): void {
@@ -170,7 +178,16 @@ export class SchedulerNode {
     for (const worker of [...state.workers.values()]) {
       if (this.#world.isAlive(worker.id) || this.#nowMs - worker.heardMs < 500) continue;
       const leases = [...worker.leases.values()].map(({ id, next, to, running }) => ({ lease: id, next, to, running }));
-      const request = { t: "beat", worker: worker.id, epoch: this.#epoch as Epoch, leases, slotsBusy: 0, storeBytes: 0, spilledBytes: 0, draining: true } as const;
+      const request = {
+        t: "beat",
+        worker: worker.id,
+        epoch: this.#epoch as Epoch,
+        leases,
+        slotsBusy: 0,
+        storeBytes: 0,
+        spilledBytes: 0,
+        draining: true,
+      } as const;
       this.#step({ e: "worker", request }, "beat");
     }
   }
@@ -184,16 +201,20 @@ export class SchedulerNode {
   #onWorker({ data, respond }: Delivery): void {
     let request: WorkerRequest = decodeMessage(workerRequest, data);
     const { plant } = this.#world;
-    if (plant?.workerRequest) request = plant.workerRequest(request, this.#epoch);
+    const stale = request.t === "commits" && request.epoch < this.#epoch;
+    if (plant?.workerRequest) request = plant.workerRequest(request, this.#epoch, this.#state as State);
     if (plant?.secondCommitWins && request.t === "commits") this.#commitStale(request);
-    this.#step({ e: "worker", request, ...(respond ? { reply: this.#owe(respond) } : {}) }, request.t);
+    const commands = this.#step({ e: "worker", request, ...(respond ? { reply: this.#owe(respond) } : {}) }, request.t);
+    if (stale && commands.some((command) => command.c === "count" && command.metric === "tasks_committed")) {
+      throw new Violation("I2", `a report of ${request.worker} from an older epoch than ${this.#epoch} had results committed`);
+    }
   }
 
   #onClient({ data, respond }: Delivery): void {
     const request: ClientRequest = decodeMessage(clientRequest, data);
     const reply = respond ? { reply: this.#owe(respond) } : {};
     if (request.t === "stages") {
-      const { stages, bases } = this.#admit(request);
+      const { stages, bases } = this.#stages.admit(request, this.#state as State);
       if (stages.length > 0) this.#step({ e: "client", request: { ...request, stages }, bases, ...reply }, "stages");
       return;
     }
@@ -212,33 +233,6 @@ export class SchedulerNode {
     this.#step({ e: "client", request, bases, contentHash: sha256Hex(encodeMessage([request.stages, request.outputs])), ...reply }, "submit");
   }
 
-  /** As the shell's boundary does: a stage whose upstream is not known waits for both to come again, and in the end is refused with SESSION_LOST. */
-  #admit({ session, client, stages }: ClientRequestOf<"stages">): { stages: StageSpec[]; bases: ObjectBase[] } {
-    const known = (stage: number): { base: ObjectBase; count: number } | undefined => {
-      const at = kept.findIndex((spec) => spec.index === stage);
-      if (at >= 0) return { base: bases[at] as ObjectBase, count: (kept[at] as StageSpec).count };
-      const record = this.#state?.jobs.get(session)?.stages.get(stage);
-      return record && { base: record.base, count: record.spec.count };
-    };
-    const kept: StageSpec[] = [];
-    const bases: ObjectBase[] = [];
-    for (const stage of stages) {
-      const missing = [...upstreams(stage.args)].find((index) => !known(index));
-      if (missing !== undefined) {
-        const key = `${session}/${stage.index}`;
-        const times = (this.#orphans.get(key) ?? 0) + 1;
-        this.#orphans.set(key, times % 3);
-        if (times < 3) continue;
-        const segment: ResultSegment = { r: "failed", stage: stage.index, from: 0, to: stage.count, error: { code: "SESSION_LOST", message: `stage ${missing} is not known` } };
-        this.#say({ c: "update", client, session, segment });
-        continue;
-      }
-      bases.push(stageBase(session, stage, (index) => known(index)?.base as ObjectBase));
-      kept.push(stage);
-    }
-    return { stages: kept, bases };
-  }
-
   #owe(respond: (message: unknown) => void): number {
     this.#replies.set(this.#nextReply, { respond, orders: [] });
     return this.#nextReply++;
@@ -246,7 +240,7 @@ export class SchedulerNode {
 
   // ---------------------------------------------------------------------------------------------- stepping
 
-  #step(event: Event, cause: Cause): void {
+  #step(event: Event, cause: Cause): readonly Command[] {
     const state = this.#state as State;
     const { counts, plant } = this.#world;
     counts.steps++;
@@ -262,6 +256,7 @@ export class SchedulerNode {
     this.#carryOut(commands, cause);
     this.#flush();
     this.#write();
+    return commands;
   }
 
   #carryOut(commands: readonly Command[], cause: Cause): void {
@@ -353,22 +348,27 @@ export class SchedulerNode {
     const { disk, network, plant } = this.#world;
     const records = this.#records.splice(0, this.#random.chance(0.2) ? 1 : this.#records.length);
     this.#appending = true;
-    disk.append(records, this.#lastSeq, () => !network.isCut(this.address), (landed) => {
-      if (this.#dead) return;
-      this.#world.guard(this.address, () => {
-        this.#appending = false;
-        if (!landed) {
-          this.die("fenced: another scheduler writes the journal");
-          return;
-        }
-        this.#lastSeq = plant?.unfenced ? disk.entries.length : this.#lastSeq + 1;
-        this.#durable += records.length;
-        this.#entriesSince++;
-        while (this.#gated[0] && this.#gated[0].after <= this.#durable) this.#say((this.#gated.shift() as { command: Said }).command);
-        this.#flush();
-        this.#write();
-      });
-    });
+    disk.append(
+      records,
+      this.#lastSeq,
+      () => !network.isCut(this.address),
+      (landed) => {
+        if (this.#dead) return;
+        this.#world.guard(this.address, () => {
+          this.#appending = false;
+          if (!landed) {
+            this.die("fenced: another scheduler writes the journal");
+            return;
+          }
+          this.#lastSeq = plant?.unfenced ? disk.entries.length : this.#lastSeq + 1;
+          this.#durable += records.length;
+          this.#entriesSince++;
+          while (this.#gated[0] && this.#gated[0].after <= this.#durable) this.#say((this.#gated.shift() as { command: Said }).command);
+          this.#flush();
+          this.#write();
+        });
+      },
+    );
   }
 
   /** Everything given out is on disk: the moment at which state and journal must agree (I9). */
@@ -378,18 +378,8 @@ export class SchedulerNode {
     const { disk, plant } = this.#world;
     if (disk.entries.length !== this.#lastSeq || plant?.replayed || plant?.unfenced) return;
     const state = this.#state as State;
-    this.#compare(state, "what the live steps made");
-    disk.snapshots.push({ seq: this.#lastSeq, data: packr.pack({ epoch: this.#epoch, data: snapshot(state) }) });
-  }
-
-  #compare(state: State, what: string): void {
-    const { disk, counts } = this.#world;
-    counts.replayChecks++;
-    const replayed = createState({ epoch: 0 as Epoch });
-    for (let seq = 0; seq < disk.entries.length; seq++) for (const record of disk.read(seq)) applyRecord(replayed, record);
-    const a = Buffer.from(packr.pack(snapshot(state)));
-    const b = Buffer.from(packr.pack(snapshot(replayed)));
-    if (!a.equals(b)) throw new Violation("I9", `${what} (${a.byteLength} bytes, ${sha256Hex(a).slice(0, 12)}) and the replay of the journal (${b.byteLength} bytes, ${sha256Hex(b).slice(0, 12)}) differ: ${firstDifference(snapshot(state), snapshot(replayed))}`);
+    compareWithReplay(this.#world, state, "what the live steps made");
+    disk.snapshots.push({ seq: this.#lastSeq, data: packPlain({ epoch: this.#epoch, data: snapshot(state) }) });
   }
 
   // ---------------------------------------------------------------------------------------------- planted
@@ -400,36 +390,8 @@ export class SchedulerNode {
     const over = request.commits.filter(({ lease, segment }) => !state.leases.has(lease) && segment.r !== "failed");
     for (const { lease, segment, slotTimeUs } of over) {
       const job = this.#leased.get(lease);
-      if (job?.durable) this.#carryOut([{ c: "record", record: { k: "commit", job: job.job, segment, slotTimeUs, reused: false, worker: request.worker } }], "commits");
+      if (job?.durable)
+        this.#carryOut([{ c: "record", record: { k: "commit", job: job.job, segment, slotTimeUs, reused: false, worker: request.worker } }], "commits");
     }
   }
-}
-
-function* upstreams(args: readonly ArgSpec[]): IterableIterator<number> {
-  for (const arg of args) {
-    if (arg.a === "list") yield* upstreams(arg.of);
-    else if (arg.a === "stage" || arg.a === "task") yield arg.stage;
-  }
-}
-
-function describe(event: Event): string {
-  if (event.e === "client" || event.e === "worker") return `${event.e} ${JSON.stringify(event.request, (_, value: unknown) => (value instanceof Uint8Array ? `<${value.byteLength} bytes>` : value)).slice(0, 600)}`;
-  return event.e;
-}
-
-function describeRecord(record: JournalRecord): string {
-  if (record.k === "commit") return `commit ${record.job} stage ${record.segment.stage} [${record.segment.from}, ${record.segment.to}) ${record.segment.r}${record.reused ? " reused" : ""}`;
-  return "job" in record ? `${record.k} ${record.job}${record.k === "end" ? ` ${record.state}` : ""}` : record.k;
-}
-
-/** The path of the first place where two plain values differ. */
-function firstDifference(a: unknown, b: unknown, path = "state"): string {
-  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return Object.is(a, b) ? "" : `${path}: ${String(a)} and ${String(b)}`;
-  const [x, y] = [Object.entries(a instanceof Map ? Object.fromEntries(a) : a), Object.entries(b instanceof Map ? Object.fromEntries(b) : b)];
-  if (x.map(([key]) => key).join() !== y.map(([key]) => key).join()) return `${path} has the keys ${x.map(([key]) => key).join().slice(0, 200)} and ${y.map(([key]) => key).join().slice(0, 200)}`;
-  for (const [i, [key, value]] of x.entries()) {
-    const found = firstDifference(value, y[i]?.[1], `${path}.${key}`);
-    if (found !== "") return found;
-  }
-  return "";
 }

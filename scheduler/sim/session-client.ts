@@ -95,7 +95,9 @@ export class SessionClient {
   }
 
   start(): void {
-    this.#world.network.subscribe(subjects.client(this.address as ClientId), this.address, ({ data }) => this.#world.guard(this.address, () => this.#onUpdate(data)));
+    this.#world.network.subscribe(subjects.client(this.address as ClientId), this.address, ({ data }) =>
+      this.#world.guard(this.address, () => this.#onUpdate(data)),
+    );
     this.#openSession();
     this.#beat();
   }
@@ -125,15 +127,20 @@ export class SessionClient {
     this.#asker.later(limits.heartbeatIntervalMs, () => this.#beat());
     if (!this.#open || this.#closing) return;
     const nowMs = this.#world.clock.nowMs;
-    const waiting = [...this.#stages].filter(([, stage]) => stage.left > 0 && !stage.released && nowMs - stage.sentAtMs > limits.heartbeatIntervalMs).map(([index]) => index);
+    const waiting = [...this.#stages]
+      .filter(([, stage]) => stage.left > 0 && !stage.released && nowMs - stage.sentAtMs > limits.heartbeatIntervalMs)
+      .map(([index]) => index);
     const released = [...this.#released];
-    this.#asker.askOnce({ t: "beat", client: this.address as ClientId, session: this.#session, epoch: this.#asker.epoch as Epoch, waiting, released }, (reply) => {
-      if (reply.t !== "beat" || !this.#open || this.#closing) return;
-      this.#released = this.#released.filter((index) => !released.includes(index));
-      if (reply.known) return;
-      this.#world.story.tell(this.address, "is not known any more: opens its session again");
-      this.#openSession();
-    });
+    this.#asker.askOnce(
+      { t: "beat", client: this.address as ClientId, session: this.#session, epoch: this.#asker.epoch as Epoch, waiting, released },
+      (reply) => {
+        if (reply.t !== "beat" || !this.#open || this.#closing) return;
+        this.#released = this.#released.filter((index) => !released.includes(index));
+        if (reply.known) return;
+        this.#world.story.tell(this.address, "is not known any more: opens its session again");
+        this.#openSession();
+      },
+    );
   }
 
   // ---------------------------------------------------------------------------------------------- acting
@@ -147,7 +154,8 @@ export class SessionClient {
       if (this.#random.chance(0.05)) this.#cancel();
     }
     for (const stage of this.#stages.values()) if (this.#random.chance(0.2)) this.#release(stage);
-    const finished = this.#submitted >= this.#plan.stages && [...this.#stages.values()].every((stage) => stage.released || (stage.left === 0 && stage.fetches === 0));
+    const finished =
+      this.#submitted >= this.#plan.stages && [...this.#stages.values()].every((stage) => stage.released || (stage.left === 0 && stage.fetches === 0));
     if (finished) {
       this.#close();
       return;
@@ -163,7 +171,10 @@ export class SessionClient {
       const spec = randomStage(
         {
           random: this.#random,
-          stages: readable.map((stage) => ({ spec: stage.spec, objectOf: stage.left === 0 ? (task: number) => this.#model.objectOf(stage.spec.index, task) : undefined })),
+          stages: readable.map((stage) => ({
+            spec: stage.spec,
+            objectOf: stage.left === 0 ? (task: number) => this.#model.objectOf(stage.spec.index, task) : undefined,
+          })),
           objects: [...this.#puts.keys()],
           packs: [],
         },
@@ -187,7 +198,12 @@ export class SessionClient {
         stage.sentIn = this.#opening;
       }
       this.#world.story.tell(this.address, `submits stages ${batch.map(({ spec }) => `${spec.index}x${spec.count}`).join(" ")}`);
-      this.#world.network.publish(this.address, subjects.schedulerClient, { t: "stages", session: this.#session, client: this.address, stages: batch.map((stage) => stage.spec) });
+      this.#world.network.publish(this.address, subjects.schedulerClient, {
+        t: "stages",
+        session: this.#session,
+        client: this.address,
+        stages: batch.map((stage) => stage.spec),
+      });
     }
   }
 
@@ -217,7 +233,9 @@ export class SessionClient {
   #placePut(id: ObjectId, data: Uint8Array, onDone: () => void): void {
     this.#asker.askOnce({ t: "place", bytes: data.byteLength }, (reply) => {
       if (reply.t !== "placed") return;
-      this.#world.network.request(this.address, subjects.data(reply.worker), { t: "offer", id, kind: 3, data, owner: this.address }, () => this.#world.guard(this.address, onDone));
+      this.#world.network.request(this.address, subjects.data(reply.worker), { t: "offer", id, kind: 3, data, owner: this.address }, () =>
+        this.#world.guard(this.address, onDone),
+      );
     });
   }
 

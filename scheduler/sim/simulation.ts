@@ -7,7 +7,7 @@ import type { JobId, LeaseId, WorkerId } from "../../proto/ids.js";
 import { splitObjectId } from "../../proto/ids.js";
 import { Clock } from "./clock.js";
 import { Disk } from "./disk.js";
-import { FaultPlan, randomFaults } from "./faults.js";
+import { FaultPlan, type FaultRates, randomFaults, type Victims } from "./faults.js";
 import { JobClient, randomJobPlan } from "./job-client.js";
 import { type JobModel, Violation } from "./job-model.js";
 import { calmNetwork, Network } from "./network.js";
@@ -17,7 +17,17 @@ import { SchedulerNode } from "./scheduler-node.js";
 import { SessionClient } from "./session-client.js";
 import { Story } from "./story.js";
 import { WorkerNode } from "./worker-node.js";
-import type { Counts, World } from "./world.js";
+import type { Counts } from "./world.js";
+
+export interface SimulationOptions {
+  readonly seed: number;
+  /** A planted bug, by name (plant.ts). */
+  readonly plant?: string | undefined;
+  /** Lines of the story to keep. */
+  readonly storyKept?: number;
+  /** In place of what the seed says. */
+  readonly faults?: Partial<FaultRates>;
+}
 
 export interface Outcome {
   readonly seed: number;
@@ -34,14 +44,25 @@ const settleMsMax = 240_000;
 /** Sessions time out after 30 s, and puts without an owner go 30 to 60 s later. */
 const afterglowMs = 100_000;
 
-export class Simulation implements World {
+export class Simulation implements Victims {
   readonly clock = new Clock();
   readonly network: Network;
   readonly disk: Disk;
   readonly story: Story;
   readonly plant: Plant | undefined;
   readonly counts: Counts = {
-    steps: 0, executions: 0, workerCrashes: 0, schedulerCrashes: 0, schedulerUsurpations: 0, drains: 0, joins: 0, partitions: 0, restores: 0, replayChecks: 0, resultsChecked: 0, metrics: new Map(),
+    steps: 0,
+    executions: 0,
+    workerCrashes: 0,
+    schedulerCrashes: 0,
+    schedulerUsurpations: 0,
+    drains: 0,
+    joins: 0,
+    partitions: 0,
+    restores: 0,
+    replayChecks: 0,
+    resultsChecked: 0,
+    metrics: new Map(),
   };
   readonly jobs = new Map<JobId, JobModel>();
   readonly grants = new Map<LeaseId, { atMs: number; epoch: number }>();
@@ -56,7 +77,7 @@ export class Simulation implements World {
   #violation: { rule: string; message: string } | undefined;
   #workerCount = 0;
 
-  constructor(options: { seed: number; plant?: string | undefined; storyKept?: number }) {
+  constructor(options: SimulationOptions) {
     this.#seed = options.seed;
     this.#random = new Random(options.seed);
     this.story = new Story({ kept: options.storyKept ?? 400, now: () => this.clock.nowMs });
@@ -67,7 +88,7 @@ export class Simulation implements World {
       if (!this.plant) throw new RangeError(`no planted bug is named ${JSON.stringify(options.plant)}; there are: ${Object.keys(plants).join(", ")}`);
     }
     this.disk.fenced = this.plant?.unfenced !== true;
-    this.#faults = new FaultPlan(this, this.fork(), randomFaults(this.#random));
+    this.#faults = new FaultPlan(this, this.fork(), { ...randomFaults(this.#random), ...options.faults });
   }
 
   fork(): Random {
@@ -90,7 +111,13 @@ export class Simulation implements World {
       run();
     } catch (error) {
       if (error instanceof Violation) this.violate(error);
-      else this.violate(new Violation(isVolleyError(error) ? error.code : "invariant", `${actor}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`));
+      else
+        this.violate(
+          new Violation(
+            isVolleyError(error) ? error.code : "invariant",
+            `${actor}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+          ),
+        );
     }
     const [fault] = this.disk.faults;
     if (fault) this.violate(fault);
@@ -126,7 +153,9 @@ export class Simulation implements World {
     this.addScheduler();
     for (let i = random.between(1, 3); i > 0; i--) this.clock.after(random.delay(30), () => this.addWorker());
     for (let i = random.between(0, 2); i > 0; i--) {
-      this.clients.push(new SessionClient(this, `client${this.clients.length + 1}`, { stages: random.between(1, 16), withinMs: random.between(500, this.#faults.untilMs) }));
+      this.clients.push(
+        new SessionClient(this, `client${this.clients.length + 1}`, { stages: random.between(1, 16), withinMs: random.between(500, this.#faults.untilMs) }),
+      );
     }
     for (let i = random.between(this.clients.length === 0 ? 1 : 0, 3); i > 0; i--) {
       const plan = randomJobPlan(random, `${i}`);
@@ -146,11 +175,25 @@ export class Simulation implements World {
     const deadlineMs = this.clock.nowMs + settleMsMax;
     this.#advance(deadlineMs, () => this.clients.every((client) => client.done));
     const waiting = this.clients.filter((client) => !client.done);
-    if (waiting.length > 0) this.violate(new Violation("I11", `${settleMsMax} ms after the last fault, ${waiting.map((client) => `${client.address} still waits for ${client.waitsFor}`).join("; ")}`));
+    if (waiting.length > 0)
+      this.violate(
+        new Violation(
+          "I11",
+          `${settleMsMax} ms after the last fault, ${waiting.map((client) => `${client.address} still waits for ${client.waitsFor}`).join("; ")}`,
+        ),
+      );
     this.#advance(this.clock.nowMs + afterglowMs, () => false);
     this.guard("oracle", () => this.#checkLeftovers());
     const { counts, story } = this;
-    return { seed: this.#seed, violation: this.#violation, virtualMs: this.clock.nowMs, counts, network: this.network.counts, storyHash: story.hash, story: story.lines };
+    return {
+      seed: this.#seed,
+      violation: this.#violation,
+      virtualMs: this.clock.nowMs,
+      counts,
+      network: this.network.counts,
+      storyHash: story.hash,
+      story: story.lines,
+    };
   }
 
   #advance(untilMs: number, isOver: () => boolean): void {
@@ -176,15 +219,19 @@ export class Simulation implements World {
     for (const job of state.jobs.values()) if (!job.durable || job.state === "running") left.push(`job ${job.id} (${job.state})`);
     if (state.leases.size > 0) left.push(`leases ${[...state.leases.keys()].join()}`);
     if (state.queued > 0) left.push(`${state.queued} queued tasks`);
-    for (const worker of this.liveWorkers) if (worker.state.leases.size + worker.state.outbox.size > 0) left.push(`${worker.id} with ${worker.state.leases.size} leases and ${worker.state.outbox.size} unacknowledged reports`);
+    for (const worker of this.liveWorkers)
+      if (worker.state.leases.size + worker.state.outbox.size > 0)
+        left.push(`${worker.id} with ${worker.state.leases.size} leases and ${worker.state.outbox.size} unacknowledged reports`);
     const referred = new Set([...state.jobs.values()].flatMap((job) => job.objects.map((facts) => facts.id)));
     for (const [id, put] of state.puts) if (!put.durable && !referred.has(id)) left.push(`put ${id}`);
     for (const id of state.holders.keys()) if (!state.catalog.has(splitObjectId(id).base) && !state.puts.has(id)) left.push(`holders of ${id}`);
     if (this.network.counts.lost + this.network.counts.cut === 0) {
-      for (const worker of this.liveWorkers) for (const id of worker.objects.keys()) if (!state.catalog.has(splitObjectId(id).base) && !state.puts.has(id)) left.push(`object ${id} on ${worker.id}`);
+      for (const worker of this.liveWorkers)
+        for (const id of worker.objects.keys())
+          if (!state.catalog.has(splitObjectId(id).base) && !state.puts.has(id)) left.push(`object ${id} on ${worker.id}`);
     }
     if (left.length > 0) throw new Violation("I7", `left behind: ${left.slice(0, 8).join(", ")}`);
   }
 }
 
-export const simulate = (options: { seed: number; plant?: string | undefined; storyKept?: number }): Outcome => new Simulation(options).run();
+export const simulate = (options: SimulationOptions): Outcome => new Simulation(options).run();

@@ -1,0 +1,39 @@
+/** A simulation that finds nothing proves nothing until it finds what was put there: every planted bug is caught, and by an oracle that fits it. */
+import { describe, expect, it } from "vitest";
+import { plants } from "./plant.js";
+import { simulate } from "./simulation.js";
+
+/** Misfortunes that a bug needs to show; the seeds' own are rarer. */
+const takeovers = { usurpationMs: 2_000, schedulerCutMs: 6_000, workerCutMs: 4_000 };
+
+/** Seeds within which each is caught, with some room: other seeds of theirs catch it too. */
+const caught: Record<string, { seeds: number; rules: readonly string[]; faults?: typeof takeovers }> = {
+  "commit-acknowledged-before-append": { seeds: 10, rules: ["I6"] },
+  "fence-dropped": { faults: takeovers, seeds: 20, rules: ["once", "I1", "epochs", "I9", "invariant"] },
+  "stale-commits-accepted": { faults: takeovers, seeds: 40, rules: ["I2", "values", "invariant"] },
+  "worker-epoch-check-dropped": { seeds: 20, rules: ["I2"] },
+  "second-commit-wins": { seeds: 10, rules: ["I1", "once"] },
+  "lost-lease-never-requeued": { seeds: 20, rules: ["I11"] },
+  "results-not-resent": { seeds: 60, rules: ["I11"] },
+  "recovery-skips-last-entry": { seeds: 10, rules: ["once", "I1", "I6", "epochs", "invariant"] },
+  "commit-not-resent": { seeds: 30, rules: ["I11", "I7"] },
+  "leases-not-resent": { seeds: 40, rules: ["I11"] },
+};
+
+describe("a planted bug is caught:", () => {
+  it("each has an expectation here", () => {
+    expect(Object.keys(plants).sort()).toEqual(Object.keys(caught).sort());
+  });
+
+  for (const [plant, { seeds, rules, faults = {} }] of Object.entries(caught)) {
+    it(`${plant} (${plants[plant]?.doc})`, () => {
+      for (let seed = 1; seed <= seeds; seed++) {
+        const { violation } = simulate({ seed, plant, faults, storyKept: 1 });
+        if (!violation) continue;
+        expect(rules).toContain(violation.rule);
+        return;
+      }
+      expect.fail(`not caught within ${seeds} seeds`);
+    }, 120_000);
+  }
+});
