@@ -1,56 +1,19 @@
 import { createHash } from "node:crypto";
-import { Float64, Int32, Table, TimestampMicrosecond, tableFromArrays, tableFromIPC, vectorFromArray } from "apache-arrow";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { errorCatalogue, VolleyError } from "../../proto/errors.js";
 import { sampleStream } from "../ingest/mutants.js";
-import type { App } from "./context.js";
-import { FakeCluster } from "./fake-cluster.js";
-import { buildGateway, type GatewayOptions } from "./gateway.js";
+import type { GatewayOptions } from "./gateway.js";
+import { TestGateway, testToken } from "./test-gateway.js";
 
-const token = "a-token-of-some-length";
-const authorization = `Bearer ${token}`;
-const graph = {
-  name: "g",
-  stages: [
-    { name: "one", fn: { kernel: "noop" }, count: 3 },
-    { name: "two", fn: { kernel: "noop" }, args: [{ stage: "one", edge: "all" }] },
-  ],
-};
-
-let cluster: FakeCluster;
-let app: App;
+const token = testToken;
+let gateway: TestGateway;
 const open = async (options: Partial<GatewayOptions> = {}): Promise<void> => {
-  await app?.close();
-  cluster = new FakeCluster();
-  app = await buildGateway({ cluster, token, ...options });
+  await gateway?.close();
+  gateway = await TestGateway.open(options);
 };
 beforeEach(() => open());
-afterEach(() => app.close());
-
-/** Whichever of these the answer has. */
-interface Body {
-  readonly job: string;
-  readonly state: string;
-  readonly object: string;
-  readonly columns: unknown;
-  readonly rows: unknown;
-  readonly values: unknown;
-  readonly error: { code: string; message: string; path?: string; details?: unknown };
-}
-interface Answer {
-  readonly status: number;
-  readonly headers: Record<string, unknown>;
-  readonly json: () => Body;
-  readonly text: string;
-  readonly bytes: Buffer;
-}
-async function ask(method: string, url: string, options: { headers?: Record<string, string>; body?: unknown } = {}): Promise<Answer> {
-  const payload = options.body === undefined ? {} : { payload: options.body as string };
-  const headers: Record<string, string> = { host: "localhost", authorization, ...options.headers };
-  const answer = await app.inject({ method: method as "GET", url, headers, ...payload });
-  return { status: answer.statusCode, headers: answer.headers, json: () => answer.json<Body>(), text: answer.body, bytes: answer.rawPayload };
-}
-const submit = async (): Promise<string> => (await ask("POST", "/v1/jobs", { body: graph })).json().job;
+afterEach(() => gateway.close());
+const ask: TestGateway["ask"] = (...args) => gateway.ask(...args);
 const arrow = { "content-type": "application/vnd.apache.arrow.stream" };
 
 describe("who may ask", () => {
@@ -71,7 +34,7 @@ describe("who may ask", () => {
   it("health needs none, and readiness says when no scheduler answers", async () => {
     for (const url of ["/healthz", "/readyz"]) expect((await ask("GET", url, { headers: { authorization: "" } })).status).toBe(200);
     await open();
-    cluster.failure = new VolleyError("NO_SCHEDULER", "no scheduler answers");
+    gateway.cluster.failure = new VolleyError("NO_SCHEDULER", "no scheduler answers");
     const answer = await ask("GET", "/readyz", { headers: { authorization: "" } });
     expect([answer.status, answer.json().error.code]).toEqual([503, "NO_SCHEDULER"]);
     expect((await ask("GET", "/healthz", { headers: { authorization: "" } })).status).toBe(200);
@@ -114,7 +77,7 @@ describe("what is not there", () => {
 
 describe("submitting", () => {
   it("answers 202 with the job and where it is", async () => {
-    const answer = await ask("POST", "/v1/jobs", { body: graph });
+    const answer = await ask("POST", "/v1/jobs", { body: gateway.graph });
     expect([answer.status, answer.json(), answer.headers.location]).toEqual([202, { job: "job-1" }, "/v1/jobs/job-1"]);
     expect((await ask("GET", "/v1/jobs/job-1")).json()).toMatchObject({ job: "job-1", state: "running", tasks: 4 });
     expect((await ask("GET", "/v1/jobs?limit=5")).json()).toMatchObject({ jobs: [{ job: "job-1" }] });
@@ -122,11 +85,13 @@ describe("submitting", () => {
 
   it("is one job for one key, and a conflict for another graph under it", async () => {
     const headers = { "idempotency-key": "k1" };
-    const [a, b] = [await ask("POST", "/v1/jobs", { headers, body: graph }), await ask("POST", "/v1/jobs", { headers, body: graph })];
-    expect([a.json().job, b.json().job, cluster.jobsById.size]).toEqual(["job-1", "job-1", 1]);
-    const other = await ask("POST", "/v1/jobs", { headers, body: { ...graph, name: "other" } });
+    const [a, b] = [await ask("POST", "/v1/jobs", { headers, body: gateway.graph }), await ask("POST", "/v1/jobs", { headers, body: gateway.graph })];
+    expect([a.json().job, b.json().job, gateway.cluster.jobsById.size]).toEqual(["job-1", "job-1", 1]);
+    const other = await ask("POST", "/v1/jobs", { headers, body: { ...gateway.graph, name: "other" } });
     expect([other.status, other.json().error.code]).toEqual([409, "CONFLICT"]);
-    expect((await ask("POST", "/v1/jobs", { headers: { "idempotency-key": "x".repeat(200) }, body: graph })).json().error.path).toBe("headers.idempotency-key");
+    expect((await ask("POST", "/v1/jobs", { headers: { "idempotency-key": "x".repeat(200) }, body: gateway.graph })).json().error.path).toBe(
+      "headers.idempotency-key",
+    );
   });
 
   it.each([
@@ -140,7 +105,7 @@ describe("submitting", () => {
   ])("%j is refused with the path of the fault, %s", async (body, path) => {
     const answer = await ask("POST", "/v1/jobs", { body });
     expect([answer.status, answer.json().error.code, answer.json().error.path]).toEqual([400, "INVALID_GRAPH", path]);
-    expect(cluster.jobsById.size).toBe(0);
+    expect(gateway.cluster.jobsById.size).toBe(0);
   });
 
   it("refuses what is not JSON, has the wrong type or is too large", async () => {
@@ -160,7 +125,7 @@ describe("submitting", () => {
 
   it("answers a bad query with its path, and a failure of its own without saying more", async () => {
     expect((await ask("GET", "/v1/jobs?limit=0")).json().error).toMatchObject({ code: "INVALID_ARGUMENT", path: "querystring.limit" });
-    cluster.jobs = async () => {
+    gateway.cluster.jobs = async () => {
       throw new Error("secret detail");
     };
     const answer = await ask("GET", "/v1/jobs");
@@ -175,7 +140,7 @@ describe("a job", () => {
       ["POST", "/cancel"],
       ["DELETE", ""],
     ] as const) {
-      const id = await submit();
+      const id = await gateway.submit();
       const answer = await ask(method, `/v1/jobs/${id}${path}`);
       expect([answer.status, answer.json().state]).toEqual([202, "cancelled"]);
       expect((await ask("GET", `/v1/jobs/${id}/result`)).json().error.code).toBe("CANCELLED");
@@ -183,7 +148,7 @@ describe("a job", () => {
   });
 
   it("explains a task by stage name or index", async () => {
-    const id = await submit();
+    const id = await gateway.submit();
     expect((await ask("GET", `/v1/jobs/${id}/explain?stage=one&task=2`)).json()).toMatchObject({ stage: 0, task: 2 });
     expect((await ask("GET", `/v1/jobs/${id}/explain?stage=1`)).json()).toMatchObject({ stage: 1, task: 0 });
     expect((await ask("GET", `/v1/jobs/${id}/explain?stage=three`)).json().error).toMatchObject({ code: "INVALID_ARGUMENT", path: "querystring.stage" });
@@ -191,127 +156,12 @@ describe("a job", () => {
   });
 
   it("has no result while it runs, and its own error when it failed", async () => {
-    const id = await submit();
+    const id = await gateway.submit();
     const running = await ask("GET", `/v1/jobs/${id}/result`);
     expect([running.status, running.json().error.code]).toEqual([409, "NOT_READY"]);
-    cluster.fake(id).update({ state: "failed", error: { code: "TASK_FAILED", message: "division by zero", stack: "at user code" } });
+    gateway.cluster.fake(id).update({ state: "failed", error: { code: "TASK_FAILED", message: "division by zero", stack: "at user code" } });
     const failed = await ask("GET", `/v1/jobs/${id}/result`);
     expect([failed.status, failed.json().error]).toEqual([422, { code: "TASK_FAILED", message: "division by zero", details: { stack: "at user code" } }]);
-  });
-});
-
-describe("results", () => {
-  const tables = (): Table[] => [
-    new Table({
-      t: vectorFromArray([0, 1_500], new TimestampMicrosecond("UTC")),
-      x: vectorFromArray([1.5, null], new Float64()),
-      s: tableFromArrays({ s: ["a", "b"] }).getChild("s") as never,
-    }),
-    new Table({
-      t: vectorFromArray([2], new TimestampMicrosecond("UTC")),
-      x: vectorFromArray([Number.NaN], new Float64()),
-      s: tableFromArrays({ s: ['q"uoted, text'] }).getChild("s") as never,
-    }),
-  ];
-  const finished = async (results: unknown[]): Promise<string> => {
-    const id = await submit();
-    cluster.fake(id).succeed(results);
-    return `/v1/jobs/${id}/result`;
-  };
-  const as = (accept: string) => ({ headers: { accept } });
-
-  it("are one Arrow stream of all tables", async () => {
-    const answer = await ask("GET", await finished(tables()), as("application/vnd.apache.arrow.stream"));
-    expect([answer.status, answer.headers["content-type"], answer.headers["x-volley-digest"]]).toEqual([
-      200,
-      "application/vnd.apache.arrow.stream",
-      "d".repeat(64),
-    ]);
-    const table = tableFromIPC(answer.bytes);
-    expect(table.toArray().map((row) => [row.x, row.s])).toEqual([
-      [1.5, "a"],
-      [null, "b"],
-      [Number.NaN, 'q"uoted, text'],
-    ]);
-  });
-
-  it("are rows in JSON, with times as ISO text and NaN as null", async () => {
-    const answer = await ask("GET", await finished(tables()));
-    expect(answer.json()).toEqual({
-      ...{ job: "job-1", stage: "two", digest: "d".repeat(64), kind: "rows" },
-      rows: [
-        { t: "1970-01-01T00:00:00.000000Z", x: 1.5, s: "a" },
-        { t: "1970-01-01T00:00:01.500000Z", x: null, s: "b" },
-        { t: "1970-01-01T00:00:00.002000Z", x: null, s: 'q"uoted, text' },
-      ],
-    });
-  });
-
-  it("are CSV with one header", async () => {
-    const answer = await ask("GET", await finished(tables()), as("text/csv"));
-    expect(answer.text).toBe(
-      't,x,s\r\n1970-01-01T00:00:00.000000Z,1.5,a\r\n1970-01-01T00:00:01.500000Z,,b\r\n1970-01-01T00:00:00.002000Z,,"q""uoted, text"\r\n',
-    );
-  });
-
-  it("that are no tables are values in JSON, rows in CSV if flat, and never Arrow", async () => {
-    const url = await finished([
-      { a: 1, b: "x" },
-      { a: 2, b: "" },
-    ]);
-    expect((await ask("GET", url)).json()).toMatchObject({
-      kind: "values",
-      values: [
-        { a: 1, b: "x" },
-        { a: 2, b: "" },
-      ],
-    });
-    expect((await ask("GET", url, as("text/csv"))).text).toBe('a,b\r\n1,x\r\n2,""\r\n');
-    const refused = await ask("GET", url, as("application/vnd.apache.arrow.stream"));
-    expect([refused.status, refused.json().error.code, refused.json().error.message]).toEqual([
-      406,
-      "NOT_ACCEPTABLE",
-      expect.stringContaining("result 0 is not a table"),
-    ]);
-    expect((await ask("GET", await finished([{ a: { b: 1 } }]), as("text/csv"))).json().error.message).toMatch(/result 0 is nested/);
-    expect((await ask("GET", await finished([1, 2n ** 60n, new Map([["k", new Float64Array([1, Infinity])]])]))).json().values).toEqual([
-      1,
-      "1152921504606846976",
-      { k: [1, null] },
-    ]);
-  });
-
-  it("of different columns are refused as one stream with the reason", async () => {
-    const url = await finished([new Table({ a: vectorFromArray([1], new Int32()) }), new Table({ a: vectorFromArray([1], new Float64()) })]);
-    for (const accept of ["application/vnd.apache.arrow.stream"]) {
-      const answer = await ask("GET", url, as(accept));
-      expect([answer.status, answer.json().error.message]).toEqual([406, expect.stringContaining("a: Int32 and, at result 1, a: Float64")]);
-    }
-    expect((await ask("GET", url)).json().rows).toEqual([{ a: 1 }, { a: 1 }]);
-  });
-
-  it("come in the form that Accept prefers", async () => {
-    const url = await finished(tables());
-    const typeFor = async (accept: string): Promise<unknown> => (await ask("GET", url, as(accept))).headers["content-type"];
-    expect(await typeFor("text/csv;q=0.5, application/vnd.apache.arrow.stream")).toMatch(/arrow/);
-    expect(await typeFor("text/*")).toMatch(/csv/);
-    expect(await typeFor("*/*")).toMatch(/json/);
-    expect(await typeFor("application/json;q=0, */*;q=0.1")).not.toMatch(/json/);
-    expect((await ask("GET", url, as("image/png"))).status).toBe(406);
-  });
-
-  it("are not sent again to who has them", async () => {
-    const url = await finished(tables());
-    const { headers } = await ask("GET", url);
-    const again = await ask("GET", url, { headers: { "if-none-match": headers.etag as string } });
-    expect([again.status, again.text]).toEqual([304, ""]);
-    expect((await ask("GET", url, { headers: { "if-none-match": headers.etag as string, accept: "text/csv" } })).status).toBe(200);
-  });
-
-  it("are given for a stage by name, if it is an output", async () => {
-    const url = await finished([1]);
-    expect((await ask("GET", `${url}?stage=two`)).json()).toMatchObject({ stage: "two", values: [1] });
-    expect((await ask("GET", `${url}?stage=one`)).json().error).toMatchObject({ code: "INVALID_ARGUMENT", path: "querystring.stage" });
   });
 });
 
@@ -375,9 +225,9 @@ describe("uploads", () => {
   });
 });
 
-describe("metrics and documentation", () => {
+describe("metrics", () => {
   it("count requests by route, never by address", async () => {
-    const id = await submit();
+    const id = await gateway.submit();
     await ask("GET", `/v1/jobs/${id}`);
     await ask("GET", "/nowhere/42");
     const { text } = await ask("GET", "/metrics");
@@ -385,44 +235,12 @@ describe("metrics and documentation", () => {
     expect(text).toMatch(/volley_gateway_http_requests_in_flight 1\n/);
     expect(text).not.toMatch(/job-1|nowhere/);
   });
-
-  it("describe every route in OpenAPI 3.1", async () => {
-    const document = (await ask("GET", "/openapi.json")).json() as unknown as { openapi: string; paths: Record<string, Record<string, unknown>> };
-    expect(document.openapi).toBe("3.1.0");
-    const operations = Object.entries(document.paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method} ${path}`));
-    expect(operations.sort()).toEqual([
-      "delete /v1/jobs/{id}",
-      "get /healthz",
-      "get /metrics",
-      "get /readyz",
-      "get /v1/jobs",
-      "get /v1/jobs/{id}",
-      "get /v1/jobs/{id}/events",
-      "get /v1/jobs/{id}/explain",
-      "get /v1/jobs/{id}/result",
-      "get /v1/objects/{id}",
-      "get /v1/workers",
-      "post /v1/jobs",
-      "post /v1/jobs/{id}/cancel",
-      "post /v1/objects",
-    ]);
-  });
-
-  it("serve the page and everything it loads from here", async () => {
-    const { text } = await ask("GET", "/docs/");
-    const loaded = [...text.matchAll(/(?:src|href)="([^"]+)"/g)].map((match) => match[1] as string);
-    expect(loaded.length).toBeGreaterThan(3);
-    for (const address of loaded) {
-      expect(address).not.toMatch(/^(https?:)?\/\//);
-      expect((await ask("GET", new URL(address, "http://localhost/docs/").pathname)).status, address).toBe(200);
-    }
-  });
 });
 
 describe("every code of the catalogue", () => {
   it("has its status in an answer", async () => {
     for (const [code, { http }] of Object.entries(errorCatalogue)) {
-      cluster.jobs = async () => {
+      gateway.cluster.jobs = async () => {
         throw new VolleyError(code as keyof typeof errorCatalogue, "as it is");
       };
       const answer = await ask("GET", "/v1/jobs");

@@ -4,14 +4,13 @@
  * flight, Host, token.
  */
 import type { Socket } from "node:net";
-import fastifySwagger from "@fastify/swagger";
-import fastifySwaggerUi from "@fastify/swagger-ui";
 import Fastify, { type FastifyBaseLogger, type FastifyReply, type FastifyRequest, LogController } from "fastify";
-import { createJsonSchemaTransform, validatorCompiler } from "fastify-type-provider-zod";
+import { validatorCompiler } from "fastify-type-provider-zod";
 import { VolleyError } from "../../proto/errors.js";
 import { limits } from "../../proto/limits.js";
 import { IngestPool } from "../ingest/index.js";
 import type { App, Context, GatewayCluster } from "./context.js";
+import { docsPage } from "./docs-page.js";
 import { eventRoute } from "./event-route.js";
 import { bodyOf, faultOf, statusOf } from "./faults.js";
 import { jobRoutes } from "./job-routes.js";
@@ -73,7 +72,7 @@ export async function buildGateway(options: GatewayOptions): Promise<App> {
   app.setSerializerCompiler(() => (data) => JSON.stringify(data));
   installGates(app, options, context);
   installFaults(app);
-  await installDocs(app);
+  await docsPage(app);
   systemRoutes(app, context);
   jobRoutes(app, context);
   eventRoute(app, context);
@@ -178,24 +177,4 @@ function installFaults(app: App): void {
     }
     throw new VolleyError("ROUTE_NOT_FOUND", `there is nothing at ${path}; see /docs`);
   });
-}
-
-async function installDocs(app: App): Promise<void> {
-  await app.register(fastifySwagger, {
-    openapi: {
-      openapi: "3.1.0",
-      info: {
-        title: "Volley",
-        version: "1",
-        description: "Submit graphs, follow their progress, fetch their results. Errors are documented in docs/errors.md.",
-      },
-      components: { securitySchemes: { token: { type: "http", scheme: "bearer" } } },
-      security: [{ token: [] }],
-      tags: [{ name: "jobs" }, { name: "objects" }, { name: "system" }],
-    },
-    // Brands and bytes have no JSON Schema; they are shown as any value.
-    transform: createJsonSchemaTransform({ zodToJsonConfig: { unrepresentable: "any" } }),
-  });
-  await app.register(fastifySwaggerUi, { routePrefix: "/docs", staticCSP: true, uiConfig: { validatorUrl: null, persistAuthorization: true } as never });
-  app.get("/openapi.json", { schema: { hide: true } }, async () => app.swagger());
 }

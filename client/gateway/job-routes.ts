@@ -12,12 +12,17 @@ import { acceptedShape, errorShape, explainQuery, idParams, listQuery, resultQue
 const describedOnly = () => (value: unknown) => ({ value });
 
 export function jobRoutes(app: App, context: Context): void {
-  const { cluster } = context;
+  submitRoute(app, context);
+  statusRoutes(app, context);
+  explainRoute(app, context);
+  resultRoute(app, context);
+}
 
+function submitRoute(app: App, { cluster, graphBytesMax }: Context): void {
   app.post(
     "/v1/jobs",
     {
-      bodyLimit: context.graphBytesMax,
+      bodyLimit: graphBytesMax,
       validatorCompiler: describedOnly,
       schema: {
         summary: "Submit a graph as a durable job",
@@ -35,7 +40,9 @@ export function jobRoutes(app: App, context: Context): void {
       return reply.code(202).header("location", `/v1/jobs/${job.id}`).send({ job: job.id });
     },
   );
+}
 
+function statusRoutes(app: App, { cluster }: Context): void {
   app.get(
     "/v1/jobs",
     {
@@ -63,7 +70,9 @@ export function jobRoutes(app: App, context: Context): void {
   const cancelSchema = { summary: "Cancel a job", tags: ["jobs"], params: idParams, response: { 202: jobStatus, 404: errorShape } };
   app.post("/v1/jobs/:id/cancel", { schema: cancelSchema }, async (request, reply) => reply.code(202).send(await cancel(request.params.id)));
   app.delete("/v1/jobs/:id", { schema: cancelSchema }, async (request, reply) => reply.code(202).send(await cancel(request.params.id)));
+}
 
+function explainRoute(app: App, { cluster }: Context): void {
   app.get(
     "/v1/jobs/:id/explain",
     {
@@ -96,8 +105,6 @@ export function jobRoutes(app: App, context: Context): void {
       return job.explain(index, task);
     },
   );
-
-  resultRoute(app, context);
 }
 
 function idempotencyKey(request: FastifyRequest): string | undefined {

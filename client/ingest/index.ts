@@ -5,7 +5,7 @@ import { IngestPool } from "./ingest-pool.js";
 import type { Ingested, IngestOptions } from "./ingested.js";
 
 export { IngestPool, type IngestPoolOptions } from "./ingest-pool.js";
-export { type ColumnInfo, type Ingested, type IngestFormat, type IngestOptions, type TextType, textTypes } from "./ingested.js";
+export type { ColumnInfo, Ingested, IngestFormat, IngestOptions, TextType } from "./ingested.js";
 
 let shared: IngestPool | undefined;
 
