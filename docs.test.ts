@@ -18,7 +18,25 @@ const roles = [
   { role: "gateway", file: "client/gateway/main.js", table: "gatewayConfig" },
 ];
 
+/** What is read before there is a role to configure: client/local/resolve-nats.ts. */
+const natsServer = [
+  "## nats-server of a local cluster",
+  "",
+  "| environment | meaning |",
+  "|---|---|",
+  "| `VOLLEY_URL` | A cluster that is running: nats://user:password@host:port. No server is started. |",
+  "| `VOLLEY_NATS_SERVER` | Path of the nats-server binary to use. |",
+  "| `VOLLEY_NATS_RELEASES` | A mirror of the nats-server releases, in the same layout. |",
+  "",
+];
+
 const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll("\n", " ");
+
+function defaultOf(key: ConfigTable[string]): string {
+  if (key.default === undefined) return "required";
+  if (key.defaultDoc !== undefined) return key.defaultDoc;
+  return key.default === "" || key.default === null ? "empty" : `\`${JSON.stringify(key.default)}\``;
+}
 
 describe("reference pages", () => {
   it("docs/errors.md is the error catalogue", async () => {
@@ -29,30 +47,52 @@ describe("reference pages", () => {
       "- `retry-elsewhere`: another worker may succeed.",
       "- `unknown-outcome`: it may or may not have happened; ask before you repeat.",
     ];
-    const lines = ["# Errors", "", "Every failure that a user may see carries one of these codes, over NATS, HTTP and in the SDK alike.", "", "What a caller may do:", "", ...retry, ""];
+    const lines = [
+      "# Errors",
+      "",
+      "Every failure that a user may see carries one of these codes, over NATS, HTTP and in the SDK alike.",
+      "",
+      "What a caller may do:",
+      "",
+      ...retry,
+      "",
+    ];
     await expect([...lines, "| code | HTTP | retry | meaning |", "|---|---|---|---|", ...rows, ""].join("\n")).toMatchFileSnapshot(page("errors.md"));
   });
 
   it("docs/configuration.md is the configuration of every role", async () => {
-    const lines = ["# Configuration", "", "A key comes from its flag, else from the environment, else from the default. A key without a default is required.", ""];
+    const lines = [
+      "# Configuration",
+      "",
+      "A key comes from its flag, else from the environment, else from the default. A key without a default is required.",
+      "",
+    ];
     for (const { role, file, table } of roles) {
       const module = (await import(new URL(file, import.meta.url).href)) as Record<string, ConfigTable>;
       const keys = Object.values(module[table] ?? {});
       expect(keys.length, `${table} in ${file}`).toBeGreaterThan(0);
       lines.push(`## ${role}`, "", "| environment | flag | default | meaning |", "|---|---|---|---|");
-      for (const key of keys) lines.push(`| \`${key.env}\` | \`--${key.flag}\` | ${key.default === undefined ? "required" : `\`${JSON.stringify(key.default)}\``} | ${cell(key.doc)} |`);
+      for (const key of keys) lines.push(`| \`${key.env}\` | \`--${key.flag}\` | ${defaultOf(key)} | ${cell(key.doc)} |`);
       lines.push("");
     }
+    lines.push(...natsServer);
     await expect(lines.join("\n")).toMatchFileSnapshot(page("configuration.md"));
   });
 
   it("every environment variable in the code is documented", () => {
-    const documented = [path.join(root, "README.md"), ...readdirSync(page("")).map(page)].filter((file) => existsSync(file)).map((file) => readFileSync(file, "utf8")).join("\n");
+    const documented = [path.join(root, "README.md"), ...readdirSync(page("")).map(page)]
+      .filter((file) => existsSync(file))
+      .map((file) => readFileSync(file, "utf8"))
+      .join("\n");
     const files = ["proto", "scheduler", "worker", "client"].flatMap((folder) =>
-      readdirSync(path.join(root, folder), { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts") && !file.endsWith(".test.ts")).map((file) => path.join(root, folder, file)),
+      readdirSync(path.join(root, folder), { recursive: true, encoding: "utf8" })
+        .filter((file) => file.endsWith(".ts") && !file.endsWith(".test.ts"))
+        .map((file) => path.join(root, folder, file)),
     );
     // Quoted or read from an environment: VOLLEY_JOURNAL, a stream's name, is neither a key nor read.
-    const used = new Set(files.flatMap((file) => [...readFileSync(file, "utf8").matchAll(/\benv(?:\.|\[["']|: ["'])(VOLLEY_[A-Z0-9_]+)/g)].map((match) => match[1] as string)));
+    const used = new Set(
+      files.flatMap((file) => [...readFileSync(file, "utf8").matchAll(/\benv(?:\.|\[["']|: ["'])(VOLLEY_[A-Z0-9_]+)/g)].map((match) => match[1] as string)),
+    );
     expect([...used].filter((name) => !documented.includes(name)).sort()).toEqual([]);
   });
 });

@@ -12,6 +12,8 @@ export interface ConfigKey<T> {
   readonly doc: string;
   /** undefined: the key is required. */
   readonly default: T | undefined;
+  /** What the documentation says of a default that depends on the machine. */
+  readonly defaultDoc?: string;
   /** Throws an Error that says what was expected. */
   readonly parse: (text: string) => T;
 }

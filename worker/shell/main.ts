@@ -46,6 +46,7 @@ export const workerConfig = {
     flag: "slots",
     doc: "Tasks executed at the same time, a thread each.",
     default: availableParallelism(),
+    defaultDoc: "the machine's cores",
     parse: integer(1, 1024),
   }),
   storeBytes: key({
@@ -53,6 +54,7 @@ export const workerConfig = {
     flag: "store-bytes",
     doc: "Budget of the object store in shared memory, bytes; beyond it objects go to disk.",
     default: Math.min(GiB, Math.floor(totalmem() / 4)),
+    defaultDoc: "a quarter of the memory, at most 1 GiB",
     parse: integer(MiB, 4 * GiB - MiB),
   }),
   spillFolder: key<string>({
