@@ -24,6 +24,12 @@ function namedSchemas() {
 
 type Operation = { responses?: Record<string, { description?: string }> };
 
+/** Every named schema is made for requests and for answers; most are used for one of them. */
+function dropUnused(document: { components?: { schemas?: Record<string, unknown> } }): void {
+  const schemas = document.components?.schemas ?? {};
+  for (const name of Object.keys(schemas)) if (!JSON.stringify(document).includes(`"#/components/schemas/${name}"`)) delete schemas[name];
+}
+
 /** Must be registered before the routes it is to describe. */
 export async function docsPage(app: App): Promise<void> {
   const schemaRegistry = namedSchemas();
@@ -51,13 +57,21 @@ export async function docsPage(app: App): Promise<void> {
       return made;
     },
     transformObject: (input) => {
-      const document = transformObject(input) as { paths?: Record<string, Record<string, Operation>> };
+      const document = transformObject(input) as { paths?: Record<string, Record<string, Operation>>; components?: { schemas?: Record<string, unknown> } };
       for (const operation of Object.values(document.paths ?? {}).flatMap((methods) => Object.values(methods))) {
         for (const [status, response] of Object.entries(operation.responses ?? {})) response.description = STATUS_CODES[status] ?? status;
       }
+      dropUnused(document);
       return document;
     },
   });
-  await app.register(fastifySwaggerUi, { routePrefix: "/docs", staticCSP: true, uiConfig: { validatorUrl: null, persistAuthorization: true } as never });
+  await app.register(fastifySwaggerUi, {
+    routePrefix: "/docs",
+    staticCSP: true,
+    // The page sets styles on its own elements; nothing is allowed from other places.
+    transformStaticCSP: (header) => header.replace("style-src 'self' https:", "style-src 'self' 'unsafe-inline'").replaceAll(" https:", ""),
+    theme: { title: "Volley" },
+    uiConfig: { validatorUrl: null, persistAuthorization: true, layout: "BaseLayout" } as never,
+  });
   app.get("/openapi.json", { schema: { hide: true } }, async () => app.swagger());
 }

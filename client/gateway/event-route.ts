@@ -4,6 +4,7 @@ import type { JobStatus } from "../../proto/messages.js";
 import type { Job } from "../sdk/api.js";
 import { type App, type Context, jobOf } from "./context.js";
 import { bodyOf, faultOf } from "./faults.js";
+import { countAsAnswered } from "./metrics.js";
 import { errorShape, idParams } from "./shapes.js";
 
 export function eventRoute(app: App, context: Context): void {
@@ -28,12 +29,11 @@ export function eventRoute(app: App, context: Context): void {
       reply.hijack();
       for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) reply.raw.setHeader(name, value as string | string[]);
       reply.raw.writeHead(200, { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-store", "x-accel-buffering": "no" });
-      context.metrics.eventStreams.set(context.streams.open);
+      countAsAnswered(reply);
       try {
         await follow(job, reply.raw, context);
       } finally {
         reply.raw.end();
-        context.metrics.eventStreams.set(Math.max(0, context.streams.open - 1));
       }
     },
   );

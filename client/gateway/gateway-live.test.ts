@@ -85,6 +85,18 @@ describe("an event stream", () => {
     await expect.poll(() => cluster.following).toBe(0);
   });
 
+  it("is not counted among the requests in flight", async () => {
+    await open({ inFlightMax: 1 });
+    const id = await submit();
+    const stream = events(await fetch(`${url}/v1/jobs/${id}/events`, { headers }));
+    expect((await stream.next()).value).toMatchObject({ event: "progress" });
+    expect((await fetch(`${url}/v1/jobs`, { headers })).status).toBe(200);
+    expect(await (await fetch(`${url}/metrics`, { headers })).text()).toMatch(/volley_gateway_event_streams 1\n/);
+    cluster.fake(id).succeed([1]);
+    for await (const _ of stream);
+    await expect.poll(async () => (await fetch(`${url}/metrics`, { headers })).text()).toMatch(/volley_gateway_event_streams 0\n/);
+  });
+
   it("ends when it is old, and with an error event when following fails", async () => {
     await open({ streamMsMax: 100 });
     const id = await submit();

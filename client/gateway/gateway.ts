@@ -53,13 +53,14 @@ const headerBytesMax = 16 * 1024;
 
 export async function buildGateway(options: GatewayOptions): Promise<App> {
   const requestTimeoutMs = options.requestTimeoutMs ?? 30_000;
-  const metrics = createMetrics();
+  const streams = new Gate(options.streamsMax ?? 128, "event streams");
+  const metrics = createMetrics(streams);
   const context: Context = {
     cluster: options.cluster,
     pool: options.pool ?? new IngestPool(),
     metrics,
     uploads: new Gate(options.uploadsMax ?? 4, "uploads"),
-    streams: new Gate(options.streamsMax ?? 128, "event streams"),
+    streams,
     graphBytesMax: options.graphBytesMax ?? 16 * mebibyte,
     uploadBytesMax: Math.min(options.uploadBytesMax ?? 64 * mebibyte, limits.durableObjectBytesMax),
     decodeTimeoutMs: options.decodeTimeoutMs ?? 60_000,

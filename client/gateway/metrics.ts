@@ -1,4 +1,5 @@
 /** The gateway's own metrics, and the bounds on what it does at once. */
+import type { ServerResponse } from "node:http";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import { VolleyError } from "../../proto/errors.js";
@@ -9,14 +10,21 @@ export interface GatewayMetrics {
   readonly inFlight: Gauge;
   readonly receivedBytes: Counter<"route">;
   readonly sentBytes: Counter<"route">;
-  readonly eventStreams: Gauge;
   readonly rejected: Counter<"format" | "code">;
 }
 
-export function createMetrics(): GatewayMetrics {
+export function createMetrics(streams: Gate): GatewayMetrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
+  new Gauge({
+    name: "volley_gateway_event_streams",
+    help: "Open streams of server-sent events.",
+    registers,
+    collect() {
+      this.set(streams.open);
+    },
+  });
   return {
     registry,
     duration: new Histogram({
@@ -43,7 +51,6 @@ export function createMetrics(): GatewayMetrics {
       labelNames: ["route"],
       registers,
     }),
-    eventStreams: new Gauge({ name: "volley_gateway_event_streams", help: "Open streams of server-sent events.", registers }),
     rejected: new Counter({
       name: "volley_gateway_decode_rejections_total",
       help: "Uploads that were not decoded, by format and error code.",
@@ -55,6 +62,13 @@ export function createMetrics(): GatewayMetrics {
 
 /** The pattern of the route, never the address: addresses are without number. */
 const routeOf = (request: FastifyRequest): string => request.routeOptions.url ?? "(none)";
+
+const answered = new WeakMap<ServerResponse, () => void>();
+
+/** An event stream has been answered when it begins; from then on it is bounded as a stream. */
+export function countAsAnswered(reply: FastifyReply): void {
+  answered.get(reply.raw)?.();
+}
 
 /** Measures every request and refuses those past `inFlightMax` with RATE_LIMITED; health is always answered. */
 export function watchRequests(app: FastifyInstance, metrics: GatewayMetrics, inFlightMax: number, isHealth: (request: FastifyRequest) => boolean): void {
@@ -77,6 +91,7 @@ export function watchRequests(app: FastifyInstance, metrics: GatewayMetrics, inF
       if (announced > 0) metrics.receivedBytes.inc({ route }, announced);
     };
     // An aborted request never "finishes"; its response closes.
+    answered.set(reply.raw, finish);
     reply.raw.once("finish", finish);
     reply.raw.once("close", finish);
     if (inFlight > inFlightMax && !isHealth(request)) refuseBusy(reply, `${inFlightMax} requests are being answered already`);
