@@ -1,0 +1,54 @@
+"""Bars for the conformance of features: a walk in whole cents from a 32-bit xorshift, the same numbers in worker/kernels/features/conformance-bars.ts."""
+import numpy as np
+
+ROWS = 10_240
+SEED = 2463534242
+OTHER_SEED = 88675123
+
+
+def walk(seed, rows=ROWS):
+    """Columns open, high, low, close and volume as whole numbers (prices in cents)."""
+    state = seed
+
+    def draw(below):
+        nonlocal state
+        state ^= (state << 13) & 0xFFFFFFFF
+        state ^= state >> 17
+        state ^= (state << 5) & 0xFFFFFFFF
+        return state % below
+
+    last = 10_000
+    out = {name: [] for name in ("open", "high", "low", "close", "volume")}
+    for i in range(rows):
+        reach = max(4, last // 64)
+        opened = last + draw(2 * (reach // 4) + 1) - reach // 4
+        closed = max(500, last + draw(2 * reach + 1) - reach)
+        high = max(opened, closed) + draw(reach // 2 + 1)
+        low = max(100, min(opened, closed) - draw(reach // 2 + 1))
+        volume = 1_000 + draw(100_000)
+        if 700 <= i % 1499 < 760:
+            # A suspension: the price stands still.
+            opened = high = low = closed = last
+        last = closed
+        for name, value in zip(out, (opened, high, low, closed, volume)):
+            out[name].append(value)
+    return out
+
+
+def missing(rows=ROWS):
+    """Where a series with gaps has none: runs of five, single bars, the first bar."""
+    i = np.arange(rows)
+    return (i % 997 < 5) | (i % 89 == 0)
+
+
+def columns(scale=1.0, gaps=False):
+    """Float columns of the inputs that features name; prices times scale."""
+    first, second = walk(SEED), walk(OTHER_SEED)
+    data = {name: np.array(first[name], dtype=np.float64) / 100 * scale for name in ("open", "high", "low", "close")}
+    data["volume"] = np.array(first["volume"], dtype=np.float64)
+    data["other"] = np.array(second["close"], dtype=np.float64) / 100 * scale
+    data["otherVolume"] = np.array(second["volume"], dtype=np.float64)
+    if gaps:
+        for values in data.values():
+            values[missing(len(values))] = np.nan
+    return data

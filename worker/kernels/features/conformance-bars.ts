@@ -1,0 +1,55 @@
+/** The bars of bench/peers/feature_bars.py, number for number: a walk in whole cents from a 32-bit xorshift. For the tests. */
+export const conformanceRows = 10_240;
+const seed = 2463534242;
+const otherSeed = 88675123;
+
+type Walk = Readonly<Record<"open" | "high" | "low" | "close" | "volume", number[]>>;
+
+function walk(from: number): Walk {
+  let state = from >>> 0;
+  const draw = (below: number): number => {
+    state = (state ^ (state << 13)) >>> 0;
+    state ^= state >>> 17;
+    state = (state ^ (state << 5)) >>> 0;
+    return state % below;
+  };
+  const out: Walk = { open: [], high: [], low: [], close: [], volume: [] };
+  let last = 10_000;
+  for (let i = 0; i < conformanceRows; i++) {
+    const reach = Math.max(4, Math.floor(last / 64));
+    const quarter = Math.floor(reach / 4);
+    const half = Math.floor(reach / 2);
+    let open = last + draw(2 * quarter + 1) - quarter;
+    let close = Math.max(500, last + draw(2 * reach + 1) - reach);
+    let high = Math.max(open, close) + draw(half + 1);
+    let low = Math.max(100, Math.min(open, close) - draw(half + 1));
+    const volume = 1_000 + draw(100_000);
+    // A suspension: the price stands still.
+    if (i % 1499 >= 700 && i % 1499 < 760) open = high = low = close = last;
+    last = close;
+    const bar = { open, high, low, close, volume };
+    for (const name of Object.keys(out) as (keyof Walk)[]) out[name].push(bar[name]);
+  }
+  return out;
+}
+
+const isMissing = (i: number): boolean => i % 997 < 5 || i % 89 === 0;
+
+let walks: { first: Walk; second: Walk } | undefined;
+
+/** Columns by the names that features give their inputs; prices times scale. */
+export function conformanceColumns(scale: number, gaps: boolean): Readonly<Record<string, Float64Array>> {
+  walks ??= { first: walk(seed), second: walk(otherSeed) };
+  const { first, second } = walks;
+  const column = (whole: readonly number[], of: (x: number) => number): Float64Array =>
+    Float64Array.from(whole, (x, i) => (gaps && isMissing(i) ? Number.NaN : of(x)));
+  const price = (cents: number): number => (cents / 100) * scale;
+  const identity = (x: number): number => x;
+  const close = column(first.close, price);
+  const other = column(second.close, price);
+  const volume = column(first.volume, identity);
+  return {
+    ...{ value: close, x: close, asset: close, close, high: column(first.high, price), low: column(first.low, price) },
+    ...{ y: other, market: other, volume, buy: volume, sell: column(second.volume, identity) },
+  };
+}

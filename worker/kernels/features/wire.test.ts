@@ -1,0 +1,111 @@
+import { DateDay, Float64, Int32, Table, Utf8, type Vector, vectorFromArray } from "apache-arrow";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { decodeValue, encodeValue } from "../../../proto/value.js";
+import { float64Vector } from "../columns.js";
+import { requireKernel } from "../registry.js";
+import { bitsOf, inputsOf, parametersOf, wildSeries } from "./cases.js";
+import { features } from "./index.js";
+import type { WireResult } from "./wire.js";
+
+const floats = (...values: (number | null)[]): Vector => vectorFromArray(values, new Float64());
+const run = (name: string, ...args: unknown[]): Table => requireKernel(`feature.${name}`, 1).run(...args) as Table;
+const column = (table: Table, name: string): unknown[] => [...(table.getChild(name) ?? [])];
+/** What is sent between two tasks, and comes out at the other. */
+const overTheWire = (value: unknown): unknown => {
+  const { kind, data } = encodeValue(value);
+  return decodeValue({ kind, data: data.slice() });
+};
+
+describe("a feature on a table", () => {
+  const prices = new Table({
+    date: vectorFromArray(
+      [0, 1, 2, 3].map((day) => new Date(day * 86_400_000)),
+      new DateDay(),
+    ),
+    name: vectorFromArray(["a", "b", "c", "d"], new Utf8()),
+    close: floats(1, 2, null, 4),
+    volume: vectorFromArray([10, 20, 30, 40], new Int32()),
+  });
+
+  it("applies to every column of numbers, nulls missing, and keeps what it is told to", () => {
+    const table = run("sma", prices, { window: 2, minPeriods: 1, keep: ["date"] });
+    expect(table.schema.fields.map(({ name }) => name)).toEqual(["date", "close", "volume"]);
+    expect(column(table, "close")).toEqual([1, 1.5, 2, 4]);
+    expect(column(table, "volume")).toEqual([10, 15, 25, 35]);
+    expect(column(run("sma", prices, { window: 2 }), "close")).toEqual([null, 1.5, null, null]);
+  });
+
+  it("names outputs by column and output, or as told", () => {
+    const names = (table: Table): string[] => table.schema.fields.map(({ name }) => name);
+    expect(names(run("bollinger", prices, { window: 2, columns: ["close"] }))).toEqual(["close_upper", "close_middle", "close_lower"]);
+    expect(names(run("sma", prices, { window: 2, as: "{column}_{output}_2" }))).toEqual(["close_sma_2", "volume_sma_2"]);
+    expect(names(run("volume_power", prices, { window: 2, columns: { buy: "volume", sell: "close" } }))).toEqual(["volume_power"]);
+    expect(() => run("bollinger", prices, { as: "band" })).toThrow(/feature\.bollinger: two output columns are named band/);
+    expect(() => run("sma", prices, { window: 2, keep: ["close"], columns: ["close"] })).toThrow(/two output columns are named close/);
+  });
+
+  it("reads the columns of its inputs by their names or by those given; one that is optional may be absent", () => {
+    const bars = new Table({ high: floats(3, 4), low: floats(1, 2), adjusted: floats(2, 3), volume: floats(1, 3), day: floats(1, 2) });
+    expect(column(run("atr", bars, { window: 1, columns: { close: "adjusted" } }), "atr")).toEqual([null, 2]);
+    expect(column(run("vwap", bars, { columns: { close: "adjusted" } }), "vwap")).toEqual([2, 2.75]);
+    expect(column(run("vwap", bars, { columns: { close: "adjusted", session: "day" } }), "vwap")).toEqual([2, 3]);
+    expect(() => run("atr", bars)).toThrow(/column "close" is missing; the table has high, low, adjusted/);
+  });
+
+  it("refuses wrong parameters and columns with their names and values", () => {
+    expect(() => run("shift", prices, { periods: -1 })).toThrow(/feature\.shift: params\.periods is -1: a negative shift would bring values from the future/);
+    expect(() => run("sma", prices, { window: 0 })).toThrow(/params\.window is 0/);
+    expect(() => run("sma", prices, { window: 2, minPeriods: 3 })).toThrow(/params\.minPeriods is 3: minPeriods is above the window/);
+    expect(() => run("sma", prices, { window: 2, widow: 3 })).toThrow(/widow/);
+    expect(() => run("macd", prices, { fast: 26, slow: 12 })).toThrow(/params\.fast is 26: fast is not below slow/);
+    expect(() => run("realized_volatility", prices, { window: 20 })).toThrow(/params\.periodsPerYear is undefined/);
+    expect(() => run("sma", prices, { window: 2, columns: ["name"] })).toThrow(/column "name" is .*Utf8.*; expected numbers/);
+    expect(() => run("sma", new Table({ name: prices.getChild("name") as Vector }), { window: 2 })).toThrow(/no column of numbers; it has name/);
+    expect(() => run("sma", [1, 2], { window: 2 })).toThrow(/feature\.sma: table is \[1,2\]: expected an Arrow table/);
+  });
+
+  it("an empty table gives an empty table", () => {
+    const table = run("rsi", new Table({ close: floats() }));
+    expect(table.numRows).toBe(0);
+    expect(table.schema.fields.map(({ name }) => name)).toEqual(["close"]);
+  });
+});
+
+describe("partitions in order", () => {
+  it.each(features.map((feature) => [feature.name, feature] as const))("%s: tables that hand on the carry are one table, bit for bit", (name, feature) => {
+    const cut = fc.double({ min: 0, max: 1, noNaN: true });
+    fc.assert(
+      fc.property(parametersOf(feature), inputsOf(feature, wildSeries), cut, cut, (params, inputs, one, two) => {
+        const single = feature.inputs.length === 1;
+        const whole = new Table(Object.fromEntries(feature.inputs.map((input, i) => [input, float64Vector(inputs[i] as Float64Array)])));
+        const columns = single ? { as: "{output}" } : { columns: Object.fromEntries(feature.inputs.map((input) => [input, input])) };
+        const expected = run(name, whole, { ...params, ...columns });
+        const [a, b] = [one, two].map((share) => Math.floor(share * whole.numRows)).sort((x, y) => x - y) as [number, number];
+        let before: unknown;
+        const parts = [whole.slice(0, a), whole.slice(a, b), whole.slice(b)].map((part) => {
+          // A slice of a table keeps its offset, which readers of validity bits must mind; over the wire it is gone.
+          const result = requireKernel(`feature.${name}`, 1).run(part, { ...params, ...columns, withCarry: true }, before) as WireResult;
+          before = overTheWire(result);
+          return result.table;
+        });
+        for (const output of feature.outputs) {
+          const values = (table: Table): number[] => [...(table.getChild(output) ?? [])].map((value) => value ?? Number.NaN);
+          expect(bitsOf(Float64Array.from(parts.flatMap(values)))).toEqual(bitsOf(Float64Array.from(values(expected))));
+        }
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  it("refuses the carry of another feature, other parameters or other columns", () => {
+    const table = new Table({ a: floats(1, 2, 3), b: floats(1, 2, 3) });
+    const { carry } = run("sma", table, { window: 2, withCarry: true }) as unknown as WireResult;
+    const { carry: other } = run("ema", table, { window: 2, withCarry: true }) as unknown as WireResult;
+    expect(() => run("sma", table, { window: 2 }, other)).toThrow(/carry\.feature is feature\.ema, this partition has feature\.sma/);
+    expect(() => run("sma", table, { window: 3 }, carry)).toThrow(/carry\.params is {"window":2}, this partition has {"window":3}/);
+    expect(() => run("sma", table, { window: 2, columns: ["a"] }, carry)).toThrow(/carry\.columns are a,b, this partition has a/);
+    expect(() => run("sma", table, { window: 2 }, { ...carry, state: new Float64Array(3) })).toThrow(/carry\.state has 3 numbers, expected 28/);
+    expect(() => run("sma", table, { window: 2 }, { state: 1 })).toThrow(/carry is .*expected what the previous partition returned with withCarry/);
+  });
+});
