@@ -28,10 +28,11 @@ export interface JobPlan {
   readonly cancelAfterMs: number | undefined;
 }
 
-export function randomJobPlan(random: Random, name: string): JobPlan {
+/** `made`: results of earlier jobs that it may read. */
+export function randomJobPlan(random: Random, name: string, made: readonly ObjectId[]): JobPlan {
   const puts = new Map<ObjectId, { data: Uint8Array; inline: boolean }>();
   const packs: { id: ObjectId; count: number }[] = [];
-  const objects: ObjectId[] = [];
+  const objects: ObjectId[] = made.length > 0 && random.chance(0.6) ? [random.pick(made), random.pick(made)] : [];
   for (let i = random.between(0, 2); i > 0; i--) {
     const data = Uint8Array.of(9, i, random.between(0, 255));
     const id = putObjectId(3, data);
@@ -66,24 +67,22 @@ export class JobClient {
   readonly #world: World;
   readonly #random: Random;
   readonly #asker: Asker;
-  readonly #plan: JobPlan;
-  #model: JobModel;
+  readonly #makePlan: () => JobPlan;
+  #plan!: JobPlan;
+  #model!: JobModel;
   #job: JobId;
   #cancelled = false;
   #done = false;
   #doing = "nothing";
   #puts = 0;
 
-  constructor(world: World, name: string, plan: JobPlan) {
+  constructor(world: World, name: string, plan: () => JobPlan) {
     this.#world = world;
     this.#random = world.fork();
     this.address = name;
     this.#asker = new Asker(world, this.#random, name);
-    this.#plan = plan;
+    this.#makePlan = plan;
     this.#job = `job-${name}` as JobId;
-    this.#model = new JobModel({ job: this.#job, durable: true, excuses: (code) => this.#excuses(code), foreign: (id) => plan.puts.get(id)?.data });
-    for (const spec of plan.stages) this.#model.add(spec);
-    world.jobs.set(this.#job, this.#model);
   }
 
   get done(): boolean {
@@ -103,6 +102,12 @@ export class JobClient {
   }
 
   start(): void {
+    const plan = this.#makePlan();
+    const foreign = (id: ObjectId): Uint8Array | undefined => plan.puts.get(id)?.data ?? this.#world.made.get(id);
+    this.#plan = plan;
+    this.#model = new JobModel({ job: this.#job, durable: true, excuses: (code) => this.#excuses(code), foreign });
+    for (const spec of plan.stages) this.#model.add(spec);
+    this.#world.jobs.set(this.#job, this.#model);
     this.#open();
     this.#beat();
     if (this.#plan.cancelAfterMs !== undefined) this.#asker.later(this.#plan.cancelAfterMs, () => this.#cancel());
@@ -257,6 +262,7 @@ export class JobClient {
   #readAll(outputs: readonly number[]): void {
     const [first, ...rest] = outputs;
     if (first === undefined) {
+      this.#publish();
       this.#finish();
       return;
     }
@@ -299,6 +305,14 @@ export class JobClient {
     }
     this.#world.counts.resultsChecked += tasks;
     return tasks;
+  }
+
+  /** From now on others may read the results of the last stage. */
+  #publish(): void {
+    const stage = this.#model.stage(this.#plan.stages.length - 1);
+    for (const [task, content] of stage.expected.slice(0, 8).entries()) {
+      if (content !== undefined && content !== "any") this.#world.made.set(this.#model.objectOf(stage.spec.index, task), content);
+    }
   }
 
   #finish(): void {

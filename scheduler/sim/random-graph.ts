@@ -73,8 +73,18 @@ function randomArg(context: GraphContext, count: number, depth: number): ArgSpec
   return random.chance(0.5) ? { a: "index" } : { a: "value", kind: 3, data: payload(random) };
 }
 
+/** Stages that many graphs have in common: their results are reused between jobs. */
+function menuStage(random: Random, index: number): StageSpec {
+  const dish = random.between(0, 7);
+  const traits: Traits = { name: `menu${dish}`, durationMs: 5 * dish, failFirst: 0, failEvery: 0, largeEvery: dish % 3, restless: false };
+  const count = [1, 4, 9, 30][dish % 4] as number;
+  const options = { retries: 1, timeoutMs: 600_000, pure: true, priority: 0 };
+  return { index, fn: { kernel: encodeTraits(traits), version: 1 }, count, args: [{ a: "index" }], options };
+}
+
 export function randomStage(context: GraphContext, index: number): StageSpec {
   const { random, stages } = context;
+  if (random.chance(0.15)) return menuStage(random, index);
   const retries = random.chance(0.5) ? random.between(1, 4) : 0;
   const like = stages.length > 0 && random.chance(0.4) ? random.pick(stages.slice(-4)) : undefined;
   const count = like ? like.spec.count : randomCount(random);

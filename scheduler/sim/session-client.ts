@@ -63,7 +63,12 @@ export class SessionClient {
     this.#fetcher = new Fetcher(world, this.#random, name, () => this.#done);
     this.#session = `session-${name}` as JobId;
     this.#plan = plan;
-    this.#model = new JobModel({ job: this.#session, durable: false, excuses: (code) => this.#excuses(code), foreign: (id) => this.#puts.get(id) });
+    this.#model = new JobModel({
+      job: this.#session,
+      durable: false,
+      excuses: (code) => this.#excuses(code),
+      foreign: (id) => this.#puts.get(id) ?? world.made.get(id),
+    });
     world.jobs.set(this.#session, this.#model);
   }
 
@@ -148,6 +153,7 @@ export class SessionClient {
   /** One thing now, the next later, until the plan is done. */
   #act(): void {
     if (this.#done || this.#closing) return;
+    if (this.#random.chance(0.3)) this.#wonder();
     if (this.#submitted < this.#plan.stages) {
       if (this.#random.chance(0.15)) this.#put();
       this.#submit(this.#random.between(1, 3));
@@ -163,6 +169,21 @@ export class SessionClient {
     this.#asker.later(this.#random.delay(this.#plan.withinMs / Math.max(1, this.#plan.stages)), () => this.#act());
   }
 
+  /** Questions that people ask in between; whatever the state is, there is an answer. */
+  #wonder(): void {
+    const stage = [...this.#stages.values()].find(({ left }) => left > 0) ?? this.#stages.get(0);
+    if (stage) {
+      const task = Math.max(0, stage.done.indexOf(0));
+      this.#asker.askOnce({ t: "explain", job: this.#session, stage: stage.spec.index, task }, (reply) => {
+        if (reply.t === "explanation" && (reply.explanation.reason === "" || reply.explanation.text === ""))
+          throw new Violation("explain", `no reason is given for ${JSON.stringify(reply.explanation)}`);
+      });
+    }
+    this.#asker.askOnce({ t: "status", job: this.#session }, () => undefined);
+    this.#asker.askOnce({ t: "workers" }, () => undefined);
+    this.#asker.askOnce({ t: "list", limit: 10 }, () => undefined);
+  }
+
   #submit(howMany: number): void {
     const stages: ClientStage[] = [];
     for (let i = 0; i < howMany && this.#submitted < this.#plan.stages; i++) {
@@ -175,7 +196,7 @@ export class SessionClient {
             spec: stage.spec,
             objectOf: stage.left === 0 ? (task: number) => this.#model.objectOf(stage.spec.index, task) : undefined,
           })),
-          objects: [...this.#puts.keys()],
+          objects: [...this.#puts.keys(), ...[...this.#world.made.keys()].slice(-4)],
           packs: [],
         },
         index,

@@ -3,8 +3,7 @@
  * within a bounded time (I11), and nothing may be left of what was closed (I7).
  */
 import { isVolleyError } from "../../proto/errors.js";
-import type { JobId, LeaseId, WorkerId } from "../../proto/ids.js";
-import { splitObjectId } from "../../proto/ids.js";
+import { type JobId, type LeaseId, type ObjectId, splitObjectId, type WorkerId } from "../../proto/ids.js";
 import { Clock } from "./clock.js";
 import { Disk } from "./disk.js";
 import { FaultPlan, type FaultRates, randomFaults, type Victims } from "./faults.js";
@@ -66,6 +65,7 @@ export class Simulation implements Victims {
   };
   readonly jobs = new Map<JobId, JobModel>();
   readonly grants = new Map<LeaseId, { atMs: number; epoch: number }>();
+  readonly made = new Map<ObjectId, Uint8Array>();
   readonly executions = new Map<string, number>();
   readonly workers = new Map<WorkerId, WorkerNode>();
   readonly schedulers: SchedulerNode[] = [];
@@ -158,7 +158,7 @@ export class Simulation implements Victims {
       );
     }
     for (let i = random.between(this.clients.length === 0 ? 1 : 0, 3); i > 0; i--) {
-      const plan = randomJobPlan(random, `${i}`);
+      const plan = lazily(() => randomJobPlan(this.fork(), `${i}`, [...this.made.keys()]));
       this.clients.push(new JobClient(this, `client${this.clients.length + 1}`, plan));
       if (random.chance(0.3)) this.clients.push(new JobClient(this, `client${this.clients.length + 1}`, plan));
     }
@@ -232,6 +232,15 @@ export class Simulation implements Victims {
     }
     if (left.length > 0) throw new Violation("I7", `left behind: ${left.slice(0, 8).join(", ")}`);
   }
+}
+
+/** Made when the first asks: what can be read by then is read. */
+function lazily<T>(make: () => T): () => T {
+  let made: { value: T } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
 }
 
 export const simulate = (options: SimulationOptions): Outcome => new Simulation(options).run();
