@@ -5,26 +5,33 @@ import { rollingSum, rollingVar } from "./rolling.js";
 import { rollingCov } from "./rolling-pairs.js";
 
 /**
- * A million large prices on a binary grid, so that every window's sums are whole numbers of grid steps: exact in BigInt, and compared as
- * fractions with the kernels' float64.
+ * A million large prices with all 53 bits in use. Times 2^shift each is a whole number, so every window's sums are exact in BigInt, and
+ * are compared as fractions with the kernels' float64.
  */
 const rows = 1_000_000;
-const grid = 1_024;
 
-function steps(seed: number, start: number): { whole: BigInt64Array; values: Float64Array } {
+interface Series {
+  readonly whole: BigInt64Array;
+  readonly values: Float64Array;
+  /** 2^shift. */
+  readonly unit: bigint;
+}
+
+function walk(seed: number, start: number, shift: number): Series {
   const whole = new BigInt64Array(rows);
   const values = new Float64Array(rows);
   let state = seed;
-  let at = start * grid;
+  let at = start;
   for (let i = 0; i < rows; i++) {
     state ^= state << 13;
     state ^= state >>> 17;
     state ^= state << 5;
-    at += ((state >>> 0) % 20_001) - 10_000;
-    whole[i] = BigInt(at);
-    values[i] = at / grid;
+    at += ((state >>> 0) - 2 ** 31) / 2 ** 28 / 3;
+    values[i] = at;
+    // A product with a power of two: exact, and whole as long as `at` is not below 2^(52 - shift).
+    whole[i] = BigInt(at * 2 ** shift);
   }
-  return { whole, values };
+  return { whole, values, unit: 1n << BigInt(shift) };
 }
 
 /** |got - numerator / denominator| / |numerator / denominator|, the fraction taken exactly to 2^-80 of it. */
@@ -40,8 +47,8 @@ function relativeError(got: number, numerator: bigint, denominator: bigint): num
   return Number((difference << 80n) / size) / 2 ** 80;
 }
 
-const price = steps(88_172_645, 1_000_000_000);
-const other = steps(521_288_629, 50_000);
+const price = walk(88_172_645, 1_000_000_000 / 3, 24);
+const other = walk(521_288_629, 50_000 / 3, 40);
 
 /** The worst relative error over the bars, of what `exact` gives as a fraction for a window that ends at a bar. */
 function worst(
@@ -68,7 +75,7 @@ function worst(
 }
 
 describe("a million bars of large prices against exact arithmetic", () => {
-  const g = BigInt(grid);
+  const g = price.unit;
 
   it.each([20, 500])("sum and mean of %i bars are within two units in the last place", (window) => {
     const [sum] = rollingSum.batch({ window }, price.values) as [Float64Array];
@@ -82,10 +89,15 @@ describe("a million bars of large prices against exact arithmetic", () => {
     expect(worst(variance, window, ({ x, xx }, n) => [n * xx - x * x, g * g * n * (n - 1n)])).toBeLessThan(1e-14);
   });
 
-  it("covariance of 20 bars, relative to the deviations", () => {
+  it("covariance of 20 bars keeps 10 digits where it nearly vanishes", () => {
     const [covariance] = rollingCov.batch({ window: 20 }, price.values, other.values) as [Float64Array];
-    // A covariance may vanish: the median bar has all its digits, and no bar loses more than its cancellation explains.
-    expect(worst(covariance, 20, ({ x, y, xy }, n) => [n * xy - x * y, g * g * n * (n - 1n)])).toBeLessThan(1e-10);
+    // A covariance may nearly vanish: its relative error is that of its cancellation.
+    expect(worst(covariance, 20, ({ x, y, xy }, n) => [n * xy - x * y, g * other.unit * n * (n - 1n)])).toBeLessThan(1e-10);
+  });
+
+  it("keeps every bit of the prices in the oracle", () => {
+    for (const { whole, values, unit } of [price, other]) expect(values.every((value, i) => Number(whole[i]) / Number(unit) === value)).toBe(true);
+    expect(price.whole.some((value) => value % 2n !== 0n)).toBe(true);
   });
 
   it("the running total of all bars", () => {
