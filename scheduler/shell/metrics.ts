@@ -64,6 +64,8 @@ export class SchedulerMetrics {
     });
     this.#delay = monitorEventLoopDelay({ resolution: 10 });
     this.#delay.enable();
+    // A counter that is absent until its first event cannot be watched for that event.
+    for (const [metric, help] of Object.entries(counterHelp)) this.add(metric, help, 0, { tenant: "" });
   }
 
   /** Where the gauges come from, once there is a state. */
