@@ -19,7 +19,7 @@ interface Schema {
 }
 
 /** Parameters that every feature has, described once. */
-const shared = new Set(["columns", "as", "keep", "withCarry"]);
+const shared = new Set(["columns", "as", "keep", "by", "withCarry"]);
 
 const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll("\n", " ");
 

@@ -2,8 +2,35 @@
  * The features by their definitions, window by window, for the tests: slow, and with nothing in common with the recurrences. Missing is NaN.
  */
 type Column = readonly number[];
-// biome-ignore lint/suspicious/noExplicitAny: parameters of forty features, made by the tests' own arbitraries
-type Params = any;
+/** Parameters of all features, as the tests' arbitraries make them; a definition reads those of its own. */
+export interface AnyParameters {
+  readonly window: number;
+  readonly minPeriods?: number;
+  readonly fast?: number;
+  readonly slow?: number;
+  readonly signal?: number;
+  readonly periods?: number;
+  readonly limit?: number;
+  readonly ddof?: number;
+  readonly deviations?: number;
+  readonly q: number;
+  readonly scale?: number;
+  readonly periodsPerYear: number;
+  readonly seed?: string;
+  readonly gaps?: string;
+  readonly interpolation?: string;
+  readonly method?: string;
+  readonly smoothing?: string;
+  readonly flat?: 0 | 100 | "null";
+  readonly firstRange?: string;
+  readonly returns?: string;
+  readonly price?: string;
+  readonly ascending?: boolean;
+  readonly pct?: boolean;
+  readonly bias?: boolean;
+}
+type Params = AnyParameters;
+type Window = Pick<Params, "window" | "minPeriods">;
 
 const present = (x: number): boolean => Number.isFinite(x);
 const sum = (xs: Column): number => xs.reduce((a, b) => a + b, 0);
@@ -16,7 +43,7 @@ const variance = (xs: Column, ddof: number): number => (xs.length > ddof ? devia
 const ascending = (xs: Column): number[] => [...xs].sort((a, b) => a - b);
 
 /** Of each bar: what `of` makes of the values present in the window, and of all of them. */
-function windows(column: Column, { window, minPeriods = window }: Params, of: (values: number[], all: number[]) => number): number[] {
+function windows(column: Column, { window, minPeriods = window }: Window, of: (values: number[], all: number[]) => number): number[] {
   return column.map((_, i) => {
     const all = column.slice(Math.max(0, i - window + 1), i + 1);
     const values = all.filter(present);
@@ -53,7 +80,7 @@ function shape(xs: Column, power: 3 | 4, bias: boolean): number {
 }
 
 /** Pairs of the window that are both present. */
-function pairs(x: Column, y: Column, { window, minPeriods = window }: Params, of: (xs: number[], ys: number[]) => number): number[] {
+function pairs(x: Column, y: Column, { window, minPeriods = window }: Window, of: (xs: number[], ys: number[]) => number): number[] {
   return x.map((_, i) => {
     const rows = x.slice(Math.max(0, i - window + 1), i + 1).map((value, k) => [value, y[Math.max(0, i - window + 1) + k] as number] as const);
     const both = rows.filter(([a, b]) => present(a) && present(b));
@@ -175,7 +202,7 @@ const ago = (column: Column, bars: number): number[] => column.map((_, i) => (i 
 const through = (column: Column, of: (values: number[]) => number): number[] =>
   column.map((x, i) => (present(x) ? of(column.slice(0, i + 1).filter(present)) : Number.NaN));
 
-function weightedPrice([high = [], low = [], close = [], volume = [], session = []]: readonly Column[], params: Params): number[] {
+function weightedPrice([high = [], low = [], close = [], volume = [], session = []]: readonly Column[], params: Params, bySession = false): number[] {
   const { window, minPeriods = window, price = "typical" } = params;
   let last = Number.NaN;
   let sessions = 0;
@@ -193,10 +220,10 @@ function weightedPrice([high = [], low = [], close = [], volume = [], session = 
     day: day[i],
   }));
   return rows.map((row, i) => {
-    const reach = window === undefined ? rows.slice(0, i + 1).filter((other) => other.day === row.day) : rows.slice(Math.max(0, i - window + 1), i + 1);
+    const reach = bySession ? rows.slice(0, i + 1).filter((other) => other.day === row.day) : rows.slice(Math.max(0, i - window + 1), i + 1);
     const whole = reach.filter(({ value }) => present(value));
     const weight = sum(whole.map((other) => other.weight));
-    if (window === undefined ? !present(row.value) : whole.length < minPeriods) return Number.NaN;
+    if (bySession ? !present(row.value) : whole.length < minPeriods) return Number.NaN;
     return weight > 0 ? sum(whole.map((other) => other.value)) / weight : Number.NaN;
   });
 }
@@ -267,7 +294,7 @@ export const definitions: Readonly<Record<string, (params: Params, ...inputs: Co
   atr: (p, ...bars) => [trueRange(bars, p)],
   bollinger: (p, x) => bands(x, p),
   realized_volatility: (p, x) => [windows(returnsOf(x, p.returns), p, (values) => Math.sqrt(p.periodsPerYear) * spread(values, p))],
-  vwap: (p, ...bars) => [weightedPrice(bars, { ...p, window: undefined })],
+  vwap: (p, ...bars) => [weightedPrice(bars, p, true)],
   rolling_vwap: (p, ...bars) => [weightedPrice(bars, p)],
   volume_power: (p, buy, sell = []) => [
     pairs(buy, sell, { ...p, window: p.window ?? 20 }, (bought, sold) => (sum(sold) > 0 ? ((p.scale ?? 1) * sum(bought)) / sum(sold) : Number.NaN)),

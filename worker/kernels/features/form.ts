@@ -2,8 +2,9 @@
 import type { Table } from "apache-arrow";
 import { z } from "zod";
 import { defineKernel, type Kernel, parseArg, tableArg } from "../kernel.js";
+import { carrySchema, type WireResult } from "./carry.js";
 import type { FeatureDeclaration } from "./declaration.js";
-import { applyToTable, carrySchema, type WireResult, wireParameters } from "./wire.js";
+import { applyToTable, wireParameters } from "./wire.js";
 
 /** One bar at a time. */
 export interface FeatureStream {

@@ -4,9 +4,9 @@ import { describe, expect, it } from "vitest";
 import { decodeValue, encodeValue } from "../../../proto/value.js";
 import { float64Vector } from "../columns.js";
 import { requireKernel } from "../registry.js";
+import type { WireResult } from "./carry.js";
 import { bitsOf, inputsOf, parametersOf, wildSeries } from "./cases.js";
 import { features } from "./index.js";
-import type { WireResult } from "./wire.js";
 
 const floats = (...values: (number | null)[]): Vector => vectorFromArray(values, new Float64());
 const run = (name: string, ...args: unknown[]): Table => requireKernel(`feature.${name}`, 1).run(...args) as Table;
@@ -104,8 +104,43 @@ describe("partitions in order", () => {
     const { carry: other } = run("ema", table, { window: 2, withCarry: true }) as unknown as WireResult;
     expect(() => run("sma", table, { window: 2 }, other)).toThrow(/carry\.feature is feature\.ema, this partition has feature\.sma/);
     expect(() => run("sma", table, { window: 3 }, carry)).toThrow(/carry\.params is {"window":2}, this partition has {"window":3}/);
-    expect(() => run("sma", table, { window: 2, columns: ["a"] }, carry)).toThrow(/carry\.columns are a,b, this partition has a/);
-    expect(() => run("sma", table, { window: 2 }, { ...carry, state: new Float64Array(3) })).toThrow(/carry\.state has 3 numbers, expected 28/);
+    expect(() => run("sma", table, { window: 2, columns: ["a"] }, carry)).toThrow(/carry\.columns is a,b, this partition has a/);
+    expect(() => run("sma", table, { window: 2 }, { ...carry, state: new Float64Array(3) })).toThrow(
+      /carry\.state is of 3 numbers, this partition has 1 series of 28/,
+    );
     expect(() => run("sma", table, { window: 2 }, { state: 1 })).toThrow(/carry is .*expected what the previous partition returned with withCarry/);
+  });
+});
+
+describe("many series in one table", () => {
+  const symbols = ["a", "b", "a", "b", "c", "a", "b", "a"];
+  const long = new Table({ symbol: vectorFromArray(symbols, new Utf8()), close: floats(1, 10, 2, null, 5, 4, 30, 8), volume: floats(1, 1, 1, 1, 1, 1, 1, 1) });
+
+  it("each key has its own state, and every row stays where it was", () => {
+    const table = run("diff", long, { by: "symbol", columns: ["close"], keep: ["symbol"] });
+    expect(column(table, "symbol")).toEqual(symbols);
+    expect(column(table, "close")).toEqual([null, null, 1, null, null, 2, null, 4]);
+    expect(column(run("rolling_sum", long, { window: 2, by: "symbol" }), "volume")).toEqual([null, null, 2, 2, null, 2, 2, 2]);
+  });
+
+  it("partitions hand on the states of all keys, also of those that a partition does not have", () => {
+    const kernel = requireKernel("feature.ema", 1);
+    const params = { window: 2, by: "symbol", columns: ["close"], withCarry: true };
+    const whole = column((kernel.run(long, params) as WireResult).table, "close");
+    let before: unknown;
+    const parts = [long.slice(0, 3), long.slice(3, 3), long.slice(3, 5), long.slice(5, 6), long.slice(6)].flatMap((part) => {
+      const result = kernel.run(part, params, before) as WireResult;
+      before = overTheWire(result);
+      return column(result.table, "close");
+    });
+    expect(parts).toEqual(whole);
+    expect((before as WireResult).carry.keys).toEqual(["a", "b", "c"]);
+    expect(() => kernel.run(long, { ...params, by: undefined }, before)).toThrow(/carry\.by is symbol/);
+  });
+
+  it("refuses a key that is null, naming the row", () => {
+    const table = new Table({ symbol: vectorFromArray(["a", null], new Utf8()), close: floats(1, 2) });
+    expect(() => run("diff", table, { by: "symbol" })).toThrow(/feature\.diff: column "symbol" is null in row 1/);
+    expect(() => run("diff", table, { by: "ticker" })).toThrow(/column "ticker" is missing/);
   });
 });

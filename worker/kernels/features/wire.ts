@@ -1,44 +1,11 @@
-/** Features on tables: which columns they read, how the outputs are named, and the state that one partition hands to the next. */
+/** Features on tables: which columns they read, which rows are one series, and how the outputs are named. */
 import { DataType, Table, type Vector } from "apache-arrow";
 import { z } from "zod";
 import { VolleyError } from "../../../proto/errors.js";
 import { columnOf, float64Vector, optionalFloat64Column } from "../columns.js";
+import { type Carry, States, type WireResult } from "./carry.js";
 import type { FeatureDeclaration } from "./declaration.js";
-import { engineOf } from "./engine.js";
-
-/** What a partition hands to the next one of the same series. */
-export interface Carry {
-  readonly feature: string;
-  readonly version: number;
-  /** The parameters it was made with, as JSON. */
-  readonly params: string;
-  /** A column, or the columns of one application, each. */
-  readonly columns: readonly string[];
-  /** The states of all applications, one behind the other. */
-  readonly state: Float64Array;
-}
-
-/** The answer with `withCarry`. Given whole as the next partition's `carry`, so that a chain of tasks needs nothing between. */
-export interface WireResult {
-  readonly table: Table;
-  readonly carry: Carry;
-}
-
-const carryObject = z.object({
-  feature: z.string(),
-  version: z.number(),
-  params: z.string(),
-  columns: z.array(z.string()),
-  state: z.custom<Float64Array>((value) => value instanceof Float64Array, { error: "expected a Float64Array" }),
-});
-
-/** A carry, or the whole result of the previous partition. */
-export const carrySchema = z
-  .union([carryObject, z.object({ table: z.unknown(), carry: carryObject }).transform((result) => result.carry)], {
-    error: "expected what the previous partition returned with withCarry",
-  })
-  .optional()
-  .describe("What the previous partition of the same series returned with `withCarry`; absent at the beginning of the series.");
+import { engineOf, type FeatureGroup } from "./engine.js";
 
 const columnName = z.string().min(1).max(1_000);
 
@@ -47,6 +14,11 @@ const wireShape = {
     .optional()
     .describe("Names of the outputs, with {column} and {output}; default: {column}, {column}_{output} or {output}, whichever is needed."),
   keep: z.array(columnName).max(1_000).default([]).describe("Columns of the table that go through unchanged, such as the date; they come first."),
+  by: columnName
+    .optional()
+    .describe(
+      "A column of keys, such as the symbol: the rows of each key are a series of their own, in the order of the table. Default: the table is one series.",
+    ),
   withCarry: z.boolean().default(false).describe("Return { table, carry } instead of the table; carry goes to the next partition as third argument."),
 };
 
@@ -84,7 +56,7 @@ function applicationsOf(name: string, inputs: readonly string[], table: Table, p
   }
   const given = params.columns as string[] | undefined;
   const fields = table.schema.fields.map((field) => field.name);
-  const columns = given ?? fields.filter((field) => !params.keep.includes(field) && isNumeric(columnOf(table, field)));
+  const columns = given ?? fields.filter((field) => field !== params.by && !params.keep.includes(field) && isNumeric(columnOf(table, field)));
   if (columns.length === 0)
     throw new VolleyError("INVALID_ARGUMENT", `${name}: the table has no column of numbers; it has ${fields.join(", ") || "no columns"}`);
   return columns.map((column) => ({ label: column, columns: [column] }));
@@ -95,26 +67,29 @@ function nameOf(application: Application, output: string, several: { columns: bo
   return template.replaceAll("{column}", application.label).replaceAll("{output}", output);
 }
 
-/** The state to begin with. Throws INVALID_ARGUMENT if the carry is of another feature, parameters or columns. */
-function statesOf(expected: Omit<Carry, "state">, fresh: Float64Array, count: number, carry: Carry | undefined): Float64Array[] {
-  if (!carry) return Array.from({ length: count }, () => fresh.slice());
-  for (const key of ["feature", "version", "params"] as const) {
-    if (carry[key] !== expected[key])
-      throw new VolleyError("INVALID_ARGUMENT", `${expected.feature}: carry.${key} is ${carry[key]}, this partition has ${expected[key]}`);
-  }
-  if (carry.columns.join() !== expected.columns.join())
-    throw new VolleyError("INVALID_ARGUMENT", `${expected.feature}: carry.columns are ${carry.columns.join()}, this partition has ${expected.columns.join()}`);
-  if (carry.state.length !== count * fresh.length)
-    throw new VolleyError("INVALID_ARGUMENT", `${expected.feature}: carry.state has ${carry.state.length} numbers, expected ${count * fresh.length}`);
-  return Array.from({ length: count }, (_, i) => carry.state.slice(i * fresh.length, (i + 1) * fresh.length));
+/** Rows of one series; all rows of the table if `rows` is undefined. */
+interface Series {
+  readonly key: string;
+  readonly rows: Int32Array | undefined;
 }
 
-function joined(states: readonly Float64Array[], length: number): Float64Array {
-  const all = new Float64Array(states.length * length);
-  states.forEach((state, i) => {
-    all.set(state, i * length);
-  });
-  return all;
+/** Throws INVALID_ARGUMENT for a key that is null. */
+function seriesOf(name: string, table: Table, by: string | undefined): Series[] {
+  if (by === undefined) return [{ key: "", rows: undefined }];
+  const rows = new Map<string, number[]>();
+  let row = 0;
+  for (const value of columnOf(table, by)) {
+    if (value === null || value === undefined)
+      throw new VolleyError("INVALID_ARGUMENT", `${name}: column ${JSON.stringify(by)} is null in row ${row}; a key must be there`, {
+        details: { column: by },
+      });
+    const key = String(value);
+    const known = rows.get(key);
+    if (known) known.push(row);
+    else rows.set(key, [row]);
+    row++;
+  }
+  return [...rows].map(([key, list]) => ({ key, rows: Int32Array.from(list) }));
 }
 
 /** Throws INVALID_ARGUMENT that names the column or parameter. An empty table gives an empty table and the carry it got. */
@@ -127,14 +102,11 @@ export function applyToTable<P extends z.ZodObject>(
 ): Table | WireResult {
   const name = `feature.${feature.name}`;
   const applications = applicationsOf(name, feature.inputs, table, params);
-  const fresh = feature.create(own);
-  const expected = { feature: name, version: feature.version, params: JSON.stringify(own), columns: applications.map((one) => one.columns.join()) };
-  const states = statesOf(expected, fresh, applications.length, carry);
-  const groups = applications.map(({ columns }, i) => ({
-    state: states[i] as Float64Array,
-    inputs: columns.map((column) => (column === undefined ? new Float64Array(table.numRows).fill(Number.NaN) : optionalFloat64Column(table, column))),
-  }));
-  const results = runGroups(feature, groups, table.numRows);
+  const columns = applications.map((one) => one.columns.join());
+  const identity = { feature: name, version: feature.version, params: JSON.stringify(own), columns, by: params.by ?? "" };
+  const states = new States(identity, feature.create(own), carry);
+  const series = seriesOf(name, table, params.by);
+  const results = runSeries(feature, applications, series, states, table);
   const vectors: Record<string, Vector> = {};
   const put = (column: string, vector: Vector): void => {
     if (Object.hasOwn(vectors, column))
@@ -149,15 +121,40 @@ export function applyToTable<P extends z.ZodObject>(
     });
   });
   const result = new Table(vectors);
-  return params.withCarry ? { table: result, carry: { ...expected, state: joined(states, fresh.length) } } : result;
+  return params.withCarry ? { table: result, carry: states.carry() } : result;
 }
 
-/** Appends `rows` bars to every group, by the WebAssembly form if the engine has it. */
-function runGroups<P extends z.ZodObject>(
+/** Outputs by application, over all rows of the table. */
+function runSeries<P extends z.ZodObject>(
   feature: FeatureDeclaration<P>,
-  groups: readonly { state: Float64Array; inputs: Float64Array[] }[],
-  rows: number,
+  applications: readonly Application[],
+  series: readonly Series[],
+  states: States,
+  table: Table,
 ): Float64Array[][] {
+  const columns = applications.map((one) =>
+    one.columns.map((column) => (column === undefined ? new Float64Array(table.numRows).fill(Number.NaN) : optionalFloat64Column(table, column))),
+  );
+  const [first] = series;
+  if (first && !first.rows) return runGroups(feature, groupsOf(states.of(first.key), columns), table.numRows);
+  const outputs = applications.map(() => feature.outputs.map(() => new Float64Array(table.numRows)));
+  for (const { key, rows = new Int32Array(0) } of series) {
+    const own = columns.map((inputs) => inputs.map((column) => Float64Array.from(rows, (row) => column[row] as number)));
+    runGroups(feature, groupsOf(states.of(key), own), rows.length).forEach((values, i) => {
+      values.forEach((value, k) => {
+        const whole = outputs[i]?.[k] as Float64Array;
+        for (let j = 0; j < rows.length; j++) whole[rows[j] as number] = value[j] as number;
+      });
+    });
+  }
+  return outputs;
+}
+
+const groupsOf = (states: readonly Float64Array[], inputs: readonly Float64Array[][]): FeatureGroup[] =>
+  states.map((state, i) => ({ state, inputs: inputs[i] as Float64Array[] }));
+
+/** Appends `rows` bars to every group, by the WebAssembly form if the engine has it. */
+function runGroups<P extends z.ZodObject>(feature: FeatureDeclaration<P>, groups: readonly FeatureGroup[], rows: number): Float64Array[][] {
   const fast = feature.wasm ? engineOf()?.run(feature.wasm.exportName, feature.outputs.length, groups, rows) : undefined;
   if (fast) return fast;
   return groups.map(({ state, inputs }) => {
