@@ -48,6 +48,9 @@ def columns(scale=1.0, gaps=False):
     data["volume"] = np.array(first["volume"], dtype=np.float64)
     data["other"] = np.array(second["close"], dtype=np.float64) / 100 * scale
     data["otherVolume"] = np.array(second["volume"], dtype=np.float64)
+    data["session"] = np.floor(np.arange(len(data["close"])) / 78)
+    whole = np.array(first["close"], dtype=np.float64)
+    data["growth"] = whole / np.concatenate([whole[:1], whole[:-1]])
     if gaps:
         for values in data.values():
             values[missing(len(values))] = np.nan

@@ -30,7 +30,7 @@ def sample(values, first, every):
 
 
 def cells_of(cells, data_sets):
-    """cells: (kernel, params, output, peer's option, function of the columns, only bars that are present)."""
+    """cells: (kernel, params, output, peer's option, function of the columns); then True to compare bars that are present only, or other inputs."""
     made = []
     for scale, gaps in data_sets:
         data = columns(scale, gaps)
@@ -38,7 +38,7 @@ def cells_of(cells, data_sets):
             density = DENSE if scale == 1.0 else SPARSE
             cell = {"kernel": kernel, "params": params, "output": output, "option": option, "scale": scale, "gaps": gaps, **density}
             if rest:
-                cell["present"] = True
+                cell.update({"present": True} if rest[0] is True else {"inputs": rest[0]})
             made.append({**cell, "values": sample(of(data), **density)})
     return made
 
@@ -136,6 +136,24 @@ def pandas_cells():
     def volatility(d):
         return close(d).pct_change().rolling(20, min_periods=10).std() * np.sqrt(252)
 
+    def session_vwap(d):
+        price = (pd.Series(d["high"]) + pd.Series(d["low"]) + close(d)) / 3
+        volume, session = pd.Series(d["volume"]), np.floor(np.arange(len(price)) / 78)
+        return (price * volume).groupby(session).cumsum() / volume.groupby(session).cumsum()
+
+    def smooth(values, span, min_periods=0):
+        return values.ewm(span=span, adjust=False, ignore_na=True, min_periods=min_periods).mean()
+
+    def dema(d):
+        first = smooth(close(d), 20).where(close(d).notna())
+        return 2 * first - smooth(first, 20, 20)
+
+    def macd(d):
+        return smooth(close(d), 12) - smooth(close(d), 26, 26)
+
+    def macd_signal(d):
+        return smooth((smooth(close(d), 12) - smooth(close(d), 26)).where(close(d).notna()), 9, 34)
+
     def band(sign):
         return lambda d: close(d).rolling(20).mean() + sign * 2 * close(d).rolling(20).std()
 
@@ -162,6 +180,11 @@ def pandas_cells():
         ("ema", {"window": 20, "seed": "adjust", "gaps": "skip", "minPeriods": 1}, "ema", *ewm(span=20, adjust=True, ignore_na=True)),
         ("ema", {"window": 20, "seed": "adjust", "gaps": "decay", "minPeriods": 1}, "ema", *ewm(span=20, adjust=True, ignore_na=False)),
         ("rma", {"window": 14, "seed": "adjust", "minPeriods": 14}, "rma", *ewm(alpha=1 / 14, adjust=True, ignore_na=True, min_periods=14)),
+        ("dema", {"window": 20, "seed": "first"}, "dema", "2 * e - e.ewm(span=20, adjust=False).mean()", dema, True),
+        ("macd", {"seed": "first"}, "macd", "ewm(span=12, adjust=False).mean() - ewm(span=26, adjust=False).mean()", macd, True),
+        ("macd", {"seed": "first"}, "signal", "macd.ewm(span=9, adjust=False).mean()", macd_signal, True),
+        ("vwap", {}, "vwap", "(typical * volume).groupby(session).cumsum() / volume.groupby(session).cumsum()", session_vwap),
+        ("cumprod", {}, "cumprod", "cumprod()", lambda d: pd.Series(d["growth"]).cumprod(), {"value": "growth"}),
         ("pct_change", {"periods": 3}, "pct_change", *series("pct_change", periods=3)),
         ("diff", {"periods": 3}, "diff", *series("diff", periods=3)),
         ("shift", {"periods": 3}, "shift", *series("shift", periods=3)),
@@ -198,6 +221,13 @@ def polars_cells():
         inner = ", ".join(f"{key}={value!r}" for key, value in options.items())
         return f"{method}({inner})", lambda d: getattr(close(d), method)(**options).to_numpy()
 
+    def pair(name, **options):
+        call = getattr(pl, name)
+        frame = pl.DataFrame
+        return f"{name}(x, y, window_size=20)", lambda d: frame({"x": close(d), "y": pl.Series(d["other"]).fill_nan(None)}).select(
+            call("x", "y", window_size=20, **options)
+        ).to_series().to_numpy()
+
     few = {"window": 20, "minPeriods": 5}
     samples = {"window_size": 20, "min_samples": 5}
     rows = [
@@ -212,6 +242,8 @@ def polars_cells():
         ("rolling_skew", {**few, "bias": True}, "skew", *of("rolling_skew", **samples, bias=True)),
         ("rolling_skew", {**few, "bias": False}, "skew", *of("rolling_skew", **samples, bias=False)),
         ("rolling_kurt", {**few, "bias": True}, "kurt", *of("rolling_kurtosis", **samples, bias=True)),
+        ("rolling_corr", {"window": 20}, "corr", *pair("rolling_corr")),
+        ("rolling_cov", {"window": 20, "ddof": 1}, "cov", *pair("rolling_cov")),
         ("ema", {"window": 20, "seed": "first", "gaps": "skip", "minPeriods": 1}, "ema", *of("ewm_mean", span=20, adjust=False, ignore_nulls=True)),
         ("ema", {"window": 20, "seed": "adjust", "gaps": "decay", "minPeriods": 1}, "ema", *of("ewm_mean", span=20, adjust=True, ignore_nulls=False)),
         ("pct_change", {"periods": 3}, "pct_change", *of("pct_change", n=3)),

@@ -51,5 +51,13 @@ export function conformanceColumns(scale: number, gaps: boolean): Readonly<Recor
   return {
     ...{ value: close, x: close, asset: close, close, high: column(first.high, price), low: column(first.low, price) },
     ...{ y: other, market: other, volume, buy: volume, sell: column(second.volume, identity) },
+    session: column(
+      first.close.map((_, i) => Math.floor(i / 78)),
+      identity,
+    ),
+    growth: column(
+      first.close.map((cents, i) => cents / (first.close[i - 1] ?? cents)),
+      identity,
+    ),
   };
 }

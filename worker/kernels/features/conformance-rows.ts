@@ -17,6 +17,8 @@ interface Cell {
   readonly every: number;
   /** The peer fills bars whose input is missing; they are left out. */
   readonly present?: boolean;
+  /** Columns in place of those of the inputs' names. */
+  readonly inputs?: Readonly<Record<string, string>>;
   /** float64, little-endian, base64. */
   readonly values: string;
 }
@@ -30,15 +32,19 @@ interface Fixture {
 const peers = ["ta-lib", "pandas", "polars", "vectorbt"];
 
 const residue =
-  "The peer adds what enters to one running sum of squares and takes out what leaves. Where a price stands still, a remainder stays of what should be " +
+  "The peer takes the small difference of large running sums. Where a price stands still, a remainder stays of what should be " +
   "0, and its root or quotient is what is seen here; ours is exactly 0 there, and the quotient null.";
 /** Notes by kernel and peer: why a row differs by more than rounding. */
 const notes: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   rolling_std: { pandas: residue, vectorbt: residue },
   rolling_var: { pandas: residue },
   rolling_zscore: { pandas: residue },
-  rolling_corr: { pandas: residue, "TA-Lib": "TA-Lib gives 0 where one of the series does not vary; ours is null, as a correlation is not defined there." },
-  rolling_cov: { pandas: residue },
+  rolling_corr: {
+    pandas: residue,
+    polars: residue,
+    "TA-Lib": "TA-Lib gives 0 where one of the series does not vary; ours is null, as a correlation is not defined there.",
+  },
+  rolling_cov: { pandas: residue, polars: residue },
   rolling_beta: { pandas: residue },
   bollinger: { pandas: residue, vectorbt: residue },
   macd: { "TA-Lib": "TA-Lib withholds the line until there is a signal, 8 bars; ours gives it as soon as it is defined." },
@@ -63,7 +69,7 @@ function compare(cell: Cell, into: Differences): void {
   const place = feature?.outputs.indexOf(cell.output) ?? -1;
   if (!feature || place < 0) throw new VolleyError("INTERNAL", `a fixture names ${cell.kernel} ${cell.output}`);
   const columns = conformanceColumns(cell.scale, cell.gaps);
-  const inputs = feature.inputs.map((input) => columns[input] ?? new Float64Array(conformanceRows).fill(Number.NaN));
+  const inputs = feature.inputs.map((input) => columns[cell.inputs?.[input] ?? input] ?? new Float64Array(conformanceRows).fill(Number.NaN));
   const ours = feature.batch(cell.params, ...inputs)[place] as Float64Array;
   const theirs = valuesOf(cell);
   const bars = sampleOf(cell);

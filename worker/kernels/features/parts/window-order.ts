@@ -1,6 +1,6 @@
 /**
- * The values present in the last `window` bars in order. A bar costs two binary searches and a move of up to `window` numbers, which for
- * windows of any practical size is faster than a tree. -0 is 0.
+ * The values present in the last `window` bars in order. A bar costs a binary search and a move of a third of the window on average, which
+ * for windows of any practical size is faster than a tree. -0 is 0.
  *
  * State at `at`: 0 window, 1 minPeriods, 2 place in the ring, 3 count, then `window` values as they came (NaN where missing and before the
  * first bar), then the values in order.
@@ -25,21 +25,35 @@ export function pushOrder(state: Float64Array, at: number, value: number): boole
   const sorted = ring + window;
   let count = state[at + 3] as number;
   const old = state[ring + place] as number;
-  if (old - old === 0) {
-    const index = firstNotBelow(state, sorted, count, old);
-    state.copyWithin(sorted + index, sorted + index + 1, sorted + count);
-    count--;
-  }
+  const leaves = old - old === 0;
   if (x - x === 0) {
-    const index = firstNotBelow(state, sorted, count, x);
-    state.copyWithin(sorted + index + 1, sorted + index, sorted + count);
-    state[sorted + index] = x;
-    count++;
+    // The newcomer takes the place of what leaves, or of nothing at the end, and moves from there to its own.
+    const from = leaves ? firstNotBelow(state, sorted, count, old) : count++;
+    settle(state, sorted, from, count, x);
+  } else if (leaves) {
+    const index = sorted + firstNotBelow(state, sorted, count, old);
+    state.copyWithin(index, index + 1, sorted + count);
+    count--;
   }
   state[ring + place] = x;
   state[at + 2] = place + 1 === window ? 0 : place + 1;
   state[at + 3] = count;
   return count >= (state[at + 1] as number);
+}
+
+/** Puts x in order; the place `from` is free, the others are in order. */
+function settle(state: Float64Array, sorted: number, from: number, count: number, x: number): void {
+  let slot = sorted + from;
+  const end = sorted + count - 1;
+  while (slot < end && (state[slot + 1] as number) < x) {
+    state[slot] = state[slot + 1] as number;
+    slot++;
+  }
+  while (slot > sorted && (state[slot - 1] as number) > x) {
+    state[slot] = state[slot - 1] as number;
+    slot--;
+  }
+  state[slot] = x;
 }
 
 /** How many of the sorted numbers are below x. */
