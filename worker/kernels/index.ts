@@ -1,3 +1,5 @@
 /** The kernels, for programs that run them in process. */
+export { defineFeature, type Feature, type FeatureStream } from "./features/form.js";
+export { type FeatureName, type FeatureParameters, feature } from "./features/index.js";
 export { defineKernel, type Kernel, type KernelDeclaration, tableArg } from "./kernel.js";
 export { findKernel, listKernels, requireKernel } from "./registry.js";

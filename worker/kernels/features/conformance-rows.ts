@@ -1,7 +1,7 @@
 /** The features against TA-Lib, pandas, polars and vectorbt: the values that bench/peers/feature_fixtures.py made, for the tests. */
 import { readFileSync } from "node:fs";
 import { VolleyError } from "../../../proto/errors.js";
-import { type ConformanceRow, Differences } from "../conformance.js";
+import { type ConformanceRow, Differences, unexplainedRelMax } from "../conformance.js";
 import { conformanceColumns, conformanceRows } from "./conformance-bars.js";
 import { features } from "./index.js";
 
@@ -97,10 +97,11 @@ export function featureConformance(): ConformanceRow[] {
       const differences = new Differences();
       for (const each of [cell, ...more]) compare(each, differences);
       const outputs = features.find(({ name }) => name === cell.kernel)?.outputs.length ?? 1;
-      const note = notes[cell.kernel]?.[peer];
+      const result = differences.result();
+      const note = result.nullsDiffer > 0 || result.maxRel > unexplainedRelMax ? notes[cell.kernel]?.[peer] : undefined;
       rows.push({
         ...{ kernel: `feature.${cell.kernel}`, option: optionOf(cell, outputs), peer: `${peer} ${version}`, peerOption: cell.option },
-        ...differences.result(),
+        ...result,
         ...(note === undefined ? {} : { note }),
       });
     }

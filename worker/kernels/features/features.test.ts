@@ -1,8 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { barsOf } from "../sweep/bars.js";
+import { readOracle, realPrices } from "../sweep/real-prices.js";
 import { bitsOf, inputsOf, parametersOf, wildSeries } from "./cases.js";
 import type { Feature } from "./form.js";
-import { features } from "./index.js";
+import { feature, features } from "./index.js";
 
 /** Runs the bars in the given pieces; between two of them the state goes through its bytes. */
 function inPieces(
@@ -29,7 +31,7 @@ const sameBits = (got: Float64Array, expected: Float64Array, what: string): void
   if (a.length !== b.length || a.some((bits, i) => bits !== b[i])) expect([...got], what).toEqual([...expected]);
 };
 
-describe.each(features.map((feature) => [feature.name, feature] as const))("%s", (_name, feature) => {
+describe.each(features.map((each) => [each.name, each] as const))("%s", (_name, feature) => {
   it("gives the same bits in one batch, in any partitions, as a stream, and from a state restored at any bar", () => {
     const place = fc.double({ min: 0, max: 1, noNaN: true });
     let cases = 0;
@@ -92,10 +94,28 @@ describe.each(features.map((feature) => [feature.name, feature] as const))("%s",
   });
 });
 
+describe("real prices", () => {
+  it("RSI of the S&P 500 is TA-Lib's, 2000 to 2020", () => {
+    const { close } = barsOf(realPrices());
+    for (const [period, expected] of Object.entries(readOracle().rsi)) {
+      const [got] = feature.rsi.batch({ window: Number(period) }, close) as [Float64Array];
+      expect(got[Number(period) - 1]).toBeNaN();
+      expected.forEach((value, i) => {
+        expect(Math.abs((got[Number(period) + i] as number) - value), `RSI ${period} at ${i}`).toBeLessThan(1e-10);
+      });
+    }
+  });
+});
+
+describe("the table of features", () => {
+  it("has every feature under its name", () => {
+    for (const [name, entry] of Object.entries(feature)) expect(entry.name).toBe(name);
+  });
+});
+
 describe("a stream", () => {
   it("refuses the state of other parameters", () => {
-    const [sma] = features;
-    const state = sma?.stream({ window: 3 }).state() as Float64Array;
-    expect(() => sma?.stream({ window: 4 }).restore(state)).toThrow(/feature\.sma: state is .*expected a Float64Array of/);
+    const state = feature.sma.stream({ window: 3 }).state();
+    expect(() => feature.sma.stream({ window: 4 }).restore(state)).toThrow(/feature\.sma: state is .*expected a Float64Array of/);
   });
 });
