@@ -1,0 +1,63 @@
+/**
+ * The exports: `name(count, states, inputs, rows, outputs, scratch)`. `states`, `inputs` and `outputs` are tables of u32 pointers to
+ * float64: one state per column, and per column as many inputs and outputs as the feature has, one column behind the other.
+ *
+ * Nothing here allocates, and there is no static data: the module may be put on any memory, and it touches only what it is pointed to.
+ */
+import { changesOf } from "./changes.ts";
+import { extremes } from "./extremes.ts";
+import { bands, deviation, moments, variance, zscore } from "./moments.ts";
+import { atr as atrKind, ema as emaKind, macd as macdKind, recurrence, rsi as rsiKind } from "./recurrences.ts";
+import { sums } from "./sums.ts";
+
+export function sma(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
+  sums(true, count, states, inputs, rows, outputs, scratch);
+}
+
+export function rolling_sum(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
+  sums(false, count, states, inputs, rows, outputs, scratch);
+}
+
+export function rolling_extreme(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
+  extremes(count, states, inputs, rows, outputs, scratch);
+}
+
+export function rolling_var(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
+  moments(variance, count, states, inputs, rows, outputs, scratch);
+}
+
+export function rolling_std(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
+  moments(deviation, count, states, inputs, rows, outputs, scratch);
+}
+
+export function rolling_zscore(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
+  moments(zscore, count, states, inputs, rows, outputs, scratch);
+}
+
+export function bollinger(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
+  moments(bands, count, states, inputs, rows, outputs, scratch);
+}
+
+export function ema(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
+  recurrence(emaKind, count, states, inputs, rows, outputs, scratch);
+}
+
+export function rsi(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
+  recurrence(rsiKind, count, states, inputs, rows, outputs, scratch);
+}
+
+export function macd(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
+  recurrence(macdKind, count, states, inputs, rows, outputs, scratch);
+}
+
+export function atr(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
+  recurrence(atrKind, count, states, inputs, rows, outputs, scratch);
+}
+
+export function pct_change(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, _scratch: usize): void {
+  changesOf(true, count, states, inputs, rows, outputs);
+}
+
+export function diff(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, _scratch: usize): void {
+  changesOf(false, count, states, inputs, rows, outputs);
+}
