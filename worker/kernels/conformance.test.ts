@@ -2,6 +2,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { Differences, renderConformance, unexplainedRelMax } from "./conformance.js";
 import { featureConformance } from "./features/conformance-rows.js";
+import { features } from "./features/index.js";
 
 const rows = [...featureConformance()];
 
@@ -13,6 +14,11 @@ describe("conformance", () => {
       const unexplained = row.note === undefined && (row.nullsDiffer > 0 || row.maxRel > unexplainedRelMax);
       expect(unexplained ? row : "explained or equal").toBe("explained or equal");
     }
+  });
+
+  it("every feature has a peer", () => {
+    const compared = new Set(rows.map(({ kernel }) => kernel));
+    expect(features.map(({ kernel }) => kernel.name).filter((name) => !compared.has(name))).toEqual([]);
   });
 
   it("a note stands only where there is something to explain", () => {

@@ -9,10 +9,8 @@
  * current block has passed hold its values, NaN where missing.
  */
 const head = 11;
-/** Of the last window: offsets into the state. */
-export const momentCount = 8;
+/** The last mean: offset into the state. */
 export const momentMean = 9;
-export const momentSquares = 10;
 
 export const momentsRoom = (window: number): number => head + 3 * (window + 1);
 
