@@ -70,7 +70,7 @@ export function dayColumn(table: Table, name: string): Int32Array {
 }
 
 /** The values as they are stored; of a column of one batch they are not copied. (`toArray` of a date column converts each to milliseconds.) */
-function storedValues(vector: Vector): ArrayLike<number | bigint> {
+export function storedValues(vector: Vector): ArrayLike<number | bigint> {
   const batches = vector.data.map((data) => (data.values as { subarray(from: number, to: number): Int32Array }).subarray(0, data.length));
   const [first = new Int32Array(0)] = batches;
   if (batches.length <= 1) return first;

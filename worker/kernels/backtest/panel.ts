@@ -1,0 +1,206 @@
+/**
+ * A table of bars as a backtest reads it: rows of one symbol behind one another, ascending in time. A table sorted by symbol, then time,
+ * is read in place; one sorted otherwise is gathered once. Every check is one pass over a column.
+ */
+import { type Bool, type Data, DataType, type Dictionary, type Table, type Vector } from "apache-arrow";
+import { VolleyError } from "../../../proto/errors.js";
+import { columnOf, dayColumn, optionalFloat64Column, storedValues } from "../columns.js";
+import { columnName } from "./options.js";
+
+/** Which columns of the table are what; the defaults are the roles' own names. */
+export const barColumns = {
+  date: columnName.default("date"),
+  symbol: columnName.default("symbol").describe("Absent from the table: it is all one symbol."),
+  open: columnName.default("open"),
+  high: columnName.default("high"),
+  low: columnName.default("low"),
+  close: columnName.default("close"),
+  volume: columnName.default("volume"),
+  split: columnName.default("split").describe("New shares for one old, on the bar whose prices are the first in new shares; null or 1: none."),
+  delisted: columnName
+    .default("delisted")
+    .describe("True on the last bar: what is held is closed at its close (or the last one known), with fees, without slippage."),
+};
+
+export interface Panel {
+  readonly rows: number;
+  /** In the order of their first rows. */
+  readonly symbols: readonly string[];
+  /** Rows of symbol s: [starts[s], starts[s + 1]). */
+  readonly starts: Int32Array;
+  /** Row of the table in each row of the panel; undefined: the same. */
+  readonly order: Int32Array | undefined;
+  /** Comparable times: days of a date column, ticks of a timestamp. */
+  readonly times: Int32Array | Float64Array;
+  readonly dates: Vector;
+  readonly symbolVector: Vector | undefined;
+}
+
+export const fault = (column: string, why: string): VolleyError =>
+  new VolleyError("INVALID_ARGUMENT", `column ${JSON.stringify(column)} ${why}`, { details: { column } });
+
+export const hasColumn = (table: Table, name: string): boolean => table.schema.fields.some((field) => field.name === name);
+
+/** Throws INVALID_ARGUMENT: a missing column or one of another type, times of a symbol that do not ascend. */
+export function panelOf(table: Table, columns: { readonly date: string; readonly symbol: string }): Panel {
+  const dates = columnOf(table, columns.date);
+  const symbolVector = hasColumn(table, columns.symbol) ? columnOf(table, columns.symbol) : undefined;
+  const rows = table.numRows;
+  const { codes, names } = symbolVector ? codesOf(symbolVector, columns.symbol) : { codes: new Int32Array(rows), names: rows > 0 ? ["all"] : [] };
+  const { starts, order } = groupsOf(codes, names.length);
+  const times = gather(timesOf(table, columns.date), order);
+  const panel: Panel = { rows, symbols: names, starts, order, times, dates, symbolVector };
+  for (let s = 0; s < names.length; s++) {
+    for (let row = (starts[s] as number) + 1; row < (starts[s + 1] as number); row++) {
+      if (!((times[row] as number) > (times[row - 1] as number))) throw unsorted(panel, columns.date, s, row);
+    }
+  }
+  return panel;
+}
+
+function unsorted(panel: Panel, column: string, symbol: number, row: number): VolleyError {
+  const at = (r: number): string => {
+    const tableRow = panel.order ? (panel.order[r] as number) : r;
+    return `row ${tableRow} (${textOf(panel.dates, tableRow)})`;
+  };
+  return fault(
+    column,
+    `is not ascending: ${at(row)} of symbol ${JSON.stringify(panel.symbols[symbol])} does not come after ${at(row - 1)}; sort the rows by time`,
+  );
+}
+
+/** A moment as a person reads it. */
+function textOf(dates: Vector, row: number): string {
+  const value: unknown = dates.get(row);
+  if (typeof value === "number" && (DataType.isDate(dates.type) || DataType.isTimestamp(dates.type))) {
+    const text = new Date(value).toISOString();
+    return text.endsWith("T00:00:00.000Z") ? text.slice(0, 10) : text;
+  }
+  return String(value);
+}
+
+function timesOf(table: Table, name: string): Int32Array | Float64Array {
+  const vector = columnOf(table, name);
+  const { type } = vector;
+  if (!DataType.isTimestamp(type)) return dayColumn(table, name);
+  if (vector.nullCount > 0) dayColumn(table, name); // throws, naming the row
+  // Ticks of a nanosecond clock lose their last 8 bits as doubles: enough to order bars.
+  return Float64Array.from(storedValues(vector) as ArrayLike<bigint>, Number);
+}
+
+// ------------------------------------------------------------------------------------------------ symbols
+
+function codesOf(vector: Vector, name: string): { codes: Int32Array; names: string[] } {
+  const { type } = vector;
+  const isText = DataType.isUtf8(type) || (DataType.isDictionary(type) && DataType.isUtf8((type as Dictionary).dictionary));
+  if (!isText && !DataType.isInt(type)) throw fault(name, `is ${type}; expected text or whole numbers`);
+  if (vector.nullCount > 0) for (let i = 0; i < vector.length; i++) if (!vector.isValid(i)) throw fault(name, `is null in row ${i}; every bar has a symbol`);
+  const codes = new Int32Array(vector.length);
+  const known = new Map<string, number>();
+  const codeOf = (value: unknown): number => {
+    const text = String(value);
+    const found = known.get(text);
+    if (found !== undefined) return found;
+    known.set(text, known.size);
+    return known.size - 1;
+  };
+  let at = 0;
+  for (const data of vector.data) {
+    codesOfBatch(data, codes.subarray(at, at + data.length), codeOf, (i) => vector.get(i), at);
+    at += data.length;
+  }
+  return { codes, names: [...known.keys()] };
+}
+
+/** Neighbouring rows mostly have one symbol, so only where the bytes change is a string made. */
+function codesOfBatch(data: Data, codes: Int32Array, codeOf: (value: unknown) => number, valueAt: (row: number) => unknown, offset: number): void {
+  const { valueOffsets, values } = data as { valueOffsets?: Int32Array; values: ArrayLike<number | bigint> };
+  const same = valueOffsets && DataType.isUtf8(data.type) ? sameText(valueOffsets, values as Uint8Array) : (i: number) => values[i] === values[i - 1];
+  for (let i = 0; i < codes.length; i++) codes[i] = i > 0 && same(i) ? (codes[i - 1] as number) : codeOf(valueAt(offset + i));
+}
+
+function sameText(offsets: Int32Array, bytes: Uint8Array): (row: number) => boolean {
+  return (i) => {
+    const a = offsets[i - 1] as number;
+    const b = offsets[i] as number;
+    const length = (offsets[i + 1] as number) - b;
+    if (b - a !== length) return false;
+    for (let k = length - 1; k >= 0; k--) if (bytes[a + k] !== bytes[b + k]) return false;
+    return true;
+  };
+}
+
+function groupsOf(codes: Int32Array, count: number): { starts: Int32Array; order: Int32Array | undefined } {
+  const starts = new Int32Array(count + 1);
+  let ascending = true;
+  for (let i = 0; i < codes.length; i++) {
+    const code = codes[i] as number;
+    starts[code + 1] = (starts[code + 1] as number) + 1;
+    if (i > 0 && code < (codes[i - 1] as number)) ascending = false;
+  }
+  for (let s = 0; s < count; s++) starts[s + 1] = (starts[s + 1] as number) + (starts[s] as number);
+  if (ascending) return { starts, order: undefined };
+  const next = starts.slice();
+  const order = new Int32Array(codes.length);
+  for (let i = 0; i < codes.length; i++) {
+    const code = codes[i] as number;
+    const at = next[code] as number;
+    order[at] = i;
+    next[code] = at + 1;
+  }
+  return { starts, order };
+}
+
+function gather<A extends Int32Array | Float64Array | Uint8Array>(values: A, order: Int32Array | undefined): A {
+  if (!order) return values;
+  const out = new (values.constructor as new (length: number) => A)(order.length);
+  for (let i = 0; i < order.length; i++) out[i] = values[order[i] as number] as number;
+  return out;
+}
+
+// ------------------------------------------------------------------------------------------------ columns
+
+/** Numbers with null as NaN, in the panel's order. */
+export const numbersIn = (table: Table, panel: Panel, name: string): Float64Array => gather(optionalFloat64Column(table, name), panel.order);
+
+/** Prices: missing, or positive and finite. */
+export function pricesIn(table: Table, panel: Panel, name: string): Float64Array {
+  const values = numbersIn(table, panel, name);
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i] as number;
+    if (value <= 0 || value === Number.POSITIVE_INFINITY) throw refused(panel, name, i, value, "a price is a positive number, or missing");
+  }
+  return values;
+}
+
+/** Volumes and split ratios: missing, or finite and not below `least`. */
+export function countsIn(table: Table, panel: Panel, name: string, least: number, what: string): Float64Array {
+  const values = numbersIn(table, panel, name);
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i] as number;
+    if (value < least || value === Number.POSITIVE_INFINITY) throw refused(panel, name, i, value, what);
+  }
+  return values;
+}
+
+export const refused = (panel: Panel, name: string, row: number, value: number, why: string): VolleyError =>
+  fault(name, `is ${value} in row ${panel.order ? panel.order[row] : row}; ${why}`);
+
+/** Adds `bit` to the flags of every row where the column is true; null is false. */
+export function flagRows(table: Table, panel: Panel, name: string, bit: number, flags: Uint8Array): void {
+  const vector = columnOf(table, name);
+  if (!DataType.isBool(vector.type)) throw fault(name, `is ${vector.type}; expected booleans`);
+  const own = panel.order ? new Uint8Array(flags.length) : flags;
+  let at = 0;
+  for (const data of (vector as Vector<Bool>).data) {
+    const { values, nullBitmap, nullCount, offset, length } = data;
+    for (let i = 0; i < length; i++) {
+      const k = offset + i;
+      let set = ((values[k >> 3] as number) >> (k & 7)) & 1;
+      if (nullCount > 0) set &= (nullBitmap[k >> 3] as number) >> (k & 7);
+      own[at + i] = (own[at + i] as number) | (set * bit);
+    }
+    at += length;
+  }
+  if (panel.order) for (let i = 0; i < flags.length; i++) flags[i] = (flags[i] as number) | (own[panel.order[i] as number] as number);
+}

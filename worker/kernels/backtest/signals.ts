@@ -1,0 +1,112 @@
+/** `backtest.signals`: entries and exits → orders, trades, positions, equity, statistics. */
+import type { Table } from "apache-arrow";
+import { z } from "zod";
+import { VolleyError } from "../../../proto/errors.js";
+import { defineKernel, tableArg } from "../kernel.js";
+import { marketOf } from "./market.js";
+import { columnName, commonOptions, type Direction, directionOption, sharedCashOption, sizingOption, stopsOption } from "./options.js";
+import { barColumns, flagRows, hasColumn, type Panel, panelOf } from "./panel.js";
+import { Flag, simulate } from "./simulate.js";
+import { tablesOf } from "./tables.js";
+
+const signalColumns = {
+  entries: columnName.default("entries"),
+  exits: columnName.default("exits"),
+  shortEntries: columnName.default("shortEntries"),
+  shortExits: columnName.default("shortExits"),
+};
+
+export const signalsOptions = z.strictObject({
+  ...commonOptions,
+  columns: z
+    .strictObject({ ...barColumns, ...signalColumns })
+    .prefault({})
+    .describe("Names of the columns."),
+  direction: directionOption,
+  sizing: sizingOption,
+  stops: stopsOption,
+  sharedCash: sharedCashOption.default(false),
+});
+export type SignalsOptions = z.output<typeof signalsOptions>;
+
+/** What an entry and an exit mean in each direction. */
+const meaning: Readonly<Record<Direction, readonly [entries: number, exits: number]>> = {
+  long: [Flag.longEntry, Flag.longExit],
+  short: [Flag.shortEntry, Flag.shortExit],
+  both: [Flag.longEntry, Flag.shortEntry],
+};
+
+function flagsOf(table: Table, panel: Panel, { columns, direction }: SignalsOptions): Uint8Array {
+  const flags = new Uint8Array(panel.rows);
+  const named = hasColumn(table, columns.shortEntries) || hasColumn(table, columns.shortExits);
+  if (named && direction !== "long")
+    throw new VolleyError(
+      "INVALID_ARGUMENT",
+      `backtest.signals: params.direction is ${direction}, but the table has columns of short signals; leave the direction out or the columns away`,
+    );
+  const [entry, exit] = meaning[direction];
+  flagRows(table, panel, columns.entries, entry, flags);
+  if (hasColumn(table, columns.exits) || !named) flagRows(table, panel, columns.exits, exit, flags);
+  if (hasColumn(table, columns.shortEntries)) flagRows(table, panel, columns.shortEntries, Flag.shortEntry, flags);
+  if (hasColumn(table, columns.shortExits)) flagRows(table, panel, columns.shortExits, Flag.shortExit, flags);
+  return flags;
+}
+
+const number = { type: "number" } as const;
+const flag = { type: "boolean" } as const;
+
+export const backtestSignals = defineKernel({
+  name: "backtest.signals",
+  version: 1,
+  family: "backtest",
+  doc:
+    "Entries and exits at each close become orders that fill at the next open (or close, or that close), with fees, slippage, stops and sizing. " +
+    "Rows are (symbol, date); each symbol has an account of its own, or all share one. Gives the tables asked for in `outputs`.",
+  args: { bars: tableArg, params: signalsOptions.prefault({}) },
+  columns: {
+    inputs: [
+      { name: "date", type: "date" },
+      { name: "symbol", type: "text", doc: "optional" },
+      { name: "close", ...number },
+      { name: "open", ...number, doc: "for next-open; stops read open, high and low where they are" },
+      { name: "high", ...number, doc: "optional" },
+      { name: "low", ...number, doc: "optional" },
+      { name: "volume", ...number, doc: "for slippage by volume" },
+      { name: "split", ...number, doc: "optional" },
+      { name: "delisted", ...flag, doc: "optional" },
+      { name: "entries", ...flag },
+      { name: "exits", ...flag },
+      { name: "shortEntries", ...flag, doc: "optional" },
+      { name: "shortExits", ...flag, doc: "optional" },
+    ],
+    outputs: [
+      { name: "orders", type: "table" },
+      { name: "trades", type: "table" },
+      { name: "positions", type: "table" },
+      { name: "equity", type: "table" },
+      { name: "statistics", type: "table" },
+    ],
+  },
+  lookback: () => Number.POSITIVE_INFINITY,
+  lag: 0,
+  nulls:
+    "A null or NaN price is no price: nothing is decided at such a close or filled there, orders wait, positions keep their last value. A null signal is none.",
+  costNs: 20,
+  run: ({ bars, params }) => {
+    const panel = panelOf(bars, params.columns);
+    const market = marketOf(bars, panel, params, params.stops);
+    const { outputs, fill, cash, fees, slippage, lot, sizing, stops, sharedCash, periodsPerYear } = params;
+    const track = outputs.some((output) => output === "positions" || output === "equity" || output === "statistics");
+    const run = simulate(market, {
+      flags: flagsOf(bars, panel, params),
+      fill,
+      cash,
+      shared: sharedCash,
+      costs: { fees, slippage, lot },
+      sizing,
+      stops,
+      track,
+    });
+    return tablesOf(panel, run, { outputs, cash, periodsPerYear, shared: sharedCash });
+  },
+});

@@ -1,0 +1,84 @@
+/** `backtest.weights`: target weights of a portfolio, on a calendar → orders, trades, positions, equity, statistics. */
+import type { Table } from "apache-arrow";
+import { z } from "zod";
+import { defineKernel, tableArg } from "../kernel.js";
+import { rebalanceOption, rebalanceTimes } from "./calendar.js";
+import { marketOf } from "./market.js";
+import { columnName, commonOptions, sharedCashOption } from "./options.js";
+import { barColumns, numbersIn, type Panel, panelOf, refused } from "./panel.js";
+import { simulate } from "./simulate.js";
+import { tablesOf } from "./tables.js";
+
+export const weightsOptions = z.strictObject({
+  ...commonOptions,
+  columns: z
+    .strictObject({ ...barColumns, weight: columnName.default("weight").describe("Fraction of the account's value to hold; 0 closes, null leaves alone.") })
+    .prefault({})
+    .describe("Names of the columns."),
+  rebalance: rebalanceOption,
+  direction: z.enum(["long", "both"]).default("long").describe("Whether weights may be negative: short positions."),
+  sharedCash: sharedCashOption.default(true),
+});
+export type WeightsOptions = z.output<typeof weightsOptions>;
+
+/** Weights at the closes of the calendar, NaN elsewhere. */
+function weightsIn(table: Table, panel: Panel, { columns, direction, rebalance }: WeightsOptions): Float64Array {
+  const weights = numbersIn(table, panel, columns.weight);
+  const dates = rebalanceTimes(panel, rebalance);
+  return weights.map((weight, row) => {
+    if (weight < 0 && direction === "long") throw refused(panel, columns.weight, row, weight, 'it would be sold short; give params.direction "both" for that');
+    if (Math.abs(weight) > 100) throw refused(panel, columns.weight, row, weight, "a weight is a fraction of the account's value, from -100 to 100");
+    return dates.has(panel.times[row] as number) ? weight : Number.NaN;
+  });
+}
+
+const number = { type: "number" } as const;
+
+export const backtestWeights = defineKernel({
+  name: "backtest.weights",
+  version: 1,
+  family: "backtest",
+  doc:
+    "Target weights read at the closes of a calendar become orders to the target's size, filled at the next open (or close, or that close), sales first, " +
+    "from one account for all symbols. The value that weights are fractions of is taken at the prices of the fill. Rows are (symbol, date).",
+  args: { bars: tableArg, params: weightsOptions.prefault({}) },
+  columns: {
+    inputs: [
+      { name: "date", type: "date" },
+      { name: "symbol", type: "text", doc: "optional" },
+      { name: "close", ...number },
+      { name: "open", ...number, doc: "for next-open" },
+      { name: "volume", ...number, doc: "for slippage by volume" },
+      { name: "split", ...number, doc: "optional" },
+      { name: "delisted", type: "boolean", doc: "optional" },
+      { name: "weight", ...number },
+    ],
+    outputs: [
+      { name: "orders", type: "table" },
+      { name: "trades", type: "table" },
+      { name: "positions", type: "table" },
+      { name: "equity", type: "table" },
+      { name: "statistics", type: "table" },
+    ],
+  },
+  lookback: () => Number.POSITIVE_INFINITY,
+  lag: 0,
+  nulls: "A null weight leaves the position as it is. A null or NaN price is no price: nothing is decided or filled there, positions keep their last value.",
+  costNs: 40,
+  run: ({ bars, params }) => {
+    const panel = panelOf(bars, params.columns);
+    const market = marketOf(bars, panel, params, {});
+    const { outputs, fill, cash, fees, slippage, lot, sharedCash, periodsPerYear } = params;
+    const run = simulate(market, {
+      weights: weightsIn(bars, panel, params),
+      fill,
+      cash,
+      shared: sharedCash,
+      costs: { fees, slippage, lot },
+      sizing: { by: "weight", size: 1 },
+      stops: {},
+      track: true,
+    });
+    return tablesOf(panel, run, { outputs, cash, periodsPerYear, shared: sharedCash });
+  },
+});
