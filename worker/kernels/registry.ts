@@ -1,5 +1,10 @@
 /** Every built-in kernel, by name and version. Adding one is a file with its declaration and a line here. */
 import { VolleyError } from "../../proto/errors.js";
+import { asofJoin, asofPit } from "./asof/index.js";
+import { auditCompare } from "./audit/compare.js";
+import { auditCut, auditCuts } from "./audit/cut.js";
+import { backtestSignals } from "./backtest/signals.js";
+import { backtestWeights } from "./backtest/weights.js";
 import { concat, echo, noop, sleep } from "./basics.js";
 import { features } from "./features/index.js";
 import type { Kernel } from "./kernel.js";
@@ -21,6 +26,13 @@ const kernels: readonly Kernel[] = [
   sweepEquity,
   sweepTrades,
   sweepVerdict,
+  backtestSignals,
+  backtestWeights,
+  asofJoin,
+  asofPit,
+  auditCut,
+  auditCuts,
+  auditCompare,
   ...features.map((feature) => feature.kernel),
 ];
 const byKey = new Map(kernels.map((kernel) => [`${kernel.name}@${kernel.version}`, kernel]));
