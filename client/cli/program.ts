@@ -75,6 +75,9 @@ function addLocalCommands(program: Command): void {
     .action(async (options) => (await import("./demo/demo.js")).runDemo(options));
 }
 
+const collect = (value: string, before: string[]): string[] => [...before, value];
+const cuts = (text: string): number | "all" => (text === "all" ? "all" : wholeNumber(1, 1_000_000)(text));
+
 function addJobCommands(program: Command): void {
   addClusterCommand(program, "submit <graph>", "submit a graph (a JSON file, - for stdin) as a durable job and print its id")
     .option("--wait", "follow the job to its end; exit status 1 if it fails")
@@ -101,6 +104,17 @@ function addJobCommands(program: Command): void {
   addClusterCommand(program, "deploy <module>", "bundle a module, store it in the cluster and print its id and functions")
     .option("--pure", "declare every function of it pure: same inputs, same result")
     .action(async (module, options) => (await import("./deploy.js")).deploy(module, options, outputOf(options)));
+  addClusterCommand(program, "audit <function>", "check a kernel, or module.ts#export, for look-ahead; exit status 1 if it looks ahead")
+    .requiredOption(
+      "--data <file:column>",
+      "a table of the function as CSV, and its column that says when a row could be known; once for each table",
+      collect,
+      [],
+    )
+    .option("--params <json>", "the function's argument after the tables")
+    .option("--time <column>", "column of the output with the time of a row; default: row i belongs to row i of the first table")
+    .option("--cuts <n>", "times to cut at, or all", cuts, 200)
+    .action(async (name, options) => (await import("./audit.js")).audit(name, options, outputOf(options)));
 }
 
 function addOtherCommands(program: Command): void {

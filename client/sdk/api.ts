@@ -102,6 +102,46 @@ export interface Job {
   explain(stage?: number, task?: number): Promise<Explanation>;
 }
 
+/** A table of the audited computation, and the column that says when each of its rows could be known. */
+export interface AuditInput {
+  table: Table | ObjectRef<Table>;
+  known: string;
+}
+
+export interface AuditOptions {
+  /** Further arguments of the function, after the tables. */
+  args?: readonly unknown[];
+  /** Column of the output with the time of a row. Without it, row i of the output belongs to row i of the first input, which must be sorted by time. */
+  time?: string;
+  /** How many of the first input's times are cut at, evenly spread; default 200. */
+  cuts?: number | "all";
+  onProgress?: (progress: { done: number; of: number }) => void;
+}
+
+export interface AuditFinding {
+  /** `(rows)` when the number of rows differs. */
+  column: string;
+  /** Row of the output. */
+  row: number;
+  /** Milliseconds since 1970 for dates and timestamps. */
+  cut: number;
+  mode: "truncate" | "poison";
+  withFuture: string;
+  withoutFuture: string;
+}
+
+export interface AuditReport {
+  ok: boolean;
+  /** The first offence, in the order of the cuts. */
+  finding?: AuditFinding;
+  cuts: number;
+  cutsPossible: number;
+  /** Comparisons made: two a cut, less those that failed. */
+  compared: number;
+  errors: { cut: number; message: string }[];
+  text: string;
+}
+
 export interface Cluster extends AsyncDisposable {
   readonly url: string;
   readonly tenant: string;
@@ -125,5 +165,11 @@ export interface Cluster extends AsyncDisposable {
   jobs(options?: { limit?: number }): Promise<JobStatus[]>;
   workers(): Promise<{ workers: WorkerStatus[]; queued: number; running: number }>;
   explain(ref: ObjectRef<unknown>): Promise<Explanation>;
+  /** Checks a kernel or function of tables for look-ahead: `fn(...tables, ...args)` must return a table. */
+  audit<F extends (...args: never[]) => unknown>(
+    fn: RemoteFunction<F>,
+    inputs: AuditInput | readonly AuditInput[],
+    options?: AuditOptions,
+  ): Promise<AuditReport>;
   close(): Promise<void>;
 }

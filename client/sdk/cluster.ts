@@ -4,7 +4,8 @@ import type { CompiledGraph } from "../../proto/graph.js";
 import { isName, isObjectId, type JobId, type TenantId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { Explanation, JobStatus } from "../../proto/messages.js";
-import type { Cluster, GraphBuilder, Job, Library, ObjectRef, RefArray, RemoteFunction } from "./api.js";
+import type { AuditInput, AuditOptions, AuditReport, Cluster, GraphBuilder, Job, Library, ObjectRef, RefArray, RemoteFunction } from "./api.js";
+import { audit } from "./audit.js";
 import type { Backend } from "./backend.js";
 import { DataPlane } from "./data.js";
 import { bundleModule } from "./deploy.js";
@@ -191,6 +192,14 @@ export class ClusterClient implements Cluster {
     this.#session.flush();
     const { handle, task } = ref;
     return (await this.#session.requests.ask({ t: "explain", job: this.#session.id, stage: handle.stage.index, task }, "explanation")).explanation;
+  }
+
+  audit<F extends (...args: never[]) => unknown>(
+    fn: RemoteFunction<F>,
+    inputs: AuditInput | readonly AuditInput[],
+    options?: AuditOptions,
+  ): Promise<AuditReport> {
+    return audit(this, fn as unknown as RemoteFunction<(...args: never[]) => unknown>, inputs, options);
   }
 
   close(): Promise<void> {

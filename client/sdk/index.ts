@@ -4,6 +4,10 @@ export type { CompiledGraph, JsonGraph, JsonGraphInput } from "../../proto/graph
 export type { BundleId, JobId, ObjectId, WorkerId } from "../../proto/ids.js";
 export type { Explanation, FunctionRef, JobState, JobStatus, StageStatus, WorkerStatus } from "../../proto/messages.js";
 export type {
+  AuditFinding,
+  AuditInput,
+  AuditOptions,
+  AuditReport,
   Cluster,
   ConnectOptions,
   GraphArg,

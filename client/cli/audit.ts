@@ -1,0 +1,76 @@
+/** `volley audit`: does a kernel, or a function of yours, look ahead? Exit status 1 if it does. */
+import { existsSync } from "node:fs";
+import { extname, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import type { Table } from "apache-arrow";
+import { VolleyError } from "../../proto/errors.js";
+import type { AuditInput, Cluster, RemoteFunction } from "../sdk/api.js";
+import { withCluster } from "./cluster.js";
+import { UsageError } from "./exit-codes.js";
+import type { Output } from "./output.js";
+import type { ClusterOptions } from "./program.js";
+
+export interface AuditCommandOptions extends ClusterOptions {
+  /** FILE:COLUMN, once for each table of the function. */
+  data: string[];
+  params?: string;
+  time?: string;
+  cuts: number | "all";
+}
+
+type OfTables = RemoteFunction<(...tables: Table[]) => Table>;
+
+/** `module.ts#export` is deployed; anything else is a kernel's name. */
+async function functionOf(cluster: Cluster, name: string): Promise<OfTables> {
+  const [module = "", exported] = name.split("#");
+  if (exported === undefined) return cluster.kernel(name) as unknown as OfTables;
+  if (!existsSync(resolve(module))) throw new UsageError(`there is no file ${module}`);
+  const library = (await cluster.deploy<Record<string, (...tables: Table[]) => Table>>(pathToFileURL(resolve(module)))) as Record<string, unknown>;
+  const found = library[exported];
+  if (found === undefined)
+    throw new UsageError(
+      `${module} exports no ${exported}; it exports ${Object.keys(library)
+        .filter((key) => !key.startsWith("$"))
+        .join(", ")}`,
+    );
+  return found as OfTables;
+}
+
+async function inputOf(text: string): Promise<AuditInput> {
+  const at = text.lastIndexOf(":");
+  const [file, known] = [text.slice(0, at), text.slice(at + 1)];
+  if (at <= 0 || known === "") throw new UsageError(`--data takes FILE:COLUMN, where COLUMN says when a row could be known; got ${JSON.stringify(text)}`);
+  if (!existsSync(file)) throw new UsageError(`there is no file ${file}`);
+  if (extname(file) !== ".csv") throw new UsageError(`${file}: a table comes as a .csv file`);
+  const { loadCsv } = await import("../ingest/index.js");
+  return { table: (await loadCsv(file)).table, known };
+}
+
+function argsOf(params: string | undefined): unknown[] {
+  if (params === undefined) return [];
+  try {
+    return [JSON.parse(params)];
+  } catch (error) {
+    throw new UsageError(`--params is not JSON: ${(error as Error).message}`);
+  }
+}
+
+export async function audit(name: string, options: AuditCommandOptions, output: Output): Promise<void> {
+  const args = argsOf(options.params);
+  const inputs = await Promise.all(options.data.map(inputOf));
+  await withCluster(options, async (cluster) => {
+    let told = 0;
+    const report = await cluster.audit(await functionOf(cluster, name), inputs, {
+      args,
+      cuts: options.cuts,
+      ...(options.time === undefined ? {} : { time: options.time }),
+      onProgress: ({ done, of }) => {
+        if (done === of || done - told < of / 10) return;
+        told = done;
+        output.note(`${done} of ${of} checks`);
+      },
+    });
+    if (report.ok || output.json) output.result(report, () => report.text);
+    if (!report.ok) throw new VolleyError("LOOK_AHEAD", report.text, { details: { ...report.finding } });
+  });
+}

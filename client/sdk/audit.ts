@@ -1,0 +1,87 @@
+/**
+ * The look-ahead check: the same computation with the future taken away, and with the future spoilt, at every cut. Nothing up to the cut may change,
+ * bit for bit. All of it runs as tasks on the cluster; a finding is the first offending column, row and cut.
+ *
+ * The inputs are cut by when their rows could be known, so one check covers prices (known at their bar), filings (known at publication),
+ * restatements (a later row for an earlier event) and universes (membership known as it changes).
+ */
+import { isVolleyError, VolleyError } from "../../proto/errors.js";
+import type { AuditFinding, AuditInput, AuditOptions, AuditReport, Cluster, ObjectRef, RemoteFunction } from "./api.js";
+import { TaskRef } from "./refs.js";
+
+/** Tables travel to every cut: this many are under way at once. */
+const cutsAtOnce = 24;
+const cutsDefault = 200;
+const modes = ["truncate", "poison"] as const;
+
+type AnyFunction = (...args: never[]) => unknown;
+type Callable = { submit(...args: unknown[]): ObjectRef<unknown> };
+
+interface Cut {
+  readonly at: number;
+  /** Rows of the first input known by then. */
+  readonly rows: number;
+  readonly mode: (typeof modes)[number];
+}
+
+export async function audit(
+  cluster: Cluster,
+  fn: RemoteFunction<AnyFunction>,
+  given: AuditInput | readonly AuditInput[],
+  options: AuditOptions = {},
+): Promise<AuditReport> {
+  const inputs = Array.isArray(given) ? (given as readonly AuditInput[]) : [given as AuditInput];
+  const [first] = inputs;
+  if (!first) throw new VolleyError("INVALID_ARGUMENT", "audit needs at least one input: { table, known }");
+  const refs = await Promise.all(inputs.map(async ({ table }) => (table instanceof TaskRef ? table : cluster.put(table))));
+  const run = fn as unknown as Callable;
+  const kernel = (name: string): Callable => cluster.kernel(name) as unknown as Callable;
+  const count = options.cuts === "all" ? {} : { count: options.cuts ?? cutsDefault };
+  const chosen = (await cluster.get(kernel("audit.cuts").submit(refs[0], { known: first.known, ...count }))) as {
+    of: number;
+    cuts: { at: number; rows: number }[];
+  };
+  const extra = options.args ?? [];
+  const full = run.submit(...refs, ...extra);
+  await cluster.get(full);
+
+  const all = chosen.cuts.flatMap((cut) => modes.map((mode): Cut => ({ ...cut, mode })));
+  const errors: { cut: number; message: string }[] = [];
+  let compared = 0;
+  for (let from = 0; from < all.length; from += cutsAtOnce) {
+    const batch = all.slice(from, from + cutsAtOnce);
+    const found = await Promise.all(batch.map((cut) => check(cut)));
+    for (const [i, outcome] of found.entries()) {
+      const cut = batch[i] as Cut;
+      if (outcome instanceof Error) errors.push({ cut: cut.at, message: outcome.message });
+      else compared++;
+      if (outcome && !(outcome instanceof Error)) return report(outcome);
+    }
+    options.onProgress?.({ done: from + batch.length, of: all.length });
+  }
+  return report(undefined);
+
+  async function check(cut: Cut): Promise<AuditFinding | undefined | Error> {
+    const { at, mode, rows } = cut;
+    const parts = refs.map((ref, k) => kernel("audit.cut").submit(ref, { known: (inputs[k] as AuditInput).known, at, mode }));
+    const spec = { ...(options.time === undefined ? {} : { time: options.time }), at, rows };
+    try {
+      const difference = await cluster.get(kernel("audit.compare").submit(run.submit(...parts, ...extra), full, spec));
+      return difference ? { ...(difference as Omit<AuditFinding, "cut" | "mode">), cut: at, mode } : undefined;
+    } catch (error) {
+      // A function may need more history than an early cut leaves; what it gives where it runs is compared.
+      if (isVolleyError(error) && (error.code === "TASK_FAILED" || error.code === "UPSTREAM_FAILED")) return error;
+      throw error;
+    }
+  }
+
+  function report(finding: AuditFinding | undefined): AuditReport {
+    if (!finding && compared === 0 && errors[0])
+      throw new VolleyError("INVALID_ARGUMENT", `audit: the function failed at every cut, so nothing was compared: ${errors[0].message}`);
+    const what = `${chosen.cuts.length} of ${chosen.of} cuts, truncated and poisoned`;
+    const text = finding
+      ? `looks ahead: column ${finding.column}, row ${finding.row} changes when what was known after ${finding.cut} is ${finding.mode === "truncate" ? "taken away" : "spoilt"}: ${finding.withFuture} with the future, ${finding.withoutFuture} without`
+      : `no look-ahead found at ${what}${errors.length > 0 ? `; ${errors.length} checks could not run (${errors[0]?.message})` : ""}`;
+    return { ok: finding === undefined, ...(finding ? { finding } : {}), cuts: chosen.cuts.length, cutsPossible: chosen.of, compared, errors, text };
+  }
+}
