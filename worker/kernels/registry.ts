@@ -8,9 +8,13 @@ import { backtestWeights } from "./backtest/weights.js";
 import { concat, echo, noop, sleep } from "./basics.js";
 import { features } from "./features/index.js";
 import type { Kernel } from "./kernel.js";
+import { panelKernels } from "./panel/index.js";
+import { statsDrawdowns, statsReturns } from "./statistics/returns-kernels.js";
+import { statsSharpeDeflated, statsSharpeProbabilistic } from "./statistics/sharpe-kernels.js";
 import { sweepBenchmark, sweepEquity, sweepTrades } from "./sweep/equity.js";
 import { sweepSelect, sweepSurface, sweepVerdict } from "./sweep/select.js";
 import { sweepChannelBreakout, sweepMaCross, sweepRsiReversion } from "./sweep/sweep.js";
+import { validation } from "./validation/index.js";
 
 const kernels: readonly Kernel[] = [
   noop,
@@ -33,7 +37,13 @@ const kernels: readonly Kernel[] = [
   auditCut,
   auditCuts,
   auditCompare,
+  statsReturns,
+  statsDrawdowns,
+  statsSharpeProbabilistic,
+  statsSharpeDeflated,
+  ...validation,
   ...features.map((feature) => feature.kernel),
+  ...panelKernels,
 ];
 const byKey = new Map(kernels.map((kernel) => [`${kernel.name}@${kernel.version}`, kernel]));
 

@@ -34,3 +34,13 @@ export function expectedMaxSharpe(trials: number, variance: number): number {
 /** P(true Sharpe > what luck alone gives the best of `trials`). */
 export const deflatedSharpe = (estimate: SharpeEstimate, trials: number, variance: number): number =>
   probabilisticSharpe(estimate, expectedMaxSharpe(trials, variance));
+
+/**
+ * Minimum track record length (Bailey and López de Prado 2012): the observations T at which the probabilistic Sharpe ratio reaches
+ * `confidence`, 1 + (1 - γ3 SR + (γ4 - 1)/4 SR²) (Z⁻¹(confidence) / (SR - SR*))². NaN unless the Sharpe ratio is above the benchmark.
+ */
+export function minimumTrackRecord({ sharpe, skewness, kurtosis }: SharpeEstimate, benchmark: number, confidence: number): number {
+  if (!(sharpe > benchmark)) return Number.NaN;
+  const spread = 1 - skewness * sharpe + ((kurtosis - 1) / 4) * sharpe * sharpe;
+  return 1 + spread * (normalQuantile(confidence) / (sharpe - benchmark)) ** 2;
+}

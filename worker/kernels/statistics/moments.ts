@@ -64,3 +64,21 @@ export const skewnessOf = (m: Moments): number => (m.m2 > 0 ? (Math.sqrt(m.count
 
 /** Population kurtosis m4 / m2², raw: 3 for a normal distribution. NaN where nothing varies. */
 export const kurtosisOf = (m: Moments): number => (m.m2 > 0 ? (m.count * m.m4) / (m.m2 * m.m2) : Number.NaN);
+
+/** All four moments of two runs together (Pébay 2008, the pairwise form). */
+export function mergeMoments(a: Moments, b: Moments): Moments {
+  if (a.count === 0) return b;
+  if (b.count === 0) return a;
+  const { count, mean, m2 } = mergeVariance(a, b);
+  const [na, nb] = [a.count, b.count];
+  const delta = b.mean - a.mean;
+  const step = delta / count;
+  const m3 = a.m3 + b.m3 + delta * step * step * na * nb * (na - nb) + 3 * step * (na * b.m2 - nb * a.m2);
+  const m4 =
+    a.m4 +
+    b.m4 +
+    delta * step * step * step * na * nb * (na * na - na * nb + nb * nb) +
+    6 * step * step * (na * na * b.m2 + nb * nb * a.m2) +
+    4 * step * (na * b.m3 - nb * a.m3);
+  return { count, mean, m2, m3, m4 };
+}

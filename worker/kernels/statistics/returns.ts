@@ -3,6 +3,7 @@
  * empyrical: same Sharpe, Sortino and maximum drawdown. LEAN's Sharpe is of annual figures; backtesting.py takes geometric means.
  */
 import { type Moments, varianceOf } from "./moments.js";
+import { quantileOf } from "./quantile.js";
 
 /** mean / std(ddof 1) · sqrt(A), risk-free rate 0; subtract it from the returns first for another. NaN where nothing varies. */
 export function sharpeRatio(m: Moments, periodsPerYear: number): number {
@@ -45,3 +46,38 @@ export function maxDrawdown(returns: ArrayLike<number>): number {
 
 /** CAGR / |maximum drawdown|. */
 export const calmarRatio = (annualGrowth: number, deepest: number): number => (deepest < 0 ? annualGrowth / -deepest : Number.NaN);
+
+/** Bars that gained over bars that moved (r ≠ 0): a bar without a position is no bet. NaN where nothing moved. */
+export function hitRate(returns: ArrayLike<number>): number {
+  let gained = 0;
+  let moved = 0;
+  for (let i = 0; i < returns.length; i++) {
+    if ((returns[i] as number) > 0) gained++;
+    if (returns[i] !== 0) moved++;
+  }
+  return moved > 0 ? gained / moved : Number.NaN;
+}
+
+/** Sum of the gains over the sum of the losses; NaN where there was no loss. */
+export function profitFactor(returns: ArrayLike<number>): number {
+  let gains = 0;
+  let losses = 0;
+  for (let i = 0; i < returns.length; i++) {
+    const r = returns[i] as number;
+    if (r > 0) gains += r;
+    else losses -= r;
+  }
+  return losses > 0 ? gains / losses : Number.NaN;
+}
+
+/** Historical value at risk: the `tail` quantile of the returns (linear interpolation), as a return: -0.02 is a loss of 2 % (empyrical). */
+export const valueAtRisk = (ascending: Float64Array, tail: number): number => quantileOf(ascending, tail);
+
+/** Expected shortfall: the mean of the lowest floor((n - 1) · tail) + 1 returns (empyrical's conditional_value_at_risk). NaN of none. */
+export function conditionalValueAtRisk(ascending: Float64Array, tail: number): number {
+  if (ascending.length === 0) return Number.NaN;
+  const count = Math.floor((ascending.length - 1) * tail) + 1;
+  let sum = 0;
+  for (let i = 0; i < count; i++) sum += ascending[i] as number;
+  return sum / count;
+}
