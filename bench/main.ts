@@ -1,9 +1,10 @@
 /** `npm run bench -- NAME [--json] [--repeats N]`: one suite of measurements. With --json, one JSON object per measure and nothing else on stdout. */
 import { parseArgs } from "node:util";
+import { kernelsSuite } from "./kernels/suite.js";
 import { type Suite, tableOf } from "./report.js";
 import { tasksSuite } from "./tasks/suite.js";
 
-const suites: Readonly<Record<string, Suite>> = { tasks: tasksSuite };
+const suites: Readonly<Record<string, Suite>> = { tasks: tasksSuite, kernels: kernelsSuite };
 
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({

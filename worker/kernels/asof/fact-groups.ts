@@ -29,6 +29,7 @@ export function groupFacts(ids: Int32Array, groups: number, axes: FactAxes): Sor
 
 /** The ids, with -1 for facts that are never seen; the same array if there are none. */
 function usableIds(ids: Int32Array, { known, visible }: FactAxes): Int32Array {
+  if (!known.mayMiss && !visible.mayMiss) return ids;
   let usable = ids;
   for (let i = 0; i < ids.length; i++) {
     if (!Number.isNaN((known.hi[i] as number) + (visible.hi[i] as number))) continue;
@@ -48,13 +49,13 @@ function place(ids: Int32Array, { event, known, visible }: FactAxes, { starts, h
   for (let i = 0; i < ids.length; i++) {
     const group = ids[i] as number;
     const at = event.hi[i] as number;
-    if (group < 0 || at !== at) continue;
+    if (group < 0 || Number.isNaN(at)) continue;
     const from = visible.hi[i] as number;
     const knownAt = known.hi[i] as number;
     const slot = next[group] as number;
     next[group] = slot + 1;
     rows[slot] = i;
-    hi[slot] = from > at ? from : at;
+    hi[slot] = Math.max(from, at);
     const last = lastEvent[group] as number;
     if (at < last || (at === last && knownAt < (lastKnown[group] as number))) disordered[group] = 1;
     lastEvent[group] = at;

@@ -77,11 +77,11 @@ function gatherFixed(data: Data, rows: Int32Array, validity: Validity): Data {
   const values = data.values as FixedArray;
   const from = wordsOf(values);
   const perRow = (data.stride * from.length) / values.length || 1;
-  const constructor = values.constructor as new (buffer: ArrayBuffer) => unknown;
+  const TypedArray = values.constructor as new (buffer: ArrayBuffer) => unknown;
   const buffer = new ArrayBuffer(rows.length * data.stride * values.BYTES_PER_ELEMENT);
-  const to = wordsOf(new constructor(buffer) as FixedArray);
+  const to = wordsOf(new TypedArray(buffer) as FixedArray);
   moveWords(from, to, rows, perRow);
-  const moved = new constructor(buffer);
+  const moved = new TypedArray(buffer);
   const dictionary = DataType.isDictionary(data.type) ? { dictionary: data.dictionary } : {};
   return makeData({ type: data.type, length: rows.length, data: moved, ...validity, ...dictionary } as never);
 }

@@ -38,7 +38,7 @@ export function locate(right: SortedGroups, left: LeftRows, progress: Progress, 
   for (let i = 0; i < ids.length; i++) {
     const group = ids[i] as number;
     const x = left.hi[i] as number;
-    if (group < 0 || x !== x) {
+    if (group < 0 || Number.isNaN(x)) {
       positions[i] = 1;
       continue;
     }

@@ -1,4 +1,4 @@
-import { DateDay, Int32, makeData, Table, TimestampMillisecond, Utf8, Vector, vectorFromArray } from "apache-arrow";
+import { DateDay, makeData, Table, TimestampMillisecond, Utf8, Vector, vectorFromArray } from "apache-arrow";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { requireKernel } from "../registry.js";

@@ -71,7 +71,7 @@ export function visibleAxis(kernel: string, known: Axis, scale: Scale, publicati
     hi[i] = scale.wide ? at.day : at.day * perDay + at.tick;
     if (scale.wide) lo[i] = at.tick;
   }
-  return { hi, lo };
+  return { hi, lo, mayMiss: true };
 }
 
 /** The column that `sessions` names. Throws INVALID_ARGUMENT if it is missing, or there is no calendar. */
@@ -86,7 +86,7 @@ export function sessionsColumn(kernel: string, { sessions }: Publication, calend
 /** The same times, later (or earlier) by so many milliseconds. */
 export function shiftedAxis(axis: Axis, scale: Scale, ms: number): Axis {
   const ticks = ticksOf(ms, scale);
-  if (!scale.wide) return { hi: axis.hi.map((time) => time + ticks), lo: axis.lo };
+  if (!scale.wide) return { hi: axis.hi.map((time) => time + ticks), lo: axis.lo, mayMiss: axis.mayMiss };
   const hi = axis.hi.slice();
   const lo = axis.lo.slice();
   const at: Moment = { day: 0, tick: 0 };
@@ -96,7 +96,7 @@ export function shiftedAxis(axis: Axis, scale: Scale, ms: number): Axis {
     hi[i] = at.day;
     lo[i] = at.tick;
   }
-  return { hi, lo };
+  return { hi, lo, mayMiss: axis.mayMiss };
 }
 
 function msOf(text: string): number {

@@ -20,12 +20,11 @@ export interface SortedGroups {
 }
 
 /** Empty groups of the right sizes; rows of group -1 or without time have no slot. */
-export function layout(ids: Int32Array, groups: number, { hi }: Axis, wide: boolean): SortedGroups {
+export function layout(ids: Int32Array, groups: number, { hi, mayMiss }: Axis, wide: boolean): SortedGroups {
   const starts = new Int32Array(groups + 1);
   for (let i = 0; i < ids.length; i++) {
     const group = ids[i] as number;
-    const time = hi[i] as number;
-    if (group >= 0 && time === time) starts[group + 1] = (starts[group + 1] as number) + 1;
+    if (group >= 0 && !(mayMiss && Number.isNaN(hi[i]))) starts[group + 1] = (starts[group + 1] as number) + 1;
   }
   starts[0] = 2;
   for (let group = 0; group < groups; group++) starts[group + 1] = (starts[group] as number) + (starts[group + 1] as number) + 1;
@@ -55,7 +54,7 @@ export function groupSorted(ids: Int32Array, groups: number, axis: Axis, column:
   for (let i = 0; i < ids.length; i++) {
     const group = ids[i] as number;
     const time = axis.hi[i] as number;
-    if (group < 0 || time !== time) continue;
+    if (group < 0 || Number.isNaN(time)) continue;
     const slot = next[group] as number;
     next[group] = slot + 1;
     const before = hi[slot - 1] as number;

@@ -20,6 +20,8 @@ export interface Axis {
   readonly hi: Float64Array;
   /** Empty on an axis that is not wide. */
   readonly lo: Float64Array;
+  /** False: no time is missing, and nobody needs to look. */
+  readonly mayMiss: boolean;
 }
 
 export interface Scale {
@@ -73,7 +75,7 @@ export function axisOf(column: NamedColumn, scale: Scale): Axis {
   const { vector } = column;
   const [only] = vector.data;
   if (scale.kind === "number" && vector.data.length === 1 && only?.nullCount === 0 && only.values instanceof Float64Array)
-    return { hi: only.values.subarray(0, only.length), lo: none };
+    return { hi: only.values.subarray(0, only.length), lo: none, mayMiss: true };
   const hi = new Float64Array(vector.length);
   const lo = scale.wide ? new Float64Array(vector.length) : none;
   let at = 0;
@@ -82,7 +84,7 @@ export function axisOf(column: NamedColumn, scale: Scale): Axis {
     fill(column, scale, data, hi.subarray(at, to), scale.wide ? lo.subarray(at, to) : lo, at);
     at = to;
   }
-  return { hi, lo };
+  return { hi, lo, mayMiss: scale.kind === "number" || vector.nullCount > 0 };
 }
 
 function fill(column: NamedColumn, scale: Scale, data: Data, hi: Float64Array, lo: Float64Array, at: number): void {

@@ -1,0 +1,22 @@
+/** The kernels beside their peers, topic by topic: same data, same run, one thread. */
+import type { Measure, Suite, SuiteOptions } from "../report.js";
+import { asofMeasures } from "./asof.js";
+
+/** Without VOLLEY_PEERS_PYTHON a topic measures ours alone. */
+type Topic = (options: SuiteOptions) => Promise<Measure[]>;
+
+const topics: Readonly<Record<string, Topic>> = { asof: asofMeasures };
+
+export const kernelsSuite: Suite = {
+  doc: "features, as-of joins, backtests (peers: vectorbt, TA-Lib, polars, DuckDB)",
+  async run(options) {
+    if (!process.env.VOLLEY_PEERS_PYTHON)
+      options.log("no peers: VOLLEY_PEERS_PYTHON names no Python with them (bench/peers/requirements-*.txt), so peer, peerValue and ratio are null");
+    const measures: Measure[] = [];
+    for (const [name, topic] of Object.entries(topics)) {
+      options.log(name);
+      measures.push(...(await topic(options)));
+    }
+    return measures;
+  },
+};
