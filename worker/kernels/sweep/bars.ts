@@ -8,6 +8,7 @@ import type { Table } from "apache-arrow";
 import { z } from "zod";
 import { VolleyError } from "../../../proto/errors.js";
 import { dayColumn, dayOf, float64Column } from "../columns.js";
+import { History } from "./history.js";
 
 export interface Bars {
   /** Days since 1970-01-01, strictly ascending. */
@@ -18,6 +19,7 @@ export interface Bars {
   readonly close: Float64Array;
   /** close / close of the bar before - 1; 0 at bar 0. */
   readonly returns: Float64Array;
+  readonly history: History;
 }
 
 const isoDate = z.string().refine((text) => text.length === 10 && dayOf(text) !== undefined, { error: "expected a date such as 2012-12-31" });
@@ -48,14 +50,17 @@ export function barsOf(prices: Table): Bars {
     }
   }
   const raw = { open: positive(prices, "open"), high: positive(prices, "high"), low: positive(prices, "low"), close: positive(prices, "close") };
-  if (!prices.schema.fields.some((field) => field.name === "adjclose")) return { days, ...raw, returns: returnsOf(raw.close) };
+  if (!prices.schema.fields.some((field) => field.name === "adjclose")) return { days, ...raw, ...pastOf(raw.close) };
   const adjusted = positive(prices, "adjclose");
   const factor = adjusted.map((value, i) => value / (raw.close[i] as number));
   const scale = (column: Float64Array): Float64Array => column.map((value, i) => value * (factor[i] as number));
-  return { days, open: scale(raw.open), high: scale(raw.high), low: scale(raw.low), close: adjusted, returns: returnsOf(adjusted) };
+  return { days, open: scale(raw.open), high: scale(raw.high), low: scale(raw.low), close: adjusted, ...pastOf(adjusted) };
 }
 
-const returnsOf = (close: Float64Array): Float64Array => close.map((value, i) => (i === 0 ? 0 : value / (close[i - 1] as number) - 1));
+function pastOf(close: Float64Array): Pick<Bars, "returns" | "history"> {
+  const returns = close.map((value, i) => (i === 0 ? 0 : value / (close[i - 1] as number) - 1));
+  return { returns, history: new History(close, returns) };
+}
 
 function positive(prices: Table, name: string): Float64Array {
   const values = float64Column(prices, name);

@@ -3,8 +3,9 @@ import { z } from "zod";
 import { VolleyError } from "../../../proto/errors.js";
 import { defineKernel, type Kernel, tableArg } from "../kernel.js";
 import { type Bars, barsOf, type SweepSettings, splitOf, sweepSettings } from "./bars.js";
+import { simulateByTrades } from "./by-trades.js";
 import { type Family, type FamilyName, familyOf, type Rule, shareOf } from "./families.js";
-import { openAccount, type Statistics, simulate, statisticsOf } from "./simulate.js";
+import { openAccount, type Statistics, statisticsOf } from "./simulate.js";
 import { type Side, SweepRows } from "./table.js";
 
 const combinationsMax = 1_000_000;
@@ -27,8 +28,8 @@ export function combinationsOf(family: Family, grid: Readonly<Record<string, rea
 /** Both sides of the split for one rule, the account carried across. */
 export function bothSides(bars: Bars, rule: Rule, settings: SweepSettings, split: number): Record<Side, Statistics> {
   const account = openAccount(rule);
-  const inside = simulate(bars, rule, settings, 1, split, account);
-  const outside = simulate(bars, rule, settings, split, bars.close.length, account);
+  const inside = simulateByTrades(bars, rule, settings, 1, split, account);
+  const outside = simulateByTrades(bars, rule, settings, split, bars.close.length, account);
   return { In: statisticsOf(inside, settings.periodsPerYear), Out: statisticsOf(outside, settings.periodsPerYear) };
 }
 
