@@ -54,7 +54,9 @@ function parameterRows(schema: Schema, prefix: string, skip: ReadonlySet<string>
 
 /** Parameters that a reader can imagine: what is required, with a number in its range. */
 function example(schema: Schema): Record<string, unknown> {
-  const required = (schema.required ?? []).filter((name) => schema.properties?.[name]?.default === undefined);
+  // A name of a column says nothing about how far back the kernel looks.
+  const shown = ({ type, enum: values }: Schema): boolean => values !== undefined || type === "integer" || type === "number";
+  const required = (schema.required ?? []).filter((name) => schema.properties?.[name]?.default === undefined && shown(schema.properties?.[name] ?? {}));
   return Object.fromEntries(
     required.map((name) => {
       const { type, minimum = 0, maximum = 252, enum: values } = schema.properties?.[name] ?? {};
