@@ -42,6 +42,7 @@ const caseArbitrary = fc
     direction: fc.constantFrom("backward" as const, "forward" as const, "nearest" as const),
     exact: fc.boolean(),
     ties: fc.constantFrom("last" as const, "first" as const, "adjacent" as const),
+    midway: fc.constantFrom("earlier" as const, "later" as const),
     tolerance: fc.option(fc.nat(6), { nil: undefined }),
   })
   .chain((options) =>
@@ -59,18 +60,19 @@ const caseArbitrary = fc
   )
   .map((given) => {
     const { options, left, right, leftTime, rightTime } = given;
-    const { direction, exact, ties } = options;
+    const { direction, exact, ties, midway } = options;
     const tolerance = options.tolerance === undefined ? {} : { tolerance: leftTime.tolerance(options.tolerance) };
     const unit = leftTime.ticks(1) - leftTime.ticks(0);
     return {
       left: inBatches(tableFor(left, leftTime, given.leftKeys, "at"), given.leftCuts),
       right: inBatches(tableFor(right, rightTime, given.rightKeys, "row"), given.rightCuts),
       cuts: given.leftCuts,
-      params: { on: "t", by: options.keys.map((_, k) => `k${k}`), direction, exact, ties, columns: ["row"], ...tolerance },
+      params: { on: "t", by: options.keys.map((_, k) => `k${k}`), direction, exact, ties, midway, columns: ["row"], ...tolerance },
       expected: naiveJoin(oracleRows(left, leftTime), oracleRows(right, rightTime), {
         direction,
         exact,
         ties,
+        midway,
         tolerance: options.tolerance === undefined ? undefined : BigInt(options.tolerance) * unit,
       }),
     };

@@ -18,13 +18,17 @@ const joinOptions = z.strictObject({
   direction: z
     .enum(["backward", "forward", "nearest"])
     .default("backward")
-    .describe("Which right row a left row at T takes: the last at or before T, the first at or after T, or the nearer (on equal distance the earlier)."),
+    .describe("Which right row a left row at T takes: the last at or before T, the first at or after T, or the nearer."),
   tolerance: z
     .number()
     .min(0)
     .optional()
     .describe("The farthest that a match may be, inclusive: milliseconds for instants, else in the column's unit. Default: any distance."),
   exact: z.boolean().default(true).describe("Whether a right row at exactly T may match."),
+  midway: z
+    .enum(["earlier", "later"])
+    .default("earlier")
+    .describe('Of two right rows equally far on either side, direction "nearest" takes the "earlier" (pandas) or the "later" (polars).'),
   ties: z
     .enum(["last", "first", "adjacent"])
     .default("last")
@@ -75,7 +79,7 @@ function planOf(right: Table, params: JoinOptions): JoinPlan {
 
 function prepare(keys: ByKeys, scale: Scale, time: NamedColumn, params: JoinOptions): Prepared {
   const groups = groupSorted(keys.rightIds, keys.count, axisOf(time, scale), time);
-  const { direction, exact } = params;
+  const { direction, exact, midway } = params;
   const tolerance = params.tolerance === undefined ? Infinity : ticksOf(params.tolerance, scale);
   const picks = picksOf(groups, params);
   return {
@@ -85,7 +89,7 @@ function prepare(keys: ByKeys, scale: Scale, time: NamedColumn, params: JoinOpti
       if (direction === "backward") return lookBack(choice, locate(exact), picks.back);
       if (direction === "forward") return lookAhead(choice, locate(!exact), picks.ahead);
       const ahead = locate(true);
-      return lookNear(choice, exact ? ahead : locate(false), ahead, picks);
+      return lookNear({ ...choice, midway }, exact ? ahead : locate(false), ahead, picks);
     },
   };
 }

@@ -18,13 +18,14 @@ export interface OracleOptions {
   readonly direction: "backward" | "forward" | "nearest";
   readonly exact: boolean;
   readonly ties: "last" | "first" | "adjacent";
+  readonly midway: "earlier" | "later";
   readonly tolerance: bigint | undefined;
 }
 
 const abs = (value: bigint): bigint => (value < 0n ? -value : value);
 
 /** Index of the right row for every left row, -1 for none. */
-export function naiveJoin(left: readonly OracleRow[], right: readonly OracleRow[], { direction, exact, ties, tolerance }: OracleOptions): number[] {
+export function naiveJoin(left: readonly OracleRow[], right: readonly OracleRow[], { direction, exact, ties, midway, tolerance }: OracleOptions): number[] {
   return left.map(({ key, time: at }) => {
     let best = -1;
     right.forEach((row, index) => {
@@ -41,7 +42,7 @@ export function naiveJoin(left: readonly OracleRow[], right: readonly OracleRow[
       if (time === held) {
         const looksBack = direction === "backward" || (direction === "nearest" && time <= at);
         if (ties === "last" || (ties === "adjacent" && looksBack)) best = index;
-      } else if (abs(time - at) < abs(held - at) || (abs(time - at) === abs(held - at) && time < held)) best = index;
+      } else if (abs(time - at) < abs(held - at) || (abs(time - at) === abs(held - at) && time < held === (midway === "earlier"))) best = index;
     });
     return best;
   });

@@ -28,8 +28,13 @@ export function lookAhead(choice: Choice, positions: Int32Array, picks: Int32Arr
 
 const rowsFor = ({ tolerance }: Choice, positions: Int32Array): Int32Array => (tolerance === Infinity ? positions : new Int32Array(positions.length));
 
-/** The nearer of the slot before `behind` and the slot at `ahead`; on equal distance the earlier. */
-export function lookNear(choice: Choice, behind: Int32Array, ahead: Int32Array, picks: { back: Int32Array; ahead: Int32Array }): Int32Array {
+interface NearChoice extends Choice {
+  /** Which of two at equal distance. */
+  readonly midway: "earlier" | "later";
+}
+
+/** The nearer of the slot before `behind` and the slot at `ahead`. */
+export function lookNear(choice: NearChoice, behind: Int32Array, ahead: Int32Array, picks: { back: Int32Array; ahead: Int32Array }): Int32Array {
   const rows = new Int32Array(behind.length);
   const slots = new Int32Array(behind.length);
   for (let i = 0; i < rows.length; i++) {
@@ -43,14 +48,15 @@ export function lookNear(choice: Choice, behind: Int32Array, ahead: Int32Array, 
   return rows;
 }
 
-function afterIsNearer({ right: { hi, lo, wide, rows }, left, base }: Choice, i: number, before: number, after: number): boolean {
+function afterIsNearer({ right: { hi, lo, wide, rows }, left, base, midway }: NearChoice, i: number, before: number, after: number): boolean {
   if ((rows[before] as number) < 0) return true;
   if ((rows[after] as number) < 0) return false;
   const x = left.hi[i] as number;
   if (x === hi[before] && (!wide || left.lo[i] === lo[before])) return false;
   const back = x - (hi[before] as number);
   const ahead = (hi[after] as number) - x;
-  if (!wide) return ahead < back;
+  const orEqual = midway === "later";
+  if (!wide) return ahead < back || (orEqual && ahead === back);
   // Pairs with `lo` in [0, base), so that distances beyond 2^53 ticks compare exactly too.
   const low = left.lo[i] as number;
   const backLow = low - (lo[before] as number);
@@ -58,7 +64,8 @@ function afterIsNearer({ right: { hi, lo, wide, rows }, left, base }: Choice, i:
   const backHigh = backLow < 0 ? back - 1 : back;
   const aheadHigh = aheadLow < 0 ? ahead - 1 : ahead;
   if (aheadHigh !== backHigh) return aheadHigh < backHigh;
-  return (aheadLow < 0 ? aheadLow + base : aheadLow) < (backLow < 0 ? backLow + base : backLow);
+  const rest = (aheadLow < 0 ? aheadLow + base : aheadLow) - (backLow < 0 ? backLow + base : backLow);
+  return rest < 0 || (orEqual && rest === 0);
 }
 
 function dropDistant({ right: { hi, lo, wide }, left, tolerance, base }: Choice, rows: Int32Array, slotOf: (i: number) => number): void {
