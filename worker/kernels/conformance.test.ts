@@ -1,10 +1,11 @@
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
+import { asofConformance } from "./asof/conformance-rows.js";
 import { Differences, renderConformance, unexplainedRelMax } from "./conformance.js";
 import { featureConformance } from "./features/conformance-rows.js";
 import { features } from "./features/index.js";
 
-const rows = [...featureConformance()];
+const rows = [...featureConformance(), ...asofConformance()];
 
 describe("conformance", () => {
   it("every row compares values, agrees on nulls and to rounding, or has a note that says why not", () => {

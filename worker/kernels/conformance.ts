@@ -67,6 +67,7 @@ that know missing values also with gaps; at prices of scale 1, 1e-9 and 1e9. \`n
 - **max abs**: the largest absolute difference at scale 1, in the unit of the output.
 - **max rel**: the largest difference, over all scales, relative to the larger of the peer's value and a thousandth of its column's root mean square.
 - **nulls differ**: bars where one of the two has a value and the other has none.
+- Of joins the values are the numbers of the rows that are taken, on two feeds of 12,000 rows, with ties and without: they are equal or they are not.
 - A row where nulls differ, or with a relative difference above ${unexplainedRelMax.toExponential(0)}, has a note that says why.
 `;
 
