@@ -1,11 +1,13 @@
 /** The kernels beside their peers, topic by topic: same data, same run, one thread. */
 import type { Measure, Suite, SuiteOptions } from "../report.js";
 import { asofMeasures } from "./asof.js";
+import { backtestMeasures } from "./backtest.js";
+import { featureMeasures } from "./features.js";
 
 /** Without VOLLEY_PEERS_PYTHON a topic measures ours alone. */
 type Topic = (options: SuiteOptions) => Promise<Measure[]>;
 
-const topics: Readonly<Record<string, Topic>> = { asof: asofMeasures };
+const topics: Readonly<Record<string, Topic>> = { features: featureMeasures, asof: asofMeasures, backtest: backtestMeasures };
 
 export const kernelsSuite: Suite = {
   doc: "features, as-of joins, backtests (peers: vectorbt, TA-Lib, polars, DuckDB)",

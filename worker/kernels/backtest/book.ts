@@ -115,18 +115,7 @@ export class Book {
     if (!(size > dust)) return this.#refuse(symbol, row, decided, 1, cause, this.#lot > 0 ? Status.belowLot : Status.noCash, asked);
     this.#bought(symbol, account, held, size, spent);
     this.filledPrice = paid;
-    this.#log.add(
-      symbol,
-      row,
-      decided,
-      1,
-      cause,
-      size < asked && asked < Number.POSITIVE_INFINITY ? Status.partial : Status.filled,
-      nanIfAll(asked),
-      size,
-      paid,
-      fees,
-    );
+    this.#log.add(symbol, row, decided, 1, cause, size < asked && asked < Number.POSITIVE_INFINITY ? Status.partial : Status.filled, asked, size, paid, fees);
     return true;
   }
 
@@ -188,18 +177,7 @@ export class Book {
     this.free[account] = Math.abs(free) < dust * value ? 0 : free;
     this.position[symbol] = now;
     this.filledPrice = paid;
-    this.#log.add(
-      symbol,
-      row,
-      decided,
-      -1,
-      cause,
-      size < asked && asked < Number.POSITIVE_INFINITY ? Status.partial : Status.filled,
-      nanIfAll(asked),
-      size,
-      paid,
-      fees,
-    );
+    this.#log.add(symbol, row, decided, -1, cause, size < asked && asked < Number.POSITIVE_INFINITY ? Status.partial : Status.filled, asked, size, paid, fees);
     return true;
   }
 
@@ -212,9 +190,8 @@ export class Book {
   }
 
   #refuse(symbol: number, row: number, decided: number, side: number, cause: number, status: number, asked: number): false {
-    this.#log.add(symbol, row, decided, side, cause, status, nanIfAll(asked), 0, Number.NaN, 0);
+    this.#log.unpriced++;
+    this.#log.add(symbol, row, decided, side, cause, status, asked, 0, Number.NaN, 0);
     return false;
   }
 }
-
-const nanIfAll = (asked: number): number => (asked === Number.POSITIVE_INFINITY ? Number.NaN : asked);

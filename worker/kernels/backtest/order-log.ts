@@ -11,6 +11,8 @@ export const Status = { filled: 0, partial: 1, noCash: 2, noVolume: 3, feesAbove
 /** 4 million orders are 150 MB: above it a caller asks for fewer symbols in a task. */
 export class OrderLog {
   count = 0;
+  /** How many have no price: refused orders and splits. */
+  unpriced = 0;
   /** The row of the bar that filled it, and of the bar whose close decided it. */
   row: Int32Array;
   decided: Int32Array;
@@ -19,7 +21,7 @@ export class OrderLog {
   side: Int8Array;
   cause: Uint8Array;
   status: Uint8Array;
-  /** Shares asked for; NaN where the order was for all that the cash pays. */
+  /** Shares asked for; Infinity where the order was for all that the cash pays. */
   asked: Float64Array;
   size: Float64Array;
   price: Float64Array;

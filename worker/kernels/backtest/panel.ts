@@ -51,8 +51,12 @@ export function panelOf(table: Table, columns: { readonly date: string; readonly
   const times = gather(timesOf(table, columns.date), order);
   const panel: Panel = { rows, symbols: names, starts, order, times, dates, symbolVector };
   for (let s = 0; s < names.length; s++) {
-    for (let row = (starts[s] as number) + 1; row < (starts[s + 1] as number); row++) {
-      if (!((times[row] as number) > (times[row - 1] as number))) throw unsorted(panel, columns.date, s, row);
+    const end = starts[s + 1] as number;
+    let before = Number.NEGATIVE_INFINITY;
+    for (let row = starts[s] as number; row < end; row++) {
+      const time = times[row] as number;
+      if (!(time > before)) throw unsorted(panel, columns.date, s, row);
+      before = time;
     }
   }
   return panel;
@@ -112,22 +116,30 @@ function codesOf(vector: Vector, name: string): { codes: Int32Array; names: stri
   return { codes, names: [...known.keys()] };
 }
 
-/** Neighbouring rows mostly have one symbol, so only where the bytes change is a string made. */
+/** Neighbouring rows mostly have one symbol, so only where the stored value changes is a string made. */
 function codesOfBatch(data: Data, codes: Int32Array, codeOf: (value: unknown) => number, valueAt: (row: number) => unknown, offset: number): void {
   const { valueOffsets, values } = data as { valueOffsets?: Int32Array; values: ArrayLike<number | bigint> };
-  const same = valueOffsets && DataType.isUtf8(data.type) ? sameText(valueOffsets, values as Uint8Array) : (i: number) => values[i] === values[i - 1];
-  for (let i = 0; i < codes.length; i++) codes[i] = i > 0 && same(i) ? (codes[i - 1] as number) : codeOf(valueAt(offset + i));
+  const texts = valueOffsets && DataType.isUtf8(data.type) ? valueOffsets : undefined;
+  let code = -1;
+  let before: number | bigint | undefined;
+  for (let i = 0; i < codes.length; i++) {
+    if (texts) {
+      if (i === 0 || !sameText(texts, values as Uint8Array, i)) code = codeOf(valueAt(offset + i));
+    } else if (values[i] !== before) {
+      before = values[i];
+      code = codeOf(valueAt(offset + i));
+    }
+    codes[i] = code;
+  }
 }
 
-function sameText(offsets: Int32Array, bytes: Uint8Array): (row: number) => boolean {
-  return (i) => {
-    const a = offsets[i - 1] as number;
-    const b = offsets[i] as number;
-    const length = (offsets[i + 1] as number) - b;
-    if (b - a !== length) return false;
-    for (let k = length - 1; k >= 0; k--) if (bytes[a + k] !== bytes[b + k]) return false;
-    return true;
-  };
+function sameText(offsets: Int32Array, bytes: Uint8Array, i: number): boolean {
+  const a = offsets[i - 1] as number;
+  const b = offsets[i] as number;
+  const length = (offsets[i + 1] as number) - b;
+  if (b - a !== length) return false;
+  for (let k = length - 1; k >= 0; k--) if (bytes[a + k] !== bytes[b + k]) return false;
+  return true;
 }
 
 function groupsOf(codes: Int32Array, count: number): { starts: Int32Array; order: Int32Array | undefined } {
@@ -194,11 +206,15 @@ export function flagRows(table: Table, panel: Panel, name: string, bit: number, 
   let at = 0;
   for (const data of (vector as Vector<Bool>).data) {
     const { values, nullBitmap, nullCount, offset, length } = data;
-    for (let i = 0; i < length; i++) {
-      const k = offset + i;
-      let set = ((values[k >> 3] as number) >> (k & 7)) & 1;
-      if (nullCount > 0) set &= (nullBitmap[k >> 3] as number) >> (k & 7);
-      own[at + i] = (own[at + i] as number) | (set * bit);
+    // A byte is eight rows, most of them false.
+    for (let byte = offset >> 3; byte << 3 < offset + length; byte++) {
+      let set = values[byte] as number;
+      if (nullCount > 0) set &= nullBitmap[byte] as number;
+      const first = at - offset + (byte << 3);
+      for (; set !== 0; set &= set - 1) {
+        const row = first + 31 - Math.clz32(set & -set);
+        if (row >= at && row < at + length) own[row] = (own[row] as number) | bit;
+      }
     }
     at += length;
   }

@@ -159,7 +159,7 @@ describe("cash and positions", () => {
           expect(floats(tables.positions, "size").every((size) => size >= 0)).toBe(true);
         }
       }),
-      runs,
+      { numRuns: 500 },
     );
   });
 });
@@ -216,7 +216,7 @@ describe("partitions", () => {
           }
         }
       }),
-      { numRuns: 300 },
+      { numRuns: 200 },
     );
   });
 

@@ -234,7 +234,10 @@ class Simulation {
   #splitAt(s: number, row: number): void {
     const ratio = (this.#market.split as Float64Array)[row] as number;
     if (!(ratio > 0) || ratio === 1) return;
-    if (this.#position[s] !== 0) this.#log.add(s, row, row, 0, Cause.split, 0, ratio, ratio, Number.NaN, 0);
+    if (this.#position[s] !== 0) {
+      this.#log.unpriced++;
+      this.#log.add(s, row, row, 0, Cause.split, 0, ratio, ratio, Number.NaN, 0);
+    }
     this.#position[s] = (this.#position[s] as number) * ratio;
     this.#entry[s] = (this.#entry[s] as number) / ratio;
     this.#best[s] = (this.#best[s] as number) / ratio;

@@ -1,6 +1,6 @@
 /** A run as tables: orders, trades, positions, equity, statistics. Each is made only if it is asked for. */
-import { type DataType, DateDay, Dictionary, Int32, makeData, Table, Utf8, Vector } from "apache-arrow";
-import { boolVector, float64Vector, int32Vector, storedValues } from "../columns.js";
+import { Bool, type DataType, DateDay, Dictionary, Float64, Int8, Int32, makeData, Table, Utf8, Vector } from "apache-arrow";
+import { float64Vector, int32Vector, storedValues } from "../columns.js";
 import { accountCounts, accountStatistics, returnsOf, statisticsOf } from "./account-statistics.js";
 import type { Output } from "./options.js";
 import { causes, statuses } from "./order-log.js";
@@ -33,7 +33,7 @@ export function tablesOf(panel: Panel, run: Run, asked: Asked): BacktestTables {
 // ------------------------------------------------------------------------------------------------ columns
 
 /** Words of a fixed list, as a dictionary: an index each. */
-function wordVector(words: readonly string[], codes: Int32Array): Vector {
+function wordVector(words: readonly string[], index: Int8 | Int32, codes: Int8Array | Int32Array): Vector {
   const bytes = words.map((word) => new TextEncoder().encode(word));
   const valueOffsets = new Int32Array(words.length + 1);
   bytes.forEach((word, i) => {
@@ -44,14 +44,25 @@ function wordVector(words: readonly string[], codes: Int32Array): Vector {
     data.set(word, valueOffsets[i] as number);
   });
   const dictionary = new Vector([makeData({ type: new Utf8(), length: words.length, nullCount: 0, valueOffsets, data })]);
-  return new Vector([makeData({ type: new Dictionary(new Utf8(), new Int32()), length: codes.length, nullCount: 0, data: codes, dictionary })]);
+  return new Vector([makeData({ type: new Dictionary(new Utf8(), index), length: codes.length, nullCount: 0, data: codes as Int32Array, dictionary })]);
 }
 
-const wordOf = (words: readonly string[], codes: ArrayLike<number>, count: number): Vector =>
-  wordVector(
-    words,
-    Int32Array.from({ length: count }, (_, i) => codes[i] as number),
-  );
+/** Codes of a byte each, in place. */
+const wordOf = (words: readonly string[], codes: Uint8Array, count: number): Vector =>
+  wordVector(words, new Int8(), new Int8Array(codes.buffer, codes.byteOffset, count));
+
+/** A loop: `Int32Array.from` with a function takes ten times as long. */
+function integers(length: number, at: (i: number) => number): Int32Array {
+  const values = new Int32Array(length);
+  for (let i = 0; i < length; i++) values[i] = at(i);
+  return values;
+}
+
+function flagsOf(flags: Uint8Array, count: number): Vector {
+  const data = new Uint8Array((count + 7) >> 3);
+  for (let i = 0; i < count; i++) data[i >> 3] = (data[i >> 3] as number) | ((flags[i] as number) << (i & 7));
+  return new Vector([makeData({ type: new Bool(), length: count, nullCount: 0, data })]);
+}
 
 /** The dates of rows of the panel, of the type that the table has. */
 function datesAt(panel: Panel, rows: ArrayLike<number>, count: number): Vector {
@@ -71,7 +82,14 @@ function storedDates(dates: Vector, panel: Panel): { type: DataType; values: Int
   return { type: new DateDay(), values: panel.times, ofTable: false };
 }
 
-const symbolsAt = (panel: Panel, codes: ArrayLike<number>, count: number): Vector => wordOf(panel.symbols, codes, count);
+const symbolsAt = (panel: Panel, codes: Int32Array, count: number): Vector => wordVector(panel.symbols, new Int32(), codes.subarray(0, count));
+
+/** Signs as words: the first for -1, the second for 0, the third for 1. */
+function signsOf(words: readonly [string, string, string], signs: Int8Array, count: number): Vector {
+  const codes = new Int8Array(count);
+  for (let i = 0; i < count; i++) codes[i] = (signs[i] as number) + 1;
+  return wordVector(words, new Int8(), codes);
+}
 
 /** The symbol of every row. */
 function codesByRow(panel: Panel): Int32Array {
@@ -80,7 +98,7 @@ function codesByRow(panel: Panel): Int32Array {
   return codes;
 }
 
-const allRows = (panel: Panel): Int32Array => Int32Array.from({ length: panel.rows }, (_, i) => i);
+const allRows = (panel: Panel): Int32Array => integers(panel.rows, (i) => i);
 
 // ------------------------------------------------------------------------------------------------ tables
 
@@ -88,20 +106,18 @@ const sideWords = ["sell", "split", "buy"] as const;
 
 function ordersTable(panel: Panel, { log }: Run): Table {
   const { count } = log;
-  const floats = (values: Float64Array): Vector => float64Vector(values.subarray(0, count));
+  // In place: only a price may be missing.
+  const floats = (data: Float64Array): Vector => new Vector([makeData({ type: new Float64(), length: count, nullCount: 0, data: data.subarray(0, count) })]);
   return new Table({
     symbol: symbolsAt(panel, log.symbol, count),
     decided: datesAt(panel, log.decided, count),
     date: datesAt(panel, log.row, count),
-    side: wordVector(
-      sideWords,
-      Int32Array.from({ length: count }, (_, i) => (log.side[i] as number) + 1),
-    ),
+    side: signsOf(sideWords, log.side, count),
     cause: wordOf(causes, log.cause, count),
     status: wordOf(statuses, log.status, count),
     asked: floats(log.asked),
     size: floats(log.size),
-    price: floats(log.price),
+    price: log.unpriced > 0 ? float64Vector(log.price.subarray(0, count)) : floats(log.price),
     fees: floats(log.fees),
   });
 }
@@ -111,17 +127,15 @@ const tradeSides = ["short", "", "long"] as const;
 function tradesTable(panel: Panel, trades: TradeList): Table {
   const { count } = trades;
   const floats = (values: Float64Array): Vector => float64Vector(values.subarray(0, count));
-  const per = (make: (i: number) => number): Vector => float64Vector(Float64Array.from({ length: count }, (_, i) => make(i)));
+  const returns = new Float64Array(count);
+  for (let i = 0; i < count; i++) returns[i] = (trades.pnl[i] as number) / ((trades.size[i] as number) * (trades.entryPrice[i] as number));
   return new Table({
     symbol: symbolsAt(panel, trades.symbol, count),
-    side: wordVector(
-      tradeSides,
-      Int32Array.from({ length: count }, (_, i) => (trades.side[i] as number) + 1),
-    ),
+    side: signsOf(tradeSides, trades.side, count),
     entryDate: datesAt(panel, trades.entryRow, count),
     exitDate: datesAt(panel, trades.exitRow, count),
-    bars: int32Vector(Int32Array.from({ length: count }, (_, i) => (trades.exitRow[i] as number) - (trades.entryRow[i] as number))),
-    closed: boolVector(Array.from(trades.closed.subarray(0, count), (flag) => flag === 1)),
+    bars: int32Vector(integers(count, (i) => (trades.exitRow[i] as number) - (trades.entryRow[i] as number))),
+    closed: flagsOf(trades.closed, count),
     cause: wordOf(causes, trades.cause, count),
     size: floats(trades.size),
     entryPrice: floats(trades.entryPrice),
@@ -129,7 +143,7 @@ function tradesTable(panel: Panel, trades: TradeList): Table {
     entryFees: floats(trades.entryFees),
     exitFees: floats(trades.exitFees),
     pnl: floats(trades.pnl),
-    return: per((i) => (trades.pnl[i] as number) / ((trades.size[i] as number) * (trades.entryPrice[i] as number))),
+    return: float64Vector(returns),
   });
 }
 
@@ -173,7 +187,7 @@ function statisticsTable(panel: Panel, run: Run, trades: TradeList, { cash, peri
       : {
           symbol: symbolsAt(
             panel,
-            Int32Array.from({ length: accounts }, (_, a) => a),
+            integers(accounts, (a) => a),
             accounts,
           ),
         }),

@@ -1,7 +1,7 @@
 /** Tables of bars for the tests of backtests: the fixture's, and any of columns. */
 import { readFileSync } from "node:fs";
-import { Bool, DateDay, Float64, Table, Utf8, type Vector, vectorFromArray } from "apache-arrow";
-import { optionalFloat64Column } from "../columns.js";
+import { Table, type Vector } from "apache-arrow";
+import { boolVector, dayVector, float64Vector, optionalFloat64Column, textVector } from "../columns.js";
 
 /** Numbers, or flags as a text of 0 and 1. */
 export type Series = readonly (number | null)[] | string;
@@ -37,25 +37,14 @@ const flagNames = new Set(["entries", "exits", "shortEntries", "shortExits", "de
 export function tableOf(symbols: readonly string[], columns: Readonly<Record<string, readonly Series[]>>): Table {
   const bars = Object.values(columns)[0]?.map((column) => column.length) ?? [];
   const vectors: Record<string, Vector> = {
-    date: vectorFromArray(
-      bars.flatMap((count) => Array.from({ length: count }, (_, i) => new Date(i * 86_400_000))),
-      new DateDay(),
-    ),
-    symbol: vectorFromArray(
-      symbols.flatMap((symbol, s) => Array.from({ length: bars[s] as number }, () => symbol)),
-      new Utf8(),
-    ),
+    date: dayVector(Int32Array.from(bars.flatMap((count) => Array.from({ length: count }, (_, i) => i)))),
+    symbol: textVector(symbols.flatMap((symbol, s) => new Array<string>(bars[s] as number).fill(symbol))),
   };
   for (const [name, values] of Object.entries(columns)) {
+    const all = values.flatMap((series) => [...series]);
     vectors[name] = flagNames.has(name)
-      ? vectorFromArray(
-          values.flatMap((series) => [...series].map((value) => Number(value) === 1)),
-          new Bool(),
-        )
-      : vectorFromArray(
-          values.flatMap((series) => [...(series as (number | null)[])]),
-          new Float64(),
-        );
+      ? boolVector(all.map((value) => Number(value) === 1))
+      : float64Vector(Float64Array.from(all, (value) => (value === null ? Number.NaN : Number(value))));
   }
   return new Table(vectors);
 }
