@@ -4,7 +4,7 @@ Every peer runs on one core, from its own native layout into arrays it allocates
 {"measure": "load", "path", "rows", "columns"}: high, low and close as float64, one column behind the other, in that order. Then
 {"measure": kernel, "peer": name, "runs": n} -> {"times": [ms, ...]}, or {"times": []} where that peer has no such kernel.
 
-    python3 -m venv DIR && DIR/bin/pip install -r bench/peers/requirements-kernels.txt
+    python3 -m venv DIR && DIR/bin/pip install -r bench/peers/requirements-features.txt
     VOLLEY_PEERS_PYTHON=DIR/bin/python npm run bench -- kernels
 """
 import os
@@ -35,15 +35,28 @@ def vectorbt_kernels(engine, order):
     def arranged(data):
         return [np.array(part, order=order) for part in data]
 
+    # As the indicator factory calls them: the averages go through a cache, which a single run has to fill.
+    def rsi(h, l, c):
+        cache = indicators.rsi_cache(c, [OSCILLATOR], [True], False, engine=engine)
+        return indicators.rsi_apply(c, OSCILLATOR, True, False, cache, engine=engine)
+
+    def macd(h, l, c):
+        cache = indicators.macd_cache(c, [12], [26], [9], [True], [True], False, engine=engine)
+        return indicators.macd_apply(c, 12, 26, 9, True, True, False, cache, engine=engine)
+
+    def atr(h, l, c):
+        ranges, cache = indicators.atr_cache(h, l, c, [OSCILLATOR], [True], False, engine=engine)
+        return indicators.atr_apply(h, l, c, OSCILLATOR, True, False, ranges, cache, engine=engine)
+
     return arranged, {
         "rolling_mean": lambda h, l, c: generic.rolling_mean(c, WINDOW, engine=engine),
         "rolling_std": lambda h, l, c: generic.rolling_std(c, WINDOW, ddof=1, engine=engine),
         "rolling_min": lambda h, l, c: generic.rolling_min(c, WINDOW, engine=engine),
         "ewm_mean": lambda h, l, c: generic.ewm_mean(c, WINDOW, minp=WINDOW, engine=engine),
         "pct_change": lambda h, l, c: generic.pct_change(c, engine=engine),
-        "rsi": lambda h, l, c: indicators.rsi_apply(c, OSCILLATOR, True, False, None, engine=engine),
-        "macd": lambda h, l, c: indicators.macd_apply(c, 12, 26, 9, True, True, False, None, engine=engine),
-        "atr": lambda h, l, c: indicators.atr_apply(h, l, c, OSCILLATOR, True, False, None, engine=engine),
+        "rsi": rsi,
+        "macd": macd,
+        "atr": atr,
     }
 
 
@@ -81,8 +94,8 @@ def polars_kernels():
     def rsi(h, l, c):
         change = pl.all().diff()
         gain = change.clip(lower_bound=0).ewm_mean(alpha=1 / OSCILLATOR, adjust=False, min_samples=OSCILLATOR)
-        loss = (-change).clip(lower_bound=0).ewm_mean(alpha=1 / OSCILLATOR, adjust=False, min_samples=OSCILLATOR)
-        return c.select(100 * gain / (gain + loss))
+        loss = change.clip(upper_bound=0).ewm_mean(alpha=1 / OSCILLATOR, adjust=False, min_samples=OSCILLATOR)
+        return c.select(gain / (gain - loss) * 100)
 
     def macd(h, l, c):
         line = pl.all().ewm_mean(span=12, adjust=False, min_samples=12) - pl.all().ewm_mean(span=26, adjust=False, min_samples=26)
