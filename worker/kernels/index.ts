@@ -1,4 +1,6 @@
 /** The kernels, for programs that run them in process. */
+export type { AsofCarry, AsofStream } from "./asof/engine.js";
+export { openAsofJoin, openPit } from "./asof/index.js";
 export { defineFeature, type Feature, type FeatureStream } from "./features/form.js";
 export { type FeatureName, type FeatureParameters, feature } from "./features/index.js";
 export { defineKernel, type Kernel, type KernelDeclaration, tableArg } from "./kernel.js";

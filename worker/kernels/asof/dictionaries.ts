@@ -10,16 +10,14 @@ export class PairDictionary {
   private lo = new Int32Array(64);
   private slots = new Int32Array(128).fill(emptySlot);
   /** Ids plus one of (0, lo) for small lo: most keys are small numbers, and a load is cheaper than a hash. */
-  private readonly direct = new Int32Array(directMax);
+  private direct = new Int32Array(64);
 
   /** -1 if the pair is not there and `add` is false. */
   id(hi: number, lo: number, add: boolean): number {
     if (hi === 0 && lo >= 0 && lo < directMax) {
-      const known = this.direct[lo] as number;
+      const known = lo < this.direct.length ? (this.direct[lo] as number) : 0;
       if (known !== 0 || !add) return known - 1;
-      const made = this.append(hi, lo);
-      this.direct[lo] = made + 1;
-      return made;
+      return this.appendDirect(lo);
     }
     const mask = this.slots.length - 1;
     for (let slot = hashPair(hi, lo) & mask; ; slot = (slot + 1) & mask) {
@@ -33,6 +31,13 @@ export class PairDictionary {
       }
       if (this.lo[found] === lo && this.hi[found] === hi) return found;
     }
+  }
+
+  private appendDirect(lo: number): number {
+    if (lo >= this.direct.length) this.direct = longer(this.direct, new Int32Array(2 ** Math.ceil(Math.log2(lo + 1))));
+    const made = this.append(0, lo);
+    this.direct[lo] = made + 1;
+    return made;
   }
 
   private append(hi: number, lo: number): number {

@@ -1,6 +1,7 @@
-import { Int32, Table, vectorFromArray } from "apache-arrow";
+import { Bool, DateDay, Int32, LargeUtf8, Table, TimestampMillisecond, Utf8, type Vector, vectorFromArray } from "apache-arrow";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { decodeTable, decodeValue, encodeTable, encodeValue } from "../../../proto/value.js";
 import { requireKernel } from "../registry.js";
 import { openAsofJoin } from "./join.js";
 import { naiveJoin, type OracleRow } from "./naive-oracle.js";
@@ -93,7 +94,7 @@ describe("asof.join", () => {
       }),
       { numRuns: 2_000 },
     );
-  });
+  }, 120_000);
 
   it("any partitioning of the left table gives the same rows, with a carry or without, in one stream or through the wire", () => {
     fc.assert(
@@ -105,15 +106,16 @@ describe("asof.join", () => {
         expect(parts.flatMap((part) => rowsOf(join.run(part, right, params) as Table))).toEqual(expected);
         let carry: unknown;
         const wired = parts.flatMap((part) => {
-          const result = join.run(part, right, { ...params, withCarry: true }, carry) as { table: Table };
-          carry = result;
+          const result = join.run(part, right, { ...params, withCarry: true }, carry) as { table: Table; carry: unknown };
+          // As between two tasks of a cluster.
+          carry = decodeValue(encodeValue(result.carry));
           return rowsOf(result.table);
         });
         expect(wired).toEqual(expected);
       }),
       { numRuns: 1_000 },
     );
-  });
+  }, 120_000);
 
   it("has the four interval forms of DuckDB", () => {
     const left = new Table({ t: vectorFromArray(Float64Array.of(0, 1, 1.5, 2, 3, 4)) });
@@ -135,5 +137,34 @@ describe("asof.join", () => {
     const at = [0, 5, 17, 1_000, 1_000, 1_666, 9_999];
     const joined = join.run(new Table({ t: vectorFromArray(Float64Array.from(at)) }), right, { on: "t", columns: ["row"] }) as Table;
     expect(rowsOf(joined)).toEqual(at.map((time) => Math.min(3 * time + 2, 4_999)));
+  });
+
+  it("reads tables in shared memory in place", () => {
+    const shared = (table: Table): Table => {
+      const bytes = encodeTable(table);
+      const memory = new Uint8Array(new SharedArrayBuffer(bytes.length));
+      memory.set(bytes);
+      return decodeTable(memory);
+    };
+    fc.assert(
+      fc.property(caseArbitrary, ({ left, right, params, expected }) => {
+        expect(rowsOf(join.run(shared(left), shared(right), params) as Table)).toEqual(expected);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it("takes booleans, days, timestamps and large text as keys", () => {
+    const keys: Record<string, Vector> = {
+      bool: vectorFromArray([true, false, null, true], new Bool()),
+      day: vectorFromArray([new Date(0), new Date(864e5), null, new Date(0)], new DateDay()),
+      stamp: vectorFromArray([1, 2, null, 1], new TimestampMillisecond()),
+      large: vectorFromArray(["a", "b", null, "a"], new LargeUtf8()),
+    };
+    const table = new Table({ ...keys, t: vectorFromArray(Float64Array.of(1, 1, 1, 2)), row: vectorFromArray(Int32Array.of(0, 1, 2, 3)) });
+    for (const name of Object.keys(keys))
+      expect([name, ...rowsOf(join.run(table, table, { on: "t", by: name, columns: ["row"], keep: [] }) as Table)]).toEqual([name, 0, 1, -1, 3]);
+    const text = new Table({ large: vectorFromArray(["b", "c"], new Utf8()), t: vectorFromArray(Float64Array.of(5, 5)) });
+    expect(rowsOf(join.run(text, table, { on: "t", by: "large", columns: ["row"] }) as Table)).toEqual([1, -1]);
   });
 });

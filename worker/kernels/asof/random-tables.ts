@@ -129,7 +129,8 @@ const floats: readonly TimeType[] = [Float32, Float64].map((Type) => ({
   name: new Type().toString(),
   vector: (values) =>
     vectorFromArray(
-      values.map((value) => (value === null ? null : value / 2 - 2)),
+      // NaN is a missing time as null is.
+      values.map((value, i) => (value === null ? ([null, Number.NaN][i % 2] as number | null) : value / 2 - 2)),
       new Type(),
     ),
   ticks: (value) => BigInt(value),
