@@ -109,6 +109,12 @@ describe("tables on the wire", () => {
     expect(rowsOf(sent(joined))).toEqual(['{"s":"a","t":"c"}', '{"s":"b","t":"d"}']);
   });
 
+  it("a dictionary column without rows", () => {
+    const table = new Table({ key: vectorFromArray([], new Dictionary(new Utf8(), new Int32())) });
+    const back = decodeTable(encodeTable(table));
+    expect([back.numRows, back.schema.fields.map((field) => `${field.name}: ${field.type}`)]).toEqual([0, ["key: Dictionary<Int32, Utf8>"]]);
+  });
+
   it("dictionaries inside lists and structs", () => {
     const type = new Struct([new Field("sym", new Dictionary(new Utf8(), new Int32())), new Field("v", new Float64())]);
     const inStruct = (): Table =>

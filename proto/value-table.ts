@@ -5,7 +5,7 @@
  *     processes; ids of received tables all begin at 0, so that their columns clash when they meet in one table;
  *   - a batch whose schema differs from the first one's ends the stream without a word.
  */
-import { type Data, DataType, Dictionary, Field, RecordBatch, RecordBatchStreamWriter, Schema, Struct, Table, tableFromIPC } from "apache-arrow";
+import { type Data, DataType, Dictionary, Field, RecordBatch, RecordBatchStreamWriter, Schema, Struct, Table, tableFromIPC, Vector } from "apache-arrow";
 import { VolleyError } from "./errors.js";
 
 type Chunk = ArrayBufferView;
@@ -61,6 +61,9 @@ export function decodeTable(data: Uint8Array): Table {
 const hasDictionary = (fields: readonly Field[]): boolean =>
   fields.some(({ type }) => DataType.isDictionary(type) || hasDictionary((type.children as Field[] | null) ?? []));
 
+/** `new Table` of empty vectors puts the vectors where their data belong. */
+const dataOf = (child: Data | Vector): Data => (child instanceof Vector ? (child.data[0] as Data) : child);
+
 /** The same table with other ids for its dictionaries, in the order of the schema. null: the next id of the process. */
 function renumbered(table: Table, nextId: () => number | null): Table {
   const renumberType = (type: DataType): DataType => {
@@ -86,7 +89,7 @@ function renumbered(table: Table, nextId: () => number | null): Table {
         );
   const batches = table.batches.map((batch) => {
     const struct = batch.data;
-    const children = schema.fields.map((field, i) => retype(struct.children[i] as Data, field.type as DataType));
+    const children = schema.fields.map((field, i) => retype(dataOf(struct.children[i] as Data | Vector), field.type as DataType));
     return new RecordBatch(schema, struct.clone(new Struct(schema.fields), struct.offset, struct.length, struct.nullCount, undefined, children));
   });
   return new Table(schema, batches);
