@@ -32,8 +32,7 @@ interface Encoder {
 function encoderOf(column: NamedColumn): Encoder {
   const kind = classOf(column);
   const text = new BytesDictionary();
-  // Made when needed: it is large, and text needs none.
-  let pairs: PairDictionary | undefined;
+  const pairs = new PairDictionary();
   const codes = new Map<Vector, Int32Array>();
   const encode = (vector: Vector, add: boolean): Int32Array => {
     const out = new Int32Array(vector.length);
@@ -53,11 +52,8 @@ function encoderOf(column: NamedColumn): Encoder {
       const values = data.values as Int32Array;
       for (let i = 0; i < out.length; i++) out[i] = known[values[i] as number] ?? -1;
     } else if (kind === "text") encodeText(data, text, add, out);
-    else {
-      pairs ??= new PairDictionary();
-      if (kind === "boolean") encodeBooleans(data, pairs, add, out);
-      else encodeIntegers(data, pairs, add, out);
-    }
+    else if (kind === "boolean") encodeBooleans(data, pairs, add, out);
+    else encodeIntegers(data, pairs, add, out);
     markNull(data, out);
   };
   return {
