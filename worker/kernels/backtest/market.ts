@@ -2,7 +2,7 @@
 import type { Table } from "apache-arrow";
 import type { Fill, Slippage, Stops } from "./options.js";
 import { countsIn, flagRows, hasColumn, type Panel, pricesIn } from "./panel.js";
-import type { Market } from "./simulate.js";
+import type { Market } from "./plan.js";
 
 interface Needs {
   readonly fill: Fill;

@@ -136,6 +136,14 @@ function checkAccounts({ symbols, columns }: Market, params: Record<string, unkn
   }
 }
 
+const same = (a: Table, b: Table, column: string): void => {
+  const values = a.getChild(column);
+  const others = b.getChild(column);
+  expect(b.numRows).toBe(a.numRows);
+  for (let i = 0; i < a.numRows; i++)
+    if (!Object.is(values?.get(i), others?.get(i))) expect.fail(`${column} in row ${i}: ${values?.get(i)}, ${others?.get(i)}`);
+};
+
 describe("cash and positions", () => {
   it("account for every value at every bar: signals", () => {
     fc.assert(
@@ -159,7 +167,7 @@ describe("cash and positions", () => {
           expect(floats(tables.positions, "size").every((size) => size >= 0)).toBe(true);
         }
       }),
-      { numRuns: 500 },
+      { numRuns: 300 },
     );
   });
 });
@@ -179,20 +187,12 @@ describe("trades", () => {
           expect(Math.abs(end - start - profit)).toBeLessThanOrEqual(1e-9 * scale);
         }
       }),
-      { numRuns: 500 },
+      { numRuns: 300 },
     );
   });
 });
 
 describe("partitions", () => {
-  const same = (a: Table, b: Table, column: string): void => {
-    const values = a.getChild(column);
-    const others = b.getChild(column);
-    expect(b.numRows).toBe(a.numRows);
-    for (let i = 0; i < a.numRows; i++)
-      if (!Object.is(values?.get(i), others?.get(i))) expect.fail(`${column} in row ${i}: ${values?.get(i)}, ${others?.get(i)}`);
-  };
-
   it("by symbols in any split give the same bits, without shared cash", () => {
     fc.assert(
       fc.property(market, signalParams, fc.integer({ min: 0, max: 15 }), (m, drawn, mask) => {
@@ -216,7 +216,7 @@ describe("partitions", () => {
           }
         }
       }),
-      { numRuns: 200 },
+      { numRuns: 100 },
     );
   });
 
@@ -232,6 +232,31 @@ describe("partitions", () => {
         for (const output of outputs as (keyof Tables)[]) for (const { name } of a[output].schema.fields) same(a[output], b[output], name);
       }),
       { numRuns: 100 },
+    );
+  });
+});
+
+describe("the plain loop", () => {
+  it("gives the bits of the simulation that it stands for", () => {
+    fc.assert(
+      fc.property(
+        market,
+        common.fill,
+        fc.constantFrom<unknown>(0, 0.003, { fixed: 0.4 }, { fraction: 0.01, fixed: 90 }),
+        fc.constantFrom(0, 0.002),
+        (m, fill, fees, slippage) => {
+          const plain = Object.fromEntries(["open", "close", "entries", "exits"].map((name) => [name, m.columns[name] as Series[]]));
+          // A column of splits, if only of nulls, makes it a run of the other kind.
+          const none = (m.columns.close as Series[]).map((series) => [...series].map(() => null));
+          const kernel = requireKernel("backtest.signals", 1);
+          const [a, b] = [plain, { ...plain, split: none }].map((columns) => kernel.run(tableOf(m.symbols, columns), { fill, fees, slippage, outputs })) as [
+            Tables,
+            Tables,
+          ];
+          for (const output of outputs as (keyof Tables)[]) for (const { name } of a[output].schema.fields) same(a[output], b[output], name);
+        },
+      ),
+      { numRuns: 400 },
     );
   });
 });

@@ -6,7 +6,8 @@ import { defineKernel, tableArg } from "../kernel.js";
 import { marketOf } from "./market.js";
 import { columnName, commonOptions, type Direction, directionOption, sharedCashOption, sizingOption, stopsOption } from "./options.js";
 import { barColumns, flagRows, hasColumn, type Panel, panelOf } from "./panel.js";
-import { Flag, simulate } from "./simulate.js";
+import { Flag } from "./plan.js";
+import { simulate } from "./simulate.js";
 import { tablesOf } from "./tables.js";
 
 const signalColumns = {

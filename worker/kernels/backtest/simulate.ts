@@ -13,53 +13,10 @@
  * each in the order of symbols. What is decided waits for a bar with a price, and a later decision replaces it. What the volume limit
  * leaves of an exit goes on waiting; what it leaves of anything else is cancelled.
  */
-import { Book, type Costs } from "./book.js";
-import type { Fill, Sizing, Stops } from "./options.js";
+import { Book } from "./book.js";
 import { Cause, OrderLog } from "./order-log.js";
-import type { Panel } from "./panel.js";
-
-/** Flags of a bar as the table has them. */
-export const Flag = { longEntry: 1, longExit: 2, shortEntry: 4, shortExit: 8 } as const;
-
-export interface Market {
-  readonly panel: Panel;
-  readonly close: Float64Array;
-  readonly open?: Float64Array | undefined;
-  readonly high?: Float64Array | undefined;
-  readonly low?: Float64Array | undefined;
-  readonly volume?: Float64Array | undefined;
-  readonly split?: Float64Array | undefined;
-  /** 1 on a symbol's last bar. */
-  readonly delisted?: Uint8Array | undefined;
-}
-
-export interface Plan {
-  /** One of them: flags of signals, or target weights (NaN: none). */
-  readonly flags?: Uint8Array | undefined;
-  readonly weights?: Float64Array | undefined;
-  readonly fill: Fill;
-  readonly cash: number;
-  readonly shared: boolean;
-  readonly costs: Costs;
-  readonly sizing: Sizing;
-  readonly stops: Stops;
-  /** Whether positions and values of every bar are kept. */
-  readonly track: boolean;
-}
-
-export interface Run {
-  readonly log: OrderLog;
-  /** Per row: shares held and their value at the close. Empty unless tracked. */
-  readonly position: Float64Array;
-  readonly marked: Float64Array;
-  /** Per point of the accounts' axis: a row, or with shared cash a date. */
-  readonly cash: Float64Array;
-  readonly value: Float64Array;
-  /** With shared cash: the dates. */
-  readonly dates: Float64Array | undefined;
-  /** Last close known of each symbol. */
-  readonly lastClose: Float64Array;
-}
+import { isPlain, runPlain } from "./plain.js";
+import { Flag, type Market, type Plan, type Run } from "./plan.js";
 
 const Go = { nothing: 0, long: 1, short: 2, flat: 3 } as const;
 
@@ -98,6 +55,7 @@ class Simulation {
   readonly #cash: Float64Array;
   readonly #close: Float64Array;
   readonly #stopping: boolean;
+  readonly #plain: boolean;
   /** Per symbol: what is decided and not filled (flags, or NaN for no weight), the row that decided it, the last close. */
   readonly #flags: Uint8Array;
   readonly #weight: Float64Array;
@@ -114,7 +72,9 @@ class Simulation {
     const symbols = market.panel.symbols.length;
     this.#market = market;
     this.#plan = plan;
-    this.#log = new OrderLog(ordersExpected(plan));
+    const { orders, union } = decisionsIn(plan);
+    this.#log = new OrderLog(orders);
+    this.#plain = isPlain(market, plan, union);
     this.#book = new Book(symbols, plan.shared, plan.cash, plan.costs, market.volume, this.#log);
     this.#position = this.#book.position;
     this.#cash = this.#book.cash;
@@ -133,6 +93,7 @@ class Simulation {
     const { panel, open, delisted, split } = this.#market;
     const { fill, track } = this.#plan;
     const run = this.#newRun(track ? panel.rows : 0, track ? panel.rows : 0, undefined);
+    if (this.#plain) return runPlain(this.#market, this.#plan, run);
     const atOpen = fill === "next-open" ? (open as Float64Array) : undefined;
     const stopping = this.#stopping;
     const close = this.#close;
@@ -386,10 +347,16 @@ class Simulation {
 
 const present = (value: number | undefined, otherwise: number): number => (value !== undefined && value > 0 ? value : otherwise);
 
-/** Most orders come of a flag or a weight each; the log grows where stops add to them. */
-function ordersExpected({ flags, weights }: Plan): number {
-  let count = 0;
-  if (flags) for (let i = 0; i < flags.length; i++) count += (flags[i] as number) > 0 ? 1 : 0;
-  if (weights) for (let i = 0; i < weights.length; i++) count += Number.isNaN(weights[i] as number) ? 0 : 1;
-  return count;
+/** How many orders there are without stops (the log grows where those add to them), and every flag that any bar has. */
+function decisionsIn({ flags, weights }: Plan): { orders: number; union: number } {
+  let orders = 0;
+  let union = 0;
+  if (flags)
+    for (let i = 0; i < flags.length; i++) {
+      const flag = flags[i] as number;
+      union |= flag;
+      if (flag !== 0) orders++;
+    }
+  if (weights) for (let i = 0; i < weights.length; i++) if (!Number.isNaN(weights[i] as number)) orders++;
+  return { orders, union };
 }

@@ -5,7 +5,7 @@ import { accountCounts, accountStatistics, returnsOf, statisticsOf } from "./acc
 import type { Output } from "./options.js";
 import { causes, statuses } from "./order-log.js";
 import type { Panel } from "./panel.js";
-import type { Run } from "./simulate.js";
+import type { Run } from "./plan.js";
 import { type TradeList, tradesOf } from "./trades.js";
 
 interface Asked {
