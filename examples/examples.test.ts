@@ -27,6 +27,13 @@ const examples: Record<string, (output: string) => void> = {
     expect(output).toContain("258 combinations on 5105 days, 2000-01-03 to ");
     expect(output.match(/^fast \d+, slow \d+: Sharpe 0\.\d\d, growth [\d.]+x, \d+ trades$/gm)).toHaveLength(3);
   },
+  "walk-forward": (output) => {
+    expect(output.match(/^split \d+: fast \d+, slow \d+, Sharpe -?\d\.\d\d in training, (?:-?\d\.\d\d|none) after$/gm)).toHaveLength(12);
+    expect(output).toContain("walk-forward: 192 trials, Sharpe 0.56 on 3024 days out of sample, 0.81 of the one in training");
+    expect(output).toContain("CPCV: 28 splits, 7 paths, Sharpe 0.21 to 0.45, 0.00 of the paths lost");
+    expect(output).toContain("overfitting: in 0.51 of 252 ways to choose, the best is below the median afterwards");
+    expect(output).toContain("bootstrap: Sharpe 0.05 to 1.09 at 95 %, the same from 16 tasks and from 5: true");
+  },
   "durable-graph": (output) => {
     expect(output).toContain("succeeded: 41 of 41 tasks");
     expect(output).toMatch(/summary: \{ parts: 20, rolls: 20000, mean: 3\.[45]\d+ \}/);

@@ -22,4 +22,15 @@ export type {
   TaskOptions,
 } from "./api.js";
 export { connect } from "./connect.js";
+export {
+  type Bootstrap,
+  bootstrapGraph,
+  type CombinatorialPurged,
+  cpcvGraph,
+  type Overfitting,
+  overfittingGraph,
+  type SweptStrategy,
+  type WalkForward,
+  walkForwardGraph,
+} from "./graphs/validation.js";
 export { type TaskContext, taskContext } from "./task-context.js";

@@ -27,9 +27,9 @@ export function sortinoRatio(returns: ArrayLike<number>, periodsPerYear: number,
   return deviation > 0 ? (sum / returns.length / deviation) * Math.sqrt(periodsPerYear) : Number.NaN;
 }
 
-/** Compound annual growth: growth^(A / n) - 1, growth = end value / start value over n bars. */
+/** Compound annual growth: growth^(A / n) - 1, growth = end value / start value over n bars; NaN where more than everything is lost. */
 export const compoundAnnualGrowth = (growth: number, bars: number, periodsPerYear: number): number =>
-  bars > 0 ? growth ** (periodsPerYear / bars) - 1 : Number.NaN;
+  bars > 0 && growth >= 0 ? growth ** (periodsPerYear / bars) - 1 : Number.NaN;
 
 /** The deepest fall from a peak, ≤ 0, anchored at the starting value: returns [-0.5, 0] give -0.5. */
 export function maxDrawdown(returns: ArrayLike<number>): number {

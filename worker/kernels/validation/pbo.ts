@@ -36,8 +36,10 @@ interface Trial {
   readonly values: Float64Array;
 }
 
-function trialsOf(tables: readonly Table[], columns: readonly string[] | undefined, blocks: number): Trial[] {
-  const bars = (tables[0] as Table).numRows;
+/** Tables without columns are slices of a grid without a combination. */
+function trialsOf(given: readonly Table[], columns: readonly string[] | undefined, blocks: number): Trial[] {
+  const tables = given.filter((table) => table.numCols > 0);
+  const bars = tables[0]?.numRows ?? 0;
   const other = tables.findIndex((table) => table.numRows !== bars);
   if (other >= 0) throw new VolleyError("INVALID_ARGUMENT", `validation.pbo: tables.${other} has ${tables[other]?.numRows} bars, the first table has ${bars}`);
   const trials = tables.flatMap((table) => fullSeries(table, columns));

@@ -7,7 +7,7 @@
  */
 import { Int32, Table, Utf8, vectorFromArray } from "apache-arrow";
 import { VolleyError } from "../../../proto/errors.js";
-import { columnOf, int32Vector } from "../columns.js";
+import { columnOf, float64Column, int32Vector } from "../columns.js";
 
 export interface BarRange {
   readonly from: number;
@@ -61,13 +61,12 @@ export function splitsTable(splits: readonly Split[]): Table {
 /** One split of the table. Throws INVALID_ARGUMENT if it is not there, or has nothing to train on or to test. */
 export function splitIn(table: Table, split: number, bars: number): Split {
   const column = (name: string) => columnOf(table, name);
-  const [splits, set, group, path, from, to] = [column("split"), column("set"), column("group"), column("path"), column("from"), column("to")];
+  const [set, group, path, from, to] = [column("set"), column("group"), column("path"), column("from"), column("to")];
   const train: BarRange[] = [];
   const test: TestRange[] = [];
-  let last = -1;
-  for (let row = 0; row < table.numRows; row++) {
-    last = Math.max(last, Number(splits.get(row)));
-    if (Number(splits.get(row)) !== split) continue;
+  const splits = float64Column(table, "split");
+  for (let row = splits.indexOf(split); row >= 0 && row < splits.length; row++) {
+    if (splits[row] !== split) continue;
     const range = { from: Number(from.get(row)), to: Number(to.get(row)) };
     if (!(range.from >= 0 && range.from < range.to && range.to <= bars))
       throw new VolleyError("INVALID_ARGUMENT", `splits: row ${row} is bars ${range.from} to ${range.to} of a table of ${bars} bars`, {
@@ -79,7 +78,7 @@ export function splitIn(table: Table, split: number, bars: number): Split {
   if (train.length === 0 || test.length === 0)
     throw new VolleyError(
       "INVALID_ARGUMENT",
-      `split is ${split}: the table of splits has ${train.length} training and ${test.length} test ranges for it; it has splits 0 to ${last}`,
+      `split is ${split}: the table of splits has ${train.length} training and ${test.length} test ranges for it; it has splits 0 to ${splits.reduce((a, b) => Math.max(a, b), -1)}`,
     );
   return { train, test };
 }

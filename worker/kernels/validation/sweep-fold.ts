@@ -34,15 +34,13 @@ export type FoldParams = z.output<typeof foldParams>;
 
 const fault = (why: string, kernel = "validation.sweep_fold"): VolleyError => new VolleyError("INVALID_ARGUMENT", `${kernel}: ${why}`);
 
-/** The combinations in order of their parameters. Throws INVALID_ARGUMENT that names the parameter. */
+/** The combinations that the family allows, in order of their parameters. Throws INVALID_ARGUMENT that names the parameter. */
 export function gridOf(kernel: string, family: Family, grid: FoldParams["grid"]): number[][] {
   const has = `${family.name} has ${family.parameters.join(", ") || "no parameters"}`;
   for (const name of family.parameters) if (!grid[name]) throw fault(`params.grid.${name} is missing: ${has}`, kernel);
   for (const name of Object.keys(grid)) if (!family.parameters.includes(name)) throw fault(`params.grid.${name} is no parameter: ${has}`, kernel);
   const ascending = Object.fromEntries(Object.entries(grid).map(([name, values]) => [name, [...values].sort((a, b) => a - b)]));
-  const combinations = combinationsOf(family, ascending);
-  if (combinations.length === 0) throw fault(`params.grid has no combination that ${family.name} allows: ${family.doc}`, kernel);
-  return combinations;
+  return combinationsOf(family, ascending);
 }
 
 /** In cash, having seen the close before the range. */
@@ -81,6 +79,7 @@ interface Chosen {
 function choose(bars: Bars, { train }: Split, split: number, params: FoldParams, share: Share): Chosen {
   const family = familyOf(params.family);
   const combinations = gridOf("validation.sweep_fold", family, params.grid);
+  if (combinations.length === 0) throw fault(`params.grid has no combination that ${family.name} allows: ${family.doc}`);
   const outcomes = combinations.map((parameters) => overRanges(bars, family.rule(bars, parameters, share), params.settings, train));
   const sharpes = outcomes.map(({ moments }) => sharpeRatio(moments, 1));
   let best = -1;

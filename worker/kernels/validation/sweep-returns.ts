@@ -13,7 +13,7 @@ export const sweepReturns = defineKernel({
   name: "validation.sweep_returns",
   version: 1,
   family: "Validation",
-  doc: "The per-bar returns of every combination of a grid of a strategy family over all bars, a column per combination, named by its parameters. From the second bar on: the first has no return.",
+  doc: "The per-bar returns of every combination of a grid of a strategy family over all bars, a column per combination, named by its parameters. From the second bar on: the first has no return. A slice without a combination that the family allows gives a table without columns.",
   columns: {
     inputs: [
       { name: "date", type: "date" },
