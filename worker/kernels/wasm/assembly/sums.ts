@@ -5,6 +5,8 @@ import { bar, chunkRows, firstBar, putBar, secondBar, worthwhile } from "./lanes
 import { pushMean, pushSum, sumHead } from "./window-sum.ts";
 
 /** `scratch` has room for window + 1 pairs. */
+// @ts-ignore: decorator
+@inline
 export function sums(mean: bool, count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
   for (let c = 0; c < count; c += 2) {
     const d = min(c + 1, count - 1);
@@ -12,16 +14,26 @@ export function sums(mean: bool, count: i32, states: usize, inputs: usize, rows:
   }
 }
 
+// @ts-ignore: decorator
+@inline
 function runPair(mean: bool, sa: usize, sb: usize, xa: usize, xb: usize, rows: i32, oa: usize, ob: usize, scratch: usize): void {
   const window = <i32>get(sa, 0);
-  const most = max(chunkRows, window);
+  // Whole blocks, so that all chunks but the first begin with a block.
+  const most = max(chunkRows - (chunkRows % window), window);
+  /** Chunks to go before the short form is tried again. */
+  let pause = 0;
   while (rows > 0) {
     let n = min(rows, most);
     const full = isFull(sa, window) && isFull(sb, window) && get(sa, 2) == get(sb, 2);
-    const clean = full ? cleanRows(xa, xb, n) : 0;
-    if (worthwhile(clean, window)) {
+    const tried = full && pause == 0 && get(sa, 2) == 0 && worthwhile(n, window);
+    const done = tried && runClean(mean, true, sa, sb, window, xa, xb, n, oa, ob, scratch);
+    pause = tried && !done ? 4 : max(pause - 1, 0);
+    const clean = full && !done ? cleanRows(xa, xb, n) : 0;
+    if (done) {
+      // Nothing is left to do.
+    } else if (worthwhile(clean, window)) {
       n = clean;
-      runClean(mean, sa, sb, window, xa, xb, n, oa, ob, scratch);
+      runClean(mean, false, sa, sb, window, xa, xb, n, oa, ob, scratch);
     } else {
       n = min(rows, window - <i32>get(sa, 2));
       runOne(mean, sa, xa, n, oa);
@@ -47,6 +59,7 @@ function runOne(mean: bool, state: usize, x: usize, rows: i32, out: usize): void
   for (; x < end; x += 8, out += 8) store<f64>(out, mean ? pushMean(state, 0, load<f64>(x)) : pushSum(state, 0, load<f64>(x)));
 }
 
+/** What rounding took from the sum: Knuth's two-sum. */
 // @ts-ignore: decorator
 @inline
 function lost(high: v128, x: v128, total: v128): v128 {
@@ -54,43 +67,104 @@ function lost(high: v128, x: v128, total: v128): v128 {
   return f64x2.add(f64x2.sub(high, f64x2.sub(total, part)), f64x2.sub(x, part));
 }
 
-function runClean(mean: bool, sa: usize, sb: usize, window: i32, xa: usize, xb: usize, rows: i32, oa: usize, ob: usize, ring: usize): void {
+/** The same number where the exponent of `high` is not below that of x: Dekker's fast two-sum. Both are exact, so they are equal. */
+// @ts-ignore: decorator
+@inline
+function lostNear(high: v128, x: v128, total: v128): v128 {
+  return f64x2.sub(x, f64x2.sub(total, high));
+}
+
+/** Of numbers whose bits are given all together, by or and by and: are all positive, and their exponents e, or e and e + 1 for an even e? */
+// @ts-ignore: decorator
+@inline
+function areNeighbours(or: v128, and: v128, least: i64): v128 {
+  const apart = i64x2.eq(v128.and(v128.xor(or, and), i64x2.splat(i64.MIN_VALUE | 0x7fe0000000000000)), i64x2.splat(0));
+  const above = v128.gt<i64>(v128.and(and, i64x2.splat(i64.MIN_VALUE | 0x7ff0000000000000)), i64x2.splat(least));
+  // So far from the largest exponent that no window's sum overflows.
+  const below = v128.gt<i64>(i64x2.splat(0x7e00000000000000), v128.and(or, i64x2.splat(0x7ff0000000000000)));
+  return v128.and(apart, v128.and(above, below));
+}
+
+/**
+ * Were all values positive and normal, and their exponents neighbours? Then a sum of two or more of them is in no lower exponent than the
+ * next of them. `or1` and `and1` are of the values with one added to their exponents: neighbours e and e + 1 with an odd e show there.
+ */
+// @ts-ignore: decorator
+@inline
+function areNear(or0: v128, and0: v128, or1: v128, and1: v128): bool {
+  return v128.all_true<i64>(v128.or(areNeighbours(or0, and0, 0), areNeighbours(or1, and1, 0x0010000000000000)));
+}
+
+/** With `near`, for a chunk that begins with a block, the short form of the sums: false, and nothing changed, if the values do not allow it. */
+// @ts-ignore: decorator
+@inline
+function runClean(mean: bool, near: bool, sa: usize, sb: usize, window: i32, xa: usize, xb: usize, rows: i32, oa: usize, ob: usize, ring: usize): bool {
   let place = <i32>get(sa, 2);
   let high = getPair(sa, sb, 3);
   let low = getPair(sa, sb, 4);
   let sum = f64x2.splat(0);
   const divisor = f64x2.splat(mean ? <f64>window : 1);
+  const exponent = i64x2.splat(0x0010000000000000);
+  let or0 = i64x2.splat(0);
+  let or1 = or0;
+  let and0 = i64x2.splat(-1);
+  let and1 = and0;
   let closed = false;
   for (let p = 0; p <= window; p++) v128.store(ring + ((<usize>p) << 4), getPair(sa, sb, sumHead + p));
   while (rows > 0) {
     const n = min(rows, window - place);
     let slot = ring + ((<usize>place) << 4);
     const stop = slot + ((<usize>n & ~1) << 4);
+    // The first two of a block are not yet larger than what follows.
+    const start = ring + (near ? 32 : 0);
     for (; slot < stop; slot += 32, xa += 16, xb += 16, oa += 16, ob += 16) {
       const a = v128.load(xa);
       const b = v128.load(xb);
       const x0 = firstBar(a, b);
-      const total0 = f64x2.add(high, x0);
-      low = f64x2.add(low, lost(high, x0, total0));
-      const sum0 = f64x2.div(f64x2.add(f64x2.add(v128.load(slot, 16), total0), low), divisor);
-      v128.store(slot, x0);
       const x1 = secondBar(a, b);
-      high = f64x2.add(total0, x1);
-      low = f64x2.add(low, lost(total0, x1, high));
+      if (near) {
+        or0 = v128.or(v128.or(or0, x0), x1);
+        and0 = v128.and(v128.and(and0, x0), x1);
+        const y0 = i64x2.add(x0, exponent);
+        const y1 = i64x2.add(x1, exponent);
+        or1 = v128.or(v128.or(or1, y0), y1);
+        and1 = v128.and(v128.and(and1, y0), y1);
+      }
+      const total0 = f64x2.add(high, x0);
+      const total1 = f64x2.add(total0, x1);
+      let low0: v128;
+      if (near && slot >= start) {
+        low0 = f64x2.add(low, lostNear(high, x0, total0));
+        low = f64x2.add(low0, lostNear(total0, x1, total1));
+      } else {
+        low0 = f64x2.add(low, lost(high, x0, total0));
+        low = f64x2.add(low0, lost(total0, x1, total1));
+      }
+      high = total1;
+      const sum0 = f64x2.add(f64x2.add(v128.load(slot, 16), total0), low0);
       sum = f64x2.add(f64x2.add(v128.load(slot, 32), high), low);
+      v128.store(slot, x0);
       v128.store(slot, x1, 16);
-      const sum1 = f64x2.div(sum, divisor);
-      v128.store(oa, firstBar(sum0, sum1));
-      v128.store(ob, secondBar(sum0, sum1));
+      const out0 = mean ? f64x2.div(sum0, divisor) : sum0;
+      const out1 = mean ? f64x2.div(sum, divisor) : sum;
+      v128.store(oa, firstBar(out0, out1));
+      v128.store(ob, secondBar(out0, out1));
     }
     if (n & 1) {
       const x = bar(xa, xb);
+      if (near) {
+        or0 = v128.or(or0, x);
+        and0 = v128.and(and0, x);
+        const y = i64x2.add(x, exponent);
+        or1 = v128.or(or1, y);
+        and1 = v128.and(and1, y);
+      }
       const total = f64x2.add(high, x);
       low = f64x2.add(low, lost(high, x, total));
       high = total;
       sum = f64x2.add(f64x2.add(v128.load(slot, 16), high), low);
       v128.store(slot, x);
-      putBar(oa, ob, f64x2.div(sum, divisor));
+      putBar(oa, ob, mean ? f64x2.div(sum, divisor) : sum);
       xa += 8;
       xb += 8;
       oa += 8;
@@ -99,12 +173,13 @@ function runClean(mean: bool, sa: usize, sb: usize, window: i32, xa: usize, xb: 
     rows -= n;
     place += n;
     if (place < window) continue;
-    closeBlock(ring, window);
+    closeBlock(near, ring, window);
     closed = true;
     place = 0;
     high = f64x2.splat(0);
     low = f64x2.splat(0);
   }
+  if (near && !areNear(or0, and0, or1, and1)) return false;
   put(sa, 2, <f64>place);
   put(sb, 2, <f64>place);
   putPair(sa, sb, 3, high);
@@ -120,18 +195,38 @@ function runClean(mean: bool, sa: usize, sb: usize, window: i32, xa: usize, xb: 
     put(sa, sumHead + window + 1 + p, <f64>(window - p));
     put(sb, sumHead + window + 1 + p, <f64>(window - p));
   }
+  return true;
 }
 
 // @ts-ignore: decorator
 @inline
-function closeBlock(ring: usize, window: i32): void {
+function closeBlock(near: bool, ring: usize, window: i32): void {
   let high = f64x2.splat(0);
   let low = f64x2.splat(0);
-  for (let slot = ring + ((<usize>(window - 1)) << 4); slot >= ring; slot -= 16) {
+  let slot = ring + ((<usize>(window - 1)) << 4);
+  const careful = near ? max(<isize>slot - 32, <isize>ring - 16) : <isize>ring - 16;
+  for (; <isize>slot > careful; slot -= 16) {
     const x = v128.load(slot);
     const total = f64x2.add(high, x);
     low = f64x2.add(low, lost(high, x, total));
     high = total;
     v128.store(slot, f64x2.add(high, low));
+  }
+  if (!near) return;
+  for (; slot >= ring + 16; slot -= 32) {
+    const x0 = v128.load(slot);
+    const x1 = v128.load(slot - 16);
+    const total0 = f64x2.add(high, x0);
+    const total1 = f64x2.add(total0, x1);
+    const low0 = f64x2.add(low, lostNear(high, x0, total0));
+    low = f64x2.add(low0, lostNear(total0, x1, total1));
+    high = total1;
+    v128.store(slot, f64x2.add(total0, low0));
+    v128.store(slot - 16, f64x2.add(high, low));
+  }
+  if (slot >= ring) {
+    const x = v128.load(slot);
+    const total = f64x2.add(high, x);
+    v128.store(slot, f64x2.add(total, f64x2.add(low, lost(high, x, total))));
   }
 }
