@@ -58,7 +58,8 @@ def cells(frame):
     made = []
 
     def add(kernel, params, column, values, option, rows="panel"):
-        made.append({"kernel": kernel, "params": params, "column": column, "option": option, "rows": rows, "values": encode(values)})
+        peer = "scipy" if "scipy" in option else "numpy" if "np." in option or "numpy" in option or "argsort" in option else "pandas"
+        made.append({"kernel": kernel, "params": params, "column": column, "peer": peer, "option": option, "rows": rows, "values": encode(values)})
 
     by_day = frame.groupby("day")
     for column in ("x", "tied"):

@@ -4,8 +4,9 @@ import { asofConformance } from "./asof/conformance-rows.js";
 import { Differences, renderConformance, unexplainedRelMax } from "./conformance.js";
 import { featureConformance } from "./features/conformance-rows.js";
 import { features } from "./features/index.js";
+import { panelConformance } from "./panel/conformance-rows.js";
 
-const rows = [...featureConformance(), ...asofConformance()];
+const rows = [...featureConformance(), ...asofConformance(), ...panelConformance()];
 
 describe("conformance", () => {
   it("every row compares values, agrees on nulls and to rounding, or has a note that says why not", () => {
