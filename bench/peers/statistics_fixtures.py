@@ -15,10 +15,13 @@ from importlib.metadata import version
 import empyrical
 import numpy as np
 import pandas as pd
+import vectorbt  # noqa: F401 (registers the accessor)
 from scipy import stats
 from skfolio.model_selection import CombinatorialPurgedCV
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import KFold, TimeSeriesSplit
+
+import feature_bars
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 A = 252
@@ -77,6 +80,32 @@ def statistics(r):
         "drawdowns": drawdowns(r),
         "probabilistic": probabilistic(r),
         "minTrackRecord": track_record(r),
+    }
+
+
+def by_vectorbt(r):
+    """The returns accessor. Its cvar and var are numpy's; its annual growth is of the whole period, as ours."""
+    a = pd.Series(r).dropna().vbt.returns(freq="D", year_freq=f"{A}D")
+    return {
+        "totalReturn": number(a.total()),
+        "cagr": number(a.annualized()),
+        "volatility": number(a.annualized_volatility()),
+        "sharpe": number(a.sharpe_ratio()),
+        "sortino": number(a.sortino_ratio()),
+        "calmar": number(a.calmar_ratio()),
+        "maxDrawdown": number(a.max_drawdown()),
+        "var": number(a.value_at_risk()),
+        "cvar": number(a.cond_value_at_risk()),
+    }
+
+
+def long_series():
+    """Returns that both sides can make for themselves: 10,240 bars of a walk with suspensions, the same with gaps, and the S&P 500."""
+    closes = pd.read_csv(ROOT / "node_modules/vega-datasets/data/sp500-2000.csv")["close"].to_numpy()
+    return {
+        "walk": feature_bars.columns()["growth"] - 1,
+        "walkGaps": feature_bars.columns(gaps=True)["growth"] - 1,
+        "sp500": closes[1:] / closes[:-1] - 1,
     }
 
 
@@ -219,10 +248,12 @@ def bootstrap_case(r):
 def main():
     rng = np.random.default_rng(1994)
     returns = {name: np.where(np.isnan(r), r, np.round(r, 15 if name == "tiny" else 6)) for name, r in series(rng).items()}
-    packages = ("numpy", "pandas", "scipy", "empyrical-reloaded", "scikit-learn", "skfolio")
+    packages = ("numpy", "pandas", "scipy", "empyrical-reloaded", "vectorbt", "scikit-learn", "skfolio")
     fixture = {
         "made": {"by": "bench/peers/statistics_fixtures.py", **{name: version(name) for name in packages}},
         "series": {name: {"returns": [number(x) for x in r], **statistics(r)} for name, r in returns.items()},
+        "long": {name: statistics(r) for name, r in long_series().items()},
+        "vectorbt": {name: by_vectorbt(r) for name, r in (*returns.items(), *long_series().items())},
         "walkForward": walk_forward_cases(),
         "kfold": kfold_cases(),
         "cpcv": cpcv_cases(),

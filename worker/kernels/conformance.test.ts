@@ -1,12 +1,14 @@
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { asofConformance } from "./asof/conformance-rows.js";
+import { backtestConformance } from "./backtest/conformance-rows.js";
 import { Differences, renderConformance, unexplainedRelMax } from "./conformance.js";
 import { featureConformance } from "./features/conformance-rows.js";
 import { features } from "./features/index.js";
 import { panelConformance } from "./panel/conformance-rows.js";
+import { statisticsConformance } from "./statistics/conformance-rows.js";
 
-const rows = [...featureConformance(), ...asofConformance(), ...panelConformance()];
+const rows = [...featureConformance(), ...asofConformance(), ...backtestConformance(), ...panelConformance(), ...statisticsConformance()];
 
 describe("conformance", () => {
   it("every row compares values, agrees on nulls and to rounding, or has a note that says why not", () => {

@@ -8,6 +8,12 @@ type Ranges = readonly (readonly [number, number])[];
 type Figures = Readonly<Record<string, number | null>>;
 
 export interface StatisticsOracle {
+  /** Versions of the peers. */
+  readonly made: Readonly<Record<string, string>>;
+  /** Series that both sides make for themselves (conformance-rows.ts). */
+  readonly long: Readonly<Record<string, Figures>>;
+  /** By series. */
+  readonly vectorbt: Readonly<Record<string, Figures>>;
   readonly series: Readonly<
     Record<string, Figures & { readonly returns: readonly (number | null)[]; readonly drawdowns: readonly (readonly (number | null)[])[] }>
   >;
