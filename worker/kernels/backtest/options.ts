@@ -55,7 +55,8 @@ export const sizingOption = z
     size: positive.describe("How much of it, > 0."),
   })
   .refine(({ by, size }) => by !== "percent" || size <= 1, { path: ["size"], error: "a percent is a fraction of the cash, at most 1" })
-  .default({ by: "percent", size: 1 });
+  .default({ by: "percent", size: 1 })
+  .describe("How large an entry is. Purchases never take more than the cash; a short sale by value, amount or weight is bounded by nothing.");
 export type Sizing = z.output<typeof sizingOption>;
 
 export const directionOption = z
@@ -90,7 +91,11 @@ export const outputsOption = z
   .array(z.enum(["orders", "trades", "positions", "equity", "statistics"]))
   .min(1)
   .default(["orders", "trades", "equity", "statistics"])
-  .describe("Which tables to return; what is not asked for is not computed.");
+  .describe(
+    "Which tables to return; what is not asked for is not computed. orders: symbol, decided, date, side, cause, status, asked, size, price, fees, one row per order " +
+      "whether it filled or not. trades: an order that reduces a position closes one, entered at the average price; what is held at the end is open, valued at " +
+      "the last close. positions: size and value per bar. equity: cash, value, return per bar. statistics: one row per account.",
+  );
 export type Output = z.output<typeof outputsOption>[number];
 
 export const columnName = z.string().min(1).max(1_000);

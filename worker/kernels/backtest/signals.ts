@@ -11,10 +11,10 @@ import { simulate } from "./simulate.js";
 import { tablesOf } from "./tables.js";
 
 const signalColumns = {
-  entries: columnName.default("entries"),
-  exits: columnName.default("exits"),
-  shortEntries: columnName.default("shortEntries"),
-  shortExits: columnName.default("shortExits"),
+  entries: columnName.default("entries").describe("True where a position is to be opened. With an exit on the same bar: nothing happens."),
+  exits: columnName.default("exits").describe("True where it is to be closed."),
+  shortEntries: columnName.default("shortEntries").describe("True where a short position is to be opened, out of a long one if need be."),
+  shortExits: columnName.default("shortExits").describe("True where it is to be closed."),
 };
 
 export const signalsOptions = z.strictObject({

@@ -16,7 +16,7 @@ export const weightsOptions = z.strictObject({
     .prefault({})
     .describe("Names of the columns."),
   rebalance: rebalanceOption,
-  direction: z.enum(["long", "both"]).default("long").describe("Whether weights may be negative: short positions."),
+  direction: z.enum(["long", "both"]).default("long").describe("Whether weights may be negative: short positions, which no cash bounds."),
   sharedCash: sharedCashOption.default(true),
 });
 export type WeightsOptions = z.output<typeof weightsOptions>;
