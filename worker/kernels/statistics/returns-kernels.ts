@@ -51,15 +51,18 @@ export const returnStatistics = {
 } as const;
 export type ReturnStatistic = keyof typeof returnStatistics;
 
-/** Every statistic of the returns that are present; NaN where one is not defined. */
-export function statisticsOfReturns(values: Float64Array, params: z.output<typeof returnsParams>): Readonly<Record<ReturnStatistic, number>> {
+/** Statistics that need the returns in order, which costs more than all others together. */
+export const orderStatistics: ReadonlySet<ReturnStatistic> = new Set(["var", "cvar", "best", "worst"]);
+
+/** Every statistic of the returns that are present; NaN where one is not defined, and for those of order unless they are asked for. */
+export function statisticsOfReturns(values: Float64Array, params: z.output<typeof returnsParams>, ordered = true): Readonly<Record<ReturnStatistic, number>> {
   const { periodsPerYear, riskFree, minimumAcceptable, tail } = params;
   const none = values.length === 0;
   const m = momentsOf(values);
   const growth = values.reduce((product, r) => product * (1 + r), 1);
   const cagr = compoundAnnualGrowth(growth, m.count, periodsPerYear);
   const deepest = none ? Number.NaN : maxDrawdown(values);
-  const ascending = sorted(values.slice());
+  const ascending = ordered ? sorted(values.slice()) : new Float64Array(0);
   return {
     mean: none ? Number.NaN : m.mean,
     totalReturn: none ? Number.NaN : growth - 1,

@@ -86,6 +86,14 @@ describe("validation.bootstrap", () => {
     expect((row?.standardError as number) / standardError).toBeCloseTo(1, 1);
   });
 
+  it("gives each statistic the same value whichever others are asked for with it", () => {
+    const both = rowsOf(run(tableOf({ r: returns }), { replicates: 5, statistics: ["sharpe", "cvar", "worst"] }));
+    const alone = rowsOf(run(tableOf({ r: returns }), { replicates: 5, statistics: ["sharpe"] }));
+    const tail = rowsOf(run(tableOf({ r: returns }), { replicates: 5, statistics: ["cvar"] }));
+    both.forEach((row, i) => expect([row.sharpe, row.cvar]).toEqual([alone[i]?.sharpe, tail[i]?.cvar]));
+    for (const row of both) expect(row.worst as number).toBeLessThanOrEqual(row.cvar as number);
+  });
+
   it("draws the same bars for all columns of a replicate", () => {
     const rows = rowsOf(run(tableOf({ a: returns, b: returns }), { replicates: 20 }));
     for (let i = 0; i < rows.length; i += 2) expect({ ...rows[i], column: "b" }).toEqual(rows[i + 1]);

@@ -12,7 +12,7 @@ import { columnOf, float64Vector, int32Vector, optionalFloat64Column, textVector
 import { defineKernel, tableArg } from "../kernel.js";
 import { momentsOf, varianceOf } from "../statistics/moments.js";
 import { quantileOf, sorted } from "../statistics/quantile.js";
-import { type ReturnStatistic, returnStatistics, statisticsOfReturns } from "../statistics/returns-kernels.js";
+import { orderStatistics, type ReturnStatistic, returnStatistics, statisticsOfReturns } from "../statistics/returns-kernels.js";
 import { columnsOption, fullSeries, periodsOption, returnsIn } from "../statistics/series.js";
 import { UniformPairs } from "./philox.js";
 
@@ -65,6 +65,7 @@ export const bootstrap = defineKernel({
     const bars = table.numRows;
     if (bars < 2) throw new VolleyError("INVALID_ARGUMENT", `validation.bootstrap: a table of ${bars} rows; at least 2 bars are needed`);
     const settings = { columns: undefined, periodsPerYear: params.periodsPerYear, riskFree: 0, minimumAcceptable: 0, tail: 0.05 };
+    const ordered = params.statistics.some((name) => orderStatistics.has(name));
     const count = params.replicates * series.length;
     const values = params.statistics.map(() => new Float64Array(count));
     const rows = new Int32Array(bars);
@@ -73,7 +74,7 @@ export const bootstrap = defineKernel({
       resample(params.seed, params.first + r, params.meanBlock, rows);
       series.forEach((column, c) => {
         for (let i = 0; i < bars; i++) drawn[i] = column.values[rows[i] as number] as number;
-        const outcome = statisticsOfReturns(drawn, settings);
+        const outcome = statisticsOfReturns(drawn, settings, ordered);
         params.statistics.forEach((name, s) => {
           (values[s] as Float64Array)[r * series.length + c] = outcome[name];
         });

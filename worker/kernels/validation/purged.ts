@@ -11,7 +11,7 @@ import { z } from "zod";
 import { VolleyError } from "../../../proto/errors.js";
 import { float64Column } from "../columns.js";
 import { defineKernel, tableArg } from "../kernel.js";
-import { binomial, choices } from "./combinations.js";
+import { choices } from "./combinations.js";
 import { type BarRange, blocksOf, runsOf, type Split, splitColumns, splitsTable, type TestRange } from "./ranges.js";
 import { splitsMax } from "./walk-forward.js";
 
@@ -111,6 +111,3 @@ export const cpcv = defineKernel({
     return splitsTable(splitsOf("validation.cpcv", table, params, groups, testGroups));
   },
 });
-
-/** Paths of a CPCV: C(N, k) k / N = C(N - 1, k - 1). */
-export const pathCount = (groups: number, testGroups: number): number => binomial(groups - 1, testGroups - 1);
