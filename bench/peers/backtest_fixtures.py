@@ -1,6 +1,6 @@
 """Writes worker/kernels/fixtures/backtest.json: what vectorbt and a slow, obvious oracle make of the same bars.
 
-    VOLLEY_PEERS_PYTHON bench/peers/backtest_fixtures.py      (bench/peers/requirements-kernels.txt)
+    VOLLEY_PEERS_PYTHON bench/peers/backtest_fixtures.py      (bench/peers/requirements-features.txt)
 
 vectorbt fills at the close that decides, so its cases are same-close, or its signals moved by one bar and filled at the open.
 The oracle states the rules of worker/kernels/backtest once more, one order at a time, for what vectorbt has not.

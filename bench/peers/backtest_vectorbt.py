@@ -6,7 +6,7 @@ vectorbt publishes it; "portfolio" is Portfolio.from_signals as its users call i
 {"measure": "prices", "path", "rows"}: open, then close. {"measure": "sweep", "engine", "fasts", "slows", "chunk"} -> {"ms", "growth"}: the
 averages once per window, signals, portfolio, Sharpe ratio, maximum drawdown, total return and the count of trades, in chunks that fit the caches better.
 
-Requirements: bench/peers/requirements-kernels.txt
+Requirements: bench/peers/requirements-features.txt
 """
 import os
 
