@@ -1,5 +1,6 @@
 /** In the thread: from a function's name to the function. Modules stay loaded for the life of the thread. */
 import { isVolleyError, VolleyError } from "../../proto/errors.js";
+import { engineOf } from "../kernels/features/engine.js";
 import { requireKernel } from "../kernels/registry.js";
 import type { ThreadFunction } from "./run-message.js";
 
@@ -21,7 +22,11 @@ export async function loadFunction(fn: ThreadFunction): Promise<UserFunction> {
 
 function kernel(name: string, version: number): UserFunction {
   const found = requireKernel(name, version);
-  return (...args) => (found.run as UserFunction)(...args);
+  return (...args) => {
+    // The result of the task before is encoded by now.
+    engineOf()?.renew?.();
+    return (found.run as UserFunction)(...args);
+  };
 }
 
 async function load(url: string, bundle: string): Promise<Record<string, unknown>> {

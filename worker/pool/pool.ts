@@ -12,6 +12,7 @@ import type { ResultSegment } from "../../proto/messages.js";
 import type { SharedMemory } from "../store/memory.js";
 import { SlotChannel } from "./channel.js";
 import { collect } from "./collector.js";
+import { regionsOf } from "./kernel-engines.js";
 import type { RunMessage, RunReply, ThreadData, ThreadMessage } from "./run-message.js";
 
 export interface LargeResult {
@@ -45,6 +46,8 @@ export interface Run {
 export interface SlotPoolOptions {
   readonly slots: number;
   readonly memory: SharedMemory | null;
+  /** Of that memory, for the slots' kernels: `kernelBytes(slots)`. Without it kernels work on memory of their own. */
+  readonly reserved?: { readonly offset: number; readonly bytes: number };
   readonly heapBytesMax: number;
   /** What user code prints. `dropped` lines before it were over the rate. */
   onLog?(line: { level: "info" | "warn" | "error"; where: string; text: string; dropped: number }): void;
@@ -97,7 +100,12 @@ export class SlotPool {
   constructor(options: SlotPoolOptions) {
     this.#options = options;
     this.#slots = Array.from({ length: options.slots }, (_, index) => ({ index, channel: new SlotChannel(), active: undefined, largeBytes: 0 }));
-    const workerData: ThreadData = { memory: options.memory, channels: this.#slots.map((slot) => slot.channel.buffer), inlineBytesMax: limits.inlineBytesMax };
+    const workerData: ThreadData = {
+      memory: options.memory,
+      regions: regionsOf(options.reserved, options.slots),
+      channels: this.#slots.map((slot) => slot.channel.buffer),
+      inlineBytesMax: limits.inlineBytesMax,
+    };
     this.#piscina = new Piscina({
       filename: new URL("./thread.js", import.meta.url).href,
       name: "run",

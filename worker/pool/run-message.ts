@@ -65,6 +65,8 @@ export type ThreadMessage =
 /** Given to every thread when it starts. */
 export interface ThreadData {
   readonly memory: SharedMemory | null;
+  /** Of that memory, one per channel, for kernels; empty: none. */
+  readonly regions: readonly { readonly offset: number; readonly bytes: number }[];
   readonly channels: readonly SharedArrayBuffer[];
   readonly inlineBytesMax: number;
 }

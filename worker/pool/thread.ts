@@ -15,6 +15,7 @@ import { failedKind, type RunFault, SlotChannel } from "./channel.js";
 import { ConsoleRelay } from "./console.js";
 import { loadedFunction, loadFunction, type UserFunction } from "./functions.js";
 import { globalsIntact } from "./intact.js";
+import { KernelEngines } from "./kernel-engines.js";
 import type { RunMessage, RunReply, ThreadData, ThreadMessage } from "./run-message.js";
 import { installSharedModules, running, type TaskContext, taskSeed } from "./task-context.js";
 import { describeFailure, describeUnserializable } from "./task-error.js";
@@ -38,6 +39,7 @@ const leave = process.exit.bind(process);
 const post = (message: ThreadMessage, transfer: ArrayBuffer[] = []): void => port?.postMessage(message, transfer);
 const decoder = new ArgumentDecoder(data.memory);
 const channels = data.channels.map((buffer) => new SlotChannel(buffer));
+const engines = new KernelEngines(data.memory, data.regions);
 const relay = new ConsoleRelay(post);
 
 installSharedModules();
@@ -64,6 +66,7 @@ export async function run(message: RunMessage): Promise<RunReply> {
   const channel = channels[message.channel];
   if (!channel) throw new InvariantViolation(`there is no channel ${message.channel}`);
   channel.enter(threadId, originMs + now());
+  engines.enter(message.channel, "kernel" in message.fn);
   let fn = loadedFunction(message.fn);
   let resolvers: ((task: number) => unknown)[];
   try {

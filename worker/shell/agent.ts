@@ -15,6 +15,7 @@ import { PROTOCOL_VERSION } from "../../proto/version.js";
 import type { WorkerCommand, WorkerEvent } from "../core/events.js";
 import { createWorkerState, slotsBusy, type WorkerState } from "../core/state.js";
 import { workerStep } from "../core/step.js";
+import { kernelBytes } from "../pool/kernel-engines.js";
 import { SlotPool } from "../pool/pool.js";
 import { ObjectStore } from "../store/store.js";
 import { BundleCache } from "./bundles.js";
@@ -82,6 +83,7 @@ export class Agent {
     });
     this.#store = new ObjectStore({
       budgetBytes: options.storeBytes,
+      reservedBytes: kernelBytes(slots),
       ...(options.spillParent === undefined ? {} : { spillParent: options.spillParent }),
       onLost: (id, error) => {
         log.error({ id, error: String(error) }, "an object was lost");
@@ -96,6 +98,7 @@ export class Agent {
     this.#pool = new SlotPool({
       slots,
       memory: this.#store.memory,
+      reserved: this.#store.reserved,
       heapBytesMax: options.threadHeapBytes,
       onLog: ({ level, where, text, dropped }) => log[level]({ task: where, ...(dropped > 0 ? { dropped } : {}) }, text),
       onError: (error) => log.error({ error: String(error) }, "slot pool"),

@@ -14,6 +14,8 @@ import { type Spilled, SpillFolder } from "./spill.js";
 
 export interface StoreOptions {
   readonly budgetBytes: number;
+  /** Room at the beginning of the memory that is not the store's. Committed only as it is used. Default none. */
+  readonly reservedBytes?: number;
   /** Parent of the spill folder; default: under the system's temporary folder. */
   readonly spillParent?: string;
   /** Bytes on disk at most. Default 8 times the budget. */
@@ -80,6 +82,8 @@ export interface StoreStats {
 export class ObjectStore {
   readonly memory: SharedMemory;
   readonly budgetBytes: number;
+  /** Of the memory, for others than the store: `reservedBytes` that it never touches. */
+  readonly reserved: { readonly offset: number; readonly bytes: number };
   readonly #options: StoreOptions;
   readonly #allocator: Allocator;
   readonly #spillFolder: SpillFolder;
@@ -103,7 +107,11 @@ export class ObjectStore {
     this.budgetBytes = options.budgetBytes;
     this.memory = createSharedMemory();
     // The first line stays free, so that offset 0 is never an object.
-    this.#allocator = new Allocator(alignedBytes(1), Math.min(most, Math.ceil(options.budgetBytes * 1.5) + pageBytes));
+    const bytes = options.reservedBytes ?? 0;
+    this.reserved = { offset: alignedBytes(1), bytes };
+    const base = alignedBytes(1) + bytes;
+    this.memory.grow(Math.ceil(bytes / pageBytes));
+    this.#allocator = new Allocator(base, Math.min(most, base + Math.ceil(options.budgetBytes * 1.5) + pageBytes));
     this.#spillFolder = new SpillFolder(options.spillParent);
   }
 

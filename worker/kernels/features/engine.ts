@@ -9,6 +9,8 @@ export interface FeatureGroup {
 export interface FeatureEngine {
   /** Appends `rows` bars to every group and returns the outputs of each; undefined if it does not have this export, nothing changed. */
   run(exportName: string, outputs: number, groups: readonly FeatureGroup[], rows: number): Float64Array[][] | undefined;
+  /** The caller is done with all results so far; an engine that lends its memory for them takes it back. */
+  renew?(): void;
 }
 
 let current: FeatureEngine | undefined;

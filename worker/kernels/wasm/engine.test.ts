@@ -34,17 +34,39 @@ function sameBits(got: Float64Array, expected: Float64Array, what: string): void
   if (a.length !== b.length || a.some((bits, i) => bits !== b[i])) expect([...got], what).toEqual([...expected]);
 }
 
+/** Positive, negative or mixed; within one power of two, a few, or many: what decides which of the fast forms may run. */
+const shapes: readonly ((unit: number) => number)[] = [
+  (unit) => 100 + 13 * unit,
+  (unit) => 1.4 * 2 ** (0.4 * unit),
+  (unit) => 2 ** (0.9 * unit),
+  (unit) => 2.8 * 2 ** (0.9 * unit),
+  (unit) => 3 * 2 ** (2 * unit),
+  (unit) => 10 ** (6 * unit),
+  (unit) => -100 - 13 * unit,
+  (unit) => unit,
+];
+
 /** Bars without anything missing, long enough for the fast forms, between bars where anything may be. */
 const longSeries = fc
-  .tuple(wildSeries, fc.integer({ min: 40, max: 300 }), fc.integer(), fc.constantFrom(1e-9, 1, 1e9), wildSeries, fc.boolean())
-  .map(([before, rows, seed, scale, after, gap]) => {
+  .record({
+    before: wildSeries,
+    rows: fc.integer({ min: 40, max: 300 }),
+    seed: fc.integer(),
+    shape: fc.constantFrom(...shapes),
+    scale: fc.constantFrom(1e-9, 1, 1, 1e9),
+    after: wildSeries,
+    clean: fc.boolean(),
+    gap: fc.boolean(),
+  })
+  .map(({ before, rows, seed, shape, scale, after, clean, gap }) => {
     let state = seed | 1;
     const middle = Float64Array.from({ length: rows }, () => {
       state ^= state << 13;
       state ^= state >>> 17;
       state ^= state << 5;
-      return (100 + (state % 1_000) / 77) * scale;
+      return shape(state / 2 ** 31) * scale;
     });
+    if (clean) return middle;
     if (gap) middle[(seed >>> 0) % rows] = Number.NaN;
     return Float64Array.from([...before, ...middle, ...after, ...middle.subarray(0, 40)]);
   });
