@@ -3,7 +3,7 @@
 Writes worker/kernels/fixtures/panel-peers.json, with the panel in it, so that the tests need no Python. The panel has rows that are not
 there, missing values, ties, a sector that is null, and a date on which a column is constant.
 
-    python3 -m venv /tmp/peers && /tmp/peers/bin/pip install numpy pandas scipy
+    python3 -m venv /tmp/peers && /tmp/peers/bin/pip install -r bench/peers/requirements-panel.txt
     /tmp/peers/bin/python bench/peers/panel_fixtures.py && npx biome format --write worker/kernels/fixtures/panel-peers.json
 """
 import base64

@@ -204,4 +204,17 @@ describe("panel kernels against their definitions", () => {
       runs,
     );
   });
+
+  it("neutralise by regression: null where there are as many unknowns as values; an exposure that others determine is none", () => {
+    const row = (symbol: string, x: number, y: number, z: number): PanelRow => ({ date: 0, symbol, x, y, z, price: 1, sector: "s", use: true });
+    const left = (rows: PanelRow[], params: Record<string, unknown> = {}): number[] =>
+      valuesOf(run("neutralise", tableOfRows(rows), { columns: ["x"], method: "regress", exposures: ["y", "z"], ...params }), "x");
+    const three = [row("A", 1, 1, 0), row("B", 5, 2, 1), row("C", 2, 4, 5)];
+    expect(left(three)).toEqual([Number.NaN, Number.NaN, Number.NaN]);
+    expect(left(three, { intercept: false }).some(Number.isNaN)).toBe(false);
+    const doubled = three.map((one) => ({ ...one, z: 2 * one.y + 3 }));
+    near(left(doubled), left(doubled, { exposures: ["y"] }), 1e-12);
+    // x on 1 and y: the line through (7/3, 8/3) with slope 1/14.
+    near(left(doubled), [1 - 8 / 3 + (1 / 14) * (4 / 3), 5 - 8 / 3 + (1 / 14) * (1 / 3), 2 - 8 / 3 - (1 / 14) * (5 / 3)], 1e-12);
+  });
 });
