@@ -48,6 +48,11 @@ const examples: Record<string, (output: string) => void> = {
     expect(output).toContain("never ends: TASK_TIMEOUT");
     expect(output).toContain("still works: 0");
   },
+  kernels: (output) => {
+    expect(output).toContain("day 15: RSI 38.69; day 20: standard deviation 28.97");
+    expect(output).toContain("5105 days, 20 before the first month's end");
+    expect(output).toMatch(/^28 trades on 5105 days; 100,000 became \d{6}$/m);
+  },
   "gateway-client": (output) => {
     expect(output).toContain("succeeded: 3 of 3 tasks");
     expect(JSON.parse(output.slice(output.indexOf("result:") + 7))).toMatchObject({ values: ["a", "b", "c"] });

@@ -118,7 +118,9 @@ function addJobCommands(program: Command): void {
 }
 
 function addOtherCommands(program: Command): void {
-  addCommand(program, "kernels", "list the built-in kernels").action(async (options) => (await import("./kernels.js")).kernels(outputOf(options)));
+  addCommand(program, "kernels [name]", "list the built-in kernels by family, or show one in full").action(async (name, options) =>
+    (await import("./kernels.js")).kernels(name, outputOf(options)),
+  );
   const nats = program.command("nats").description("the nats-server of local clusters");
   addCommand(nats, "install", "find or provision nats-server, and say where it is").action(async (options) =>
     (await import("./nats-install.js")).natsInstall(outputOf(options)),

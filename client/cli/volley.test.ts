@@ -136,6 +136,28 @@ describe("commands that need no cluster", () => {
     expect((await volley(["kernels"])).stdout).toContain("volley.echo@1(value)");
   });
 
+  test("kernels shows one in full: parameters with defaults and ranges, columns, lag and nulls", async () => {
+    const { code, stdout } = await volley(["kernels", "rolling_std"]);
+    expect(code).toBe(0);
+    expect(stdout).toContain("feature.rolling_std@1(table, params, carry)");
+    for (const line of [
+      /^window +integer >= 1 <= 1000000 +required/m,
+      /^ddof +integer >= 0 <= 1 +1 +Divisor/m,
+      /^in +value \(number\)/m,
+      /^lag +0/m,
+      /^nulls +Null/m,
+    ])
+      expect(stdout).toMatch(line);
+    const json = JSON.parse((await volley(["kernels", "feature.rolling_std", "--json"])).stdout) as { args: { name: string; schema: unknown }[] };
+    expect(json.args[1]).toMatchObject({ name: "params", schema: { required: ["window"] } });
+  });
+
+  test("kernels names the near ones of a name that is not there", async () => {
+    const { code, stderr } = await volley(["kernels", "rolling_sdt"]);
+    expect(code).not.toBe(0);
+    expect(stderr).toMatch(/FUNCTION_NOT_FOUND.*did you mean rolling_std/s);
+  });
+
   test("nats install says where the server is; when there is none, how to get one", async () => {
     const server = join(home, "nats-server");
     writeFileSync(server, "#!/bin/sh\necho 'nats-server: v2.14.0'\n", { mode: 0o755 });

@@ -23,6 +23,8 @@ describe("the documentation", () => {
       "get /v1/jobs/{id}/events",
       "get /v1/jobs/{id}/explain",
       "get /v1/jobs/{id}/result",
+      "get /v1/kernels",
+      "get /v1/kernels/{name}",
       "get /v1/objects/{id}",
       "get /v1/workers",
       "post /v1/jobs",

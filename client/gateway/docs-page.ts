@@ -47,7 +47,7 @@ export async function docsPage(app: App): Promise<void> {
       },
       components: { securitySchemes: { token: { type: "http", scheme: "bearer" } } },
       security: [{ token: [] }],
-      tags: [{ name: "jobs" }, { name: "objects" }, { name: "system" }],
+      tags: [{ name: "jobs" }, { name: "objects" }, { name: "kernels" }, { name: "system" }],
     },
     transform: (route) => {
       const made = transform(route);

@@ -14,6 +14,7 @@ import { docsPage } from "./docs-page.js";
 import { eventRoute } from "./event-route.js";
 import { bodyOf, faultOf, statusOf } from "./faults.js";
 import { jobRoutes } from "./job-routes.js";
+import { kernelRoutes } from "./kernel-routes.js";
 import { createMetrics, Gate, watchRequests } from "./metrics.js";
 import { objectRoutes } from "./object-routes.js";
 import { hostCheck, tokenCheck } from "./security.js";
@@ -75,6 +76,7 @@ export async function buildGateway(options: GatewayOptions): Promise<App> {
   installFaults(app);
   await docsPage(app);
   systemRoutes(app, context);
+  kernelRoutes(app);
   jobRoutes(app, context);
   eventRoute(app, context);
   await app.register((scope, _options, done) => {

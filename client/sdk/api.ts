@@ -2,6 +2,7 @@
  * The public face of the SDK, as types. Values are in index.ts; this file is what editors show.
  */
 import type { Table } from "apache-arrow";
+import type { callables, FeatureCall, FeatureName } from "volley/kernels";
 import type { BundleId, JobId, ObjectId } from "../../proto/ids.js";
 import type { Explanation, FunctionRef, JobStatus, WorkerStatus } from "../../proto/messages.js";
 
@@ -61,6 +62,17 @@ export interface RemoteFunction<F> {
 /** Every exported function of a module, callable on the cluster. */
 export type Library<M> = { readonly [K in keyof M as M[K] extends (...args: never[]) => unknown ? K : never]: RemoteFunction<M[K]> } & {
   readonly $bundle: BundleId;
+};
+
+type Callables = typeof callables;
+type CallOf<C> = C extends { readonly __call?: infer F } ? NonNullable<F> : never;
+
+/**
+ * The newest version of every kernel as a function. One that is not there throws FUNCTION_NOT_FOUND, which names near ones. Partitions in a
+ * row (`withCarry`) and older versions are called by `cluster.kernel("feature.rsi", version)`.
+ */
+export type Kernels = { readonly [N in FeatureName]: RemoteFunction<FeatureCall<N>> } & {
+  readonly [G in keyof Callables]: { readonly [M in keyof Callables[G]]: RemoteFunction<CallOf<Callables[G][M]>> };
 };
 
 /** A stage of a graph under construction; given to other stages as input. */
@@ -147,6 +159,8 @@ export interface Cluster extends AsyncDisposable {
   readonly tenant: string;
   /** Bundles the module with esbuild, stores it under its SHA-256 and returns its functions. */
   deploy<M>(module: URL | string, options?: { pure?: boolean }): Promise<Library<M>>;
+  /** The built-in kernels as functions, typed: `cluster.kernels.rsi.submit(prices, { window: 14 })`, `cluster.kernels.asof.pit`. */
+  readonly kernels: Kernels;
   /** A built-in kernel as a function, by name; version 1 unless told. */
   kernel<F = (...args: never[]) => Table>(name: string, version?: number): RemoteFunction<F>;
   put<T>(value: T, options?: { durable?: boolean }): Promise<ObjectRef<T>>;

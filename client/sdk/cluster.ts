@@ -4,13 +4,14 @@ import type { CompiledGraph } from "../../proto/graph.js";
 import { isName, isObjectId, type JobId, type TenantId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { Explanation, JobStatus } from "../../proto/messages.js";
-import type { AuditInput, AuditOptions, AuditReport, Cluster, GraphBuilder, Job, Library, ObjectRef, RefArray, RemoteFunction } from "./api.js";
+import type { AuditInput, AuditOptions, AuditReport, Cluster, GraphBuilder, Job, Kernels, Library, ObjectRef, RefArray, RemoteFunction } from "./api.js";
 import { audit } from "./audit.js";
 import type { Backend } from "./backend.js";
 import { DataPlane } from "./data.js";
 import { bundleModule } from "./deploy.js";
 import { asBuilder, Graph } from "./graph.js";
 import { RemoteJob } from "./job.js";
+import { kernelsBy } from "./kernels.js";
 import { Objects } from "./objects.js";
 import { TaskRef, TaskRefArray } from "./refs.js";
 import { asRemote, libraryOf, RemoteCallable } from "./remote-function.js";
@@ -36,6 +37,7 @@ const getTimeout = (options: { timeoutMs?: number } | undefined): number | undef
 export class ClusterClient implements Cluster {
   readonly url: string;
   readonly tenant: TenantId;
+  readonly kernels: Kernels = kernelsBy(({ name, version }) => this.kernel(name, version));
   readonly #options: ClusterOptions;
   readonly #session: Session;
   readonly #data: DataPlane;

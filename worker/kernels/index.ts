@@ -1,7 +1,9 @@
 /** The kernels, for programs that run them in process. */
 export type { AsofCarry, AsofStream } from "./asof/engine.js";
 export { openAsofJoin, openPit } from "./asof/index.js";
+export { type Callable, callables, type FeatureCall } from "./callable.js";
 export { defineFeature, type Feature, type FeatureStream } from "./features/form.js";
 export { type FeatureName, type FeatureParameters, feature } from "./features/index.js";
 export { defineKernel, type Kernel, type KernelDeclaration, tableArg } from "./kernel.js";
+export { describeKernel, type KernelDescription, kernelNamed, newestKernels, noSuchKernel, shortName } from "./named.js";
 export { findKernel, listKernels, requireKernel } from "./registry.js";

@@ -50,13 +50,19 @@ export interface Kernel extends KernelFacts {
   run(...args: readonly unknown[]): unknown;
 }
 
-export interface KernelDeclaration<A extends ArgSchemas> extends KernelFacts {
+/** A kernel that remembers the types of its declaration, for callers elsewhere. */
+export interface TypedKernel<A extends ArgSchemas, R = unknown> extends Kernel {
+  /** Phantom. */
+  readonly __types?: { readonly args: { readonly [K in keyof A]: z.input<A[K]> }; readonly result: Awaited<R> };
+}
+
+export interface KernelDeclaration<A extends ArgSchemas, R = unknown> extends KernelFacts {
   readonly name: string;
   readonly version: number;
   readonly doc: string;
   /** In the order of the wire. */
   readonly args: A;
-  readonly run: (args: ArgsOf<A>) => unknown;
+  readonly run: (args: ArgsOf<A>) => R;
 }
 
 /** An Arrow table as an argument. */
@@ -86,7 +92,7 @@ export function parseArg<S extends z.ZodType>(kernel: string, name: string, sche
   });
 }
 
-export function defineKernel<A extends ArgSchemas>(declaration: KernelDeclaration<A>): Kernel {
+export function defineKernel<A extends ArgSchemas, R>(declaration: KernelDeclaration<A, R>): TypedKernel<A, R> {
   const { args: argSchemas, run, ...facts } = declaration;
   const { name } = facts;
   const schemas = Object.entries(argSchemas);

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { VolleyError } from "../../../proto/errors.js";
 import { columnFault, namedColumn } from "../asof/faults.js";
 import { float64Vector, optionalFloat64Column } from "../columns.js";
-import { defineKernel, type Kernel, tableArg } from "../kernel.js";
+import { defineKernel, type TypedKernel, tableArg } from "../kernel.js";
 import { type AxisNames, type Panel, panelOf } from "./axes.js";
 import { eachSection, groupsOf, maskOf, scatter } from "./sections.js";
 
@@ -70,11 +70,18 @@ export interface SectionKernel<P extends z.ZodObject> {
 
 export const floats = { type: "float64", vector: float64Vector };
 
+/** What a caller writes; nothing at all where every parameter has a default. */
+type SectionInput<P extends z.ZodObject> =
+  | (z.input<P> & z.input<z.ZodObject<typeof sectionShape>>)
+  | (Record<string, never> extends z.input<P> ? undefined : never);
+
 /** A kernel that is a function of every section's values. */
-export function sectionKernel<P extends z.ZodObject>(declaration: SectionKernel<P>): Kernel {
+export function sectionKernel<P extends z.ZodObject>(
+  declaration: SectionKernel<P>,
+): TypedKernel<{ table: typeof tableArg; params: z.ZodType<z.output<P> & SectionParameters, SectionInput<P>> }, Table> {
   const { parameters, plan, output } = declaration;
   const whole = parameters.safeExtend(sectionShape);
-  const params = (whole.safeParse({}).success ? whole.prefault({}) : whole) as unknown as z.ZodType<z.output<P> & SectionParameters>;
+  const params = (whole.safeParse({}).success ? whole.prefault({}) : whole) as unknown as z.ZodType<z.output<P> & SectionParameters, SectionInput<P>>;
   const name = `panel.${declaration.name}`;
   return defineKernel({
     name,

@@ -1,7 +1,7 @@
 /** The sweep kernels: a grid of parameters of one family over one table of prices; one task is one slice of the grid. */
 import { z } from "zod";
 import { VolleyError } from "../../../proto/errors.js";
-import { defineKernel, type Kernel, tableArg } from "../kernel.js";
+import { defineKernel, tableArg } from "../kernel.js";
 import { type Bars, barsOf, type SweepSettings, splitOf, sweepSettings } from "./bars.js";
 import { simulateByTrades } from "./by-trades.js";
 import { type Family, type FamilyName, familyOf, type Rule, shareOf } from "./families.js";
@@ -33,13 +33,15 @@ export function bothSides(bars: Bars, rule: Rule, settings: SweepSettings, split
   return { In: statisticsOf(inside, settings.periodsPerYear), Out: statisticsOf(outside, settings.periodsPerYear) };
 }
 
-function defineSweep(name: FamilyName, grid: Record<string, z.ZodArray<z.ZodNumber>>): Kernel {
+function defineSweep<N extends string>(name: FamilyName, axes: Record<N, z.ZodArray<z.ZodNumber>>) {
+  // zod loses the names of the axes where they are a type parameter.
+  const chunkSchema = z.strictObject(axes) as unknown as z.ZodType<Readonly<Record<N, readonly number[]>>, Readonly<Record<N, readonly number[]>>>;
   const family = familyOf(name);
   return defineKernel({
     name: `sweep.${name}`,
     version: 1,
     doc: `${family.doc} Every combination of the slice, whole capital, filled at the next open with fees and slippage: one row each, in and out of sample.`,
-    args: { prices: tableArg, chunk: z.strictObject(grid), settings: sweepSettings },
+    args: { prices: tableArg, chunk: chunkSchema, settings: sweepSettings },
     run: ({ prices, chunk, settings }) => {
       const bars = barsOf(prices);
       const split = splitOf(bars, settings);
