@@ -15,14 +15,21 @@ export function extremes(count: i32, states: usize, inputs: usize, rows: i32, ou
 function runPair(sa: usize, sb: usize, xa: usize, xb: usize, rows: i32, oa: usize, ob: usize, scratch: usize): void {
   const window = <i32>get(sa, 0);
   const most = max(chunkRows, window);
+  const least = get(sa, 3) < 0;
+  /** Chunks to go before one is run without a look at it first. */
+  let pause = 0;
   while (rows > 0) {
     let n = min(rows, most);
     const full = isFull(sa, window) && isFull(sb, window) && get(sa, 2) == get(sb, 2);
-    const clean = full ? cleanRowsNotZero(xa, xb, n) : 0;
-    if (worthwhile(clean, window)) {
+    const tried = full && pause == 0 && worthwhile(n, window);
+    const done = tried && run(least, sa, sb, window, xa, xb, n, oa, ob, scratch);
+    pause = tried && !done ? 4 : max(pause - 1, 0);
+    const clean = full && !done ? cleanRowsNotZero(xa, xb, n) : 0;
+    if (done) {
+      // Nothing is left to do.
+    } else if (worthwhile(clean, window)) {
       n = clean;
-      if (get(sa, 3) > 0) runClean(false, sa, sb, window, xa, xb, n, oa, ob, scratch);
-      else runClean(true, sa, sb, window, xa, xb, n, oa, ob, scratch);
+      run(least, sa, sb, window, xa, xb, n, oa, ob, scratch);
     } else {
       n = min(rows, window - <i32>get(sa, 2));
       runOne(sa, xa, n, oa);
@@ -51,6 +58,19 @@ function runOne(state: usize, x: usize, rows: i32, out: usize): void {
   for (; x < end; x += 8, out += 8) store<f64>(out, pushExtreme(state, 0, load<f64>(x)));
 }
 
+/** False, and nothing changed, if a value was missing or 0. */
+function run(least: bool, sa: usize, sb: usize, window: i32, xa: usize, xb: usize, rows: i32, oa: usize, ob: usize, ring: usize): bool {
+  if (least) return runClean(true, sa, sb, window, xa, xb, rows, oa, ob, ring);
+  return runClean(false, sa, sb, window, xa, xb, rows, oa, ob, ring);
+}
+
+/** `bad`, and other bits if x is not finite (x - x is NaN) or 0. */
+// @ts-ignore: decorator
+@inline
+function watch(bad: v128, x: v128): v128 {
+  return v128.or(bad, v128.or(f64x2.sub(x, x), f64x2.eq(x, f64x2.splat(0))));
+}
+
 /** Of numbers that are neither NaN nor 0. */
 // @ts-ignore: decorator
 @inline
@@ -67,11 +87,12 @@ function signed(least: bool, x: v128): v128 {
 
 // @ts-ignore: decorator
 @inline
-function runClean(least: bool, sa: usize, sb: usize, window: i32, xa: usize, xb: usize, rows: i32, oa: usize, ob: usize, ring: usize): void {
+function runClean(least: bool, sa: usize, sb: usize, window: i32, xa: usize, xb: usize, rows: i32, oa: usize, ob: usize, ring: usize): bool {
   let place = <i32>get(sa, 2);
   const none = f64x2.splat(least ? Infinity : -Infinity);
   let best = signed(least, getPair(sa, sb, 4));
   let closed = false;
+  let bad = f64x2.splat(0);
   for (let p = 0; p <= window; p++) v128.store(ring + ((<usize>p) << 4), signed(least, getPair(sa, sb, extremeHead + p)));
   while (rows > 0) {
     const n = min(rows, window - place);
@@ -80,6 +101,7 @@ function runClean(least: bool, sa: usize, sb: usize, window: i32, xa: usize, xb:
     for (; slot < stop; slot += 32, xa += 16, xb += 16, oa += 16, ob += 16) {
       const a = v128.load(xa);
       const b = v128.load(xb);
+      bad = watch(watch(bad, a), b);
       const x0 = firstBar(a, b);
       const x1 = secondBar(a, b);
       const best0 = better(least, best, x0);
@@ -93,6 +115,7 @@ function runClean(least: bool, sa: usize, sb: usize, window: i32, xa: usize, xb:
     }
     if (n & 1) {
       const x = bar(xa, xb);
+      bad = watch(bad, x);
       best = better(least, best, x);
       putBar(oa, ob, better(least, v128.load(slot, 16), best));
       v128.store(slot, x);
@@ -113,6 +136,7 @@ function runClean(least: bool, sa: usize, sb: usize, window: i32, xa: usize, xb:
     place = 0;
     best = none;
   }
+  if (v128.any_true(bad)) return false;
   put(sa, 2, <f64>place);
   put(sb, 2, <f64>place);
   putPair(sa, sb, 4, signed(least, best));
@@ -124,4 +148,5 @@ function runClean(least: bool, sa: usize, sb: usize, window: i32, xa: usize, xb:
     put(sa, extremeHead + window + 1 + p, <f64>(window - p));
     put(sb, extremeHead + window + 1 + p, <f64>(window - p));
   }
+  return true;
 }

@@ -40,11 +40,18 @@ function runPair(kind: i32, sa: usize, sb: usize, xa: usize, xb: usize, rows: i3
   const window = <i32>get(sa, 0);
   const most = max(chunkRows, window);
   let offset: usize = 0;
+  /** Chunks to go before one is run without a look at it first. */
+  let pause = 0;
   while (rows > 0) {
     let n = min(rows, most);
     const full = isFull(sa, window) && isFull(sb, window) && get(sa, 2) == get(sb, 2);
-    const clean = full ? cleanRows(xa, xb, n) : 0;
-    if (worthwhile(clean, window)) {
+    const tried = full && pause == 0 && worthwhile(n, window);
+    const done = tried && runClean(kind, sa, sb, window, xa, xb, n, outsA, outsB, offset, scratch);
+    pause = tried && !done ? 4 : max(pause - 1, 0);
+    const clean = full && !done ? cleanRows(xa, xb, n) : 0;
+    if (done) {
+      // Nothing is left to do.
+    } else if (worthwhile(clean, window)) {
       n = clean;
       runClean(kind, sa, sb, window, xa, xb, n, outsA, outsB, offset, scratch);
     } else {
@@ -101,9 +108,10 @@ function fillShares(shares: usize, window: i32): void {
   }
 }
 
+/** False, and nothing changed, if a value was missing. */
 // @ts-ignore: decorator
 @inline
-function runClean(kind: i32, sa: usize, sb: usize, window: i32, xa: usize, xb: usize, rows: i32, outsA: usize, outsB: usize, offset: usize, scratch: usize): void {
+function runClean(kind: i32, sa: usize, sb: usize, window: i32, xa: usize, xb: usize, rows: i32, outsA: usize, outsB: usize, offset: usize, scratch: usize): bool {
   const means = scratch;
   const squares = means + ((<usize>(window + 1)) << 4);
   const shares = squares + ((<usize>(window + 1)) << 4);
@@ -131,6 +139,7 @@ function runClean(kind: i32, sa: usize, sb: usize, window: i32, xa: usize, xb: u
   let mean = zero;
   let spread = zero;
   let closed = false;
+  let bad = zero;
   while (rows > 0) {
     const n = min(rows, window - place);
     if (place == 0) anchor = bar(xa, xb);
@@ -140,6 +149,7 @@ function runClean(kind: i32, sa: usize, sb: usize, window: i32, xa: usize, xb: u
     for (const stop = slot + ((<usize>n) << 4); slot < stop; slot += 16, xa += 8, xb += 8) {
       seen += 1;
       const x = bar(xa, xb);
+      bad = v128.or(bad, f64x2.sub(x, x));
       const d = f64x2.sub(x, anchor);
       sum = f64x2.add(sum, d);
       sum2 = f64x2.add(sum2, f64x2.mul(d, d));
@@ -174,6 +184,8 @@ function runClean(kind: i32, sa: usize, sb: usize, window: i32, xa: usize, xb: u
     sum = zero;
     sum2 = zero;
   }
+  // x - x is 0 for a finite x, else NaN.
+  if (v128.any_true(bad)) return false;
   put(sa, 2, <f64>place);
   put(sb, 2, <f64>place);
   putPair(sa, sb, 3, anchor);
@@ -193,6 +205,7 @@ function runClean(kind: i32, sa: usize, sb: usize, window: i32, xa: usize, xb: u
     put(sa, momentsHead + 2 * (window + 1) + p, <f64>(window - p));
     put(sb, momentsHead + 2 * (window + 1) + p, <f64>(window - p));
   }
+  return true;
 }
 
 /** Returns the anchors. */
