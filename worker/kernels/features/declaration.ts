@@ -35,6 +35,6 @@ export interface FeatureDeclaration<P extends z.ZodObject, I extends Names = Nam
   create(params: z.output<P>): Float64Array;
   /** Appends bars [from, to): writes the same range of every output and advances the state. */
   run(state: Float64Array, inputs: Columns<I>, from: number, to: number, outputs: Columns<O>): void;
-  /** The WebAssembly form of `run`: `exportName(state, ...inputs, from, to, ...outputs)` with pointers to float64. */
+  /** Its form in WebAssembly, many columns to a call: worker/kernels/wasm/assembly/index.ts. */
   readonly wasm?: { readonly exportName: string };
 }
