@@ -48,6 +48,20 @@ const examples: Record<string, (output: string) => void> = {
     expect(output).toContain("never ends: TASK_TIMEOUT");
     expect(output).toContain("still works: 0");
   },
+  "founding-strategy": (output) => {
+    expect(output).toContain("14 of 168 price files read");
+    const figures = (line: RegExp): number[] => (line.exec(output) ?? []).slice(1).map(Number);
+    const [difference = 0] = figures(/^point in time: .* difference (-?[\d.]+) %$/m);
+    expect(output).toContain("planted in 14 years: 15.0 %");
+    // 335 positions of about 35 % deviation a year.
+    expect(Math.abs(difference - 15)).toBeLessThan(4);
+    const tooMuch = (mistake: string): number => figures(new RegExp(`^${mistake}: .*, (-?[\\d.]+) % too much$`, "m"))[0] ?? 0;
+    expect(tooMuch("filing of the same evening")).toBeGreaterThan(3);
+    expect(tooMuch("no publication lag")).toBeGreaterThan(8);
+    expect(tooMuch("restated values")).toBeGreaterThan(4);
+    expect(tooMuch("survivors only")).toBeGreaterThan(3);
+    expect(tooMuch("returns of the same period")).toBeGreaterThan(12);
+  },
   kernels: (output) => {
     expect(output).toContain("day 15: RSI 38.69; day 20: standard deviation 28.97");
     expect(output).toContain("5105 days, 20 before the first month's end");

@@ -39,6 +39,7 @@ export function buildProgram(): Command {
   addLocalCommands(program);
   addJobCommands(program);
   addOtherCommands(program);
+  addDataCommands(program);
   for (const [role, description] of Object.entries(roleDescriptions)) addCommand(program, role, description);
   return program;
 }
@@ -125,6 +126,26 @@ function addOtherCommands(program: Command): void {
   addCommand(nats, "install", "find or provision nats-server, and say where it is").action(async (options) =>
     (await import("./nats-install.js")).natsInstall(outputOf(options)),
   );
+}
+
+function addDataCommands(program: Command): void {
+  const data = program.command("data").description("data to work with");
+  addCommand(data, "synth", "write a synthetic market as Parquet: prices, splits, delistings, statements with restatements, and a planted effect")
+    .requiredOption("--out <folder>", "where it is written")
+    .option("--seed <n>", "same seed, same bytes", wholeNumber(0, Number.MAX_SAFE_INTEGER), 1)
+    .option("--symbols <n>", "number of symbols", wholeNumber(1, 20_000), 500)
+    .option("--years <n>", "number of years, from 2004", wholeNumber(1, 60), 12)
+    .option("--effect <share>", "what cheap small caps earn more in a year, from -0.5 to 0.5", share, 0.1)
+    .addOption(
+      new Option("--by <what>", "one price file for each symbol, or for each month with all symbols by date").choices(["symbol", "date"]).default("symbol"),
+    )
+    .action(async (options) => (await import("./data-synth.js")).dataSynth(options, outputOf(options)));
+}
+
+function share(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !(Math.abs(value) <= 0.5)) throw new InvalidArgumentError("Expected a number from -0.5 to 0.5.");
+  return value;
 }
 
 function packageVersion(): string {

@@ -97,7 +97,8 @@ function integer(bits: number, signed: boolean): Omit<SchemaElement, "name"> {
   const type = bits === 64 ? ("INT64" as const) : ("INT32" as const);
   if (signed && bits >= 32) return { type };
   const converted_type = `${signed ? "" : "U"}INT_${bits as 8 | 16 | 32 | 64}` as const;
-  return { type, converted_type, logical_type: { type: "INTEGER", bitWidth: bits, isSigned: signed } };
+  // hyparquet-writer 0.17 writes the newer annotation (INTEGER) with a width that pyarrow refuses; the older one says the same.
+  return { type, converted_type };
 }
 
 const gotten = (vector: Vector): Values => Array.from({ length: vector.length }, (_, i) => vector.get(i) as string | null);
