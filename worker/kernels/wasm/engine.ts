@@ -72,6 +72,11 @@ export function openWasmEngine(place?: { readonly memory: SharedMemory; readonly
 
 const ownArenaBytes = 32 * 1024 * 1024;
 
+/** States are short: a loop is quicker than a call of `set`, and views for it. */
+function copyCells(from: Float64Array, at: number, to: Float64Array, start: number, count: number): void {
+  for (let i = 0; i < count; i++) to[start + i] = from[at + i] as number;
+}
+
 export class WasmEngine implements FeatureEngine {
   readonly #memory: SharedMemory;
   readonly #loops: Readonly<Record<string, unknown>>;
@@ -136,7 +141,7 @@ export class WasmEngine implements FeatureEngine {
     const stateBytes = groups[0]?.state.byteLength ?? 0;
     groups.forEach(({ state }, c) => {
       this.#point(0, c, this.#states + c * stateBytes);
-      this.#floats.set(state, (this.#states + c * stateBytes) / 8);
+      copyCells(state, 0, this.#floats, (this.#states + c * stateBytes) / 8, state.length);
     });
     const inputs = groups.flatMap((group) => group.inputs);
     const results = groups.map(() => Array.from({ length: outputs }, () => this.#result(rows)));
@@ -145,8 +150,7 @@ export class WasmEngine implements FeatureEngine {
     const step = copied ? stageRows : rows;
     for (let from = 0; from < rows; from += step) this.#runRows(loop, groups.length, inputs, flat, from, Math.min(step, rows - from));
     groups.forEach(({ state }, c) => {
-      const at = (this.#states + c * stateBytes) / 8;
-      state.set(this.#floats.subarray(at, at + state.length));
+      copyCells(this.#floats, (this.#states + c * stateBytes) / 8, state, 0, state.length);
     });
     return results;
   }
@@ -176,7 +180,7 @@ export class WasmEngine implements FeatureEngine {
   }
 
   #holds(column: Float64Array): boolean {
-    return this.#buffers.has(column.buffer);
+    return column.buffer === this.#floats.buffer || this.#buffers.has(column.buffer);
   }
 
   /** Room for a column of results: lent, or not yet written memory of the caller's own, all of which will be written. */
