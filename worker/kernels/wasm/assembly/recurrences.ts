@@ -17,8 +17,10 @@ export const atr: i32 = 3;
 
 /** Pairs of columns that take turns, bars of a turn, bars between two looks at what is missing. */
 const pairsMax: i32 = 4;
-const turnRows: i32 = 8;
-const spanRows: i32 = 128;
+const turnRows: i32 = 16;
+const spanRows: i32 = 1024;
+/** While the start of a column is not over, so that it is left behind soon. */
+const startRows: i32 = 16;
 /** Four vectors per pair; the slot of every second column is used. */
 const slotBytes: usize = 32;
 /** Of a slot: 0 while everything that came by was finite. */
@@ -41,8 +43,19 @@ function outputsOf(kind: i32): i32 {
 export function recurrence(kind: i32, count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
   for (let from = 0; from < count; from += 2 * pairsMax) {
     const columns = min(count - from, 2 * pairsMax);
-    for (let row = 0; row < rows; row += spanRows) span(kind, from, from + columns, states, inputs, row, min(rows - row, spanRows), outputs, scratch);
+    for (let row = 0; row < rows; ) {
+      const n = min(rows - row, allSteady(kind, from, from + columns, states) ? spanRows : startRows);
+      span(kind, from, from + columns, states, inputs, row, n, outputs, scratch);
+      row += n;
+    }
   }
+}
+
+// @ts-ignore: decorator
+@inline
+function allSteady(kind: i32, from: i32, to: i32, states: usize): bool {
+  for (let c = from; c < to; c++) if (!steady(kind, pointer(states, c))) return false;
+  return true;
 }
 
 /**
