@@ -124,12 +124,13 @@ async function load(peer: Peer, bars: readonly Bars[], log: (line: string) => vo
 
 async function round(jobs: readonly Job[], engine: WasmEngine, peer: Peer | undefined, names: readonly string[]): Promise<void> {
   for (const job of jobs) {
+    // One after another, as the peers' runs are.
     for (let i = 0; i < runs; i++) {
       engine.lend();
       timed(job.lent, job.run);
-      engine.own();
-      timed(job.own, job.run);
     }
+    engine.own();
+    for (let i = 0; i < runs; i++) timed(job.own, job.run);
     for (const name of names) {
       const { times } = (await peer?.ask<{ times: number[] }>({ measure: job.work.name, peer: name, runs })) ?? { times: [] };
       if (times.length > 0) job.peers.set(name, [...(job.peers.get(name) ?? []), ...times]);
