@@ -124,7 +124,8 @@ export class WasmEngine implements FeatureEngine {
     if (!loop || !first || rows < rowsMin || first.state.byteLength > stateBytesMax) return undefined;
     this.#see();
     const results: Float64Array[][] = [];
-    for (let from = 0; from < groups.length; from += columnsMax) results.push(...this.#runGroup(loop, outputs, groups.slice(from, from + columnsMax), rows));
+    for (let from = 0; from < groups.length; from += columnsMax)
+      this.#runGroup(loop, outputs, groups, from, Math.min(from + columnsMax, groups.length), rows, results);
     return results;
   }
 
@@ -137,22 +138,40 @@ export class WasmEngine implements FeatureEngine {
     this.#floats = new Float64Array(buffer);
   }
 
-  #runGroup(loop: Loop, outputs: number, groups: readonly FeatureGroup[], rows: number): Float64Array[][] {
+  /** Plain loops: with a hundred columns of ten thousand bars, what happens per column is a tenth of the time. */
+  #runGroup(loop: Loop, outputs: number, groups: readonly FeatureGroup[], from: number, to: number, rows: number, results: Float64Array[][]): void {
     const stateBytes = groups[0]?.state.byteLength ?? 0;
-    groups.forEach(({ state }, c) => {
-      this.#point(0, c, this.#states + c * stateBytes);
-      copyCells(state, 0, this.#floats, (this.#states + c * stateBytes) / 8, state.length);
-    });
-    const inputs = groups.flatMap((group) => group.inputs);
-    const results = groups.map(() => Array.from({ length: outputs }, () => this.#result(rows)));
-    const flat = results.flat();
-    const copied = flat.some((result) => !this.#holds(result)) || inputs.some((input) => !this.#holds(input));
-    const step = copied ? stageRows : rows;
-    for (let from = 0; from < rows; from += step) this.#runRows(loop, groups.length, inputs, flat, from, Math.min(step, rows - from));
-    groups.forEach(({ state }, c) => {
-      copyCells(this.#floats, (this.#states + c * stateBytes) / 8, state, 0, state.length);
-    });
-    return results;
+    const inputs: Float64Array[] = [];
+    const flat: Float64Array[] = [];
+    let copied = false;
+    for (let c = from; c < to; c++) {
+      const group = groups[c] as FeatureGroup;
+      const at = this.#states + (c - from) * stateBytes;
+      this.#point(0, c - from, at);
+      copyCells(group.state, 0, this.#floats, at / 8, group.state.length);
+      for (const input of group.inputs) {
+        copied ||= !this.#holds(input);
+        inputs.push(input);
+      }
+      const own: Float64Array[] = [];
+      for (let k = 0; k < outputs; k++) {
+        const result = this.#result(rows);
+        copied ||= !this.#holds(result);
+        own.push(result);
+        flat.push(result);
+      }
+      results.push(own);
+    }
+    if (copied) for (let row = 0; row < rows; row += stageRows) this.#runRows(loop, to - from, inputs, flat, row, Math.min(stageRows, rows - row));
+    else {
+      for (let i = 0; i < inputs.length; i++) this.#point(1, i, (inputs[i] as Float64Array).byteOffset);
+      for (let i = 0; i < flat.length; i++) this.#point(2, i, (flat[i] as Float64Array).byteOffset);
+      loop(to - from, this.#tables, this.#tables + tableBytes, rows, this.#tables + 2 * tableBytes, this.#scratch);
+    }
+    for (let c = from; c < to; c++) {
+      const { state } = groups[c] as FeatureGroup;
+      copyCells(this.#floats, (this.#states + (c - from) * stateBytes) / 8, state, 0, state.length);
+    }
   }
 
   #runRows(loop: Loop, count: number, inputs: readonly Float64Array[], outputs: readonly Float64Array[], from: number, rows: number): void {
