@@ -17,6 +17,11 @@ export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
+/** A job that ended badly: its error's code is shown, but the command was understood. */
+export class JobFailed extends Error {
+  override readonly name = "JobFailed";
+}
+
 /** Ctrl-C, after what had to be cleaned up has been. */
 export class Interrupted extends Error {
   override readonly name = "Interrupted";
@@ -34,6 +39,7 @@ export function toCliFailure(error: unknown): CliFailure {
   if (error instanceof Interrupted) return { code: "INTERRUPTED", message: "interrupted", exitCode: exitCodes.interrupted };
   if (error instanceof InvariantViolation)
     return { code: "INVARIANT_VIOLATION", message: `This is a bug in Volley: ${error.message}`, exitCode: exitCodes.bug };
+  if (error instanceof JobFailed) return { ...toCliFailure(error.cause), exitCode: exitCodes.failure };
   if (isVolleyError(error)) {
     const usage = error.code === "INVALID_ARGUMENT" || error.code === "INVALID_GRAPH";
     return {

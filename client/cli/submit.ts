@@ -4,7 +4,7 @@ import { fromWireError, VolleyError } from "../../proto/errors.js";
 import { type CompiledGraph, parseGraph } from "../../proto/graph.js";
 import type { JobStatus } from "../../proto/messages.js";
 import { withCluster } from "./cluster.js";
-import { UsageError } from "./exit-codes.js";
+import { JobFailed, UsageError } from "./exit-codes.js";
 import { followJob } from "./follow.js";
 import { jobLines } from "./job-text.js";
 import type { Output } from "./output.js";
@@ -29,7 +29,10 @@ export async function submit(file: string, options: ClusterOptions & { wait?: bo
 
 /** A job that did not succeed makes the command fail with the job's own error. */
 export function throwIfFailed(status: JobStatus): void {
-  if (status.state === "failed") throw status.error ? fromWireError(status.error) : new VolleyError("TASK_FAILED", `job ${status.job} failed`);
+  if (status.state === "failed") {
+    const cause = status.error ? fromWireError(status.error) : new VolleyError("TASK_FAILED", `job ${status.job} failed`);
+    throw new JobFailed(cause.message, { cause });
+  }
   if (status.state === "cancelled") throw new VolleyError("CANCELLED", `job ${status.job} was cancelled`);
 }
 

@@ -70,7 +70,7 @@ export async function audit(
       return difference ? { ...(difference as Omit<AuditFinding, "cut" | "mode">), cut: at, mode } : undefined;
     } catch (error) {
       // A function may need more history than an early cut leaves; what it gives where it runs is compared.
-      if (isVolleyError(error) && (error.code === "TASK_FAILED" || error.code === "UPSTREAM_FAILED")) return error;
+      if (isVolleyError(error) && (error.code === "TASK_FAILED" || error.code === "UPSTREAM_FAILED" || error.code === "INVALID_ARGUMENT")) return error;
       throw error;
     }
   }

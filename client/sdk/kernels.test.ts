@@ -106,7 +106,7 @@ describe("what is wrong is said with column and value", () => {
     ["a backtest without signals", () => k().backtest.signals.submit(prices, { fill: "next-close" }), /column "entries"/],
     ["unsorted dates of a panel", () => k().panel.rank.submit(backwards.assign(tableFromArrays({ symbol: ["a", "b", "c"] }))), /panel\.rank.*date/s],
   ])("%s", async (_, submit, message) => {
-    await expect(cluster.get(submit())).rejects.toMatchObject({ code: "TASK_FAILED", message: expect.stringMatching(message) });
+    await expect(cluster.get(submit())).rejects.toMatchObject({ code: "INVALID_ARGUMENT", message: expect.stringMatching(message) });
   });
 
   test("an empty table is a table", async () => {

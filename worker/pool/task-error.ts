@@ -29,6 +29,15 @@ export function describeFailure(thrown: unknown): WireError {
   }
 }
 
+/**
+ * A kernel is our own: its refusal of a parameter, column or value keeps its code and particulars. Codes that may be tried again stay with the
+ * infrastructure, so from a kernel they are a failure like any other.
+ */
+export function describeKernelFailure(thrown: unknown): WireError {
+  if (!isVolleyError(thrown) || thrown.retry !== "never") return describeFailure(thrown);
+  return { code: thrown.code, message: cut(thrown.message, messageMax), ...(thrown.details ? { details: thrown.details } : {}) };
+}
+
 export function describeUnserializable(thrown: unknown): WireError {
   const failure = describeFailure(thrown);
   if (failure.code === "TASK_UNSERIALIZABLE") return failure;

@@ -18,7 +18,7 @@ import { globalsIntact } from "./intact.js";
 import { KernelEngines } from "./kernel-engines.js";
 import type { RunMessage, RunReply, ThreadData, ThreadMessage } from "./run-message.js";
 import { installSharedModules, running, type TaskContext, taskSeed } from "./task-context.js";
-import { describeFailure, describeUnserializable } from "./task-error.js";
+import { describeFailure, describeKernelFailure, describeUnserializable } from "./task-error.js";
 
 /** The agent is told to read the ring after this much work or this many bytes; it looks by itself now and then, too. */
 const wakeAfterMs = 2;
@@ -124,7 +124,7 @@ class Execution {
         // Only what is a promise costs a turn; a plain value goes on at once.
         if (isThenable(value)) value = await this.#settled(context, value);
       } catch (error) {
-        this.#fail(task, describeFailure(error));
+        this.#fail(task, "kernel" in this.#message.fn ? describeKernelFailure(error) : describeFailure(error));
         continue;
       }
       this.#finish(task, value);
