@@ -294,7 +294,8 @@ describe("peers", () => {
     await expect(offer(`s${job}_1-0`, digestOf(3, payload))).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
     const wrong = digestOf(3, new Uint8Array(5));
     await expect(offer(`c${Buffer.from(wrong).toString("hex")}-0`, wrong)).rejects.toMatchObject({ code: expect.stringMatching(/CORRUPT|TIMEOUT/) });
-    expect(agents[0]?.figures().store.usedBytes).toBe(0);
+    // Where the offer timed out first (a busy machine), the room is given back when the transfer's own end comes.
+    await vi.waitFor(() => expect(agents[0]?.figures().store.usedBytes).toBe(0), { timeout: 20_000 });
   });
 });
 

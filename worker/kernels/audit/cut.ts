@@ -49,7 +49,11 @@ function spoil(field: Field, data: Data, known: Float64Array, at: number): void 
   const values: unknown = data.values;
   const late = (i: number): boolean => !((known[i] as number) <= at);
   if (DataType.isFloat(type) && (values instanceof Float64Array || values instanceof Float32Array)) {
-    for (let i = 0; i < known.length; i++) if (late(i)) values[i] = -3 * (Number.isNaN(values[i]) ? 1 : (values[i] as number)) - 1e6 * (1 + (i % 7));
+    // The sign stays: a negative price would be refused instead of being taken.
+    for (let i = 0; i < known.length; i++) {
+      const value = values[i] as number;
+      if (late(i)) values[i] = (value < 0 ? -1 : 1) * (3 * (Number.isNaN(value) ? 1 : Math.abs(value)) + 1e6 * (1 + (i % 7)));
+    }
   } else if (DataType.isInt(type) && values instanceof BigInt64Array) {
     for (let i = 0; i < known.length; i++) if (late(i)) values[i] = -3n * (values[i] as bigint) - 1_000_000n;
   } else if (DataType.isInt(type) && (values instanceof Int32Array || values instanceof Int16Array || values instanceof Int8Array)) {
