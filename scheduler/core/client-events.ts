@@ -5,12 +5,12 @@ import { limits } from "../../proto/limits.js";
 import type { ClientReply, ClientRequestOf, StageSpec } from "../../proto/messages.js";
 import { isCompatible, PROTOCOL_VERSION } from "../../proto/version.js";
 import type { PutFacts, ReplyToken } from "./events.js";
-import { flatArgs, sourceOf } from "./links.js";
+import { flatArgs, sourceOf, unmetLinks } from "./links.js";
 import { durableFacts, isReusable } from "./locate.js";
 import { admit, cancelTasks, commitSegment, endJob, failTasks, forgetIfUnused, freeObjects, objectIds, settleJob } from "./progress.js";
 import { addStage, createJob, dropStage, forgetJob, write } from "./records.js";
 import { sliceSegment } from "./segments.js";
-import { type Context, isStageComplete, isTerminal, type JobRecord, type StageRecord, taskState } from "./state.js";
+import { type Context, isStageComplete, isTerminal, type JobRecord, type StageRecord } from "./state.js";
 
 /** Distributes Omit over the union of replies. */
 type Answer = ClientReply extends infer R ? (R extends { epoch: unknown } ? Omit<R, "epoch"> : never) : never;
@@ -272,16 +272,11 @@ export function startJob(ctx: Context, id: JobId): void {
     if (job.state !== "running") return;
   }
   for (const stage of job.stages.values()) {
-    stage.blockers = stage.links.filter(
-      ({ upstream, entry }) =>
-        entry.kind !== "one-to-one" && !(entry.kind === "all" ? isAllSucceeded(upstream) : upstream.states[entry.task] === taskState.succeeded),
-    ).length;
+    stage.blockers = unmetLinks(stage).length;
     admit(ctx, stage, 0, stage.spec.count);
   }
   settleJob(ctx, job);
 }
-
-const isAllSucceeded = (stage: StageRecord): boolean => stage.tally[taskState.succeeded] === stage.spec.count;
 
 export function onCancel(ctx: Context, request: ClientRequestOf<"cancel">, reply: ReplyToken | undefined): void {
   const job = ctx.state.jobs.get(request.job);

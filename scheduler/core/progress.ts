@@ -6,7 +6,7 @@
 import type { WireError } from "../../proto/errors.js";
 import { type ObjectId, objectIdOf, type WorkerId } from "../../proto/ids.js";
 import type { JobState, ResultSegment } from "../../proto/messages.js";
-import { isMet, isReady } from "./links.js";
+import { isMet, isReady, unmetLinks } from "./links.js";
 import { isBaseKnown } from "./locate.js";
 import { dropStage, write } from "./records.js";
 import {
@@ -314,7 +314,7 @@ function block(ctx: Context, upstream: StageRecord, task: number): void {
   for (const { stage, kind, task: wanted } of upstream.dependents) {
     if (isStageComplete(stage) || (kind === "task" && wanted !== task)) continue;
     const [from, to] = kind === "one-to-one" ? [task, task + 1] : [0, stage.spec.count];
-    if (kind !== "one-to-one") stage.blockers = stage.links.filter(({ upstream: u, entry }) => entry.kind !== "one-to-one" && !isMet(u, entry)).length;
+    if (kind !== "one-to-one") stage.blockers = unmetLinks(stage).length;
     for (const range of [...stage.queue]) {
       const low = Math.max(range.from, from);
       const high = Math.min(range.to, to);
