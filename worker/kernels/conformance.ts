@@ -50,6 +50,17 @@ export class Differences {
     }
   }
 
+  /** Of values that were compared elsewhere. */
+  count(n: number, nullsDiffer: number): void {
+    this.#n += n;
+    this.#nullsDiffer += nullsDiffer;
+  }
+
+  difference(absolute: number, relative: number, unscaled: boolean): void {
+    if (unscaled) this.#maxAbs = Math.max(this.#maxAbs, absolute);
+    this.#maxRel = Math.max(this.#maxRel, relative);
+  }
+
   result(): Pick<ConformanceRow, "maxAbs" | "maxRel" | "n" | "nullsDiffer"> {
     return { maxAbs: this.#maxAbs, maxRel: this.#maxRel, n: this.#n, nullsDiffer: this.#nullsDiffer };
   }
