@@ -1,7 +1,8 @@
 /**
  * Mean and sum of squared deviations of the values present in the last `window` bars, in the blocks of window-sum.ts. Each part is summed
  * in powers about a value of its own (the end of a block about its last value, the beginning of the next about its first), so a large
- * mean costs no digits; the two are put together by Chan, Golub and LeVeque's formula. A constant window gives exactly 0.
+ * mean costs no digits; the two are put together by Chan, Golub and LeVeque's formula. A constant window gives exactly 0. Counts divide
+ * by their reciprocals, which the WebAssembly form has in a table: the divider is what it would wait for.
  *
  * State at `at`: 0 window, 1 minPeriods, 2 place in the block, 3 anchor, 4 sum and 5 sum of squares of the differences to it, 6 values
  * present in the block, 7 anchor of the previous block's end; of the last window 8 count, 9 mean, 10 sum of squared deviations; then
@@ -48,7 +49,7 @@ export function pushMoments(state: Float64Array, at: number, x: number): boolean
   } else {
     const anchor = state[at + 3] as number;
     const sum = state[at + 4] as number;
-    const mean = sum / present;
+    const mean = sum * (1 / present);
     const ownSquares = Math.max((state[at + 5] as number) - sum * mean, 0);
     const delta = oldAnchor - anchor + (oldMean - mean);
     const share = oldCount / count;
@@ -63,7 +64,7 @@ export function pushMoments(state: Float64Array, at: number, x: number): boolean
 
 /** Variance of the last window; NaN below ddof + 1 values. */
 export const momentVariance = (state: Float64Array, at: number, ddof: number): number =>
-  (state[at + 8] as number) > ddof ? (state[at + 10] as number) / ((state[at + 8] as number) - ddof) : Number.NaN;
+  (state[at + 8] as number) > ddof ? (state[at + 10] as number) * (1 / ((state[at + 8] as number) - ddof)) : Number.NaN;
 
 function closeBlock(state: Float64Array, at: number, window: number): void {
   const means = at + head;
@@ -82,7 +83,7 @@ function closeBlock(state: Float64Array, at: number, window: number): void {
       sum2 += d * d;
       count++;
     }
-    const mean = count === 0 ? 0 : sum / count;
+    const mean = count === 0 ? 0 : sum * (1 / count);
     state[means + place] = mean;
     state[squares + place] = Math.max(sum2 - sum * mean, 0);
     state[counts + place] = count;

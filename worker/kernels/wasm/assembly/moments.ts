@@ -14,7 +14,7 @@ export const zscore: i32 = 2;
 /** Upper, middle and lower band. */
 export const bands: i32 = 3;
 
-/** `scratch` has room for 3 · (window + 1) pairs. */
+/** `scratch` has room for 4 · (window + 1) pairs. */
 // @ts-ignore: decorator
 @inline
 export function moments(kind: i32, count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
@@ -99,12 +99,16 @@ function runOne(kind: i32, state: usize, window: i32, x: usize, rows: i32, outs:
   }
 }
 
-/** Weights of the older part for each place of a block: its share of the window, and that times the bars in the block. */
-function fillShares(shares: usize, window: i32): void {
+/**
+ * What depends on the place in a block alone. Weights of the older part: its share of the window, and that times the bars in the block;
+ * and the reciprocals of the bars in the block, once for each lane.
+ */
+function fillTables(shares: usize, inverses: usize, window: i32): void {
   for (let p = 0; p < window; p++) {
     const share = <f64>(window - 1 - p) / <f64>window;
     store<f64>(shares + ((<usize>p) << 4), share);
     store<f64>(shares + ((<usize>p) << 4) + 8, share * <f64>(p + 1));
+    v128.store(inverses + ((<usize>p) << 4), f64x2.splat(1 / <f64>(p + 1)));
   }
 }
 
@@ -119,12 +123,14 @@ function runClean(kind: i32, sa: usize, sb: usize, window: i32, xa: usize, xb: u
     v128.store(means + ((<usize>p) << 4), getPair(sa, sb, momentsHead + p));
     v128.store(squares + ((<usize>p) << 4), getPair(sa, sb, momentsHead + window + 1 + p));
   }
-  fillShares(shares, window);
-  const freedom = f64x2.splat(<f64>window - get(sa, parameters(window)));
+  const inverses = shares + ((<usize>(window + 1)) << 4);
+  fillTables(shares, inverses, window);
+  const freedom = f64x2.splat(1 / (<f64>window - get(sa, parameters(window))));
   const reach = f64x2.splat(kind == bands ? get(sa, parameters(window) + 1) : 0);
   const zero = f64x2.splat(0);
   const toSquares = squares - means;
   const toShares = shares - means;
+  const toInverses = inverses - means;
   const oa = pointer(outsA, 0) + offset - xa;
   const ob = pointer(outsB, 0) + offset - xb;
   const middleA = (kind == bands ? pointer(outsA, 1) : 0) + offset - xa;
@@ -145,22 +151,22 @@ function runClean(kind: i32, sa: usize, sb: usize, window: i32, xa: usize, xb: u
     if (place == 0) anchor = bar(xa, xb);
     const apart = f64x2.sub(oldAnchor, anchor);
     let slot = means + ((<usize>place) << 4);
-    let seen = <f64>place;
+    let own = zero;
+    let delta = zero;
     for (const stop = slot + ((<usize>n) << 4); slot < stop; slot += 16, xa += 8, xb += 8) {
-      seen += 1;
       const x = bar(xa, xb);
       bad = v128.or(bad, f64x2.sub(x, x));
       const d = f64x2.sub(x, anchor);
       sum = f64x2.add(sum, d);
       sum2 = f64x2.add(sum2, f64x2.mul(d, d));
-      const own = f64x2.div(sum, f64x2.splat(seen));
+      own = f64x2.mul(sum, v128.load(slot + toInverses));
       const ownSquares = f64x2.pmax(f64x2.sub(sum2, f64x2.mul(sum, own)), zero);
-      const delta = f64x2.add(apart, f64x2.sub(v128.load(slot, 16), own));
+      delta = f64x2.add(apart, f64x2.sub(v128.load(slot, 16), own));
       const old = f64x2.add(v128.load(slot + toSquares, 16), ownSquares);
-      mean = f64x2.add(anchor, f64x2.add(own, f64x2.mul(delta, v128.load_splat<f64>(slot + toShares))));
+      if (kind == zscore || kind == bands) mean = meanOf(anchor, own, delta, slot + toShares);
       spread = f64x2.add(old, f64x2.mul(f64x2.mul(delta, delta), v128.load_splat<f64>(slot + toShares, 8)));
       v128.store(slot, x);
-      const value = f64x2.div(spread, freedom);
+      const value = f64x2.mul(spread, freedom);
       if (kind == variance) putBar(xa + oa, xb + ob, value);
       else if (kind == deviation) putBar(xa + oa, xb + ob, f64x2.sqrt(value));
       else if (kind == zscore) {
@@ -174,10 +180,11 @@ function runClean(kind: i32, sa: usize, sb: usize, window: i32, xa: usize, xb: u
         putBar(xa + lowerA, xb + lowerB, f64x2.sub(mean, distance));
       }
     }
+    if (kind == variance || kind == deviation) mean = meanOf(anchor, own, delta, slot - 16 + toShares);
     rows -= n;
     place += n;
     if (place < window) continue;
-    oldAnchor = closeBlock(means, toSquares, window);
+    oldAnchor = closeBlock(means, toSquares, toInverses, window);
     closed = true;
     place = 0;
     anchor = zero;
@@ -208,22 +215,28 @@ function runClean(kind: i32, sa: usize, sb: usize, window: i32, xa: usize, xb: u
   return true;
 }
 
+// @ts-ignore: decorator
+@inline
+function meanOf(anchor: v128, own: v128, delta: v128, share: usize): v128 {
+  return f64x2.add(anchor, f64x2.add(own, f64x2.mul(delta, v128.load_splat<f64>(share))));
+}
+
 /** Returns the anchors. */
 // @ts-ignore: decorator
 @inline
-function closeBlock(means: usize, toSquares: usize, window: i32): v128 {
+function closeBlock(means: usize, toSquares: usize, toInverses: usize, window: i32): v128 {
   let slot = means + ((<usize>(window - 1)) << 4);
   const anchor = v128.load(slot);
   const zero = f64x2.splat(0);
   let sum = zero;
   let sum2 = zero;
-  let count: f64 = 0;
-  for (; slot >= means; slot -= 16) {
-    count += 1;
+  // The n-th value of the way back divides by n.
+  let inverse = means + toInverses;
+  for (; slot >= means; slot -= 16, inverse += 16) {
     const d = f64x2.sub(v128.load(slot), anchor);
     sum = f64x2.add(sum, d);
     sum2 = f64x2.add(sum2, f64x2.mul(d, d));
-    const mean = f64x2.div(sum, f64x2.splat(count));
+    const mean = f64x2.mul(sum, v128.load(inverse));
     v128.store(slot, mean);
     v128.store(slot + toSquares, f64x2.pmax(f64x2.sub(sum2, f64x2.mul(sum, mean)), zero));
   }

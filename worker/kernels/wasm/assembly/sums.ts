@@ -67,32 +67,21 @@ function lost(high: v128, x: v128, total: v128): v128 {
   return f64x2.add(f64x2.sub(high, f64x2.sub(total, part)), f64x2.sub(x, part));
 }
 
-/** The same number where the exponent of `high` is not below that of x: Dekker's fast two-sum. Both are exact, so they are equal. */
+/** The same number where `high` is not smaller than x: Dekker's fast two-sum. Both are exact, so they are equal. */
 // @ts-ignore: decorator
 @inline
 function lostNear(high: v128, x: v128, total: v128): v128 {
   return f64x2.sub(x, f64x2.sub(total, high));
 }
 
-/** Of numbers whose bits are given all together, by or and by and: are all positive, and their exponents e, or e and e + 1 for an even e? */
-// @ts-ignore: decorator
-@inline
-function areNeighbours(or: v128, and: v128, least: i64): v128 {
-  const apart = i64x2.eq(v128.and(v128.xor(or, and), i64x2.splat(i64.MIN_VALUE | 0x7fe0000000000000)), i64x2.splat(0));
-  const above = v128.gt<i64>(v128.and(and, i64x2.splat(i64.MIN_VALUE | 0x7ff0000000000000)), i64x2.splat(least));
-  // So far from the largest exponent that no window's sum overflows.
-  const below = v128.gt<i64>(i64x2.splat(0x7e00000000000000), v128.and(or, i64x2.splat(0x7ff0000000000000)));
-  return v128.and(apart, v128.and(above, below));
-}
+/** With values no further apart than this, all positive, the sum of any four is not below a fifth: also where each addition rounds. */
+const apartMax: f64 = 3.5;
 
-/**
- * Were all values positive and normal, and their exponents neighbours? Then a sum of two or more of them is in no lower exponent than the
- * next of them. `or1` and `and1` are of the values with one added to their exponents: neighbours e and e + 1 with an odd e show there.
- */
 // @ts-ignore: decorator
 @inline
-function areNear(or0: v128, and0: v128, or1: v128, and1: v128): bool {
-  return v128.all_true<i64>(v128.or(areNeighbours(or0, and0, 0), areNeighbours(or1, and1, 0x0010000000000000)));
+function areNear(least: v128, most: v128): bool {
+  const positive = f64x2.gt(least, f64x2.splat(0));
+  return v128.all_true<i64>(v128.and(positive, f64x2.le(most, f64x2.mul(least, f64x2.splat(apartMax)))));
 }
 
 /** With `near`, for a chunk that begins with a block, the short form of the sums: false, and nothing changed, if the values do not allow it. */
@@ -104,31 +93,26 @@ function runClean(mean: bool, near: bool, sa: usize, sb: usize, window: i32, xa:
   let low = getPair(sa, sb, 4);
   let sum = f64x2.splat(0);
   const divisor = f64x2.splat(mean ? <f64>window : 1);
-  const exponent = i64x2.splat(0x0010000000000000);
-  let or0 = i64x2.splat(0);
-  let or1 = or0;
-  let and0 = i64x2.splat(-1);
-  let and1 = and0;
+  let least = f64x2.splat(Infinity);
+  let most = f64x2.splat(0);
+  // Becomes NaN with a block whose sum is not finite: that of a value which is missing, and of too large ones.
+  let bad = f64x2.splat(0);
   let closed = false;
   for (let p = 0; p <= window; p++) v128.store(ring + ((<usize>p) << 4), getPair(sa, sb, sumHead + p));
   while (rows > 0) {
     const n = min(rows, window - place);
     let slot = ring + ((<usize>place) << 4);
     const stop = slot + ((<usize>n & ~1) << 4);
-    // The first two of a block are not yet larger than what follows.
-    const start = ring + (near ? 32 : 0);
+    // The first four of a block are not yet larger than what follows.
+    const start = ring + (near ? 64 : 0);
     for (; slot < stop; slot += 32, xa += 16, xb += 16, oa += 16, ob += 16) {
       const a = v128.load(xa);
       const b = v128.load(xb);
       const x0 = firstBar(a, b);
       const x1 = secondBar(a, b);
       if (near) {
-        or0 = v128.or(v128.or(or0, x0), x1);
-        and0 = v128.and(v128.and(and0, x0), x1);
-        const y0 = i64x2.add(x0, exponent);
-        const y1 = i64x2.add(x1, exponent);
-        or1 = v128.or(v128.or(or1, y0), y1);
-        and1 = v128.and(v128.and(and1, y0), y1);
+        least = f64x2.pmin(f64x2.pmin(least, x0), x1);
+        most = f64x2.pmax(f64x2.pmax(most, x0), x1);
       }
       const total0 = f64x2.add(high, x0);
       const total1 = f64x2.add(total0, x1);
@@ -153,11 +137,8 @@ function runClean(mean: bool, near: bool, sa: usize, sb: usize, window: i32, xa:
     if (n & 1) {
       const x = bar(xa, xb);
       if (near) {
-        or0 = v128.or(or0, x);
-        and0 = v128.and(and0, x);
-        const y = i64x2.add(x, exponent);
-        or1 = v128.or(or1, y);
-        and1 = v128.and(and1, y);
+        least = f64x2.pmin(least, x);
+        most = f64x2.pmax(most, x);
       }
       const total = f64x2.add(high, x);
       low = f64x2.add(low, lost(high, x, total));
@@ -170,6 +151,7 @@ function runClean(mean: bool, near: bool, sa: usize, sb: usize, window: i32, xa:
       oa += 8;
       ob += 8;
     }
+    if (near) bad = f64x2.add(bad, f64x2.sub(high, high));
     rows -= n;
     place += n;
     if (place < window) continue;
@@ -179,7 +161,7 @@ function runClean(mean: bool, near: bool, sa: usize, sb: usize, window: i32, xa:
     high = f64x2.splat(0);
     low = f64x2.splat(0);
   }
-  if (near && !areNear(or0, and0, or1, and1)) return false;
+  if (near && (v128.any_true(bad) || !areNear(least, most))) return false;
   put(sa, 2, <f64>place);
   put(sb, 2, <f64>place);
   putPair(sa, sb, 3, high);
@@ -204,7 +186,7 @@ function closeBlock(near: bool, ring: usize, window: i32): void {
   let high = f64x2.splat(0);
   let low = f64x2.splat(0);
   let slot = ring + ((<usize>(window - 1)) << 4);
-  const careful = near ? max(<isize>slot - 32, <isize>ring - 16) : <isize>ring - 16;
+  const careful = near ? max(<isize>slot - 64, <isize>ring - 16) : <isize>ring - 16;
   for (; <isize>slot > careful; slot -= 16) {
     const x = v128.load(slot);
     const total = f64x2.add(high, x);

@@ -30,7 +30,7 @@ export function pushMoments(state: usize, at: i32, x: f64): bool {
   } else {
     const anchor = get(state, at + 3);
     const sum = get(state, at + 4);
-    const mean = sum / seen;
+    const mean = sum * (1 / seen);
     const ownSquares = max(get(state, at + 5) - sum * mean, 0);
     const delta = oldAnchor - anchor + (oldMean - mean);
     const share = oldCount / count;
@@ -45,7 +45,7 @@ export function pushMoments(state: usize, at: i32, x: f64): bool {
 
 export function momentVariance(state: usize, at: i32, ddof: f64): f64 {
   const count = get(state, at + 8);
-  return count > ddof ? get(state, at + 10) / (count - ddof) : NaN;
+  return count > ddof ? get(state, at + 10) * (1 / (count - ddof)) : NaN;
 }
 
 function closeBlock(state: usize, at: i32, window: i32): void {
@@ -65,7 +65,7 @@ function closeBlock(state: usize, at: i32, window: i32): void {
       sum2 += d * d;
       count += 1;
     }
-    const mean: f64 = count == 0 ? 0 : sum / count;
+    const mean: f64 = count == 0 ? 0 : sum * (1 / count);
     put(state, means + place, mean);
     put(state, squares + place, max(sum2 - sum * mean, 0));
     put(state, counts + place, count);
