@@ -1,48 +1,25 @@
-"""What pandas, numpy and scipy make of one (date, symbol) panel: the oracle of worker/kernels/panel.
+"""What pandas, numpy, scipy and polars make of a (date, symbol) panel: the oracle of worker/kernels/panel.
 
-Writes worker/kernels/fixtures/panel-peers.json, with the panel in it, so that the tests need no Python. The panel has rows that are not
-there, missing values, ties, a sector that is null, and a date on which a column is constant.
+Writes worker/kernels/fixtures/panel-peers.json. The panel of panel_rows.py is made again by the tests, at three scales, so only the peers'
+columns are kept, as conformance_blocks.py does it; the tests need no Python.
 
     python3 -m venv /tmp/peers && /tmp/peers/bin/pip install -r bench/peers/requirements-panel.txt
     /tmp/peers/bin/python bench/peers/panel_fixtures.py && npx biome format --write worker/kernels/fixtures/panel-peers.json
 """
-import base64
 import json
 import pathlib
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import scipy
+from conformance_blocks import Kept
+from panel_rows import panel
 from scipy import stats
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-DATES, SYMBOLS = 21, 16
-
-
-def panel():
-    rng = np.random.default_rng(20240229)
-    price = 50 * np.exp(np.cumsum(rng.normal(0, 0.02, (DATES, SYMBOLS)), axis=0))
-    rows = []
-    for d in range(DATES):
-        for s in range(SYMBOLS):
-            # Symbol 3 ends early, symbol 5 begins late; others are absent now and then.
-            if (s == 3 and d > 14) or (s == 5 and d < 6) or rng.random() < 0.05:
-                continue
-            x = rng.normal(100, 15)
-            tied = float(rng.integers(0, 6))
-            if d == 7:
-                tied = 2.0
-            rows.append({
-                "day": 19000 + d,
-                "symbol": f"S{s:02d}",
-                "sector": None if s == 11 else "ABC"[s % 3],
-                "x": np.nan if rng.random() < 0.08 else x,
-                "tied": np.nan if rng.random() < 0.08 else tied,
-                "y": 0.3 * x + rng.normal(0, 10),
-                "size": rng.lognormal(3, 1),
-                "close": np.nan if rng.random() < 0.02 else price[d, s],
-            })
-    return pd.DataFrame(rows)
+SCALES = (1, 1e-9, 1e9)
+WHOLE = {"rank", "quantile", "select"}
 
 
 def per_date(frame, column, of):
@@ -58,8 +35,9 @@ def cells(frame):
     made = []
 
     def add(kernel, params, column, values, option, rows="panel"):
-        peer = "scipy" if "scipy" in option else "numpy" if "np." in option or "numpy" in option or "argsort" in option else "pandas"
-        made.append({"kernel": kernel, "params": params, "column": column, "peer": peer, "option": option, "rows": rows, "values": encode(values)})
+        said = {"scipy": ("scipy",), "polars": ("over(",), "numpy": ("np.", "numpy", "argsort")}
+        peer = next((name for name, words in said.items() if any(word in option for word in words)), "pandas")
+        made.append(({"kernel": kernel, "params": params, "column": column, "peer": peer, "option": option, "rows": rows}, values))
 
     by_day = frame.groupby("day")
     for column in ("x", "tied"):
@@ -89,10 +67,12 @@ def cells(frame):
                 return 1 + sum((place >= int(p * len(v))).astype(int) for p in edges)
 
             add("quantile", {"edges": edges, "meaning": "count"}, column, per_date(frame, column, count), "argsort(kind='stable')[:int(f * n)]")
-    for ddof in (0, 1):
-        z = (frame.x - by_day.x.transform("mean")) / by_day.x.transform("std", ddof=ddof)
-        add("zscore", {"ddof": ddof}, "x", z, f"(x - mean) / std(ddof={ddof})")
-    add("demean", {}, "x", frame.x - by_day.x.transform("mean"), "x - groupby(date).transform('mean')")
+    for column in ("x", "tied"):
+        values = by_day[column]
+        for ddof in (0, 1):
+            z = (frame[column] - values.transform("mean")) / values.transform("std", ddof=ddof)
+            add("zscore", {"ddof": ddof}, column, z, f"(x - mean) / std(ddof={ddof})")
+        add("demean", {}, column, frame[column] - values.transform("mean"), "x - groupby(date).transform('mean')")
     by_sector = frame.groupby(["day", "sector"])
     add("neutralise", {"group": "sector"}, "x", frame.x - by_sector.x.transform("mean"), "x - groupby([date, sector]).transform('mean')")
     z = (frame.x - by_sector.x.transform("mean")) / by_sector.x.transform("std")
@@ -116,12 +96,54 @@ def cells(frame):
             there = day.dropna(subset=["x", "y", "size"] + ([group] if group else []))
             constants = pd.get_dummies(there[group]).to_numpy(float) if group else np.ones((len(there), 1))
             design = np.column_stack([there[["y", "size"]].to_numpy(), constants])
+            design /= np.linalg.norm(design, axis=0)
             beta = np.linalg.lstsq(design, there.x.to_numpy(), rcond=None)[0]
             residuals[there.index] = there.x.to_numpy() - design @ beta
         params = {"method": "regress", "exposures": ["y", "size"], **({"group": group} if group else {})}
         add("neutralise", params, "x", residuals, "numpy.linalg.lstsq")
+    select_cells(frame, add)
+    polars_cells(frame, add)
+    reshape_cells(frame, add)
     forward_cells(frame, add)
     return made
+
+
+def select_cells(frame, add):
+    for column in ("x", "tied"):
+        for side, method in (("top", "nlargest"), ("bottom", "nsmallest")):
+            chosen = pd.Series(0.0, index=frame.index)
+            for _, day in frame.groupby("day"):
+                chosen[getattr(day[column], method)(5, keep="first").index] = 1.0
+            add("select", {"side": side, "n": 5}, column, chosen, f"{method}(5, keep='first')")
+    low = per_date(frame, "x", lambda v: v <= np.quantile(v, 0.2)).fillna(0)
+    add("select", {"side": "bottom", "fraction": 0.2, "meaning": "numpy-linear"}, "x", low, "v <= np.quantile(v, 0.2)")
+
+
+def polars_cells(frame, add):
+    sector = [None if pd.isna(one) else one for one in frame.sector]
+    data = pl.DataFrame({"day": frame.day.to_numpy(), "sector": sector, "x": frame.x.to_numpy(), "tied": frame.tied.to_numpy()}, nan_to_null=True)
+    for column in ("x", "tied"):
+        for method in ("average", "min", "max", "dense", "ordinal"):
+            for ascending in (True, False):
+                ranks = data.select(pl.col(column).rank(method, descending=not ascending).over("day")).to_series()
+                option = f"rank({method!r}, descending={not ascending}).over(date)"
+                # Of equals, polars' descending ordinal ranks the last one first.
+                if method != "ordinal" or ascending:
+                    add("rank", {"method": method, "ascending": ascending}, column, ranks.cast(pl.Float64).to_numpy(), option)
+    z = data.select((pl.col("x") - pl.col("x").mean().over("day")) / pl.col("x").std().over("day")).to_series()
+    add("zscore", {"ddof": 1}, "x", z.to_numpy(), "(x - mean().over(date)) / std().over(date)")
+    demeaned = data.select(pl.col("x") - pl.col("x").mean().over("day", "sector")).to_series()
+    demeaned = demeaned.zip_with(data["sector"].is_not_null(), pl.Series([None] * len(data), dtype=pl.Float64))
+    add("demean", {"group": "sector"}, "x", demeaned.to_numpy(), "x - mean().over(date, sector)")
+
+
+def reshape_cells(frame, add):
+    wide = frame.pivot(index="day", columns="symbol", values="x")
+    for symbol in ("S05", "S13", "S20"):
+        add("pivot", {"columns": ["x"]}, symbol, wide[symbol], "pivot(index=date, columns=symbol)", "dates")
+    long = wide.reset_index().melt("day").sort_values(["day", "symbol"]).value
+    add("unpivot", {}, "value", long.dropna(), "pivot, melt, dropna", "pairs")
+    add("unpivot", {"missing": "keep"}, "value", long, "pivot, melt", "pairs")
 
 
 def forward_cells(frame, add):
@@ -164,18 +186,19 @@ def forward_cells(frame, add):
     add("rank_autocorrelation", {"factor": "x"}, "autocorrelation", auto, "scipy.stats.spearmanr of two dates", "dates")
 
 
-def encode(values):
-    return base64.b64encode(np.asarray(values, dtype="<f8").tobytes()).decode()
-
-
-frame = panel()
+kept = Kept()
+runs = [cells(panel(scale)) for scale in SCALES]
+found = []
+for same in zip(*runs):
+    cell = same[0][0]
+    whole = cell["kernel"] in WHOLE and cell["params"].get("scale") is None
+    found.append({**cell, "columns": [kept.keep(values, whole) for _, values in same]})
 document = {
-    "peers": {"pandas": pd.__version__, "numpy": np.__version__, "scipy": scipy.__version__},
-    "symbol": frame.symbol.tolist(),
-    "sector": [None if pd.isna(sector) else sector for sector in frame.sector],
-    "numbers": {name: encode(frame[name]) for name in ("day", "x", "tied", "y", "size", "close")},
-    "cells": cells(frame),
+    "peers": {"pandas": pd.__version__, "numpy": np.__version__, "scipy": scipy.__version__, "polars": pl.__version__},
+    "scales": SCALES,
+    "cells": found,
+    **kept.fields(),
 }
 path = ROOT / "worker/kernels/fixtures/panel-peers.json"
 path.write_text(json.dumps(document, allow_nan=False) + "\n")
-print(f"{path.name}: {len(frame)} rows, {len(document['cells'])} columns, {path.stat().st_size // 1024} kB")
+print(f"{path.name}: {len(panel(1))} rows, {len(found)} cells, {len(kept.columns)} columns, {path.stat().st_size // 1024} kB")

@@ -79,7 +79,9 @@ that know missing values also with gaps; at prices of scale 1, 1e-9 and 1e9. \`n
 - **max rel**: the largest difference, over all scales, relative to the larger of the peer's value and a thousandth of its column's root mean square.
 - **nulls differ**: bars where one of the two has a value and the other has none.
 - Of joins the values are the numbers of the rows that are taken, on two feeds of 12,000 rows, with ties and without: they are equal or they are not.
-- Of panels the values are those of 16 symbols on 21 dates, with ties, missing values, and rows that are not there.
+- Of panels the values are those of 44 symbols on 270 dates (10,526 rows), with ties, missing values, rows that are not there, symbols that come and go,
+  and dates on which nothing varies. Where there is no value is compared row by row; the values by a weighted sum of every 64 of them, and every 127th
+  by itself (\`worker/kernels/conformance-blocks.ts\`). \`n\` counts the rows.
 - A row where nulls differ, or with a relative difference above ${unexplainedRelMax.toExponential(0)}, has a note that says why.
 `;
 
