@@ -7,6 +7,7 @@ import zlib
 import numpy as np
 
 BLOCK_ROWS = 64
+LEAST_WEIGHT = 4
 WHOLE_MAX = 512
 SINGLES_EVERY = 127
 
@@ -16,13 +17,16 @@ def packed(values):
 
 
 class Kept:
-    """The columns of a fixture: equal masks and equal columns are kept once."""
+    """The columns of a fixture: equal masks and equal columns are kept once. `edges`: rows where a block begins, besides every 64th.
+    `also`: names of rows that `keep` may be told to keep themselves."""
 
-    def __init__(self):
+    def __init__(self, edges=(), also=None):
         self.masks = []
         self.columns = []
+        self.edges = [int(edge) for edge in edges]
+        self.also = {name: [int(row) for row in rows] for name, rows in (also or {}).items()}
 
-    def keep(self, values, whole=False):
+    def keep(self, values, whole=False, also=None):
         """The column's number. NaN is missing. `whole`: whole numbers (and halves), which are the same or they are not."""
         values = np.asarray(values, dtype=np.float64)
         there = ~np.isnan(values)
@@ -30,15 +34,19 @@ class Kept:
             raise ValueError("an infinity is neither a value nor missing")
         small = len(values) <= WHOLE_MAX
         present = values[there]
+        singles = np.union1d(np.arange(0, len(values), 1 if small else SINGLES_EVERY), self.also[also] if also else []).astype(int)
         column = {
             "rows": len(values),
             "mask": self._number(self.masks, base64.b64encode(zlib.compress(np.packbits(there, bitorder="little").tobytes(), 9)).decode()),
-            "singles": packed(values[:: 1 if small else SINGLES_EVERY]),
+            "singles": packed(values[singles]),
             "rms": math.sqrt(math.fsum(present * present) / max(len(present), 1)),
         }
+        if also:
+            column["also"] = also
         if not small:
-            terms = np.where(there, values, 0) * (1 + np.arange(len(values)) * 5 % 7)
-            column["sums"] = packed([math.fsum(terms[at : at + BLOCK_ROWS]) for at in range(0, len(values), BLOCK_ROWS)])
+            terms = np.where(there, values, 0) * (LEAST_WEIGHT + np.arange(len(values)) * 5 % 7)
+            bounds = np.union1d(np.arange(0, len(values), BLOCK_ROWS), [*self.edges, len(values)]).astype(int)
+            column["sums"] = packed([math.fsum(terms[at:end]) for at, end in zip(bounds, bounds[1:])])
         if whole:
             if (present * 2 != np.round(present * 2)).any():
                 raise ValueError("not whole numbers")
@@ -46,7 +54,9 @@ class Kept:
         return self._number(self.columns, column)
 
     def fields(self):
-        return {"masks": self.masks, "columns": self.columns}
+        edges = {"edges": self.edges} if self.edges else {}
+        also = {"also": self.also} if self.also else {}
+        return {"masks": self.masks, "columns": self.columns, **edges, **also}
 
     @staticmethod
     def _number(kept, one):

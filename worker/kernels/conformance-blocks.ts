@@ -3,12 +3,14 @@
  * made on both sides by the same generator, so only outputs are kept:
  *
  * K1  where there is no value: exactly, every row;
- * K2  of every block of 64 rows the sum of its values, each times 1 to 7 by its position: every value counts, and neighbours that are
- *     exchanged show. The peer's sum is exact and ours is compensated, so that what differs are the values;
- * K3  every 127th value itself; of columns of up to 512 rows all, and no sums;
- * K4  of whole numbers (and halves) also a digest: they are the same or they are not.
+ * K2  of every block of 64 rows the sum of its values, each times a whole number by its position: every value counts, and neighbours that
+ *     are exchanged show. The peer's sum is exact and ours is compensated, so that what differs are the values;
+ * K3  every 127th value itself, and those of rows that the fixture names; of columns of up to 512 rows all, and no sums;
+ * K4  of whole numbers (and halves) also a digest: they are the same or they are not;
+ * K5  blocks end at the fixture's edges too, so that rows where only one side has values by convention leave no others uncompared.
  *
- * A difference between two sums is counted as if all of it were in one row of mean weight, against the weighted mean magnitude of its block.
+ * A difference between two sums is counted as if all of it were in one row of the least weight, so that a row that differs alone shows at its
+ * full size at least; relative to the weighted mean magnitude of its block.
  */
 import { createHash } from "node:crypto";
 import { inflateSync } from "node:zlib";
@@ -25,19 +27,36 @@ export interface KeptColumn {
   /** Root mean square of the values. */
   readonly rms: number;
   readonly digest?: string;
+  /** Which of the fixture's rows are kept themselves, besides every 127th. */
+  readonly also?: string;
 }
 
 export interface KeptColumns {
   /** A bit for every row, the lowest first, deflated, base64: set where there is a value. */
   readonly masks: readonly string[];
   readonly columns: readonly KeptColumn[];
+  /** Rows where a block begins, besides every 64th. */
+  readonly edges?: readonly number[];
+  readonly also?: Readonly<Record<string, readonly number[]>>;
 }
 
 const blockRows = 64;
-const meanWeight = 4;
+const leastWeight = 4;
 const wholeMax = 512;
-const weightOf = (row: number): number => 1 + ((row * 5) % 7);
-const singlesEvery = (rows: number): number => (rows <= wholeMax ? 1 : 127);
+const weightOf = (row: number): number => leastWeight + ((row * 5) % 7);
+
+/** Rows that are kept themselves, in order. */
+function singlesOf(rows: number, also: readonly number[] = []): number[] {
+  const every = rows <= wholeMax ? 1 : 127;
+  const regular = Array.from({ length: Math.ceil(rows / every) }, (_, i) => i * every);
+  return [...new Set([...regular, ...also])].sort((a, b) => a - b);
+}
+
+/** Bounds of the blocks. */
+function boundsOf(rows: number, edges: readonly number[] = []): number[] {
+  const regular = Array.from({ length: Math.ceil(rows / blockRows) }, (_, i) => i * blockRows);
+  return [...new Set([...regular, ...edges, rows])].sort((a, b) => a - b);
+}
 
 const inflated = (text: string): Buffer => inflateSync(Buffer.from(text, "base64"));
 
@@ -76,31 +95,40 @@ function weightedSum(ours: Float64Array, there: (row: number) => boolean, from: 
 }
 
 /** Counts what differs between ours (NaN is missing) and column `index`. `unscaled`: it counts for the absolute difference. */
-export function compareKept({ masks, columns }: KeptColumns, index: number, ours: Float64Array, into: Differences, unscaled: boolean): void {
-  const column = columns[index] as KeptColumn;
+export function compareKept(kept: KeptColumns, index: number, ours: Float64Array, into: Differences, unscaled: boolean): void {
+  const column = kept.columns[index] as KeptColumn;
   if (ours.length !== column.rows) throw new VolleyError("INTERNAL", `${ours.length} values against ${column.rows}`);
-  const mask = inflated(masks[column.mask] as string);
+  const mask = inflated(kept.masks[column.mask] as string);
   const there = (row: number): boolean => (((mask[row >> 3] as number) >> (row & 7)) & 1) === 1;
+  const both = (row: number): boolean => there(row) && !Number.isNaN(ours[row]);
   let nullsDiffer = 0;
   for (let row = 0; row < ours.length; row++) if (there(row) === Number.isNaN(ours[row])) nullsDiffer++;
-  into.count(ours.length, nullsDiffer);
   const floor = column.rms / 1_000;
   let differs = nullsDiffer > 0;
-  const note = (difference: number, magnitude: number): void => {
-    if (difference === 0) return;
-    differs = true;
-    into.difference(difference, difference / Math.max(magnitude, floor), unscaled);
-  };
-  unpackedNumbers(column.singles).forEach((theirs, i) => {
-    const value = ours[i * singlesEvery(ours.length)] as number;
-    if (!Number.isNaN(theirs) && !Number.isNaN(value)) note(Math.abs(value - theirs), Math.abs(theirs));
+  const relative = (difference: number, magnitude: number): number => (difference === 0 ? 0 : difference / Math.max(magnitude, floor));
+  const rows = singlesOf(ours.length, kept.also?.[column.also ?? ""]);
+  const singles = unpackedNumbers(column.singles);
+  rows.forEach((row, i) => {
+    const theirs = singles[i] as number;
+    const difference = both(row) ? Math.abs((ours[row] as number) - theirs) : 0;
+    differs ||= difference !== 0;
+    into.difference(difference, relative(difference, Math.abs(theirs)), unscaled);
   });
+  const single = new Set(rows);
+  let compared = ours.length;
+  const bounds = boundsOf(ours.length, kept.edges);
   unpackedSums(column).forEach((theirs, block) => {
-    const sum = weightedSum(ours, there, block * blockRows, Math.min((block + 1) * blockRows, ours.length));
-    if (sum) note(Math.abs(sum.total - theirs) / meanWeight, sum.magnitude);
+    const [from, to] = [bounds[block] as number, bounds[block + 1] as number];
+    const sum = weightedSum(ours, there, from, to);
+    for (let row = from; row < to; row++) if (!sum && both(row) && !single.has(row)) compared--;
+    if (!sum) return;
+    const difference = Math.abs(sum.total - theirs) / leastWeight;
+    differs ||= difference !== 0;
+    into.block(difference, relative(difference, sum.magnitude), unscaled);
   });
+  into.count(compared, rows.length, nullsDiffer);
   // Different, but by sums that agree: by a half at least.
-  if (column.digest !== undefined && !differs && column.digest !== digestOf(ours)) note(0.5, 0.5);
+  if (column.digest !== undefined && !differs && column.digest !== digestOf(ours)) into.difference(0.5, 1, unscaled);
 }
 
 const unpackedSums = ({ sums }: KeptColumn): Float64Array => (sums === undefined ? new Float64Array(0) : unpackedNumbers(sums));
