@@ -1,5 +1,5 @@
 /** `volley kernels`: all by family, or one in full. */
-import { describeKernel, type KernelDescription, kernelNamed, newestKernels } from "volley/kernels";
+import { causalityText, describeKernel, type KernelDescription, kernelNamed, newestKernels } from "volley/kernels";
 import { formatTable, type Output } from "./output.js";
 
 export async function kernels(name: string | undefined, output: Output): Promise<void> {
@@ -71,6 +71,7 @@ function inFull(kernel: KernelDescription): string {
     ["family", kernel.family],
     ["in", columns(kernel.columns?.inputs)],
     ["out", columns(kernel.columns?.outputs)],
+    ["by time", causalityText(kernel)],
     ["lookback", bars],
     ["lag", kernel.lag === undefined ? undefined : kernel.lag === 0 ? "0 (the current bar counts)" : String(kernel.lag)],
     ["nulls", kernel.nulls],

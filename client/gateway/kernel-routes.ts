@@ -16,6 +16,15 @@ const kernelShape = z.object({
     .array(z.object({ name: z.string(), schema: z.record(z.string(), z.unknown()) }))
     .describe("In their order, each with its JSON Schema; a table has {}."),
   columns: z.object({ inputs: z.array(column), outputs: z.array(column) }).optional(),
+  causality: z
+    .enum(["causal", "label", "summary", "tool"])
+    .describe(
+      "What a row may depend on. causal: nothing known after its bar; label: it says what came after its bar, by design; summary: figures of the whole input, which belong to its end; tool: means nothing by time.",
+    ),
+  labelWith: z
+    .record(z.string(), z.array(z.string()))
+    .optional()
+    .describe("Parameters, by name and values, with which the rows of a causal kernel are labels."),
   lookback: z
     .union([z.number(), z.literal("unbounded")])
     .optional()

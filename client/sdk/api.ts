@@ -2,7 +2,7 @@
  * The public face of the SDK, as types. Values are in index.ts; this file is what editors show.
  */
 import type { Table } from "apache-arrow";
-import type { callables, FeatureCall, FeatureName } from "volley/kernels";
+import type { Causality, callables, FeatureCall, FeatureName } from "volley/kernels";
 import type { BundleId, JobId, ObjectId } from "../../proto/ids.js";
 import type { Explanation, FunctionRef, JobStatus, WorkerStatus } from "../../proto/messages.js";
 
@@ -144,6 +144,8 @@ export interface AuditFinding {
 
 export interface AuditReport {
   ok: boolean;
+  /** What a kernel is declared to be with these arguments; absent for a function. A label looks ahead by design, and is not ok by itself. */
+  causality?: Causality;
   /** The first offence, in the order of the cuts. */
   finding?: AuditFinding;
   cuts: number;

@@ -5,6 +5,7 @@
  * The inputs are cut by when their rows could be known, so one check covers prices (known at their bar), filings (known at publication),
  * restatements (a later row for an earlier event) and universes (membership known as it changes).
  */
+import { type Causality, causalityWith, findKernel } from "volley/kernels";
 import { isVolleyError, VolleyError } from "../../proto/errors.js";
 import type { AuditFinding, AuditInput, AuditOptions, AuditReport, Cluster, ObjectRef, RemoteFunction } from "./api.js";
 import { TaskRef } from "./refs.js";
@@ -42,6 +43,7 @@ export async function audit(
     cuts: { at: number; rows: number }[];
   };
   const extra = options.args ?? [];
+  const kind = declaredOf(fn, extra);
   const full = run.submit(...refs, ...extra);
   await cluster.get(full);
 
@@ -80,8 +82,33 @@ export async function audit(
       throw new VolleyError("INVALID_ARGUMENT", `audit: the function failed at every cut, so nothing was compared: ${errors[0].message}`);
     const what = `${chosen.cuts.length} of ${chosen.of} cuts, truncated and poisoned`;
     const text = finding
-      ? `looks ahead: column ${finding.column}, row ${finding.row} changes when what was known after ${finding.cut} is ${finding.mode === "truncate" ? "taken away" : "spoilt"}: ${finding.withFuture} with the future, ${finding.withoutFuture} without`
+      ? `${byDesign(kind, fn)}looks ahead: column ${finding.column}, row ${finding.row} changes when what was known after ${finding.cut} is ${finding.mode === "truncate" ? "taken away" : "spoilt"}: ${finding.withFuture} with the future, ${finding.withoutFuture} without`
       : `no look-ahead found at ${what}${errors.length > 0 ? `; ${errors.length} checks could not run (${errors[0]?.message})` : ""}`;
-    return { ok: finding === undefined, ...(finding ? { finding } : {}), cuts: chosen.cuts.length, cutsPossible: chosen.of, compared, errors, text };
+    return {
+      ok: finding === undefined,
+      ...(kind ? { causality: kind } : {}),
+      ...(finding ? { finding } : {}),
+      cuts: chosen.cuts.length,
+      cutsPossible: chosen.of,
+      compared,
+      errors,
+      text,
+    };
   }
+}
+
+/** What is declared of a kernel, with these arguments; nothing of a function. */
+function declaredOf({ ref }: RemoteFunction<AnyFunction>, args: readonly unknown[]): Causality | undefined {
+  const kernel = "kernel" in ref ? findKernel(ref.kernel, ref.version) : undefined;
+  return kernel && causalityWith(kernel, args);
+}
+
+/** What a finding means for a kernel that was never said to be causal. */
+function byDesign(kind: Causality | undefined, { ref }: RemoteFunction<AnyFunction>): string {
+  const name = "kernel" in ref ? ref.kernel : "";
+  if (kind === "label")
+    return `by design, ${name} with these arguments gives labels, whose rows say what came after their bars; audit what is made of them, where they are lagged by their horizon. It `;
+  if (kind === "summary")
+    return `by design, ${name} gives figures of its whole input, which belong to its end; audit what uses them at which bars. Row by row it `;
+  return "";
 }

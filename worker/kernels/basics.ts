@@ -7,6 +7,7 @@ import { defineKernel, tableArg } from "./kernel.js";
 export const noop = defineKernel({
   name: "volley.noop",
   version: 1,
+  causality: "tool",
   doc: "Takes up to three arguments, does nothing, returns undefined.",
   args: { a: z.unknown(), b: z.unknown(), c: z.unknown() },
   run: () => undefined,
@@ -15,6 +16,7 @@ export const noop = defineKernel({
 export const echo = defineKernel({
   name: "volley.echo",
   version: 1,
+  causality: "tool",
   doc: "Returns its argument.",
   args: { value: z.unknown() },
   run: ({ value }) => value,
@@ -23,6 +25,7 @@ export const echo = defineKernel({
 export const sleep = defineKernel({
   name: "volley.sleep",
   version: 1,
+  causality: "tool",
   doc: "Holds its slot for `ms` milliseconds, waiting or (busy) computing, and returns `value`. For tests of scheduling.",
   args: { ms: z.number().min(0).max(3_600_000), busy: z.boolean().default(false), value: z.unknown() },
   run: ({ ms, busy, value }) => {
@@ -38,6 +41,7 @@ const describe = (schema: Schema): string => schema.fields.map((field) => `${fie
 export const concat = defineKernel({
   name: "volley.concat",
   version: 1,
+  causality: "tool",
   doc: "Joins a list of tables of one schema into one table, in order. Batches are kept, nothing is copied; empty batches are dropped.",
   args: { tables: z.array(tableArg).min(1) },
   run: ({ tables }) => {

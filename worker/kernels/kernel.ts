@@ -7,6 +7,7 @@
 import { Table } from "apache-arrow";
 import { z } from "zod";
 import { VolleyError } from "../../proto/errors.js";
+import type { CausalityFacts } from "./causality.js";
 
 type ArgSchemas = Readonly<Record<string, z.ZodType>>;
 type ArgsOf<A extends ArgSchemas> = { readonly [K in keyof A]: z.output<A[K]> };
@@ -20,7 +21,7 @@ export interface ColumnFact {
 }
 
 /** What a kernel promises beyond its arguments: documentation, the look-ahead check and the scheduler read it. */
-export interface KernelFacts {
+export interface KernelFacts extends CausalityFacts {
   /** Heading under which the documentation lists the kernel. */
   readonly family?: string;
   readonly columns?: { readonly inputs: readonly ColumnFact[]; readonly outputs: readonly ColumnFact[] };

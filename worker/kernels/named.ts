@@ -66,7 +66,7 @@ export function kernelNamed(given: string): Kernel {
 }
 
 /** What is told of a kernel, as plain JSON. */
-export interface KernelDescription extends Pick<KernelFacts, "columns" | "lag" | "nulls" | "costNs"> {
+export interface KernelDescription extends Pick<KernelFacts, "causality" | "labelWith" | "columns" | "lag" | "nulls" | "costNs"> {
   readonly name: string;
   readonly version: number;
   readonly family: string;
@@ -88,7 +88,7 @@ function lookbackOf(kernel: Kernel): number | "unbounded" | undefined {
 }
 
 export function describeKernel(kernel: Kernel): KernelDescription {
-  const { name, version, doc, columns, lag, nulls, costNs } = kernel;
+  const { name, version, doc, causality, labelWith, columns, lag, nulls, costNs } = kernel;
   const lookback = lookbackOf(kernel);
   return {
     name,
@@ -96,6 +96,8 @@ export function describeKernel(kernel: Kernel): KernelDescription {
     family: kernel.family ?? (name.split(".")[0] as string),
     doc,
     args: kernel.args.map((arg) => ({ name: arg, schema: kernel.argSchema(arg) })),
+    causality,
+    ...(labelWith ? { labelWith } : {}),
     ...(columns ? { columns } : {}),
     ...(lookback === undefined ? {} : { lookback }),
     ...(lag === undefined ? {} : { lag }),

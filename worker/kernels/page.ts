@@ -1,4 +1,5 @@
 /** docs/kernels.md, written from the declarations of the kernels. */
+import { causalityText } from "./causality.js";
 import type { Kernel } from "./kernel.js";
 
 interface Schema {
@@ -84,6 +85,7 @@ function factLines(kernel: Kernel, params: Schema): string[] {
   const facts: [string, string | undefined][] = [
     ["In", kernel.columns && names(kernel.columns.inputs)],
     ["Out", kernel.columns && names(kernel.columns.outputs)],
+    ["By time", causalityText(kernel)],
     ["Lookback", lookbackText(kernel, params)],
     ["Lag", kernel.lag === undefined ? undefined : kernel.lag === 0 ? "0 (the current bar counts)" : String(kernel.lag)],
     ["Nulls", kernel.nulls],
@@ -118,6 +120,9 @@ function introduction(kernels: readonly Kernel[]): string[] {
     "",
     "Written by `npm run docs` from the declarations. Arguments are positional: tables first, then one object of parameters. Which option is whose convention,",
     "and by how much the numbers differ, is in [conformance.md](conformance.md).",
+    "",
+    'What a kernel\'s rows know of the future is declared ("By time"): those of a causal one nothing after their bar, which the look-ahead check proves in the tests of',
+    "every kernel; those of a label what came after it, by design; a summary is of the whole input and belongs to its end.",
     "",
     "## Features",
     "",

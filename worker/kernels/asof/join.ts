@@ -43,6 +43,8 @@ type JoinOptions = z.output<typeof joinOptions>;
 export const asofJoin = defineKernel({
   name: kernelName,
   version: 1,
+  causality: "causal",
+  labelWith: { direction: ["forward", "nearest"] },
   doc: "As-of join on one axis of time: every left row with the right row of the same keys that is nearest in time in the given direction (kdb aj, pandas merge_asof, DuckDB ASOF LEFT JOIN). All left rows stay, in order; without a match the taken columns are null. Both tables must be sorted by time within each group.",
   family: "As-of joins",
   columns: {
@@ -53,6 +55,7 @@ export const asofJoin = defineKernel({
     outputs: [{ name: "the left table's columns and the right table's", type: "as they are" }],
   },
   lookback: () => Infinity,
+  lag: 0,
   nulls: "A null or NaN time and a null key match nothing; the left row stays, with nulls. Nulls in the columns taken are taken as they are.",
   costNs: 50,
   args: { left: tableArg, right: tableArg, params: joinOptions, carry: carryArg },

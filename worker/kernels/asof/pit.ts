@@ -49,6 +49,7 @@ type PitOptions = z.output<typeof pitOptions>;
 export const asofPit = defineKernel({
   name: kernelName,
   version: 1,
+  causality: "causal",
   doc: "Point-in-time join on two axes: every left row at T with the fact of the same keys that has the greatest event time among those with event at or before T and known at or before T, in the version with the greatest knowledge time. For statements that are published late and restated. Facts need no order; left rows ascend in time within each group.",
   family: "As-of joins",
   columns: {

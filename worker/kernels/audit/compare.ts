@@ -68,6 +68,7 @@ export function firstDifference(full: Table, part: Table, spec: { time?: string 
 export const auditCompare = defineKernel({
   name: "audit.compare",
   version: 1,
+  causality: "tool",
   doc: "The first value up to a cut that differs, bit for bit, between an output made with the future and one made without; null if there is none.",
   family: "Look-ahead check",
   nulls: "Null equals null; every NaN is one NaN.",

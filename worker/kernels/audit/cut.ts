@@ -64,6 +64,7 @@ function spoil(field: Field, data: Data, known: Float64Array, at: number): void 
 export const auditCut = defineKernel({
   name: "audit.cut",
   version: 1,
+  causality: "tool",
   doc: "The table as it was known at a time: later rows taken away (truncate) or spoilt (poison). For the look-ahead check.",
   family: "Look-ahead check",
   nulls: "A row whose knowledge time is missing counts as never known.",
@@ -77,6 +78,7 @@ export const auditCut = defineKernel({
 export const auditCuts = defineKernel({
   name: "audit.cuts",
   version: 1,
+  causality: "tool",
   doc: "The distinct times of a column in order, without the last (there is no future to take away): every cut, or `count` of them evenly spread.",
   family: "Look-ahead check",
   args: { table: tableArg, params: z.strictObject({ known: columnName, count: z.number().int().min(1).optional() }) },

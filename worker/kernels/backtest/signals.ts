@@ -59,6 +59,7 @@ const flag = { type: "boolean" } as const;
 export const backtestSignals = defineKernel({
   name: "backtest.signals",
   version: 1,
+  causality: "causal",
   family: "backtest",
   doc:
     "Entries and exits at each close become orders that fill at the next open (or close, or that close), with fees, slippage, stops and sizing. " +

@@ -37,6 +37,7 @@ const number = { type: "number" } as const;
 export const backtestWeights = defineKernel({
   name: "backtest.weights",
   version: 1,
+  causality: "causal",
   family: "backtest",
   doc:
     "Target weights read at the closes of a calendar become orders to the target's size, filled at the next open (or close, or that close), sales first, " +

@@ -40,6 +40,7 @@ export function defineFeature<P extends z.ZodObject, const I extends readonly st
   const kernel = defineKernel({
     name: wireName,
     version,
+    causality: "causal",
     doc,
     family,
     columns: {

@@ -43,7 +43,8 @@ function coefficients(
 export const panelIc = defineKernel({
   name: "panel.ic",
   version: 1,
-  doc: "Information coefficient of every date: the correlation of a factor with forward returns over the symbols. A row per date.",
+  causality: "causal",
+  doc: "Information coefficient of every date: the correlation of a factor with forward returns over the symbols. A row per date. It reads its own date alone; but where returns come later, so is the coefficient known later.",
   family,
   columns: {
     inputs: [...axisColumns, { name: "factor", type: "number" }, { name: "returns", type: "number" }],
@@ -99,6 +100,7 @@ function summaryVectors(summaries: readonly Summary[]): Record<string, Vector> {
 export const panelIcSummary = defineKernel({
   name: "panel.ic_summary",
   version: 1,
+  causality: "summary",
   doc: "Mean, standard deviation, information ratio, t and hit rate of columns over dates: the coefficients of panel.ic, a spread, a turnover. Partitions of dates are joined (volley.concat) before it. A row per column.",
   family,
   columns: { inputs: [{ name: "columns", type: "number" }], outputs: [{ name: "column", type: "text" }, ...summaryColumns] },
@@ -134,6 +136,7 @@ export const panelIcSummary = defineKernel({
 export const panelIcDecay = defineKernel({
   name: "panel.ic_decay",
   version: 1,
+  causality: "summary",
   doc: "How a factor's information coefficient decays: the summary of its coefficients with the returns over every horizon. A row per horizon. It reads returns ahead, and so the whole panel at once.",
   family,
   columns: {

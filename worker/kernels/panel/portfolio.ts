@@ -78,7 +78,8 @@ const returnParameters = z
 export const panelQuantileReturns = defineKernel({
   name: "panel.quantile_returns",
   version: 1,
-  doc: "Mean forward return of every quantile bucket of a factor on every date, equally weighted or by a column. Buckets are made of all symbols with a factor, whether or not they have a return: who will be delisted is not known then.",
+  causality: "causal",
+  doc: "Mean forward return of every quantile bucket of a factor on every date, equally weighted or by a column. Buckets are made of all symbols with a factor, whether or not they have a return: who will be delisted is not known then. It reads its own date alone; but where returns come later, so is the mean known later.",
   family,
   columns: {
     inputs: [...axisColumns, { name: "factor", type: "number" }, { name: "returns", type: "number" }],
@@ -128,6 +129,7 @@ function eachPair(panel: Panel, lag: number, visit: (row: number, before: number
 export const panelTurnover = defineKernel({
   name: "panel.turnover",
   version: 1,
+  causality: "causal",
   doc: "Turnover of every quantile bucket of a factor: the share of its symbols that were not in it `lag` dates before (alphalens quantile_turnover). A row per date and bucket. A partition sees its own dates only.",
   family,
   columns: {
@@ -173,6 +175,7 @@ export const panelTurnover = defineKernel({
 export const panelRankAutocorrelation = defineKernel({
   name: "panel.rank_autocorrelation",
   version: 1,
+  causality: "causal",
   doc: "Spearman correlation of a factor with itself `lag` dates before, over the symbols that have it on both. A row per date. A partition sees its own dates only.",
   family,
   columns: {

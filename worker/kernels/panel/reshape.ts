@@ -50,6 +50,7 @@ function pivot(panel: Panel, params: z.output<typeof pivotParameters>): Table {
 export const panelPivot = defineKernel({
   name: "panel.pivot",
   version: 1,
+  causality: "causal",
   doc: "Long to wide: a row for every date, a column for every symbol.",
   family,
   columns: {
@@ -113,6 +114,7 @@ function unpivot(table: Table, params: z.output<typeof unpivotParameters>): Tabl
 export const panelUnpivot = defineKernel({
   name: "panel.unpivot",
   version: 1,
+  causality: "causal",
   doc: "Wide to long: a row for every date and column, sorted as a panel. Dates must ascend, each once.",
   family,
   columns: {

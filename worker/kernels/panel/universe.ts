@@ -145,6 +145,7 @@ function universe(table: Table, spells: Table, delistings: Table | null, params:
 export const panelUniverse = defineKernel({
   name: kernelName,
   version: 1,
+  causality: "causal",
   doc: "Which rows were members of the universe on their date, from spells of membership (symbol, from, to) and delistings (symbol, last date; null for none). A symbol without a spell is no member. Dates and timestamps compare as instants, a date as its midnight in UTC.",
   family,
   columns: {

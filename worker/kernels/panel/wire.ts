@@ -86,6 +86,7 @@ export function sectionKernel<P extends z.ZodObject>(
   return defineKernel({
     name,
     version: 1,
+    causality: "causal",
     doc: declaration.doc,
     family,
     columns: { inputs: [...axisColumns, { name: "columns", type: "number" }], outputs: [...axisColumns, { name: declaration.as, type: output.type }] },

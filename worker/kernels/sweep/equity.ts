@@ -37,7 +37,10 @@ function record(bars: Bars, settings: SweepSettings, name: FamilyName, choice: z
 export const sweepEquity = defineKernel({
   name: "sweep.equity",
   version: 1,
+  causality: "causal",
   doc: "The equity curve of one combination: per bar the account's value (it starts with 1), the fall from its peak so far, and whether it is long at the close.",
+  lookback: () => Number.POSITIVE_INFINITY,
+  lag: 0,
   args: { prices: tableArg, family: familyName, chosen, settings: sweepSettings },
   run: ({ prices, family, chosen: choice, settings }) => {
     const bars = barsOf(prices);
@@ -61,7 +64,8 @@ export const sweepEquity = defineKernel({
 export const sweepTrades = defineKernel({
   name: "sweep.trades",
   version: 1,
-  doc: "The trades of one combination: days and prices (slippage in, fees out) of entry and exit, size, bars held, and the return after fees. A position still open at the end is marked at the last close (`open` is true).",
+  causality: "label",
+  doc: "The trades of one combination: days and prices (slippage in, fees out) of entry and exit, size, bars held, and the return after fees. A position still open at the end is marked at the last close (`open` is true). The row of an entry says how it came out: it is known at its exit.",
   args: { prices: tableArg, family: familyName, chosen, settings: sweepSettings },
   run: ({ prices, family, chosen: choice, settings }) => {
     const bars = barsOf(prices);
@@ -88,6 +92,7 @@ export const sweepTrades = defineKernel({
 export const sweepBenchmark = defineKernel({
   name: "sweep.benchmark",
   version: 1,
+  causality: "summary",
   doc: "Buy and hold over the same bars, fills and fees: the statistics of a sweep in one row.",
   args: { prices: tableArg, settings: sweepSettings },
   run: ({ prices, settings }) => {

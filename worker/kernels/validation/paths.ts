@@ -12,6 +12,7 @@ const folds = z.array(z.looseObject({ choice: tableArg, returns: tableArg })).mi
 export const validationChoices = defineKernel({
   name: "validation.choices",
   version: 1,
+  causality: "summary",
   family: "Validation",
   doc: "What every split chose and what that came to, a row per split, from all results of validation.sweep_fold.",
   args: { folds },
@@ -33,6 +34,7 @@ interface Piece {
 export const validationPath = defineKernel({
   name: "validation.path",
   version: 1,
+  causality: "causal",
   family: "Validation",
   doc: "One path of a validation, from all results of validation.sweep_fold: the out-of-sample returns of its test ranges in the order of the bars, and the account (it starts with 1) that compounds them. A bar that is there twice is refused.",
   columns: {
@@ -47,6 +49,8 @@ export const validationPath = defineKernel({
       { name: "drawdown", type: "float64", doc: "fall from the peak so far, ≤ 0" },
     ],
   },
+  lookback: () => Number.POSITIVE_INFINITY,
+  lag: 0,
   args: { folds, path: z.int().min(0) },
   run: ({ folds, path }) => {
     const pieces = folds.flatMap(({ returns: table }): Piece[] => {
@@ -102,6 +106,7 @@ function pathTable(pieces: readonly Piece[], path: number): Table {
 export const validationReport = defineKernel({
   name: "validation.report",
   version: 1,
+  causality: "summary",
   family: "Validation",
   doc: "A validation in one row: the spread of the out-of-sample Sharpe ratios over the paths (from stats.returns of each), how much of the training Sharpe ratio is left of them, and how many combinations the cluster ran to choose.",
   columns: {

@@ -83,6 +83,7 @@ function splitsOf(kernel: string, table: Table, guard: Guard, groups: number, te
 
 const facts = {
   version: 1,
+  causality: "summary",
   family: "Validation",
   columns: { inputs: [], outputs: splitColumns },
   nulls: "Values are not read (but for labelEnd, where null is refused); every row of the table is a bar.",

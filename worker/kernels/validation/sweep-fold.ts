@@ -159,8 +159,9 @@ function choiceTable(split: number, family: Family, chosen: Chosen, test: Outcom
 export const sweepFold = defineKernel({
   name: "validation.sweep_fold",
   version: 1,
+  causality: "causal",
   family: "Validation",
-  doc: "One split of a validation: tries every combination of a grid of a strategy family on the training ranges, takes the best Sharpe ratio (ties: the smaller parameters) and runs it on the test ranges. Returns { choice, returns }: one row with parameters, true trial count, Sharpe ratios of both sides and the deflated one; and the test bars' returns.",
+  doc: "One split of a validation: tries every combination of a grid of a strategy family on the training ranges, takes the best Sharpe ratio (ties: the smaller parameters) and runs it on the test ranges. Returns { choice, returns }: one row with parameters, true trial count, Sharpe ratios of both sides and the deflated one; and the test bars' returns. It reads the training ranges, and of the test ranges no bar after the row's own: with walk-forward splits nothing after a bar.",
   columns: {
     inputs: [
       { name: "date", type: "date" },
@@ -180,6 +181,8 @@ export const sweepFold = defineKernel({
       { name: "held", type: "int32", doc: "1 if the bar's close is held" },
     ],
   },
+  lookback: () => Number.POSITIVE_INFINITY,
+  lag: 0,
   nulls: "Null and prices that are not positive are refused.",
   costNs: 5,
   args: { prices: tableArg, splits: tableArg, split: z.int().min(0), params: foldParams },

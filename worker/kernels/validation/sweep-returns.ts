@@ -12,6 +12,7 @@ const cellsMax = 50_000_000;
 export const sweepReturns = defineKernel({
   name: "validation.sweep_returns",
   version: 1,
+  causality: "causal",
   family: "Validation",
   doc: "The per-bar returns of every combination of a grid of a strategy family over all bars, a column per combination, named by its parameters. From the second bar on: the first has no return. A slice without a combination that the family allows gives a table without columns.",
   columns: {
@@ -24,6 +25,8 @@ export const sweepReturns = defineKernel({
     ],
     outputs: [{ name: "fast 10, slow 50", type: "float64", doc: "a column per combination" }],
   },
+  lookback: () => Number.POSITIVE_INFINITY,
+  lag: 0,
   nulls: "Null and prices that are not positive are refused.",
   costNs: 10,
   args: { prices: tableArg, params: foldParams.omit({ tradesMin: true }) },
