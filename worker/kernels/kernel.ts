@@ -6,7 +6,7 @@
  */
 import { Table } from "apache-arrow";
 import { z } from "zod";
-import { VolleyError } from "../../proto/errors.js";
+import { isVolleyError, VolleyError } from "../../proto/errors.js";
 import type { CausalityFacts } from "./causality.js";
 
 type ArgSchemas = Readonly<Record<string, z.ZodType>>;
@@ -93,6 +93,17 @@ export function parseArg<S extends z.ZodType>(kernel: string, name: string, sche
   });
 }
 
+/**
+ * What a kernel throws, with the kernel's name before it and in its details. What columns, prices and parameters are wrong is found by code
+ * that many kernels share; whose columns they are is known here, and nobody has to hand the name through.
+ */
+function namedFault(kernel: string, error: unknown): unknown {
+  if (!isVolleyError(error) || error.details?.kernel !== undefined) return error;
+  const { code, message, details, remoteStack } = error;
+  const text = message.startsWith(`${kernel}: `) ? message : `${kernel}: ${message}`;
+  return new VolleyError(code, text, { cause: error, details: { ...details, kernel }, remoteStack });
+}
+
 export function defineKernel<A extends ArgSchemas, R>(declaration: KernelDeclaration<A, R>): TypedKernel<A, R> {
   const { args: argSchemas, run, ...facts } = declaration;
   const { name } = facts;
@@ -114,7 +125,11 @@ export function defineKernel<A extends ArgSchemas, R>(declaration: KernelDeclara
         const [arg, schema] = schemas[i] as [string, z.ZodType];
         args[arg] = parseArg(name, arg, schema, given[i]);
       }
-      return run(args as ArgsOf<A>);
+      try {
+        return run(args as ArgsOf<A>);
+      } catch (error) {
+        throw namedFault(name, error);
+      }
     },
   };
 }

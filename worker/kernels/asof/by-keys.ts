@@ -6,7 +6,7 @@
  */
 import { type Data, DataType, type Vector } from "apache-arrow";
 import { BytesDictionary, PairDictionary } from "./dictionaries.js";
-import { columnFault, type NamedColumn } from "./faults.js";
+import { columnFault, kinds, mistypedFault, type NamedColumn } from "./faults.js";
 
 const wordBase = 2 ** 32;
 type Class = "text" | "integer" | "boolean" | "date" | `timestamp ${number}`;
@@ -20,7 +20,7 @@ function classOf(column: NamedColumn): Class {
   if (DataType.isBool(type)) return "boolean";
   if (DataType.isDate(type) && type.unit === 0) return "date";
   if (DataType.isTimestamp(type)) return `timestamp ${type.unit}`;
-  throw columnFault(column, `is ${column.vector.type}; a key is text, an integer, a boolean, a day or a timestamp, or a dictionary of those`);
+  throw mistypedFault(column, `a key is ${kinds.key}`);
 }
 
 interface Encoder {

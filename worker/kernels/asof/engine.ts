@@ -8,7 +8,7 @@ import type { Table } from "apache-arrow";
 import { z } from "zod";
 import { VolleyError } from "../../../proto/errors.js";
 import { ByKeys } from "./by-keys.js";
-import { columnFault, type NamedColumn, namedColumn, unsortedFault } from "./faults.js";
+import { columnFault, kinds, type NamedColumn, namedColumn, unsortedFault } from "./faults.js";
 import { type LeftRows, locate, type Progress, startOf } from "./merge.js";
 import type { OutputOptions, PairedColumn } from "./options.js";
 import { joinedTable, planOutput } from "./output.js";
@@ -89,7 +89,7 @@ export function joinOnce(plan: JoinPlan, left: Table, carry: AsofCarry | undefin
 export function openJoin(plan: JoinPlan, carry?: AsofCarry): AsofStream {
   const { kernel, right, by } = plan;
   const keys = new ByKeys(
-    by.map((pair) => namedColumn(kernel, "right", right, pair.right)),
+    by.map((pair) => namedColumn(kernel, "right", right, pair.right, kinds.key)),
     right.numRows,
   );
   let ready: { scale: Scale; text: string; prepared: Prepared; progress: (Progress | undefined)[] } | undefined;
@@ -103,7 +103,7 @@ export function openJoin(plan: JoinPlan, carry?: AsofCarry): AsofStream {
         by.map((pair) => pair.right),
         plan.output,
       );
-      const time = namedColumn(kernel, "left", left, plan.leftTime);
+      const time = namedColumn(kernel, "left", left, plan.leftTime, kinds.time);
       const scale = scaleOf([time, ...plan.rightTimes]);
       const text = `${scale.kind} ${scale.wide ? "wide" : "narrow"} ${scale.ticksPerMs}`;
       if (ready && ready.text !== text) throw columnFault(time, `is ${time.vector.type}, of another type than in the partitions before`);
@@ -113,7 +113,7 @@ export function openJoin(plan: JoinPlan, carry?: AsofCarry): AsofStream {
       resume = undefined;
       const axis = axisOf(time, scale);
       const ids = keys.leftIds(
-        by.map((pair) => namedColumn(kernel, "left", left, pair.left)),
+        by.map((pair) => namedColumn(kernel, "left", left, pair.left, kinds.key)),
         left.numRows,
       );
       const rows: LeftRows = { ids, ...(plan.decisionTime?.(axis, scale) ?? axis) };

@@ -76,10 +76,12 @@ describe("faults of asof.join name column, row and value", () => {
 
   it("missing columns, with those there are", () => {
     expect(fault(() => join.run(left, right, { on: "time" }))).toMatchObject({
-      message: 'asof.join: column "time" is missing in the right table, which has k, t, v',
-      details: { table: "right", column: "time" },
+      message: 'asof.join: column "time" is missing in the right table, which has k, t, v; expected a timestamp, date, integer or float (32 or 64 bits)',
+      details: { kernel: "asof.join", table: "right", column: "time" },
     });
-    expect(fault(() => join.run(left, right, { on: { left: "T", right: "t" } })).message).toMatch(/column "T" is missing in the left table, which has k, t$/);
+    expect(fault(() => join.run(left, right, { on: { left: "T", right: "t" } })).message).toMatch(
+      /column "T" is missing in the left table, which has k, t; expected a timestamp/,
+    );
     expect(fault(() => join.run(left, right, { on: "t", by: ["k", "z"] })).message).toMatch(/column "z" is missing in the right table/);
     expect(fault(() => join.run(left, right, { on: "t", by: [{ left: "y", right: "k" }] })).message).toMatch(/column "y" is missing in the left table/);
     expect(fault(() => join.run(left, right, { on: "t", columns: ["w"] })).message).toMatch(/column "w" is missing in the right table/);
@@ -87,11 +89,15 @@ describe("faults of asof.join name column, row and value", () => {
   });
 
   it("wrong types", () => {
-    expect(fault(() => join.run(left, right, { on: "k" })).message).toMatch(/column "k" of the left table is Utf8; a time is a timestamp/);
+    expect(fault(() => join.run(left, right, { on: "k" })).message).toMatch(
+      /column "k" of the left table is Utf8; a time is a timestamp, .*; the table has k, t$/,
+    );
     expect(fault(() => join.run(left, new Table({ t: seconds(1n) }), { on: "t" })).message).toMatch(
       /column "t" of the right table is Timestamp<SECOND>, but column "t" of the left table is Float64; cast one of them/,
     );
-    expect(fault(() => join.run(left, right, { on: "t", by: "v" })).message).toMatch(/column "v" of the right table is Float64; a key is text/);
+    expect(fault(() => join.run(left, right, { on: "t", by: "v" })).message).toMatch(
+      /column "v" of the right table is Float64; a key is text, .*; the table has k, t, v$/,
+    );
     const numbered = new Table({ k: vectorFromArray([1, 2, 3], new Int32()), t: floats(1, 1, 2) });
     expect(fault(() => join.run(numbered, right, { on: "t", by: "k" })).message).toMatch(
       /"k" of the left table is Int32, but column "k" of the right table is Utf8/,

@@ -1,6 +1,7 @@
 /** Errors that name the kernel, the table, the column, and, where one is at fault, row and value. */
 import { DataType, type Table, type Vector } from "apache-arrow";
 import { VolleyError } from "../../../proto/errors.js";
+import { columnNames } from "../columns.js";
 
 /** One column of one of the tables of a join, as messages speak of it. */
 export interface NamedColumn {
@@ -9,20 +10,30 @@ export interface NamedColumn {
   readonly side: string;
   readonly name: string;
   readonly vector: Vector;
+  /** Names of the columns of its table. */
+  readonly beside: string;
 }
 
-/** Throws INVALID_ARGUMENT that names the columns there are. */
-export function namedColumn(kernel: string, side: string, table: Table, name: string): NamedColumn {
+/** Throws INVALID_ARGUMENT that names the columns there are, and what is expected of this one ("a time: …"). */
+export function namedColumn(kernel: string, side: string, table: Table, name: string, expected: string): NamedColumn {
   const vector = table.getChild(name);
-  if (vector) return { kernel, side, name, vector };
-  const there = table.schema.fields.map((field) => field.name).join(", ") || "no columns";
-  throw new VolleyError("INVALID_ARGUMENT", `${kernel}: column ${JSON.stringify(name)} is missing in the ${side} table, which has ${there}`, {
-    details: { kernel, table: side, column: name },
-  });
+  const beside = columnNames(table);
+  if (vector) return { kernel, side, name, vector, beside };
+  throw new VolleyError(
+    "INVALID_ARGUMENT",
+    `${kernel}: column ${JSON.stringify(name)} is missing in the ${side} table, which has ${beside}; expected ${expected}`,
+    {
+      details: { kernel, table: side, column: name },
+    },
+  );
 }
+
+/** A column of a type that will not do; `why` follows the type: "a time is a timestamp, …". */
+export const mistypedFault = (column: NamedColumn, why: string): VolleyError =>
+  columnFault(column, `is ${column.vector.type}; ${why}; the table has ${column.beside}`);
 
 /** `why` follows the column's name: "is Utf8; expected …". */
-export function columnFault(column: Omit<NamedColumn, "vector">, why: string, details: Record<string, unknown> = {}): VolleyError {
+export function columnFault(column: Omit<NamedColumn, "vector" | "beside">, why: string, details: Record<string, unknown> = {}): VolleyError {
   return new VolleyError("INVALID_ARGUMENT", `${column.kernel}: column ${JSON.stringify(column.name)} of the ${column.side} table ${why}`, {
     details: { kernel: column.kernel, table: column.side, column: column.name, ...details },
   });
@@ -38,6 +49,12 @@ export function shownValue({ vector }: NamedColumn, row: number): string {
   }
   return typeof value === "string" ? JSON.stringify(value) : String(value);
 }
+
+/** Kinds of columns, as messages name them. */
+export const kinds = {
+  time: "a timestamp, date, integer or float (32 or 64 bits)",
+  key: "text, an integer, a boolean, a day or a timestamp, or a dictionary of those",
+} as const;
 
 /** Rows of one group that go back in time. `earlier` is the row before it in its group; absent if that was in an earlier partition. */
 export function unsortedFault(column: NamedColumn, row: number, earlier: number | undefined): VolleyError {

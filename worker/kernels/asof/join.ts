@@ -4,7 +4,7 @@ import { z } from "zod";
 import { defineKernel, parseArg, tableArg } from "../kernel.js";
 import type { ByKeys } from "./by-keys.js";
 import { type AsofCarry, type AsofStream, carryArg, type JoinPlan, joinOnce, openJoin, type Prepared } from "./engine.js";
-import { type NamedColumn, namedColumn } from "./faults.js";
+import { kinds, type NamedColumn, namedColumn } from "./faults.js";
 import { byOption, outputOptions, pairedColumn } from "./options.js";
 import { lookAhead, lookBack, lookNear } from "./select.js";
 import { firstOfEquals, groupSorted, lastOfEquals, type SortedGroups } from "./sorted-groups.js";
@@ -68,7 +68,7 @@ export function openAsofJoin(right: Table, params: z.input<typeof joinOptions>, 
 }
 
 function planOf(right: Table, params: JoinOptions): JoinPlan {
-  const time = namedColumn(kernelName, "right", right, params.on.right);
+  const time = namedColumn(kernelName, "right", right, params.on.right, kinds.time);
   return {
     kernel: kernelName,
     right,

@@ -1,7 +1,7 @@
 /** The joined table: the left table's columns as they are, beside the right table's rows by index. */
 import { type Data, Field, makeData, RecordBatch, Schema, Struct, Table } from "apache-arrow";
 import { VolleyError } from "../../../proto/errors.js";
-import { columnFault, type NamedColumn, namedColumn } from "./faults.js";
+import { mistypedFault, type NamedColumn, namedColumn } from "./faults.js";
 import { canGather, gather } from "./gather.js";
 import type { OutputOptions } from "./options.js";
 
@@ -15,12 +15,11 @@ export interface OutputPlan {
 export function planOutput(kernel: string, left: Table, right: Table, keys: readonly string[], options: OutputOptions): OutputPlan {
   const wanted = options.columns ?? right.schema.fields.map((field) => field.name).filter((name) => !keys.includes(name));
   const leftNames = new Set(options.keep ?? left.schema.fields.map((field) => field.name));
-  for (const name of leftNames) namedColumn(kernel, "left", left, name);
+  for (const name of leftNames) namedColumn(kernel, "left", left, name, "a column to keep");
   const names = new Set(leftNames);
   const taken = wanted.map((wantedName) => {
-    const column = namedColumn(kernel, "right", right, wantedName);
-    if (!canGather(column.vector.type))
-      throw columnFault(column, `is ${column.vector.type}, which cannot be taken; cast it, or leave it out of params.columns`);
+    const column = namedColumn(kernel, "right", right, wantedName, "a column to take");
+    if (!canGather(column.vector.type)) throw mistypedFault(column, "a column of this type cannot be taken: cast it, or leave it out of params.columns");
     const prefixed = options.prefix + wantedName;
     const name = leftNames.has(prefixed) ? prefixed + options.suffix : prefixed;
     if (names.has(name))

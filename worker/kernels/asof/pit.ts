@@ -14,7 +14,7 @@ import { defineKernel, parseArg, tableArg } from "../kernel.js";
 import type { ByKeys } from "./by-keys.js";
 import { type AsofCarry, type AsofStream, carryArg, type JoinPlan, joinOnce, openJoin, type Prepared } from "./engine.js";
 import { groupFacts } from "./fact-groups.js";
-import { type NamedColumn, namedColumn } from "./faults.js";
+import { kinds, type NamedColumn, namedColumn } from "./faults.js";
 import { byOption, columnName, outputOptions } from "./options.js";
 import { publicationOptions, sessionsColumn, shiftedAxis, visibleAxis } from "./publication.js";
 import { dropOld, lookBack } from "./select.js";
@@ -83,8 +83,8 @@ interface FactTimes {
 }
 
 function planOf(facts: Table, params: PitOptions, calendar: Table | undefined): JoinPlan {
-  const event = namedColumn(kernelName, "right", facts, params.event);
-  const known = namedColumn(kernelName, "right", facts, params.known);
+  const event = namedColumn(kernelName, "right", facts, params.event, kinds.time);
+  const known = namedColumn(kernelName, "right", facts, params.known, kinds.time);
   const opens = sessionsColumn(kernelName, params.publication, calendar);
   return {
     kernel: kernelName,

@@ -8,7 +8,7 @@
 import type { Table } from "apache-arrow";
 import { z } from "zod";
 import { VolleyError } from "../../../proto/errors.js";
-import { columnFault, type NamedColumn, namedColumn, unsortedFault } from "./faults.js";
+import { columnFault, kinds, type NamedColumn, namedColumn, unsortedFault } from "./faults.js";
 import { columnName } from "./options.js";
 import { type Axis, axisOf, type Scale, ticksOf } from "./time-axis.js";
 
@@ -77,7 +77,7 @@ export function visibleAxis(kernel: string, known: Axis, scale: Scale, publicati
 /** The column that `sessions` names. Throws INVALID_ARGUMENT if it is missing, or there is no calendar. */
 export function sessionsColumn(kernel: string, { sessions }: Publication, calendar: Table | undefined): NamedColumn | undefined {
   if (sessions === undefined) return undefined;
-  if (calendar) return namedColumn(kernel, "calendar", calendar, sessions);
+  if (calendar) return namedColumn(kernel, "calendar", calendar, sessions, `the opens of sessions: ${kinds.time}`);
   throw new VolleyError("INVALID_ARGUMENT", `${kernel}: params.publication.sessions is ${JSON.stringify(sessions)}, but there is no calendar argument`, {
     details: { kernel, path: "calendar" },
   });

@@ -9,7 +9,7 @@
  * T2  a < b on the axis exactly when hi(a) < hi(b), or hi(a) = hi(b) and lo(a) < lo(b).
  */
 import { type Data, DataType, DateUnit, Precision, TimeUnit, type Vector } from "apache-arrow";
-import { columnFault, type NamedColumn, shownValue } from "./faults.js";
+import { columnFault, kinds, mistypedFault, type NamedColumn, shownValue } from "./faults.js";
 
 export const dayMs = 86_400_000;
 const wordBase = 2 ** 32;
@@ -40,7 +40,7 @@ function kindOf(column: NamedColumn): Kind {
   if (DataType.isDate(type) || DataType.isTimestamp(type)) return "instant";
   if (DataType.isInt(type)) return "integer";
   if (DataType.isFloat(type) && type.precision !== Precision.HALF) return "number";
-  throw columnFault(column, `is ${type}; a time is a timestamp, date, integer or float (32 or 64 bits)`);
+  throw mistypedFault(column, `a time is ${kinds.time}`);
 }
 
 const perMs: Readonly<Record<TimeUnit, number>> = {

@@ -48,7 +48,7 @@ export function firstDifference(full: Table, part: Table, spec: { time?: string 
   const columns = full.schema.fields.map((field) => ({
     name: field.name,
     full: full.getChild(field.name) as Vector,
-    part: namedColumn("audit.compare", "cut", part, field.name).vector,
+    part: namedColumn("audit.compare", "cut", part, field.name, "the columns of the other output").vector,
     isTime: DataType.isDate(field.type) || DataType.isTimestamp(field.type),
   }));
   const both = Math.min(fullRows.length, partRows.length);

@@ -2,9 +2,9 @@
  * A table of bars as a backtest reads it: rows of one symbol behind one another, ascending in time. A table sorted by symbol, then time,
  * is read in place; one sorted otherwise is gathered once. Every check is one pass over a column.
  */
-import { type Bool, type Data, DataType, type Dictionary, type Table, type Vector } from "apache-arrow";
-import { VolleyError } from "../../../proto/errors.js";
-import { columnOf, dayColumn, optionalFloat64Column, storedValues } from "../columns.js";
+import { type Bool, type Data, DataType, type Table, type Vector } from "apache-arrow";
+import type { VolleyError } from "../../../proto/errors.js";
+import { columnFault, columnOf, dayColumn, isText, mistyped, optionalFloat64Column, storedValues } from "../columns.js";
 import { columnName } from "./options.js";
 
 /** Which columns of the table are what; the defaults are the roles' own names. */
@@ -36,17 +36,14 @@ export interface Panel {
   readonly symbolVector: Vector | undefined;
 }
 
-export const fault = (column: string, why: string): VolleyError =>
-  new VolleyError("INVALID_ARGUMENT", `column ${JSON.stringify(column)} ${why}`, { details: { column } });
-
 export const hasColumn = (table: Table, name: string): boolean => table.schema.fields.some((field) => field.name === name);
 
 /** Throws INVALID_ARGUMENT: a missing column or one of another type, times of a symbol that do not ascend. */
 export function panelOf(table: Table, columns: { readonly date: string; readonly symbol: string }): Panel {
-  const dates = columnOf(table, columns.date);
-  const symbolVector = hasColumn(table, columns.symbol) ? columnOf(table, columns.symbol) : undefined;
+  const dates = columnOf(table, columns.date, "dates or timestamps");
+  const symbolVector = hasColumn(table, columns.symbol) ? columnOf(table, columns.symbol, symbols) : undefined;
   const rows = table.numRows;
-  const { codes, names } = symbolVector ? codesOf(symbolVector, columns.symbol) : { codes: new Int32Array(rows), names: rows > 0 ? ["all"] : [] };
+  const { codes, names } = symbolVector ? codesOf(table, symbolVector, columns.symbol) : { codes: new Int32Array(rows), names: rows > 0 ? ["all"] : [] };
   const { starts, order } = groupsOf(codes, names.length);
   const times = gather(timesOf(table, columns.date), order);
   const panel: Panel = { rows, symbols: names, starts, order, times, dates, symbolVector };
@@ -67,7 +64,7 @@ function unsorted(panel: Panel, column: string, symbol: number, row: number): Vo
     const tableRow = panel.order ? (panel.order[r] as number) : r;
     return `row ${tableRow} (${textOf(panel.dates, tableRow)})`;
   };
-  return fault(
+  return columnFault(
     column,
     `is not ascending: ${at(row)} of symbol ${JSON.stringify(panel.symbols[symbol])} does not come after ${at(row - 1)}; sort the rows by time`,
   );
@@ -84,7 +81,7 @@ function textOf(dates: Vector, row: number): string {
 }
 
 function timesOf(table: Table, name: string): Int32Array | Float64Array {
-  const vector = columnOf(table, name);
+  const vector = columnOf(table, name, "dates or timestamps");
   const { type } = vector;
   if (!DataType.isTimestamp(type)) return dayColumn(table, name);
   if (vector.nullCount > 0) dayColumn(table, name); // throws, naming the row
@@ -94,11 +91,13 @@ function timesOf(table: Table, name: string): Int32Array | Float64Array {
 
 // ------------------------------------------------------------------------------------------------ symbols
 
-function codesOf(vector: Vector, name: string): { codes: Int32Array; names: string[] } {
+const symbols = "text or whole numbers";
+
+function codesOf(table: Table, vector: Vector, name: string): { codes: Int32Array; names: string[] } {
   const { type } = vector;
-  const isText = DataType.isUtf8(type) || (DataType.isDictionary(type) && DataType.isUtf8((type as Dictionary).dictionary));
-  if (!isText && !DataType.isInt(type)) throw fault(name, `is ${type}; expected text or whole numbers`);
-  if (vector.nullCount > 0) for (let i = 0; i < vector.length; i++) if (!vector.isValid(i)) throw fault(name, `is null in row ${i}; every bar has a symbol`);
+  if (!isText(type) && !DataType.isInt(type)) throw mistyped(table, name, symbols);
+  if (vector.nullCount > 0)
+    for (let i = 0; i < vector.length; i++) if (!vector.isValid(i)) throw columnFault(name, `is null in row ${i}; every bar has a symbol`);
   const codes = new Int32Array(vector.length);
   const known = new Map<string, number>();
   const codeOf = (value: unknown): number => {
@@ -125,7 +124,7 @@ function codesOfBatch(data: Data, codes: Int32Array, codeOf: (value: unknown) =>
   for (let i = 0; i < codes.length; i++) {
     if (texts) {
       if (i === 0 || !sameText(texts, values as Uint8Array, i)) code = codeOf(valueAt(offset + i));
-    } else if (values[i] !== before) {
+    } else if (valueOffsets || values[i] !== before) {
       before = values[i];
       code = codeOf(valueAt(offset + i));
     }
@@ -196,12 +195,12 @@ export function countsIn(table: Table, panel: Panel, name: string, least: number
 }
 
 export const refused = (panel: Panel, name: string, row: number, value: number, why: string): VolleyError =>
-  fault(name, `is ${value} in row ${panel.order ? panel.order[row] : row}; ${why}`);
+  columnFault(name, `is ${value} in row ${panel.order ? panel.order[row] : row}; ${why}`);
 
 /** Adds `bit` to the flags of every row where the column is true; null is false. */
 export function flagRows(table: Table, panel: Panel, name: string, bit: number, flags: Uint8Array): void {
-  const vector = columnOf(table, name);
-  if (!DataType.isBool(vector.type)) throw fault(name, `is ${vector.type}; expected booleans`);
+  const vector = columnOf(table, name, "booleans");
+  if (!DataType.isBool(vector.type)) throw mistyped(table, name, "booleans");
   const own = panel.order ? new Uint8Array(flags.length) : flags;
   let at = 0;
   for (const data of (vector as Vector<Bool>).data) {

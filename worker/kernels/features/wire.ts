@@ -56,7 +56,7 @@ function applicationsOf(name: string, inputs: readonly string[], table: Table, p
   }
   const given = params.columns as string[] | undefined;
   const fields = table.schema.fields.map((field) => field.name);
-  const columns = given ?? fields.filter((field) => field !== params.by && !params.keep.includes(field) && isNumeric(columnOf(table, field)));
+  const columns = given ?? fields.filter((field) => field !== params.by && !params.keep.includes(field) && isNumeric(table.getChild(field) as Vector));
   if (columns.length === 0)
     throw new VolleyError("INVALID_ARGUMENT", `${name}: the table has no column of numbers; it has ${fields.join(", ") || "no columns"}`);
   return columns.map((column) => ({ label: column, columns: [column] }));
@@ -78,7 +78,7 @@ function seriesOf(name: string, table: Table, by: string | undefined): Series[] 
   if (by === undefined) return [{ key: "", rows: undefined }];
   const rows = new Map<string, number[]>();
   let row = 0;
-  for (const value of columnOf(table, by)) {
+  for (const value of columnOf(table, by, "keys, one of every row")) {
     if (value === null || value === undefined)
       throw new VolleyError("INVALID_ARGUMENT", `${name}: column ${JSON.stringify(by)} is null in row ${row}; a key must be there`, {
         details: { column: by },
@@ -113,7 +113,7 @@ export function applyToTable<P extends z.ZodObject>(
       throw new VolleyError("INVALID_ARGUMENT", `${name}: two output columns are named ${column}; give params.as with {column} and {output}`);
     vectors[column] = vector;
   };
-  for (const column of params.keep) put(column, columnOf(table, column));
+  for (const column of params.keep) put(column, columnOf(table, column, "a column to keep"));
   const several = { columns: feature.inputs.length === 1, outputs: feature.outputs.length > 1 };
   applications.forEach((application, i) => {
     feature.outputs.forEach((output, k) => {

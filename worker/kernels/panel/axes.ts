@@ -8,7 +8,7 @@
  */
 import { DataType, type Table, Vector } from "apache-arrow";
 import { ByKeys } from "../asof/by-keys.js";
-import { columnFault, type NamedColumn, namedColumn, shownValue } from "../asof/faults.js";
+import { columnFault, mistypedFault, type NamedColumn, namedColumn, shownValue } from "../asof/faults.js";
 import { gather } from "../asof/gather.js";
 import { type Axis, axisOf, scaleOf } from "../asof/time-axis.js";
 import { dayColumn, dayVector } from "../columns.js";
@@ -39,7 +39,7 @@ export interface Panel {
 
 /** A column of dates; ISO text is read as days. Nulls are refused where `required`. */
 export function dateColumn(kernel: string, side: string, table: Table, name: string, required = true): NamedColumn {
-  const column = namedColumn(kernel, side, table, name);
+  const column = namedColumn(kernel, side, table, name, "dates, timestamps, integers or ISO text");
   if (required) refuseNull(column, "a date");
   return DataType.isUtf8(column.vector.type) ? { ...column, vector: dayVector(dayColumn(table, name)) } : column;
 }
@@ -101,10 +101,10 @@ function sortedSymbols(symbol: NamedColumn, symbolRows: Int32Array): Int32Array 
 
 /** Throws INVALID_ARGUMENT unless the column holds text or whole numbers (or dictionaries of those). */
 export function symbolColumn(kernel: string, side: string, table: Table, name: string): NamedColumn {
-  const column = namedColumn(kernel, side, table, name);
+  const column = namedColumn(kernel, side, table, name, "text or whole numbers");
   const type: DataType = DataType.isDictionary(column.vector.type) ? column.vector.type.dictionary : column.vector.type;
   if (!DataType.isUtf8(type) && !DataType.isLargeUtf8(type) && !DataType.isInt(type))
-    throw columnFault(column, `is ${column.vector.type}; a symbol is text or a whole number, or a dictionary of those`);
+    throw mistypedFault(column, "a symbol is text or a whole number, or a dictionary of those");
   refuseNull(column, "a symbol");
   return column;
 }

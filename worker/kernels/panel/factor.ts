@@ -2,7 +2,7 @@
 import { Table, type Vector } from "apache-arrow";
 import { z } from "zod";
 import { VolleyError } from "../../../proto/errors.js";
-import { columnFault, namedColumn } from "../asof/faults.js";
+import { mistypedFault, namedColumn } from "../asof/faults.js";
 import { float64Vector, int32Vector, optionalFloat64Column, textVector } from "../columns.js";
 import { defineKernel, tableArg } from "../kernel.js";
 import { datesOf, type Panel, panelOf } from "./axes.js";
@@ -125,8 +125,8 @@ export const panelIcSummary = defineKernel({
         },
       );
     const summaries = names.map((name) => {
-      const column = namedColumn(kernel, "given", table, name);
-      if (!isNumeric(column.vector)) throw columnFault(column, `is ${column.vector.type}; expected numbers`);
+      const column = namedColumn(kernel, "given", table, name, "numbers");
+      if (!isNumeric(column.vector)) throw mistypedFault(column, "expected numbers");
       return summaryOf(optionalFloat64Column(table, name).filter(Number.isFinite));
     });
     return new Table({ column: textVector(names), ...summaryVectors(summaries) });

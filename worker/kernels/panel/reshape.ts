@@ -1,7 +1,7 @@
 /** `panel.pivot` and `panel.unpivot`: long tables to wide and back. */
 import { type Table, Utf8, Vector, vectorFromArray } from "apache-arrow";
 import { z } from "zod";
-import { columnFault, namedColumn } from "../asof/faults.js";
+import { columnFault, mistypedFault, namedColumn } from "../asof/faults.js";
 import { gather } from "../asof/gather.js";
 import { float64Vector, optionalFloat64Column } from "../columns.js";
 import { defineKernel, tableArg } from "../kernel.js";
@@ -85,8 +85,8 @@ function unpivot(table: Table, params: z.output<typeof unpivotParameters>): Tabl
   const fields = table.schema.fields.map((field) => field.name);
   const names = [...(params.columns ?? fields.filter((name) => name !== params.date && isNumeric(table.getChild(name) as Vector)))].sort(byCodePoint);
   const columns = names.map((name) => {
-    const column = namedColumn(kernel, "wide", table, name);
-    if (!isNumeric(column.vector)) throw columnFault(column, `is ${column.vector.type}; expected numbers`);
+    const column = namedColumn(kernel, "wide", table, name, "numbers");
+    if (!isNumeric(column.vector)) throw mistypedFault(column, "expected numbers");
     return optionalFloat64Column(table, name);
   });
   const twice = names.find((name, i) => name === names[i - 1]);

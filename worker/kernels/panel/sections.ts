@@ -6,7 +6,7 @@
  */
 import { type Bool, DataType, type Vector } from "apache-arrow";
 import { ByKeys } from "../asof/by-keys.js";
-import { columnFault, namedColumn } from "../asof/faults.js";
+import { kinds, mistypedFault, namedColumn } from "../asof/faults.js";
 import type { Panel } from "./axes.js";
 
 export interface SectionRules {
@@ -119,8 +119,8 @@ export function scatter({ rows, from }: Section, values: Float64Array, out: Floa
 /** 1 where the boolean column is true; null is not. */
 export function maskOf(panel: Panel, name: string | undefined): Uint8Array | undefined {
   if (name === undefined) return undefined;
-  const column = namedColumn(panel.kernel, "panel", panel.table, name);
-  if (!DataType.isBool(column.vector.type)) throw columnFault(column, `is ${column.vector.type}; a mask is boolean`);
+  const column = namedColumn(panel.kernel, "panel", panel.table, name, "booleans");
+  if (!DataType.isBool(column.vector.type)) throw mistypedFault(column, "a mask is boolean");
   const out = new Uint8Array(panel.table.numRows);
   let at = 0;
   for (const { values, nullBitmap, nullCount, offset, length } of (column.vector as Vector<Bool>).data) {
@@ -135,6 +135,6 @@ export function maskOf(panel: Panel, name: string | undefined): Uint8Array | und
 /** Throws INVALID_ARGUMENT for a column that is no key. */
 export function groupsOf(panel: Panel, name: string | undefined): SectionRules["groups"] {
   if (name === undefined) return undefined;
-  const { rightIds, count } = new ByKeys([namedColumn(panel.kernel, "panel", panel.table, name)], panel.table.numRows);
+  const { rightIds, count } = new ByKeys([namedColumn(panel.kernel, "panel", panel.table, name, kinds.key)], panel.table.numRows);
   return { ids: rightIds, count };
 }

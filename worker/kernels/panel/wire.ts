@@ -2,7 +2,7 @@
 import { DataType, Table, type Vector } from "apache-arrow";
 import { z } from "zod";
 import { VolleyError } from "../../../proto/errors.js";
-import { columnFault, namedColumn } from "../asof/faults.js";
+import { columnFault, mistypedFault, namedColumn } from "../asof/faults.js";
 import { float64Vector, optionalFloat64Column } from "../columns.js";
 import { defineKernel, type TypedKernel, tableArg } from "../kernel.js";
 import { type AxisNames, type Panel, panelOf } from "./axes.js";
@@ -135,8 +135,8 @@ export function longestDate({ starts, dates }: Panel): number {
 
 /** Null as NaN. Throws INVALID_ARGUMENT for a column that is not there or holds no numbers. */
 export function numbers(panel: Panel, name: string): Float64Array {
-  const { vector } = namedColumn(panel.kernel, "panel", panel.table, name);
-  if (!isNumeric(vector)) throw columnFault({ kernel: panel.kernel, side: "panel", name }, `is ${vector.type}; expected numbers`);
+  const column = namedColumn(panel.kernel, "panel", panel.table, name, "numbers");
+  if (!isNumeric(column.vector)) throw mistypedFault(column, "expected numbers");
   return optionalFloat64Column(panel.table, name);
 }
 
@@ -146,9 +146,7 @@ function valueColumns(panel: Panel, given: readonly string[] | undefined, taken:
   if (given) return given;
   const { fields } = panel.table.schema;
   const names = fields.map((field) => field.name);
-  const found = names.filter(
-    (name) => name !== axes.date && name !== axes.symbol && !taken.includes(name) && isNumeric(namedColumn(panel.kernel, "panel", panel.table, name).vector),
-  );
+  const found = names.filter((name) => name !== axes.date && name !== axes.symbol && !taken.includes(name) && isNumeric(panel.table.getChild(name) as Vector));
   if (found.length > 0) return found;
   throw new VolleyError("INVALID_ARGUMENT", `${panel.kernel}: the table has no column of numbers to apply to; it has ${names.join(", ")}`, {
     details: { kernel: panel.kernel },
@@ -177,4 +175,4 @@ export function tableOf(kernel: string, columns: readonly (readonly [name: strin
 
 /** Columns of the panel that go through: date, symbol, and those named. */
 export const keptColumns = (panel: Panel, axes: AxisNames, keep: readonly string[]): [string, Vector][] =>
-  [axes.date, axes.symbol, ...keep].map((name) => [name, namedColumn(panel.kernel, "panel", panel.table, name).vector]);
+  [axes.date, axes.symbol, ...keep].map((name) => [name, namedColumn(panel.kernel, "panel", panel.table, name, "a column to keep").vector]);

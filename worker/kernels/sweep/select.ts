@@ -5,7 +5,7 @@
 import { Table } from "apache-arrow";
 import { z } from "zod";
 import { VolleyError } from "../../../proto/errors.js";
-import { columnOf, float64Vector, int32Vector, optionalFloat64Column, textVector } from "../columns.js";
+import { float64Vector, int32Vector, optionalFloat64Column, textVector } from "../columns.js";
 import { defineKernel, tableArg } from "../kernel.js";
 import { deflatedSharpe, expectedMaxSharpe, probabilisticSharpe } from "../statistics/deflated-sharpe.js";
 import { mergeVariance, momentsOf, varianceOf } from "../statistics/moments.js";
@@ -140,7 +140,7 @@ export const sweepVerdict = defineKernel({
       return name === undefined
         ? ""
         : familyOf(name)
-            .parameters.map((p) => `${p} ${columnOf(rows[i] as Table, p).get(0)}`)
+            .parameters.map((p) => `${p} ${optionalFloat64Column(rows[i] as Table, p)[0]}`)
             .join(", ");
     };
     // The benchmark was not chosen among trials, so it is deflated by none.

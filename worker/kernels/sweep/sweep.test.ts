@@ -117,7 +117,7 @@ describe("a sweep's bits", () => {
     expect(short).toEqual(full.slice(0, cut));
     const names = prices.schema.fields.map((field) => field.name).filter((name) => name !== "date");
     const poisoned = new Table({
-      date: columnOf(prices, "date"),
+      date: columnOf(prices, "date", "dates"),
       ...Object.fromEntries(names.map((name) => [name, vectorFromArray(floats(prices, name).map((x, i) => (i < cut ? x : x * 7)))])),
     });
     const after = floats(run("sweep.equity", poisoned, "ma-cross", { fast: 10, slow: 50 }, settings), "equity");

@@ -1,7 +1,7 @@
 /** The table of a sweep: one row per combination, its parameters and the statistics of both sides of the split. */
 import { Table, type Vector } from "apache-arrow";
 import { VolleyError } from "../../../proto/errors.js";
-import { columnOf, float64Vector, int32Vector, optionalFloat64Column } from "../columns.js";
+import { float64Vector, int32Vector, optionalFloat64Column } from "../columns.js";
 import type { Family } from "./families.js";
 import { countNames, type Statistics, statisticNames } from "./simulate.js";
 
@@ -73,5 +73,5 @@ export function readSweep(
 export function parametersIn(table: Table, family: Family, row: number): number[] {
   if (row >= table.numRows)
     throw new VolleyError("INVALID_ARGUMENT", `row ${row} of a table of ${table.numRows} rows was asked for the parameters of ${family.name}`);
-  return family.parameters.map((name) => Number(columnOf(table, name).get(row)));
+  return family.parameters.map((name) => optionalFloat64Column(table, name)[row] as number);
 }

@@ -8,7 +8,7 @@
 import { Table } from "apache-arrow";
 import { z } from "zod";
 import { VolleyError } from "../../../proto/errors.js";
-import { columnOf, float64Vector, int32Vector, optionalFloat64Column, textVector } from "../columns.js";
+import { columnOf, float64Column, float64Vector, int32Vector, optionalFloat64Column, textVector } from "../columns.js";
 import { defineKernel, tableArg } from "../kernel.js";
 import { momentsOf, varianceOf } from "../statistics/moments.js";
 import { quantileOf, sorted } from "../statistics/quantile.js";
@@ -151,14 +151,14 @@ function intervalRows(tables: readonly Table[], tail: number): IntervalRow[] {
   const statistics = first.schema.fields.map(({ name }) => name).filter((name) => name in returnStatistics);
   const groups = new Map<string, { readonly seen: Set<number>; readonly values: number[][] }>();
   for (const table of tables) {
-    const replicate = columnOf(table, "replicate");
-    const column = columnOf(table, "column");
+    const replicate = float64Column(table, "replicate");
+    const column = columnOf(table, "column", "names of columns");
     const values = statistics.map((name) => optionalFloat64Column(table, name));
     for (let row = 0; row < table.numRows; row++) {
       const name = String(column.get(row));
       const group = groups.get(name) ?? { seen: new Set<number>(), values: statistics.map(() => []) };
       groups.set(name, group);
-      const number = Number(replicate.get(row));
+      const number = replicate[row] as number;
       if (group.seen.has(number))
         throw new VolleyError(
           "INVALID_ARGUMENT",

@@ -2,7 +2,7 @@
 import { RecordBatch, Table } from "apache-arrow";
 import { z } from "zod";
 import { VolleyError } from "../../../proto/errors.js";
-import { columnOf, dayColumn, dayVector, float64Column, float64Vector, int32Vector, optionalFloat64Column } from "../columns.js";
+import { dayColumn, dayVector, float64Column, float64Vector, int32Vector, optionalFloat64Column } from "../columns.js";
 import { defineKernel, tableArg } from "../kernel.js";
 import { momentsOf, varianceOf } from "../statistics/moments.js";
 import { quantileOf, sorted } from "../statistics/quantile.js";
@@ -145,7 +145,7 @@ export const validationReport = defineKernel({
       splits: whole(choices.numRows),
       paths: whole(statistics.length),
       trials: one(sum),
-      bars: whole(Math.max(...statistics.map((table) => Number(columnOf(table, "bars").get(0))))),
+      bars: whole(Math.max(...statistics.map((table) => float64Column(table, "bars")[0] ?? 0))),
       sharpeMean: one(sharpeMean),
       sharpeStd: one(Math.sqrt(varianceOf(sharpe))),
       sharpeMin: one(sharpes[0] ?? Number.NaN),

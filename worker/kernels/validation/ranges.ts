@@ -60,7 +60,7 @@ export function splitsTable(splits: readonly Split[]): Table {
 
 /** One split of the table. Throws INVALID_ARGUMENT if it is not there, or has nothing to train on or to test. */
 export function splitIn(table: Table, split: number, bars: number): Split {
-  const column = (name: string) => columnOf(table, name);
+  const column = (name: string) => columnOf(table, name, "a column of a table of splits");
   const [set, group, path, from, to] = [column("set"), column("group"), column("path"), column("from"), column("to")];
   const train: BarRange[] = [];
   const test: TestRange[] = [];
