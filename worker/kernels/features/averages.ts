@@ -129,6 +129,7 @@ export const dema = defineFeature({
       out[i] = x - x === 0 && count(state) ? 2 * e1 - e2 : Number.NaN;
     }
   },
+  wasm: { exportName: "dema" },
 });
 
 export const tema = defineFeature({
@@ -152,4 +153,5 @@ export const tema = defineFeature({
       out[i] = x - x === 0 && count(state) ? 3 * (e1 - e2) + e3 : Number.NaN;
     }
   },
+  wasm: { exportName: "tema" },
 });

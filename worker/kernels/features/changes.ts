@@ -102,6 +102,7 @@ export const shift = defineFeature({
   run: (state, [value], from, to, [out]) => {
     for (let i = from; i < to; i++) out[i] = finite(pushDelay(state, 0, value[i] as number));
   },
+  wasm: { exportName: "shift" },
 });
 
 const nothing = z.strictObject({});
@@ -136,6 +137,7 @@ export const cumsum = defineFeature({
       out[i] = total + (state[1] as number);
     }
   },
+  wasm: { exportName: "cumsum" },
 });
 
 /** State: 0 the total so far. */
@@ -160,6 +162,7 @@ function running(name: string, doc: string, start: number, next: (total: number,
         (out as Float64Array)[i] = present ? (state[0] as number) : Number.NaN;
       }
     },
+    wasm: { exportName: name },
   });
 }
 
@@ -189,4 +192,5 @@ export const ffill = defineFeature({
       out[i] = (state[2] as number) <= (state[0] as number) ? (state[1] as number) : Number.NaN;
     }
   },
+  wasm: { exportName: "ffill" },
 });

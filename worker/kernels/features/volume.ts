@@ -84,6 +84,7 @@ export const vwap = defineFeature({
       out[i] = present && weight > 0 ? ((state[1] as number) + (state[2] as number)) / weight : Number.NaN;
     }
   },
+  wasm: { exportName: "vwap" },
 });
 
 export const volumePower = defineFeature({

@@ -34,6 +34,8 @@ const seriesMax = 4 * columnsMax;
 const tableBytes = 4 * seriesMax;
 const tablesBytes = 1024;
 const scratchBytes = 160 * 1024;
+/** Fewer where the inputs and outputs of one are more than four; an even number, because the loops take two at a time. */
+const columnsOf = (series: number): number => (series <= 4 ? columnsMax : Math.floor(seriesMax / series) & ~1);
 /** A larger state, of a window of some thousand bars, is left to the TypeScript form: it no longer fits the caches anyway. */
 const stateBytesMax = 48 * 1024;
 const statesBytes = columnsMax * stateBytesMax;
@@ -124,8 +126,9 @@ export class WasmEngine implements FeatureEngine {
     if (!loop || !first || rows < rowsMin || first.state.byteLength > stateBytesMax) return undefined;
     this.#see();
     const results: Float64Array[][] = [];
-    for (let from = 0; from < groups.length; from += columnsMax)
-      this.#runGroup(loop, outputs, groups, from, Math.min(from + columnsMax, groups.length), rows, results);
+    const columns = columnsOf(first.inputs.length + outputs);
+    for (let from = 0; from < groups.length; from += columns)
+      this.#runGroup(loop, outputs, groups, from, Math.min(from + columns, groups.length), rows, results);
     return results;
   }
 

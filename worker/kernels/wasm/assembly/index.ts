@@ -7,8 +7,11 @@
 import { changesOf } from "./changes.ts";
 import { extremes } from "./extremes.ts";
 import { bands, deviation, moments, variance, zscore } from "./moments.ts";
-import { atr as atrKind, ema as emaKind, macd as macdKind, recurrence, rsi as rsiKind } from "./recurrences.ts";
+import { atr as atrKind, dema as demaKind, ema as emaKind, macd as macdKind, recurrence, rsi as rsiKind, tema as temaKind } from "./recurrences.ts";
+import { largest, last, product, running, smallest, sum } from "./running.ts";
+import { shifts } from "./shift.ts";
 import { sums } from "./sums.ts";
+import { vwaps } from "./vwap.ts";
 
 export function sma(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
   sums(true, count, states, inputs, rows, outputs, scratch);
@@ -60,4 +63,40 @@ export function pct_change(count: i32, states: usize, inputs: usize, rows: i32, 
 
 export function diff(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, _scratch: usize): void {
   changesOf(false, count, states, inputs, rows, outputs);
+}
+
+export function dema(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
+  recurrence(demaKind, count, states, inputs, rows, outputs, scratch);
+}
+
+export function tema(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
+  recurrence(temaKind, count, states, inputs, rows, outputs, scratch);
+}
+
+export function cumsum(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, _scratch: usize): void {
+  running(sum, count, states, inputs, rows, outputs);
+}
+
+export function cumprod(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, _scratch: usize): void {
+  running(product, count, states, inputs, rows, outputs);
+}
+
+export function cummax(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, _scratch: usize): void {
+  running(largest, count, states, inputs, rows, outputs);
+}
+
+export function cummin(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, _scratch: usize): void {
+  running(smallest, count, states, inputs, rows, outputs);
+}
+
+export function ffill(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, _scratch: usize): void {
+  running(last, count, states, inputs, rows, outputs);
+}
+
+export function shift(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, _scratch: usize): void {
+  shifts(count, states, inputs, rows, outputs);
+}
+
+export function vwap(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, _scratch: usize): void {
+  vwaps(count, states, inputs, rows, outputs);
 }

@@ -1,5 +1,5 @@
 /**
- * Averages that feed on themselves: ema, rsi, macd, atr. A bar waits for the bar before it, so several pairs of columns go forward in
+ * Averages that feed on themselves: ema, dema, tema, rsi, macd, atr. A bar waits for the bar before it, so several pairs of columns go forward in
  * turns of a few bars: the processor then works on one pair while another waits.
  *
  * A turn keeps its averages in a slot of scratch, two columns side by side; before the start is over, and where values are missing, the
@@ -7,6 +7,7 @@
  */
 import { get, getPair, pointer, put, putPair } from "./cells.ts";
 import { macdHead, pushMacd, pushRange, pushRsi, rangeHead, strengthHead } from "./oscillators.ts";
+import { demaTurn, isRepeatedSteady, pushRepeated, repeatedHead, temaTurn } from "./repeated.ts";
 import { countSteady, isSteady, pushSmooth, smoothRoom } from "./smooth.ts";
 import { atrTurn, badAt, emaTurn, macdTurn, rsiTurn } from "./turns.ts";
 
@@ -14,6 +15,8 @@ export const ema: i32 = 0;
 export const rsi: i32 = 1;
 export const macd: i32 = 2;
 export const atr: i32 = 3;
+export const dema: i32 = 4;
+export const tema: i32 = 5;
 
 /** Pairs of columns that take turns, bars of a turn, bars between two looks at what is missing. */
 const pairsMax: i32 = 4;
@@ -21,6 +24,14 @@ const turnRows: i32 = 16;
 const spanRows: i32 = 1024;
 /** While the start of a column is not over, so that it is left behind soon. */
 const startRows: i32 = 16;
+
+/** How many averages, each of the one before; 0 for the other kinds. */
+// @ts-ignore: decorator
+@inline
+function stagesOf(kind: i32): i32 {
+  return kind == dema ? 2 : kind == tema ? 3 : 0;
+}
+
 /** Four vectors per pair; the slot of every second column is used. */
 const slotBytes: usize = 32;
 
@@ -100,6 +111,7 @@ function span(kind: i32, from: i32, to: i32, states: usize, inputs: usize, row: 
 @inline
 function steady(kind: i32, state: usize): bool {
   if (kind == ema) return isSteady(state, 0);
+  if (stagesOf(kind) > 0) return isRepeatedSteady(stagesOf(kind), state);
   if (kind == macd) {
     // The line of an average that leaves out values is there once the signal is.
     return get(state, 3) >= get(state, 2) && isSteady(state, macdHead) && isSteady(state, macdHead + smoothRoom) && isSteady(state, macdHead + 2 * smoothRoom);
@@ -118,6 +130,7 @@ function runOne(kind: i32, state: usize, inputs: usize, column: i32, offset: usi
   for (; offset < end; offset += 8) {
     const value = load<f64>(x + offset);
     if (kind == ema) store<f64>(out + offset, pushSmooth(state, 0, value));
+    else if (stagesOf(kind) > 0) store<f64>(out + offset, pushRepeated(stagesOf(kind), state, value));
     else if (kind == rsi) store<f64>(out + offset, pushRsi(state, value));
     else if (kind == atr) {
       const low = load<f64>(pointer(inputs, column * 3 + 1) + offset);
@@ -132,13 +145,15 @@ function runOne(kind: i32, state: usize, inputs: usize, column: i32, offset: usi
   }
 }
 
-/** Slots: ema the average; rsi gain, loss, last value; macd fast, slow, signal; atr the average, last close. */
+/** Slots: ema, dema, tema the averages; rsi gain, loss, last value; macd fast, slow, signal; atr the average, last close. */
 // @ts-ignore: decorator
 @inline
 function open(kind: i32, sa: usize, sb: usize, slot: usize): void {
   v128.store(slot + badAt, f64x2.splat(0));
   if (kind == ema) v128.store(slot, getPair(sa, sb, 6));
-  else if (kind == macd) {
+  else if (stagesOf(kind) > 0) {
+    for (let i = 0; i < stagesOf(kind); i++) v128.store(slot + ((<usize>i) << 4), getPair(sa, sb, repeatedHead + i * smoothRoom + 6));
+  } else if (kind == macd) {
     for (let i = 0; i < 3; i++) v128.store(slot + ((<usize>i) << 4), getPair(sa, sb, macdHead + i * smoothRoom + 6));
   } else {
     v128.store(slot, getPair(sa, sb, strengthHead + 6));
@@ -150,14 +165,19 @@ function open(kind: i32, sa: usize, sb: usize, slot: usize): void {
 // @ts-ignore: decorator
 @inline
 function close(kind: i32, sa: usize, sb: usize, rows: i32, slot: usize): void {
-  const averages = kind == macd ? 3 : kind == rsi ? 2 : 1;
-  const head = kind == ema ? 0 : kind == macd ? macdHead : strengthHead;
+  const averages = stagesOf(kind) > 0 ? stagesOf(kind) : kind == macd ? 3 : kind == rsi ? 2 : 1;
+  const head = stagesOf(kind) > 0 ? repeatedHead : kind == ema ? 0 : kind == macd ? macdHead : strengthHead;
   for (let i = 0; i < averages; i++) {
     putPair(sa, sb, head + i * smoothRoom + 6, v128.load(slot + ((<usize>i) << 4)));
     countSteady(sa, head + i * smoothRoom, rows);
     if (sb != sa) countSteady(sb, head + i * smoothRoom, rows);
   }
   if (kind == ema) return;
+  if (stagesOf(kind) > 0) {
+    put(sa, 1, get(sa, 1) + <f64>rows);
+    if (sb != sa) put(sb, 1, get(sb, 1) + <f64>rows);
+    return;
+  }
   put(sa, 3, get(sa, 3) + <f64>rows);
   if (sb != sa) put(sb, 3, get(sb, 3) + <f64>rows);
   if (kind != macd) {
@@ -179,6 +199,8 @@ function turn(kind: i32, state: usize, inputs: usize, c: i32, d: i32, offset: us
   const outsA = outputs + ((<usize>(c * outs)) << 2);
   const outsB = outputs + ((<usize>(d * outs)) << 2);
   if (kind == ema) emaTurn(state, a, b, offset, rows, outsA, outsB, slot);
+  else if (kind == dema) demaTurn(state, a, b, offset, rows, outsA, outsB, slot);
+  else if (kind == tema) temaTurn(state, a, b, offset, rows, outsA, outsB, slot);
   else if (kind == rsi) rsiTurn(state, a, b, offset, rows, outsA, outsB, slot);
   else if (kind == macd) macdTurn(state, a, b, offset, rows, outsA, outsB, slot);
   else atrTurn(state, a, b, offset, rows, outsA, outsB, slot);
