@@ -49,6 +49,7 @@ export const wma = defineFeature({
   run: (state, [value], from, to, [out]) => {
     for (let i = from; i < to; i++) out[i] = pushLinear(state, 0, value[i] as number);
   },
+  wasm: { exportName: "wma" },
 });
 
 const smoothing = z

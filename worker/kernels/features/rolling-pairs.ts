@@ -36,9 +36,10 @@ export const rollingCov = defineFeature({
     for (let i = from; i < to; i++) {
       const enough = pushPair(state, 0, x[i] as number, y[i] as number);
       const count = state[pairCount] as number;
-      out[i] = enough && count > ddof ? (state[pairXy] as number) / (count - ddof) : Number.NaN;
+      out[i] = enough && count > ddof ? (state[pairXy] as number) * (1 / (count - ddof)) : Number.NaN;
     }
   },
+  wasm: { exportName: "rolling_cov" },
 });
 
 export const rollingCorr = defineFeature({
@@ -62,6 +63,7 @@ export const rollingCorr = defineFeature({
       out[i] = enough && scale > 0 ? Math.min(Math.max(corr, -1), 1) : Number.NaN;
     }
   },
+  wasm: { exportName: "rolling_corr" },
 });
 
 export const rollingBeta = defineFeature({
@@ -83,4 +85,5 @@ export const rollingBeta = defineFeature({
       out[i] = enough && spread > 0 ? (state[pairXy] as number) / spread : Number.NaN;
     }
   },
+  wasm: { exportName: "rolling_beta" },
 });

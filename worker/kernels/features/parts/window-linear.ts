@@ -1,7 +1,7 @@
 /**
  * Mean of the last `window` bars weighted 1, 2, … window from the oldest to the newest, in the blocks of window-sum.ts; weights of missing
  * bars are left out of the divisor. An older part of weighted sum A and a newer one of weighted sum B and sum S behind `a` bars give
- * A + B + a · S.
+ * A + B + a · S. The weights divide by their reciprocal, which is the same for every full window.
  *
  * State at `at`: 0 window, 1 minPeriods, 2 place in the block; of the block so far 3 sum, 4 weighted sum, 5 count, 6 sum of weights; then
  * `window + 1` each of weighted sums, counts and sums of weights from a place to the block's end.
@@ -36,7 +36,7 @@ export function pushLinear(state: Float64Array, at: number, x: number): number {
   state[weighted + place] = x;
   if (place + 1 === window) closeBlock(state, at, window);
   else state[at + 2] = place + 1;
-  return count >= (state[at + 1] as number) ? sum / weight : Number.NaN;
+  return count >= (state[at + 1] as number) ? sum * (1 / weight) : Number.NaN;
 }
 
 function closeBlock(state: Float64Array, at: number, window: number): void {

@@ -1,6 +1,6 @@
 /**
  * Means, squared deviations and products of deviations of two series over the last `window` bars, bars with either missing left out:
- * window-moments.ts for pairs.
+ * window-moments.ts for pairs. Counts divide by their reciprocals, as there.
  *
  * State at `at`: 0 window, 1 minPeriods, 2 place in the block, 3 and 4 anchors, 5 and 6 sums, 7 and 8 sums of squares, 9 sum of products of
  * the differences to them, 10 pairs present in the block, 11 and 12 anchors of the previous block's end; of the last window 13 count,
@@ -59,8 +59,9 @@ function addPair(state: Float64Array, at: number, x: number, y: number): void {
 function merge(state: Float64Array, at: number, older: number, step: number, na: number, nb: number): void {
   const sx = state[at + 5] as number;
   const sy = state[at + 6] as number;
-  const mx = sx / nb;
-  const my = sy / nb;
+  const inverse = 1 / nb;
+  const mx = sx * inverse;
+  const my = sy * inverse;
   const dx = (state[at + 11] as number) - (state[at + 3] as number) + ((state[older] as number) - mx);
   const dy = (state[at + 12] as number) - (state[at + 4] as number) + ((state[older + step] as number) - my);
   const weight = (na / (na + nb)) * nb;
@@ -80,8 +81,9 @@ function closeBlock(state: Float64Array, at: number, window: number): void {
     const count = state[at + 10] as number;
     const sx = state[at + 5] as number;
     const sy = state[at + 6] as number;
-    const mx = count === 0 ? 0 : sx / count;
-    const my = count === 0 ? 0 : sy / count;
+    const inverse = count === 0 ? 0 : 1 / count;
+    const mx = sx * inverse;
+    const my = sy * inverse;
     state[slot] = mx;
     state[slot + step] = my;
     state[slot + 2 * step] = Math.max((state[at + 7] as number) - sx * mx, 0);

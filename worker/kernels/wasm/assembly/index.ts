@@ -6,7 +6,9 @@
  */
 import { changesOf } from "./changes.ts";
 import { extremes } from "./extremes.ts";
+import { linear } from "./linear.ts";
 import { bands, deviation, moments, variance, zscore } from "./moments.ts";
+import { beta, correlation, covariance, pairs } from "./pairs.ts";
 import { atr as atrKind, dema as demaKind, ema as emaKind, macd as macdKind, recurrence, rsi as rsiKind, tema as temaKind } from "./recurrences.ts";
 import { largest, last, product, running, smallest, sum } from "./running.ts";
 import { shifts } from "./shift.ts";
@@ -99,4 +101,20 @@ export function shift(count: i32, states: usize, inputs: usize, rows: i32, outpu
 
 export function vwap(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, _scratch: usize): void {
   vwaps(count, states, inputs, rows, outputs);
+}
+
+export function wma(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
+  linear(count, states, inputs, rows, outputs, scratch);
+}
+
+export function rolling_cov(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
+  pairs(covariance, count, states, inputs, rows, outputs, scratch);
+}
+
+export function rolling_corr(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
+  pairs(correlation, count, states, inputs, rows, outputs, scratch);
+}
+
+export function rolling_beta(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
+  pairs(beta, count, states, inputs, rows, outputs, scratch);
 }
