@@ -63,6 +63,7 @@ const optionOf = ({ params, column }: PeerCell): string =>
 export function panelConformance(): ConformanceRow[] {
   const { peers, scales, cells, ...kept } = readFixture();
   const inputs = scales.map(inputsAt);
+  const bars = scales.reduce((total, scale) => total + conformancePanel(scale).numRows, 0);
   const rows = cells.map((cell) => {
     const differences = new Differences();
     cell.columns.forEach((index, at) => {
@@ -70,7 +71,7 @@ export function panelConformance(): ConformanceRow[] {
       compareKept(kept, index, oursOf(cell, table), differences, scales[at] === 1);
     });
     const peer = `${cell.peer} ${peers[cell.peer]}`;
-    return { kernel: `panel.${cell.kernel}`, option: optionOf(cell), peer, peerOption: cell.option, ...differences.result() };
+    return { kernel: `panel.${cell.kernel}`, option: optionOf(cell), peer, peerOption: cell.option, bars, ...differences.result() };
   });
   const order = new Map(panelKernels.map(({ name }, i) => [name, i]));
   return rows.sort((a, b) => (order.get(a.kernel) ?? 0) - (order.get(b.kernel) ?? 0));
