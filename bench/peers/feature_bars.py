@@ -35,14 +35,23 @@ def walk(seed, rows=ROWS):
     return out
 
 
+def still(rows=ROWS):
+    """Bars of a suspension."""
+    i = np.arange(rows)
+    return (i % 1499 >= 700) & (i % 1499 < 760)
+
+
 def missing(rows=ROWS):
     """Where a series with gaps has none: runs of five, single bars, the first bar."""
     i = np.arange(rows)
     return (i % 997 < 5) | (i % 89 == 0)
 
 
-def columns(scale=1.0, gaps=False):
-    """Float columns of the inputs that features name; prices times scale."""
+LEADING = 37  # bars that a series with a late start lacks
+
+
+def columns(scale=1.0, gaps="none"):
+    """Float columns of the inputs that features name; prices times scale. gaps: "none", "leading" (a late start) or "some"."""
     first, second = walk(SEED), walk(OTHER_SEED)
     data = {name: np.array(first[name], dtype=np.float64) / 100 * scale for name in ("open", "high", "low", "close")}
     data["volume"] = np.array(first["volume"], dtype=np.float64)
@@ -51,7 +60,14 @@ def columns(scale=1.0, gaps=False):
     data["session"] = np.floor(np.arange(len(data["close"])) / 78)
     whole = np.array(first["close"], dtype=np.float64)
     data["growth"] = whole / np.concatenate([whole[:1], whole[:-1]])
-    if gaps:
+    if gaps != "none":
+        gone = missing() if gaps == "some" else np.arange(ROWS) < LEADING
         for values in data.values():
-            values[missing(len(values))] = np.nan
+            values[gone] = np.nan
+    for name, of in (("change", "close"), ("otherChange", "other")):
+        before = np.concatenate([[np.nan], data[of][:-1]])
+        data[name] = (data[of] - before) / before
+    # All but the first that is there.
+    data["later"] = data["close"].copy()
+    data["later"][np.flatnonzero(~np.isnan(data["close"]))[0]] = np.nan
     return data

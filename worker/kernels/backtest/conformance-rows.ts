@@ -26,7 +26,7 @@ const runs: Readonly<Record<string, { readonly params: Record<string, unknown>; 
 };
 
 function barsOf(scale: number): Table {
-  const { close, high, low } = conformanceColumns(scale, true) as Record<"close" | "high" | "low", Float64Array>;
+  const { close, high, low } = conformanceColumns(scale, "some") as Record<"close" | "high" | "low", Float64Array>;
   const bars = Array.from({ length: conformanceRows }, (_, i) => i);
   return new Table({
     date: dayVector(Int32Array.from(bars)),

@@ -33,23 +33,36 @@ function walk(from: number): Walk {
   return out;
 }
 
-const isMissing = (i: number): boolean => i % 997 < 5 || i % 89 === 0;
+/** A series with gaps lacks runs of five, single bars and the first one; one with a late start its first bars. */
+export type Gaps = "none" | "leading" | "some";
+const isMissing: Readonly<Record<Gaps, (i: number) => boolean>> = {
+  none: () => false,
+  leading: (i) => i < 37,
+  some: (i) => i % 997 < 5 || i % 89 === 0,
+};
 
 let walks: { first: Walk; second: Walk } | undefined;
 
-/** Columns by the names that features give their inputs; prices times scale. */
-export function conformanceColumns(scale: number, gaps: boolean): Readonly<Record<string, Float64Array>> {
+const changeOf = (prices: Float64Array): Float64Array =>
+  prices.map((x, i) => {
+    const before = prices[i - 1] ?? Number.NaN;
+    return (x - before) / before;
+  });
+
+/** Columns by the names that features give their inputs, and others that the script's cells name; prices times scale. */
+export function conformanceColumns(scale: number, gaps: Gaps): Readonly<Record<string, Float64Array>> {
   walks ??= { first: walk(seed), second: walk(otherSeed) };
   const { first, second } = walks;
   const column = (whole: readonly number[], of: (x: number) => number): Float64Array =>
-    Float64Array.from(whole, (x, i) => (gaps && isMissing(i) ? Number.NaN : of(x)));
+    Float64Array.from(whole, (x, i) => (isMissing[gaps](i) ? Number.NaN : of(x)));
   const price = (cents: number): number => (cents / 100) * scale;
   const identity = (x: number): number => x;
   const close = column(first.close, price);
   const other = column(second.close, price);
   const volume = column(first.volume, identity);
+  const start = close.findIndex((x) => !Number.isNaN(x));
   return {
-    ...{ value: close, x: close, asset: close, close, high: column(first.high, price), low: column(first.low, price) },
+    ...{ value: close, x: close, asset: close, close, open: column(first.open, price), high: column(first.high, price), low: column(first.low, price) },
     ...{ y: other, market: other, volume, buy: volume, sell: column(second.volume, identity) },
     session: column(
       first.close.map((_, i) => Math.floor(i / 78)),
@@ -59,5 +72,8 @@ export function conformanceColumns(scale: number, gaps: boolean): Readonly<Recor
       first.close.map((cents, i) => cents / (first.close[i - 1] ?? cents)),
       identity,
     ),
+    ...{ change: changeOf(close), otherChange: changeOf(other) },
+    /** All but the first that is there. */
+    later: close.map((x, i) => (i === start ? Number.NaN : x)),
   };
 }

@@ -2,7 +2,7 @@
 import type { Table } from "apache-arrow";
 import { float64Column, optionalFloat64Column } from "../columns.js";
 import { type ConformanceRow, Differences, unexplainedRelMax } from "../conformance.js";
-import { conformanceColumns } from "../features/conformance-bars.js";
+import { conformanceColumns, type Gaps } from "../features/conformance-bars.js";
 import { readOracle, realPrices } from "../sweep/real-prices.js";
 import { bootstrap } from "../validation/bootstrap.js";
 import { pbo } from "../validation/pbo.js";
@@ -18,8 +18,8 @@ type Values = readonly (number | null)[];
 /** As long_series of the script makes them. */
 function longSeries(): Record<string, Values> {
   const close = float64Column(realPrices(), "close");
-  const walk = (gaps: boolean): Values => Array.from(conformanceColumns(1, gaps).growth ?? [], (x) => (Number.isNaN(x) ? null : x - 1));
-  return { walk: walk(false), walkGaps: walk(true), sp500: Array.from(close.subarray(1), (x, i) => x / (close[i] as number) - 1) };
+  const walk = (gaps: Gaps): Values => Array.from(conformanceColumns(1, gaps).growth ?? [], (x) => (Number.isNaN(x) ? null : x - 1));
+  return { walk: walk("none"), walkGaps: walk("some"), sp500: Array.from(close.subarray(1), (x, i) => x / (close[i] as number) - 1) };
 }
 
 const missing = (value: unknown): number => (typeof value === "number" ? value : Number.NaN);
