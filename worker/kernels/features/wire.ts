@@ -2,10 +2,11 @@
 import { DataType, Table, type Vector } from "apache-arrow";
 import { z } from "zod";
 import { VolleyError } from "../../../proto/errors.js";
-import { columnOf, float64Vector, optionalFloat64Column } from "../columns.js";
+import { columnOf, optionalFloat64Column, ownFloat64Vector } from "../columns.js";
 import { type Carry, States, type WireResult } from "./carry.js";
 import type { FeatureDeclaration } from "./declaration.js";
 import { engineOf, type FeatureGroup } from "./engine.js";
+import { byLength, putValues, type SeriesRows, seriesRows, valuesOf } from "./series.js";
 
 const columnName = z.string().min(1).max(1_000);
 
@@ -67,31 +68,6 @@ function nameOf(application: Application, output: string, several: { columns: bo
   return template.replaceAll("{column}", application.label).replaceAll("{output}", output);
 }
 
-/** Rows of one series; all rows of the table if `rows` is undefined. */
-interface Series {
-  readonly key: string;
-  readonly rows: Int32Array | undefined;
-}
-
-/** Throws INVALID_ARGUMENT for a key that is null. */
-function seriesOf(name: string, table: Table, by: string | undefined): Series[] {
-  if (by === undefined) return [{ key: "", rows: undefined }];
-  const rows = new Map<string, number[]>();
-  let row = 0;
-  for (const value of columnOf(table, by, "keys, one of every row")) {
-    if (value === null || value === undefined)
-      throw new VolleyError("INVALID_ARGUMENT", `${name}: column ${JSON.stringify(by)} is null in row ${row}; a key must be there`, {
-        details: { column: by },
-      });
-    const key = String(value);
-    const known = rows.get(key);
-    if (known) known.push(row);
-    else rows.set(key, [row]);
-    row++;
-  }
-  return [...rows].map(([key, list]) => ({ key, rows: Int32Array.from(list) }));
-}
-
 /** Throws INVALID_ARGUMENT that names the column or parameter. An empty table gives an empty table and the carry it got. */
 export function applyToTable<P extends z.ZodObject>(
   feature: FeatureDeclaration<P>,
@@ -105,7 +81,7 @@ export function applyToTable<P extends z.ZodObject>(
   const columns = applications.map((one) => one.columns.join());
   const identity = { feature: name, version: feature.version, params: JSON.stringify(own), columns, by: params.by ?? "" };
   const states = new States(identity, feature.create(own), carry);
-  const series = seriesOf(name, table, params.by);
+  const series = seriesRows(name, table, params.by);
   const results = runSeries(feature, applications, series, states, table);
   const vectors: Record<string, Vector> = {};
   const put = (column: string, vector: Vector): void => {
@@ -117,7 +93,7 @@ export function applyToTable<P extends z.ZodObject>(
   const several = { columns: feature.inputs.length === 1, outputs: feature.outputs.length > 1 };
   applications.forEach((application, i) => {
     feature.outputs.forEach((output, k) => {
-      put(nameOf(application, output, several, params.as), float64Vector(results[i]?.[k] as Float64Array));
+      put(nameOf(application, output, several, params.as), ownFloat64Vector(results[i]?.[k] as Float64Array));
     });
   });
   const result = new Table(vectors);
@@ -128,30 +104,28 @@ export function applyToTable<P extends z.ZodObject>(
 function runSeries<P extends z.ZodObject>(
   feature: FeatureDeclaration<P>,
   applications: readonly Application[],
-  series: readonly Series[],
+  series: SeriesRows,
   states: States,
   table: Table,
 ): Float64Array[][] {
   const columns = applications.map((one) =>
     one.columns.map((column) => (column === undefined ? new Float64Array(table.numRows).fill(Number.NaN) : optionalFloat64Column(table, column))),
   );
-  const [first] = series;
-  if (first && !first.rows) return runGroups(feature, groupsOf(states.of(first.key), columns), table.numRows);
+  const groupsOf = (s: number): FeatureGroup[] =>
+    states.of(series.keys[s] as string).map((state, i) => ({ state, inputs: (columns[i] as Float64Array[]).map((column) => valuesOf(column, series, s)) }));
+  if (series.keys.length === 1 && !series.order) return runGroups(feature, groupsOf(0), table.numRows);
   const outputs = applications.map(() => feature.outputs.map(() => new Float64Array(table.numRows)));
-  for (const { key, rows = new Int32Array(0) } of series) {
-    const own = columns.map((inputs) => inputs.map((column) => Float64Array.from(rows, (row) => column[row] as number)));
-    runGroups(feature, groupsOf(states.of(key), own), rows.length).forEach((values, i) => {
+  for (const [rows, members] of byLength(series)) {
+    const results = runGroups(feature, members.flatMap(groupsOf), rows);
+    results.forEach((values, i) => {
+      const s = members[Math.floor(i / applications.length)] as number;
       values.forEach((value, k) => {
-        const whole = outputs[i]?.[k] as Float64Array;
-        for (let j = 0; j < rows.length; j++) whole[rows[j] as number] = value[j] as number;
+        putValues(value, series, s, outputs[i % applications.length]?.[k] as Float64Array);
       });
     });
   }
   return outputs;
 }
-
-const groupsOf = (states: readonly Float64Array[], inputs: readonly Float64Array[][]): FeatureGroup[] =>
-  states.map((state, i) => ({ state, inputs: inputs[i] as Float64Array[] }));
 
 /** Appends `rows` bars to every group, by the WebAssembly form if the engine has it. */
 function runGroups<P extends z.ZodObject>(feature: FeatureDeclaration<P>, groups: readonly FeatureGroup[], rows: number): Float64Array[][] {
