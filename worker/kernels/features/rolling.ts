@@ -182,6 +182,7 @@ export const rollingSkew = defineFeature({
     const corrected = state[state.length - 1] === 1;
     for (let i = from; i < to; i++) out[i] = pushShape(state, 0, value[i] as number) ? skewness(state, 0, corrected) : Number.NaN;
   },
+  wasm: { exportName: "rolling_skew" },
 });
 
 export const rollingKurt = defineFeature({
@@ -200,4 +201,5 @@ export const rollingKurt = defineFeature({
     const corrected = state[state.length - 1] === 1;
     for (let i = from; i < to; i++) out[i] = pushShape(state, 0, value[i] as number) ? excessKurtosis(state, 0, corrected) : Number.NaN;
   },
+  wasm: { exportName: "rolling_kurt" },
 });

@@ -1,6 +1,6 @@
 /**
  * The first four central moments of the values present in the last `window` bars: window-moments.ts to the fourth power. The parts are put
- * together by P. Pébay's formulas (Sandia report SAND2008-6212, 2008).
+ * together by P. Pébay's formulas (Sandia report SAND2008-6212, 2008). Counts divide by their reciprocals, as in window-moments.ts.
  *
  * State at `at`: 0 window, 1 minPeriods, 2 place in the block, 3 anchor, 4…7 sums of the powers of the differences to it, 8 values
  * present in the block, 9 anchor of the previous block's end; of the last window 10 count, 11…13 sums of the second to fourth powers of
@@ -55,7 +55,7 @@ function merge(state: Float64Array, at: number, older: number, step: number, na:
   const s1 = state[at + 4] as number;
   const s2 = state[at + 5] as number;
   const s3 = state[at + 6] as number;
-  const mean = s1 / nb;
+  const mean = s1 * (1 / nb);
   const a2 = state[older + step] as number;
   const a3 = state[older + 2 * step] as number;
   const b2 = central2(s1, s2, mean);
@@ -83,7 +83,7 @@ function closeBlock(state: Float64Array, at: number, window: number): void {
     const s1 = state[at + 4] as number;
     const s2 = state[at + 5] as number;
     const s3 = state[at + 6] as number;
-    const mean = count === 0 ? 0 : s1 / count;
+    const mean = count === 0 ? 0 : s1 * (1 / count);
     state[slot] = mean;
     state[slot + step] = central2(s1, s2, mean);
     state[slot + 2 * step] = central3(s1, s2, s3, mean);
@@ -99,8 +99,9 @@ export function skewness(state: Float64Array, at: number, corrected: boolean): n
   const n = state[at + 10] as number;
   const m2 = state[at + 11] as number;
   if (!(m2 > 0) || (corrected && n < 3)) return Number.NaN;
-  const g1 = (Math.sqrt(n) * (state[at + 12] as number)) / (m2 * Math.sqrt(m2));
-  return corrected ? (g1 * Math.sqrt(n * (n - 1))) / (n - 2) : g1;
+  // What depends on the count alone comes first: it is the same for every full window.
+  const factor = corrected ? (Math.sqrt(n) * Math.sqrt(n * (n - 1))) / (n - 2) : Math.sqrt(n);
+  return (factor * (state[at + 12] as number)) / (m2 * Math.sqrt(m2));
 }
 
 /** Excess kurtosis g2 = m4 / m2² - 3 of the last window, or G2, corrected for the sample's size (pandas). */
@@ -108,6 +109,8 @@ export function excessKurtosis(state: Float64Array, at: number, corrected: boole
   const n = state[at + 10] as number;
   const m2 = state[at + 11] as number;
   if (!(m2 > 0) || (corrected && n < 4)) return Number.NaN;
-  const raw = (n * (state[at + 13] as number)) / (m2 * m2);
-  return corrected ? ((n - 1) * ((n + 1) * raw - 3 * (n - 1))) / ((n - 2) * (n - 3)) : raw - 3;
+  const freedom = (n - 2) * (n - 3);
+  const factor = corrected ? ((n - 1) * (n + 1) * n) / freedom : n;
+  const offset = corrected ? (3 * (n - 1) * (n - 1)) / freedom : 3;
+  return (factor * (state[at + 13] as number)) / (m2 * m2) - offset;
 }

@@ -11,6 +11,7 @@ import { bands, deviation, moments, variance, zscore } from "./moments.ts";
 import { beta, correlation, covariance, pairs } from "./pairs.ts";
 import { atr as atrKind, dema as demaKind, ema as emaKind, macd as macdKind, recurrence, rsi as rsiKind, tema as temaKind } from "./recurrences.ts";
 import { largest, last, product, running, smallest, sum } from "./running.ts";
+import { kurt, shapes, skew } from "./shapes.ts";
 import { shifts } from "./shift.ts";
 import { sums } from "./sums.ts";
 import { vwaps } from "./vwap.ts";
@@ -117,4 +118,12 @@ export function rolling_corr(count: i32, states: usize, inputs: usize, rows: i32
 
 export function rolling_beta(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
   pairs(beta, count, states, inputs, rows, outputs, scratch);
+}
+
+export function rolling_skew(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
+  shapes(skew, count, states, inputs, rows, outputs, scratch);
+}
+
+export function rolling_kurt(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
+  shapes(kurt, count, states, inputs, rows, outputs, scratch);
 }
