@@ -43,6 +43,7 @@ export const rollingVwap = defineFeature({
       out[i] = weight > 0 ? traded / weight : Number.NaN;
     }
   },
+  wasm: { exportName: "rolling_vwap" },
 });
 
 export const vwap = defineFeature({
@@ -125,4 +126,5 @@ export const volumePower = defineFeature({
       out[i] = sold > 0 ? (scale * bought) / sold : Number.NaN;
     }
   },
+  wasm: { exportName: "volume_power" },
 });

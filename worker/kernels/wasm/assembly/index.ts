@@ -9,6 +9,7 @@ import { extremes } from "./extremes.ts";
 import { linear } from "./linear.ts";
 import { bands, deviation, moments, variance, zscore } from "./moments.ts";
 import { beta, correlation, covariance, pairs } from "./pairs.ts";
+import { powers, prices, quotients } from "./quotients.ts";
 import { atr as atrKind, dema as demaKind, ema as emaKind, macd as macdKind, recurrence, rsi as rsiKind, tema as temaKind } from "./recurrences.ts";
 import { largest, last, product, running, smallest, sum } from "./running.ts";
 import { kurt, shapes, skew } from "./shapes.ts";
@@ -126,4 +127,12 @@ export function rolling_skew(count: i32, states: usize, inputs: usize, rows: i32
 
 export function rolling_kurt(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
   shapes(kurt, count, states, inputs, rows, outputs, scratch);
+}
+
+export function rolling_vwap(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
+  quotients(prices, count, states, inputs, rows, outputs, scratch);
+}
+
+export function volume_power(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
+  quotients(powers, count, states, inputs, rows, outputs, scratch);
 }
