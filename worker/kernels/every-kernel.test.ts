@@ -1,0 +1,126 @@
+/**
+ * What holds of every kernel of the registry, in at least `casesPerKernel` drawn calls each. A kernel without drawn calls fails here.
+ *
+ * E1  The same call gives the same bits again, and changes none of its inputs.
+ * E2  It does not matter how its tables lie in memory: one batch, several, empty ones, slices with an offset.
+ * E3  Any pieces give the bits of the whole: partitions with their carry, parts of a grid, other orders, whatever its pieces are.
+ * E4  Of a causal kernel no row changes when what is known after its bar is taken away, or spoilt. Nor of a label, at the bar at which it is known.
+ */
+import { Table } from "apache-arrow";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { firstDifference } from "./audit/compare.js";
+import { poisonAfter, truncateAt } from "./audit/cut.js";
+import { knownAt } from "./audit/knowledge.js";
+import type { DrawnCall, DrawnKernel } from "./calls/call.js";
+import { contentsOf, Draw, isSame, joined, pieces } from "./calls/draw.js";
+import { drawnCalls } from "./calls/index.js";
+import type { Kernel } from "./kernel.js";
+import { casesPerKernel } from "./property-cases.js";
+import { listKernels } from "./registry.js";
+
+const kernels = listKernels().map((kernel) => [kernel.name, kernel] as const);
+const isTimed = ({ causality }: Kernel): boolean => causality === "causal" || causality === "label";
+
+/** The value with every table in it replaced. */
+function mapTables(value: unknown, of: (table: Table) => Table): unknown {
+  if (value instanceof Table) return of(value);
+  if (Array.isArray(value)) return value.map((one) => mapTables(one, of));
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, mapTables(one, of)]));
+}
+
+/** The numbers of all tables, as they are stored. */
+function storedIn(args: readonly unknown[]): ArrayLike<unknown>[] {
+  const stored: ArrayLike<unknown>[] = [];
+  mapTables(args, (table) => {
+    for (const batch of table.batches) for (const child of batch.data.children) if (ArrayBuffer.isView(child.values)) stored.push(child.values as never);
+    return table;
+  });
+  return stored;
+}
+
+const copiesOf = (stored: readonly ArrayLike<unknown>[]): ArrayLike<unknown>[] => stored.map((values) => (values as Float64Array).slice());
+
+/** The matcher only writes the message: in every case it would take longer than the kernels. */
+function same(got: unknown, expected: unknown, what: string): void {
+  if (!isSame(got, expected)) expect(contentsOf(got), what).toEqual(contentsOf(expected));
+}
+
+type Checked = Record<"truncate" | "poison", number>;
+
+/** E4 at one cut. Counts where there was something to compare. */
+function checkFuture(kernel: Kernel, call: DrawnCall, whole: unknown, share: number, checked: Checked): void {
+  const known = Object.entries(call.known ?? {}).map(([k, column]) => ({
+    k: Number(k),
+    column,
+    times: knownAt("test", call.args[Number(k)] as Table, column),
+  }));
+  const { rowsMin = 0, rows = (result: unknown) => [result as Table], adapt = (args: readonly unknown[]) => args } = call;
+  const [first] = known as [(typeof known)[number]];
+  const times = [...new Set(first.times)].sort((a, b) => a - b).filter((time) => first.times.filter((other) => other <= time).length >= rowsMin);
+  const at = times[Math.floor(share * times.length)] ?? 0;
+  const spec = { time: call.time, at, rows: first.times.filter((time) => time <= at).length };
+  for (const mode of ["truncate", "poison"] as const) {
+    const args = [...call.args];
+    for (const { k, column, times } of known) {
+      const table = args[k] as Table;
+      args[k] = mode === "truncate" ? truncateAt(table, times, at) : poisonAfter(table, times, at, column);
+    }
+    const part = rows(kernel.run(...adapt(args)), args);
+    rows(whole, call.args).forEach((full, i) => {
+      const difference = firstDifference(full, part[i] as Table, spec);
+      if (difference) expect({ mode, at, ...difference }).toBe("no look-ahead");
+      if (full.numRows > 0) checked[mode]++;
+    });
+  }
+}
+
+describe.each(kernels)("%s", (name, kernel) => {
+  it("gives the same bits again, from any batches, in any pieces, and without its future", () => {
+    const drawn = drawnCalls[name] as DrawnKernel;
+    expect(drawn, `${name} is in no property test: give it drawn calls in worker/kernels/calls`).toBeDefined();
+    const [from, to] = drawn.rows ?? [0, 24];
+    const share = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
+    let cases = 0;
+    let cut = 0;
+    const checked: Checked = { truncate: 0, poison: 0 };
+    fc.assert(
+      fc.property(fc.integer(), fc.integer({ min: from, max: to }), fc.array(share, { maxLength: 3 }), share, (seed, rows, shares, at) => {
+        cases++;
+        const call = drawn.draw(new Draw(seed), rows);
+        const { adapt = (args: readonly unknown[]) => args } = call;
+        const args = adapt(call.args);
+        const inputs = storedIn(args);
+        const before = copiesOf(inputs);
+        const whole = kernel.run(...args);
+        same(kernel.run(...(mapTables(args, (table) => joined(pieces(table, shares))) as unknown[])), whole, "other batches");
+        if (call.inPieces) {
+          cut++;
+          same(call.inPieces(kernel.run, shares, whole), whole, "pieces");
+        }
+        if (isTimed(kernel)) checkFuture(kernel, call, whole, at, checked);
+        same(inputs, before, "inputs");
+      }),
+      { numRuns: casesPerKernel },
+    );
+    expect(cases).toBeGreaterThanOrEqual(casesPerKernel);
+    expect(drawn.whole === undefined ? cut : drawn.whole.length, "cases in pieces, or why there are none").toBeGreaterThan(
+      drawn.whole === undefined ? 0.9 * cases : 10,
+    );
+    if (isTimed(kernel)) expect(Math.min(checked.truncate, checked.poison), "cuts compared").toBeGreaterThan(0.8 * cases);
+  });
+});
+
+describe("declarations", () => {
+  it("every causal kernel, and no other, says how far it looks back and that it does not look ahead", () => {
+    for (const [name, { causality, lookback, lag }] of kernels) {
+      expect([name, lookback !== undefined, lag !== undefined]).toEqual([name, causality === "causal", causality === "causal"]);
+      expect(lag ?? 0).toBeGreaterThanOrEqual(0);
+    }
+  });
+
+  it("there are drawn calls of kernels only", () => {
+    expect(Object.keys(drawnCalls).filter((name) => !kernels.some(([kernel]) => kernel === name))).toEqual([]);
+  });
+});
