@@ -97,15 +97,40 @@ const typeNames = [
 const versionV4 = 3;
 const versionV5 = 4;
 
-export function readMessage(metadata: Uint8Array): MessageSpec {
+const reading = <T>(metadata: Uint8Array, read: (root: FlatTable) => T): T => {
   const budget: Budget = { tables: 4 * columnsMax };
   try {
-    return readHeader(FlatTable.root(metadata, budget));
+    return read(FlatTable.root(metadata, budget));
   } catch (cause) {
     if (cause instanceof RangeError) throw invalidData("Arrow metadata points outside of itself");
     throw cause;
   }
+};
+
+export const readMessage = (metadata: Uint8Array): MessageSpec => reading(metadata, readHeader);
+
+/** Where a message of an Arrow file is. */
+export interface Block {
+  readonly offset: number;
+  /** Metadata and body. */
+  readonly bytes: number;
 }
+
+/** The index of an Arrow file. */
+export interface Index {
+  readonly fields: readonly FieldSpec[];
+  readonly dictionaries: readonly Block[];
+  readonly batches: readonly Block[];
+}
+
+export const readIndex = (index: Uint8Array): Index =>
+  reading(index, (footer) => {
+    const schema = footer.table(1);
+    if (!schema) throw invalidData("the index of the Arrow file has no schema");
+    const blocks = (slot: number): Block[] =>
+      footer.blocks(slot, "a place in the index of the Arrow file").map(([offset, metadata, body]) => ({ offset, bytes: metadata + body }));
+    return { fields: readSchema(schema), dictionaries: blocks(2), batches: blocks(3) };
+  });
 
 function readHeader(message: FlatTable): MessageSpec {
   const version = message.i16(0);

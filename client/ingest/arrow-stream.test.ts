@@ -35,6 +35,12 @@ describe("a whole Arrow stream", () => {
     expect(take(first.data).data).toEqual(first.data);
   });
 
+  it("is the same in the file format around it", () => {
+    // A file has one dictionary for each column, so one batch.
+    const table = sampleTable(60, 1);
+    expect(take(tableToIPC(table, "file")).data).toEqual(take(tableToIPC(table, "stream")).data);
+  });
+
   it("may have no rows", () => {
     const result = take(tableToIPC(new Table({ a: vectorFromArray([], new Float64()) }), "stream"));
     expect(result).toMatchObject({ rows: 0, columns: [{ name: "a", type: "Float64", nulls: 0 }] });
@@ -63,7 +69,11 @@ describe("an Arrow stream that is refused", () => {
   it.each([
     ["empty", () => new Uint8Array(0), /cut off/],
     ["text", () => Buffer.from("date,open\n2000-01-01,1\n"), /not the start of an Arrow stream/],
-    ["the file format", () => tableToIPC(sampleTable(60, 1), "file"), /Feather/],
+    ["a file cut off", () => tableToIPC(sampleTable(60, 1), "file").slice(0, -1), /does not end with ARROW1: it was cut off/],
+    ["a file whose index is longer than itself", () => withIndexOf(0x7fff_ffff), /says that its index has 2147483647 bytes/],
+    ["a file whose index is nothing", () => withIndexOf(0), /says that its index has 0 bytes/],
+    ["a file whose index begins elsewhere", () => withIndexOf(8), /points outside of itself|broken vtable|has no schema/],
+    ["a file that names its batch twice", () => withBatchTwice(), /index of the Arrow file has a message of \d+ bytes at byte \d+, where/],
     ["cut in the middle", () => stream.slice(0, stream.byteLength - 200), /./],
     ["cut at a message boundary", () => stream.slice(0, stream.byteLength - 8), /without its end marker/],
     ["with bytes behind its end", () => Buffer.concat([stream, Buffer.alloc(8)]), /follow the end/],
@@ -74,6 +84,24 @@ describe("an Arrow stream that is refused", () => {
     expect(error.code).toBe("INVALID_DATA");
     expect(error.message).toMatch(message);
   });
+
+  function withIndexOf(length: number): Uint8Array {
+    const file = tableToIPC(sampleTable(60, 1), "file").slice();
+    view(file).setInt32(file.byteLength - 10, length, true);
+    return file;
+  }
+
+  /** Two batches whose places are made one. */
+  function withBatchTwice(): Uint8Array {
+    const file = tableToIPC(
+      new Table({ a: vectorFromArray([1, 2, 3], new Float64()) }).concat(new Table({ a: vectorFromArray([4, 5, 6], new Float64()) })),
+      "file",
+    ).slice();
+    expect(take(file).rows).toBe(6);
+    const at = Buffer.from(file).lastIndexOf(Buffer.from(BigInt64Array.of(8n).buffer));
+    file.copyWithin(at + 24, at, at + 24);
+    return file;
+  }
 
   function makeListTable(): Table {
     return new Table({ a: vectorFromArray([[1, 2], [3]], new List(new Field("item", new Float64(), true))) });
@@ -119,10 +147,11 @@ describe("an Arrow stream that is refused", () => {
   });
 });
 
-describe("2,000 mutants", () => {
+describe.each(["stream", "file"] as const)("2,000 mutants of a %s", (form) => {
   it("are refused with a reason, or are a table of as many rows and columns that differs in values only", () => {
-    const stream = tableToIPC(sampleTable(40, 2), "stream");
-    const structure = structureBytes(stream);
+    const [rows, batches] = form === "stream" ? [40, 2] : [80, 1];
+    const stream = tableToIPC(sampleTable(rows, batches), form);
+    const structure = form === "stream" ? structureBytes(stream) : fileStructure(stream);
     let refused = 0;
     for (let seed = 1; seed <= 2_000; seed++) {
       const mutant = mutate(stream, structure, seed);
@@ -142,6 +171,13 @@ describe("2,000 mutants", () => {
     expect(refused).toBeGreaterThan(1_000);
   });
 });
+
+/** Messages, and the index, where the schema is. */
+function fileStructure(file: Uint8Array): number[] {
+  const messages = structureBytes(file.subarray(8)).map((at) => at + 8);
+  const end = (messages.at(-1) ?? 0) + 1;
+  return [...messages, ...Array.from({ length: file.byteLength - end }, (_, i) => end + i)];
+}
 
 describe("streams made to exhaust memory", () => {
   it("cannot ask for rows that are not there", () => {

@@ -8,7 +8,8 @@
  */
 import { isUtf8 } from "node:buffer";
 import { VolleyError } from "../../proto/errors.js";
-import { type BatchSpec, type FieldSpec, type FlatType, readMessage } from "./arrow-metadata.js";
+import { indexOf } from "./arrow-file.js";
+import { type BatchSpec, type Block, type FieldSpec, type FlatType, type Index, type MessageSpec, readMessage } from "./arrow-metadata.js";
 import { type Column, type DictionaryPiece, encodeColumns, mergeDictionaries, mergePieces, type Piece } from "./column.js";
 import { type Ingested, invalidData } from "./ingested.js";
 
@@ -25,7 +26,7 @@ interface Message {
 
 function nextMessage(bytes: Uint8Array, view: DataView, at: number): Message | undefined {
   if (at + 8 > bytes.byteLength) throw invalidData(`the Arrow stream ends at byte ${bytes.byteLength} without its end marker: it was cut off`);
-  if (view.getUint32(at, true) !== continuation) throw invalidData(`byte ${at} is not the start of an Arrow stream message (0xFFFFFFFF)${hint(bytes, at)}`);
+  if (view.getUint32(at, true) !== continuation) throw invalidData(`byte ${at} is not the start of an Arrow stream message (0xFFFFFFFF)`);
   const length = view.getInt32(at + 4, true);
   if (length === 0) {
     if (at + 8 !== bytes.byteLength) throw invalidData(`${bytes.byteLength - at - 8} bytes follow the end of the Arrow stream`);
@@ -38,30 +39,62 @@ function nextMessage(bytes: Uint8Array, view: DataView, at: number): Message | u
   return { metadata: bytes.subarray(at + 8, bodyAt), bodyAt };
 }
 
-const hint = (bytes: Uint8Array, at: number): string =>
-  at === 0 && Buffer.from(bytes.subarray(0, 6)).toString("latin1") === "ARROW1" ? "; this is the Arrow file format (Feather): send the stream format" : "";
-
 interface Dictionary {
   readonly of: FieldSpec;
   words: readonly Piece[] | undefined;
 }
 
+interface Part {
+  readonly spec: MessageSpec;
+  readonly body: Uint8Array;
+  /** The message's number. */
+  readonly n: number;
+}
+
+function partAt(bytes: Uint8Array, { metadata, bodyAt }: Message, n: number): Part {
+  const spec = readMessage(metadata);
+  const end = bodyAt + spec.bodyBytes;
+  if (spec.bodyBytes % 8 !== 0 || end > bytes.byteLength)
+    throw invalidData(`Arrow message ${n} announces a body of ${spec.bodyBytes} bytes where ${bytes.byteLength - bodyAt} are left`);
+  return { spec, body: bytes.subarray(bodyAt, end), n };
+}
+
+function* partsOfStream(bytes: Uint8Array, view: DataView): Generator<Part> {
+  let at = 0;
+  for (let n = 0; ; n++) {
+    const message = nextMessage(bytes, view, at);
+    if (!message) return;
+    const part = partAt(bytes, message, n);
+    at = message.bodyAt + part.body.byteLength;
+    yield part;
+  }
+}
+
+/** All dictionaries, then all batches; the schema is the index's. */
+function* partsOfFile(bytes: Uint8Array, view: DataView, { fields, dictionaries, batches }: Index): Generator<Part> {
+  let n = 0;
+  yield { spec: { header: "schema", bodyBytes: 0, fields }, body: bytes.subarray(0, 0), n };
+  const read = (block: Block, header: MessageSpec["header"]): Part => {
+    const message = nextMessage(bytes, view, block.offset);
+    const part = message && partAt(bytes, message, ++n);
+    if (!part || part.spec.header !== header) throw invalidData(`the index of the Arrow file has a ${header} at byte ${block.offset}, where there is none`);
+    if (part.body.byteOffset + part.body.byteLength > bytes.byteOffset + block.offset + block.bytes)
+      throw invalidData(`the index of the Arrow file gives the ${header} at byte ${block.offset} ${block.bytes} bytes, fewer than it has`);
+    return part;
+  };
+  for (const block of dictionaries) yield read(block, "dictionary");
+  for (const block of batches) yield read(block, "batch");
+}
+
+/** A stream, or a file. */
 export function decodeArrow(bytes: Uint8Array, limits: { rowsMax: number; cellsMax: number }): Ingested {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const index = indexOf(bytes);
   let fields: readonly FieldSpec[] | undefined;
   const dictionaries = new Map<number, Dictionary>();
   const pieces: (Piece | DictionaryPiece)[][] = [];
   let rows = 0;
-  let at = 0;
-  for (let n = 0; ; n++) {
-    const message = nextMessage(bytes, view, at);
-    if (!message) break;
-    const spec = readMessage(message.metadata);
-    const end = message.bodyAt + spec.bodyBytes;
-    if (spec.bodyBytes % 8 !== 0 || end > bytes.byteLength)
-      throw invalidData(`Arrow message ${n} announces a body of ${spec.bodyBytes} bytes where ${bytes.byteLength - message.bodyAt} are left`);
-    const body = bytes.subarray(message.bodyAt, end);
-    at = end;
+  for (const { spec, body, n } of index ? partsOfFile(bytes, view, index) : partsOfStream(bytes, view)) {
     if (spec.header === "schema") {
       if (fields) throw invalidData(`Arrow message ${n} is a second schema`);
       if (spec.bodyBytes !== 0) throw invalidData(`the Arrow schema has a body of ${spec.bodyBytes} bytes`);

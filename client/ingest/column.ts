@@ -5,7 +5,7 @@
 import { type Data, type DataType, Dictionary, Field, Int32, makeData, makeVector, RecordBatch, Schema, Struct, Table, tableToIPC } from "apache-arrow";
 import { VolleyError } from "../../proto/errors.js";
 import type { FlatType, Layout } from "./arrow-metadata.js";
-import type { ColumnInfo, Ingested } from "./ingested.js";
+import { type ColumnInfo, checkWords, type Ingested } from "./ingested.js";
 
 /** `length` validated values; views on the sender's bytes. */
 export interface Piece {
@@ -191,6 +191,7 @@ function numberOf(layout: Layout, piece: Piece, at: number, numbers: Map<string,
   const known = numbers.get(key);
   if (known !== undefined) return known;
   const number = numbers.size;
+  checkWords(number);
   numbers.set(key, number);
   words.push({
     length: 1,

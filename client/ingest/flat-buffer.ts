@@ -97,6 +97,18 @@ export class FlatTable {
     ]);
   }
 
+  /** A vector of blocks: 64-bit offset, 32-bit length of metadata, 64-bit length of the body. */
+  blocks(slot: number, what: string): [number, number, number][] {
+    const at = this.#field(slot);
+    if (at === 0) return [];
+    const { start, length } = this.#vector(at, 24);
+    return Array.from({ length }, (_, i) => [
+      safe(this.#view.getBigInt64(start + 24 * i, true), what),
+      safe(BigInt(this.#view.getInt32(start + 24 * i + 8, true)), what),
+      safe(this.#view.getBigInt64(start + 24 * i + 16, true), what),
+    ]);
+  }
+
   #vector(at: number, elementBytes: number): { start: number; length: number } {
     const head = at + this.#view.getUint32(at, true);
     const length = this.#view.getUint32(head, true);

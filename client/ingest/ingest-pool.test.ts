@@ -2,6 +2,7 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
+import { Dictionary, Int32, makeData, makeVector, Table, tableToIPC, Utf8, Vector } from "apache-arrow";
 import { afterEach, describe, expect, it } from "vitest";
 import { IngestPool, type IngestPoolOptions } from "./ingest-pool.js";
 import { sampleStream } from "./mutants.js";
@@ -50,6 +51,30 @@ describe("a thread that misbehaves is ended, and the next request has a fresh on
     });
     await expect(pool.ingest(csv("ok"), { format: "csv" })).resolves.toMatchObject({ rows: 2 });
     expect(pool.threadsStarted).toBe(2);
+  });
+});
+
+describe("a dictionary of more words than a thread can hold", () => {
+  const words = 700_000;
+  const text = Array.from({ length: words }, (_, i) => i.toString(36));
+  function stream(): Uint8Array {
+    const offsets = new Int32Array(words + 1);
+    for (let i = 0; i < words; i++) offsets[i + 1] = (offsets[i] as number) + (text[i] as string).length;
+    const dictionary = makeVector(makeData({ type: new Utf8(), length: words, nullCount: 0, data: Buffer.from(text.join("")), valueOffsets: offsets }));
+    const type = new Dictionary(new Utf8(), new Int32(), 0);
+    const data = makeData({ type, length: words, nullCount: 0, data: Int32Array.from({ length: words }, (_, i) => i), dictionary });
+    return tableToIPC(new Table({ a: new Vector([data]) }), "stream");
+  }
+
+  // Such Maps once ended the process, which no heap cap of a thread prevents.
+  it.each([
+    ["Arrow", stream, { format: "arrow" }],
+    ["CSV", () => csv(`a\n${text.join("\n")}\n`), { format: "csv", types: { a: "dictionary" } }],
+  ] as const)("is refused with the way out: %s", async (_, make, options) => {
+    const pool = open({ threads: 1 });
+    await expect(pool.ingest(make(), options)).rejects.toMatchObject({ code: "TOO_LARGE", message: expect.stringMatching(/more than 524288 .*plain text/) });
+    await expect(pool.ingest(csv("a\n1\n"), { format: "csv" })).resolves.toMatchObject({ rows: 1 });
+    expect(pool.threadsStarted).toBe(1);
   });
 });
 

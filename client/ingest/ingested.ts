@@ -46,6 +46,18 @@ export const ingestDefaults = { timeoutMs: 30_000, rowsMax: 20_000_000 } as cons
 export const cellsMax = 200_000_000;
 export const columnsMax = 4_096;
 
+/**
+ * Words of one dictionary. Beyond, a Map grows by allocations for which V8 ends the whole process, and not the thread, when the heap is nearly full.
+ * So the decoders allocate nothing on the heap above some 24 MiB at once: no longer arrays than 2^21 entries, no larger Maps than 2^19.
+ */
+const dictionaryWordsMax = 524_288;
+
+/** Call before a word is added to a dictionary of `words`. Throws TOO_LARGE. */
+export function checkWords(words: number): void {
+  if (words >= dictionaryWordsMax)
+    throw new VolleyError("TOO_LARGE", `a dictionary has more than ${dictionaryWordsMax} different words; send that column as plain text (utf8)`);
+}
+
 export const invalidData = (message: string, details?: Record<string, unknown>): VolleyError =>
   new VolleyError("INVALID_DATA", message, details ? { details } : {});
 

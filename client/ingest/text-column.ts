@@ -5,7 +5,7 @@
 import { Bool, type DataType, DateDay, Float32, Float64, Int32, Int64, TimestampMicrosecond, TimestampNanosecond, Utf8 } from "apache-arrow";
 import type { FlatType } from "./arrow-metadata.js";
 import { type Column, mergeDictionaries, mergePieces, type Piece } from "./column.js";
-import { invalidData, type TextType } from "./ingested.js";
+import { checkWords, invalidData, type TextType } from "./ingested.js";
 
 const NUMBER = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/;
 const NOT_FINITE = /^(?:nan|[+-]?inf(?:inity)?)$/i;
@@ -263,6 +263,7 @@ export class TextColumn {
     const known = this.#words.get(text);
     if (known !== undefined) return known;
     const number = this.#words.size;
+    checkWords(number);
     this.#words.set(text, number);
     return number;
   }

@@ -6,6 +6,8 @@ export type SourceSpec = { readonly path: string } | { readonly bytes: Uint8Arra
 
 export interface ByteSource extends Disposable {
   readonly size: number;
+  /** Bytes read so far. */
+  readonly bytesRead: number;
   /** A copy of [from, to). Throws if the file does not have it. */
   read(from: number, to: number): Uint8Array<ArrayBuffer>;
 }
@@ -14,14 +16,11 @@ export interface ByteSource extends Disposable {
 export function openSource(spec: SourceSpec, label: string): ByteSource {
   if ("bytes" in spec) {
     const { bytes } = spec;
-    return {
-      size: bytes.byteLength,
-      read: (from, to) => {
-        checkRange(from, to, bytes.byteLength);
-        return Uint8Array.from(bytes.subarray(from, to));
-      },
-      [Symbol.dispose]: () => {},
-    };
+    return counting(
+      bytes.byteLength,
+      (from, to) => Uint8Array.from(bytes.subarray(from, to)),
+      () => {},
+    );
   }
   let file: number;
   try {
@@ -34,19 +33,31 @@ export function openSource(spec: SourceSpec, label: string): ByteSource {
     closeSync(file);
     throw new VolleyError("INVALID_ARGUMENT", `${label} is not a regular file`, { details: { file: label } });
   }
+  const read = (from: number, to: number): Uint8Array<ArrayBuffer> => {
+    const out = new Uint8Array(to - from);
+    for (let at = 0; at < out.byteLength; ) {
+      const got = readSync(file, out, at, out.byteLength - at, from + at);
+      if (got === 0) throw new Error(`ends at byte ${from + at}`);
+      at += got;
+    }
+    return out;
+  };
+  return counting(stat.size, read, () => closeSync(file));
+}
+
+function counting(size: number, read: (from: number, to: number) => Uint8Array<ArrayBuffer>, close: () => void): ByteSource {
+  let bytesRead = 0;
   return {
-    size: stat.size,
-    read: (from, to) => {
-      checkRange(from, to, stat.size);
-      const out = new Uint8Array(to - from);
-      for (let at = 0; at < out.byteLength; ) {
-        const got = readSync(file, out, at, out.byteLength - at, from + at);
-        if (got === 0) throw new Error(`ends at byte ${from + at}`);
-        at += got;
-      }
-      return out;
+    size,
+    get bytesRead() {
+      return bytesRead;
     },
-    [Symbol.dispose]: () => closeSync(file),
+    read: (from, to) => {
+      checkRange(from, to, size);
+      bytesRead += to - from;
+      return read(from, to);
+    },
+    [Symbol.dispose]: close,
   };
 }
 

@@ -1,9 +1,12 @@
 /** Columns from runs of values, and the rows of a column that a filter left. Canonical: zeroes under nulls, dictionaries in order of first use. */
 import { type Data, DataType, Dictionary, Int32, makeData, makeVector, Utf8, Vector } from "apache-arrow";
 import { VolleyError } from "../../proto/errors.js";
+import { checkWords } from "../ingest/ingested.js";
+import type { BytesBudget } from "./bytes-budget.js";
 import type { ColumnType, FixedArray } from "./column-type.js";
 
-const columnBytesMax = 1_073_741_824;
+/** Offsets have 32 bits. */
+const columnBytesMax = 2_147_483_647;
 
 /** apache-arrow types `makeData` by overloads for each type; ours is known at run time only, so it is given as the general form. */
 type AnyProps = {
@@ -39,19 +42,17 @@ class Bytes {
   #buffer = Buffer.allocUnsafe(1_024);
   #end = 0;
   readonly offsets: Int32Array;
+  readonly #budget: BytesBudget | undefined;
+  readonly #bytesMax: number;
 
-  constructor(length: number) {
+  constructor(length: number, budget?: BytesBudget) {
     this.offsets = new Int32Array(length + 1);
+    this.#budget = budget;
+    this.#bytesMax = Math.min(columnBytesMax, budget?.left ?? columnBytesMax);
   }
   push(i: number, value: string | Uint8Array | null): void {
     const most = value === null ? 0 : typeof value === "string" ? value.length * 3 : value.byteLength;
-    if (this.#end + most > columnBytesMax)
-      throw new VolleyError("TOO_LARGE", `a column has more than ${columnBytesMax} bytes of text; read fewer rows at once`);
-    if (this.#end + most > this.#buffer.length) {
-      const grown = Buffer.allocUnsafe(Math.max(this.#buffer.length * 2, this.#end + most));
-      grown.set(this.#buffer.subarray(0, this.#end));
-      this.#buffer = grown;
-    }
+    if (this.#end + most > this.#buffer.length) this.#grow(value, most);
     if (typeof value === "string") this.#end += this.#buffer.write(value, this.#end, "utf8");
     else if (value) {
       this.#buffer.set(value, this.#end);
@@ -59,8 +60,36 @@ class Bytes {
     }
     this.offsets[i + 1] = this.#end;
   }
+
+  /** `most` is a guess for text; near the limit its bytes are counted. */
+  #grow(value: string | Uint8Array | null, most: number): void {
+    const bytes = typeof value === "string" ? Buffer.byteLength(value) : (value?.byteLength ?? 0);
+    if (this.#end + bytes > this.#bytesMax)
+      throw this.#budget?.exceeded() ?? new VolleyError("TOO_LARGE", `a column has more than ${columnBytesMax} bytes of text; read fewer rows at once`);
+    const size = Math.min(Math.max(this.#buffer.length * 2, this.#end + most), this.#bytesMax);
+    if (size <= this.#buffer.length) return;
+    const grown = Buffer.allocUnsafe(size);
+    grown.set(this.#buffer.subarray(0, this.#end));
+    this.#buffer = grown;
+  }
+
   finish(): { data: Uint8Array; valueOffsets: Int32Array } {
+    this.#budget?.take(this.#end);
     return { data: Uint8Array.from(this.#buffer.subarray(0, this.#end)), valueOffsets: this.offsets };
+  }
+}
+
+/** Bytes of a row, whatever its value; text and bytes of no fixed size have more. */
+function rowBytes({ form }: ColumnType): number {
+  switch (form.form) {
+    case "fixed":
+      return form.make(0).BYTES_PER_ELEMENT;
+    case "bool":
+      return 1 / 8;
+    case "fixed-bytes":
+      return form.width;
+    default:
+      return 4;
   }
 }
 
@@ -72,7 +101,10 @@ export interface ColumnBuilder {
   finish(): Data;
 }
 
-export function columnBuilder({ type, form }: ColumnType, rows: number): ColumnBuilder {
+/** Throws TOO_LARGE, before anything is allocated, if the column does not fit into the budget; so do `push` and `finish` where that depends on its values. */
+export function columnBuilder(column: ColumnType, rows: number, budget: BytesBudget): ColumnBuilder {
+  const { type, form } = column;
+  budget.take(Math.ceil(rows * (rowBytes(column) + 1 / 8)));
   const validity = new Validity(rows);
   let at = 0;
   const build = (set: (i: number, value: unknown) => void, done: () => Partial<AnyProps>): ColumnBuilder => ({
@@ -107,7 +139,7 @@ export function columnBuilder({ type, form }: ColumnType, rows: number): ColumnB
     }
     case "text":
     case "bytes": {
-      const bytes = new Bytes(rows);
+      const bytes = new Bytes(rows, budget);
       return build(
         (i, value) => bytes.push(i, value as string | Uint8Array | null),
         () => bytes.finish(),
@@ -156,6 +188,7 @@ class Words {
     let number = this.#numbers.get(word);
     if (number === undefined) {
       number = this.#numbers.size;
+      checkWords(number);
       this.#numbers.set(word, number);
     }
     this.#indices[i] = number;

@@ -1,9 +1,12 @@
 /** What the disposable thread does with a Parquet file: say what is in it, or read columns of row groups as one canonical Arrow stream. */
 import { VolleyError } from "../../proto/errors.js";
+import { limits } from "../../proto/limits.js";
 import { encodeColumns } from "../ingest/column.js";
+import { checkDigest } from "../ingest/digest.js";
 import { cellsMax, type Ingested, ingestDefaults, invalidData } from "../ingest/ingested.js";
 import { openSource, type SourceSpec } from "./byte-source.js";
-import { columnBuilder, takeRows, withDictionaryId } from "./column-data.js";
+import { BytesBudget } from "./bytes-budget.js";
+import { type ColumnBuilder, columnBuilder, takeRows, withDictionaryId } from "./column-data.js";
 import { type Footer, type FooterColumn, readFooter } from "./footer.js";
 import { readChunk } from "./pages.js";
 import { type BoundPredicate, bind, matchingRows, mayMatch, type Predicate } from "./predicate.js";
@@ -19,10 +22,20 @@ export interface ParquetRequest {
   /** `load`: numbers of row groups; default: all. */
   readonly rowGroups?: readonly number[];
   readonly rowsMax?: number;
+  /** Bytes of the table that comes out. Default: what one object of a cluster may have. */
+  readonly bytesMax?: number;
+  /** `load` of bytes: hex SHA-256 that they must have. */
+  readonly sha256?: string;
+}
+
+export interface ParquetLoaded extends Ingested {
+  /** Bytes of the file that were read for it: its footer, and the chunks of the chosen columns and row groups. */
+  readonly bytesRead: number;
 }
 
 export interface ParquetDescription {
   readonly rows: number;
+  readonly bytesRead: number;
   readonly columns: readonly { readonly name: string; readonly type: string }[];
   /** `mayMatch` is false if the group's statistics show that no row of it fulfils `where`. */
   readonly rowGroups: readonly { readonly rows: number; readonly mayMatch: boolean }[];
@@ -36,6 +49,7 @@ export function describe(request: ParquetRequest): ParquetDescription {
   const predicates = bindAll(footer, request);
   return {
     rows: footer.rows,
+    bytesRead: source.bytesRead,
     columns: columns.map(({ name, type }) => ({ name, type: String(type?.type) })),
     rowGroups: footer.groups.map((group) => ({
       rows: group.rows,
@@ -47,8 +61,9 @@ export function describe(request: ParquetRequest): ParquetDescription {
 const unknownBounds = (rows: number) => ({ min: undefined, max: undefined, nulls: undefined, rows });
 
 /** See {@link describe}. */
-export function load(request: ParquetRequest): Ingested {
+export function load(request: ParquetRequest): ParquetLoaded {
   const { label } = request;
+  if ("bytes" in request.source) checkDigest(request.source.bytes, request.sha256);
   using source = openSource(request.source, label);
   const footer = readFooter(source, label);
   const columns = chosen(footer, request);
@@ -70,29 +85,39 @@ export function load(request: ParquetRequest): Ingested {
       "TOO_LARGE",
       `${label} has ${rows} rows of ${read.length} columns; at most ${rowsMax} rows and ${cellsMax} values are read at once. Read it by row groups, or fewer columns`,
     );
-  const readOne = (column: FooterColumn) =>
-    readWhole(column, rows, label, (push) => {
+  const bytesMax = request.bytesMax ?? limits.objectBytesMax;
+  const budget = new BytesBudget(label, bytesMax);
+  // Values may take twice as many bytes in the file as here: decimals, and times of 12 bytes.
+  const unpacked = new BytesBudget(label, 2 * bytesMax);
+  const readOne = (column: FooterColumn) => {
+    const type = column.type as NonNullable<FooterColumn["type"]>;
+    return readWhole(column, columnBuilder(type, rows, budget), label, (push) => {
       for (const { number, group } of groups) {
         if (group.rows === 0) continue;
         push(number, () => {
           const chunk = group.chunks.get(column.name);
           if (!chunk) throw new Error("is missing");
-          return readChunk(source.read(chunk.from, chunk.to), column.name, column.type as NonNullable<FooterColumn["type"]>, chunk.codec, group.rows);
+          return readChunk(source.read(chunk.from, chunk.to), { name: column.name, type, codec: chunk.codec, rows: group.rows }, unpacked);
         });
       }
     });
+  };
   const data = new Map(read.map((column) => [column.name, readOne(column)]));
   const kept = matchingRows(predicates, (name) => data.get(name) as NonNullable<ReturnType<typeof data.get>>, rows);
   const out = columns.map(({ name }, id) => {
     const whole = data.get(name) as NonNullable<ReturnType<typeof data.get>>;
     return { name, data: withDictionaryId(kept ? takeRows(whole, kept) : whole, id) };
   });
-  return encodeColumns(out, kept?.length ?? rows);
+  return { ...encodeColumns(out, kept?.length ?? rows), bytesRead: source.bytesRead };
 }
 
 /** Errors get the place: file, row group, column. */
-function readWhole(column: FooterColumn, rows: number, label: string, each: (push: (group: number, read: () => ArrayLike<unknown>[]) => void) => void) {
-  const builder = columnBuilder(column.type as NonNullable<FooterColumn["type"]>, rows);
+function readWhole(
+  column: FooterColumn,
+  builder: ColumnBuilder,
+  label: string,
+  each: (push: (group: number, read: () => Iterable<ArrayLike<unknown>>) => void) => void,
+) {
   let group: number | undefined;
   try {
     each((number, read) => {

@@ -6,6 +6,7 @@ import { columnsMax, invalidData } from "../ingest/ingested.js";
 import type { ByteSource } from "./byte-source.js";
 import { type ColumnType, columnType } from "./column-type.js";
 import type { Bounds } from "./predicate.js";
+import { checkThriftShape } from "./thrift-shape.js";
 
 /** Where a column's values of one row group are. */
 export interface Chunk {
@@ -45,7 +46,9 @@ export function readFooter(source: ByteSource, label: string): Footer {
   const fault = (why: string): VolleyError => invalidData(`${label}: ${why}`, { file: label });
   let metadata: FileMetaData;
   try {
-    metadata = parquetMetadata(footerBytes(source), { parsers: rawParsers, geoparquet: false });
+    const bytes = footerBytes(source);
+    checkThriftShape(new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength - 8), 0);
+    metadata = parquetMetadata(bytes, { parsers: rawParsers, geoparquet: false });
   } catch (error) {
     throw fault(`is no Parquet file that can be read: ${(error as Error).message}`);
   }

@@ -2,10 +2,10 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
-import { DateDay, Dictionary, Int32, Table, Utf8, vectorFromArray } from "apache-arrow";
+import { DateDay, Dictionary, Int32, Table, tableToIPC, Utf8, vectorFromArray } from "apache-arrow";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { ObjectRef } from "../sdk/api.js";
-import { openLake, writeParquet } from "./index.js";
+import { encodeParquet, openLake, readParquet, writeParquet } from "./index.js";
 
 let root: string;
 const symbols = ["AAA", "BBB", "CCC"];
@@ -24,6 +24,7 @@ beforeAll(async () => {
     });
     await writeParquet(path.join(root, "prices", `${symbol}.parquet`), table, { rowGroupRows: 25 });
   }
+  await writeFile(path.join(root, "notes.txt"), "no data");
   await writeFile(path.join(root, "more.csv"), "date,symbol,close\n1970-01-02,DDD,5\n1970-03-01,DDD,6\n");
 });
 afterAll(() => rm(root, { recursive: true, force: true }));
@@ -74,6 +75,32 @@ describe("a lake", () => {
     });
   });
 
+  it("takes Arrow (stream or file) and JSON rows, by the name's ending or by how they begin", async () => {
+    const { table } = await readParquet(path.join(root, "prices/BBB.parquet"));
+    const options = { columns: ["close"], where: [["date", "<", "1970-01-03"]] } as const;
+    await writeFile(path.join(root, "b.arrow"), tableToIPC(table, "stream"));
+    await writeFile(path.join(root, "b.feather"), tableToIPC(table, "file"));
+    await writeFile(path.join(root, "b.json"), '[{"date":"1970-01-01","close":200},{"date":"1970-01-02","close":201},{"date":"1970-01-03","close":0}]');
+    await writeFile(path.join(root, "stream-without-ending"), tableToIPC(table, "stream"));
+    await writeFile(path.join(root, "file-without-ending"), tableToIPC(table, "file"));
+    await writeFile(path.join(root, "parquet-without-ending"), encodeParquet(table));
+    for (const name of ["b.arrow", "b.feather", "b.json", "stream-without-ending", "file-without-ending", "parquet-without-ending"])
+      expect(closes(await (await openLake(path.join(root, name), options)).table()), name).toEqual([200, 201]);
+    expect((await (await openLake(path.join(root, "b.feather"))).table()).toArray().map(String)).toEqual(table.toArray().map(String));
+  });
+
+  it("joins files of different kinds if their columns agree, and says which do not", async () => {
+    const { table } = await readParquet(path.join(root, "prices/AAA.parquet"), { rowGroups: [0] });
+    await writeFile(path.join(root, "more.arrow"), tableToIPC(table, "stream"));
+    expect(closes(await (await openLake([path.join(root, "more.arrow"), path.join(root, "prices/CCC.parquet")])).table())).toEqual([
+      ...Array.from({ length: 25 }, (_, i) => 100 + i),
+      ...Array.from({ length: 100 }, (_, i) => 300 + i),
+    ]);
+    await writeFile(path.join(root, "odd.csv"), "date,symbol,close\n1970-01-02,DDD,high\n");
+    const odd = await openLake([path.join(root, "odd.csv"), path.join(root, "prices/CCC.parquet")]);
+    await expect(odd.table()).rejects.toMatchObject({ code: "INVALID_DATA", message: expect.stringMatching(/CCC\.parquet has column "symbol" as|"close" as/) });
+  });
+
   it("puts its partitions in order", async () => {
     const held: Table[] = [];
     const cluster = {
@@ -92,10 +119,16 @@ describe("a lake that cannot be", () => {
   it.each([
     ["no match", () => path.join(root, "none/*.parquet"), {}, /no file matches .*none/],
     ["a folder", () => root, {}, /is a folder; name its files, for example .*\*\*\/\*\.parquet/],
+    ["a device", () => "/dev/null", {}, /is not a regular file/],
+    ["a file of another kind", () => path.join(root, "notes.txt"), {}, /notes\.txt is no data file: its name ends in none of \.parquet/],
+    ["a missing CSV file", () => path.join(root, "none.csv"), {}, /none\.csv cannot be opened/],
     ["a missing file", () => path.join(root, "none.parquet"), {}, /none\.parquet cannot be opened/],
     ["a missing column", () => prices(), { columns: ["open"] }, /AAA\.parquet has no column "open"; it has date, symbol, close/],
   ])("%s", async (_, source, options, message) => {
-    await expect(openLake(source(), options)).rejects.toMatchObject({ code: "INVALID_ARGUMENT", message: expect.stringMatching(message) });
+    await expect(openLake(source(), options).then((lake) => lake.table())).rejects.toMatchObject({
+      code: "INVALID_ARGUMENT",
+      message: expect.stringMatching(message),
+    });
   });
 
   it("files of different columns, or one that is broken: named", async () => {
@@ -105,6 +138,20 @@ describe("a lake that cannot be", () => {
       code: "INVALID_DATA",
       message: expect.stringMatching(/AAA\.parquet has column "date" as Date32<DAY>, .*odd\.parquet as Float64/),
     });
+    for (const [name, text, fault] of [
+      ["broken.csv", "a,b\n1\n", /broken\.csv: line 2/],
+      ["broken.arrow", "no stream at all", /broken\.arrow: byte 0 is not the start/],
+      ["broken.feather", "ARROW1 and nothing else", /broken\.feather: .*cut off/],
+      ["broken.json", "[{]", /broken\.json: /],
+    ] as const) {
+      await writeFile(path.join(root, name), text);
+      const lake = await openLake(path.join(root, name));
+      await expect(lake.table()).rejects.toMatchObject({
+        code: "INVALID_DATA",
+        message: expect.stringMatching(fault),
+        details: { file: lake.partitions[0]?.file },
+      });
+    }
     const broken = path.join(root, "broken.parquet");
     await writeFile(broken, "PAR1 and nothing else");
     await expect(openLake(broken)).rejects.toMatchObject({ code: "INVALID_DATA", message: expect.stringMatching(/broken\.parquet: .*truncated/) });

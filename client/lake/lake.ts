@@ -5,25 +5,26 @@
 import { stat } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { DataType, Table, tableFromIPC, Vector } from "apache-arrow";
+import { DataType, Table, Vector } from "apache-arrow";
 import { glob, isDynamicPattern } from "tinyglobby";
 import { VolleyError } from "../../proto/errors.js";
-import { encodeColumns } from "../ingest/column.js";
-import { type IngestOptions, loadCsv } from "../ingest/index.js";
+import type { IngestOptions } from "../ingest/index.js";
 import { invalidData } from "../ingest/ingested.js";
 import type { Cluster, ObjectRef } from "../sdk/api.js";
-import { joinDictionaries, takeRows, withDictionaryId } from "./column-data.js";
+import { joinDictionaries } from "./column-data.js";
+import { kindOf } from "./file-kind.js";
 import { describeParquet, readParquet } from "./parquet.js";
-import { bind, matchingRows, type Predicate } from "./predicate.js";
+import type { Predicate } from "./predicate.js";
+import { loadWholeFile } from "./whole-file.js";
 
 export interface LakeOptions {
   /** Columns to read, in this order; default: all. */
   readonly columns?: readonly string[];
   /** Rows to keep: all predicates must hold. Row groups whose statistics exclude a match are never read. */
   readonly where?: readonly Predicate[];
-  /** What becomes a partition. Default: a file. A CSV file is always one. */
+  /** What becomes a partition. Default: a file. Only Parquet has row groups; a file of another kind is always one. */
   readonly partitionBy?: "file" | "row-group";
-  /** Of CSV files: types, delimiter, null values. */
+  /** Of CSV files: types, delimiter, null values; of JSON files: types. */
   readonly csv?: Omit<IngestOptions, "format" | "timeoutMs">;
   /** Of each read. Default 60,000. */
   readonly timeoutMs?: number;
@@ -31,9 +32,9 @@ export interface LakeOptions {
 
 export interface Partition {
   readonly file: string;
-  /** Numbers of its row groups in the file; undefined for CSV. */
+  /** Numbers of its row groups in the file; undefined where it has none (CSV, Arrow, JSON). */
   readonly rowGroups: readonly number[] | undefined;
-  /** Rows before `where`; undefined for CSV, whose rows are counted when it is read. */
+  /** Rows before `where`; undefined for CSV, Arrow and JSON, whose rows are counted when they are read. */
   readonly rowsMax: number | undefined;
   /** Reads it. Throws INVALID_DATA (naming file, row group and column), TOO_LARGE, TIMEOUT. */
   load(): Promise<Table>;
@@ -56,8 +57,8 @@ export interface Lake {
 const loadsAtOnce = 2;
 
 /**
- * Opens local files, by paths or globs ("prices/*.parquet"): Parquet, or CSV by the name's ending. All Parquet files must have the columns with the
- * same types. Throws INVALID_ARGUMENT (no such file or column, a predicate that does not fit), INVALID_DATA (naming the file).
+ * Opens local files, by paths or globs ("prices/*.parquet"): Parquet, Arrow (stream or file), CSV or JSON rows, by the name's ending. All Parquet files
+ * must have the columns with the same types. Throws INVALID_ARGUMENT (no such file or column, a predicate that does not fit), INVALID_DATA (naming the file).
  */
 export async function openLake(source: string | URL | readonly (string | URL)[], options: LakeOptions = {}): Promise<Lake> {
   const files = await expand(source instanceof URL || typeof source === "string" ? [source] : source);
@@ -66,8 +67,9 @@ export async function openLake(source: string | URL | readonly (string | URL)[],
   let columns: Lake["columns"] = [];
   let first: string | undefined;
   for (const file of files) {
-    if (isCsv(file)) {
-      partitions.push({ file, rowGroups: undefined, rowsMax: undefined, load: () => loadCsvPartition(file, options) });
+    const kind = kindOf(file);
+    if (kind !== "parquet") {
+      partitions.push({ file, rowGroups: undefined, rowsMax: undefined, load: () => loadWholeFile(file, kind, options) });
       continue;
     }
     const description = await describeParquet(file, options);
@@ -92,8 +94,6 @@ const readOptions = ({ columns, where, timeoutMs }: LakeOptions) => ({
   ...(timeoutMs === undefined ? {} : { timeoutMs }),
 });
 
-const isCsv = (file: string): boolean => /\.(csv|tsv)$/i.test(file);
-
 async function expand(sources: readonly (string | URL)[]): Promise<string[]> {
   const found = new Set<string>();
   for (const source of sources) {
@@ -102,6 +102,7 @@ async function expand(sources: readonly (string | URL)[]): Promise<string[]> {
     const exact = await stat(text).catch(() => undefined);
     if (exact?.isDirectory())
       throw new VolleyError("INVALID_ARGUMENT", `${text} is a folder; name its files, for example ${JSON.stringify(path.join(text, "**/*.parquet"))}`);
+    if (exact && !exact.isFile()) throw new VolleyError("INVALID_ARGUMENT", `${text} is not a regular file`);
     const matches =
       exact || !isDynamicPattern(text) ? [text] : await glob(text.split(path.sep).join("/"), { absolute: path.isAbsolute(text), expandDirectories: false });
     if (matches.length === 0) throw new VolleyError("INVALID_ARGUMENT", `no file matches ${JSON.stringify(text)}`);
@@ -123,39 +124,23 @@ function sameColumns(first: Columns, other: Columns): void {
   }
 }
 
-async function loadCsvPartition(file: string, options: LakeOptions): Promise<Table> {
-  const { columns, where = [], csv, timeoutMs } = options;
-  const tabs = /\.tsv$/i.test(file) ? { delimiter: "\t" } : {};
-  const { table, rows } = await loadCsv(file, { ...tabs, ...csv, ...(timeoutMs === undefined ? {} : { timeoutMs }) }).catch((error: unknown) => {
-    throw error instanceof VolleyError ? new VolleyError(error.code, `${file}: ${error.message}`, { details: { ...(error.details as object), file } }) : error;
-  });
-  if (!columns && where.length === 0) return table;
-  const names = table.schema.fields.map((field) => field.name);
-  const dataOf = (name: string) => {
-    const data = table.getChild(name)?.data[0];
-    if (data) return data;
-    throw new VolleyError("INVALID_ARGUMENT", `${file} has no column ${JSON.stringify(name)}; it has ${names.slice(0, 20).join(", ")}`, {
-      details: { file, column: name },
-    });
-  };
-  const kept = matchingRows(
-    where.map((predicate) => bind(predicate, dataOf(predicate[0]).type)),
-    dataOf,
-    rows,
-  );
-  const out = (columns ?? names).map((name, id) => ({ name, data: withDictionaryId(kept ? takeRows(dataOf(name), kept) : dataOf(name), id) }));
-  return tableFromIPC(encodeColumns(out, kept?.length ?? rows).data);
-}
-
 async function wholeTable(partitions: readonly Partition[]): Promise<Table> {
-  const tables: Table[] = [];
-  for (const partition of partitions) tables.push(await partition.load());
-  const [first] = tables;
+  const loaded: { file: string; table: Table }[] = [];
+  for (const partition of partitions) loaded.push({ file: partition.file, table: await partition.load() });
+  const [first] = loaded;
   if (!first) throw new VolleyError("INVALID_ARGUMENT", "the lake has no partitions: no row group can fulfil its predicates");
-  if (tables.length === 1) return first;
-  const columns = first.schema.fields.map(({ name }): [string, Vector] => [name, concatenated(tables.map((table) => table.getChild(name) as Vector))]);
+  if (loaded.length === 1) return first.table;
+  // Columns of Parquet were compared when it was opened; the types of other files are known only now.
+  for (const other of loaded.slice(1)) sameColumns(columnsOf(first), columnsOf(other));
+  const tables = loaded.map(({ table }) => table);
+  const columns = first.table.schema.fields.map(({ name }): [string, Vector] => [name, concatenated(tables.map((table) => table.getChild(name) as Vector))]);
   return new Table(Object.fromEntries(columns));
 }
+
+const columnsOf = ({ file, table }: { file: string; table: Table }): Columns => ({
+  file,
+  columns: table.schema.fields.map(({ name, type }) => ({ name, type: String(type) })),
+});
 
 /** Dictionaries differ from file to file; the whole has one. */
 function concatenated(parts: readonly Vector[]): Vector {
