@@ -31,6 +31,7 @@ export const rollingMedian = defineFeature({
   run: (state, [value], from, to, [out]) => {
     for (let i = from; i < to; i++) out[i] = pushOrder(state, 0, value[i] as number) ? orderQuantile(state, 0, 0.5, "midpoint") : Number.NaN;
   },
+  wasm: { exportName: "rolling_median" },
 });
 
 const interpolations: readonly Interpolation[] = ["linear", "lower", "higher", "midpoint", "nearest"];
@@ -58,6 +59,7 @@ export const rollingQuantile = defineFeature({
     const interpolation = interpolations[state[state.length - 1] as number] as Interpolation;
     for (let i = from; i < to; i++) out[i] = pushOrder(state, 0, value[i] as number) ? orderQuantile(state, 0, q, interpolation) : Number.NaN;
   },
+  wasm: { exportName: "rolling_quantile" },
 });
 
 const tieRules: readonly TieRule[] = ["average", "min", "max"];
@@ -87,4 +89,5 @@ export const rollingRank = defineFeature({
       out[i] = pct === 1 ? rank / orderCount(state, 0) : rank;
     }
   },
+  wasm: { exportName: "rolling_rank" },
 });

@@ -8,6 +8,7 @@ import { changesOf } from "./changes.ts";
 import { extremes } from "./extremes.ts";
 import { linear } from "./linear.ts";
 import { bands, deviation, moments, variance, zscore } from "./moments.ts";
+import { median, orders, quantile, rank } from "./orders.ts";
 import { beta, correlation, covariance, pairs } from "./pairs.ts";
 import { powers, prices, quotients } from "./quotients.ts";
 import { atr as atrKind, dema as demaKind, ema as emaKind, macd as macdKind, recurrence, rsi as rsiKind, tema as temaKind } from "./recurrences.ts";
@@ -135,4 +136,16 @@ export function rolling_vwap(count: i32, states: usize, inputs: usize, rows: i32
 
 export function volume_power(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
   quotients(powers, count, states, inputs, rows, outputs, scratch);
+}
+
+export function rolling_median(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
+  orders(median, count, states, inputs, rows, outputs, scratch);
+}
+
+export function rolling_quantile(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
+  orders(quantile, count, states, inputs, rows, outputs, scratch);
+}
+
+export function rolling_rank(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
+  orders(rank, count, states, inputs, rows, outputs, scratch);
 }
