@@ -86,7 +86,7 @@ describe.each(kernels)("%s", (name, kernel) => {
     let cut = 0;
     const checked: Checked = { truncate: 0, poison: 0 };
     fc.assert(
-      fc.property(fc.integer(), fc.integer({ min: from, max: to }), fc.array(share, { maxLength: 3 }), share, (seed, rows, shares, at) => {
+      fc.property(fc.integer(), fc.integer({ min: from, max: to }), fc.array(share, { maxLength: 2 }), share, (seed, rows, shares, at) => {
         cases++;
         const call = drawn.draw(new Draw(seed), rows);
         const { adapt = (args: readonly unknown[]) => args } = call;

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { casesPerKernel } from "../property-cases.js";
 import { BytesDictionary, PairDictionary } from "./dictionaries.js";
 
 describe("dictionaries", () => {
@@ -17,7 +18,7 @@ describe("dictionaries", () => {
         }
         expect(dictionary.size).toBe(expected.size);
       }),
-      { numRuns: 200 },
+      { numRuns: casesPerKernel },
     );
   });
 
@@ -42,7 +43,7 @@ describe("dictionaries", () => {
         }
         expect(dictionary.size).toBe(expected.size);
       }),
-      { numRuns: 200 },
+      { numRuns: casesPerKernel },
     );
   });
 

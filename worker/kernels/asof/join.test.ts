@@ -2,6 +2,7 @@ import { Bool, DateDay, Int32, LargeUtf8, Table, TimestampMillisecond, Utf8, typ
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decodeTable, decodeValue, encodeTable, encodeValue } from "../../../proto/value.js";
+import { casesPerKernel } from "../property-cases.js";
 import { requireKernel } from "../registry.js";
 import { openAsofJoin } from "./join.js";
 import { naiveJoin, type OracleRow } from "./naive-oracle.js";
@@ -92,7 +93,7 @@ describe("asof.join", () => {
         expect(rowsOf(joined)).toEqual(expected);
         expect([...(joined.getChild("at") ?? [])]).toEqual([...Array(left.numRows).keys()]);
       }),
-      { numRuns: 2_000 },
+      { numRuns: casesPerKernel },
     );
   }, 120_000);
 
@@ -113,7 +114,7 @@ describe("asof.join", () => {
         });
         expect(wired).toEqual(expected);
       }),
-      { numRuns: 1_000 },
+      { numRuns: casesPerKernel },
     );
   }, 120_000);
 
@@ -150,7 +151,7 @@ describe("asof.join", () => {
       fc.property(caseArbitrary, ({ left, right, params, expected }) => {
         expect(rowsOf(join.run(shared(left), shared(right), params) as Table)).toEqual(expected);
       }),
-      { numRuns: 200 },
+      { numRuns: casesPerKernel },
     );
   });
 

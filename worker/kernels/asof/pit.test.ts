@@ -2,6 +2,7 @@ import { DateDay, makeData, Table, TimestampMillisecond, Utf8, Vector, vectorFro
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decodeValue, encodeValue } from "../../../proto/value.js";
+import { casesPerKernel } from "../property-cases.js";
 import { requireKernel } from "../registry.js";
 import { naivePit } from "./naive-oracle.js";
 import { openPit } from "./pit.js";
@@ -75,7 +76,7 @@ describe("asof.pit", () => {
       fc.property(caseArbitrary, ({ left, facts, params, expected }) => {
         expect(rowsOf(pit.run(left, facts, params) as Table)).toEqual(expected);
       }),
-      { numRuns: 2_000 },
+      { numRuns: casesPerKernel },
     );
   }, 120_000);
 
@@ -95,7 +96,7 @@ describe("asof.pit", () => {
         });
         expect(wired).toEqual(expected);
       }),
-      { numRuns: 1_000 },
+      { numRuns: casesPerKernel },
     );
   }, 120_000);
 
@@ -227,7 +228,7 @@ describe("publication", () => {
         );
         expect(rowsOf(joined)).toEqual(expected);
       }),
-      { numRuns: 1_000 },
+      { numRuns: casesPerKernel },
     );
   }, 120_000);
 });

@@ -2,10 +2,11 @@
 import { Table } from "apache-arrow";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { casesPerKernel } from "../property-cases.js";
 import { requireKernel } from "../registry.js";
 import { days, floats, type Series, tableOf, words } from "./test-bars.js";
 
-const runs = { numRuns: 1_000 };
+const runs = { numRuns: casesPerKernel };
 const outputs = ["orders", "trades", "positions", "equity", "statistics"];
 
 interface Market {
@@ -45,9 +46,9 @@ const marketOf = (bars: number, symbols: number, draws: number[]): Market => {
 
 const market = fc
   .record({
-    bars: fc.integer({ min: 1, max: 30 }),
-    symbols: fc.integer({ min: 1, max: 4 }),
-    draws: fc.array(fc.integer({ min: 0, max: 2 ** 32 - 1 }), { minLength: 200, maxLength: 400 }),
+    bars: fc.integer({ min: 1, max: 16 }),
+    symbols: fc.integer({ min: 1, max: 3 }),
+    draws: fc.array(fc.integer({ min: 0, max: 2 ** 32 - 1 }), { minLength: 60, maxLength: 120 }),
   })
   .map(({ bars, symbols, draws }) => marketOf(bars, symbols, draws));
 
@@ -167,7 +168,7 @@ describe("cash and positions", () => {
           expect(floats(tables.positions, "size").every((size) => size >= 0)).toBe(true);
         }
       }),
-      { numRuns: 300 },
+      runs,
     );
   });
 });
@@ -187,40 +188,14 @@ describe("trades", () => {
           expect(Math.abs(end - start - profit)).toBeLessThanOrEqual(1e-9 * scale);
         }
       }),
-      { numRuns: 300 },
+      runs,
     );
   });
 });
 
-describe("partitions", () => {
-  it("by symbols in any split give the same bits, without shared cash", () => {
-    fc.assert(
-      fc.property(market, signalParams, fc.integer({ min: 0, max: 15 }), (m, drawn, mask) => {
-        const params = { ...drawn, sharedCash: false };
-        const whole = runOf("signals", m, params);
-        const part = (keep: (s: number) => boolean): Market => ({
-          symbols: m.symbols.filter((_, s) => keep(s)),
-          columns: Object.fromEntries(Object.entries(m.columns).map(([name, values]) => [name, values.filter((_, s) => keep(s))])),
-        });
-        const sides = [part((s) => ((mask >> s) & 1) === 0), part((s) => ((mask >> s) & 1) === 1)].filter(({ symbols }) => symbols.length > 0);
-        const tables = sides.map((side) => runOf("signals", side, params));
-        for (const output of ["orders", "positions", "equity", "statistics"] as const) {
-          for (const symbol of m.symbols) {
-            const rowsOf = (table: Table): Table => {
-              const names = words(table, "symbol");
-              const [from, to] = [names.indexOf(symbol), names.lastIndexOf(symbol) + 1];
-              return from < 0 ? table.slice(0, 0) : table.slice(from, to);
-            };
-            const alone = tables[sides.findIndex(({ symbols }) => symbols.includes(symbol))] as Tables;
-            for (const { name } of whole[output].schema.fields) same(rowsOf(whole[output]), rowsOf(alone[output]), name);
-          }
-        }
-      }),
-      { numRuns: 100 },
-    );
-  });
-
-  it("rows sorted by time give the same bits as rows sorted by symbol", () => {
+// Symbols apart and the future cut off: worker/kernels/every-kernel.test.ts.
+describe("the order of rows", () => {
+  it("sorted by time gives the same bits as sorted by symbol", () => {
     fc.assert(
       fc.property(market, signalParams, (m, { shorts: _, lot: __, ...params }) => {
         const table = tableOf(m.symbols, m.columns);
@@ -231,7 +206,7 @@ describe("partitions", () => {
         const [a, b] = [table, byTime].map((bars) => kernel.run(bars, { ...params, outputs }) as Tables) as [Tables, Tables];
         for (const output of outputs as (keyof Tables)[]) for (const { name } of a[output].schema.fields) same(a[output], b[output], name);
       }),
-      { numRuns: 100 },
+      runs,
     );
   });
 });
@@ -256,35 +231,7 @@ describe("the plain loop", () => {
           for (const output of outputs as (keyof Tables)[]) for (const { name } of a[output].schema.fields) same(a[output], b[output], name);
         },
       ),
-      { numRuns: 400 },
-    );
-  });
-});
-
-describe("the future", () => {
-  it("cut off, changes no order and no value before the cut", () => {
-    fc.assert(
-      fc.property(market, signalParams, weightParams, fc.integer({ min: 1, max: 29 }), (m, signals, weights, cut) => {
-        const bars = m.columns.close?.[0]?.length ?? 0;
-        if (cut >= bars) return;
-        const past: Market = {
-          symbols: m.symbols,
-          columns: Object.fromEntries(Object.entries(m.columns).map(([name, values]) => [name, values.map((series) => series.slice(0, cut))])),
-        };
-        for (const [kernel, params] of [
-          ["signals", signals],
-          ["weights", weights],
-        ] as const) {
-          const [full, short] = [runOf(kernel, m, params), runOf(kernel, past, params)];
-          const until = (column: string, table: Table): number[] => {
-            const values = floats(table, column);
-            return days(table, "date").flatMap((day, i) => (day < cut ? [values[i] as number] : []));
-          };
-          for (const column of ["cash", "value"]) expect(until(column, full.equity)).toEqual(until(column, short.equity));
-          for (const column of ["size", "price", "fees"]) expect(until(column, full.orders)).toEqual(until(column, short.orders));
-        }
-      }),
-      { numRuns: 300 },
+      runs,
     );
   });
 });

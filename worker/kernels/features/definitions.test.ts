@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { casesPerKernel } from "../property-cases.js";
 import { inputsOf, parametersOf, seriesOf } from "./cases.js";
 import { type AnyParameters, definitions } from "./definitions.js";
 import type { Feature } from "./form.js";
@@ -47,7 +48,7 @@ describe("features are what their definitions say", () => {
             });
         });
       }),
-      { numRuns: 300 },
+      { numRuns: casesPerKernel },
     );
   });
 });

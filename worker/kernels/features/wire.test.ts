@@ -1,12 +1,8 @@
 import { DateDay, Float64, Int32, Table, Utf8, type Vector, vectorFromArray } from "apache-arrow";
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decodeValue, encodeValue } from "../../../proto/value.js";
-import { float64Vector } from "../columns.js";
 import { requireKernel } from "../registry.js";
 import type { WireResult } from "./carry.js";
-import { bitsOf, inputsOf, parametersOf, wildSeries } from "./cases.js";
-import { features } from "./index.js";
 
 const floats = (...values: (number | null)[]): Vector => vectorFromArray(values, new Float64());
 const run = (name: string, ...args: unknown[]): Table => requireKernel(`feature.${name}`, 1).run(...args) as Table;
@@ -73,31 +69,7 @@ describe("a feature on a table", () => {
 });
 
 describe("partitions in order", () => {
-  it.each(features.map((feature) => [feature.name, feature] as const))("%s: tables that hand on the carry are one table, bit for bit", (name, feature) => {
-    const cut = fc.double({ min: 0, max: 1, noNaN: true });
-    fc.assert(
-      fc.property(parametersOf(feature), inputsOf(feature, wildSeries), cut, cut, (params, inputs, one, two) => {
-        const single = feature.inputs.length === 1;
-        const whole = new Table(Object.fromEntries(feature.inputs.map((input, i) => [input, float64Vector(inputs[i] as Float64Array)])));
-        const columns = single ? { as: "{output}" } : { columns: Object.fromEntries(feature.inputs.map((input) => [input, input])) };
-        const expected = run(name, whole, { ...params, ...columns });
-        const [a, b] = [one, two].map((share) => Math.floor(share * whole.numRows)).sort((x, y) => x - y) as [number, number];
-        let before: unknown;
-        const parts = [whole.slice(0, a), whole.slice(a, b), whole.slice(b)].map((part) => {
-          // A slice of a table keeps its offset, which readers of validity bits must mind; over the wire it is gone.
-          const result = requireKernel(`feature.${name}`, 1).run(part, { ...params, ...columns, withCarry: true }, before) as WireResult;
-          before = overTheWire(result);
-          return result.table;
-        });
-        for (const output of feature.outputs) {
-          const values = (table: Table): number[] => [...(table.getChild(output) ?? [])].map((value) => value ?? Number.NaN);
-          expect(bitsOf(Float64Array.from(parts.flatMap(values)))).toEqual(bitsOf(Float64Array.from(values(expected))));
-        }
-      }),
-      { numRuns: 30 },
-    );
-  });
-
+  // That partitions of any feature are one table, bit for bit, is for worker/kernels/every-kernel.test.ts.
   it("refuses the carry of another feature, other parameters or other columns", () => {
     const table = new Table({ a: floats(1, 2, 3), b: floats(1, 2, 3) });
     const { carry } = run("sma", table, { window: 2, withCarry: true }) as unknown as WireResult;

@@ -2,6 +2,7 @@ import { Table, vectorFromArray } from "apache-arrow";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { dayVector, textVector } from "../columns.js";
+import { casesPerKernel } from "../property-cases.js";
 import { requireKernel } from "../registry.js";
 import { drawdownsOf } from "./drawdowns.js";
 import { mergeMoments, momentsOf } from "./moments.js";
@@ -127,7 +128,7 @@ describe("stats.drawdowns", () => {
           expect(inside, `bar ${bar}`).toBe(value < peak);
         });
       }),
-      { numRuns: 1_000 },
+      { numRuns: casesPerKernel },
     );
   });
 });
@@ -153,7 +154,7 @@ describe("the parts", () => {
         ] as const)
           expect(Math.abs(merged[key] - whole[key]), key).toBeLessThan(1e-11 * 100 * 10 ** power);
       }),
-      { numRuns: 1_000 },
+      { numRuns: casesPerKernel },
     );
   });
 });

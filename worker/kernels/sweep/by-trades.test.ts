@@ -1,6 +1,7 @@
 /** Trade by trade against bar by bar, and the market's history against walking it. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { casesPerKernel } from "../property-cases.js";
 import type { Bars } from "./bars.js";
 import { simulateByTrades } from "./by-trades.js";
 import type { Rule } from "./families.js";
@@ -46,7 +47,7 @@ describe("a market's history", () => {
           }
         }
       }),
-      { numRuns: 100 },
+      { numRuns: casesPerKernel },
     );
   });
 });
@@ -90,7 +91,7 @@ describe("trade by trade", () => {
           }
         },
       ),
-      { numRuns: 1_000 },
+      { numRuns: casesPerKernel },
     );
   });
 });

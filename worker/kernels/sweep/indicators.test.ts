@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { casesPerKernel } from "../property-cases.js";
 import { barsOf } from "./bars.js";
 import { extremeOfPrevious, simpleMovingAverage, wilderRsi } from "./indicators.js";
 import { readOracle, realPrices } from "./real-prices.js";
@@ -42,6 +43,7 @@ describe("indicators", () => {
           expect(lowest[i]).toBe(i < window ? Number.NaN : Math.min(...previous));
         });
       }),
+      { numRuns: casesPerKernel },
     );
   });
 });

@@ -2,6 +2,7 @@ import type { Table } from "apache-arrow";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { optionalFloat64Column } from "../columns.js";
+import { casesPerKernel } from "../property-cases.js";
 import { requireKernel } from "../registry.js";
 import { faultOf, readStatisticsOracle, rowsOf, tableOf } from "../statistics/statistics-oracle.js";
 import { resample } from "./bootstrap.js";
@@ -56,7 +57,7 @@ describe("validation.bootstrap", () => {
             expect(optionalFloat64Column(mixed, name)).toEqual(optionalFloat64Column(straight, name));
         },
       ),
-      { numRuns: 1_000 },
+      { numRuns: casesPerKernel },
     );
   });
 

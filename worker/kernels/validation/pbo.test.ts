@@ -1,6 +1,7 @@
 import { Table } from "apache-arrow";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { casesPerKernel } from "../property-cases.js";
 import { requireKernel } from "../registry.js";
 import { faultOf, readStatisticsOracle, rowsOf, tableOf } from "../statistics/statistics-oracle.js";
 
@@ -67,7 +68,7 @@ describe("validation.pbo", () => {
           expect(relativeRank).toBeLessThanOrEqual(columns.length / (columns.length + 1));
         }
       }),
-      { numRuns: 1_000 },
+      { numRuns: casesPerKernel },
     );
   });
 
