@@ -154,7 +154,6 @@ function hasNaN(values: Float64Array): boolean {
 
 /** The same for values that nobody else reads: what is NaN is set to 0 in place, as the bytes under a null are part of a result's digest. */
 export function ownFloat64Vector(values: Float64Array): Vector<Float64> {
-  const type = new Float64();
   const { length } = values;
   const nullBitmap = new Uint8Array((length + 7) >> 3);
   let nullCount = 0;
@@ -174,7 +173,20 @@ export function ownFloat64Vector(values: Float64Array): Vector<Float64> {
     else nullBitmap[from >> 3] = 255;
   }
   if (whole < length) nullCount += markMissing(values, whole, length, nullBitmap);
-  return new Vector([makeData(nullCount === 0 ? { type, length, nullCount, data: values } : { type, length, nullCount, nullBitmap, data: values })]);
+  return maskedFloat64Vector(values, { nullCount, nullBitmap });
+}
+
+/** Which rows have a value. */
+export interface Validity {
+  readonly nullCount: number;
+  /** A bit for each row, as Arrow has them. */
+  readonly nullBitmap: Uint8Array;
+}
+
+export function maskedFloat64Vector(data: Float64Array, { nullCount, nullBitmap }: Validity): Vector<Float64> {
+  const type = new Float64();
+  const { length } = data;
+  return new Vector([makeData(nullCount === 0 ? { type, length, nullCount, data } : { type, length, nullCount, nullBitmap, data })]);
 }
 
 function markMissing(values: Float64Array, from: number, to: number, nullBitmap: Uint8Array): number {

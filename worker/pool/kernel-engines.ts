@@ -5,6 +5,7 @@
  * A run of a kernel borrows its results from that region, for they are encoded before the next task begins. User code gets results of its
  * own, since it may keep them.
  */
+import type { Validity } from "../kernels/columns.js";
 import { type FeatureEngine, type FeatureGroup, setEngine } from "../kernels/features/engine.js";
 import { openWasmEngine, type Region, regionBytesMin, type WasmEngine } from "../kernels/wasm/engine.js";
 import type { SharedMemory } from "../store/memory.js";
@@ -68,5 +69,9 @@ class SlotEngine implements FeatureEngine {
     }
     if (!this.lends) this.#engine?.own();
     return this.#engine?.run(exportName, outputs, groups, rows);
+  }
+
+  validity(values: Float64Array): Validity | undefined {
+    return this.#engine?.validity(values);
   }
 }

@@ -2,7 +2,7 @@
 import { DataType, Table, type Vector } from "apache-arrow";
 import { z } from "zod";
 import { VolleyError } from "../../../proto/errors.js";
-import { columnOf, optionalFloat64Column, ownFloat64Vector } from "../columns.js";
+import { columnOf, maskedFloat64Vector, optionalFloat64Column, ownFloat64Vector } from "../columns.js";
 import { type Carry, States, type WireResult } from "./carry.js";
 import type { FeatureDeclaration } from "./declaration.js";
 import { engineOf, type FeatureGroup } from "./engine.js";
@@ -93,7 +93,7 @@ export function applyToTable<P extends z.ZodObject>(
   const several = { columns: feature.inputs.length === 1, outputs: feature.outputs.length > 1 };
   applications.forEach((application, i) => {
     feature.outputs.forEach((output, k) => {
-      put(nameOf(application, output, several, params.as), ownFloat64Vector(results[i]?.[k] as Float64Array));
+      put(nameOf(application, output, several, params.as), resultVector(results[i]?.[k] as Float64Array));
     });
   });
   const result = new Table(vectors);
@@ -125,6 +125,11 @@ function runSeries<P extends z.ZodObject>(
     });
   }
   return outputs;
+}
+
+function resultVector(values: Float64Array): Vector {
+  const validity = engineOf()?.validity?.(values);
+  return validity ? maskedFloat64Vector(values, validity) : ownFloat64Vector(values);
 }
 
 /** Appends `rows` bars to every group, by the WebAssembly form if the engine has it. */

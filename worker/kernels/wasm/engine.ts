@@ -11,6 +11,7 @@
  */
 import { readFileSync } from "node:fs";
 import type { SharedMemory } from "../../store/memory.js";
+import type { Validity } from "../columns.js";
 import type { FeatureEngine, FeatureGroup } from "../features/engine.js";
 
 /** Of the memory, for this engine alone. Offset a multiple of 64. */
@@ -42,6 +43,8 @@ const statesBytes = columnsMax * stateBytesMax;
 /** Bars that are copied in and out at a time; an odd number of cache lines, so that series do not fall on the same sets. */
 const stageRows = 4096;
 const stageBytes = stageRows * 8 + 5 * 64;
+/** Rows whose bits are made in the scratch space at a time. */
+const markedRows = 8 * scratchBytes;
 /** Below this many bars the calls cost more than they save. */
 const rowsMin = 32;
 
@@ -90,6 +93,7 @@ export class WasmEngine implements FeatureEngine {
   /** Every buffer this memory has shown: it has another object after it has grown, and columns may still refer to the older. */
   readonly #buffers = new WeakSet<object>();
   #bytes: Uint32Array<ArrayBufferLike> = new Uint32Array(0);
+  #octets: Uint8Array<ArrayBufferLike> = new Uint8Array(0);
   #floats: Float64Array<ArrayBufferLike> = new Float64Array(0);
   /** undefined: results are copied. */
   #lentBytes: number | undefined;
@@ -132,12 +136,27 @@ export class WasmEngine implements FeatureEngine {
     return results;
   }
 
+  validity(values: Float64Array): Validity | undefined {
+    this.#see();
+    if (!this.#holds(values)) return undefined;
+    const mark = this.#loops.validity as (values: number, rows: number, bits: number) => number;
+    const nullBitmap = new Uint8Array((values.length + 7) >> 3);
+    let nullCount = 0;
+    for (let row = 0; row < values.length; row += markedRows) {
+      const rows = Math.min(markedRows, values.length - row);
+      nullCount += mark(values.byteOffset + row * 8, rows, this.#scratch);
+      nullBitmap.set(this.#octets.subarray(this.#scratch, this.#scratch + ((rows + 7) >> 3)), row >> 3);
+    }
+    return { nullCount, nullBitmap };
+  }
+
   /** Views of the memory as it is now. */
   #see(): void {
     const { buffer } = this.#memory;
     if (this.#floats.buffer === buffer) return;
     this.#buffers.add(buffer);
     this.#bytes = new Uint32Array(buffer);
+    this.#octets = new Uint8Array(buffer);
     this.#floats = new Float64Array(buffer);
   }
 

@@ -17,6 +17,7 @@ import { kurt, shapes, skew } from "./shapes.ts";
 import { shifts } from "./shift.ts";
 import { sums } from "./sums.ts";
 import { vwaps } from "./vwap.ts";
+import { validityOf } from "./validity.ts";
 
 export function sma(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
   sums(true, count, states, inputs, rows, outputs, scratch);
@@ -148,4 +149,9 @@ export function rolling_quantile(count: i32, states: usize, inputs: usize, rows:
 
 export function rolling_rank(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
   orders(rank, count, states, inputs, rows, outputs, scratch);
+}
+
+/** No feature's form, but what becomes of its results: `validity(values, rows, bits)`; see validity.ts. */
+export function validity(values: usize, rows: i32, bits: usize): i32 {
+  return validityOf(values, rows, bits);
 }
