@@ -8,7 +8,6 @@ The oracle states the rules of worker/kernels/backtest once more, one order at a
 import json
 import pathlib
 
-import feature_bars
 import numpy as np
 import vectorbt as vbt
 
@@ -260,37 +259,6 @@ def columns_of(m):
     return {k: marks(v) if v.dtype == bool else clean(v) for k, v in m.items() if k != "id"}
 
 
-# ---------------------------------------------------------------------------------------------- conformance
-
-KEEP = 64  # every so many values of an account
-
-
-def conformance():
-    """Account values over the bars of feature_bars.py with gaps, at three scales; the kernel computes the same from the same bars."""
-    bars = np.arange(feature_bars.ROWS)
-    entries, exits = bars % 7 == 3, bars % 11 == 5
-    stop = dict(stop_entry_price="fillprice", stop_exit_price="stopmarket")
-    calls = {
-        "all cash, long": {},
-        "value 20, both directions": dict(size=20, size_type="value", direction="both"),
-        "value 20, short": dict(size=20, size_type="value", direction="shortonly"),
-        "stopLoss 0.03, takeProfit 0.05": dict(sl_stop=0.03, tp_stop=0.05, **stop),
-        "trailing 0.04": dict(sl_stop=0.04, sl_trail=True, **stop),
-    }
-    rows = []
-    for name, kw in calls.items():
-        for scale in (1.0, 1e-9, 1e9):
-            data = feature_bars.columns(scale, gaps="some")
-            if "sl_stop" in kw:
-                kw = {**kw, "high": data["high"], "low": data["low"]}
-            # vectorbt takes sizes near 1e-9 for nothing: at the great scale the money grows with the prices.
-            money = max(1.0, scale)
-            sized = {**kw, "size": kw["size"] * money} if "size" in kw else kw
-            pf = vbt.Portfolio.from_signals(data["close"], entries, exits, fees=0.0005, slippage=0.0002, init_cash=100 * money, **sized)
-            rows.append({"name": name, "scale": scale, "orders": len(pf.order_records), "value": np.asarray(pf.value(), dtype=float)[KEEP - 1 :: KEEP].tolist()})
-    return {"source": "bench/peers/backtest_fixtures.py", "vectorbt": vbt.__version__, "keep": KEEP, "rows": rows}
-
-
 def short(value):
     """13 digits say what a comparison to 1e-9 needs."""
     if isinstance(value, float):
@@ -311,7 +279,6 @@ def main():
     text = json.dumps(short(out), separators=(",", ":"), allow_nan=False)
     path = pathlib.Path(__file__).resolve().parents[2] / "worker/kernels/fixtures/backtest.json"
     path.write_text(text + "\n")
-    path.with_name("backtest-vectorbt.json").write_text(json.dumps(conformance(), separators=(",", ":"), allow_nan=False) + "\n")
     print(path, len(text), "bytes,", sum(len(c["orders"]) for c in cases), "orders")
 
 
