@@ -1,6 +1,6 @@
 /** `volley audit`: does a kernel, or a function of yours, look ahead? Exit status 1 if it does. */
 import { existsSync } from "node:fs";
-import { extname, resolve } from "node:path";
+import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Table } from "apache-arrow";
 import { VolleyError } from "../../proto/errors.js";
@@ -11,7 +11,7 @@ import type { Output } from "./output.js";
 import type { ClusterOptions } from "./program.js";
 
 export interface AuditCommandOptions extends ClusterOptions {
-  /** FILE:COLUMN, once for each table of the function. */
+  /** FILES:COLUMN, once for each table of the function. */
   data: string[];
   params?: string;
   time?: string;
@@ -39,11 +39,12 @@ async function functionOf(cluster: Cluster, name: string): Promise<OfTables> {
 async function inputOf(text: string): Promise<AuditInput> {
   const at = text.lastIndexOf(":");
   const [file, known] = [text.slice(0, at), text.slice(at + 1)];
-  if (at <= 0 || known === "") throw new UsageError(`--data takes FILE:COLUMN, where COLUMN says when a row could be known; got ${JSON.stringify(text)}`);
-  if (!existsSync(file)) throw new UsageError(`there is no file ${file}`);
-  if (extname(file) !== ".csv") throw new UsageError(`${file}: a table comes as a .csv file`);
-  const { loadCsv } = await import("../ingest/index.js");
-  return { table: (await loadCsv(file)).table, known };
+  if (at <= 0 || known === "") throw new UsageError(`--data takes FILES:COLUMN, where COLUMN says when a row could be known; got ${JSON.stringify(text)}`);
+  const { openLake } = await import("../lake/index.js");
+  const table = await (await openLake(file)).table();
+  const names = table.schema.fields.map(({ name }) => name);
+  if (!names.includes(known)) throw new UsageError(`--data ${text}: ${file} has no column ${JSON.stringify(known)}; it has ${names.slice(0, 20).join(", ")}`);
+  return { table, known };
 }
 
 function argsOf(params: string | undefined): unknown[] {

@@ -16,7 +16,7 @@ export interface JobOptions extends ClusterOptions {
   readonly watch?: boolean;
   readonly result?: boolean;
   readonly stage?: number;
-  readonly format: "json" | "csv" | "arrow";
+  readonly format: "json" | "csv" | "arrow" | "parquet";
   readonly output?: string;
 }
 
@@ -24,8 +24,8 @@ export async function job(id: string, options: JobOptions, output: Output): Prom
   if (options.output !== undefined && !options.result) throw new UsageError("-o says where results go, so it needs --result");
   if (options.result && options.json && options.format !== "json")
     throw new UsageError(`--json prints one JSON value, so it does not go with --format ${options.format}`);
-  if (options.result && options.format === "arrow" && options.output === undefined && process.stdout.isTTY)
-    throw new UsageError("an Arrow stream is not for a terminal: give a file with -o, or pipe it");
+  if (options.result && (options.format === "arrow" || options.format === "parquet") && options.output === undefined && process.stdout.isTTY)
+    throw new UsageError(`${options.format === "arrow" ? "an Arrow stream" : "Parquet"} is not for a terminal: give a file with -o, or pipe it`);
   await withCluster(options, async (cluster, interrupted) => {
     const handle = cluster.job(id);
     const status = options.watch ? await followJob(handle, output, interrupted.signal) : await handle.status();

@@ -91,7 +91,7 @@ function addJobCommands(program: Command): void {
     .option("--watch", "follow it to its end")
     .option("--result", "print the results of an output stage")
     .option("--stage <n>", "which output stage's; default: the first", wholeNumber(0, 1_000_000))
-    .addOption(new Option("--format <format>", "form of the results").choices(["json", "csv", "arrow"]).default("json"))
+    .addOption(new Option("--format <format>", "form of the results").choices(["json", "csv", "arrow", "parquet"]).default("json"))
     .option("-o, --output <file>", "write the results to a file instead of stdout")
     .action(async (id, options) => (await import("./job.js")).job(id, options, outputOf(options)));
   addClusterCommand(program, "cancel <id>", "cancel a job").action(async (id, options) => (await import("./cancel.js")).cancel(id, options, outputOf(options)));
@@ -107,8 +107,8 @@ function addJobCommands(program: Command): void {
     .action(async (module, options) => (await import("./deploy.js")).deploy(module, options, outputOf(options)));
   addClusterCommand(program, "audit <function>", "check a kernel, or module.ts#export, for look-ahead; exit status 1 if it looks ahead")
     .requiredOption(
-      "--data <file:column>",
-      "a table of the function as CSV, and its column that says when a row could be known; once for each table",
+      "--data <files:column>",
+      "a table of the function (Parquet, Arrow, CSV or JSON rows; many files by a quoted glob), and its column that says when a row could be known; once for each table",
       collect,
       [],
     )

@@ -73,7 +73,7 @@ describe("mistakes end with exit status 2 and a way out", () => {
     ["a bad number", ["jobs", "--limit", "many"], "Expected a whole number from 1 to 1000"],
     ["a missing argument", ["submit"], "missing required argument 'graph'"],
     ["an argument too many", ["jobs", "x"], "too many arguments"],
-    ["a bad choice", ["job", "j", "--result", "--format", "xml"], "json, csv, arrow"],
+    ["a bad choice", ["job", "j", "--result", "--format", "xml"], "json, csv, arrow, parquet"],
     ["a missing graph file", ["submit", "absent.json"], "there is no file absent.json"],
     ["a missing module", ["deploy", "absent.ts"], "there is no file absent.ts"],
     ["options that exclude each other", ["up", "--ephemeral", "--data-dir", "x"], "--ephemeral"],

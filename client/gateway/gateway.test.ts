@@ -1,7 +1,9 @@
 import { createHash } from "node:crypto";
+import { tableToIPC } from "apache-arrow";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { errorCatalogue, VolleyError } from "../../proto/errors.js";
-import { sampleStream } from "../ingest/mutants.js";
+import { randomOf, sampleStream, sampleTable } from "../ingest/mutants.js";
+import { encodeParquet } from "../lake/index.js";
 import type { GatewayOptions } from "./gateway.js";
 import { TestGateway, testToken } from "./test-gateway.js";
 
@@ -222,6 +224,63 @@ describe("uploads", () => {
       "headers.x-volley-sha256",
     );
     expect((await ask("GET", "/metrics")).text).toContain('volley_gateway_decode_rejections_total{format="arrow",code="INVALID_DATA"} 3');
+  });
+});
+
+describe("Parquet uploads", () => {
+  const parquet = { "content-type": "application/vnd.apache.parquet" };
+  const file = Buffer.from(encodeParquet(sampleTable(60, 3), { rowGroupRows: 70 }));
+  const upload = (body: Buffer, headers: Record<string, string> = {}) => ask("POST", "/v1/objects", { headers: { ...parquet, ...headers }, body });
+
+  it("have the id of the same rows in any other form", async () => {
+    const sent = await upload(file);
+    expect([sent.status, sent.json().rows]).toEqual([201, 180]);
+    const stream = await ask("GET", `/v1/objects/${sent.json().object}`, { headers: { accept: arrow["content-type"] } });
+    const again = await ask("GET", `/v1/objects/${sent.json().object}`, { headers: { accept: parquet["content-type"] } });
+    const arrowFile = Buffer.from(tableToIPC(sampleTable(180, 1), "file"));
+    const ids = [
+      await ask("POST", "/v1/objects", { headers: arrow, body: stream.bytes }),
+      await upload(again.bytes),
+      await ask("POST", "/v1/objects", { headers: { "content-type": "application/vnd.apache.arrow.file" }, body: arrowFile }),
+    ].map((answer) => answer.json().object);
+    expect(ids).toEqual([sent.json().object, sent.json().object, sent.json().object]);
+  });
+
+  it("that are cut off, changed against their digest, or something else are refused with the reason", async () => {
+    const sha256 = createHash("sha256").update(file).digest("hex");
+    expect((await upload(file, { "x-volley-sha256": sha256 })).status).toBe(201);
+    const changed = Buffer.from(file);
+    changed[200] = (changed[200] as number) ^ 1;
+    for (const [body, headers, message] of [
+      [file.subarray(0, file.length - 1), {}, /does not end with PAR1; it may be truncated/],
+      [Buffer.from("a,b\n1,2\n"), {}, /is no Parquet file/],
+      [Buffer.alloc(0), {}, /is no Parquet file|send one of/],
+      [changed, { "x-volley-sha256": sha256 }, /have the SHA-256 [0-9a-f]{64}, not/],
+    ] as const) {
+      const answer = await upload(body, headers);
+      expect([answer.status, answer.json().error.code, answer.json().error.message]).toEqual([400, "INVALID_DATA", expect.stringMatching(message)]);
+    }
+    expect((await ask("GET", "/metrics")).text).toContain('volley_gateway_decode_rejections_total{format="parquet",code="INVALID_DATA"} 4');
+  });
+
+  it("of 1,000 mutants are each taken or refused with a 4xx, and the gateway answers on", { timeout: 60_000 }, async () => {
+    const seen: Record<number, number> = {};
+    for (let seed = 0; seed < 1_000; seed++) {
+      const random = randomOf(seed + 77);
+      const mutant = Buffer.from(file);
+      for (let change = 1 + random(3); change > 0; change--) {
+        const at = random(2) === 0 ? mutant.length - 1 - random(900) : random(mutant.length);
+        mutant[at] = random(3) === 0 ? ([0, 255, 127, 128][random(4)] as number) : (mutant[at] as number) ^ (1 << random(8));
+      }
+      const { status } = await upload(mutant);
+      seen[status] = (seen[status] ?? 0) + 1;
+    }
+    expect(
+      Object.keys(seen).every((status) => ["201", "400", "413"].includes(status)),
+      JSON.stringify(seen),
+    ).toBe(true);
+    expect(seen[400]).toBeGreaterThan(300);
+    expect((await upload(file)).status).toBe(201);
   });
 });
 

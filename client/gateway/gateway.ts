@@ -1,5 +1,5 @@
 /**
- * The HTTP gateway: the SDK's verbs over JSON, Arrow and CSV, and no concept of its own. This file assembles it; each kind of route has its file.
+ * The HTTP gateway: the SDK's verbs over JSON, Arrow, Parquet and CSV, and no concept of its own. This file assembles it; each kind of route has its file.
  * Every timeout is set here (Fastify's own defaults are none), and every request passes the same gates in this order: bound on what is in
  * flight, Host, token.
  */

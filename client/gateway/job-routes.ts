@@ -142,7 +142,7 @@ function resultRoute(app: App, { cluster }: Context): void {
       schema: {
         summary: "Results of an output stage",
         description:
-          "In the form of the Accept header: an Arrow IPC stream (tables of the same columns follow each other), JSON, or CSV. ETag and x-volley-digest carry the digest of the job's results.",
+          "In the form of the Accept header: an Arrow IPC stream or Parquet (tables of the same columns follow each other), JSON, or CSV. ETag and x-volley-digest carry the digest of the job's results.",
         tags: ["jobs"],
         params: idParams,
         querystring: resultQuery,

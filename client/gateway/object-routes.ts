@@ -1,15 +1,23 @@
-/** Objects: uploads in Arrow, CSV or JSON, decoded in a disposable thread and kept durably under the address of their content; and reading them back. */
+/** Objects: uploads in Arrow, Parquet, CSV or JSON, decoded in a disposable thread and kept durably under the address of their content; and reading them back. */
 import { tableFromIPC } from "apache-arrow";
 import type { FastifyRequest } from "fastify";
 import { z } from "zod";
 import { isVolleyError, VolleyError } from "../../proto/errors.js";
 import { isObjectId } from "../../proto/ids.js";
+import { limits } from "../../proto/limits.js";
 import type { Ingested, IngestFormat } from "../ingest/index.js";
+import { readParquet } from "../lake/index.js";
 import type { App, Context } from "./context.js";
 import { formOf, forms, render } from "./result-form.js";
 import { errorShape, idParams, uploadedShape, uploadQuery } from "./shapes.js";
 
-const formats: Readonly<Record<string, IngestFormat>> = { [forms.arrow]: "arrow", [forms.csv]: "csv", [forms.json]: "json" };
+const formats: Readonly<Record<string, IngestFormat | "parquet">> = {
+  [forms.arrow]: "arrow",
+  "application/vnd.apache.arrow.file": "arrow",
+  [forms.parquet]: "parquet",
+  [forms.csv]: "csv",
+  [forms.json]: "json",
+};
 const getTimeoutMs = 20_000;
 
 /** Registered as a plugin of its own, so that JSON is not parsed on the main thread here. */
@@ -26,7 +34,7 @@ export function objectRoutes(app: App, context: Context): void {
       schema: {
         summary: "Upload a table",
         description:
-          "An Arrow IPC stream, CSV with a header row, or JSON rows ([{…}, …]). The same rows have the same id. Arrow has no checksum: send x-volley-sha256 (hex) or Content-Digest (sha-256=:base64:) to have changed bytes refused.",
+          "An Arrow IPC stream or file, a Parquet file, CSV with a header row, or JSON rows ([{…}, …]). The same rows have the same id. Arrow has no checksum, and Parquet need not have any: send x-volley-sha256 (hex) or Content-Digest (sha-256=:base64:) to have changed bytes refused.",
         tags: ["objects"],
         consumes: Object.keys(formats),
         querystring: uploadQuery,
@@ -81,6 +89,13 @@ async function decodeUpload(request: FastifyRequest, query: UploadQuery, { pool,
   const sha256 = announcedDigest(request);
   const { delimiter, nulls, types } = query;
   try {
+    // The table becomes one durable object: a file that unpacks to more is refused before it does.
+    if (format === "parquet")
+      return await readParquet(request.body, {
+        timeoutMs: decodeTimeoutMs,
+        bytesMax: limits.durableObjectBytesMax,
+        ...(sha256 === undefined ? {} : { sha256 }),
+      });
     return await pool.ingest(request.body, {
       format,
       timeoutMs: decodeTimeoutMs,

@@ -1,5 +1,6 @@
-import { Float64, Int32, Table, TimestampMicrosecond, tableFromArrays, tableFromIPC, vectorFromArray } from "apache-arrow";
+import { Bool, Field, Float64, Int32, List, Table, TimestampMicrosecond, tableFromArrays, tableFromIPC, vectorFromArray } from "apache-arrow";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { describeParquet, readParquet } from "../lake/index.js";
 import { TestGateway } from "./test-gateway.js";
 
 let gateway: TestGateway;
@@ -63,6 +64,51 @@ describe("results", () => {
     );
   });
 
+  it("are one Parquet file of all tables, whose columns keep their types", async () => {
+    const answer = await ask("GET", await finished(tables()), as("application/vnd.apache.parquet"));
+    expect([answer.status, answer.headers["content-type"]]).toEqual([200, "application/vnd.apache.parquet"]);
+    const { table } = await readParquet(answer.bytes);
+    expect(table.schema.fields.map(String)).toEqual(["t: Timestamp<MICROSECOND, UTC>", "x: Float64", "s: Dictionary<Int32, Utf8>"]);
+    expect(table.toArray().map((row) => [row?.t, row?.x, row?.s])).toEqual([
+      [0, 1.5, "a"],
+      [1_500, null, "b"],
+      [2, Number.NaN, 'q"uoted, text'],
+    ]);
+  });
+
+  it("of many small tables and of a large one are Parquet of few row groups", async () => {
+    const numbers = (from: number, to: number): Table =>
+      new Table({
+        n: vectorFromArray(Float64Array.from({ length: to - from }, (_, i) => from + i)),
+        odd: vectorFromArray(
+          Array.from({ length: to - from }, (_, i) => (from + i) % 2 === 1),
+          new Bool(),
+        ),
+      });
+    const parts = [...Array.from({ length: 300 }, (_, i) => numbers(i * 100, (i + 1) * 100)), numbers(30_000, 200_000), numbers(200_000, 200_000)];
+    const { bytes } = await ask("GET", await finished(parts), as("application/vnd.apache.parquet"));
+    expect((await describeParquet(bytes)).rowGroups.map(({ rows }) => rows)).toEqual([65_536, 65_536, 65_536, 200_000 - 3 * 65_536]);
+    const { table } = await readParquet(bytes, { where: [["n", ">=", 131_071]] });
+    expect([...(table.getChild("n") ?? [])]).toEqual(Array.from({ length: 200_000 - 131_071 }, (_, i) => 131_071 + i));
+    expect([...(table.getChild("odd") ?? [])].every((odd, i) => odd === (i % 2 === 0))).toBe(true);
+    const whole = await ask("GET", await finished([numbers(0, 65_536), numbers(65_536, 131_072)]), as("application/vnd.apache.parquet"));
+    expect((await describeParquet(whole.bytes)).rowGroups.map(({ rows }) => rows)).toEqual([65_536, 65_536]);
+  });
+
+  it("that Parquet has no form for are refused before the first byte", async () => {
+    const parquet = as("application/vnd.apache.parquet");
+    const list = vectorFromArray([[1, 2], [3]], new List(new Field("item", new Float64(), true)));
+    const answer = await ask("GET", await finished([new Table({ l: list })]), parquet);
+    expect([answer.status, answer.json().error.message]).toEqual([
+      406,
+      expect.stringMatching(/column "l" is List<Float64>, which cannot be written as Parquet/),
+    ]);
+    expect((await ask("GET", await finished([1]), parquet)).json().error.message).toMatch(/result 0 is not a table/);
+    expect((await ask("GET", await finished([]), parquet)).json().error.message).toMatch(/no results to give as Parquet/);
+    const empty = await ask("GET", await finished([new Table({ a: vectorFromArray([], new Int32()) })]), parquet);
+    expect((await readParquet(empty.bytes)).table.schema.fields.map(String)).toEqual(["a: Int32"]);
+  });
+
   it("that are no tables are values in JSON, rows in CSV if flat, and never Arrow", async () => {
     const url = await finished([
       { a: 1, b: "x" },
@@ -92,7 +138,7 @@ describe("results", () => {
 
   it("of different columns are refused as one stream with the reason", async () => {
     const url = await finished([new Table({ a: vectorFromArray([1], new Int32()) }), new Table({ a: vectorFromArray([1], new Float64()) })]);
-    for (const accept of ["application/vnd.apache.arrow.stream"]) {
+    for (const accept of ["application/vnd.apache.arrow.stream", "application/vnd.apache.parquet"]) {
       const answer = await ask("GET", url, as(accept));
       expect([answer.status, answer.json().error.message]).toEqual([406, expect.stringContaining("a: Int32 and, at result 1, a: Float64")]);
     }

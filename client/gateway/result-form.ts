@@ -1,13 +1,16 @@
-/** Results in the form the client asks for: an Arrow stream, JSON or CSV. What a form cannot hold is NOT_ACCEPTABLE, said before the first byte. */
+/** Results in the form the client asks for: an Arrow stream, Parquet, JSON or CSV. What a form cannot hold is NOT_ACCEPTABLE, said before the first byte. */
 import { Readable } from "node:stream";
+import { setImmediate } from "node:timers/promises";
 import { makeData, RecordBatch, RecordBatchStreamWriter, type Schema, Struct, Table } from "apache-arrow";
-import { VolleyError } from "../../proto/errors.js";
+import { isVolleyError, VolleyError } from "../../proto/errors.js";
+import { ParquetEncoder } from "../lake/index.js";
 import { type Plain, plain, plainRows } from "./plain-json.js";
 
 export const forms = {
   json: "application/json",
   arrow: "application/vnd.apache.arrow.stream",
   csv: "text/csv",
+  parquet: "application/vnd.apache.parquet",
 } as const;
 export type Form = keyof typeof forms;
 
@@ -79,6 +82,8 @@ export async function render(form: Form, values: AsyncIterable<unknown>, head: R
   switch (form) {
     case "arrow":
       return { contentType: forms.arrow, body: arrowStream(looked) };
+    case "parquet":
+      return { contentType: forms.parquet, body: parquetStream(looked) };
     case "csv":
       return { contentType: `${forms.csv}; charset=utf-8; header=present`, body: csvStream(looked) };
     case "json":
@@ -144,6 +149,47 @@ function underSchema(batch: RecordBatch, schema: Schema): RecordBatch {
     return child.clone(field.type);
   });
   return new RecordBatch(schema, makeData({ type: new Struct(schema.fields), length: batch.numRows, nullCount: 0, children }));
+}
+
+// ------------------------------------------------------------------------------------------------ Parquet
+
+/** Rows of a row group; encoding one is the longest that other requests wait. */
+const rowGroupRows = 65_536;
+
+function parquetStream({ ahead, all }: Looked): Readable {
+  if (ahead.length === 0) throw notAcceptable("there are no results to give as Parquet");
+  const { schema } = asTable(ahead[0], undefined, 0, "Parquet");
+  ahead.forEach((value, index) => void asTable(value, schema, index, "Parquet"));
+  const encoder = encoderOf(schema);
+  const parts = async function* (): AsyncGenerator<Uint8Array> {
+    let waiting: Table[] = [];
+    let rows = 0;
+    let index = 0;
+    for await (const value of all()) {
+      const table = asTable(value, schema, index++, "Parquet");
+      waiting.push(table);
+      rows += table.numRows;
+      if (rows < rowGroupRows) continue;
+      let whole = (waiting[0] as Table).concat(...waiting.slice(1));
+      for (; whole.numRows >= rowGroupRows; whole = whole.slice(rowGroupRows)) {
+        yield encoder.push(whole.slice(0, rowGroupRows), rowGroupRows);
+        await setImmediate();
+      }
+      [waiting, rows] = [[whole], whole.numRows];
+    }
+    if (rows > 0) yield encoder.push((waiting[0] as Table).concat(...waiting.slice(1)), rowGroupRows);
+    yield encoder.finish();
+  };
+  return Readable.from(parts());
+}
+
+function encoderOf(schema: Schema): ParquetEncoder {
+  try {
+    // Whether later tables have nulls is not known when the file begins.
+    return new ParquetEncoder(schema, () => true);
+  } catch (error) {
+    throw isVolleyError(error) ? notAcceptable(`${error.message}; or ask for ${forms.arrow}`) : error;
+  }
 }
 
 // ------------------------------------------------------------------------------------------------ JSON

@@ -3,4 +3,4 @@ export type { ParquetDescription } from "./decode-parquet.js";
 export { type Lake, type LakeOptions, openLake, type Partition } from "./lake.js";
 export { describeParquet, type ParquetReadOptions, type ParquetSource, type ParquetTable, readParquet } from "./parquet.js";
 export type { Operator, Predicate, PredicateValue } from "./predicate.js";
-export { encodeParquet, type ParquetWriteOptions, writeParquet } from "./write-parquet.js";
+export { encodeParquet, ParquetEncoder, type ParquetWriteOptions, writeParquet } from "./write-parquet.js";

@@ -182,6 +182,7 @@ describe("ours", () => {
     const empty = tableFromArrays({ a: new Float64Array(0), b: new Int32Array(0) });
     const { table, rows } = await readParquet(encodeParquet(empty));
     expect(rows).toBe(0);
+    expect(encodeParquet(new ArrowTable(empty.schema))).toEqual(encodeParquet(empty));
     expect(table.schema.fields.map(({ name, type }) => `${name} ${type}`)).toEqual(["a Float64", "b Int32"]);
   });
 
