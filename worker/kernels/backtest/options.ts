@@ -81,9 +81,11 @@ export const stopsOption = z
   })
   .default({})
   .describe(
-    "Distances from the price the position was entered at, slippage included. Inside a bar: an open beyond a level fills at the open; else, of a stop and a " +
+    "Distances from the price the position was entered at, slippage included; a target weight that adds to a position averages it by shares, one that reduces " +
+      "it leaves it. Inside a bar: an open beyond a level fills at the open; else, of a stop and a " +
       "take-profit in one bar's range, the stop is taken to come first; the bar's high or low moves the trailing level only for the bars after it. " +
-      "A bar whose fill opened the position at its open can stop it out; stops fill with slippage and fees.",
+      "A bar whose fill opened the position at its open can stop it out; stops fill with slippage and fees. With same-close, what is decided on the bar of a stop is " +
+      "not heard; what is out stays out until the next entry, or the next weight that is read.",
   );
 export type Stops = z.output<typeof stopsOption>;
 
@@ -100,6 +102,17 @@ export type Output = z.output<typeof outputsOption>[number];
 
 export const columnName = z.string().min(1).max(1_000);
 
+export const splitsOption = z
+  .enum(["shares", "adjusted"])
+  .default("shares")
+  .describe(
+    "What the prices are. shares: as they were traded, so the bar of a split multiplies the shares held by the column `split`, and divides stop levels and the " +
+      "last close known. adjusted: already adjusted for splits, so that column is not read. (Without it both mean the same.) Adjusted opens, highs, lows, " +
+      "closes and volumes give the same values of the account as traded ones with the column; sizes and prices are then in the newest shares, so fees " +
+      "per share, lots and sizing by amount differ.",
+  );
+export type Splits = z.output<typeof splitsOption>;
+
 /** What both backtests take. */
 export const commonOptions = {
   fill: fillOption,
@@ -113,7 +126,10 @@ export const commonOptions = {
     .describe("Cash of each account at the start: one account per symbol, or one for all of them with shared cash."),
   lot: positive.optional().describe("Sizes are rounded down to multiples of this, but for orders that close a position; default: fractions are traded."),
   periodsPerYear: positive.max(1_000_000).default(252).describe("Bars in a year, for annual statistics."),
+  splits: splitsOption,
+  stops: stopsOption,
   outputs: outputsOption,
 };
+export type CommonOptions = typeof commonOptions;
 
 export const sharedCashOption = z.boolean().describe("One account for all symbols. On one bar sales come before purchases, each in the order of symbols.");

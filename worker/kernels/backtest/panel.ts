@@ -3,6 +3,7 @@
  * is read in place; one sorted otherwise is gathered once. Every check is one pass over a column.
  */
 import { type Bool, type Data, DataType, type Table, type Vector } from "apache-arrow";
+import type { z } from "zod";
 import type { VolleyError } from "../../../proto/errors.js";
 import { columnFault, columnOf, dayColumn, isText, mistyped, optionalFloat64Column, storedValues } from "../columns.js";
 import { columnName } from "./options.js";
@@ -16,11 +17,13 @@ export const barColumns = {
   low: columnName.default("low"),
   close: columnName.default("close"),
   volume: columnName.default("volume"),
-  split: columnName.default("split").describe("New shares for one old, on the bar whose prices are the first in new shares; null or 1: none."),
+  split: columnName.default("split").describe("New shares for one old, on the bar whose prices are the first in new shares; null or 1: none. See `splits`."),
   delisted: columnName
     .default("delisted")
     .describe("True on the last bar: what is held is closed at its close (or the last one known), with fees, without slippage."),
 };
+
+export type BarColumns = z.output<z.ZodObject<typeof barColumns>>;
 
 export interface Panel {
   readonly rows: number;

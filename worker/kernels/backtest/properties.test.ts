@@ -67,10 +67,11 @@ const common = {
   fill: fc.constantFrom("next-open", "next-close", "same-close"),
   fees,
   slippage,
+  stops,
   cash: fc.constantFrom(0, 100, 1_000),
   lot: fc.constantFrom(undefined, 0.5, 3),
 };
-const signalParams = fc.record({ ...common, stops, sizing, sharedCash: fc.boolean(), shorts: fc.boolean() });
+const signalParams = fc.record({ ...common, sizing, sharedCash: fc.boolean(), shorts: fc.boolean() });
 const weightParams = fc.record({
   ...common,
   sharedCash: fc.boolean(),

@@ -3,12 +3,10 @@ import type { Table } from "apache-arrow";
 import { z } from "zod";
 import { VolleyError } from "../../../proto/errors.js";
 import { defineKernel, tableArg } from "../kernel.js";
-import { marketOf } from "./market.js";
-import { columnName, commonOptions, type Direction, directionOption, sharedCashOption, sizingOption, stopsOption } from "./options.js";
-import { barColumns, flagRows, hasColumn, type Panel, panelOf } from "./panel.js";
+import { backtest, columnFacts, priceNulls } from "./backtest.js";
+import { columnName, commonOptions, type Direction, directionOption, sharedCashOption, sizingOption } from "./options.js";
+import { barColumns, flagRows, hasColumn, type Panel } from "./panel.js";
 import { Flag } from "./plan.js";
-import { simulate } from "./simulate.js";
-import { tablesOf } from "./tables.js";
 
 const signalColumns = {
   entries: columnName.default("entries").describe("True where a position is to be opened. With an exit on the same bar: nothing happens."),
@@ -25,7 +23,6 @@ export const signalsOptions = z.strictObject({
     .describe("Names of the columns."),
   direction: directionOption,
   sizing: sizingOption,
-  stops: stopsOption,
   sharedCash: sharedCashOption.default(false),
 });
 export type SignalsOptions = z.output<typeof signalsOptions>;
@@ -53,7 +50,6 @@ function flagsOf(table: Table, panel: Panel, { columns, direction }: SignalsOpti
   return flags;
 }
 
-const number = { type: "number" } as const;
 const flag = { type: "boolean" } as const;
 
 export const backtestSignals = defineKernel({
@@ -65,50 +61,15 @@ export const backtestSignals = defineKernel({
     "Entries and exits at each close become orders that fill at the next open (or close, or that close), with fees, slippage, stops and sizing. " +
     "Rows are (symbol, date); each symbol has an account of its own, or all share one. Gives the tables asked for in `outputs`.",
   args: { bars: tableArg, params: signalsOptions.prefault({}) },
-  columns: {
-    inputs: [
-      { name: "date", type: "date" },
-      { name: "symbol", type: "text", doc: "optional" },
-      { name: "close", ...number },
-      { name: "open", ...number, doc: "for next-open; stops read open, high and low where they are" },
-      { name: "high", ...number, doc: "optional" },
-      { name: "low", ...number, doc: "optional" },
-      { name: "volume", ...number, doc: "for slippage by volume" },
-      { name: "split", ...number, doc: "optional" },
-      { name: "delisted", ...flag, doc: "optional" },
-      { name: "entries", ...flag },
-      { name: "exits", ...flag },
-      { name: "shortEntries", ...flag, doc: "optional" },
-      { name: "shortExits", ...flag, doc: "optional" },
-    ],
-    outputs: [
-      { name: "orders", type: "table" },
-      { name: "trades", type: "table" },
-      { name: "positions", type: "table" },
-      { name: "equity", type: "table" },
-      { name: "statistics", type: "table" },
-    ],
-  },
+  columns: columnFacts([
+    { name: "entries", ...flag },
+    { name: "exits", ...flag },
+    { name: "shortEntries", ...flag, doc: "optional" },
+    { name: "shortExits", ...flag, doc: "optional" },
+  ]),
   lookback: () => Number.POSITIVE_INFINITY,
   lag: 0,
-  nulls:
-    "A null or NaN price is no price: nothing is decided at such a close or filled there, orders wait, positions keep their last value. A null signal is none.",
+  nulls: `${priceNulls} A null signal is none.`,
   costNs: 20,
-  run: ({ bars, params }) => {
-    const panel = panelOf(bars, params.columns);
-    const market = marketOf(bars, panel, params, params.stops);
-    const { outputs, fill, cash, fees, slippage, lot, sizing, stops, sharedCash, periodsPerYear } = params;
-    const track = outputs.some((output) => output === "positions" || output === "equity" || output === "statistics");
-    const run = simulate(market, {
-      flags: flagsOf(bars, panel, params),
-      fill,
-      cash,
-      shared: sharedCash,
-      costs: { fees, slippage, lot },
-      sizing,
-      stops,
-      track,
-    });
-    return tablesOf(panel, run, { outputs, cash, periodsPerYear, shared: sharedCash });
-  },
+  run: ({ bars, params }) => backtest(bars, params, params.sizing, (panel) => ({ flags: flagsOf(bars, panel, params) })),
 });

@@ -217,6 +217,7 @@ class Simulation {
     } else {
       const weight = (weights as Float64Array)[row] as number;
       if (Number.isNaN(weight) || !((this.#close[row] as number) > 0)) return;
+      if (this.#stopped[s] === 1 && this.#plan.fill === "same-close") return;
       this.#weight[s] = weight;
       this.#decided[s] = row;
     }
@@ -269,10 +270,25 @@ class Simulation {
       const fresh = by === "amount" ? size : by === "value" ? size / price : (size * this.#valueOf(s, price)) / price;
       asked = Math.max(0, fresh) + Math.abs(held);
     }
+    const before = this.#position[s] as number;
     const filled = long
       ? this.#book.buy(s, row, decided, Cause.signal, asked, price, percent)
       : this.#book.sell(s, row, decided, Cause.signal, asked, price, percent);
-    if (filled && this.#stopping) this.#entry[s] = this.#best[s] = this.#book.filledPrice;
+    if (filled && this.#stopping) this.#entered(s, before);
+  }
+
+  /** After a fill: the price that stops are counted from. What opens a position sets it, what adds to one averages it by shares, what reduces one leaves it. */
+  #entered(s: number, before: number): void {
+    const now = this.#position[s] as number;
+    const price = this.#book.filledPrice;
+    const had = Math.abs(before);
+    const has = Math.abs(now);
+    if (before * now <= 0) this.#entry[s] = this.#best[s] = price;
+    else if (has > had) {
+      this.#entry[s] = (had * (this.#entry[s] as number) + (has - had) * price) / has;
+      const best = this.#best[s] as number;
+      this.#best[s] = now > 0 ? Math.max(best, price) : Math.min(best, price);
+    }
   }
 
   #valueOf(s: number, price: number): number {
@@ -289,8 +305,10 @@ class Simulation {
     this.#weight[s] = Number.NaN;
     if (Math.abs(asked) * price <= 1e-12 * value) return;
     const decided = this.#decided[s] as number;
-    if (asked > 0) this.#book.buy(s, row, decided, Cause.rebalance, asked, price);
-    else this.#book.sell(s, row, decided, Cause.rebalance, -asked, price);
+    const filled =
+      asked > 0 ? this.#book.buy(s, row, decided, Cause.rebalance, asked, price) : this.#book.sell(s, row, decided, Cause.rebalance, -asked, price);
+    if (filled && this.#stopping) this.#entered(s, held);
+    if (weight === 0 && this.#book.volumeShort && this.#position[s] !== 0) this.#weight[s] = 0;
   }
 
   /**

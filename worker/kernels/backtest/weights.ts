@@ -2,12 +2,10 @@
 import type { Table } from "apache-arrow";
 import { z } from "zod";
 import { defineKernel, tableArg } from "../kernel.js";
+import { backtest, columnFacts, priceNulls } from "./backtest.js";
 import { rebalanceOption, rebalanceTimes } from "./calendar.js";
-import { marketOf } from "./market.js";
 import { columnName, commonOptions, sharedCashOption } from "./options.js";
-import { barColumns, numbersIn, type Panel, panelOf, refused } from "./panel.js";
-import { simulate } from "./simulate.js";
-import { tablesOf } from "./tables.js";
+import { barColumns, numbersIn, type Panel, refused } from "./panel.js";
 
 export const weightsOptions = z.strictObject({
   ...commonOptions,
@@ -32,8 +30,6 @@ function weightsIn(table: Table, panel: Panel, { columns, direction, rebalance }
   });
 }
 
-const number = { type: "number" } as const;
-
 export const backtestWeights = defineKernel({
   name: "backtest.weights",
   version: 1,
@@ -43,43 +39,10 @@ export const backtestWeights = defineKernel({
     "Target weights read at the closes of a calendar become orders to the target's size, filled at the next open (or close, or that close), sales first, " +
     "from one account for all symbols. The value that weights are fractions of is taken at the prices of the fill. Rows are (symbol, date).",
   args: { bars: tableArg, params: weightsOptions.prefault({}) },
-  columns: {
-    inputs: [
-      { name: "date", type: "date" },
-      { name: "symbol", type: "text", doc: "optional" },
-      { name: "close", ...number },
-      { name: "open", ...number, doc: "for next-open" },
-      { name: "volume", ...number, doc: "for slippage by volume" },
-      { name: "split", ...number, doc: "optional" },
-      { name: "delisted", type: "boolean", doc: "optional" },
-      { name: "weight", ...number },
-    ],
-    outputs: [
-      { name: "orders", type: "table" },
-      { name: "trades", type: "table" },
-      { name: "positions", type: "table" },
-      { name: "equity", type: "table" },
-      { name: "statistics", type: "table" },
-    ],
-  },
+  columns: columnFacts([{ name: "weight", type: "number" }]),
   lookback: () => Number.POSITIVE_INFINITY,
   lag: 0,
-  nulls: "A null weight leaves the position as it is. A null or NaN price is no price: nothing is decided or filled there, positions keep their last value.",
+  nulls: `${priceNulls} A null weight leaves the position as it is.`,
   costNs: 40,
-  run: ({ bars, params }) => {
-    const panel = panelOf(bars, params.columns);
-    const market = marketOf(bars, panel, params, {});
-    const { outputs, fill, cash, fees, slippage, lot, sharedCash, periodsPerYear } = params;
-    const run = simulate(market, {
-      weights: weightsIn(bars, panel, params),
-      fill,
-      cash,
-      shared: sharedCash,
-      costs: { fees, slippage, lot },
-      sizing: { by: "weight", size: 1 },
-      stops: {},
-      track: true,
-    });
-    return tablesOf(panel, run, { outputs, cash, periodsPerYear, shared: sharedCash });
-  },
+  run: ({ bars, params }) => backtest(bars, params, { by: "weight", size: 1 }, (panel) => ({ weights: weightsIn(bars, panel, params) })),
 });

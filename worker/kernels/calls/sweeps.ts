@@ -200,9 +200,10 @@ const backtest = (signals: boolean): DrawnKernel => ({
       ...{ fill: draw.pick(["next-open", "next-close", "same-close"]), cash: draw.pick([100, 1_000]), outputs, sharedCash: shared },
       fees: draw.pick<unknown>([0, 0.003, { fixed: 0.4 }, { perShare: 0.02, minimum: 1 }]),
       slippage: draw.pick<unknown>([0, 0.002, { model: "volume-share" }]),
+      stops: draw.pick<unknown>([{}, { stopLoss: 0.05, takeProfit: 0.1 }, { trailing: 0.07 }]),
+      splits: draw.pick(["shares", "adjusted"]),
       ...(signals
         ? {
-            stops: draw.pick<unknown>([{}, { stopLoss: 0.05, takeProfit: 0.1 }, { trailing: 0.07 }]),
             sizing: draw.pick([
               { by: "percent", size: 0.4 },
               { by: "value", size: 40 },
