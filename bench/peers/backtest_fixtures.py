@@ -91,12 +91,19 @@ def vectorbt_cases(whole, gaps):
     yield signals_case("percent, lots", gaps, sig, {"sizing": {"by": "percent", "size": 0.6}, "cash": 10_000, "lot": 5, "fees": 0.001},
                        size=0.6, size_type="percent", init_cash=10_000, size_granularity=5, fees=0.001)
     yield signals_case("next open", whole, sig, {"fill": "next-open", "direction": "both", "fees": 0.001, "slippage": 0.001}, direction="both", fees=0.001, slippage=0.001)
-    for direction, vbt_direction in (("long", "longonly"), ("both", "both")):
+    together = dict(cash_sharing=True, group_by=True, call_seq="auto")
+    yield signals_case("value, shared cash", gaps, sig, {"sizing": {"by": "value", "size": 45}, "sharedCash": True, "fees": 0.002, "slippage": 0.001},
+                       size=45, size_type="value", fees=0.002, slippage=0.001, **together)
+    yield signals_case("amount, shared cash, next open", whole, sig, {"fill": "next-open", "sizing": {"by": "amount", "size": 0.8}, "sharedCash": True, "fees": 0.002},
+                       size=0.8, fees=0.002, **together)
+    for direction, vbt_direction in (("long", "longonly"), ("short", "shortonly"), ("both", "both")):
         common = {"direction": direction, "fees": 0.001, "slippage": 0.001}
         kw = dict(direction=vbt_direction, fees=0.001, slippage=0.001, **stop, **ohlc(whole))
         yield signals_case(f"stop-loss, {direction}", whole, sig, {**common, "stops": {"stopLoss": 0.04}}, sl_stop=0.04, **kw)
-        yield signals_case(f"take-profit, {direction}", whole, sig, {**common, "stops": {"takeProfit": 0.05}}, tp_stop=0.05, **kw)
         yield signals_case(f"trailing, {direction}", whole, sig, {**common, "stops": {"trailing": 0.05}}, sl_stop=0.05, sl_trail=True, **kw)
+        if direction == "short":
+            continue
+        yield signals_case(f"take-profit, {direction}", whole, sig, {**common, "stops": {"takeProfit": 0.05}}, tp_stop=0.05, **kw)
         yield signals_case(f"stop-loss and take-profit, {direction}", whole, sig, {**common, "stops": {"stopLoss": 0.03, "takeProfit": 0.06}}, sl_stop=0.03, tp_stop=0.06, **kw)
     weights = np.round(rng.random((BARS, 3)) * 0.3, 3)
     weights[rng.random(BARS) < 0.8] = np.nan
