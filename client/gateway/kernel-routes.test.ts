@@ -12,6 +12,7 @@ interface Described {
   readonly name: string;
   readonly args: readonly { name: string; schema: { properties?: Record<string, unknown>; required?: string[] } }[];
   readonly lookback?: number | string;
+  readonly causality?: string;
 }
 const list = async (): Promise<Described[]> => (JSON.parse((await gateway.ask("GET", "/v1/kernels")).text) as { kernels: Described[] }).kernels;
 
@@ -42,6 +43,13 @@ it.each(["rsi", "feature.rsi"])("tells of one kernel, by the name %s", async (na
 it("says how far back a kernel looks with its defaults", async () => {
   const kernels = new Map((await list()).map((kernel) => [kernel.name, kernel.lookback]));
   expect([kernels.get("feature.pct_change"), kernels.get("feature.cumsum"), kernels.get("panel.rank")]).toEqual([1, "unbounded", 0]);
+});
+
+it("says what the rows of a kernel know of the future", async () => {
+  const kernels = new Map((await list()).map((kernel) => [kernel.name, kernel]));
+  const told = ["feature.rsi", "panel.forward_returns", "stats.returns", "volley.echo"].map((name) => kernels.get(name)?.causality);
+  expect(told).toEqual(["causal", "label", "summary", "tool"]);
+  expect(kernels.get("asof.join")).toMatchObject({ causality: "causal", labelWith: { direction: ["forward", "nearest"] } });
 });
 
 it("names the near ones of a kernel that is not there", async () => {

@@ -53,8 +53,11 @@ export interface RemoteFunction<F> {
   readonly options: TaskOptions;
   /** One task. Returns at once; submissions of one tick travel as one message. */
   submit(...args: RefableArgs<Args<F>>): ObjectRef<Result<F>>;
-  /** One task per item; the item is the first argument, `shared` the others. The whole result of an earlier map may be given as items: task i takes result i. */
-  map(items: Iterable<Args<F>[0]> | readonly Args<F>[0][] | RefArray<Args<F>[0]>, options?: { shared?: RefableArgs<Tail<Args<F>>> }): RefArray<Result<F>>;
+  /**
+   * One task per item; the item is the first argument, `shared` the others. Items may be refs: task i takes the value of ref i. Of the whole result of
+   * an earlier map that is one stage; separate refs (of values that were put, say) are a task of their own each, at most 100,000.
+   */
+  map(items: Iterable<Refable<Args<F>[0]>> | RefArray<Args<F>[0]>, options?: { shared?: RefableArgs<Tail<Args<F>>> }): RefArray<Result<F>>;
   /** The same function with other options. */
   with(options: TaskOptions): RemoteFunction<F>;
 }
@@ -127,6 +130,8 @@ export interface AuditOptions {
   time?: string;
   /** How many of the first input's times are cut at, evenly spread; default 200. */
   cuts?: number | "all";
+  /** What is done to the future at each cut; default both. What depends on which rows there are shows only when they are taken away; what needs them all to run, only when they are spoilt. */
+  modes?: readonly ("truncate" | "poison")[];
   onProgress?: (progress: { done: number; of: number }) => void;
 }
 

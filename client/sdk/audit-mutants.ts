@@ -115,3 +115,18 @@ function averageByDate(date: readonly number[], takes: (row: number) => boolean,
   const value = dates.map((at) => mean(close.filter((_, i) => date[i] === at && takes(i))));
   return tableFromArrays({ date: Float64Array.from(dates), value: Float64Array.from(value) });
 }
+
+/** The full-sample z-score again, by a function that wants every row: with rows taken away it refuses, and only a future that is spoilt tells. */
+const daysExpected = 24;
+export const wholeYearWrong = (bars: Table): Table => {
+  const days = new Set(numbers(bars, "date")).size;
+  if (days < daysExpected) throw new Error(`${days} days of ${daysExpected}: the year is not complete`);
+  return zscoreWrong(bars);
+};
+
+/** A label made of tomorrow's close, and the same where it is known: a day later. */
+export const labelled = (bars: Table): Table => shiftWrong(bars);
+export const labelledLater = (bars: Table): Table => {
+  const label = numbers(shiftWrong(bars), "value");
+  return out(label.map((_, i) => label[i - 1] ?? Number.NaN));
+};

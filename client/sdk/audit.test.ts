@@ -47,34 +47,127 @@ const filings = tableFromArrays({
 const barsOnly: AuditInput[] = [{ table: bars, known: "date" }];
 const both: AuditInput[] = [...barsOnly, { table: filings, known: "filed" }];
 
-const cases: readonly { mistake: string; wrong: () => unknown; right: () => unknown; inputs: AuditInput[]; time?: string }[] = [
-  { mistake: "shift(-1)", wrong: () => mutants.shiftWrong, right: () => mutants.shiftRight, inputs: barsOnly },
-  { mistake: "a centred window", wrong: () => mutants.centredWrong, right: () => mutants.centredRight, inputs: barsOnly },
-  { mistake: "a full-sample z-score", wrong: () => mutants.zscoreWrong, right: () => mutants.zscoreRight, inputs: barsOnly },
-  { mistake: "a same-day filing", wrong: () => mutants.sameDayWrong, right: () => mutants.sameDayRight, inputs: both },
-  { mistake: "a restated value", wrong: () => mutants.restatedWrong, right: () => mutants.restatedRight, inputs: both },
-  { mistake: "a survivorship filter", wrong: () => mutants.survivorsWrong, right: () => mutants.survivorsRight, inputs: barsOnly, time: "date" },
+type Mode = "truncate" | "poison";
+
+/**
+ * `at` is the first row that shows what its bar could not know, and the first cut at which it does, by the meaning of each mistake. Which
+ * symbols are still there at the end is a matter of rows, not of values: no future that is spoilt but there can tell.
+ */
+const cases: readonly {
+  mistake: string;
+  wrong: () => unknown;
+  right: () => unknown;
+  inputs: AuditInput[];
+  time?: string;
+  at: { row: number; day: number };
+  modes: readonly Mode[];
+}[] = [
+  // Rows are AAA and BBB of day 0, of day 1, …: the second row of day 0 reads the first of day 1.
+  {
+    mistake: "shift(-1)",
+    wrong: () => mutants.shiftWrong,
+    right: () => mutants.shiftRight,
+    inputs: barsOnly,
+    at: { row: 1, day: 0 },
+    modes: ["truncate", "poison"],
+  },
+  // Two rows to either side: the first row reads the first of day 1.
+  {
+    mistake: "a centred window",
+    wrong: () => mutants.centredWrong,
+    right: () => mutants.centredRight,
+    inputs: barsOnly,
+    at: { row: 0, day: 0 },
+    modes: ["truncate", "poison"],
+  },
+  {
+    mistake: "a full-sample z-score",
+    wrong: () => mutants.zscoreWrong,
+    right: () => mutants.zscoreRight,
+    inputs: barsOnly,
+    at: { row: 0, day: 0 },
+    modes: ["truncate", "poison"],
+  },
+  // Filed on day 3.5, shown at AAA's bar of day 3.
+  {
+    mistake: "a same-day filing",
+    wrong: () => mutants.sameDayWrong,
+    right: () => mutants.sameDayRight,
+    inputs: both,
+    at: { row: 6, day: 3 },
+    modes: ["truncate", "poison"],
+  },
+  // Restated on day 13.5, shown from the first bar that has the filing: AAA's of day 4.
+  {
+    mistake: "a restated value",
+    wrong: () => mutants.restatedWrong,
+    right: () => mutants.restatedRight,
+    inputs: both,
+    at: { row: 8, day: 4 },
+    modes: ["truncate", "poison"],
+  },
+  // A row per date; on day 0 both cost 100.
+  {
+    mistake: "a survivorship filter",
+    wrong: () => mutants.survivorsWrong,
+    right: () => mutants.survivorsRight,
+    inputs: barsOnly,
+    time: "date",
+    at: { row: 1, day: 1 },
+    modes: ["truncate"],
+  },
 ];
 
-test.each(cases)("finds $mistake, and passes the right way", async ({ wrong, right, inputs, time }) => {
+test.each(cases)("finds $mistake by each check that can tell, and passes the right way", async ({ wrong, right, inputs, time, at, modes }) => {
   const options = { cuts: "all" as const, ...(time === undefined ? {} : { time }) };
+  for (const mode of ["truncate", "poison"] as const) {
+    const guilty = await cluster.audit(wrong() as OfTables, inputs, { ...options, modes: [mode] });
+    if (modes.includes(mode)) expect(guilty).toMatchObject({ ok: false, finding: { column: "value", row: at.row, cut: at.day * day, mode } });
+    else expect(guilty).toMatchObject({ ok: true, compared: 23 });
+  }
   const guilty = await cluster.audit(wrong() as OfTables, inputs, options);
-  expect(guilty.ok, guilty.text).toBe(false);
-  expect(guilty.finding).toMatchObject({ column: "value" });
+  expect(guilty).toMatchObject({ ok: false, finding: { column: "value", row: at.row, cut: at.day * day, mode: "truncate" } });
+  expect(guilty.text).toContain(`looks ahead: column value, row ${at.row} changes when what was known after ${at.day * day} is taken away`);
   const innocent = await cluster.audit(right() as OfTables, inputs, options);
-  expect(innocent.text).toMatch(/^no look-ahead found at 23 of 23 cuts/);
+  expect(innocent.text).toMatch(/^no look-ahead found at 23 of 23 cuts, truncated and poisoned$/);
   expect(innocent).toMatchObject({ ok: true, cuts: 23, cutsPossible: 23, compared: 46, errors: [] });
 });
 
-test("names the first offending row, column and cut", async () => {
-  const { finding, text } = await cluster.audit(mutants.sameDayWrong as unknown as OfTables, both, { cuts: "all" });
-  // The filing of day 3.5 shows at the bar of day 3, which is row 6.
-  expect(finding).toMatchObject({ column: "value", row: 6, cut: 3 * day, mode: "truncate", withFuture: "1", withoutFuture: "NaN" });
-  expect(text).toContain("looks ahead: column value, row 6 changes when what was known after 259200000 is taken away");
+test("finds by a spoilt future what refuses to run without one", async () => {
+  const wrong = mutants.wholeYearWrong as unknown as OfTables;
+  const report = await cluster.audit(wrong, barsOnly, { cuts: "all" });
+  expect(report).toMatchObject({ ok: false, finding: { column: "value", row: 0, cut: 0, mode: "poison" } });
+  await expect(cluster.audit(wrong, barsOnly, { cuts: "all", modes: ["truncate"] })).rejects.toThrow(
+    /failed at every cut, so nothing was compared: .*the year is not complete/,
+  );
 });
 
 test("a sample of the cuts is stated; a column that is missing is named", async () => {
   const report = await cluster.audit(mutants.shiftRight as unknown as OfTables, barsOnly, { cuts: 5 });
   expect(report).toMatchObject({ ok: true, cuts: 5, cutsPossible: 23 });
   await expect(cluster.audit(mutants.shiftRight as unknown as OfTables, { table: bars, known: "when" })).rejects.toThrow(/"when" is missing/);
+});
+
+test("a kernel that gives labels looks ahead by design, and says so; where its labels are known it passes", async () => {
+  const [given] = barsOnly as [AuditInput];
+  const options = { cuts: "all" as const, time: "date", args: [{ horizons: [1] }] };
+  const alone = await cluster.audit(cluster.kernel("panel.forward_returns"), given, options);
+  expect(alone).toMatchObject({ ok: false, causality: "label", finding: { column: "forward_1", row: 0, cut: 0 } });
+  expect(alone.text).toMatch(
+    /^by design, panel\.forward_returns with these arguments gives labels, .*lagged by their horizon\. It looks ahead: column forward_1, row 0 /,
+  );
+  const ahead = { cuts: 3, args: [{ on: { left: "date", right: "filed" }, by: "symbol", direction: "forward" }] };
+  expect(await cluster.audit(cluster.kernel("asof.join"), both, ahead)).toMatchObject({ ok: false, causality: "label" });
+  const back = { cuts: 3, args: [{ on: { left: "date", right: "filed" }, by: "symbol" }] };
+  expect(await cluster.audit(cluster.kernel("asof.join"), both, back)).toMatchObject({ ok: true, causality: "causal" });
+  const early = await cluster.audit(mutants.labelled as unknown as OfTables, given, { cuts: "all" });
+  expect(early.ok).toBe(false);
+  expect(early).not.toHaveProperty("causality");
+  expect(await cluster.audit(mutants.labelledLater as unknown as OfTables, given, { cuts: "all" })).toMatchObject({ ok: true, compared: 46 });
+});
+
+test("a kernel that gives figures of its whole input says so", async () => {
+  const report = await cluster.audit(cluster.kernel("stats.returns"), barsOnly, { cuts: 3, args: [{ columns: ["close"], periodsPerYear: 252 }] });
+  expect(report).toMatchObject({ ok: false, causality: "summary" });
+  expect(report.text).toMatch(/^by design, stats\.returns gives figures of its whole input, which belong to its end/);
 });

@@ -13,7 +13,8 @@ import { TaskRef } from "./refs.js";
 /** Tables travel to every cut: this many are under way at once. */
 const cutsAtOnce = 24;
 const cutsDefault = 200;
-const modes = ["truncate", "poison"] as const;
+const bothModes = ["truncate", "poison"] as const;
+const doneBy = { truncate: "truncated", poison: "poisoned" } as const;
 
 type AnyFunction = (...args: never[]) => unknown;
 type Callable = { submit(...args: unknown[]): ObjectRef<unknown> };
@@ -22,7 +23,7 @@ interface Cut {
   readonly at: number;
   /** Rows of the first input known by then. */
   readonly rows: number;
-  readonly mode: (typeof modes)[number];
+  readonly mode: (typeof bothModes)[number];
 }
 
 export async function audit(
@@ -47,6 +48,7 @@ export async function audit(
   const full = run.submit(...refs, ...extra);
   await cluster.get(full);
 
+  const modes = [...new Set(options.modes ?? bothModes)];
   const all = chosen.cuts.flatMap((cut) => modes.map((mode): Cut => ({ ...cut, mode })));
   const errors: { cut: number; message: string }[] = [];
   let compared = 0;
@@ -80,22 +82,19 @@ export async function audit(
   function report(finding: AuditFinding | undefined): AuditReport {
     if (!finding && compared === 0 && errors[0])
       throw new VolleyError("INVALID_ARGUMENT", `audit: the function failed at every cut, so nothing was compared: ${errors[0].message}`);
-    const what = `${chosen.cuts.length} of ${chosen.of} cuts, truncated and poisoned`;
-    const text = finding
-      ? `${byDesign(kind, fn)}looks ahead: column ${finding.column}, row ${finding.row} changes when what was known after ${finding.cut} is ${finding.mode === "truncate" ? "taken away" : "spoilt"}: ${finding.withFuture} with the future, ${finding.withoutFuture} without`
-      : `no look-ahead found at ${what}${errors.length > 0 ? `; ${errors.length} checks could not run (${errors[0]?.message})` : ""}`;
+    const what = `${chosen.cuts.length} of ${chosen.of} cuts, ${modes.map((mode) => doneBy[mode]).join(" and ")}`;
+    const failed = errors.length > 0 ? `; ${errors.length} checks could not run (${errors[0]?.message})` : "";
     return {
-      ok: finding === undefined,
+      ...{ ok: finding === undefined, cuts: chosen.cuts.length, cutsPossible: chosen.of, compared, errors },
       ...(kind ? { causality: kind } : {}),
       ...(finding ? { finding } : {}),
-      cuts: chosen.cuts.length,
-      cutsPossible: chosen.of,
-      compared,
-      errors,
-      text,
+      text: finding ? `${byDesign(kind, fn)}${findingText(finding)}` : `no look-ahead found at ${what}${failed}`,
     };
   }
 }
+
+const findingText = ({ column, row, cut, mode, withFuture, withoutFuture }: AuditFinding): string =>
+  `looks ahead: column ${column}, row ${row} changes when what was known after ${cut} is ${mode === "truncate" ? "taken away" : "spoilt"}: ${withFuture} with the future, ${withoutFuture} without`;
 
 /** What is declared of a kernel, with these arguments; nothing of a function. */
 function declaredOf({ ref }: RemoteFunction<AnyFunction>, args: readonly unknown[]): Causality | undefined {

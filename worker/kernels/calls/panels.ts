@@ -78,6 +78,7 @@ const forwardReturns: DrawnKernel = {
 };
 
 const universe: DrawnKernel = {
+  rows: [4, 24],
   whole: between,
   draw: (draw, rows) => {
     const spells = draw.list(draw.int(0, 8), () => ({
