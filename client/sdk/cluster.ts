@@ -13,7 +13,7 @@ import { asBuilder, Graph } from "./graph.js";
 import { RemoteJob } from "./job.js";
 import { kernelsBy } from "./kernels.js";
 import { Objects } from "./objects.js";
-import { TaskRef, TaskRefArray } from "./refs.js";
+import { isRefArray, RefList, TaskRef, TaskRefArray } from "./refs.js";
 import { asRemote, libraryOf, RemoteCallable } from "./remote-function.js";
 import { mintId, submitGraph } from "./run-graph.js";
 import { Session, type SessionOptions } from "./session.js";
@@ -100,9 +100,10 @@ export class ClusterClient implements Cluster {
     try {
       this.#session.assertOpen();
       if (given instanceof TaskRef) return within(this.#values.get<T>(given), getTimeout(options), "get");
-      if (given instanceof TaskRefArray || Array.isArray(given)) {
-        if (Array.isArray(given)) given.forEach(checkRef);
-        return within(this.#values.getAll<T>(given as TaskRefArray<T> | ObjectRef<T>[]), getTimeout(options), `get of ${given.length} refs`);
+      if (isRefArray(given) || Array.isArray(given)) {
+        const refs = given instanceof RefList ? given.slice() : given;
+        if (Array.isArray(refs)) refs.forEach(checkRef);
+        return within(this.#values.getAll<T>(refs as TaskRefArray<T> | ObjectRef<T>[]), getTimeout(options), `get of ${refs.length} refs`);
       }
       checkRef(given);
       return within(this.#values.get<T>(given as ObjectRef<T>), getTimeout(options), "get");
@@ -113,7 +114,7 @@ export class ClusterClient implements Cluster {
 
   async wait<T>(given: Refs<T>, options: { count?: number; timeoutMs?: number } = {}): Promise<{ ready: ObjectRef<T>[]; pending: ObjectRef<T>[] }> {
     this.#session.assertOpen();
-    const refs: ObjectRef<T>[] = given instanceof TaskRefArray ? given.slice() : [...given];
+    const refs: ObjectRef<T>[] = [...given];
     refs.forEach(checkRef);
     const count = Math.min(options.count ?? refs.length, refs.length);
     const settled = new Uint8Array(refs.length);
@@ -146,6 +147,10 @@ export class ClusterClient implements Cluster {
   }
 
   async cancel(ref: ObjectRef<unknown> | RefArray<unknown>): Promise<void> {
+    if (ref instanceof RefList) {
+      await Promise.all(ref.slice().map((one) => this.cancel(one)));
+      return;
+    }
     const range =
       ref instanceof TaskRefArray
         ? { handle: ref.handle, from: ref.from, to: ref.to }

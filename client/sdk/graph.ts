@@ -8,7 +8,7 @@ import type { ArgSpec, StageSpec } from "../../proto/messages.js";
 import { encodeValue } from "../../proto/value.js";
 import type { GraphBuilder, ObjectRef, RemoteFunction, StageRef, TaskOptions } from "./api.js";
 import { packItems } from "./pack-items.js";
-import { isRef, TaskRefArray } from "./refs.js";
+import { isRef, isRefArray } from "./refs.js";
 import { RemoteCallable } from "./remote-function.js";
 import { calleeOf } from "./submit.js";
 
@@ -100,8 +100,8 @@ export class Graph {
       this.refs.set(value.id, value);
       return { a: "object", id: value.id };
     }
-    if (value instanceof TaskRefArray) return { a: "list", of: [...value].map((ref) => this.#arg(ref)) };
-    const nested = (inner: unknown): boolean => isRef(inner) || inner instanceof GraphStage || inner instanceof TaskRefArray;
+    if (isRefArray(value)) return { a: "list", of: [...value].map((ref) => this.#arg(ref)) };
+    const nested = (inner: unknown): boolean => isRef(inner) || inner instanceof GraphStage || isRefArray(inner);
     if (Array.isArray(value) && value.some(nested)) return { a: "list", of: value.map((inner) => this.#arg(inner)) };
     return { a: "value", ...encodeValue(value) };
   }

@@ -80,4 +80,32 @@ export class TaskRefArray<T> implements RefArray<T> {
   }
 }
 
+/** Refs of separate tasks, as a map over separate refs gives them. */
+export class RefList<T> implements RefArray<T> {
+  readonly #refs: readonly ObjectRef<T>[];
+
+  constructor(refs: readonly ObjectRef<T>[]) {
+    this.#refs = refs;
+  }
+
+  get length(): number {
+    return this.#refs.length;
+  }
+
+  at(index: number): ObjectRef<T> {
+    const ref = Number.isInteger(index) ? this.#refs.at(index) : undefined;
+    if (!ref) throw new RangeError(`no ref ${index} in an array of ${this.length}`);
+    return ref;
+  }
+
+  slice(from?: number, to?: number): ObjectRef<T>[] {
+    return this.#refs.slice(from, to);
+  }
+
+  [Symbol.iterator](): Iterator<ObjectRef<T>> {
+    return this.#refs[Symbol.iterator]();
+  }
+}
+
+export const isRefArray = (value: unknown): value is TaskRefArray<unknown> | RefList<unknown> => value instanceof TaskRefArray || value instanceof RefList;
 export const isRef = (value: unknown): value is TaskRef<unknown> | PutRef<unknown> => value instanceof TaskRef || value instanceof PutRef;

@@ -186,7 +186,9 @@ export class Session {
       return read && read.sentIn !== this.#opening ? read : undefined;
     });
     if ("error" in rewritten) {
-      this.#apply({ r: "failed", stage: stage.index, from: 0, to: stage.count, error: rewritten.error });
+      // Not as an answer of the scheduler: sending again (S2) would not find the inputs either.
+      stage.fail(rewritten.error);
+      this.#completed(stage);
       return undefined;
     }
     stage.spec = rewritten.spec;

@@ -2,6 +2,8 @@
 import type { WireError } from "../../proto/errors.js";
 import { type ObjectId, objectIdOf } from "../../proto/ids.js";
 import type { ArgSpec, StageSpec } from "../../proto/messages.js";
+import { PackWriter } from "../../proto/pack.js";
+import type { EncodedValue } from "../../proto/value.js";
 import type { ClientStage } from "./stage.js";
 
 /** Bytes of everything in an argument but its payload. */
@@ -46,6 +48,18 @@ function resultArg(stage: ClientStage, task: number): ArgSpec {
   throw new Unreadable({ code: "SESSION_LOST", message: "the scheduler restarted and an input of this task is not here; submit again" });
 }
 
+/** Task i takes result i. Only results that are here can be given so; for objects, of which each task takes another, the protocol has no argument. */
+function resultItems(stage: ClientStage): ArgSpec {
+  const pack = new PackWriter();
+  for (let task = 0; task < stage.count; task++) {
+    const arg = resultArg(stage, task);
+    if (arg.a !== "value")
+      throw new Unreadable({ code: "SESSION_LOST", message: "the scheduler restarted, and the inputs of this map are not here; submit it again" });
+    pack.add({ kind: arg.kind as EncodedValue["kind"], data: arg.data });
+  }
+  return { a: "item", pack: pack.finish() };
+}
+
 /** `lost` gives the stage if it must be replaced. */
 export function rewriteReads(spec: StageSpec, lost: (stage: number) => ClientStage | undefined): { spec: StageSpec } | { error: WireError } {
   const rewrite = (arg: ArgSpec): ArgSpec => {
@@ -55,6 +69,7 @@ export function rewriteReads(spec: StageSpec, lost: (stage: number) => ClientSta
     if (!stage) return arg;
     if (arg.a === "task") return resultArg(stage, arg.task);
     if (arg.edge === "broadcast") return resultArg(stage, 0);
+    if (arg.edge === "one-to-one") return resultItems(stage);
     return { a: "list", of: Array.from({ length: stage.count }, (_, task) => resultArg(stage, task)) };
   };
   try {

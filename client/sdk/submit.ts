@@ -10,14 +10,16 @@ import { defaultStageOptions } from "../../proto/graph.js";
 import { limits } from "../../proto/limits.js";
 import { type ArgSpec, type FunctionRef, type StageOptions, type StageSpec, stageOptions } from "../../proto/messages.js";
 import { PackWriter } from "../../proto/pack.js";
-import { type EncodedValue, valueKind } from "../../proto/value.js";
+import { type EncodedValue, type ValueKind, valueKind } from "../../proto/value.js";
 import type { RefArray, TaskOptions } from "./api.js";
 import type { Objects, Put } from "./objects.js";
 import { packItems } from "./pack-items.js";
-import { isRef, PutRef, TaskRef, TaskRefArray } from "./refs.js";
+import { isRef, isRefArray, PutRef, RefList, TaskRef, TaskRefArray } from "./refs.js";
 import type { Session } from "./session.js";
 import { packBytesMax } from "./sizes.js";
 import type { ClientStage, StageHandle } from "./stage.js";
+
+const oneToOne = (arg: ArgSpec): ArgSpec => (arg.a === "stage" ? { ...arg, edge: "one-to-one" } : arg);
 
 /** A function with its options, as stages name it. */
 export interface Callee {
@@ -40,11 +42,15 @@ export function calleeOf(fn: FunctionRef, options: TaskOptions): Callee {
 
 const hasRef = (value: unknown): boolean => {
   if (typeof value !== "object" || value === null) return false;
-  if (isRef(value) || value instanceof TaskRefArray) return true;
-  return Array.isArray(value) && value.some((inner) => isRef(inner) || inner instanceof TaskRefArray);
+  if (isRef(value) || isRefArray(value)) return true;
+  return Array.isArray(value) && value.some((inner) => isRef(inner) || isRefArray(inner));
 };
 
 const batchTasksMax = 50_000;
+/** Separate refs in one map: each is a stage. */
+const separateMax = 100_000;
+/** An argument of separate stages that is larger is put once, if it would be more than a pack in all of them. */
+const repeatedBytesMax = 1_024;
 
 /** A stage that still grows in this tick: one pack per argument. */
 class Batch {
@@ -108,12 +114,27 @@ class ArgList {
       if (value.from === 0 && value.to === value.handle.stage.count) return { a: "stage", stage: value.handle.stage.index, edge: "all" };
       return { a: "list", of: Array.from({ length: value.length }, (_, i) => this.#task(value.handle, value.from + i)) };
     }
+    if (value instanceof RefList) return { a: "list", of: value.slice().map((inner) => this.of(inner)) };
     if (Array.isArray(value) && hasRef(value)) return { a: "list", of: value.map((inner) => this.of(inner)) };
     const encoded = this.#objects.encodeArgument(value);
     if ("id" in encoded) return this.#upload(encoded);
     const data = encoded.kind === valueKind.bytes ? encoded.data.slice() : encoded.data;
     if (!this.#fits(data.byteLength)) return this.#upload(this.#objects.startPut({ kind: encoded.kind, data }));
     return { a: "value", kind: encoded.kind, data };
+  }
+
+  /** Adds an argument that `times` stages have. */
+  repeated(value: unknown, times: number): void {
+    const arg = this.of(value);
+    const large = arg.a === "value" && arg.data.byteLength > repeatedBytesMax && arg.data.byteLength * times > packBytesMax;
+    this.args.push(large ? this.#upload(this.#objects.startPut({ kind: arg.kind as ValueKind, data: arg.data })) : arg);
+  }
+
+  /** Adds what another list has. */
+  append(other: ArgList): void {
+    this.args.push(...other.args);
+    for (const [stage, handle] of other.reads) this.reads.set(stage, handle);
+    this.uploads.push(...other.uploads);
   }
 
   /** The items of a map. */
@@ -200,24 +221,37 @@ export class Submitter {
   map(items: Iterable<unknown>, shared: readonly unknown[]): RefArray<unknown> {
     if (shared.length + 1 > limits.argsPerTaskMax)
       throw new VolleyError("INVALID_ARGUMENT", `${shared.length + 1} arguments are over the limit of ${limits.argsPerTaskMax}`);
-    const list = new ArgList(this.#session, this.#objects);
-    const refs = items instanceof TaskRefArray;
-    const all: readonly unknown[] | TaskRefArray<unknown> = refs ? items : Array.isArray(items) ? items : [...items];
+    const whole = items instanceof TaskRefArray && items.from === 0 && items.to === items.handle.stage.count ? items : undefined;
+    const all: readonly unknown[] | TaskRefArray<unknown> = whole ?? (Array.isArray(items) ? items : [...items]);
     const count = all.length;
     if (count === 0) throw new VolleyError("INVALID_ARGUMENT", "map was given no items");
     if (count > limits.tasksPerStageMax)
       throw new VolleyError("TOO_LARGE", `map of ${count} items is over the limit of ${limits.tasksPerStageMax} tasks in a stage`);
-    if (refs || (all as readonly unknown[]).some(hasRef)) list.args.push(this.#mapRefs(list, all, count));
-    else list.args.push(list.items(packItems(all as readonly unknown[])));
+    if (!whole && (all as readonly unknown[]).some(hasRef)) return this.#separately(all as readonly unknown[], shared);
+    const list = new ArgList(this.#session, this.#objects);
+    list.args.push(whole ? oneToOne(list.of(whole)) : list.items(packItems(all as readonly unknown[])));
     for (const arg of shared) list.args.push(list.of(arg));
     return new TaskRefArray(this.#stage(list, count), 0, count);
   }
 
-  /** Refs as items: only the whole of one earlier stage joins one to one. */
-  #mapRefs(list: ArgList, items: readonly unknown[] | TaskRefArray<unknown>, count: number): ArgSpec {
-    const whole = items instanceof TaskRefArray ? list.of(items) : undefined;
-    if (whole?.a === "stage") return { a: "stage", stage: whole.stage, edge: "one-to-one" };
-    throw new VolleyError("INVALID_ARGUMENT", `map over ${count} items that are refs: pass the whole result of an earlier map, or submit one call per ref`);
+  /**
+   * One stage for each item: the protocol joins stages one to one, but has no list of objects of which task i takes one. All of them travel in
+   * as few messages as their bytes allow.
+   */
+  #separately(items: readonly unknown[], shared: readonly unknown[]): RefArray<unknown> {
+    const count = items.length;
+    if (count > separateMax)
+      throw new VolleyError("TOO_LARGE", `map over ${count} separate refs is over the limit of ${separateMax}; map the whole result of an earlier map instead`);
+    const rest = new ArgList(this.#session, this.#objects);
+    for (const arg of shared) rest.repeated(arg, count);
+    // All arguments first: one that cannot be sent must not leave a part of the map behind.
+    const lists = items.map((item) => {
+      const list = new ArgList(this.#session, this.#objects);
+      list.args.push(list.of(item));
+      list.append(rest);
+      return list;
+    });
+    return new RefList(lists.map((list) => new TaskRef(this.#stage(list, 1), 0)));
   }
 
   #stage(list: ArgList, count: number): StageHandle {
