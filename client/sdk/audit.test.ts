@@ -171,3 +171,10 @@ test("a kernel that gives figures of its whole input says so", async () => {
   expect(report).toMatchObject({ ok: false, causality: "summary" });
   expect(report.text).toMatch(/^by design, stats\.returns gives figures of its whole input, which belong to its end/);
 });
+
+test("nothing to compare is no pass", async () => {
+  const right = mutants.shiftRight as unknown as OfTables;
+  await expect(cluster.audit(right, { table: bars.slice(0, 2), known: "date" })).rejects.toThrow(/column "date" of the first table has one time or none/);
+  await expect(cluster.audit(right, { table: bars.slice(0, 0), known: "date" })).rejects.toThrow(/column "date" of the first table has one time or none/);
+  await expect(cluster.audit(right, barsOnly, { modes: [] })).rejects.toThrow(/options\.modes is \[\]: give truncate, poison or both/);
+});

@@ -43,12 +43,13 @@ export async function audit(
     of: number;
     cuts: { at: number; rows: number }[];
   };
+  const modes = [...new Set(options.modes ?? bothModes)];
+  assertSomething(first, chosen.cuts.length, modes.length);
   const extra = options.args ?? [];
   const kind = declaredOf(fn, extra);
   const full = run.submit(...refs, ...extra);
   await cluster.get(full);
 
-  const modes = [...new Set(options.modes ?? bothModes)];
   const all = chosen.cuts.flatMap((cut) => modes.map((mode): Cut => ({ ...cut, mode })));
   const errors: { cut: number; message: string }[] = [];
   let compared = 0;
@@ -95,6 +96,16 @@ export async function audit(
 
 const findingText = ({ column, row, cut, mode, withFuture, withoutFuture }: AuditFinding): string =>
   `looks ahead: column ${column}, row ${row} changes when what was known after ${cut} is ${mode === "truncate" ? "taken away" : "spoilt"}: ${withFuture} with the future, ${withoutFuture} without`;
+
+/** Nothing compared is no pass. Throws INVALID_ARGUMENT. */
+function assertSomething({ known }: AuditInput, cuts: number, modes: number): void {
+  if (cuts === 0)
+    throw new VolleyError(
+      "INVALID_ARGUMENT",
+      `audit: column ${JSON.stringify(known)} of the first table has one time or none: there is no future to take away`,
+    );
+  if (modes === 0) throw new VolleyError("INVALID_ARGUMENT", "audit: options.modes is []: give truncate, poison or both");
+}
 
 /** What is declared of a kernel, with these arguments; nothing of a function. */
 function declaredOf({ ref }: RemoteFunction<AnyFunction>, args: readonly unknown[]): Causality | undefined {
