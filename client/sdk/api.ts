@@ -2,7 +2,7 @@
  * The public face of the SDK, as types. Values are in index.ts; this file is what editors show.
  */
 import type { Table } from "apache-arrow";
-import type { Causality, callables, FeatureCall, FeatureName } from "volley/kernels";
+import type { Callable, Causality, callables, FeatureCall, FeatureCarryCall, FeatureName } from "volley/kernels";
 import type { BundleId, JobId, ObjectId } from "../../proto/ids.js";
 import type { Explanation, FunctionRef, JobStatus, WorkerStatus } from "../../proto/messages.js";
 
@@ -67,15 +67,21 @@ export type Library<M> = { readonly [K in keyof M as M[K] extends (...args: neve
   readonly $bundle: BundleId;
 };
 
+/** A kernel that may be called on partitions in a row, with the same bits as on the whole. */
+export interface CarryingFunction<F, C> extends RemoteFunction<F> {
+  /** Gives `{ table, carry }`. Its last argument is what the call on the partition before gave, or its ref; absent for the first partition. */
+  readonly withCarry: RemoteFunction<C>;
+}
+
 type Callables = typeof callables;
-type CallOf<C> = C extends { readonly __call?: infer F } ? NonNullable<F> : never;
+type MemberOf<C> = C extends Callable<infer F, infer Carried> ? ([Carried] extends [never] ? RemoteFunction<F> : CarryingFunction<F, Carried>) : never;
 
 /**
- * The newest version of every kernel as a function. One that is not there throws FUNCTION_NOT_FOUND, which names near ones. Partitions in a
- * row (`withCarry`) and older versions are called by `cluster.kernel("feature.rsi", version)`.
+ * The newest version of every kernel as a function. One that is not there throws FUNCTION_NOT_FOUND, which names near ones. Older versions are
+ * called by `cluster.kernel("feature.rsi", version)`.
  */
-export type Kernels = { readonly [N in FeatureName]: RemoteFunction<FeatureCall<N>> } & {
-  readonly [G in keyof Callables]: { readonly [M in keyof Callables[G]]: RemoteFunction<CallOf<Callables[G][M]>> };
+export type Kernels = { readonly [N in FeatureName]: CarryingFunction<FeatureCall<N>, FeatureCarryCall<N>> } & {
+  readonly [G in keyof Callables]: { readonly [M in keyof Callables[G]]: MemberOf<Callables[G][M]> };
 };
 
 /** A stage of a graph under construction; given to other stages as input. */

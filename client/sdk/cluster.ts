@@ -37,7 +37,7 @@ const getTimeout = (options: { timeoutMs?: number } | undefined): number | undef
 export class ClusterClient implements Cluster {
   readonly url: string;
   readonly tenant: TenantId;
-  readonly kernels: Kernels = kernelsBy(({ name, version }) => this.kernel(name, version));
+  readonly kernels: Kernels = kernelsBy(({ name, version }) => this.#kernel(name, version));
   readonly #options: ClusterOptions;
   readonly #session: Session;
   readonly #data: DataPlane;
@@ -87,7 +87,11 @@ export class ClusterClient implements Cluster {
   }
 
   kernel<F>(name: string, version = 1): RemoteFunction<F> {
-    return asRemote<F>(new RemoteCallable(this.#session, this.#objects, { kernel: name, version }, {}));
+    return asRemote<F>(this.#kernel(name, version));
+  }
+
+  #kernel(name: string, version: number): RemoteCallable {
+    return new RemoteCallable(this.#session, this.#objects, { kernel: name, version }, {});
   }
 
   put<T>(value: T, options: { durable?: boolean } = {}): Promise<ObjectRef<T>> {

@@ -40,12 +40,7 @@ export class Graph {
   }
 
   stage(fn: unknown, args: readonly unknown[], options: TaskOptions = {}): StageRef<never> {
-    return this.#add(
-      fn,
-      options,
-      1,
-      args.map((arg) => this.#arg(arg)),
-    );
+    return this.#add(fn, options, 1, (callable) => callable.arguments(args).map((arg) => this.#arg(arg)));
   }
 
   map(fn: unknown, items: readonly unknown[], options: MapOptions = {}): StageRef<never> {
@@ -78,12 +73,13 @@ export class Graph {
 
   #addMap(fn: unknown, options: MapOptions, count: number, first: ArgSpec): StageRef<never> {
     const { shared = [], ...rest } = options;
-    return this.#add(fn, rest, count, [first, ...shared.map((arg) => this.#arg(arg))]);
+    return this.#add(fn, rest, count, (callable) => [first, ...callable.shared(shared).map((arg) => this.#arg(arg))]);
   }
 
-  #add(fn: unknown, options: TaskOptions, count: number, args: ArgSpec[]): StageRef<never> {
+  #add(fn: unknown, options: TaskOptions, count: number, argsOf: (callable: RemoteCallable) => ArgSpec[]): StageRef<never> {
     if (!(fn instanceof RemoteCallable))
       throw new VolleyError("INVALID_GRAPH", `stages.${this.#stages.length}: expected a function of a deployed library or a kernel`);
+    const args = argsOf(fn);
     const callee = calleeOf(fn.ref, { ...fn.options, ...options });
     const index = this.#stages.length;
     this.#stages.push({ index, ...(callee.name ? { name: callee.name } : {}), fn: callee.fn, count, args, options: callee.options });

@@ -4,6 +4,7 @@ import { type Callable, callables, feature, listKernels } from "volley/kernels";
 import { type LocalCluster, startLocalCluster } from "../local/local-cluster.js";
 import type { Cluster, ObjectRef } from "./api.js";
 import { connect } from "./connect.js";
+import type { Kernels } from "./index.js";
 
 let local: LocalCluster;
 let cluster: Cluster;
@@ -83,6 +84,54 @@ describe("on a cluster", () => {
   });
 });
 
+describe("partitions in a row", () => {
+  const bits = (table: Table, name: string): unknown[] =>
+    column(table, name).map((value) => (typeof value === "number" ? new BigUint64Array(Float64Array.of(value).buffer)[0] : value));
+  const parts = [prices.slice(0, 7), prices.slice(7, 8), prices.slice(8, 29), prices.slice(29)];
+
+  test("each takes the ref of what the one before gave, and together they have the bits of the whole", async () => {
+    const { rsi } = cluster.kernels;
+    const params = { window: 5, columns: ["close"] };
+    const whole = await cluster.get(rsi.submit(prices, params));
+    const refs: ObjectRef<{ table: Table; carry: unknown }>[] = [];
+    let previous: ReturnType<typeof rsi.withCarry.submit> | undefined;
+    for (const part of parts) {
+      previous = previous ? rsi.withCarry.submit(part, params, previous) : rsi.withCarry.with({ retries: 1 }).submit(part, params);
+      refs.push(previous);
+    }
+    const tables = (await cluster.get(refs)).map(({ table }) => table);
+    expect(tables.flatMap((table) => bits(table, "close"))).toEqual(bits(whole, "close"));
+    expect(rsi.withCarry).toBe(rsi.withCarry);
+  });
+
+  test("of an as-of join, and as stages of a durable graph", async () => {
+    const { join } = cluster.kernels.asof;
+    const right = new Table({
+      date: vectorFromArray(
+        dates(40).filter((_, i) => i % 9 === 0),
+        new DateDay(),
+      ),
+      paid: vectorFromArray([1, 2, 3, 4, 5], new Float64()),
+    });
+    const whole = await cluster.get(join.submit(prices, right, { on: "date" }));
+    const graph = cluster.graph("carry");
+    const first = graph.stage(join.withCarry, [parts[0] as Table, right, { on: "date" }]);
+    const second = graph.stage(join.withCarry, [prices.slice(7), right, { on: "date" }, first]);
+    graph.output(first, second);
+    const job = await cluster.run(graph);
+    const [a] = await job.results<{ table: Table }>(0);
+    const [b] = await job.results<{ table: Table }>(1);
+    expect([a, b].flatMap((result) => column(result?.table as Table, "paid"))).toEqual(column(whole, "paid"));
+  });
+
+  test("need their parameters as an object, which is said at once", async () => {
+    const ref = await cluster.put({ window: 5 });
+    expect(() => cluster.kernels.rsi.withCarry.submit(prices, ref as never)).toThrow(/feature\.rsi\.withCarry: params is given as an object/);
+    expect("withCarry" in cluster.kernels.panel.rank).toBe(false);
+    expect(await cluster.get(cluster.kernels.cumsum.withCarry.submit(prices))).toMatchObject({ table: { numRows: 40 } });
+  });
+});
+
 /** Wrong calls, as a program without types would make them. */
 type Untyped = { submit(...args: unknown[]): ObjectRef<unknown> };
 const untyped = (fn: unknown): Untyped => fn as Untyped;
@@ -121,6 +170,24 @@ test("the types are those of the declarations", () => {
     kernels.panel.rank.submit(table);
     kernels.panel.rank.submit(table, { method: "dense", mask: "member" });
     kernels.asof.pit.submit(table, ref, { time: "date" });
+    const first = kernels.rsi.withCarry.submit(table, { window: 14 });
+    const second: ObjectRef<{ readonly table: Table }> = kernels.rsi.withCarry.submit(ref, { window: 14 }, first);
+    kernels.cumsum.withCarry.submit(table);
+    kernels.asof.join.withCarry.submit(table, ref, { on: "date" }, kernels.asof.join.withCarry.submit(table, ref, { on: "date" }));
+    kernels.asof.pit.withCarry.submit(table, ref, { time: "date" });
+    const named: Kernels = kernels;
+    // @ts-expect-error the answer is no table
+    const wrong: ObjectRef<Table> = kernels.rsi.withCarry.submit(table, { window: 14 });
+    // @ts-expect-error a table is no carry
+    kernels.rsi.withCarry.submit(table, { window: 14 }, table);
+    // @ts-expect-error the carry of a feature is not that of a join
+    kernels.asof.join.withCarry.submit(table, ref, { on: "date" }, first);
+    // @ts-expect-error the window has no default
+    kernels.sma.withCarry.submit(table, {});
+    // @ts-expect-error withCarry is said by the member, not by a parameter
+    kernels.rsi.submit(table, { window: 14, withCarry: true });
+    // @ts-expect-error a rank carries nothing
+    kernels.panel.rank.withCarry;
     // @ts-expect-error a number is no text
     kernels.rsi.submit(table, { window: "14" });
     // @ts-expect-error no such parameter
@@ -141,7 +208,7 @@ test("the types are those of the declarations", () => {
     kernels.rsy;
     // @ts-expect-error no such join
     kernels.asof.pitt;
-    void typed;
+    void [typed, second, named, wrong];
   };
   expect(compiles).toBeTypeOf("function");
 });

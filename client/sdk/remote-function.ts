@@ -6,19 +6,24 @@ import type { Objects } from "./objects.js";
 import type { Session } from "./session.js";
 import { type Callee, calleeOf, Submitter } from "./submit.js";
 
+/** Changes positional arguments before they are sent. */
+type Prepare = (args: readonly unknown[]) => readonly unknown[];
+
 export class RemoteCallable {
   readonly ref: FunctionRef;
   readonly options: TaskOptions;
   readonly #session: Session;
   readonly #objects: Objects;
   readonly #submitter: Submitter;
+  readonly #prepare: Prepare;
 
-  constructor(session: Session, objects: Objects, ref: FunctionRef, options: TaskOptions) {
+  constructor(session: Session, objects: Objects, ref: FunctionRef, options: TaskOptions, prepare: Prepare = (args) => args) {
     this.ref = ref;
     this.options = options;
     this.#session = session;
     this.#objects = objects;
     this.#submitter = new Submitter(session, objects, calleeOf(ref, options));
+    this.#prepare = prepare;
   }
 
   get callee(): Callee {
@@ -26,15 +31,34 @@ export class RemoteCallable {
   }
 
   submit(...args: unknown[]): ObjectRef<unknown> {
-    return this.#submitter.submit(args);
+    return this.#submitter.submit(this.#prepare(args));
   }
 
   map(items: Iterable<unknown>, options: { shared?: readonly unknown[] } = {}): RefArray<unknown> {
-    return this.#submitter.map(items, options.shared ?? []);
+    return this.#submitter.map(items, this.shared(options.shared ?? []));
+  }
+
+  /** All arguments as they are sent. */
+  arguments(given: readonly unknown[]): readonly unknown[] {
+    return this.#prepare(given);
+  }
+
+  /** The arguments after the first as they are sent. */
+  shared(given: readonly unknown[]): readonly unknown[] {
+    return this.#prepare([undefined, ...given]).slice(1);
   }
 
   with(options: TaskOptions): RemoteCallable {
-    return new RemoteCallable(this.#session, this.#objects, this.ref, { ...this.options, ...options });
+    return this.#changed({ ...this.options, ...options }, this.#prepare);
+  }
+
+  /** The same function, whose arguments are changed before they are sent. */
+  preparing(prepare: Prepare): RemoteCallable {
+    return this.#changed(this.options, prepare);
+  }
+
+  #changed(options: TaskOptions, prepare: Prepare): RemoteCallable {
+    return new RemoteCallable(this.#session, this.#objects, this.ref, options, prepare);
   }
 }
 

@@ -9,6 +9,7 @@ import { auditCut, auditCuts } from "./audit/cut.js";
 import { backtestSignals } from "./backtest/signals.js";
 import { backtestWeights } from "./backtest/weights.js";
 import { concat, echo, noop, sleep } from "./basics.js";
+import type { WireResult } from "./features/carry.js";
 import type { FeatureName, FeatureParameters } from "./features/index.js";
 import type { Kernel } from "./kernel.js";
 import { panelQuantile } from "./panel/buckets.js";
@@ -38,7 +39,7 @@ import { walkForward } from "./validation/walk-forward.js";
 type Typed = Kernel & { readonly __types?: { readonly args: object; readonly result: unknown } };
 type Types<K extends Typed> = NonNullable<K["__types"]>;
 
-/** A call's result must have one type: the form that also returns a carry is for `cluster.kernel`. */
+/** A call's result must have one type: the form that also returns a carry is another function, see `Carried`. */
 type WithoutCarry<T> = T extends unknown ? ("withCarry" extends keyof T ? Omit<T, "withCarry"> : T) : never;
 type ResultOf<R> = R extends { readonly carry: unknown } ? never : R;
 
@@ -50,18 +51,27 @@ type Positional<A, N extends readonly unknown[]> = N extends readonly [infer Nam
     : never
   : [];
 
-export interface Callable<F> {
+/** The same call of one partition of several in a row: it takes what the previous partition's gave, and gives its table and what the next one takes. */
+type Carried<K extends Typed, N extends readonly unknown[]> = Types<K>["args"] extends { readonly carry?: unknown }
+  ? (
+      ...args: [...Positional<Types<K>["args"], N>, previous?: Extract<Types<K>["result"], { readonly carry: unknown }>]
+    ) => Extract<Types<K>["result"], { readonly carry: unknown }>
+  : never;
+
+export interface Callable<F, C = never> {
   readonly kernel: Kernel;
   /** Names of the arguments in their order; a trailing `carry` is left out. */
   readonly args: readonly string[];
   /** Phantom: the call's type. */
   readonly __call?: F;
+  /** Phantom: the type of the call with a carry; never if the kernel has none. */
+  readonly __carried?: C;
 }
 
 const call = <K extends Typed, const N extends readonly (keyof Types<K>["args"] & string)[]>(
   kernel: K,
   ...args: N
-): Callable<(...args: Positional<Types<K>["args"], N>) => ResultOf<Types<K>["result"]>> => ({ kernel, args });
+): Callable<(...args: Positional<Types<K>["args"], N>) => ResultOf<Types<K>["result"]>, Carried<K, N>> => ({ kernel, args });
 
 export const callables = {
   asof: { join: call(asofJoin, "left", "right", "params"), pit: call(asofPit, "left", "facts", "params", "calendar") },
@@ -116,3 +126,9 @@ type FeatureOptions<N extends FeatureName> = FeatureParameters<N> & FeatureWireP
 /** A feature as a function of a table; the parameters may be left out where each has a default. */
 export type FeatureCall<N extends FeatureName> =
   Record<string, never> extends FeatureParameters<N> ? (table: Table, params?: FeatureOptions<N>) => Table : (table: Table, params: FeatureOptions<N>) => Table;
+
+/** The same over partitions in a row: `previous` is what the call on the partition before gave. */
+export type FeatureCarryCall<N extends FeatureName> =
+  Record<string, never> extends FeatureParameters<N>
+    ? (table: Table, params?: FeatureOptions<N>, previous?: WireResult) => WireResult
+    : (table: Table, params: FeatureOptions<N>, previous?: WireResult) => WireResult;

@@ -1,7 +1,7 @@
 /** The kernels, for programs that run them in process. */
 export type { AsofCarry, AsofStream } from "./asof/engine.js";
 export { openAsofJoin, openPit } from "./asof/index.js";
-export { type Callable, callables, type FeatureCall } from "./callable.js";
+export { type Callable, callables, type FeatureCall, type FeatureCarryCall } from "./callable.js";
 export { type Causality, causalityText, causalityWith } from "./causality.js";
 export { defineFeature, type Feature, type FeatureStream } from "./features/form.js";
 export { type FeatureName, type FeatureParameters, feature } from "./features/index.js";
