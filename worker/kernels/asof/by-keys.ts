@@ -60,8 +60,9 @@ function encoderOf(column: NamedColumn): Encoder {
     class: kind,
     size: () => (kind === "text" ? text : pairs).size,
     ids: (vector, add) => {
+      const ids = encode(vector, add);
       codes.clear();
-      return encode(vector, add);
+      return ids;
     },
   };
 }

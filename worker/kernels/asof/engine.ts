@@ -9,6 +9,7 @@ import { z } from "zod";
 import { VolleyError } from "../../../proto/errors.js";
 import { ByKeys } from "./by-keys.js";
 import { columnFault, kinds, type NamedColumn, namedColumn, unsortedFault } from "./faults.js";
+import { type RightSide, rightSideOf } from "./kept.js";
 import { type LeftRows, locate, type Progress, startOf } from "./merge.js";
 import type { OutputOptions, PairedColumn } from "./options.js";
 import { joinedTable, planOutput } from "./output.js";
@@ -27,6 +28,10 @@ export interface Prepared {
 export interface JoinPlan {
   readonly kernel: string;
   readonly right: Table;
+  /** Another table that preparing reads. */
+  readonly calendar?: Table | undefined;
+  /** The parameters that decide how the right table is prepared, as text. */
+  readonly deciding: string;
   readonly by: readonly PairedColumn[];
   readonly leftTime: string;
   /** All columns that must be on one axis with the left time. */
@@ -87,11 +92,13 @@ export function joinOnce(plan: JoinPlan, left: Table, carry: AsofCarry | undefin
 
 /** Throws INVALID_ARGUMENT for columns of the right table that are missing or of a wrong type. */
 export function openJoin(plan: JoinPlan, carry?: AsofCarry): AsofStream {
-  const { kernel, right, by } = plan;
-  const keys = new ByKeys(
-    by.map((pair) => namedColumn(kernel, "right", right, pair.right, kinds.key)),
-    right.numRows,
-  );
+  const { kernel, right, by, calendar } = plan;
+  const tables = calendar ? [right, calendar] : [right];
+  const side = rightSideOf(tables, `${kernel} ${plan.deciding}`, () => {
+    const columns = by.map((pair) => namedColumn(kernel, "right", right, pair.right, kinds.key));
+    return new ByKeys(columns, right.numRows);
+  });
+  const { keys } = side;
   let ready: { scale: Scale; text: string; prepared: Prepared; progress: (Progress | undefined)[] } | undefined;
   let resume = carry;
   return {
@@ -107,7 +114,7 @@ export function openJoin(plan: JoinPlan, carry?: AsofCarry): AsofStream {
       const scale = scaleOf([time, ...plan.rightTimes]);
       const text = `${scale.kind} ${scale.wide ? "wide" : "narrow"} ${scale.ticksPerMs}`;
       if (ready && ready.text !== text) throw columnFault(time, `is ${time.vector.type}, of another type than in the partitions before`);
-      ready ??= { scale, text, prepared: plan.prepare(keys, scale), progress: [] };
+      ready ??= { scale, text, prepared: preparedIn(side, text, () => plan.prepare(keys, scale)), progress: [] };
       const { prepared, progress } = ready;
       if (resume) progress.push(...restored(plan, resume, text, prepared.groups));
       resume = undefined;
@@ -136,6 +143,12 @@ export function openJoin(plan: JoinPlan, carry?: AsofCarry): AsofStream {
         progress: ready.progress.filter((one) => one !== undefined).map((one) => structuredClone(one)),
       },
   };
+}
+
+function preparedIn({ prepared }: RightSide, scale: string, prepare: () => Prepared): Prepared {
+  const made = prepared.get(scale) ?? prepare();
+  prepared.set(scale, made);
+  return made;
 }
 
 /** The row before `row` in its group; undefined if it is in an earlier partition. */

@@ -5,7 +5,7 @@ import { defineKernel, parseArg, tableArg } from "../kernel.js";
 import type { ByKeys } from "./by-keys.js";
 import { type AsofCarry, type AsofStream, carryArg, type JoinPlan, joinOnce, openJoin, type Prepared } from "./engine.js";
 import { kinds, type NamedColumn, namedColumn } from "./faults.js";
-import { byOption, outputOptions, pairedColumn } from "./options.js";
+import { byOption, decidingText, outputOptions, pairedColumn } from "./options.js";
 import { lookAhead, lookBack, lookNear } from "./select.js";
 import { firstOfEquals, groupSorted, lastOfEquals, type SortedGroups } from "./sorted-groups.js";
 import { axisOf, type Scale, ticksOf } from "./time-axis.js";
@@ -72,6 +72,7 @@ function planOf(right: Table, params: JoinOptions): JoinPlan {
   return {
     kernel: kernelName,
     right,
+    deciding: decidingText(params),
     by: params.by,
     leftTime: params.on.left,
     rightTimes: [time],

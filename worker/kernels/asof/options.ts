@@ -26,4 +26,8 @@ export const outputOptions = {
     .describe("Return { table, carry } instead of the table; carry goes to the next partition of the left table, which then continues where this one stopped."),
 };
 
+/** What of a join's parameters decides how its right table is prepared: all but those of the output. */
+export const decidingText = (params: object): string =>
+  JSON.stringify(params, (name, value: unknown) => (Object.hasOwn(outputOptions, name) ? undefined : value));
+
 export type OutputOptions = Readonly<z.output<z.ZodObject<typeof outputOptions>>>;

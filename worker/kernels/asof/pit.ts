@@ -15,7 +15,7 @@ import type { ByKeys } from "./by-keys.js";
 import { type AsofCarry, type AsofStream, carryArg, type JoinPlan, joinOnce, openJoin, type Prepared } from "./engine.js";
 import { groupFacts } from "./fact-groups.js";
 import { kinds, type NamedColumn, namedColumn } from "./faults.js";
-import { byOption, columnName, outputOptions } from "./options.js";
+import { byOption, columnName, decidingText, outputOptions } from "./options.js";
 import { publicationOptions, sessionsColumn, shiftedAxis, visibleAxis } from "./publication.js";
 import { dropOld, lookBack } from "./select.js";
 import { type Axis, axisOf, type Scale, ticksOf } from "./time-axis.js";
@@ -89,6 +89,8 @@ function planOf(facts: Table, params: PitOptions, calendar: Table | undefined): 
   return {
     kernel: kernelName,
     right: facts,
+    calendar,
+    deciding: decidingText(params),
     by: params.by,
     leftTime: params.time,
     rightTimes: opens ? [event, known, opens] : [event, known],
