@@ -216,7 +216,13 @@ export const validationCalls: Readonly<Record<string, DrawnKernel>> = {
     rows: [2, 12],
     draw: (draw, rows) => {
       const table = returnsTable(draw, rows, 0).select(["a", "b"]);
-      const params = { seed: draw.int(0, 1_000), periodsPerYear: 252, meanBlock: draw.pick([1, 3]), statistics: ["mean", "sharpe", "worst"] };
+      const params = {
+        columns: ["a", "b"],
+        seed: draw.int(0, 1_000),
+        periodsPerYear: 252,
+        meanBlock: draw.pick([1, 3]),
+        statistics: ["mean", "sharpe", "worst"],
+      };
       return {
         args: [table, { ...params, replicates: 4 }],
         inPieces: (run, [share = 0]) => {

@@ -7,7 +7,7 @@
  */
 import { Int32, Table, Utf8, vectorFromArray } from "apache-arrow";
 import { VolleyError } from "../../../proto/errors.js";
-import { columnOf, float64Column, int32Vector } from "../columns.js";
+import { columnOf, float64Column, int32Vector, isText, mistyped, optionalFloat64Column } from "../columns.js";
 
 export interface BarRange {
   readonly from: number;
@@ -58,22 +58,27 @@ export function splitsTable(splits: readonly Split[]): Table {
   });
 }
 
+const sets = "text, train or test";
+
 /** One split of the table. Throws INVALID_ARGUMENT if it is not there, or has nothing to train on or to test. */
 export function splitIn(table: Table, split: number, bars: number): Split {
-  const column = (name: string) => columnOf(table, name, "a column of a table of splits");
-  const [set, group, path, from, to] = [column("set"), column("group"), column("path"), column("from"), column("to")];
+  const set = columnOf(table, "set", sets);
+  if (!isText(set.type)) throw mistyped(table, "set", sets);
+  const [from, to] = [float64Column(table, "from"), float64Column(table, "to")];
+  // Null of training ranges.
+  const [group, path] = [optionalFloat64Column(table, "group"), optionalFloat64Column(table, "path")];
   const train: BarRange[] = [];
   const test: TestRange[] = [];
   const splits = float64Column(table, "split");
   for (let row = splits.indexOf(split); row >= 0 && row < splits.length; row++) {
     if (splits[row] !== split) continue;
-    const range = { from: Number(from.get(row)), to: Number(to.get(row)) };
+    const range = { from: from[row] as number, to: to[row] as number };
     if (!(range.from >= 0 && range.from < range.to && range.to <= bars))
       throw new VolleyError("INVALID_ARGUMENT", `splits: row ${row} is bars ${range.from} to ${range.to} of a table of ${bars} bars`, {
         details: { column: "to", row },
       });
     if (set.get(row) === "train") train.push(range);
-    else test.push({ ...range, group: Number(group.get(row)), path: Number(path.get(row)) });
+    else test.push({ ...range, group: group[row] as number, path: path[row] as number });
   }
   if (train.length === 0 || test.length === 0)
     throw new VolleyError(
