@@ -9,21 +9,12 @@ import { z } from "zod";
 import { VolleyError } from "../../../proto/errors.js";
 import { ByKeys } from "./by-keys.js";
 import { columnFault, kinds, type NamedColumn, namedColumn, unsortedFault } from "./faults.js";
-import { type RightSide, rightSideOf } from "./kept.js";
+import { type Prepared, type RightSide, rightSideOf } from "./kept.js";
 import { type LeftRows, locate, type Progress, startOf } from "./merge.js";
 import type { OutputOptions, PairedColumn } from "./options.js";
 import { joinedTable, planOutput } from "./output.js";
 import type { SortedGroups } from "./sorted-groups.js";
 import { type Axis, axisOf, type Scale, scaleOf } from "./time-axis.js";
-
-/** Positions of the merge for one push; `takeEqual` as in `locate`. */
-export type Locate = (takeEqual: boolean) => Int32Array;
-
-export interface Prepared {
-  readonly groups: SortedGroups;
-  /** The right table's row for every left row, -1 for none. */
-  choose(left: LeftRows, locate: Locate): Int32Array;
-}
 
 export interface JoinPlan {
   readonly kernel: string;

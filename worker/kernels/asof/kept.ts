@@ -7,7 +7,17 @@
  */
 import type { Table } from "apache-arrow";
 import type { ByKeys } from "./by-keys.js";
-import type { Prepared } from "./engine.js";
+import type { LeftRows } from "./merge.js";
+import type { SortedGroups } from "./sorted-groups.js";
+
+/** Positions of the merge for one push; `takeEqual` as in `locate`. */
+export type Locate = (takeEqual: boolean) => Int32Array;
+
+export interface Prepared {
+  readonly groups: SortedGroups;
+  /** The right table's row for every left row, -1 for none. */
+  choose(left: LeftRows, locate: Locate): Int32Array;
+}
 
 export interface RightSide {
   readonly keys: ByKeys;
