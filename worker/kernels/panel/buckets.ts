@@ -8,7 +8,7 @@
  */
 import { z } from "zod";
 import type { VolleyError } from "../../../proto/errors.js";
-import { int32OrNull } from "./columns.js";
+import { intColumn } from "./columns.js";
 import { linearQuantile, Sorter } from "./order.js";
 import { orderNulls } from "./rank.js";
 import { sectionKernel } from "./wire.js";
@@ -74,7 +74,7 @@ export function bucketerOf(params: BucketParameters): Bucketer {
     let cuts: Float64Array | undefined = shares.map((share) => linearQuantile(keys, share));
     if (params.meaning === "qcut") cuts = qcutCuts(keys, cuts, params.duplicates, fault);
     if (!cuts) out.fill(Number.NaN);
-    else for (let i = 0; i < values.length; i++) out[i] = 1 + countBelow(cuts, values[i] as number);
+    else bucketsByCuts(keys, places, cuts, out);
   };
 }
 
@@ -103,16 +103,13 @@ function qcutCuts(
   return duplicates === "null" || distinct.length < 2 ? undefined : Float64Array.from(distinct.slice(1, -1));
 }
 
-/** Of ascending cuts, how many are below x. */
-function countBelow(cuts: Float64Array, x: number): number {
-  let low = 0;
-  let high = cuts.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((cuts[middle] as number) < x) low = middle + 1;
-    else high = middle;
+/** One more than there are cuts below the number; cuts ascend, as the keys do. */
+function bucketsByCuts(keys: Float64Array, places: Int32Array, cuts: Float64Array, out: Float64Array): void {
+  let bucket = 0;
+  for (let i = 0; i < keys.length; i++) {
+    while (bucket < cuts.length && (cuts[bucket] as number) < (keys[i] as number)) bucket++;
+    out[places[i] as number] = bucket + 1;
   }
-  return low;
 }
 
 export const panelQuantile = sectionKernel({
@@ -121,7 +118,7 @@ export const panelQuantile = sectionKernel({
   nulls: orderNulls.replace("±infinity is a number, below or above all others", "±infinity is missing too, except by count"),
   costNs: 150,
   as: "{column}",
-  output: { type: "int32", vector: int32OrNull },
+  output: { type: "int32", column: intColumn },
   parameters: z.strictObject(bucketShape).refine(oneOfBucketsAndEdges, oneOfError).refine(edgesAscend, ascendError),
   plan: (params) => {
     const bucketer = bucketerOf(params);

@@ -1,4 +1,5 @@
 /** Information coefficients: the correlation of a factor with what came of it, over one date. */
+import { Beginnings } from "./beginnings.js";
 import { deviationOf, meanOf } from "./normalise.js";
 import { ranksInto, Sorter } from "./order.js";
 
@@ -7,14 +8,23 @@ export type CorrelationMethod = "spearman" | "pearson";
 /** Pearson's r; NaN where one of the two does not vary. */
 export function pearson(x: Float64Array, y: Float64Array): number {
   const [mx, my] = [meanOf(x), meanOf(y)];
-  let [sxx, syy, sxy] = [0, 0, 0];
-  for (let i = 0; i < x.length; i++) {
+  const n = x.length;
+  let [sxx, syy, sxy, oxx, oyy, oxy] = [0, 0, 0, 0, 0, 0];
+  for (let i = 0; i < n; i += 2) {
     const dx = (x[i] as number) - mx;
     const dy = (y[i] as number) - my;
+    const ex = i + 1 < n ? (x[i + 1] as number) - mx : 0;
+    const ey = i + 1 < n ? (y[i + 1] as number) - my : 0;
     sxx += dx * dx;
     syy += dy * dy;
     sxy += dx * dy;
+    oxx += ex * ex;
+    oyy += ey * ey;
+    oxy += ex * ey;
   }
+  sxx += oxx;
+  syy += oyy;
+  sxy += oxy;
   if (!(sxx > 0 && syy > 0)) return Number.NaN;
   return Math.max(-1, Math.min(1, sxy / (Math.sqrt(sxx) * Math.sqrt(syy))));
 }
@@ -23,13 +33,17 @@ export function pearson(x: Float64Array, y: Float64Array): number {
 export function correlationOf(method: CorrelationMethod): (x: Float64Array, y: Float64Array) => number {
   if (method === "pearson") return pearson;
   const sorter = new Sorter();
-  const ranks = (values: Float64Array): Float64Array => {
+  let [ofX, ofY] = [new Beginnings(new Float64Array(0)), new Beginnings(new Float64Array(0))];
+  const ranks = (values: Float64Array, into: Beginnings<Float64Array>): Float64Array => {
     const { keys, places } = sorter.sort(values);
-    const out = new Float64Array(values.length);
+    const out = into.of(values.length);
     ranksInto(out, keys, places, "average");
     return out;
   };
-  return (x, y) => pearson(ranks(x), ranks(y));
+  return (x, y) => {
+    if (ofX.whole.length < x.length) [ofX, ofY] = [new Beginnings(new Float64Array(2 * x.length)), new Beginnings(new Float64Array(2 * x.length))];
+    return pearson(ranks(x, ofX), ranks(y, ofY));
+  };
 }
 
 export interface Summary {

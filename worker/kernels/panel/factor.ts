@@ -7,9 +7,10 @@ import { float64Vector, int32Vector, optionalFloat64Column, textVector } from ".
 import { defineKernel, tableArg } from "../kernel.js";
 import { datesOf, type Panel, panelOf } from "./axes.js";
 import { correlationOf, type Summary, summaryOf } from "./coefficient.js";
+import { type Numbers, plainNumbers } from "./columns.js";
 import { forwardReturns, forwardShape, horizonsParameter } from "./forward.js";
 import { eachSection, maskOf } from "./sections.js";
-import { axesShape, axisColumns, columnName, family, isNumeric, maskParameter, numbers, tableOf } from "./wire.js";
+import { axesShape, axisColumns, columnName, family, isNumeric, maskParameter, sectionNumbers, tableOf } from "./wire.js";
 
 const factorParameter = columnName.describe("The column of the factor.");
 const correlationParameter = z.enum(["spearman", "pearson"]).default("spearman").describe("Correlation of ranks (ties averaged), or of the values.");
@@ -23,12 +24,7 @@ interface PairOptions {
 }
 
 /** Coefficient and number of pairs of every date. */
-function coefficients(
-  panel: Panel,
-  factor: Float64Array,
-  returns: Float64Array,
-  { correlation, minCount, mask }: PairOptions,
-): { ic: Float64Array; n: Int32Array } {
+function coefficients(panel: Panel, factor: Numbers, returns: Numbers, { correlation, minCount, mask }: PairOptions): { ic: Float64Array; n: Int32Array } {
   const ic = new Float64Array(panel.dates).fill(Number.NaN);
   const n = new Int32Array(panel.dates);
   const correlate = correlationOf(correlation);
@@ -71,10 +67,10 @@ export const panelIc = defineKernel({
   },
   run: ({ table, params }) => {
     const panel = panelOf("panel.ic", table, params);
-    const factor = numbers(panel, params.factor);
+    const factor = sectionNumbers(panel, params.factor);
     const columns: [string, Vector][] = [[params.date, datesOf(panel)]];
     for (const name of params.returns) {
-      const { ic, n } = coefficients(panel, factor, numbers(panel, name), params);
+      const { ic, n } = coefficients(panel, factor, sectionNumbers(panel, name), params);
       columns.push([`ic_${name}`, float64Vector(ic)], [`n_${name}`, int32Vector(n)]);
     }
     return tableOf(panel.kernel, columns);
@@ -159,8 +155,9 @@ export const panelIcDecay = defineKernel({
   },
   run: ({ table, params }) => {
     const panel = panelOf("panel.ic_decay", table, params);
-    const factor = numbers(panel, params.factor);
-    const summaries = forwardReturns(panel, params, params.horizons).map((returns) => summaryOf(coefficients(panel, factor, returns, params).ic));
+    const factor = sectionNumbers(panel, params.factor);
+    const ahead = forwardReturns(panel, params, params.horizons);
+    const summaries = ahead.map((returns) => summaryOf(coefficients(panel, factor, plainNumbers(returns), params).ic));
     return new Table({ horizon: int32Vector(Int32Array.from(params.horizons)), ...summaryVectors(summaries) });
   },
 });

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { float64Vector } from "../columns.js";
 import { defineKernel, tableArg } from "../kernel.js";
 import { dateOfRows, type Panel, panelOf, rowsBySymbol } from "./axes.js";
+import { symbolsOf } from "./symbols.js";
 import { axesShape, axisColumns, columnName, family, keptColumns, numbers, tableOf } from "./wire.js";
 
 export const forwardShape = {
@@ -33,10 +34,11 @@ export interface ForwardOptions {
 export function forwardReturns(panel: Panel, options: ForwardOptions, horizons: readonly number[]): Float64Array[] {
   const prices = numbers(panel, options.price);
   const dateOf = dateOfRows(panel);
-  const { starts, rows } = rowsBySymbol(panel);
+  const symbols = symbolsOf(panel.symbol);
+  const { starts, rows } = rowsBySymbol(symbols);
   return horizons.map((horizon) => {
     const out = new Float64Array(prices.length).fill(Number.NaN);
-    for (let s = 0; s < panel.symbols; s++) ofSymbol(rows.subarray(starts[s], starts[s + 1]), horizon, panel.dates, dateOf, prices, options, out);
+    for (let s = 0; s < symbols.count; s++) ofSymbol(rows.subarray(starts[s], starts[s + 1]), horizon, panel.dates, dateOf, prices, options, out);
     return out;
   });
 }

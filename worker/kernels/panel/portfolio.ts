@@ -5,21 +5,24 @@ import { gather } from "../asof/gather.js";
 import { float64Vector, int32Vector } from "../columns.js";
 import { defineKernel, tableArg } from "../kernel.js";
 import { datesOf, type Panel, panelOf } from "./axes.js";
+import { Beginnings } from "./beginnings.js";
 import { ascendError, type BucketParameters, bucketCount, bucketerOf, bucketShape, edgesAscend, oneOfBucketsAndEdges, oneOfError } from "./buckets.js";
 import { correlationOf } from "./coefficient.js";
-import { eachSection, maskOf, scatter } from "./sections.js";
-import { axesShape, axisColumns, columnName, family, longestDate, maskParameter, numbers, sectionFault, tableOf } from "./wire.js";
+import { plainNumbers } from "./columns.js";
+import { eachSection, longestDate, maskOf, scatter } from "./sections.js";
+import { symbolsOf } from "./symbols.js";
+import { axesShape, axisColumns, columnName, family, maskParameter, numbers, sectionFault, sectionNumbers, tableOf } from "./wire.js";
 
 const factorParameter = columnName.describe("The column of the factor.");
 
 /** Bucket of every row, 0 for none. */
 function bucketsOf(panel: Panel, factor: string, params: BucketParameters, mask: string | undefined): Int32Array {
   const values = new Float64Array(panel.table.numRows);
-  const scratch = new Float64Array(longestDate(panel));
+  const scratch = new Beginnings(new Float64Array(longestDate(panel)));
   const bucketer = bucketerOf(params);
-  eachSection(panel, [numbers(panel, factor)], { finite: true, mask: maskOf(panel, mask) }, (section) => {
+  eachSection(panel, [sectionNumbers(panel, factor)], { finite: true, mask: maskOf(panel, mask) }, (section) => {
     const [x] = section.inputs as [Float64Array];
-    const made = scratch.subarray(0, x.length);
+    const made = scratch.of(x.length);
     bucketer(x, made, (why) => sectionFault(panel, factor, section.date, why));
     scatter(section, made, values);
   });
@@ -118,11 +121,12 @@ const lagParameter = z.int().min(1).max(100_000).default(1).describe("How many d
 
 /** Calls `visit` with a row of date d and that of the same symbol `lag` dates before, -1 for none. */
 function eachPair(panel: Panel, lag: number, visit: (row: number, before: number, date: number) => void): void {
-  const rowOf = new Int32Array(panel.symbols);
+  const { ids, count } = symbolsOf(panel.symbol);
+  const rowOf = new Int32Array(count);
   for (let d = lag; d < panel.dates; d++) {
     rowOf.fill(-1);
-    for (let row = panel.starts[d - lag] as number; row < (panel.starts[d - lag + 1] as number); row++) rowOf[panel.symbolIds[row] as number] = row;
-    for (let row = panel.starts[d] as number; row < (panel.starts[d + 1] as number); row++) visit(row, rowOf[panel.symbolIds[row] as number] as number, d);
+    for (let row = panel.starts[d - lag] as number; row < (panel.starts[d - lag + 1] as number); row++) rowOf[ids[row] as number] = row;
+    for (let row = panel.starts[d] as number; row < (panel.starts[d + 1] as number); row++) visit(row, rowOf[ids[row] as number] as number, d);
   }
 }
 
@@ -201,7 +205,7 @@ export const panelRankAutocorrelation = defineKernel({
     });
     const [values, n] = [new Float64Array(panel.dates).fill(Number.NaN), new Int32Array(panel.dates)];
     const correlate = correlationOf("spearman");
-    eachSection(panel, [factor, before], { finite: true, mask }, ({ inputs, date }) => {
+    eachSection(panel, [plainNumbers(factor), plainNumbers(before)], { finite: true, mask }, ({ inputs, date }) => {
       const [x, y] = inputs as [Float64Array, Float64Array];
       n[date] = x.length;
       if (x.length >= 3) values[date] = correlate(x, y);

@@ -5,7 +5,8 @@ import { columnFault, mistypedFault, namedColumn } from "../asof/faults.js";
 import { gather } from "../asof/gather.js";
 import { float64Vector, optionalFloat64Column } from "../columns.js";
 import { defineKernel, tableArg } from "../kernel.js";
-import { byCodePoint, dateColumn, dateStarts, datesOf, type Panel, panelOf } from "./axes.js";
+import { dateColumn, dateStarts, datesOf, type Panel, panelOf } from "./axes.js";
+import { byCodePoint, symbolsOf } from "./symbols.js";
 import { axesShape, axisColumns, columnName, family, isNumeric, numbers, tableOf } from "./wire.js";
 
 const pivotParameters = z.strictObject({
@@ -21,12 +22,13 @@ const pivotParameters = z.strictObject({
 });
 
 function pivot(panel: Panel, params: z.output<typeof pivotParameters>): Table {
-  const own = Array.from(panel.sortedIds, (id) => String(panel.symbol.vector.get(panel.symbolRows[id] as number)));
+  const { ids, count, sortedIds, rows } = symbolsOf(panel.symbol);
+  const own = Array.from(sortedIds, (id) => String(panel.symbol.vector.get(rows[id] as number)));
   const symbols = params.symbols ?? own;
   const template = params.as ?? (params.columns.length === 1 ? "{symbol}" : "{column}_{symbol}");
   const place = new Map(symbols.map((symbol, i) => [symbol, i]));
-  const placeOfId = new Int32Array(panel.symbols).fill(-1);
-  panel.sortedIds.forEach((id, i) => {
+  const placeOfId = new Int32Array(count).fill(-1);
+  sortedIds.forEach((id, i) => {
     placeOfId[id] = place.get(own[i] as string) ?? -1;
   });
   const columns: [string, Vector][] = [[params.date, datesOf(panel)]];
@@ -35,7 +37,7 @@ function pivot(panel: Panel, params: z.output<typeof pivotParameters>): Table {
     const wide = symbols.map(() => new Float64Array(panel.dates).fill(Number.NaN));
     for (let d = 0; d < panel.dates; d++) {
       for (let row = panel.starts[d] as number; row < (panel.starts[d + 1] as number); row++) {
-        const series = wide[placeOfId[panel.symbolIds[row] as number] as number];
+        const series = wide[placeOfId[ids[row] as number] as number];
         if (series) series[d] = values[row] as number;
       }
     }

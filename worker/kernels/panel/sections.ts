@@ -8,6 +8,8 @@ import { type Bool, DataType, type Vector } from "apache-arrow";
 import { ByKeys } from "../asof/by-keys.js";
 import { kinds, mistypedFault, namedColumn } from "../asof/faults.js";
 import type { Panel } from "./axes.js";
+import { Beginnings } from "./beginnings.js";
+import type { Numbers, Rows } from "./columns.js";
 
 export interface SectionRules {
   /** Rows that are not 0 here count. */
@@ -18,75 +20,149 @@ export interface SectionRules {
   readonly finite: boolean;
 }
 
-export interface Section {
+export interface Section extends Rows {
   /** The inputs in the section's rows; not to be written to, and good until the next section. */
   readonly inputs: readonly Float64Array[];
-  /** The rows; undefined: all of [from, from + length). */
-  readonly rows: Int32Array | undefined;
-  readonly from: number;
   readonly date: number;
 }
 
-class Scratch {
-  rows = new Int32Array(0);
-  sorted = new Int32Array(0);
-  counts = new Int32Array(0);
-  inputs: Float64Array[] = [];
-
-  reserve(rows: number, inputs: number, groups: number): void {
-    this.rows = new Int32Array(rows);
-    this.sorted = new Int32Array(groups > 0 ? rows : 0);
-    this.counts = new Int32Array(groups + 1);
-    this.inputs = Array.from({ length: inputs }, () => new Float64Array(rows));
-  }
+interface Scratch {
+  readonly rows: Beginnings<Int32Array>;
+  readonly inputs: readonly Beginnings<Float64Array>[];
 }
 
-/** Rows of [from, to) that count, into `rows`; how many. */
-function presentRows(inputs: readonly Float64Array[], { mask, groups, finite }: SectionRules, from: number, to: number, rows: Int32Array): number {
+/**
+ * Rows of [from, to) whose bits are set; how many. What is there and what is not comes without order, so there is no branch on it: every row is
+ * written, and the place goes on where it is to stay.
+ */
+function rowsOfBits({ bits, offset }: Numbers, from: number, to: number, rows: Int32Array): number {
+  const set = bits as Uint8Array;
+  let kept = 0;
+  for (let row = from; row < to; ) {
+    const at = offset + row;
+    const byte = set[at >> 3] as number;
+    if (byte === 0xff && (at & 7) === 0 && row + 8 <= to) {
+      for (let k = 0; k < 8; k++) rows[kept + k] = row + k;
+      kept += 8;
+      row += 8;
+    } else {
+      const end = Math.min(row + 8 - (at & 7), to);
+      for (let shift = at & 7; row < end; shift++) {
+        rows[kept] = row++;
+        kept += (byte >> shift) & 1;
+      }
+    }
+  }
+  return kept;
+}
+
+/** Leaves of the first n rows those whose bits are set; how many. */
+function keepBits({ bits, offset }: Numbers, rows: Int32Array, n: number): number {
+  if (!bits) return n;
+  let kept = 0;
+  for (let k = 0; k < n; k++) {
+    const row = rows[k] as number;
+    rows[kept] = row;
+    kept += ((bits[(offset + row) >> 3] as number) >> ((offset + row) & 7)) & 1;
+  }
+  return kept;
+}
+
+const exponentBits = 0x7ff00000;
+
+/** The same for those that are not NaN, and if `finite` not infinity: of these the exponent is all ones, and of NaN another bit is 1. */
+function keepNumbers({ values }: Numbers, finite: boolean, rows: Int32Array, n: number): number {
+  const words = new Int32Array(values.buffer, values.byteOffset, 2 * values.length);
+  const limit = finite ? exponentBits : exponentBits + 1;
+  let kept = 0;
+  for (let k = 0; k < n; k++) {
+    const row = rows[k] as number;
+    const low = words[2 * row] as number;
+    const magnitude = ((words[2 * row + 1] as number) & 0x7fffffff) | ((low | -low) >>> 31);
+    rows[kept] = row;
+    kept += (magnitude - limit) >>> 31;
+  }
+  return kept;
+}
+
+function allowedRows({ mask, groups }: SectionRules, from: number, to: number, rows: Int32Array): number {
   let n = 0;
   for (let row = from; row < to; row++) {
-    if (mask && !mask[row]) continue;
-    if (groups && (groups.ids[row] as number) < 0) continue;
-    let there = true;
-    for (let i = 0; i < inputs.length; i++) {
-      const x = (inputs[i] as Float64Array)[row] as number;
-      if (finite ? !Number.isFinite(x) : Number.isNaN(x)) there = false;
-    }
-    if (there) rows[n++] = row;
+    rows[n] = row;
+    if (mask && mask[row] === 0) continue;
+    if (!groups || (groups.ids[row] as number) >= 0) n++;
   }
   return n;
 }
 
+/** Rows of [from, to) that count, into `rows`, and the inputs there; how many. */
+function present(inputs: readonly Numbers[], rules: SectionRules, from: number, to: number, scratch: Scratch): number {
+  const rows = scratch.rows.whole;
+  const into = scratch.inputs.map(({ whole }) => whole);
+  const [first] = inputs;
+  const listed = rules.mask !== undefined || rules.groups !== undefined || first?.bits === undefined;
+  let n = listed ? allowedRows(rules, from, to, rows) : rowsOfBits(first, from, to, rows);
+  for (let i = listed ? 0 : 1; i < inputs.length; i++) n = keepBits(inputs[i] as Numbers, rows, n);
+  let plain = true;
+  for (let i = 0; i < inputs.length; i++) if (!gatherNumbers((inputs[i] as Numbers).values, rows, n, into[i] as Float64Array)) plain = false;
+  if (plain) return n;
+  const all = n;
+  for (const input of inputs) n = keepNumbers(input, rules.finite, rows, n);
+  if (n < all) inputs.forEach(({ values }, i) => gatherNumbers(values, rows, n, into[i] as Float64Array));
+  return n;
+}
+
+/** Whether all are finite. */
+function gatherNumbers(values: Float64Array, rows: Int32Array, n: number, into: Float64Array): boolean {
+  let rest = 0;
+  for (let k = 0; k < n; k++) {
+    const value = values[rows[k] as number] as number;
+    into[k] = value;
+    // Of infinity and NaN this is NaN.
+    rest += value - value;
+  }
+  return rest === 0;
+}
+
 /** Calls `visit` for every section that has a row, by date, then by group. */
-export function eachSection(panel: Panel, inputs: readonly Float64Array[], rules: SectionRules, visit: (section: Section) => void): void {
-  const scratch = new Scratch();
-  let most = 0;
-  for (let d = 0; d < panel.dates; d++) most = Math.max(most, (panel.starts[d + 1] as number) - (panel.starts[d] as number));
-  scratch.reserve(most, inputs.length, rules.groups?.count ?? 0);
+export function eachSection(panel: Panel, inputs: readonly Numbers[], rules: SectionRules, visit: (section: Section) => void): void {
+  const most = longestDate(panel);
+  // A row more: the place after the last one is written too.
+  const rows = new Beginnings(new Int32Array(most + 1));
+  const scratch = { rows, inputs: inputs.map(() => new Beginnings(new Float64Array(most))) };
+  const byGroup = rules.groups && { ids: rules.groups.ids, sorted: new Int32Array(most), counts: new Int32Array(rules.groups.count + 1) };
   for (let date = 0; date < panel.dates; date++) {
     const from = panel.starts[date] as number;
     const to = panel.starts[date + 1] as number;
-    const n = presentRows(inputs, rules, from, to, scratch.rows);
+    const n = present(inputs, rules, from, to, scratch);
     if (n === 0) continue;
-    if (rules.groups) visitGroups(inputs, rules.groups.ids, scratch, n, date, visit);
-    else if (n === to - from) visit({ inputs: inputs.map((input) => input.subarray(from, to)), rows: undefined, from, date });
-    else visit(gathered(inputs, scratch, scratch.rows.subarray(0, n), date));
+    if (byGroup) visitGroups(inputs, byGroup, scratch, n, date, visit);
+    else visit({ inputs: scratch.inputs.map((input) => input.of(n)), rows: n === to - from ? undefined : rows.of(n), from, to, date });
   }
 }
 
-function gathered(inputs: readonly Float64Array[], scratch: Scratch, rows: Int32Array, date: number): Section {
-  const n = rows.length;
-  const views = inputs.map((input, i) => {
-    const view = (scratch.inputs[i] as Float64Array).subarray(0, n);
-    for (let k = 0; k < n; k++) view[k] = input[rows[k] as number] as number;
-    return view;
-  });
-  return { inputs: views, rows, from: 0, date };
+export function longestDate({ starts, dates }: Panel): number {
+  let most = 0;
+  for (let d = 0; d < dates; d++) most = Math.max(most, (starts[d + 1] as number) - (starts[d] as number));
+  return most;
+}
+
+interface ByGroup {
+  readonly ids: Int32Array;
+  readonly sorted: Int32Array;
+  readonly counts: Int32Array;
 }
 
 /** A counting sort by group keeps symbols in order. */
-function visitGroups(inputs: readonly Float64Array[], ids: Int32Array, scratch: Scratch, n: number, date: number, visit: (section: Section) => void): void {
-  const { rows, sorted, counts } = scratch;
+function visitGroups(
+  inputs: readonly Numbers[],
+  { ids, sorted, counts }: ByGroup,
+  scratch: Scratch,
+  n: number,
+  date: number,
+  visit: (section: Section) => void,
+): void {
+  const rows = scratch.rows.whole;
   counts.fill(0);
   for (let k = 0; k < n; k++) {
     const next = (ids[rows[k] as number] as number) + 1;
@@ -103,13 +179,18 @@ function visitGroups(inputs: readonly Float64Array[], ids: Int32Array, scratch: 
   let from = 0;
   for (let g = 0; g < counts.length - 1; g++) {
     const to = counts[g] as number;
-    if (to > from) visit(gathered(inputs, scratch, sorted.subarray(from, to), date));
+    if (to > from) {
+      const own = sorted.subarray(from, to);
+      const views = scratch.inputs.map((input) => input.of(own.length));
+      inputs.forEach(({ values }, i) => gatherNumbers(values, own, own.length, views[i] as Float64Array));
+      visit({ inputs: views, rows: own, from: own[0] as number, to: undefined, date });
+    }
     from = to;
   }
 }
 
 /** Into the panel's rows what was computed for the section's. */
-export function scatter({ rows, from }: Section, values: Float64Array, out: Float64Array): void {
+export function scatter({ rows, from }: Rows, values: Float64Array, out: Float64Array): void {
   if (!rows) out.set(values, from);
   else for (let k = 0; k < rows.length; k++) out[rows[k] as number] = values[k] as number;
 }

@@ -1,7 +1,7 @@
 /** `panel.select`: the top or bottom of every cross-section. */
 import { z } from "zod";
 import { bucketerOf, meaningParameter } from "./buckets.js";
-import { flagVector } from "./columns.js";
+import { flagColumn } from "./columns.js";
 import { linearQuantile, Sorter } from "./order.js";
 import { type SectionRun, sectionKernel } from "./wire.js";
 
@@ -67,7 +67,7 @@ export const panelSelect = sectionKernel({
   nulls: "Null and NaN are missing: left out, and not selected. ±infinity is a number by n and by count; else missing too.",
   costNs: 150,
   as: "{column}_selected",
-  output: { type: "boolean", vector: flagVector },
+  output: { type: "boolean", column: flagColumn },
   parameters,
   plan: (params) => ({ finite: params.meaning === "numpy-linear" || params.meaning === "qcut", run: selection(params) }),
 });

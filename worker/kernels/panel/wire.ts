@@ -3,10 +3,12 @@ import { DataType, Table, type Vector } from "apache-arrow";
 import { z } from "zod";
 import { VolleyError } from "../../../proto/errors.js";
 import { columnFault, mistypedFault, namedColumn } from "../asof/faults.js";
-import { float64Vector, optionalFloat64Column } from "../columns.js";
+import { optionalFloat64Column } from "../columns.js";
 import { defineKernel, type TypedKernel, tableArg } from "../kernel.js";
 import { type AxisNames, type Panel, panelOf } from "./axes.js";
-import { eachSection, groupsOf, maskOf, scatter } from "./sections.js";
+import { Beginnings } from "./beginnings.js";
+import { floatColumn, type Numbers, plainNumbers, type ResultColumn, storedNumbers } from "./columns.js";
+import { eachSection, groupsOf, longestDate, maskOf } from "./sections.js";
 
 export const family = "Cross-section";
 
@@ -64,11 +66,11 @@ export interface SectionKernel<P extends z.ZodObject> {
   readonly parameters: P;
   /** Default of `as`. */
   readonly as: string;
-  readonly output: { readonly type: string; readonly vector: (values: Float64Array) => Vector };
+  readonly output: { readonly type: string; readonly column: (length: number) => ResultColumn };
   readonly plan: (params: z.output<P>, group: string | undefined) => SectionPlan;
 }
 
-export const floats = { type: "float64", vector: float64Vector };
+export const floats = { type: "float64", column: floatColumn };
 
 /** What a caller writes; nothing at all where every parameter has a default. */
 type SectionInput<P extends z.ZodObject> =
@@ -106,17 +108,17 @@ function runSections<P extends z.ZodObject>(declaration: SectionKernel<P>, panel
   const names = valueColumns(panel, columns, [...keep, ...others, ...[group, mask, plan.keys].flatMap((one) => one ?? [])], params);
   const results = keptColumns(panel, params, keep);
   const rules = { finite: plan.finite, mask: maskOf(panel, mask), groups: plan.sectionsByGroup === false ? undefined : groupsOf(panel, group) };
-  const shared = others.map((other) => numbers(panel, other));
-  if (plan.keys !== undefined) shared.push(keyNumbers(panel, plan.keys));
+  const shared = others.map((other) => sectionNumbers(panel, other));
+  if (plan.keys !== undefined) shared.push(plainNumbers(keyNumbers(panel, plan.keys)));
+  const scratch = new Beginnings(new Float64Array(longestDate(panel)));
   for (const name of names) {
-    const values = new Float64Array(panel.table.numRows).fill(Number.NaN);
-    const scratch = new Float64Array(longestDate(panel));
-    eachSection(panel, [numbers(panel, name), ...shared], rules, (section) => {
-      const made = scratch.subarray(0, (section.inputs[0] as Float64Array).length);
+    const result = declaration.output.column(panel.table.numRows);
+    eachSection(panel, [sectionNumbers(panel, name), ...shared], rules, (section) => {
+      const made = scratch.of((section.inputs[0] as Float64Array).length);
       plan.run(section.inputs, made, (why) => sectionFault(panel, name, section.date, why));
-      scatter(section, made, values);
+      result.put(section, made);
     });
-    results.push([(params.as ?? declaration.as).replaceAll("{column}", name), declaration.output.vector(values)]);
+    results.push([(params.as ?? declaration.as).replaceAll("{column}", name), result.vector()]);
   }
   return tableOf(panel.kernel, results);
 }
@@ -127,17 +129,21 @@ function keyNumbers(panel: Panel, name: string): Float64Array {
   return Float64Array.from(groups.ids, (id) => (id < 0 ? Number.NaN : id));
 }
 
-export function longestDate({ starts, dates }: Panel): number {
-  let most = 0;
-  for (let d = 0; d < dates; d++) most = Math.max(most, (starts[d + 1] as number) - (starts[d] as number));
-  return most;
-}
-
 /** Null as NaN. Throws INVALID_ARGUMENT for a column that is not there or holds no numbers. */
 export function numbers(panel: Panel, name: string): Float64Array {
+  requireNumbers(panel, name);
+  return optionalFloat64Column(panel.table, name);
+}
+
+/** The same for sections, in place where it can be. */
+export function sectionNumbers(panel: Panel, name: string): Numbers {
+  requireNumbers(panel, name);
+  return storedNumbers(panel.table, name);
+}
+
+function requireNumbers(panel: Panel, name: string): void {
   const column = namedColumn(panel.kernel, "panel", panel.table, name, "numbers");
   if (!isNumeric(column.vector)) throw mistypedFault(column, "expected numbers");
-  return optionalFloat64Column(panel.table, name);
 }
 
 export const isNumeric = (vector: Vector): boolean => DataType.isFloat(vector.type) || DataType.isInt(vector.type);
