@@ -141,13 +141,14 @@ describe("commands that need no cluster", () => {
     expect(code).toBe(0);
     expect(stdout).toContain("feature.rolling_std@1(table, params, carry)");
     for (const line of [
-      /^window +integer >= 1 <= 1000000 +required/m,
-      /^ddof +integer >= 0 <= 1 +1 +Divisor/m,
-      /^in +value \(number\)/m,
-      /^lag +0/m,
-      /^nulls +Null/m,
+      /^window +integer ≥ 1, ≤ 1e\+6 +required/m,
+      /^ddof +integer ≥ 0, ≤ 1 +1 +Divisor/m,
+      /^In +value \(number\)/m,
+      /^Lag +0/m,
+      /^Nulls +Null/m,
     ])
       expect(stdout).toMatch(line);
+    expect((await volley(["kernels", "backtest.weights"])).stdout).toMatch(/^fees +number ≥ 0, ≤ 0\.5 or \{ fraction, fixed, perShare, minimum \}/m);
     const json = JSON.parse((await volley(["kernels", "feature.rolling_std", "--json"])).stdout) as { args: { name: string; schema: unknown }[] };
     expect(json.args[1]).toMatchObject({ name: "params", schema: { required: ["window"] } });
   });

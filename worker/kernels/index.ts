@@ -3,6 +3,7 @@ export type { AsofCarry, AsofStream } from "./asof/engine.js";
 export { openAsofJoin, openPit } from "./asof/index.js";
 export { type Callable, callables, type FeatureCall, type FeatureCarryCall } from "./callable.js";
 export { type Causality, causalityText, causalityWith } from "./causality.js";
+export { allParametersOf, factsOf, type ParameterText } from "./declaration-text.js";
 export { defineFeature, type Feature, type FeatureStream } from "./features/form.js";
 export { type FeatureName, type FeatureParameters, feature } from "./features/index.js";
 export { defineKernel, type Kernel, type KernelDeclaration, tableArg } from "./kernel.js";

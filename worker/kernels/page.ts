@@ -1,110 +1,25 @@
 /** docs/kernels.md, written from the declarations of the kernels. */
-import { causalityText } from "./causality.js";
+import { allParametersOf, factsOf, familyOf, type ParameterText } from "./declaration-text.js";
 import type { Kernel } from "./kernel.js";
-
-interface Schema {
-  readonly type?: string;
-  readonly description?: string;
-  readonly default?: unknown;
-  readonly properties?: Readonly<Record<string, Schema>>;
-  readonly required?: readonly string[];
-  readonly items?: Schema;
-  readonly enum?: readonly unknown[];
-  readonly const?: unknown;
-  readonly anyOf?: readonly Schema[];
-  readonly minimum?: number;
-  readonly maximum?: number;
-  readonly exclusiveMinimum?: number;
-  readonly minItems?: number;
-  readonly maxItems?: number;
-}
 
 /** Parameters that every feature has, described once. */
 const shared = new Set(["columns", "as", "keep", "by", "withCarry"]);
 
 const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll("\n", " ");
 
-/** Numbers as people write them; the limits of safe integers are no limits. */
-const bound = (x: number): string => (Math.abs(x) >= 1e6 && x % 1e6 === 0 ? x.toExponential() : String(x));
+const code = (text: string): string => `\`${text}\``;
 
-function rangeOf({ minimum, exclusiveMinimum, maximum }: Schema): string {
-  const low = minimum === undefined || minimum === Number.MIN_SAFE_INTEGER ? undefined : `≥ ${bound(minimum)}`;
-  const above = exclusiveMinimum === undefined ? undefined : `> ${bound(exclusiveMinimum)}`;
-  const high = maximum === undefined || maximum === Number.MAX_SAFE_INTEGER ? undefined : `≤ ${bound(maximum)}`;
-  return [low, above, high].flatMap((text) => text ?? []).join(", ");
-}
-
-function typeOf(schema: Schema): string {
-  if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(" or ");
-  if (schema.const !== undefined) return JSON.stringify(schema.const);
-  if (schema.anyOf) return schema.anyOf.map(typeOf).join(" or ");
-  if (schema.type === "array") return `list of ${typeOf(schema.items ?? {})}`;
-  const range = rangeOf(schema);
-  return `${schema.type ?? "any"}${range === "" ? "" : ` ${range}`}`;
-}
-
-function parameterRows(schema: Schema, prefix: string, skip: ReadonlySet<string>): string[] {
-  return Object.entries(schema.properties ?? {}).flatMap(([name, property]) => {
-    if (skip.has(name)) return [];
-    const nested = property.properties ? parameterRows(property, `${prefix}${name}.`, new Set()) : [];
-    const required = schema.required?.includes(name) && property.default === undefined;
-    const standard = property.default === undefined ? (required ? "required" : "") : `\`${JSON.stringify(property.default)}\``;
-    return [`| \`${prefix}${name}\` | ${cell(typeOf(property))} | ${cell(standard)} | ${cell(property.description ?? "")} |`, ...nested];
-  });
-}
-
-/** Parameters that a reader can imagine: what is required, with a number in its range. */
-function example(schema: Schema): Record<string, unknown> {
-  // A name of a column says nothing about how far back the kernel looks.
-  const shown = ({ type, enum: values }: Schema): boolean => values !== undefined || type === "integer" || type === "number";
-  const required = (schema.required ?? []).filter((name) => schema.properties?.[name]?.default === undefined && shown(schema.properties?.[name] ?? {}));
-  return Object.fromEntries(
-    required.map((name) => {
-      const { type, minimum = 0, maximum = 252, enum: values } = schema.properties?.[name] ?? {};
-      return [name, values ? values[0] : type === "integer" ? 20 : Math.min(Math.max(252, minimum), maximum)];
-    }),
-  );
-}
-
-function lookbackText(kernel: Kernel, params: Schema): string | undefined {
-  if (!kernel.lookback) return undefined;
-  const given = example(params);
-  const bars = kernel.lookback(given);
-  if (bars === Number.POSITIVE_INFINITY) return "all bars before (a recurrence)";
-  const withWhat =
-    Object.keys(given).length > 0
-      ? ` with ${Object.entries(given)
-          .map((entry) => entry.join(" "))
-          .join(", ")}`
-      : " with the defaults";
-  return `${bars} bars${withWhat}`;
-}
-
-function factLines(kernel: Kernel, params: Schema): string[] {
-  const names = (columns: readonly { name: string; type: string }[]): string => columns.map(({ name, type }) => `\`${name}\` (${type})`).join(", ");
-  const facts: [string, string | undefined][] = [
-    ["In", kernel.columns && names(kernel.columns.inputs)],
-    ["Out", kernel.columns && names(kernel.columns.outputs)],
-    ["By time", causalityText(kernel)],
-    ["Lookback", lookbackText(kernel, params)],
-    ["Lag", kernel.lag === undefined ? undefined : kernel.lag === 0 ? "0 (the current bar counts)" : String(kernel.lag)],
-    ["Nulls", kernel.nulls],
-    ["Cost", kernel.costNs === undefined ? undefined : `about ${kernel.costNs} ns a row`],
-  ];
-  return facts.flatMap(([name, text]) => (text ? [`- ${name}: ${text}`] : []));
-}
+const parameterRow = ({ name, type, standard, meaning }: ParameterText): string =>
+  `| ${code(name)} | ${cell(type)} | ${cell(standard === "" || standard === "required" ? standard : code(standard))} | ${cell(meaning)} |`;
 
 function section(kernel: Kernel): string[] {
-  const feature = kernel.name.startsWith("feature.");
-  const schemas = kernel.args.map((arg) => [arg, kernel.argSchema(arg) as Schema] as const);
-  const params = schemas.find(([arg]) => arg === "params")?.[1] ?? {};
-  const rows = schemas.flatMap(([arg, schema]) => parameterRows(schema, arg === "params" ? "" : `${arg}.`, feature ? shared : new Set()));
+  const rows = allParametersOf(kernel, kernel.name.startsWith("feature.") ? shared : new Set()).map(parameterRow);
   const table = rows.length > 0 ? ["", "| parameter | type | default | meaning |", "|---|---|---|---|", ...rows] : [];
-  const facts = factLines(kernel, params);
+  const facts = factsOf(kernel, code).map(([label, text]) => `- ${label}: ${text}`);
   return [
-    `### \`${kernel.name}\``,
+    `### ${code(kernel.name)}`,
     "",
-    `\`${kernel.name}(${kernel.args.join(", ")})\`, version ${kernel.version}. ${kernel.doc}`,
+    `${code(`${kernel.name}(${kernel.args.join(", ")})`)}, version ${kernel.version}. ${kernel.doc}`,
     ...(facts.length > 0 ? ["", ...facts] : []),
     ...table,
     "",
@@ -113,8 +28,7 @@ function section(kernel: Kernel): string[] {
 
 function introduction(kernels: readonly Kernel[]): string[] {
   const feature = kernels.find(({ name }) => name.startsWith("feature."));
-  const wire = (feature?.argSchema("params") ?? {}) as Schema;
-  const only = Object.fromEntries(Object.entries(wire.properties ?? {}).filter(([name]) => shared.has(name)));
+  const common = feature ? allParametersOf(feature).filter(({ name }) => shared.has(name)) : [];
   return [
     "# Kernels",
     "",
@@ -133,13 +47,10 @@ function introduction(kernels: readonly Kernel[]): string[] {
     "",
     "| parameter | type | default | meaning |",
     "|---|---|---|---|",
-    ...parameterRows({ properties: only }, "", new Set()),
+    ...common.map(parameterRow),
     "",
   ];
 }
-
-/** Kernels without a family come under the first part of their names. */
-const familyOf = ({ family, name }: Kernel): string => family ?? name.slice(0, name.indexOf("."));
 
 export function renderKernels(kernels: readonly Kernel[]): string {
   const families = new Map<string, Kernel[]>();
