@@ -8,7 +8,7 @@ import { describe, expect, it } from "vitest";
 import { isVolleyError, type VolleyError } from "../../proto/errors.js";
 import { decodeValue, encodeValue } from "../../proto/value.js";
 import type { DrawnKernel } from "./calls/call.js";
-import { Draw } from "./calls/draw.js";
+import { Draw, joined } from "./calls/draw.js";
 import { drawnCalls } from "./calls/index.js";
 import type { Kernel } from "./kernel.js";
 import { listKernels } from "./registry.js";
@@ -116,6 +116,23 @@ describe.each(reading)("%s", (name, kernel) => {
       }
     }
     expect(refused).toBeGreaterThan(0);
+  });
+});
+
+/** Read their rows in the order of a column of times, and say so where they do not ascend. */
+const inOrder = reading.filter(
+  ([name]) => /^(asof|panel|backtest)\.|^sweep\.(?!select|surface|verdict)|^validation\.sweep/.test(name) && name !== "panel.ic_summary",
+);
+
+describe.each(inOrder)("%s", (name, kernel) => {
+  it("refuses rows that are not in the order of their times, by column and row", () => {
+    const args = argsOf(kernel);
+    const [{ path, table }] = tablesIn(args) as [{ path: Path; table: Table }];
+    const reversed = joined(Array.from({ length: table.numRows }, (_, i) => table.slice(table.numRows - 1 - i, table.numRows - i)));
+    const { refusal } = outcomeOf(kernel, withAt(args, path, reversed));
+    expect(refusal?.code).toBe("INVALID_ARGUMENT");
+    expect(refusal?.message).toMatch(/^[a-z_.-]+: column "(date|t)" .*(ascending|sorted).* row \d+/);
+    expect(refusal?.details).toMatchObject({ kernel: name, column: expect.stringMatching(/^(date|t)$/) });
   });
 });
 

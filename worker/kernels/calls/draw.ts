@@ -39,7 +39,7 @@ export class Draw {
   series(rows: number): Float64Array {
     const values = new Float64Array(rows);
     const level = this.pick([0, 0, 2_000, 1e9]);
-    const scale = this.pick([1e-9, 0.01, 1, 1, 1e9]) / 7;
+    const scale = this.chance(0.05) ? this.pick([1e-310, 1e-150, 1e150, 1e300]) : this.pick([1e-9, 0.01, 1, 1, 1e9]) / 7;
     let left = 0;
     let kind = "noise";
     let constant = 0;

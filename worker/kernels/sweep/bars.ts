@@ -46,6 +46,7 @@ export function barsOf(prices: Table): Bars {
       throw new VolleyError(
         "INVALID_ARGUMENT",
         `column "date" is not ascending: row ${i} (${isoOf(days[i] as number)}) does not come after row ${i - 1} (${isoOf(days[i - 1] as number)})`,
+        { details: { column: "date", row: i } },
       );
     }
   }
