@@ -3,6 +3,7 @@ import { z } from "zod";
 import { defineFeature, type Feature } from "./form.js";
 import { bars, windowMax } from "./options.js";
 import { delayRoom, openDelay, pushDelay } from "./parts/delay.js";
+import { logarithm } from "./parts/logarithm.js";
 
 const changes = "Changes";
 const cumulative = "Running totals";
@@ -53,10 +54,10 @@ export const logReturn = defineFeature({
   run: (state, [value], from, to, [out]) => {
     for (let i = from; i < to; i++) {
       const x = finite(value[i] as number);
-      const ratio = x / pushDelay(state, 0, x);
-      out[i] = ratio > 0 ? finite(Math.log(ratio)) : Number.NaN;
+      out[i] = logarithm(x / pushDelay(state, 0, x));
     }
   },
+  wasm: { exportName: "log_return" },
 });
 
 export const diff = defineFeature({

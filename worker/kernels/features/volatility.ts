@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { defineFeature } from "./form.js";
 import { ddofOption, minPeriodsFit, minPeriodsOption, recursiveNulls, windowed, windowNulls, windowOption } from "./options.js";
+import { logarithm } from "./parts/logarithm.js";
 import { openRange, pushRange, rangeRoom } from "./parts/true-range.js";
 import { momentMean, momentsRoom, momentVariance, openMoments, pushMoments } from "./parts/window-moments.js";
 
@@ -111,8 +112,9 @@ export const realizedVolatility = defineFeature({
       const x = value[i] as number;
       const ratio = x / (state[last] as number);
       state[last] = x;
-      const enough = pushMoments(state, 0, log === 1 ? Math.log(ratio) : ratio - 1);
+      const enough = pushMoments(state, 0, log === 1 ? logarithm(ratio) : ratio - 1);
       out[i] = enough ? scale * Math.sqrt(momentVariance(state, 0, ddof)) : Number.NaN;
     }
   },
+  wasm: { exportName: "realized_volatility" },
 });

@@ -136,7 +136,7 @@ const needed = (feature: Feature, window: number): Record<string, unknown> =>
 describe("wide windows", () => {
   const windowed = fast.filter((feature) => Object.hasOwn(feature.parameters.shape, "window")).map((feature) => [feature.name, feature] as const);
   /** About the sizes of chunks, of what is searched and what is passed, and more bars than fit. */
-  const windows = [16, 63, 64, 127, 128, 129, 250, 511, 512, 700];
+  const windows = [16, 63, 64, 127, 223, 224, 225, 511, 512, 700, 1_000];
   const walk = (rows: number, seed: number): Float64Array => {
     let state = seed | 1;
     let price = 100;

@@ -41,10 +41,22 @@ export function pushOrder(state: Float64Array, at: number, value: number): boole
   return count >= (state[at + 1] as number);
 }
 
+/** Values that move by more places than this are found by a search and moved together. */
+const near = 24;
+
 /** Puts x in order; the place `from` is free, the others are in order. */
 function settle(state: Float64Array, sorted: number, from: number, count: number, x: number): void {
   let slot = sorted + from;
   const end = sorted + count - 1;
+  if (slot + near <= end && (state[slot + near] as number) < x) {
+    const to = slot + near + firstNotBelow(state, slot + near, count - from - near, x);
+    state.copyWithin(slot, slot + 1, to);
+    slot = to - 1;
+  } else if (slot - near >= sorted && (state[slot - near] as number) > x) {
+    const to = sorted + firstAbove(state, sorted, from - near, x);
+    state.copyWithin(to + 1, to, slot);
+    slot = to;
+  }
   while (slot < end && (state[slot + 1] as number) < x) {
     state[slot] = state[slot + 1] as number;
     slot++;

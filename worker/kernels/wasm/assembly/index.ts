@@ -12,12 +12,13 @@ import { median, orders, quantile, rank } from "./orders.ts";
 import { beta, correlation, covariance, pairs } from "./pairs.ts";
 import { powers, prices, quotients } from "./quotients.ts";
 import { atr as atrKind, dema as demaKind, ema as emaKind, macd as macdKind, recurrence, rsi as rsiKind, tema as temaKind } from "./recurrences.ts";
+import { logReturns, realizedVolatility } from "./returns.ts";
 import { largest, last, product, running, smallest, sum } from "./running.ts";
 import { kurt, shapes, skew } from "./shapes.ts";
 import { shifts } from "./shift.ts";
 import { sums } from "./sums.ts";
-import { vwaps } from "./vwap.ts";
 import { validityOf } from "./validity.ts";
+import { vwaps } from "./vwap.ts";
 
 export function sma(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
   sums(true, count, states, inputs, rows, outputs, scratch);
@@ -154,4 +155,12 @@ export function rolling_rank(count: i32, states: usize, inputs: usize, rows: i32
 /** No feature's form, but what becomes of its results: `validity(values, rows, bits)`; see validity.ts. */
 export function validity(values: usize, rows: i32, bits: usize): i32 {
   return validityOf(values, rows, bits);
+}
+
+export function log_return(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, _scratch: usize): void {
+  logReturns(count, states, inputs, rows, outputs);
+}
+
+export function realized_volatility(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
+  realizedVolatility(count, states, inputs, rows, outputs, scratch);
 }

@@ -14,7 +14,7 @@ export const quantile: i32 = 1;
 export const rank: i32 = 2;
 
 /** A wider window is searched. */
-const windowMax: i32 = 128;
+const windowMax: i32 = 224;
 /** Values that are passed together; behind the last there is Infinity. */
 const step: i32 = 4;
 

@@ -17,8 +17,8 @@ export function pushOrder(state: usize, at: i32, value: f64): bool {
     const from = leaves ? firstNotBelow(sorted, count, old) : count++;
     settle(sorted, from, count, x);
   } else if (leaves) {
-    const slot = sorted + ((<usize>firstNotBelow(sorted, count, old)) << 3);
-    memory.copy(slot, slot + 8, sorted + ((<usize>count) << 3) - slot - 8);
+    const last = sorted + ((<usize>(count - 1)) << 3);
+    for (let slot = sorted + ((<usize>firstNotBelow(sorted, count, old)) << 3); slot < last; slot += 8) store<f64>(slot, load<f64>(slot, 8));
     count--;
   }
   put(state, ring + place, x);
@@ -31,6 +31,27 @@ export function pushOrder(state: usize, at: i32, value: f64): bool {
 function settle(sorted: usize, from: i32, count: i32, x: f64): void {
   let slot = sorted + ((<usize>from) << 3);
   const end = sorted + ((<usize>(count - 1)) << 3);
+  // Eight at a time: if the last of them goes before x, all do.
+  for (; slot + 64 <= end && load<f64>(slot, 64) < x; slot += 64) {
+    const a = v128.load(slot, 8);
+    const b = v128.load(slot, 24);
+    const c = v128.load(slot, 40);
+    const d = v128.load(slot, 56);
+    v128.store(slot, a);
+    v128.store(slot, b, 16);
+    v128.store(slot, c, 32);
+    v128.store(slot, d, 48);
+  }
+  for (; slot >= sorted + 64 && load<f64>(slot - 64) > x; slot -= 64) {
+    const a = v128.load(slot - 16);
+    const b = v128.load(slot - 32);
+    const c = v128.load(slot - 48);
+    const d = v128.load(slot - 64);
+    v128.store(slot - 8, a);
+    v128.store(slot - 24, b);
+    v128.store(slot - 40, c);
+    v128.store(slot - 56, d);
+  }
   while (slot < end && load<f64>(slot, 8) < x) {
     store<f64>(slot, load<f64>(slot, 8));
     slot += 8;
@@ -42,27 +63,30 @@ function settle(sorted: usize, from: i32, count: i32, x: f64): void {
   store<f64>(slot, x);
 }
 
-/** How many of the sorted numbers are below x. */
-function firstNotBelow(sorted: usize, count: i32, x: f64): i32 {
-  let low = 0;
-  let high = count;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (load<f64>(sorted + ((<usize>middle) << 3)) < x) low = middle + 1;
-    else high = middle;
+/** How many of the sorted numbers are below x (with `or`: not above it), without a branch that depends on them. */
+// @ts-ignore: decorator
+@inline
+function search(or: bool, sorted: usize, count: i32, x: f64): i32 {
+  if (count == 0) return 0;
+  let base = sorted;
+  let left = count;
+  while (left > 1) {
+    const half = left >>> 1;
+    const next = base + ((<usize>half) << 3);
+    const value = load<f64>(next - 8);
+    base = select(next, base, or ? value <= x : value < x);
+    left -= half;
   }
-  return low;
+  const value = load<f64>(base);
+  return <i32>((base - sorted) >> 3) + <i32>(or ? value <= x : value < x);
+}
+
+function firstNotBelow(sorted: usize, count: i32, x: f64): i32 {
+  return search(false, sorted, count, x);
 }
 
 function firstAbove(sorted: usize, count: i32, x: f64): i32 {
-  let low = 0;
-  let high = count;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (load<f64>(sorted + ((<usize>middle) << 3)) <= x) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+  return search(true, sorted, count, x);
 }
 
 /** Interpolations, by their place in the list of features/rolling-order.ts. */
