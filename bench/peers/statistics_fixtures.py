@@ -80,6 +80,7 @@ def statistics(r):
         "drawdowns": drawdowns(r),
         "probabilistic": probabilistic(r),
         "minTrackRecord": track_record(r),
+        "deflated": [deflated(r, *trials) for trials in TRIALS],
     }
 
 
@@ -100,19 +101,35 @@ def by_vectorbt(r):
 
 
 def long_series():
-    """Returns that both sides can make for themselves: 10,240 bars of a walk with suspensions, the same with gaps, and the S&P 500."""
+    """Returns that both sides can make for themselves: 10,240 bars of a walk with suspensions, the same with gaps at prices of three scales, tiny
+    returns, and the S&P 500."""
     closes = pd.read_csv(ROOT / "node_modules/vega-datasets/data/sp500-2000.csv")["close"].to_numpy()
     return {
-        "walk": feature_bars.columns()["growth"] - 1,
-        "walkGaps": feature_bars.columns(gaps="some")["growth"] - 1,
+        "walk": walk(),
+        **{f"prices {scale:g}": feature_bars.columns(scale, gaps="some")["change"] for scale in (1, 1e-9, 1e9)},
+        "walk 1e-9": walk() * 1e-9,
         "sp500": closes[1:] / closes[:-1] - 1,
     }
 
 
-def probabilistic(r):
+def walk():
+    return feature_bars.columns()["growth"] - 1
+
+
+# Number of trials, variance of their Sharpe ratios.
+TRIALS = [(10, 1e-4), (1_000, 4e-4), (1_000_000, 1e-5)]
+
+
+def deflated(r, trials, variance):
+    """[SR*, probability], by scipy's quantiles."""
+    luck = math.sqrt(variance) * ((1 - np.euler_gamma) * stats.norm.ppf(1 - 1 / trials) + np.euler_gamma * stats.norm.ppf(1 - 1 / (trials * math.e)))
+    return [number(luck), probabilistic(r, luck)]
+
+
+def probabilistic(r, benchmark=0.01):
     sharpe = r.mean() / r.std(ddof=1)
     spread = math.sqrt(1 - stats.skew(r) * sharpe + (stats.kurtosis(r, fisher=False) - 1) / 4 * sharpe**2)
-    return number(stats.norm.cdf((sharpe - 0.01) * math.sqrt(len(r) - 1) / spread))
+    return number(stats.norm.cdf((sharpe - benchmark) * math.sqrt(len(r) - 1) / spread))
 
 
 def track_record(r):
@@ -152,7 +169,8 @@ def runs(indices):
 
 def walk_forward_cases():
     cases = []
-    for bars, splits, test, train, gap in [(100, 5, None, None, 0), (101, 4, None, None, 0), (250, 6, 20, None, 5), (250, 6, 20, 60, 5), (1000, 3, None, 200, 10), (13, 12, None, None, 0)]:
+    for bars, splits, test, train, gap in [(100, 5, None, None, 0), (101, 4, None, None, 0), (250, 6, 20, None, 5), (250, 6, 20, 60, 5), (1000, 3, None, 200, 10), (13, 12, None, None, 0),
+                                            (10240, 9, None, None, 25), (10240, 6, 1_000, None, 3), (10243, 4, None, None, 0)]:
         cv = TimeSeriesSplit(n_splits=splits, test_size=test, max_train_size=train, gap=gap)
         found = [[runs(tr), runs(te)] for tr, te in cv.split(np.zeros((bars, 1)))]
         cases.append({"bars": bars, "splits": splits, "test": test, "train": train, "purge": gap, "found": found})
@@ -162,7 +180,7 @@ def walk_forward_cases():
 def cpcv_cases():
     """skfolio purges on both sides of a test range and puts the embargo behind; it wants bars that divide into groups."""
     cases = []
-    for bars, groups, tests, purge, embargo in [(60, 6, 2, 0, 0), (120, 6, 2, 3, 4), (200, 10, 2, 5, 0), (96, 8, 3, 1, 2), (80, 5, 4, 2, 1)]:
+    for bars, groups, tests, purge, embargo in [(60, 6, 2, 0, 0), (120, 6, 2, 3, 4), (200, 10, 2, 5, 0), (96, 8, 3, 1, 2), (80, 5, 4, 2, 1), (10240, 8, 2, 21, 42)]:
         cv = CombinatorialPurgedCV(n_folds=groups, n_test_folds=tests, purged_size=purge, embargo_size=embargo)
         found = [[runs(tr), [runs(te) for te in test]] for tr, test in cv.split(np.zeros((bars, 1)))]
         cases.append({
@@ -173,7 +191,7 @@ def cpcv_cases():
 
 
 def kfold_cases():
-    return [{"bars": bars, "splits": k, "found": [[runs(tr), runs(te)] for tr, te in KFold(k).split(np.zeros((bars, 1)))]} for bars, k in [(100, 5), (103, 5), (17, 4)]]
+    return [{"bars": bars, "splits": k, "found": [[runs(tr), runs(te)] for tr, te in KFold(k).split(np.zeros((bars, 1)))]} for bars, k in [(100, 5), (103, 5), (17, 4), (10240, 10), (10243, 7)]]
 
 
 def overfitting(returns, blocks):
@@ -210,6 +228,12 @@ def overfitting_cases(rng):
     return cases
 
 
+def long_overfitting():
+    """Trials that both sides make for themselves: the walk's returns, begun so many bars later."""
+    trials = np.column_stack([np.roll(walk(), -1_280 * k) for k in range(8)])
+    return [{"blocks": blocks, **overfitting(trials, blocks)} for blocks in (6, 10)]
+
+
 # Philox4x32-10 with Python's integers, from the paper (Salmon et al. 2011).
 def philox(counter, key):
     c0, c1, c2, c3 = counter
@@ -231,14 +255,14 @@ def resample(seed, replicate, mean_block, bars):
     return rows
 
 
-def bootstrap_case(r):
-    seed, mean_block, bars = 2**40 + 7, 8, len(r)
-    rows = [resample(seed, k, mean_block, bars) for k in range(40)]
+def bootstrap_case(r, mean_block, replicates, kept_rows):
+    seed, bars = 2**40 + 7, len(r)
+    rows = [resample(seed, k, mean_block, bars) for k in range(replicates)]
     sharpes = [number(empyrical.sharpe_ratio(r[i], annualization=A)) for i in rows]
     return {
         "seed": seed,
         "meanBlock": mean_block,
-        "rows": rows[:3],
+        "rows": rows[:kept_rows],
         "sharpe": sharpes,
         "maxDrawdown": [number(empyrical.max_drawdown(pd.Series(r[i]))) for i in rows],
         "interval": {"mean": np.mean(sharpes), "standardError": np.std(sharpes, ddof=1), "lower": np.quantile(sharpes, 0.05), "median": np.median(sharpes), "upper": np.quantile(sharpes, 0.95)},
@@ -258,7 +282,9 @@ def main():
         "kfold": kfold_cases(),
         "cpcv": cpcv_cases(),
         "overfitting": overfitting_cases(rng),
-        "bootstrap": bootstrap_case(returns["normal"][:200]),
+        "longOverfitting": long_overfitting(),
+        "bootstrap": bootstrap_case(returns["normal"][:200], 8, 40, 3),
+        "longBootstrap": bootstrap_case(walk(), 50, 12, 0),
     }
     out = ROOT / "worker/kernels/fixtures/statistics-oracle.json"
     out.write_text(json.dumps(fixture, default=float) + "\n")

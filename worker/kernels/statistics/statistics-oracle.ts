@@ -6,16 +6,18 @@ import { float64Vector } from "../columns.js";
 
 type Ranges = readonly (readonly [number, number])[];
 type Figures = Readonly<Record<string, number | null>>;
+/** Of three counts of trials and variances of their Sharpe ratios: SR*, and the probability of a Sharpe ratio above it. */
+type Deflated = { readonly deflated: readonly (readonly [number, number | null])[] };
 
 export interface StatisticsOracle {
   /** Versions of the peers. */
   readonly made: Readonly<Record<string, string>>;
   /** Series that both sides make for themselves (conformance-rows.ts). */
-  readonly long: Readonly<Record<string, Figures>>;
+  readonly long: Readonly<Record<string, Figures & Deflated & { readonly drawdowns: readonly (readonly (number | null)[])[] }>>;
   /** By series. */
   readonly vectorbt: Readonly<Record<string, Figures>>;
   readonly series: Readonly<
-    Record<string, Figures & { readonly returns: readonly (number | null)[]; readonly drawdowns: readonly (readonly (number | null)[])[] }>
+    Record<string, Figures & Deflated & { readonly returns: readonly (number | null)[]; readonly drawdowns: readonly (readonly (number | null)[])[] }>
   >;
   readonly walkForward: readonly {
     bars: number;
@@ -37,14 +39,19 @@ export interface StatisticsOracle {
     found: readonly (readonly [Ranges, readonly Ranges[]])[];
   }[];
   readonly overfitting: readonly (Figures & { readonly blocks: number; readonly returns: readonly (readonly number[])[] })[];
-  readonly bootstrap: {
-    seed: number;
-    meanBlock: number;
-    rows: readonly (readonly number[])[];
-    sharpe: readonly number[];
-    maxDrawdown: readonly number[];
-    interval: Readonly<Record<string, number>>;
-  };
+  /** Of trials that both sides make for themselves. */
+  readonly longOverfitting: readonly (Figures & { readonly blocks: number })[];
+  readonly bootstrap: BootstrapCase;
+  readonly longBootstrap: BootstrapCase;
+}
+
+interface BootstrapCase {
+  readonly seed: number;
+  readonly meanBlock: number;
+  readonly rows: readonly (readonly number[])[];
+  readonly sharpe: readonly number[];
+  readonly maxDrawdown: readonly number[];
+  readonly interval: Readonly<Record<string, number>>;
 }
 
 /** `import.meta.url` is that of a compiled file, dist/worker/kernels/statistics/…. */
