@@ -18,6 +18,9 @@ export interface ConfigKey<T> {
   readonly parse: (text: string) => T;
 }
 
+/** Keeps the type of an entry's value. */
+export const configKey = <T>(entry: ConfigKey<T>): ConfigKey<T> => entry;
+
 export type ConfigTable = Readonly<Record<string, ConfigKey<unknown>>>;
 export type ConfigOf<C extends ConfigTable> = { readonly [K in keyof C]: C[K] extends ConfigKey<infer T> ? T : never };
 

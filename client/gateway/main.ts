@@ -1,20 +1,20 @@
 /** The gateway's process: configuration, the connection to the cluster, and the socket. */
 import { readFile } from "node:fs/promises";
 import pino from "pino";
-import { type ConfigKey, type ConfigOf, type ConfigTable, flagValue, integer, optionalText, text } from "../../proto/config.js";
+import { type ConfigOf, type ConfigTable, configKey, flagValue, integer, optionalText, text } from "../../proto/config.js";
 import { VolleyError } from "../../proto/errors.js";
 import { isName } from "../../proto/ids.js";
+import { roleConfig } from "../../proto/role-config.js";
 import { connect } from "../sdk/index.js";
 import { buildGateway } from "./gateway.js";
 import { checkListen } from "./security.js";
 
-const key = <T>(entry: ConfigKey<T>): ConfigKey<T> => entry;
 const mib = integer(1, 256);
 const ms = integer(100, 24 * 3_600_000);
 
 export const gatewayConfig = {
-  url: key({ env: "VOLLEY_URL", flag: "url", doc: "NATS of the cluster: nats://user:password@host:port.", default: undefined, parse: text }),
-  token: key({
+  ...roleConfig,
+  token: configKey({
     env: "VOLLEY_TOKEN",
     flag: "token",
     doc: "The bearer token that every request but health must carry; 16 characters or more.",
@@ -24,31 +24,31 @@ export const gatewayConfig = {
       return value;
     },
   }),
-  host: key({
+  host: configKey({
     env: "VOLLEY_GATEWAY_HOST",
     flag: "host",
     doc: "Address to listen on. Other than loopback needs TLS or VOLLEY_INSECURE_LISTEN.",
     default: "127.0.0.1",
     parse: text,
   }),
-  port: key({ env: "VOLLEY_GATEWAY_PORT", flag: "port", doc: "Port to listen on; 0 for a free one.", default: 0, parse: integer(0, 65_535) }),
-  allowedHosts: key({
+  port: configKey({ env: "VOLLEY_GATEWAY_PORT", flag: "port", doc: "Port to listen on; 0 for a free one.", default: 0, parse: integer(0, 65_535) }),
+  allowedHosts: configKey({
     env: "VOLLEY_ALLOWED_HOSTS",
     flag: "allowed-hosts",
     doc: "Host names to answer for besides loopback, separated by commas.",
     default: "",
     parse: text,
   }),
-  tlsCert: key({ env: "VOLLEY_TLS_CERT", flag: "tls-cert", doc: "PEM file of the certificate.", default: null, parse: optionalText }),
-  tlsKey: key({ env: "VOLLEY_TLS_KEY", flag: "tls-key", doc: "PEM file of the certificate's key.", default: null, parse: optionalText }),
-  insecureListen: key({
+  tlsCert: configKey({ env: "VOLLEY_TLS_CERT", flag: "tls-cert", doc: "PEM file of the certificate.", default: null, parse: optionalText }),
+  tlsKey: configKey({ env: "VOLLEY_TLS_KEY", flag: "tls-key", doc: "PEM file of the certificate's key.", default: null, parse: optionalText }),
+  insecureListen: configKey({
     env: "VOLLEY_INSECURE_LISTEN",
     flag: "insecure-listen",
     doc: "true: listen beyond loopback without TLS, because something in front encrypts.",
     default: false,
     parse: flagValue,
   }),
-  tenant: key({
+  tenant: configKey({
     env: "VOLLEY_TENANT",
     flag: "tenant",
     doc: "Whose work the gateway submits.",
@@ -58,26 +58,25 @@ export const gatewayConfig = {
       return value;
     },
   }),
-  graphMibMax: key({ env: "VOLLEY_GRAPH_MIB_MAX", flag: "graph-mib-max", doc: "Largest JSON graph, MiB.", default: 16, parse: mib }),
-  uploadMibMax: key({ env: "VOLLEY_UPLOAD_MIB_MAX", flag: "upload-mib-max", doc: "Largest upload, MiB.", default: 64, parse: mib }),
-  uploadsMax: key({ env: "VOLLEY_UPLOADS_MAX", flag: "uploads-max", doc: "Uploads at once.", default: 4, parse: integer(1, 1_024) }),
-  inFlightMax: key({
+  graphMibMax: configKey({ env: "VOLLEY_GRAPH_MIB_MAX", flag: "graph-mib-max", doc: "Largest JSON graph, MiB.", default: 16, parse: mib }),
+  uploadMibMax: configKey({ env: "VOLLEY_UPLOAD_MIB_MAX", flag: "upload-mib-max", doc: "Largest upload, MiB.", default: 64, parse: mib }),
+  uploadsMax: configKey({ env: "VOLLEY_UPLOADS_MAX", flag: "uploads-max", doc: "Uploads at once.", default: 4, parse: integer(1, 1_024) }),
+  inFlightMax: configKey({
     env: "VOLLEY_IN_FLIGHT_MAX",
     flag: "in-flight-max",
     doc: "Requests at once; one more is answered with 429.",
     default: 256,
     parse: integer(1, 100_000),
   }),
-  streamsMax: key({ env: "VOLLEY_STREAMS_MAX", flag: "streams-max", doc: "Event streams at once.", default: 128, parse: integer(1, 100_000) }),
-  requestTimeoutMs: key({
+  streamsMax: configKey({ env: "VOLLEY_STREAMS_MAX", flag: "streams-max", doc: "Event streams at once.", default: 128, parse: integer(1, 100_000) }),
+  requestTimeoutMs: configKey({
     env: "VOLLEY_REQUEST_TIMEOUT_MS",
     flag: "request-timeout-ms",
     doc: "For a request to arrive, and for a handler to answer.",
     default: 30_000,
     parse: ms,
   }),
-  decodeTimeoutMs: key({ env: "VOLLEY_DECODE_TIMEOUT_MS", flag: "decode-timeout-ms", doc: "For an upload to be decoded.", default: 60_000, parse: ms }),
-  logLevel: key({ env: "VOLLEY_LOG", flag: "log", doc: "fatal, error, warn, info, debug, trace or silent.", default: "info", parse: text }),
+  decodeTimeoutMs: configKey({ env: "VOLLEY_DECODE_TIMEOUT_MS", flag: "decode-timeout-ms", doc: "For an upload to be decoded.", default: 60_000, parse: ms }),
 } satisfies ConfigTable;
 
 export type GatewayConfig = ConfigOf<typeof gatewayConfig>;

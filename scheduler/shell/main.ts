@@ -1,40 +1,26 @@
 /** The scheduler as a process: configuration, connections, the metrics port. Signals are the entry file's (client/cli/volley.ts). */
 import { pino } from "pino";
-import { type ConfigKey, type ConfigOf, type ConfigTable, integer, text } from "../../proto/config.js";
+import { type ConfigOf, type ConfigTable, configKey, integer } from "../../proto/config.js";
 import { openDurable } from "../../proto/durable/nats.js";
+import { type MetricsServer, serveMetrics } from "../../proto/metrics-server.js";
+import { metricsConfig, roleConfig } from "../../proto/role-config.js";
 import { connectNats } from "../../proto/transport/nats.js";
 import { SchedulerMetrics } from "./metrics.js";
-import { type MetricsServer, serveMetrics } from "./metrics-server.js";
 import { realCore } from "./real-core.js";
 import { SchedulerShell } from "./shell.js";
 
-const key = <T>(entry: ConfigKey<T>): ConfigKey<T> => entry;
-
 export const schedulerConfig = {
-  url: key<string>({ env: "VOLLEY_URL", flag: "url", doc: "nats://user:password@host:port of the cluster.", default: undefined, parse: text }),
-  logLevel: key<string>({
-    env: "VOLLEY_LOG",
-    flag: "log",
-    doc: "Least level of log lines: trace, debug, info, warn, error or silent.",
-    default: "info",
-    parse: text,
-  }),
-  metricsPort: key({
-    env: "VOLLEY_METRICS_PORT",
-    flag: "metrics-port",
-    doc: "Port of /metrics and /healthz on 127.0.0.1; 0 takes a free one, -1 serves none.",
-    default: 0,
-    parse: integer(-1, 65_535),
-  }),
-  tickMs: key({ env: "VOLLEY_TICK_MS", flag: "tick-ms", doc: "How often timers are looked at, milliseconds.", default: 50, parse: integer(1, 1_000) }),
-  snapshotEntries: key({
+  ...roleConfig,
+  ...metricsConfig,
+  tickMs: configKey({ env: "VOLLEY_TICK_MS", flag: "tick-ms", doc: "How often timers are looked at, milliseconds.", default: 50, parse: integer(1, 1_000) }),
+  snapshotEntries: configKey({
     env: "VOLLEY_SNAPSHOT_ENTRIES",
     flag: "snapshot-entries",
     doc: "A snapshot is taken after this many journal entries.",
     default: 5_000,
     parse: integer(1, 1_000_000_000),
   }),
-  snapshotBytes: key({
+  snapshotBytes: configKey({
     env: "VOLLEY_SNAPSHOT_BYTES",
     flag: "snapshot-bytes",
     doc: "A snapshot is taken after this many bytes of journal entries.",

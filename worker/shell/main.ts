@@ -3,14 +3,14 @@ import { randomBytes } from "node:crypto";
 import { availableParallelism, hostname, totalmem } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { pino } from "pino";
-import { type ConfigKey, type ConfigOf, type ConfigTable, integer, text } from "../../proto/config.js";
+import { type ConfigOf, type ConfigTable, configKey, integer, text } from "../../proto/config.js";
 import { openDurable } from "../../proto/durable/nats.js";
 import { isName, type WorkerId } from "../../proto/ids.js";
+import { type MetricsServer, serveMetrics } from "../../proto/metrics-server.js";
+import { metricsConfig, roleConfig } from "../../proto/role-config.js";
 import { connectNats } from "../../proto/transport/nats.js";
 import { Agent } from "./agent.js";
-import { type MetricsServer, serveMetrics } from "./metrics.js";
 
-const key = <T>(entry: ConfigKey<T>): ConfigKey<T> => entry;
 const MiB = 2 ** 20;
 const GiB = 2 ** 30;
 const name = (value: string): string => {
@@ -19,29 +19,16 @@ const name = (value: string): string => {
 };
 
 export const workerConfig = {
-  url: key<string>({ env: "VOLLEY_URL", flag: "url", doc: "nats://user:password@host:port of the cluster.", default: undefined, parse: text }),
-  logLevel: key<string>({
-    env: "VOLLEY_LOG",
-    flag: "log",
-    doc: "Least level of log lines: trace, debug, info, warn, error or silent.",
-    default: "info",
-    parse: text,
-  }),
-  metricsPort: key({
-    env: "VOLLEY_METRICS_PORT",
-    flag: "metrics-port",
-    doc: "Port of /metrics and /healthz on 127.0.0.1; 0 takes a free one, -1 serves none.",
-    default: 0,
-    parse: integer(-1, 65_535),
-  }),
-  worker: key<string>({
+  ...roleConfig,
+  ...metricsConfig,
+  worker: configKey<string>({
     env: "VOLLEY_WORKER",
     flag: "name",
     doc: "The worker's id; made up from host and a random number if empty.",
     default: "",
     parse: name,
   }),
-  slots: key({
+  slots: configKey({
     env: "VOLLEY_SLOTS",
     flag: "slots",
     doc: "Tasks executed at the same time, a thread each.",
@@ -49,7 +36,7 @@ export const workerConfig = {
     defaultDoc: "the machine's cores",
     parse: integer(1, 1024),
   }),
-  storeBytes: key({
+  storeBytes: configKey({
     env: "VOLLEY_STORE_BYTES",
     flag: "store-bytes",
     doc: "Budget of the object store in shared memory, bytes; beyond it objects go to disk.",
@@ -57,14 +44,14 @@ export const workerConfig = {
     defaultDoc: "a quarter of the memory, at most 1 GiB",
     parse: integer(MiB, 4 * GiB - MiB),
   }),
-  spillFolder: key<string>({
+  spillFolder: configKey<string>({
     env: "VOLLEY_SPILL_FOLDER",
     flag: "spill-folder",
     doc: "Parent of the folder for spilled objects; the system's temporary folder if empty.",
     default: "",
     parse: text,
   }),
-  threadHeapBytes: key({
+  threadHeapBytes: configKey({
     env: "VOLLEY_THREAD_HEAP_BYTES",
     flag: "thread-heap-bytes",
     doc: "JavaScript heap of one slot's thread, bytes.",
@@ -113,9 +100,15 @@ export async function runWorker(config: ConfigOf<typeof workerConfig>): Promise<
   });
   let server: MetricsServer | undefined;
   if (config.metricsPort >= 0) {
-    server = await serveMetrics(config.metricsPort, agent.metrics, () => {
-      const { slots, slotsBusy, leases, joined } = agent.figures();
-      return { ok: control.status === "connected", role: "worker", worker, joined, slots, slotsBusy, leases };
+    const { registry } = agent.metrics;
+    server = await serveMetrics({
+      port: config.metricsPort,
+      contentType: registry.contentType,
+      scrape: () => registry.metrics(),
+      health: () => {
+        const { slots, slotsBusy, leases, joined } = agent.figures();
+        return { ok: control.status === "connected", role: "worker", worker, joined, slots, slotsBusy, leases };
+      },
     });
   }
   agent.start();

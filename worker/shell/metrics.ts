@@ -1,6 +1,4 @@
 /** The worker's metrics, with prom-client. Gauges are read when somebody asks. */
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { WorkerCounter } from "../core/events.js";
@@ -103,42 +101,4 @@ export class WorkerMetrics {
     this.#delay.disable();
     this.registry.clear();
   }
-}
-
-export interface MetricsServer {
-  readonly port: number;
-  close(): Promise<void>;
-}
-
-/** GET /metrics and /healthz on the loopback interface. */
-export async function serveMetrics(
-  port: number,
-  metrics: WorkerMetrics,
-  health: () => Readonly<Record<string, unknown>> & { ok: boolean },
-): Promise<MetricsServer> {
-  const server: Server = createServer({ requestTimeout: 10_000, headersTimeout: 5_000, keepAliveTimeout: 5_000 }, (request, response) => {
-    const path = (request.url ?? "").split("?")[0];
-    if (request.method !== "GET" && request.method !== "HEAD") response.writeHead(405).end();
-    else if (path === "/healthz") {
-      const state = health();
-      response.writeHead(state.ok ? 200 : 503, { "content-type": "application/json" }).end(JSON.stringify(state));
-    } else if (path === "/metrics") {
-      metrics.registry.metrics().then(
-        (text) => response.writeHead(200, { "content-type": metrics.registry.contentType }).end(text),
-        () => response.writeHead(500).end(),
-      );
-    } else response.writeHead(404).end();
-  });
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, "127.0.0.1", resolve);
-  });
-  return {
-    port: (server.address() as AddressInfo).port,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
-  };
 }
