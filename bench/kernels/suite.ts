@@ -3,14 +3,20 @@ import type { Measure, Suite, SuiteOptions } from "../report.js";
 import { asofMeasures } from "./asof.js";
 import { backtestMeasures } from "./backtest.js";
 import { featureMeasures } from "./features.js";
+import { moreFeatureMeasures } from "./features-more.js";
 
 /** Without VOLLEY_PEERS_PYTHON a topic measures ours alone. */
 type Topic = (options: SuiteOptions) => Promise<Measure[]>;
 
-const topics: Readonly<Record<string, Topic>> = { features: featureMeasures, asof: asofMeasures, backtest: backtestMeasures };
+const topics: Readonly<Record<string, Topic>> = {
+  features: featureMeasures,
+  "more features": moreFeatureMeasures,
+  asof: asofMeasures,
+  backtest: backtestMeasures,
+};
 
 export const kernelsSuite: Suite = {
-  doc: "features, as-of joins, backtests (peers: vectorbt, TA-Lib, polars, DuckDB)",
+  doc: "features, as-of joins, backtests (peers: vectorbt, TA-Lib, pandas, polars, numpy, DuckDB)",
   async run(options) {
     if (!process.env.VOLLEY_PEERS_PYTHON)
       options.log("no peers: VOLLEY_PEERS_PYTHON names no Python with them (bench/peers/requirements-*.txt), so peer, peerValue and ratio are null");
