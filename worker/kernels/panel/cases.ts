@@ -15,7 +15,7 @@ export interface PanelRow {
 }
 
 /** Not in the order in which they are written: code points, not the alphabet of a locale. */
-const symbols = ["600519", "600520", "A", "AA", "B", "a", "é", "\u{ffee}", "\u{1f600}"];
+export const panelSymbols = ["600519", "600520", "A", "AA", "B", "a", "é", "\u{ffee}", "\u{1f600}"];
 
 /** Away from subnormal numbers, of which a square is 0. */
 const rounded = (values: fc.Arbitrary<number>): fc.Arbitrary<number> => values.map((x) => Math.round(x * 1e6) / 1e6);
@@ -37,10 +37,13 @@ const cell = fc.record({
 });
 
 export const panels: fc.Arbitrary<PanelRow[]> = fc
-  .tuple(fc.integer({ min: 0, max: 6 }), fc.integer({ min: 1, max: symbols.length }))
+  .tuple(fc.integer({ min: 0, max: 6 }), fc.integer({ min: 1, max: panelSymbols.length }))
   .chain(([dates, width]) => fc.array(cell, { minLength: dates * width, maxLength: dates * width }).map((cells) => ({ cells, width })))
   .map(({ cells, width }) => {
-    const rows = cells.map(({ there, ...values }, i) => ({ there, row: { date: 3 * Math.floor(i / width), symbol: symbols[i % width] as string, ...values } }));
+    const rows = cells.map(({ there, ...values }, i) => ({
+      there,
+      row: { date: 3 * Math.floor(i / width), symbol: panelSymbols[i % width] as string, ...values },
+    }));
     return rows.flatMap(({ there, row }) => (there ? [row] : []));
   });
 

@@ -2,10 +2,11 @@
 import type { Table } from "apache-arrow";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { casesPerKernel } from "../property-cases.js";
 import { requireKernel } from "../registry.js";
 import { type PanelRow, panels, tableOfRows, valuesOf } from "./cases.js";
 
-const runs = { numRuns: 1_000 };
+const runs = { numRuns: casesPerKernel };
 const run = (kernel: string, ...args: unknown[]): Table => requireKernel(`panel.${kernel}`, 1).run(...args) as Table;
 const datesOf = (rows: readonly PanelRow[]): number[] => [...new Set(rows.map(({ date }) => date))];
 const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
@@ -67,7 +68,7 @@ describe("information coefficients", () => {
         expect(valuesOf(decay, "horizon")).toEqual(horizons);
         for (const name of ["n", "mean", "std", "ir", "t", "hit"]) expect(valuesOf(decay, name)).toEqual(valuesOf(summary, name));
       }),
-      { numRuns: 300 },
+      runs,
     );
   });
 });

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { casesPerKernel } from "../property-cases.js";
 import { Sorter } from "./order.js";
 
 /** Evenly, like a bell, on few values, over many magnitudes, and with what has no width. */
@@ -38,7 +39,7 @@ describe("Sorter", () => {
         expect([...made.keys]).toEqual(expected.map((place) => keys[place]));
         longest = Math.max(longest, values.length);
       }),
-      { numRuns: 2_000 },
+      { numRuns: 2 * casesPerKernel },
     );
     expect(longest).toBeGreaterThan(200);
   });

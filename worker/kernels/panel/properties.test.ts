@@ -2,10 +2,11 @@
 import type { Table } from "apache-arrow";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { casesPerKernel } from "../property-cases.js";
 import { requireKernel } from "../registry.js";
 import { bySection, type PanelRow, panels, tableOfRows, valuesOf } from "./cases.js";
 
-const runs = { numRuns: 1_000 };
+const runs = { numRuns: casesPerKernel };
 const run = (kernel: string, ...args: unknown[]): Table => requireKernel(`panel.${kernel}`, 1).run(...args) as Table;
 const rules = fc.record({ group: fc.boolean(), mask: fc.boolean() });
 type Rules = { readonly group: boolean; readonly mask: boolean };

@@ -3,10 +3,11 @@ import { DateDay, Table, Timestamp, TimeUnit, Utf8, type Vector, vectorFromArray
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { float64Vector } from "../columns.js";
+import { casesPerKernel } from "../property-cases.js";
 import { requireKernel } from "../registry.js";
 import { contents, type PanelRow, panels, tableOfRows, valuesOf } from "./cases.js";
 
-const runs = { numRuns: 1_000 };
+const runs = { numRuns: casesPerKernel };
 const run = (kernel: string, ...args: unknown[]): Table => requireKernel(`panel.${kernel}`, 1).run(...args) as Table;
 const day = (date: number): Date => new Date(date * 86_400_000);
 const days = (dates: readonly (number | null)[]): Vector =>
