@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Table } from "apache-arrow";
+import { kernelNamed } from "volley/kernels";
 import { VolleyError } from "../../proto/errors.js";
 import type { AuditInput, Cluster, RemoteFunction } from "../sdk/api.js";
 import { withCluster } from "./cluster.js";
@@ -23,8 +24,10 @@ type OfTables = RemoteFunction<(...tables: Table[]) => Table>;
 /** `module.ts#export` is deployed; anything else is a kernel's name. */
 async function functionOf(cluster: Cluster, name: string): Promise<OfTables> {
   const [module = "", exported] = name.split("#");
-  if (exported === undefined) return cluster.kernel(name) as unknown as OfTables;
-  if (!existsSync(resolve(module))) throw new UsageError(`there is no file ${module}`);
+  if (exported === undefined) {
+    const kernel = kernelNamed(name);
+    return cluster.kernel(kernel.name, kernel.version) as unknown as OfTables;
+  }
   const library = (await cluster.deploy<Record<string, (...tables: Table[]) => Table>>(pathToFileURL(resolve(module)))) as Record<string, unknown>;
   const found = library[exported];
   if (found === undefined)
@@ -34,6 +37,13 @@ async function functionOf(cluster: Cluster, name: string): Promise<OfTables> {
         .join(", ")}`,
     );
   return found as OfTables;
+}
+
+/** What can be seen to be wrong without a cluster, and before the tables are read. */
+function assertThere(name: string): void {
+  const [module = "", exported] = name.split("#");
+  if (exported === undefined) kernelNamed(name);
+  else if (!existsSync(resolve(module))) throw new UsageError(`there is no file ${module}`);
 }
 
 async function inputOf(text: string): Promise<AuditInput> {
@@ -57,7 +67,10 @@ function argsOf(params: string | undefined): unknown[] {
 }
 
 export async function audit(name: string, options: AuditCommandOptions, output: Output): Promise<void> {
+  assertThere(name);
   const args = argsOf(options.params);
+  if (options.data.length === 0)
+    throw new UsageError("--data is missing: FILES:COLUMN, a table of the function and its column that says when a row could be known");
   const inputs = await Promise.all(options.data.map(inputOf));
   await withCluster(options, async (cluster) => {
     let told = 0;

@@ -41,7 +41,7 @@ export function toCliFailure(error: unknown): CliFailure {
     return { code: "INVARIANT_VIOLATION", message: `This is a bug in Volley: ${error.message}`, exitCode: exitCodes.bug };
   if (error instanceof JobFailed) return { ...toCliFailure(error.cause), exitCode: exitCodes.failure };
   if (isVolleyError(error)) {
-    const usage = error.code === "INVALID_ARGUMENT" || error.code === "INVALID_GRAPH";
+    const usage = error.code === "INVALID_ARGUMENT" || error.code === "INVALID_GRAPH" || error.code === "FUNCTION_NOT_FOUND";
     return {
       code: error.code,
       message: error.message,
@@ -49,5 +49,25 @@ export function toCliFailure(error: unknown): CliFailure {
       ...(error.details ? { details: error.details } : {}),
     };
   }
+  const file = fileTrouble(error);
+  if (file !== undefined) return { code: "USAGE", message: file, exitCode: exitCodes.usage };
   return { code: "INTERNAL", message: error instanceof Error ? error.message : String(error), exitCode: exitCodes.failure };
+}
+
+const fileTroubles: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file or folder",
+  ENOTDIR: "a part of the path is a file and no folder",
+  EISDIR: "it is a folder",
+  EACCES: "permission denied",
+  EPERM: "the operation is not permitted",
+  EROFS: "the file system is read-only",
+  ENOSPC: "the disk is full",
+  EEXIST: "it is there already, and is no folder",
+};
+
+/** A file that the command was told to read or write, and cannot. */
+function fileTrouble(error: unknown): string | undefined {
+  const { code, path } = (error ?? {}) as { code?: unknown; path?: unknown };
+  const why = typeof code === "string" && typeof path === "string" ? fileTroubles[code] : undefined;
+  return why === undefined ? undefined : `${String(path)}: ${why}`;
 }

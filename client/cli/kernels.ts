@@ -14,7 +14,8 @@ export async function kernels(name: string | undefined, output: Output): Promise
 const signature = ({ name, version, args }: KernelDescription): string => `${name}@${version}(${args.map((arg) => arg.name).join(", ")})`;
 
 function byFamily(found: readonly KernelDescription[]): string {
-  const families = [...new Set(found.map(({ family }) => family))];
+  // Tools of the cluster itself are not what somebody looks for first.
+  const families = [...new Set(found.map(({ family }) => family))].sort((a, b) => Number(a === "volley") - Number(b === "volley"));
   const part = (family: string): string => {
     const lines = found.filter((kernel) => kernel.family === family).flatMap((kernel) => [`  ${signature(kernel)}`, `      ${kernel.doc}`]);
     return [family, ...lines].join("\n");

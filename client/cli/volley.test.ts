@@ -7,6 +7,8 @@ import { afterAll, describe, expect, test } from "vitest";
 
 const entryFile = fileURLToPath(new URL("./volley.js", import.meta.url));
 const home = mkdtempSync(join(tmpdir(), "volley-cli-"));
+const prices = join(home, "prices.csv");
+writeFileSync(prices, "date,close\n2024-01-02,1\n2024-01-03,2\n");
 afterAll(() => rmSync(home, { recursive: true, force: true }));
 
 interface Outcome {
@@ -75,6 +77,15 @@ describe("mistakes end with exit status 2 and a way out", () => {
     ["an argument too many", ["jobs", "x"], "too many arguments"],
     ["a bad choice", ["job", "j", "--result", "--format", "xml"], "json, csv, arrow, parquet"],
     ["a missing graph file", ["submit", "absent.json"], "there is no file absent.json"],
+    ["a kernel that is not there", ["kernels", "rolling_sdt"], "did you mean rolling_std"],
+    ["a kernel to audit that is not there", ["audit", "rsy", "--data", "absent.csv:date"], "did you mean rsi"],
+    ["a module to audit that is not there", ["audit", "absent.ts#f", "--data", "absent.csv:date"], "there is no file absent.ts"],
+    ["a missing table", ["audit", "rsi", "--data", "absent.parquet:date"], "there is no file absent.parquet"],
+    ["no file for a pattern", ["audit", "rsi", "--data", "absent/*.parquet:date"], 'no file matches "absent/*.parquet"'],
+    ["no table at all", ["audit", "rsi"], "--data is missing: FILES:COLUMN"],
+    ["a table without its column", ["audit", "rsi", "--data", "prices.csv"], "--data takes FILES:COLUMN"],
+    ["a column that is not there", ["audit", "rsi", "--data", `${prices}:day`], 'has no column "day"; it has date, close'],
+    ["a folder for a file", ["data", "synth", "--symbols", "2", "--years", "1", "--out", prices], "a part of the path is a file and no folder"],
     ["a missing module", ["deploy", "absent.ts"], "there is no file absent.ts"],
     ["options that exclude each other", ["up", "--ephemeral", "--data-dir", "x"], "--ephemeral"],
     ["results nobody asked for", ["job", "j", "-o", "x"], "needs --result"],

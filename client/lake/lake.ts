@@ -99,7 +99,11 @@ async function expand(sources: readonly (string | URL)[]): Promise<string[]> {
   for (const source of sources) {
     const text = source instanceof URL ? fileURLToPath(source) : source;
     // A file whose name has brackets in it is that file, and no pattern.
-    const exact = await stat(text).catch(() => undefined);
+    const exact = await stat(text).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === "ENOENT" && !isDynamicPattern(text))
+        throw new VolleyError("INVALID_ARGUMENT", `there is no file ${text}`, { details: { file: text } });
+      return undefined;
+    });
     if (exact?.isDirectory())
       throw new VolleyError("INVALID_ARGUMENT", `${text} is a folder; name its files, for example ${JSON.stringify(path.join(text, "**/*.parquet"))}`);
     if (exact && !exact.isFile()) throw new VolleyError("INVALID_ARGUMENT", `${text} is not a regular file`);

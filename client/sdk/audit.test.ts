@@ -1,5 +1,5 @@
 /** The look-ahead check on a real cluster: it finds each of six planted mistakes, and passes the right form of each. */
-import { type Table, tableFromArrays } from "apache-arrow";
+import { DateDay, Table, tableFromArrays, vectorFromArray } from "apache-arrow";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type LocalCluster, startLocalCluster } from "../local/local-cluster.js";
 import type { AuditInput, Cluster, Library, RemoteFunction } from "./api.js";
@@ -177,4 +177,26 @@ test("nothing to compare is no pass", async () => {
   await expect(cluster.audit(right, { table: bars.slice(0, 2), known: "date" })).rejects.toThrow(/column "date" of the first table has one time or none/);
   await expect(cluster.audit(right, { table: bars.slice(0, 0), known: "date" })).rejects.toThrow(/column "date" of the first table has one time or none/);
   await expect(cluster.audit(right, barsOnly, { modes: [] })).rejects.toThrow(/options\.modes is \[\]: give truncate, poison or both/);
+});
+
+test("dates are written as dates, and a table that was put is an input", async () => {
+  const dated = new Table({
+    date: vectorFromArray(
+      Array.from({ length: 10 }, (_, d) => new Date(d * day)),
+      new DateDay(),
+    ),
+    close: vectorFromArray(Float64Array.from({ length: 10 }, (_, d) => 100 + d)),
+  });
+  const wrong = await cluster.audit(mutants.zscoreWrong as unknown as OfTables, { table: dated, known: "date" });
+  expect(wrong.text).toMatch(/what was known after 1970-01-01 is taken away/);
+  const right = await cluster.audit(cluster.kernels.sma, { table: await cluster.put(dated), known: "date" }, { args: [{ window: 3 }] });
+  expect(right).toMatchObject({ ok: true, cuts: 9 });
+});
+
+test("rows out of order are refused where they say which output is whose, with the way out", async () => {
+  const late = tableFromArrays({ date: Float64Array.of(2 * day, 0, day), close: Float64Array.of(1, 2, 3) });
+  await expect(cluster.audit(cluster.kernels.sma, { table: late, known: "date" }, { args: [{ window: 2 }] })).rejects.toMatchObject({
+    code: "INVALID_ARGUMENT",
+    message: expect.stringMatching(/not in the order of "date" \(row 1 is earlier.*option time/),
+  });
 });

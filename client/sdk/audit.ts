@@ -5,10 +5,12 @@
  * The inputs are cut by when their rows could be known, so one check covers prices (known at their bar), filings (known at publication),
  * restatements (a later row for an earlier event) and universes (membership known as it changes).
  */
+
+import { DataType, Table, type Vector } from "apache-arrow";
 import { type Causality, causalityWith, findKernel } from "volley/kernels";
 import { isVolleyError, VolleyError } from "../../proto/errors.js";
 import type { AuditFinding, AuditInput, AuditOptions, AuditReport, Cluster, ObjectRef, RemoteFunction } from "./api.js";
-import { TaskRef } from "./refs.js";
+import { isRef } from "./refs.js";
 
 /** Tables travel to every cut: this many are under way at once. */
 const cutsAtOnce = 24;
@@ -35,7 +37,9 @@ export async function audit(
   const inputs = Array.isArray(given) ? (given as readonly AuditInput[]) : [given as AuditInput];
   const [first] = inputs;
   if (!first) throw new VolleyError("INVALID_ARGUMENT", "audit needs at least one input: { table, known }");
-  const refs = await Promise.all(inputs.map(async ({ table }) => (table instanceof TaskRef ? table : cluster.put(table))));
+  const times = first.table instanceof Table ? (first.table.getChild(first.known) ?? undefined) : undefined;
+  if (times && options.time === undefined) assertSorted(times, first.known);
+  const refs = await Promise.all(inputs.map(async ({ table }) => (isRef(table) ? table : cluster.put(table))));
   const run = fn as unknown as Callable;
   const kernel = (name: string): Callable => cluster.kernel(name) as unknown as Callable;
   const count = options.cuts === "all" ? {} : { count: options.cuts ?? cutsDefault };
@@ -89,13 +93,37 @@ export async function audit(
       ...{ ok: finding === undefined, cuts: chosen.cuts.length, cutsPossible: chosen.of, compared, errors },
       ...(kind ? { causality: kind } : {}),
       ...(finding ? { finding } : {}),
-      text: finding ? `${byDesign(kind, fn)}${findingText(finding)}` : `no look-ahead found at ${what}${failed}`,
+      text: finding ? `${byDesign(kind, fn)}${findingText(finding, timeText(times, finding.cut))}` : `no look-ahead found at ${what}${failed}`,
     };
   }
 }
 
-const findingText = ({ column, row, cut, mode, withFuture, withoutFuture }: AuditFinding): string =>
-  `looks ahead: column ${column}, row ${row} changes when what was known after ${cut} is ${mode === "truncate" ? "taken away" : "spoilt"}: ${withFuture} with the future, ${withoutFuture} without`;
+const findingText = ({ column, row, mode, withFuture, withoutFuture }: AuditFinding, when: string): string =>
+  `looks ahead: column ${column}, row ${row} changes when what was known after ${when} is ${mode === "truncate" ? "taken away" : "spoilt"}: ${withFuture} with the future, ${withoutFuture} without`;
+
+/** A cut as people write it, where it is known to be a time. */
+function timeText(times: Vector | undefined, cut: number): string {
+  const type: DataType | undefined = times?.type;
+  if (!type || (!DataType.isDate(type) && !DataType.isTimestamp(type))) return String(cut);
+  const text = new Date(cut).toISOString();
+  return text.endsWith("T00:00:00.000Z") ? text.slice(0, 10) : text;
+}
+
+/** Row i of the output belongs to row i of the first table: then its first rows are what was known first. Throws INVALID_ARGUMENT. */
+function assertSorted(times: Vector, known: string): void {
+  let last: unknown = null;
+  for (let row = 0; row < times.length; row++) {
+    const time: unknown = times.get(row);
+    if (time === null) continue;
+    if (last !== null && (time as number) < (last as number))
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        `audit: the rows of the first table are not in the order of ${JSON.stringify(known)} (row ${row} is earlier than the one before): sort them, or say with the option time which column of the output has the time of a row`,
+        { details: { column: known, row } },
+      );
+    last = time;
+  }
+}
 
 /** Nothing compared is no pass. Throws INVALID_ARGUMENT. */
 function assertSomething({ known }: AuditInput, cuts: number, modes: number): void {

@@ -7,7 +7,9 @@ describe("registry", () => {
     expect(findKernel("volley.noop", 1)?.name).toBe("volley.noop");
     expect(findKernel("volley.noop", 2)).toBeUndefined();
     expect(() => requireKernel("volley.noop", 2)).toThrow(/it has version 1/);
-    expect(() => requireKernel("nothing", 1)).toThrow(/there are volley\.noop, /);
+    expect(() => requireKernel("nothing-like-it", 1)).toThrow(/no kernel nothing-like-it of version 1: `volley kernels`/);
+    expect(() => requireKernel("rsi", 1)).toThrow(/did you mean feature\.rsi/);
+    expect(() => requireKernel("asof.pitt", 1)).toThrow(/did you mean asof\.pit/);
   });
 
   it("every kernel has its own key, a sentence of documentation and a schema for every argument", () => {

@@ -8,6 +8,7 @@ import { backtestWeights } from "./backtest/weights.js";
 import { concat, echo, noop, sleep } from "./basics.js";
 import { features } from "./features/index.js";
 import type { Kernel } from "./kernel.js";
+import { nearNames } from "./near-names.js";
 import { panelKernels } from "./panel/index.js";
 import { statsDrawdowns, statsReturns } from "./statistics/returns-kernels.js";
 import { statsSharpeDeflated, statsSharpeProbabilistic } from "./statistics/sharpe-kernels.js";
@@ -51,11 +52,16 @@ export const findKernel = (name: string, version: number): Kernel | undefined =>
 
 export const listKernels = (): readonly Kernel[] => kernels;
 
-/** Throws FUNCTION_NOT_FOUND that names what there is. */
+/** Throws FUNCTION_NOT_FOUND that names the versions there are, or the near names. */
 export function requireKernel(name: string, version: number): Kernel {
   const kernel = findKernel(name, version);
   if (kernel) return kernel;
   const versions = kernels.filter((k) => k.name === name).map((k) => k.version);
-  const hint = versions.length > 0 ? `it has version ${versions.join(", ")}` : `there are ${kernels.map((k) => k.name).join(", ")}`;
+  const near = nearNames(
+    name,
+    kernels.map((k) => k.name),
+  );
+  const meant = near.length > 0 ? `did you mean ${near.join(", ")}?` : "`volley kernels` and GET /v1/kernels list them";
+  const hint = versions.length > 0 ? `it has version ${versions.join(", ")}` : meant;
   throw new VolleyError("FUNCTION_NOT_FOUND", `no kernel ${name} of version ${version}: ${hint}`);
 }
