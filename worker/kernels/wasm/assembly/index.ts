@@ -10,7 +10,7 @@ import { linear } from "./linear.ts";
 import { bands, deviation, moments, variance, zscore } from "./moments.ts";
 import { median, orders, quantile, rank } from "./orders.ts";
 import { beta, correlation, covariance, pairs } from "./pairs.ts";
-import { powers, prices, quotients } from "./quotients.ts";
+import { averagePrices, powers } from "./quotients.ts";
 import { atr as atrKind, dema as demaKind, ema as emaKind, macd as macdKind, recurrence, rsi as rsiKind, tema as temaKind } from "./recurrences.ts";
 import { logReturns, realizedVolatility } from "./returns.ts";
 import { largest, last, product, running, smallest, sum } from "./running.ts";
@@ -133,11 +133,11 @@ export function rolling_kurt(count: i32, states: usize, inputs: usize, rows: i32
 }
 
 export function rolling_vwap(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
-  quotients(prices, count, states, inputs, rows, outputs, scratch);
+  averagePrices(count, states, inputs, rows, outputs, scratch);
 }
 
 export function volume_power(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
-  quotients(powers, count, states, inputs, rows, outputs, scratch);
+  powers(count, states, inputs, rows, outputs, scratch);
 }
 
 export function rolling_median(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
