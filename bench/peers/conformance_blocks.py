@@ -9,7 +9,7 @@ import numpy as np
 BLOCK_ROWS = 64
 LEAST_WEIGHT = 4
 WHOLE_MAX = 512
-SINGLES_EVERY = 127
+SINGLES_EVERY = 251
 
 
 def packed(values):

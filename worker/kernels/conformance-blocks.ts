@@ -5,7 +5,7 @@
  * K1  where there is no value: exactly, every row;
  * K2  of every block of 64 rows the sum of its values, each times a whole number by its position: every value counts, and neighbours that
  *     are exchanged show. The peer's sum is exact and ours is compensated, so that what differs are the values;
- * K3  every 127th value itself, and those of rows that the fixture names; of columns of up to 512 rows all, and no sums;
+ * K3  every 251st value itself, and those of rows that the fixture names; of columns of up to 512 rows all, and no sums;
  * K4  of whole numbers (and halves) also a digest: they are the same or they are not;
  * K5  blocks end at the fixture's edges too, so that rows where only one side has values by convention leave no others uncompared.
  *
@@ -27,7 +27,7 @@ export interface KeptColumn {
   /** Root mean square of the values. */
   readonly rms: number;
   readonly digest?: string;
-  /** Which of the fixture's rows are kept themselves, besides every 127th. */
+  /** Which of the fixture's rows are kept themselves, besides every 251st. */
   readonly also?: string;
 }
 
@@ -47,7 +47,7 @@ const weightOf = (row: number): number => leastWeight + ((row * 5) % 7);
 
 /** Rows that are kept themselves, in order. */
 function singlesOf(rows: number, also: readonly number[] = []): number[] {
-  const every = rows <= wholeMax ? 1 : 127;
+  const every = rows <= wholeMax ? 1 : 251;
   const regular = Array.from({ length: Math.ceil(rows / every) }, (_, i) => i * every);
   return [...new Set([...regular, ...also])].sort((a, b) => a - b);
 }
@@ -115,18 +115,18 @@ export function compareKept(kept: KeptColumns, index: number, ours: Float64Array
     into.difference(difference, relative(difference, Math.abs(theirs)), unscaled);
   });
   const single = new Set(rows);
-  let compared = ours.length;
+  let uncompared = 0;
   const bounds = boundsOf(ours.length, kept.edges);
   unpackedSums(column).forEach((theirs, block) => {
     const [from, to] = [bounds[block] as number, bounds[block + 1] as number];
     const sum = weightedSum(ours, there, from, to);
-    for (let row = from; row < to; row++) if (!sum && both(row) && !single.has(row)) compared--;
+    for (let row = from; row < to; row++) if (!sum && both(row) && !single.has(row)) uncompared++;
     if (!sum) return;
     const difference = Math.abs(sum.total - theirs) / leastWeight;
     differs ||= difference !== 0;
     into.block(difference, relative(difference, sum.magnitude), unscaled);
   });
-  into.count(compared, rows.length, nullsDiffer);
+  into.count(ours.length - uncompared, rows.length, nullsDiffer, uncompared);
   // Different, but by sums that agree: by a half at least.
   if (column.digest !== undefined && !differs && column.digest !== digestOf(ours)) into.difference(0.5, 1, unscaled);
 }

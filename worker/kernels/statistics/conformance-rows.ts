@@ -95,8 +95,7 @@ const statistics: readonly (readonly [string, string, string])[] = [
 
 type Excuse = Pick<ConformanceRow, "note" | "limits">;
 const anchored =
-  "vectorbt's returns accessor does not count a fall from the starting value: returns [-0.5, 0] have no drawdown there, and -50 % here " +
-  "(as empyrical). LEAN's Sharpe ratio is of annual figures and backtesting.py takes geometric means: neither is ours.";
+  "vectorbt's returns accessor does not count a fall from the starting value: returns [-0.5, 0] have no drawdown there, and -50 % here (as empyrical).";
 const tiny = "Of returns of 1e-9, 1 + r keeps seven digits; the order in which they are multiplied shows in the eighth.";
 const excuses: Readonly<Record<string, Excuse>> = {
   "maxDrawdown vectorbt": { note: anchored, limits: { rel: 2e3, nullsDiffer: 0 } },
