@@ -42,6 +42,12 @@ export const rollingCov = defineFeature({
   wasm: { exportName: "rolling_cov" },
 });
 
+/** One root, unless the product overflows or comes near to vanishing: the roots apart then do not. */
+function rootOfProduct(a: number, b: number): number {
+  const product = a * b;
+  return product > 1e-250 && product < Number.POSITIVE_INFINITY ? Math.sqrt(product) : Math.sqrt(a) * Math.sqrt(b);
+}
+
 export const rollingCorr = defineFeature({
   name: "rolling_corr",
   version: 1,
@@ -57,8 +63,7 @@ export const rollingCorr = defineFeature({
   run: (state, [x, y], from, to, [out]) => {
     for (let i = from; i < to; i++) {
       const enough = pushPair(state, 0, x[i] as number, y[i] as number);
-      // Roots apart: their product neither overflows nor vanishes where the squares' would.
-      const scale = Math.sqrt(state[pairXx] as number) * Math.sqrt(state[pairYy] as number);
+      const scale = rootOfProduct(state[pairXx] as number, state[pairYy] as number);
       const corr = (state[pairXy] as number) / scale;
       out[i] = enough && scale > 0 ? Math.min(Math.max(corr, -1), 1) : Number.NaN;
     }

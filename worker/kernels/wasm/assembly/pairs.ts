@@ -93,11 +93,20 @@ function runOne(kind: i32, state: usize, window: i32, x: usize, y: usize, rows: 
       const spread = get(state, 15);
       store<f64>(out, enough && spread > 0 ? xy / spread : NaN);
     } else {
-      const scale = sqrt(get(state, 14)) * sqrt(get(state, 15));
+      const scale = f64x2.extract_lane(rootOfProduct(f64x2.splat(get(state, 14)), f64x2.splat(get(state, 15))), 0);
       const corr = xy / scale;
       store<f64>(out, enough && scale > 0 ? min(max(corr, -1), 1) : NaN);
     }
   }
+}
+
+// @ts-ignore: decorator
+@inline
+function rootOfProduct(a: v128, b: v128): v128 {
+  const product = f64x2.mul(a, b);
+  const safe = v128.and(f64x2.gt(product, f64x2.splat(1e-250)), f64x2.lt(product, f64x2.splat(Infinity)));
+  if (v128.all_true<i64>(safe)) return f64x2.sqrt(product);
+  return v128.bitselect(f64x2.sqrt(product), f64x2.mul(f64x2.sqrt(a), f64x2.sqrt(b)), safe);
 }
 
 function fillTable(table: usize, window: i32): void {
@@ -180,7 +189,7 @@ function runClean(kind: i32, sa: usize, sb: usize, window: i32, xa: usize, ya: u
       if (kind == covariance) putBar(xa + toA, xa + toB, f64x2.mul(xy, factor));
       else if (kind == beta) putBar(xa + toA, xa + toB, v128.bitselect(f64x2.div(xy, yy), f64x2.splat(NaN), f64x2.gt(yy, zero)));
       else {
-        const scale = f64x2.mul(f64x2.sqrt(xx), f64x2.sqrt(yy));
+        const scale = rootOfProduct(xx, yy);
         const corr = f64x2.pmin(f64x2.pmax(f64x2.div(xy, scale), f64x2.splat(-1)), f64x2.splat(1));
         putBar(xa + toA, xa + toB, v128.bitselect(corr, f64x2.splat(NaN), f64x2.gt(scale, zero)));
       }
