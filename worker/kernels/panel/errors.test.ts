@@ -27,12 +27,14 @@ const table = new Table(good);
 const spells = new Table({ symbol: texts("A", "B"), from: days(0, 0), to: days(1, null) });
 const delistings = new Table({ symbol: texts("B"), date: days(0) });
 
-/** Code and message of what the kernel throws. */
+/** Code and message of what the kernel throws; a program reads kernel and column in the details. */
 function refusal(kernel: string, ...args: unknown[]): string {
   try {
     requireKernel(`panel.${kernel}`, 1).run(...args);
   } catch (error) {
     if (!isVolleyError(error)) throw error;
+    const column = /: column "([^"]*)" /.exec(error.message)?.[1];
+    expect(error.details).toMatchObject({ kernel: `panel.${kernel}`, ...(column === undefined ? {} : { column }) });
     return `${error.code} ${error.message}`;
   }
   return "nothing was refused";

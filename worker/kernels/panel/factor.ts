@@ -53,7 +53,7 @@ export const panelIc = defineKernel({
   lookback: () => 0,
   lag: 0,
   nulls: pairNulls,
-  costNs: 300,
+  costNs: 70,
   args: {
     table: tableArg,
     params: z.strictObject({
@@ -140,7 +140,7 @@ export const panelIcDecay = defineKernel({
     outputs: [{ name: "horizon", type: "int32" }, ...summaryColumns],
   },
   nulls: pairNulls,
-  costNs: 400,
+  costNs: 130,
   args: {
     table: tableArg,
     params: z.strictObject({

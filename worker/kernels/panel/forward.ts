@@ -93,7 +93,7 @@ export const panelForwardReturns = defineKernel({
   family,
   columns: { inputs: [...axisColumns, { name: "price", type: "number" }], outputs: [...axisColumns, { name: "forward_{horizon}", type: "float64" }] },
   nulls: "Null where either price is null or NaN, or there is no row h steps later (but see ended), or the quotient is not finite.",
-  costNs: 40,
+  costNs: 60,
   args: { table: tableArg, params: parameters },
   run: ({ table, params }) => {
     const panel = panelOf("panel.forward_returns", table, params);

@@ -94,7 +94,7 @@ export const panelNeutralise = sectionKernel({
   doc: "What is left of a column on each date when its group's mean (and deviation), or a least-squares fit on exposures and groups, is taken out.",
   nulls:
     "Null, NaN and ±infinity in the column or an exposure, and a null group, are missing: left out, and null in the result. Null where a regression has as many unknowns as values.",
-  costNs: 60,
+  costNs: 50,
   as: "{column}",
   output: floats,
   parameters,

@@ -62,7 +62,7 @@ export const panelPivot = defineKernel({
   lookback: () => 0,
   lag: 0,
   nulls: "Null, NaN and rows that are not there all become null.",
-  costNs: 20,
+  costNs: 40,
   args: { table: tableArg, params: pivotParameters },
   run: ({ table, params }) => pivot(panelOf("panel.pivot", table, params), params),
 });
@@ -129,7 +129,7 @@ export const panelUnpivot = defineKernel({
   lookback: () => 0,
   lag: 0,
   nulls: 'Null and NaN make no row, or with missing "keep" a null.',
-  costNs: 20,
+  costNs: 40,
   args: { table: tableArg, params: unpivotParameters },
   run: ({ table, params }) => unpivot(table, params),
 });

@@ -189,8 +189,8 @@ function visitGroups(
   }
 }
 
-/** Into the panel's rows what was computed for the section's. */
-export function scatter({ rows, from }: Rows, values: Float64Array, out: Float64Array): void {
+/** Into the panel's rows what was computed for the section's: whole numbers, NaN as 0. */
+export function scatter({ rows, from }: Rows, values: Float64Array, out: Int32Array): void {
   if (!rows) out.set(values, from);
   else for (let k = 0; k < rows.length; k++) out[rows[k] as number] = values[k] as number;
 }

@@ -135,7 +135,8 @@ function universe(table: Table, spells: Table, delistings: Table | null, params:
   const keep = params.keep ?? table.schema.fields.map(({ name }) => name).filter((name) => name !== params.date && name !== params.symbol);
   const columns = keptColumns(panel, params, keep);
   if (params.output === "flag") return tableOf(kernelName, [...columns, [params.as, flagVector(members)]]);
-  const rows = Int32Array.from(Array.from(members.keys()).filter((row) => members[row] === 1));
+  const rows = new Int32Array(members.reduce((count, member) => count + member, 0));
+  for (let row = 0, n = 0; row < members.length; row++) if (members[row] === 1) rows[n++] = row;
   return tableOf(
     kernelName,
     columns.map(([name, vector]) => [name, new Vector([gather(vector, rows)])]),

@@ -126,7 +126,9 @@ function runSections<P extends z.ZodObject>(declaration: SectionKernel<P>, panel
 /** Ids of keys as numbers, NaN for null: an input like others. */
 function keyNumbers(panel: Panel, name: string): Float64Array {
   const groups = groupsOf(panel, name) as { ids: Int32Array };
-  return Float64Array.from(groups.ids, (id) => (id < 0 ? Number.NaN : id));
+  const keys = Float64Array.from(groups.ids);
+  for (let row = 0; row < keys.length; row++) if ((keys[row] as number) < 0) keys[row] = Number.NaN;
+  return keys;
 }
 
 /** Null as NaN. Throws INVALID_ARGUMENT for a column that is not there or holds no numbers. */
