@@ -1,5 +1,7 @@
 /** `volley data synth`. */
 import { writeMarket } from "../synth/index.js";
+import { Interrupted } from "./exit-codes.js";
+import { type Interruption, interruption } from "./interruption.js";
 import { formatBytes, type Output } from "./output.js";
 
 export interface SynthOptions {
@@ -17,13 +19,15 @@ export async function dataSynth(options: SynthOptions, output: Output): Promise<
     output.json || !process.stderr.isTTY
       ? undefined
       : new SingleBar({ format: "writing {bar} {value} of {total} files", stream: process.stderr, hideCursor: true }, Presets.shades_classic);
-  let started = false;
+  let interrupted: Interruption | undefined;
   const written = await writeMarket({
     ...options,
     onProgress: (done, of) => {
-      if (!started) bar?.start(of, done);
-      started = true;
+      // Only from here on: while the market is made nothing else runs, and the signal's own way ends the process at once.
+      if (!interrupted) bar?.start(of, done);
+      interrupted ??= interruption();
       bar?.update(done);
+      if (interrupted.signal.aborted) throw new Interrupted("interrupted");
     },
   }).finally(() => bar?.stop());
   output.result(written, () =>

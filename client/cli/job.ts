@@ -1,6 +1,7 @@
 /** `volley job`: a job's state, its progress, or its results in the same forms as the gateway's. */
-import { createWriteStream } from "node:fs";
+import { createWriteStream, statSync } from "node:fs";
 import { rename, rm } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { Cluster } from "../sdk/api.js";
@@ -26,6 +27,7 @@ export async function job(id: string, options: JobOptions, output: Output): Prom
     throw new UsageError(`--json prints one JSON value, so it does not go with --format ${options.format}`);
   if (options.result && (options.format === "arrow" || options.format === "parquet") && options.output === undefined && process.stdout.isTTY)
     throw new UsageError(`${options.format === "arrow" ? "an Arrow stream" : "Parquet"} is not for a terminal: give a file with -o, or pipe it`);
+  if (options.output !== undefined) assertWritable(options.output);
   await withCluster(options, async (cluster, interrupted) => {
     const handle = cluster.job(id);
     const status = options.watch ? await followJob(handle, output, interrupted.signal) : await handle.status();
@@ -56,6 +58,16 @@ async function writeResults(cluster: Cluster, id: string, options: JobOptions, o
     throw error;
   }
   output.result({ job: id, format: options.format, file: options.output }, () => options.output ?? "");
+}
+
+/** Said before the results are fetched. */
+function assertWritable(file: string): void {
+  const kindOf = (path: string): "folder" | "file" | undefined => {
+    const found = statSync(path, { throwIfNoEntry: false });
+    return found && (found.isDirectory() ? "folder" : "file");
+  };
+  if (kindOf(file) === "folder") throw new UsageError(`${file} is a folder; -o takes the name of a file`);
+  if (kindOf(dirname(resolve(file))) !== "folder") throw new UsageError(`${file}: there is no folder ${dirname(file)}`);
 }
 
 async function toStdout(body: Readable): Promise<void> {

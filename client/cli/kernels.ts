@@ -14,8 +14,9 @@ export async function kernels(name: string | undefined, output: Output): Promise
 const signature = ({ name, version, args }: KernelDescription): string => `${name}@${version}(${args.map((arg) => arg.name).join(", ")})`;
 
 function byFamily(found: readonly KernelDescription[]): string {
-  // Tools of the cluster itself are not what somebody looks for first.
-  const families = [...new Set(found.map(({ family }) => family))].sort((a, b) => Number(a === "volley") - Number(b === "volley"));
+  // Features are what most people look for first, and tools of the cluster itself last.
+  const place = ({ name, family }: KernelDescription): number => (name.startsWith("feature.") ? 0 : family === "volley" ? 2 : 1);
+  const families = [...new Set([...found].sort((a, b) => place(a) - place(b)).map(({ family }) => family))];
   const part = (family: string): string => {
     const lines = found.filter((kernel) => kernel.family === family).flatMap((kernel) => [`  ${signature(kernel)}`, `      ${kernel.doc}`]);
     return [family, ...lines].join("\n");

@@ -86,6 +86,8 @@ describe("mistakes end with exit status 2 and a way out", () => {
     ["a table without its column", ["audit", "rsi", "--data", "prices.csv"], "--data takes FILES:COLUMN"],
     ["a column that is not there", ["audit", "rsi", "--data", `${prices}:day`], 'has no column "day"; it has date, close'],
     ["a folder for a file", ["data", "synth", "--symbols", "2", "--years", "1", "--out", prices], "a part of the path is a file and no folder"],
+    ["results into a folder", ["job", "j", "--result", "-o", home], "is a folder; -o takes the name of a file"],
+    ["results into no folder", ["job", "j", "--result", "-o", join(home, "absent", "x.csv")], "there is no folder"],
     ["a missing module", ["deploy", "absent.ts"], "there is no file absent.ts"],
     ["options that exclude each other", ["up", "--ephemeral", "--data-dir", "x"], "--ephemeral"],
     ["results nobody asked for", ["job", "j", "-o", "x"], "needs --result"],
