@@ -4,7 +4,8 @@
  * E1  The same call gives the same bits again, and changes none of its inputs.
  * E2  It does not matter how its tables lie in memory: one batch, several, empty ones, slices with an offset.
  * E3  Any pieces give the bits of the whole: partitions with their carry, parts of a grid, other orders, whatever its pieces are.
- * E4  Of a causal kernel no row changes when what is known after its bar is taken away, or spoilt. Nor of a label, at the bar at which it is known.
+ * E4  Of a causal kernel no row changes when what is known after its bar is taken away, or spoilt (by turns; both at every cut are in
+ *     worker/kernels/audit/causal.test.ts). Nor of a label, at the bar at which it is known.
  */
 import { Table } from "apache-arrow";
 import fc from "fast-check";
@@ -72,10 +73,9 @@ describe.each(kernels)("%s", (name, kernel) => {
           const rows = rowsOf(call, whole, call.args);
           const cuts = cutsOf(call);
           const time = cuts[Math.floor(at * cuts.length)] ?? 0;
-          for (const mode of modes) {
-            const difference = differenceAt(kernel.run, call, rows, time, mode);
-            if (difference) expect({ mode, at: time, ...difference }).toBe("no look-ahead");
-          }
+          const mode = modes[cases % 2] as (typeof modes)[number];
+          const difference = differenceAt(kernel.run, call, rows, time, mode);
+          if (difference) expect({ mode, at: time, ...difference }).toBe("no look-ahead");
           if (rows.some(({ numRows }) => numRows > 0)) compared++;
         }
         same(inputs, before, "inputs");

@@ -192,7 +192,7 @@ function marketOf(draw: Draw, bars: number, signals: boolean): Market {
 type Outputs = Readonly<Record<string, Table>>;
 
 const backtest = (signals: boolean): DrawnKernel => ({
-  rows: [1, 9],
+  rows: [1, 7],
   draw: (draw, bars) => {
     const market = marketOf(draw, bars, signals);
     const shared = draw.chance(0.4);
