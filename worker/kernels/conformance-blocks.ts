@@ -61,7 +61,7 @@ function boundsOf(rows: number, edges: readonly number[] = []): number[] {
 const inflated = (text: string): Buffer => inflateSync(Buffer.from(text, "base64"));
 
 /** Numbers as conformance_blocks.py packs them. */
-export function unpackedNumbers(text: string): Float64Array {
+function unpackedNumbers(text: string): Float64Array {
   const bytes = inflated(text);
   return Float64Array.from({ length: bytes.length / 8 }, (_, i) => bytes.readDoubleLE(8 * i));
 }
