@@ -1,7 +1,7 @@
 """vectorbt (Numba and Rust), TA-Lib and polars on the work of `npm run bench -- kernels`: a line of JSON in, a line of JSON out.
 
 Every peer runs on one core, from its own native layout into arrays it allocates, as its callers get them. First command:
-{"measure": "load", "path", "rows", "columns"}: high, low and close as float64, one column behind the other, in that order. Then
+{"measure": "load", "path", "rows", "columns", "parts"}: high, low and close as float64, one column behind the other, in that order. Then
 {"measure": kernel, "peer": name, "runs": n} -> {"times": [ms, ...]}, or {"times": []} where that peer has no such kernel.
 
     python3 -m venv DIR && DIR/bin/pip install -r bench/peers/requirements-features.txt
@@ -113,8 +113,9 @@ def polars_kernels():
     }
 
 
-def load(path, rows, columns):
-    flat = np.fromfile(path, dtype=np.float64).reshape(3, columns, rows)
+def load(path, rows, columns, parts):
+    assert parts == ["high", "low", "close"]
+    flat = np.fromfile(path, dtype=np.float64).reshape(len(parts), columns, rows)
     data = [np.ascontiguousarray(part.T) for part in flat]
     makers = {
         "vectorbt Numba": lambda: vectorbt_kernels("numba", "C"),

@@ -137,8 +137,8 @@ function runClean(mean: bool, near: bool, sa: usize, sb: usize, window: i32, xa:
       v128.store(slot, x1, 16);
       const out0 = mean ? f64x2.div(sum0, divisor) : sum0;
       const out1 = mean ? f64x2.div(sum, divisor) : sum;
-      v128.store(oa, firstBar(out0, out1));
-      v128.store(ob, secondBar(out0, out1));
+      putBar(oa, ob, out0);
+      putBar(oa + 8, ob + 8, out1);
     }
     if (n & 1) {
       const x = bar(xa, xb);
