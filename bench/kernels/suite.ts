@@ -4,6 +4,7 @@ import { asofMeasures } from "./asof.js";
 import { backtestMeasures } from "./backtest.js";
 import { featureMeasures } from "./features.js";
 import { moreFeatureMeasures } from "./features-more.js";
+import { panelMeasures } from "./panel.js";
 
 /** Without VOLLEY_PEERS_PYTHON a topic measures ours alone. */
 type Topic = (options: SuiteOptions) => Promise<Measure[]>;
@@ -12,11 +13,12 @@ const topics: Readonly<Record<string, Topic>> = {
   features: featureMeasures,
   "more features": moreFeatureMeasures,
   asof: asofMeasures,
+  panel: panelMeasures,
   backtest: backtestMeasures,
 };
 
 export const kernelsSuite: Suite = {
-  doc: "features, as-of joins, backtests (peers: vectorbt, TA-Lib, pandas, polars, numpy, DuckDB)",
+  doc: "features, as-of joins, cross-sections, backtests (peers: vectorbt, TA-Lib, pandas, polars, numpy, DuckDB)",
   async run(options) {
     if (!process.env.VOLLEY_PEERS_PYTHON)
       options.log("no peers: VOLLEY_PEERS_PYTHON names no Python with them (bench/peers/requirements-*.txt), so peer, peerValue and ratio are null");
