@@ -11,7 +11,7 @@ import { Table } from "apache-arrow";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { DrawnKernel } from "./calls/call.js";
-import { contentsOf, Draw, isSame, joined, pieces } from "./calls/draw.js";
+import { contentsOf, Draw, isSame, rebatched } from "./calls/draw.js";
 import { drawnCalls } from "./calls/index.js";
 import { cutsOf, differenceAt, modes, rowsOf } from "./calls/look-ahead.js";
 import type { Kernel } from "./kernel.js";
@@ -64,7 +64,7 @@ describe.each(kernels)("%s", (name, kernel) => {
         const inputs = storedIn(args);
         const before = copiesOf(inputs);
         const whole = kernel.run(...args);
-        same(kernel.run(...(mapTables(args, (table) => joined(pieces(table, shares))) as unknown[])), whole, "other batches");
+        same(kernel.run(...(mapTables(args, (table) => rebatched(table, shares)) as unknown[])), whole, "other batches");
         if (call.inPieces) {
           cut++;
           same(call.inPieces(kernel.run, shares, whole), whole, "pieces");

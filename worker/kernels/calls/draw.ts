@@ -123,8 +123,23 @@ export function joined(tables: readonly Table[]): Table {
   return batches.length === 0 ? first : new Table(first.schema, batches);
 }
 
+const edgesOf = (rows: number, shares: readonly number[]): number[] => [
+  0,
+  ...shares.map((share) => Math.floor(share * (rows + 1))).sort((a, b) => a - b),
+  rows,
+];
+
+/** The same rows in other batches, which begin inside the memory of the first. */
+export function rebatched(table: Table, shares: readonly number[]): Table {
+  const edges = edgesOf(table.numRows, shares);
+  const [batch, ...more] = table.batches;
+  if (!batch || more.length > 0 || table.numRows === 0) return joined(pieces(table, shares));
+  const batches = edges.slice(1).flatMap((to, i) => ((edges[i] as number) < to ? [batch.slice(edges[i], to)] : []));
+  return new Table(table.schema, batches);
+}
+
 /** Cut before these rows, given as shares of the table: into as many pieces as there are shares and one, some of them empty. */
 export function pieces(table: Table, shares: readonly number[]): Table[] {
-  const edges = [0, ...shares.map((share) => Math.floor(share * (table.numRows + 1))).sort((a, b) => a - b), table.numRows];
+  const edges = edgesOf(table.numRows, shares);
   return edges.slice(1).map((to, i) => table.slice(edges[i], to));
 }
