@@ -67,6 +67,15 @@ describe("on a cluster", () => {
     expect(await cluster.get(cluster.kernels.cumsum.submit(prices))).toMatchObject({ numRows: 40 });
   });
 
+  test("mapped over refs of tables that were put, each task takes one", async () => {
+    const parts = [prices.slice(0, 10), prices.slice(10, 40)];
+    const refs = await Promise.all(parts.map((part) => cluster.put(part)));
+    const averages = cluster.kernels.sma.map([...refs, prices], { shared: [{ window: 3, columns: ["close"] }] });
+    expect((await cluster.get(averages)).map(({ numRows }) => numRows)).toEqual([10, 30, 40]);
+    const again = await cluster.get(cluster.kernels.sma.map(averages, { shared: [{ window: 2, columns: ["close"] }] }));
+    expect(again.map((table) => column(table, "close").filter((value) => value === null).length)).toEqual([3, 3, 3]);
+  });
+
   test("kernels feed kernels: an as-of join of a feature, and a backtest", async () => {
     const { sma, asof, backtest } = cluster.kernels;
     const average = sma.submit(prices, { window: 3, columns: ["close"], as: "average", keep: ["date"] });
@@ -96,7 +105,7 @@ describe("partitions in a row", () => {
     const refs: ObjectRef<{ table: Table; carry: unknown }>[] = [];
     let previous: ReturnType<typeof rsi.withCarry.submit> | undefined;
     for (const part of parts) {
-      previous = previous ? rsi.withCarry.submit(part, params, previous) : rsi.withCarry.with({ retries: 1 }).submit(part, params);
+      previous = rsi.withCarry.with({ retries: 1 }).submit(part, params, previous);
       refs.push(previous);
     }
     const tables = (await cluster.get(refs)).map(({ table }) => table);

@@ -54,7 +54,7 @@ type Positional<A, N extends readonly unknown[]> = N extends readonly [infer Nam
 /** The same call of one partition of several in a row: it takes what the previous partition's gave, and gives its table and what the next one takes. */
 type Carried<K extends Typed, N extends readonly unknown[]> = Types<K>["args"] extends { readonly carry?: unknown }
   ? (
-      ...args: [...Positional<Types<K>["args"], N>, previous?: Extract<Types<K>["result"], { readonly carry: unknown }>]
+      ...args: [...Positional<Types<K>["args"], N>, previous?: Extract<Types<K>["result"], { readonly carry: unknown }> | undefined]
     ) => Extract<Types<K>["result"], { readonly carry: unknown }>
   : never;
 
@@ -130,5 +130,5 @@ export type FeatureCall<N extends FeatureName> =
 /** The same over partitions in a row: `previous` is what the call on the partition before gave. */
 export type FeatureCarryCall<N extends FeatureName> =
   Record<string, never> extends FeatureParameters<N>
-    ? (table: Table, params?: FeatureOptions<N>, previous?: WireResult) => WireResult
-    : (table: Table, params: FeatureOptions<N>, previous?: WireResult) => WireResult;
+    ? (table: Table, params?: FeatureOptions<N>, previous?: WireResult | undefined) => WireResult
+    : (table: Table, params: FeatureOptions<N>, previous?: WireResult | undefined) => WireResult;
