@@ -37,7 +37,9 @@ export const backtestWeights = defineKernel({
   family: "backtest",
   doc:
     "Target weights read at the closes of a calendar become orders to the target's size, filled at the next open (or close, or that close), sales first, " +
-    "from one account for all symbols. The value that weights are fractions of is taken at the prices of the fill. Rows are (symbol, date).",
+    "from one account for all symbols. The value that weights are fractions of is taken at the prices of the fill. Purchases go in the order of the symbols' " +
+    "first rows, and what the cash does not cover, such as the fees of weights that sum to 1, is missing from the last of them (vectorbt's call_seq auto: from " +
+    "the largest). Rows are (symbol, date).",
   args: { bars: tableArg, params: weightsOptions.prefault({}) },
   columns: columnFacts([{ name: "weight", type: "number" }]),
   lookback: () => Number.POSITIVE_INFINITY,
