@@ -2,8 +2,8 @@
 
 Writes worker/kernels/fixtures/sweep-oracle.json, which the tests read, so that they need no Python.
 
-    python3 -m venv /tmp/peers && /tmp/peers/bin/pip install -r bench/peers/requirements-sweep.txt
-    /tmp/peers/bin/python bench/peers/sweep_oracle.py && npx biome format --write worker/kernels/fixtures
+    python3 -m venv DIR && DIR/bin/pip install -r bench/peers/requirements-sweep.txt
+    DIR/bin/python bench/peers/sweep_oracle.py && npx biome format --write worker/kernels/fixtures
 """
 import json
 import math
