@@ -29,6 +29,8 @@ export interface Rows {
   readonly from: number;
   /** Nobody else has rows in [from, to); undefined: others may. */
   readonly to: number | undefined;
+  /** The rows are those of [from, to) whose bits are set here. */
+  readonly stored?: Numbers | undefined;
 }
 
 /** A column of results. Rows that nobody puts are null, and so is NaN. */
@@ -60,6 +62,21 @@ class Present {
     bits[last] = (bits[last] as number) | tail;
   }
 
+  /** The bits of [from, to) as they are there; false if they do not lie alike. */
+  copy({ bits: source, offset }: Numbers, from: number, to: number): boolean {
+    if (!source || (offset & 7) !== 0) return false;
+    const { bits } = this;
+    const shift = offset >> 3;
+    const [first, last] = [from >> 3, (to - 1) >> 3];
+    for (let byte = first; byte <= last; byte++) {
+      let own = source[byte + shift] as number;
+      if (byte === first) own &= 0xff << (from & 7);
+      if (byte === last) own &= 0xff >> (7 - ((to - 1) & 7));
+      bits[byte] = (bits[byte] as number) | own;
+    }
+    return true;
+  }
+
   clear(from: number, to: number): void {
     for (let row = from; row < to; row++) this.bits[row >> 3] = (this.bits[row >> 3] as number) & ~(1 << (row & 7));
   }
@@ -76,10 +93,39 @@ class Present {
 }
 
 function putNumbers(rows: Rows, values: Float64Array, data: Float64Array | Int32Array, present: Present): void {
-  if (rows.to !== undefined) present.setAll(rows.from, rows.to);
-  if (rows.to === undefined) putSparse(rows.rows as Int32Array, values, data, present);
-  else if (rows.rows) putListed(rows.rows, rows.from, rows.to, values, data, present);
+  if (rows.to === undefined) {
+    putSparse(rows.rows as Int32Array, values, data, present);
+    return;
+  }
+  // Where every row that was there has a result, what is there is known.
+  if (rows.rows && rows.stored && putFinite(rows.rows, values, data) && present.copy(rows.stored, rows.from, rows.to)) {
+    present.count += values.length;
+    return;
+  }
+  present.setAll(rows.from, rows.to);
+  if (rows.rows) putListed(rows.rows, rows.from, rows.to, values, data, present);
   else putAll(rows.from, values, data, present);
+}
+
+/** Whether all are finite; what is not is put again. */
+function putFinite(rows: Int32Array, values: Float64Array, data: Float64Array | Int32Array): boolean {
+  // As in gathering: NaN if one is not, in two sums.
+  let [rest, other] = [0, 0];
+  const even = rows.length & ~1;
+  for (let k = 0; k < even; k += 2) {
+    const one = values[k] as number;
+    const two = values[k + 1] as number;
+    data[rows[k] as number] = one;
+    data[rows[k + 1] as number] = two;
+    rest += one - one;
+    other += two - two;
+  }
+  if (even < rows.length) {
+    const last = values[even] as number;
+    data[rows[even] as number] = last;
+    rest += last - last;
+  }
+  return rest + other === 0;
 }
 
 function putAll(from: number, values: Float64Array, data: Float64Array | Int32Array, present: Present): void {
@@ -106,6 +152,7 @@ function putListed(rows: Int32Array, from: number, to: number, values: Float64Ar
     if (Number.isNaN(value)) {
       missing++;
       present.clear(row, next);
+      data[row] = 0;
     } else data[row] = value;
   }
   present.clear(next, to);

@@ -27,6 +27,8 @@ export interface Section extends Rows {
 }
 
 interface Scratch {
+  /** Whether the rows are those whose bits are set in the one input. */
+  asStored: boolean;
   readonly rows: Beginnings<Int32Array>;
   readonly inputs: readonly Beginnings<Float64Array>[];
 }
@@ -37,21 +39,29 @@ interface Scratch {
  */
 function rowsOfBits({ bits, offset }: Numbers, from: number, to: number, rows: Int32Array): number {
   const set = bits as Uint8Array;
+  const end = offset + to;
   let kept = 0;
-  for (let row = from; row < to; ) {
-    const at = offset + row;
+  let at = offset + from;
+  for (; at < end && (at & 7) !== 0; at++) {
+    rows[kept] = at - offset;
+    kept += ((set[at >> 3] as number) >> (at & 7)) & 1;
+  }
+  for (; at + 8 <= end; at += 8) {
     const byte = set[at >> 3] as number;
-    if (byte === 0xff && (at & 7) === 0 && row + 8 <= to) {
+    const row = at - offset;
+    if (byte === 0xff) {
       for (let k = 0; k < 8; k++) rows[kept + k] = row + k;
       kept += 8;
-      row += 8;
     } else {
-      const end = Math.min(row + 8 - (at & 7), to);
-      for (let shift = at & 7; row < end; shift++) {
-        rows[kept] = row++;
-        kept += (byte >> shift) & 1;
+      for (let k = 0; k < 8; k++) {
+        rows[kept] = row + k;
+        kept += (byte >> k) & 1;
       }
     }
+  }
+  for (; at < end; at++) {
+    rows[kept] = at - offset;
+    kept += ((set[at >> 3] as number) >> (at & 7)) & 1;
   }
   return kept;
 }
@@ -98,30 +108,43 @@ function allowedRows({ mask, groups }: SectionRules, from: number, to: number, r
 /** Rows of [from, to) that count, into `rows`, and the inputs there; how many. */
 function present(inputs: readonly Numbers[], rules: SectionRules, from: number, to: number, scratch: Scratch): number {
   const rows = scratch.rows.whole;
-  const into = scratch.inputs.map(({ whole }) => whole);
+  const into = scratch.inputs;
   const [first] = inputs;
   const listed = rules.mask !== undefined || rules.groups !== undefined || first?.bits === undefined;
   let n = listed ? allowedRows(rules, from, to, rows) : rowsOfBits(first, from, to, rows);
   for (let i = listed ? 0 : 1; i < inputs.length; i++) n = keepBits(inputs[i] as Numbers, rows, n);
   let plain = true;
-  for (let i = 0; i < inputs.length; i++) if (!gatherNumbers((inputs[i] as Numbers).values, rows, n, into[i] as Float64Array)) plain = false;
+  for (let i = 0; i < inputs.length; i++)
+    if (!gatherNumbers((inputs[i] as Numbers).values, rows, n, (into[i] as Beginnings<Float64Array>).whole)) plain = false;
+  scratch.asStored = !listed && inputs.length === 1;
   if (plain) return n;
   const all = n;
   for (const input of inputs) n = keepNumbers(input, rules.finite, rows, n);
-  if (n < all) inputs.forEach(({ values }, i) => gatherNumbers(values, rows, n, into[i] as Float64Array));
+  if (n === all) return n;
+  scratch.asStored = false;
+  inputs.forEach(({ values }, i) => gatherNumbers(values, rows, n, (into[i] as Beginnings<Float64Array>).whole));
   return n;
 }
 
 /** Whether all are finite. */
 function gatherNumbers(values: Float64Array, rows: Int32Array, n: number, into: Float64Array): boolean {
-  let rest = 0;
-  for (let k = 0; k < n; k++) {
-    const value = values[rows[k] as number] as number;
-    into[k] = value;
-    // Of infinity and NaN this is NaN.
-    rest += value - value;
+  // Of infinity and NaN the difference with itself is NaN. Two sums: one would wait for itself at every number.
+  let [rest, other] = [0, 0];
+  const even = n & ~1;
+  for (let k = 0; k < even; k += 2) {
+    const one = values[rows[k] as number] as number;
+    const two = values[rows[k + 1] as number] as number;
+    into[k] = one;
+    into[k + 1] = two;
+    rest += one - one;
+    other += two - two;
   }
-  return rest === 0;
+  if (even < n) {
+    const last = values[rows[even] as number] as number;
+    into[even] = last;
+    rest += last - last;
+  }
+  return rest + other === 0;
 }
 
 /** Calls `visit` for every section that has a row, by date, then by group. */
@@ -129,7 +152,7 @@ export function eachSection(panel: Panel, inputs: readonly Numbers[], rules: Sec
   const most = longestDate(panel);
   // A row more: the place after the last one is written too.
   const rows = new Beginnings(new Int32Array(most + 1));
-  const scratch = { rows, inputs: inputs.map(() => new Beginnings(new Float64Array(most))) };
+  const scratch = { asStored: false, rows, inputs: inputs.map(() => new Beginnings(new Float64Array(most))) };
   const byGroup = rules.groups && { ids: rules.groups.ids, sorted: new Int32Array(most), counts: new Int32Array(rules.groups.count + 1) };
   for (let date = 0; date < panel.dates; date++) {
     const from = panel.starts[date] as number;
@@ -137,7 +160,10 @@ export function eachSection(panel: Panel, inputs: readonly Numbers[], rules: Sec
     const n = present(inputs, rules, from, to, scratch);
     if (n === 0) continue;
     if (byGroup) visitGroups(inputs, byGroup, scratch, n, date, visit);
-    else visit({ inputs: scratch.inputs.map((input) => input.of(n)), rows: n === to - from ? undefined : rows.of(n), from, to, date });
+    else {
+      const stored = scratch.asStored ? inputs[0] : undefined;
+      visit({ inputs: scratch.inputs.map((input) => input.of(n)), rows: n === to - from ? undefined : rows.of(n), from, to, stored, date });
+    }
   }
 }
 
