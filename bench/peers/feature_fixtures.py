@@ -3,8 +3,8 @@
 Writes worker/kernels/fixtures/features-<peer>.json, which the tests read, so that they need no Python. A fixture holds what conformance_blocks.py
 keeps of each column, not the bars: those are made again from the seed.
 
-    python3 -m venv /tmp/peers && /tmp/peers/bin/pip install -r bench/peers/requirements-features.txt
-    /tmp/peers/bin/python bench/peers/feature_fixtures.py && npx biome format --write worker/kernels/fixtures
+    python3 -m venv DIR && DIR/bin/pip install -r bench/peers/requirements-features.txt
+    DIR/bin/python bench/peers/feature_fixtures.py && npx biome format --write worker/kernels/fixtures
 """
 import functools
 import importlib.metadata

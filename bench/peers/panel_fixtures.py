@@ -3,8 +3,8 @@
 Writes worker/kernels/fixtures/panel-peers.json. The panel of panel_rows.py is made again by the tests, at three scales, so only the peers'
 columns are kept, as conformance_blocks.py does it; the tests need no Python.
 
-    python3 -m venv /tmp/peers && /tmp/peers/bin/pip install -r bench/peers/requirements-panel.txt
-    /tmp/peers/bin/python bench/peers/panel_fixtures.py && npx biome format --write worker/kernels/fixtures/panel-peers.json
+    python3 -m venv DIR && DIR/bin/pip install -r bench/peers/requirements-panel.txt
+    DIR/bin/python bench/peers/panel_fixtures.py && npx biome format --write worker/kernels/fixtures/panel-peers.json
 """
 import json
 import pathlib
