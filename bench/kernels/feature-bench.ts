@@ -144,11 +144,13 @@ function tableRun(feature: Feature, work: Work, bars: readonly Bars[]): () => vo
   const named = feature.inputs
     .map((input, i) => ({ input, part: work.inputs[i] ?? "none" }))
     .flatMap(({ input, part }) => (part === "none" ? [] : [{ input, part }]));
-  const table = new Table(Object.fromEntries(bars.flatMap((bar, c) => named.map(({ input, part }) => [`${input}${c}`, vectorOf(bar[part])]))));
-  if (feature.inputs.length === 1) return () => kernel.run(table, work.params);
-  const roles = bars.map((_, c) => Object.fromEntries(named.map(({ input }) => [input, `${input}${c}`])));
+  if (feature.inputs.length === 1) {
+    const table = new Table(Object.fromEntries(bars.map((bar, c) => [`column${c}`, vectorOf(bar[named[0]?.part as Part])])));
+    return () => kernel.run(table, work.params);
+  }
+  const tables = bars.map((bar) => new Table(Object.fromEntries(named.map(({ input, part }) => [input, vectorOf(bar[part])]))));
   return () => {
-    for (const columns of roles) kernel.run(table, { ...work.params, columns });
+    for (const table of tables) kernel.run(table, work.params);
   };
 }
 
