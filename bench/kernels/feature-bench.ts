@@ -187,15 +187,21 @@ async function round({ jobs, engine, peer, names, runs }: Round): Promise<void> 
       engine.lend();
       timed(job.ours, job.run);
     }
+    for (const name of names) {
+      const { times } = (await peer?.ask<{ times: number[] }>({ measure: job.work.peersName ?? job.work.feature, peer: name, runs })) ?? { times: [] };
+      if (times.length > 0) job.peers.set(name, [...(job.peers.get(name) ?? []), ...times]);
+    }
+  }
+}
+
+/** After the rounds, as what these leave to the garbage collector would be cleared away under the others. */
+function besides({ jobs, engine, runs }: Round): void {
+  for (const job of jobs) {
     for (let i = 0; i < runs; i++) {
       engine.lend();
       timed(job.tables, job.byTable);
     }
     if (job.form === "WebAssembly") timed(job.reference, job.byTypeScript);
-    for (const name of names) {
-      const { times } = (await peer?.ask<{ times: number[] }>({ measure: job.work.peersName ?? job.work.feature, peer: name, runs })) ?? { times: [] };
-      if (times.length > 0) job.peers.set(name, [...(job.peers.get(name) ?? []), ...times]);
-    }
   }
 }
 
@@ -223,11 +229,13 @@ export async function measureFeatures({ script, parts, works, runs }: FeatureBen
     const all = { jobs, engine, peer, names, runs };
     // The compilers see all of it before anything counts.
     await round(all);
+    besides(all);
     for (const { ours, tables, reference, peers } of jobs) {
       for (const times of [ours, tables, reference]) times.length = 0;
       peers.clear();
     }
     for (let repeat = 0; repeat < repeats; repeat++) await round(all);
+    for (let repeat = 0; repeat < repeats; repeat++) besides(all);
     return jobs.map(measureOf);
   } finally {
     setEngine(undefined);
