@@ -35,8 +35,8 @@ const seriesMax = 4 * columnsMax;
 const tableBytes = 4 * seriesMax;
 const tablesBytes = 1024;
 const scratchBytes = 160 * 1024;
-/** Fewer where the inputs and outputs of one are more than four; an even number, because the loops take two at a time. */
-const columnsOf = (series: number): number => (series <= 4 ? columnsMax : Math.floor(seriesMax / series) & ~1);
+/** Fewer where the inputs and outputs of one are more than three; an even number, because the loops take two at a time. */
+const columnsOf = (series: number): number => (series <= 3 ? columnsMax : Math.min(columnsMax / 2, Math.floor(seriesMax / series) & ~1));
 /** A larger state, of a window of some thousand bars, is left to the TypeScript form: it no longer fits the caches anyway. */
 const stateBytesMax = 48 * 1024;
 const statesBytes = columnsMax * stateBytesMax;

@@ -20,7 +20,7 @@ export const tema: i32 = 5;
 
 /** Pairs of columns that take turns, bars of a turn, bars between two looks at what is missing. */
 const pairsMax: i32 = 4;
-const turnRows: i32 = 16;
+const turnRows: i32 = 32;
 const spanRows: i32 = 1024;
 /** While the start of a column is not over, so that it is left behind soon. */
 const startRows: i32 = 16;

@@ -209,22 +209,23 @@ export function atrTurn(state: usize, a: usize, b: usize, offset: usize, rows: i
     const spread1 = f64x2.sub(high1, low1);
     const range1 = range(high1, low1, close0, spread1);
     average = smooth(first, k, range1);
-    // pmax may lose a missing low; the spread does not.
-    bad = watch(watch(bad, f64x2.add(range0, spread0)), f64x2.add(range1, spread1));
+    // pmax may lose a missing low, the spread does not; a missing close stays in the average, which is looked at in the end.
+    bad = watch(watch(bad, spread0), spread1);
     before = secondBar(ca, cb);
-    putTwo(oa + at, ob + at, first, average);
+    putBar(oa + at, ob + at, first);
+    putBar(oa + at + 8, ob + at + 8, average);
   }
   if (rows & 1) {
     const high = bar(highA + at, highB + at);
     const low = bar(lowA + at, lowB + at);
     const spread = f64x2.sub(high, low);
     const reach = range(high, low, before, spread);
-    bad = watch(bad, f64x2.add(reach, spread));
+    bad = watch(bad, spread);
     average = smooth(average, k, reach);
     before = bar(closeA + at, closeB + at);
     putBar(oa + at, ob + at, average);
   }
   v128.store(slot, average);
   v128.store(slot, before, 32);
-  v128.store(slot + badAt, watch(bad, before));
+  v128.store(slot + badAt, watch(watch(bad, before), average));
 }
