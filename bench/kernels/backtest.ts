@@ -10,17 +10,7 @@ import { Bool, DateDay, Dictionary, Float64, Int32, makeData, Table, Utf8, Vecto
 import { requireKernel } from "volley/kernels";
 import { type Peer, startPeer } from "../peers/peer.js";
 import { type Measure, measure, median } from "../report.js";
-
-/** Numbers in [0, 1) from a seed (mulberry32): the same on every run. */
-function draws(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
+import { draws } from "./draws.js";
 
 interface Signals {
   readonly name: string;

@@ -16,6 +16,7 @@ import { requireKernel } from "../../worker/kernels/registry.js";
 import { openWasmEngine, type WasmEngine } from "../../worker/kernels/wasm/engine.js";
 import { type Peer, startPeer } from "../peers/peer.js";
 import { type Measure, measure, median, type SuiteOptions } from "../report.js";
+import { draws } from "./draws.js";
 
 const rows = 10_000;
 const columns = 100;
@@ -45,13 +46,7 @@ export interface FeatureBench {
 
 /** Random walks with ranges and volumes, the same on every run. */
 function randomBars(parts: readonly Part[], room: () => Float64Array): Bars[] {
-  let state = 88_172_645;
-  const uniform = (): number => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) / 2 ** 32;
-  };
+  const uniform = draws(88_172_645);
   return Array.from({ length: columns }, () => {
     const bars = Object.fromEntries(parts.map((part) => [part, room()])) as unknown as Bars;
     let price = 20 + 200 * uniform();

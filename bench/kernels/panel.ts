@@ -10,6 +10,7 @@ import { DateDay, Dictionary, Float64, Int32, makeData, Table, Utf8, Vector, vec
 import { requireKernel } from "volley/kernels";
 import { type Peer, startPeer } from "../peers/peer.js";
 import { type Measure, measure, median } from "../report.js";
+import { draws } from "./draws.js";
 
 const dates = 2_500;
 const symbols = 400;
@@ -34,17 +35,6 @@ const works: Readonly<Record<string, Work>> = {
   ic: { name: "information coefficient, Spearman", kernel: "panel.ic", params: ic, column: "ic_y" },
   "ic-pearson": { name: "information coefficient, Pearson", kernel: "panel.ic", params: { ...ic, correlation: "pearson" }, column: "ic_y" },
 };
-
-/** Numbers in [0, 1) from a seed (mulberry32): the same on every run. */
-function draws(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 interface Input {
   /** NaN where missing. */
