@@ -27,6 +27,7 @@ const natsServer = [
   "| `VOLLEY_URL` | A cluster that is running: nats://user:password@host:port. No server is started. |",
   "| `VOLLEY_NATS_SERVER` | Path of the nats-server binary to use. |",
   "| `VOLLEY_NATS_RELEASES` | A mirror of the nats-server releases, in the same layout. |",
+  "| `VOLLEY_DEBIAN_MIRROR` | A mirror of Debian, where its package is fetched if nothing else is there. Default: http://deb.debian.org/debian. |",
   "",
 ];
 

@@ -6,10 +6,11 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { debianArchive } from "./nats-sources/debian-archive.js";
 import { debianPackage } from "./nats-sources/debian-package.js";
 import { environmentBinary } from "./nats-sources/environment-binary.js";
 import { goInstall } from "./nats-sources/go-install.js";
-import { pinnedArchive, pinnedVersion } from "./nats-sources/pinned.js";
+import { pinnedArchive, pinnedDebian, pinnedVersion } from "./nats-sources/pinned.js";
 import { releaseArchive } from "./nats-sources/release-archive.js";
 import { searchPath } from "./nats-sources/search-path.js";
 import { compareVersions, type NatsSource, type ResolveContext } from "./nats-sources/source.js";
@@ -156,6 +157,25 @@ describe("built or unpacked", () => {
     const ctx = context();
     expect(await inEnvironment(ctx, () => debianPackage.find(ctx))).toMatchObject({ version: "2.15.1", source: "Debian package" });
     expect(await userCache.find(ctx)).toMatchObject({ version: "2.15.1" });
+  });
+
+  test("a later Debian's package is asked for in the pool of the mirror, and refused when its hash is another", async () => {
+    await script(join(home, "bin", "dpkg-deb"), "true");
+    const asked: string[] = [];
+    const ctx = context({
+      VOLLEY_DEBIAN_MIRROR: await serve((request, response) => {
+        asked.push(request.url ?? "");
+        response.end("not the package");
+      }),
+    });
+    await expect(inEnvironment(ctx, () => debianArchive.find(ctx))).rejects.toThrow(`expected ${pinnedDebian().sha256}: refused`);
+    expect(asked).toEqual([`/${pinnedDebian().path}`]);
+    expect(await readdir(cacheDir(ctx.env))).toEqual([]);
+  });
+
+  test("without dpkg-deb nothing is downloaded from Debian", async () => {
+    const ctx = context({ PATH: join(home, "nothing"), VOLLEY_DEBIAN_MIRROR: "http://127.0.0.1:9" });
+    await expect(debianArchive.find(ctx)).rejects.toThrow("there is no dpkg-deb");
   });
 
   test("what was made is checked before it enters the cache", async () => {

@@ -3,6 +3,7 @@
  * A cluster that is there already (VOLLEY_URL) needs none: that is the caller's to know.
  */
 import { VolleyError } from "../../proto/errors.js";
+import { debianArchive } from "./nats-sources/debian-archive.js";
 import { debianPackage } from "./nats-sources/debian-package.js";
 import { environmentBinary } from "./nats-sources/environment-binary.js";
 import { goInstall } from "./nats-sources/go-install.js";
@@ -11,7 +12,7 @@ import { searchPath } from "./nats-sources/search-path.js";
 import { type NatsBinary, type NatsSource, natsVersionMin, type ResolveContext } from "./nats-sources/source.js";
 import { userCache, withCacheLock } from "./nats-sources/user-cache.js";
 
-const allSources: readonly NatsSource[] = [environmentBinary, searchPath, userCache, releaseArchive, goInstall, debianPackage];
+const allSources: readonly NatsSource[] = [environmentBinary, searchPath, userCache, releaseArchive, goInstall, debianPackage, debianArchive];
 
 export interface ResolveOptions {
   /** Default: process.env. */
@@ -69,5 +70,5 @@ export async function resolveNatsServer(options: ResolveOptions = {}): Promise<N
 const waysOut = `Any one of these helps:
   - set VOLLEY_URL=nats://user:password@host:port to use a cluster that is running
   - set VOLLEY_NATS_SERVER to the path of a nats-server, or put one on the PATH (https://github.com/nats-io/nats-server/releases)
-  - set VOLLEY_NATS_RELEASES to a mirror of the releases, in the same layout
+  - set VOLLEY_NATS_RELEASES to a mirror of the releases, in the same layout, or VOLLEY_DEBIAN_MIRROR to one of Debian
   - install Go (https://go.dev/dl), then run: volley nats install`;

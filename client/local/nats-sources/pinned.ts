@@ -16,6 +16,27 @@ const sha256ByPlatform: Readonly<Record<string, string>> = {
 
 const architectures: Readonly<Record<string, string>> = { x64: "amd64", arm64: "arm64" };
 
+/** Of Debian 13 (trixie), whose files stay in the pool while it is supported; SHA-256 as in the Packages index of main. It runs on Debian 12 too. */
+const debianVersion = "2.10.27-1+b2";
+const debianSha256: Readonly<Record<string, string>> = {
+  amd64: "6d913ac987b78734c08537c2adeb1526cf735f216173a9170d94b185fcfe6f8a",
+  arm64: "0c9a617510b28c1b4fb4a38aabea6ab8cd7f026247f2abdff8b955b2278ce049",
+};
+
+export interface PinnedDebian {
+  /** Below the mirror's base. */
+  readonly path: string;
+  readonly sha256: string;
+}
+
+/** Throws if there is no pinned package for the architecture (as Node names it). */
+export function pinnedDebian(arch: string = process.arch): PinnedDebian {
+  const target = architectures[arch] ?? arch;
+  const sha256 = debianSha256[target];
+  if (!sha256) throw new Error(`no pinned package for ${target} (there is one for ${Object.keys(debianSha256).join(", ")})`);
+  return { path: `pool/main/n/nats-server/nats-server_${debianVersion}_${target}.deb`, sha256 };
+}
+
 export interface PinnedArchive {
   /** Name of the archive without its ending, and of the folder in it. */
   readonly name: string;
