@@ -8,7 +8,18 @@ import type { Table } from "apache-arrow";
 import { z } from "zod";
 import { VolleyError } from "../../../proto/errors.js";
 import { dayColumn, dayOf, float64Column } from "../columns.js";
+import type { ColumnFact } from "../kernel.js";
 import { History } from "./history.js";
+
+/** What barsOf reads, for the declarations of kernels. */
+export const priceColumns: readonly ColumnFact[] = [
+  { name: "date", type: "date" },
+  { name: "open", type: "number" },
+  { name: "high", type: "number" },
+  { name: "low", type: "number" },
+  { name: "close", type: "number" },
+  { name: "adjclose", type: "number", doc: "optional: prices are adjusted by it" },
+];
 
 export interface Bars {
   /** Days since 1970-01-01, strictly ascending. */

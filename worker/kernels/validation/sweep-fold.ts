@@ -14,7 +14,7 @@ import { defineKernel, tableArg } from "../kernel.js";
 import { deflatedSharpe, expectedMaxSharpe, probabilisticSharpe } from "../statistics/deflated-sharpe.js";
 import { kurtosisOf, mergeMoments, momentsOf, skewnessOf, varianceOf } from "../statistics/moments.js";
 import { sharpeRatio } from "../statistics/returns.js";
-import { type Bars, barsOf, sweepSettings } from "../sweep/bars.js";
+import { type Bars, barsOf, priceColumns, sweepSettings } from "../sweep/bars.js";
 import { type Family, familyNames, familyOf, type Rule, type Share, shareOf } from "../sweep/families.js";
 import { type Account, type Outcome, type Recorder, simulate } from "../sweep/simulate.js";
 import { combinationsOf } from "../sweep/sweep.js";
@@ -163,14 +163,7 @@ export const sweepFold = defineKernel({
   family: "Validation",
   doc: "One split of a validation: tries every combination of a grid of a strategy family on the training ranges, takes the best Sharpe ratio (ties: the smaller parameters) and runs it on the test ranges. Returns { choice, returns }: one row with parameters, true trial count, Sharpe ratios of both sides and the deflated one; and the test bars' returns. It reads the training ranges, and of the test ranges no bar after the row's own: with walk-forward splits nothing after a bar.",
   columns: {
-    inputs: [
-      { name: "date", type: "date" },
-      { name: "open", type: "number" },
-      { name: "high", type: "number" },
-      { name: "low", type: "number" },
-      { name: "close", type: "number" },
-      { name: "adjclose", type: "number", doc: "optional: prices are adjusted by it" },
-    ],
+    inputs: priceColumns,
     outputs: [
       { name: "split", type: "int32" },
       { name: "group", type: "int32" },

@@ -3,7 +3,7 @@ import { Table } from "apache-arrow";
 import { VolleyError } from "../../../proto/errors.js";
 import { float64Vector } from "../columns.js";
 import { defineKernel, tableArg } from "../kernel.js";
-import { barsOf } from "../sweep/bars.js";
+import { barsOf, priceColumns } from "../sweep/bars.js";
 import { familyOf, shareOf } from "../sweep/families.js";
 import { foldParams, gridOf, overRanges } from "./sweep-fold.js";
 
@@ -16,13 +16,7 @@ export const sweepReturns = defineKernel({
   family: "Validation",
   doc: "The per-bar returns of every combination of a grid of a strategy family over all bars, a column per combination, named by its parameters. From the second bar on: the first has no return. A slice without a combination that the family allows gives a table without columns.",
   columns: {
-    inputs: [
-      { name: "date", type: "date" },
-      { name: "open", type: "number" },
-      { name: "high", type: "number" },
-      { name: "low", type: "number" },
-      { name: "close", type: "number" },
-    ],
+    inputs: priceColumns,
     outputs: [{ name: "fast 10, slow 50", type: "float64", doc: "a column per combination" }],
   },
   lookback: () => Number.POSITIVE_INFINITY,
