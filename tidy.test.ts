@@ -18,6 +18,18 @@ const fileLinesMax = 400;
 const longFiles: Record<string, number> = {};
 /** Number of functions over 70 lines (biome.json) per file. */
 const longFunctions: Record<string, number> = {};
+/**
+ * The wall clock is stepped by people, NTP and suspended machines; whoever waits or measures by it waits too long or not at all. `performance.now()` is
+ * for that. These files read it, and none of them compares it with anything but itself.
+ */
+const wallClockReaders: Record<string, string> = {
+  "scheduler/shell/clock.ts": "the time that jobs are stamped with; read once a process",
+  "client/cli/up.ts": "when a cluster was started, for a person to read",
+  "client/cli/job-text.ts": "how long a job has run, for a person to read",
+  "worker/pool/pool.ts": "time limits",
+  "worker/pool/thread.ts": "time limits",
+  "worker/pool/console.ts": "a window of one second for lines of output",
+};
 /** Imports against the table, each with its reason. */
 const importExceptions: Record<string, string> = {};
 
@@ -247,6 +259,13 @@ describe("habits", () => {
       }
     }
     expect(bare).toEqual([]);
+  });
+
+  it("the wall clock is read by few, and waited by nobody", () => {
+    const reads = /\bDate\.now\b|\bnew Date\(\)|\btimeOrigin\b|(?<!new )\bDate\(\)/;
+    const product = sources.filter((file) => !/^(?:bench|examples)\//.test(file) && !isTest(file));
+    const readers = product.filter((file) => reads.test(stripComments(texts.get(file) ?? "")));
+    expect(readers.filter((file) => wallClockReaders[file] === undefined)).toEqual([]);
   });
 
   it("the lock file names every optional package, also of other platforms: `npm ci` refuses it otherwise", () => {

@@ -2,12 +2,15 @@
 import type { JobStatus } from "../../proto/messages.js";
 import { formatBytes, formatDuration, formatTable } from "./output.js";
 
+/** The times are the scheduler's; of a running job, our clock need not agree with them. */
+const ageMs = (status: JobStatus): number => Math.max(0, (status.endedAtMs ?? Date.now()) - status.submittedAtMs);
+
 export function jobLines(status: JobStatus): string {
   const head = [
     `job      ${status.job}  (${status.name})`,
     `state    ${status.state}${status.error ? `: ${status.error.code}: ${status.error.message}` : ""}`,
     `tasks    ${status.succeeded} of ${status.tasks} done; ${status.executed} executed, ${status.reused} reused, ${status.retried} retried`,
-    `time     ${formatDuration((status.endedAtMs ?? Date.now()) - status.submittedAtMs)}, ${formatDuration(status.slotTimeUs / 1000)} of slot time`,
+    `time     ${formatDuration(ageMs(status))}, ${formatDuration(status.slotTimeUs / 1000)} of slot time`,
     `results  ${formatBytes(status.resultBytes)}${status.digest ? `, digest ${status.digest}` : ""}`,
   ];
   const stages = formatTable(
@@ -38,7 +41,7 @@ export function jobTable(jobs: readonly JobStatus[]): string {
       status.tasks,
       status.succeeded,
       new Date(status.submittedAtMs).toISOString().slice(0, 19).replace("T", " "),
-      formatDuration((status.endedAtMs ?? Date.now()) - status.submittedAtMs),
+      formatDuration(ageMs(status)),
     ]),
   );
 }

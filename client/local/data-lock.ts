@@ -25,13 +25,13 @@ export interface DataLock {
 export async function lockDataDir(dataDir: string): Promise<DataLock> {
   const path = join(dataDir, lockFile);
   const mine = `starter ${process.pid}\n`;
-  const deadline = Date.now() + patienceMs;
+  const deadline = performance.now() + patienceMs;
   for (;;) {
     if (await create(path, mine)) break;
     const found = await readFile(path, "utf8").catch(() => "");
     if (!(await isHeld(found, dataDir))) {
       await moveAway(path, found);
-    } else if (Date.now() > deadline) {
+    } else if (performance.now() > deadline) {
       throw new VolleyError(
         "CONFLICT",
         `The data folder ${dataDir} is in use by process ${found.split(" ")[1]?.trim()}; stop it, or choose another with --data-dir or --ephemeral.`,

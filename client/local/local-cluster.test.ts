@@ -36,9 +36,9 @@ async function start(options: LocalClusterOptions): Promise<LocalCluster & { unt
 const pidOf = (cluster: LocalCluster, name: string): number => cluster.processes.find((process) => process.name === name)?.pid ?? Number.NaN;
 
 async function eventually(what: string, condition: () => boolean | Promise<boolean>, timeoutMs: number): Promise<void> {
-  const deadline = Date.now() + timeoutMs;
+  const deadline = performance.now() + timeoutMs;
   while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
+    if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

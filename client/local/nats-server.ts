@@ -129,13 +129,13 @@ interface Ports {
 }
 
 async function waitUntilHealthy(server: GuardedProcess, portsFile: string, timeoutMs: number): Promise<Ports> {
-  const deadline = Date.now() + timeoutMs;
+  const deadline = performance.now() + timeoutMs;
   let ports: Ports | undefined;
   for (;;) {
     if (server.hasEnded()) throw new Error(`it ended with ${(await server.ended).how}`);
     ports ??= await readPorts(portsFile);
     if (ports && (await isHealthy(ports.monitor))) return ports;
-    if (Date.now() > deadline) throw new Error(ports ? `/healthz was not ok after ${timeoutMs} ms` : `it opened no port within ${timeoutMs} ms`);
+    if (performance.now() > deadline) throw new Error(ports ? `/healthz was not ok after ${timeoutMs} ms` : `it opened no port within ${timeoutMs} ms`);
     await Promise.race([delay(15), server.ended]);
   }
 }

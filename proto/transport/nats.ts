@@ -77,7 +77,7 @@ const isAuthFailure = (error: unknown): boolean => error instanceof errors.Autho
 export async function connectNats(options: ConnectNatsOptions): Promise<NatsTransport> {
   const { servers, credentials, tls } = parseServers(options.url);
   const timeoutMs = options.connectTimeoutMs ?? connectTimeoutMsDefault;
-  const deadline = Date.now() + timeoutMs;
+  const deadline = performance.now() + timeoutMs;
   for (;;) {
     try {
       const connection = await connect({
@@ -102,7 +102,7 @@ export async function connectNats(options: ConnectNatsOptions): Promise<NatsTran
       const why = cause instanceof Error ? cause.message : String(cause);
       if (isAuthFailure(cause))
         throw new VolleyError("UNAUTHENTICATED", `NATS at ${redactUrl(options.url)} refused the credentials of the url: ${why}`, { cause });
-      if (Date.now() + retryIntervalMs >= deadline) {
+      if (performance.now() + retryIntervalMs >= deadline) {
         throw new VolleyError(
           "NATS_UNAVAILABLE",
           `no connection to NATS at ${redactUrl(options.url)} within ${timeoutMs} ms: ${why}; is a nats-server running there?`,
