@@ -1,6 +1,7 @@
 /** Messages of the data plane: requests between peers on subjects.data(peer). The bytes themselves travel as frames (frames.ts). */
 import { z } from "zod";
-import { bytes, count, objectId, valueKind, wireError } from "./messages.js";
+import { valueKind, wireError } from "./messages.js";
+import { bytes, count, objectId } from "./wire-scalars.js";
 
 /** Requests between peers on subjects.data(peer); bytes travel as frames (frames.ts) on the receiver's frame subject. */
 export const dataRequest = z.discriminatedUnion("t", [

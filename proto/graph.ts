@@ -6,9 +6,10 @@
 import { z } from "zod";
 import { VolleyError } from "./errors.js";
 import { limits } from "./limits.js";
-import { type ArgSpec, bundleId, objectId, type StageOptions, type StageSpec } from "./messages.js";
+import type { ArgSpec, StageOptions, StageSpec } from "./messages.js";
 import { PackReader, PackWriter } from "./pack.js";
 import { encodeValue } from "./value.js";
+import { bundleId, objectId } from "./wire-scalars.js";
 
 const fault = (path: string, why: string): VolleyError => new VolleyError("INVALID_GRAPH", `${path}: ${why}`, { details: { path } });
 

@@ -13,37 +13,10 @@
  */
 import { z } from "zod";
 import { type ErrorCode, isErrorCode } from "./errors.js";
-import {
-  type BundleId,
-  type ClientId,
-  type Epoch,
-  isBundleId,
-  isName,
-  isObjectBase,
-  isObjectId,
-  type JobId,
-  type LeaseId,
-  type ObjectBase,
-  type ObjectId,
-  type TenantId,
-  type WorkerId,
-} from "./ids.js";
+import type { ObjectId } from "./ids.js";
 import { limits } from "./limits.js";
-
-const name = <T>() => z.custom<T>((v) => typeof v === "string" && isName(v), { error: "expected 1 to 64 letters, digits, _ or -" });
-export const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
-const u32 = z.number().int().min(0).max(0xffff_ffff);
-export const bytes = z.custom<Uint8Array>((v) => v instanceof Uint8Array, { error: "expected bytes" });
-
-export const jobId = name<JobId>();
-export const clientId = name<ClientId>();
-export const workerId = name<WorkerId>();
-export const tenantId = name<TenantId>();
-export const objectId = z.custom<ObjectId>((v) => typeof v === "string" && isObjectId(v), { error: "expected an object id" });
-export const objectBase = z.custom<ObjectBase>((v) => typeof v === "string" && isObjectBase(v), { error: "expected an object base" });
-export const bundleId = z.custom<BundleId>((v) => typeof v === "string" && isBundleId(v), { error: "expected a SHA-256 in 64 hex digits" });
-const leaseId = z.custom<LeaseId>((v) => typeof v === "string" && v.length <= 40, { error: "expected a lease id" });
-const epoch = z.custom<Epoch>((v) => typeof v === "number" && Number.isInteger(v) && v >= 0, { error: "expected an epoch" });
+import { bundleId, bytes, clientId, count, epoch, jobId, leaseId, objectBase, objectId, tenantId, u32, workerId } from "./wire-scalars.js";
+import { engineFacts, workerStatus } from "./worker-status.js";
 
 export const wireError = z.object({
   code: z.custom<ErrorCode>(isErrorCode, { error: "expected a code of the error catalogue" }),
@@ -208,22 +181,6 @@ export const explanation = z.object({
 });
 export type Explanation = z.infer<typeof explanation>;
 
-export const workerStatus = z.object({
-  worker: workerId,
-  node: z.string(),
-  pid: count,
-  slots: count,
-  slotsBusy: count,
-  leases: count,
-  draining: z.boolean(),
-  storeBytes: count,
-  storeBudgetBytes: count,
-  spilledBytes: count,
-  tasksDone: count,
-  lastHeardMs: count,
-});
-export type WorkerStatus = z.infer<typeof workerStatus>;
-
 // ------------------------------------------------------------------------------------------------ client → scheduler
 
 /** Requests are sent to subjects.schedulerClient with a reply inbox; answered by {@link ClientReply}. */
@@ -324,6 +281,8 @@ export const workerRequest = z.discriminatedUnion("t", [
     node: z.string().max(256),
     pid: count,
     version: count,
+    volley: z.string().max(64).optional(),
+    engine: engineFacts.optional(),
     slots: z.number().int().min(1).max(1024),
     storeBudgetBytes: count,
     leases: z.array(heldLease),

@@ -1,6 +1,6 @@
 /** Every command with its options. What a command does is in a file of its own, loaded when it is run. */
-import { readFileSync } from "node:fs";
 import { Command, InvalidArgumentError, Option } from "commander";
+import { packageVersion } from "../../proto/release.js";
 import { createOutput, type Output } from "./output.js";
 import { roleDescriptions } from "./role-command.js";
 
@@ -146,9 +146,4 @@ function share(text: string): number {
   const value = Number(text);
   if (text.trim() === "" || !(Math.abs(value) <= 0.5)) throw new InvalidArgumentError("Expected a number from -0.5 to 0.5.");
   return value;
-}
-
-function packageVersion(): string {
-  const manifest = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8")) as { version: string };
-  return manifest.version;
 }

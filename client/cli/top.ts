@@ -1,5 +1,7 @@
 /** `volley top`: workers, queue and running jobs, again and again. */
-import type { JobStatus, WorkerStatus } from "../../proto/messages.js";
+import { engineFamily } from "../../proto/engine.js";
+import type { JobStatus } from "../../proto/messages.js";
+import type { WorkerStatus } from "../../proto/worker-status.js";
 import type { Cluster } from "../sdk/api.js";
 import { withCluster } from "./cluster.js";
 import { jobTable } from "./job-text.js";
@@ -41,6 +43,8 @@ function lines({ workers, queued, running, jobs }: Snapshot): string {
     worker.worker,
     worker.node,
     worker.pid,
+    worker.engine ? `${worker.engine.runtime} ${worker.engine.arch}` : "?",
+    worker.volley ?? "?",
     `${worker.slotsBusy}/${worker.slots}`,
     worker.leases,
     worker.tasksDone,
@@ -48,10 +52,12 @@ function lines({ workers, queued, running, jobs }: Snapshot): string {
     formatBytes(worker.spilledBytes),
     worker.draining ? "draining" : "",
   ]);
+  const families = new Set(workers.map((worker) => engineFamily(worker.engine)));
   return [
     `${workers.length} ${workers.length === 1 ? "worker" : "workers"}, ${busy} of ${slots} slots busy, ${running} tasks running, ${queued} queued`,
     "",
-    workers.length === 0 ? "no workers" : formatTable(["worker", "node", "pid", "busy", "leases", "done", "store", "spilled", ""], rows),
+    workers.length === 0 ? "no workers" : formatTable(["worker", "node", "pid", "engine", "volley", "busy", "leases", "done", "store", "spilled", ""], rows),
+    ...(families.size > 1 ? ["", `${families.size} kinds of engines: code of yours that uses ** or Math.exp and their like may give other bits on each`] : []),
     "",
     jobs.length === 0 ? "no jobs" : jobTable(jobs),
   ].join("\n");

@@ -76,7 +76,9 @@ describe("volley up", () => {
     });
     expect((await run(["job", status.job, "--result", "--format", "csv"])).stdout).toBe("x\r\n1\r\n2\r\n3\r\n");
     expect(JSON.parse((await run(["explain", status.job, "0", "1", "--json"])).stdout)).toMatchObject({ state: "succeeded", task: 1 });
-    expect(JSON.parse((await run(["top", "--once", "--json"])).stdout)).toMatchObject({ workers: [{ slots: 1 }] });
+    expect(JSON.parse((await run(["top", "--once", "--json"])).stdout)).toMatchObject({
+      workers: [{ slots: 1, volley: expect.any(String), engine: { runtime: `node ${process.versions.node}`, v8: process.versions.v8, arch: process.arch } }],
+    });
     expect(await run(["job", "nobody", "--json"])).toMatchObject({ code: 1, stdout: "", stderr: expect.stringContaining('"JOB_NOT_FOUND"') });
 
     const failing = JSON.stringify({ stages: [{ name: "bad", fn: { kernel: "volley.concat" }, args: [{ value: "no tables" }] }] });

@@ -5,7 +5,8 @@ import fastifySwaggerUi from "@fastify/swagger-ui";
 import { createJsonSchemaTransform, createJsonSchemaTransformObject } from "fastify-type-provider-zod";
 import { z } from "zod";
 import { jsonGraph } from "../../proto/graph.js";
-import { explanation, jobStatus, workerStatus } from "../../proto/messages.js";
+import { explanation, jobStatus } from "../../proto/messages.js";
+import { workerStatus } from "../../proto/worker-status.js";
 import type { App } from "./context.js";
 import { errorShape, uploadedShape } from "./shapes.js";
 

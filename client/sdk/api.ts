@@ -4,7 +4,8 @@
 import type { Table } from "apache-arrow";
 import type { Callable, Causality, callables, FeatureCall, FeatureCarryCall, FeatureName } from "volley/kernels";
 import type { BundleId, JobId, ObjectId } from "../../proto/ids.js";
-import type { Explanation, FunctionRef, JobStatus, WorkerStatus } from "../../proto/messages.js";
+import type { Explanation, FunctionRef, JobStatus } from "../../proto/messages.js";
+import type { WorkerStatus } from "../../proto/worker-status.js";
 
 export interface ConnectOptions {
   /** nats://user:password@host:port of a cluster. Default: VOLLEY_URL; without it an embedded local cluster is started and ends with the connection. */

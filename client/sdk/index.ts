@@ -2,7 +2,8 @@
 export { type ErrorCode, errorCatalogue, isVolleyError, type RetryClass, VolleyError } from "../../proto/errors.js";
 export type { CompiledGraph, JsonGraph, JsonGraphInput } from "../../proto/graph.js";
 export type { BundleId, JobId, ObjectId, WorkerId } from "../../proto/ids.js";
-export type { Explanation, FunctionRef, JobState, JobStatus, StageStatus, WorkerStatus } from "../../proto/messages.js";
+export type { Explanation, FunctionRef, JobState, JobStatus, StageStatus } from "../../proto/messages.js";
+export type { WorkerStatus } from "../../proto/worker-status.js";
 export type {
   AuditFinding,
   AuditInput,

@@ -48,6 +48,7 @@ export type CounterName =
   | "leases_granted"
   | "leases_revoked"
   | "leases_resent"
+  | "engine_mixes"
   | "workers_lost"
   | "objects_lost"
   | "objects_recomputed";

@@ -1,4 +1,5 @@
 /** The scheduler core: a pure state machine. See docs/ARCHITECTURE.md. */
+export { enginesOf } from "./engines.js";
 export type { Command, Event, JournalRecord, PutFacts, ReplyToken } from "./events.js";
 export { checkInvariants } from "./invariants.js";
 export { applyRecord } from "./records.js";

@@ -1,7 +1,8 @@
 /** Questions that change nothing: status, lists, results, explain, workers, placement. */
 import { isVolleyError } from "../../proto/errors.js";
 import { limits } from "../../proto/limits.js";
-import type { ClientRequestOf, Explanation, JobStatus, ResultSegment, StageStatus, WorkerStatus } from "../../proto/messages.js";
+import type { ClientRequestOf, Explanation, JobStatus, ResultSegment, StageStatus } from "../../proto/messages.js";
+import type { WorkerStatus } from "../../proto/worker-status.js";
 import { answer, jobNotFound, refuse } from "./client-events.js";
 import type { ReplyToken } from "./events.js";
 import { unmetLinks } from "./links.js";
@@ -113,6 +114,8 @@ export function onWorkers(ctx: Context, reply: ReplyToken | undefined): void {
       worker: worker.id,
       node: worker.node,
       pid: worker.pid,
+      ...(worker.volley === undefined ? {} : { volley: worker.volley }),
+      ...(worker.engine === undefined ? {} : { engine: worker.engine }),
       slots: worker.slots,
       slotsBusy: worker.slotsBusy,
       leases: worker.leases.size,

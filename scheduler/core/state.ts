@@ -2,6 +2,7 @@
  * The scheduler's state. Durable facts (specs, terminal task states, results, ends) come from records only (records.ts);
  * everything else — queues, leases, workers, locations, timers — is derived, and is built again after a restart.
  */
+import type { EngineFacts } from "../../proto/engine.js";
 import type { WireError } from "../../proto/errors.js";
 import type { ClientId, Epoch, JobId, LeaseId, ObjectBase, ObjectId, TenantId, WorkerId } from "../../proto/ids.js";
 import type { FunctionRef, JobState, StageSpec } from "../../proto/messages.js";
@@ -123,6 +124,8 @@ export interface WorkerRecord {
   readonly id: WorkerId;
   readonly node: string;
   readonly pid: number;
+  readonly volley: string | undefined;
+  readonly engine: EngineFacts | undefined;
   readonly slots: number;
   readonly storeBudgetBytes: number;
   readonly leases: Map<LeaseId, LeaseRecord>;

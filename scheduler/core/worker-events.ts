@@ -5,6 +5,7 @@ import type { HeldLease, StoredObject, WorkerRequestOf } from "../../proto/messa
 import { isCompatible, PROTOCOL_VERSION } from "../../proto/version.js";
 import { closeLease, firstTime, order } from "./commits.js";
 import { sendLease } from "./dispatch.js";
+import { noteJoin } from "./engines.js";
 import type { ReplyToken } from "./events.js";
 import { addHolder, failTasks, loseObject } from "./progress.js";
 import { RangeSet } from "./ranges.js";
@@ -28,6 +29,8 @@ export function onHello(ctx: Context, hello: WorkerRequestOf<"hello">, reply: Re
       id: hello.worker,
       node: hello.node,
       pid: hello.pid,
+      volley: hello.volley,
+      engine: hello.engine,
       slots: hello.slots,
       storeBudgetBytes: hello.storeBudgetBytes,
       leases: new Map(),
@@ -43,6 +46,7 @@ export function onHello(ctx: Context, hello: WorkerRequestOf<"hello">, reply: Re
     state.workers.set(worker.id, worker);
     state.slots += worker.slots;
     ctx.out.push({ c: "log", level: "info", text: "worker joined", fields: { worker: worker.id, node: worker.node, slots: worker.slots } });
+    noteJoin(ctx, worker);
   }
   worker.heardMs = state.nowMs;
   for (const object of hello.objects) addObject(ctx, worker, object);

@@ -15,6 +15,8 @@ export interface SchedulerFigures {
   readonly queued: number;
   readonly running: number;
   readonly workers: number;
+  /** Workers by the family of their engine. */
+  readonly engines: ReadonlyMap<string, number>;
   readonly slots: number;
   readonly sessions: number;
   /** Durable jobs by state. */

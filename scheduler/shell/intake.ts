@@ -10,19 +10,11 @@ import { toWireError, VolleyError, type WireError } from "../../proto/errors.js"
 import { validateStages } from "../../proto/graph.js";
 import type { ClientId, Epoch, JobId, ObjectBase } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import {
-  type ClientRequest,
-  type ClientRequestOf,
-  type Commit,
-  clientId,
-  clientRequest,
-  jobId,
-  type ResultSegment,
-  workerRequest,
-} from "../../proto/messages.js";
+import { type ClientRequest, type ClientRequestOf, type Commit, clientRequest, type ResultSegment, workerRequest } from "../../proto/messages.js";
 import { PackReader } from "../../proto/pack.js";
 import { subjects } from "../../proto/subjects.js";
 import type { Message, Subscription, Transport } from "../../proto/transport/transport.js";
+import { clientId, jobId } from "../../proto/wire-scalars.js";
 import type { Event } from "../core/events.js";
 import type { KnownStage } from "./core-port.js";
 import type { ReplyBook } from "./reply-book.js";

@@ -24,6 +24,7 @@ const counterHelp: Partial<Record<CounterName, string>> = {
   leases_granted: "Leases given to workers.",
   leases_revoked: "Leases whose unstarted rest was asked back.",
   leases_resent: "Leases sent again because a worker did not list them.",
+  engine_mixes: "Joins of a worker whose engine no other worker had, beside workers of another.",
   workers_lost: "Workers that stopped answering.",
   objects_lost: "Objects of which every copy went.",
   objects_recomputed: "Lost objects that are made again.",
@@ -31,6 +32,7 @@ const counterHelp: Partial<Record<CounterName, string>> = {
 
 const secondsBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
 const appendBuckets = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5];
+const enginesShownMax = 16;
 const jobStates = ["running", "succeeded", "failed", "cancelled"];
 
 export class SchedulerMetrics {
@@ -40,6 +42,8 @@ export class SchedulerMetrics {
   readonly #tasks: Counter<"state" | "tenant">;
   readonly #durations: Record<Observe["metric"], Histogram<"tenant">>;
   readonly #appendSeconds: Histogram;
+  /** Families ever seen, and their workers at the last look. */
+  readonly #engines = new Map<string, number>();
   readonly #delay: IntervalHistogram;
   readonly #received = { client: { messages: 0, bytes: 0 }, worker: { messages: 0, bytes: 0 } };
   readonly #sent = { client: { messages: 0, bytes: 0 }, worker: { messages: 0, bytes: 0 } };
@@ -140,6 +144,18 @@ export class SchedulerMetrics {
     this.#pending.clear();
   }
 
+  /** Families that nobody has any more fall to 0 and stay; beyond `enginesShownMax` ever seen they are counted together. */
+  #setEngines(engines: ReadonlyMap<string, number>): void {
+    const shown = this.#engines;
+    for (const name of shown.keys()) shown.set(name, 0);
+    for (const [family, count] of engines) {
+      const known = family || "unknown";
+      const name = shown.has(known) || shown.size < enginesShownMax ? known : "other";
+      shown.set(name, (shown.get(name) ?? 0) + count);
+    }
+    for (const [engine, count] of shown) this.set("workers_by_engine", "Workers that have joined, by V8's version and processor.", count, { engine });
+  }
+
   #flushTraffic(): void {
     for (const from of ["client", "worker"] as const) {
       const received = this.#received[from];
@@ -166,6 +182,7 @@ export class SchedulerMetrics {
     this.set("tasks_queued", "Tasks that wait for a slot.", figures.queued);
     this.set("tasks_running", "Tasks in leases.", figures.running);
     this.set("workers", "Workers that have joined.", figures.workers);
+    this.#setEngines(figures.engines);
     this.set("slots", "Slots of workers that take leases.", figures.slots);
     this.set("sessions", "Open sessions.", figures.sessions);
     for (const state of jobStates) this.set("jobs", "Durable jobs that are known, by state.", figures.jobs[state] ?? 0, { state });

@@ -2,6 +2,7 @@
 import { expect } from "vitest";
 import { stageBase } from "../../proto/address.js";
 import { digestOf } from "../../proto/digest.js";
+import type { EngineFacts } from "../../proto/engine.js";
 import type { ClientId, Epoch, JobId, LeaseId, ObjectBase, TenantId, WorkerId } from "../../proto/ids.js";
 import type { ArgSpec, ClientReply, ClientRequest, Commit, Lease, ResultSegment, StageSpec, WorkerRequest } from "../../proto/messages.js";
 import { PackWriter } from "../../proto/pack.js";
@@ -69,8 +70,9 @@ export class Rig {
     this.ask({ t: "open", client, session, tenant, version: PROTOCOL_VERSION });
   }
 
-  join(worker: WorkerId, slots = 1): Command[] {
-    return this.hear({ t: "hello", worker, node: "n", pid: 1, version: PROTOCOL_VERSION, slots, storeBudgetBytes: 1e9, leases: [], objects: [], more: false });
+  join(worker: WorkerId, slots = 1, about: { volley?: string; engine?: EngineFacts } = {}): Command[] {
+    const facts = { node: "n", pid: 1, version: PROTOCOL_VERSION, slots, storeBudgetBytes: 1e9, ...about };
+    return this.hear({ t: "hello", worker, ...facts, leases: [], objects: [], more: false });
   }
 
   beat(worker: WorkerId, leases: { lease: LeaseId; next: number; to: number; running: boolean }[] = []): Command[] {

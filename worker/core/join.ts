@@ -28,7 +28,6 @@ function heldLeases(state: WorkerState): HeldLease[] {
 }
 
 export function hello(state: WorkerState, nowMs: number, out: Out): void {
-  const { worker, node, pid, version, slots, storeBudgetBytes } = state.identity;
   const objects = [...state.objects.values()];
   const leases = heldLeases(state);
   let at = 0;
@@ -39,7 +38,7 @@ export function hello(state: WorkerState, nowMs: number, out: Out): void {
     out.push({
       c: "send",
       answered: true,
-      message: { t: "hello", worker, node, pid, version, slots, storeBudgetBytes, leases: more ? [] : leases, objects: page, more },
+      message: { t: "hello", ...state.identity, leases: more ? [] : leases, objects: page, more },
     });
   } while (at < objects.length);
   state.link = { l: "joining", helloAtMs: nowMs + state.heartbeatIntervalMs };

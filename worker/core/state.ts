@@ -1,4 +1,5 @@
 /** The worker's bookkeeping as data, its transitions' small helpers, and the invariants that hold after every step. Rules M1–M6 are those of proto/messages.ts. */
+import type { EngineFacts } from "../../proto/engine.js";
 import { invariant } from "../../proto/errors.js";
 import type { LeaseId, ObjectId, WorkerId } from "../../proto/ids.js";
 import type { Commit, Lease, StoredObject, WorkerRequest } from "../../proto/messages.js";
@@ -8,6 +9,9 @@ export interface WorkerIdentity {
   readonly node: string;
   readonly pid: number;
   readonly version: number;
+  /** Volley's version and the engine of the process; a worker of an older version says neither. */
+  readonly volley?: string;
+  readonly engine?: EngineFacts;
   readonly slots: number;
   readonly storeBudgetBytes: number;
 }

@@ -9,6 +9,7 @@ import { FramePeer } from "../../proto/frame-peer.js";
 import type { LeaseId, WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import { type WorkerRequest, workerOrders } from "../../proto/messages.js";
+import { ownEngine, packageVersion } from "../../proto/release.js";
 import { subjects } from "../../proto/subjects.js";
 import type { Subscription, Transport } from "../../proto/transport/transport.js";
 import { PROTOCOL_VERSION } from "../../proto/version.js";
@@ -90,11 +91,12 @@ export class Agent {
         this.#tell({ e: "objects", added: [], removed: [id] });
       },
     });
+    const about = { volley: packageVersion(), engine: ownEngine() };
     this.#state = createWorkerState(
-      { worker, node, pid: process.pid, version: PROTOCOL_VERSION, slots, storeBudgetBytes: options.storeBytes },
+      { worker, node, pid: process.pid, version: PROTOCOL_VERSION, ...about, slots, storeBudgetBytes: options.storeBytes },
       limits.heartbeatIntervalMs,
     );
-    this.metrics = new WorkerMetrics(() => this.figures());
+    this.metrics = new WorkerMetrics(() => this.figures(), about);
     this.#pool = new SlotPool({
       slots,
       memory: this.#store.memory,

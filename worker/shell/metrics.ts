@@ -1,6 +1,7 @@
 /** The worker's metrics, with prom-client. Gauges are read when somebody asks. */
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { EngineFacts } from "../../proto/engine.js";
 import type { WorkerCounter } from "../core/events.js";
 import type { StoreStats } from "../store/store.js";
 
@@ -35,8 +36,12 @@ export class WorkerMetrics {
   readonly #fetchedBytes: Counter;
   readonly #delay = monitorEventLoopDelay({ resolution: 10 });
 
-  constructor(figures: () => WorkerFigures) {
+  constructor(figures: () => WorkerFigures, about: { volley: string; engine: EngineFacts }) {
     const registers = [this.registry];
+    const { runtime, v8, arch } = about.engine;
+    new Gauge({ name: "volley_worker_info", help: "What this worker is: always 1.", labelNames: ["volley", "runtime", "v8", "arch"], registers })
+      .labels(about.volley, runtime, v8, arch)
+      .set(1);
     collectDefaultMetrics({ register: this.registry });
     this.#delay.enable();
     for (const [name, help] of Object.entries(counters) as [WorkerCounter, string][]) {
