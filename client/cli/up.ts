@@ -1,6 +1,6 @@
 /** `volley up`: a local cluster that runs until Ctrl-C. */
-import { homedir } from "node:os";
 import { join } from "node:path";
+import { homeFolder } from "../local/home-folder.js";
 import { type ClusterEvent, startLocalCluster } from "../local/local-cluster.js";
 import { removeLocalState, writeLocalState } from "../local/state-file.js";
 import { Interrupted, UsageError } from "./exit-codes.js";
@@ -55,7 +55,7 @@ export async function up(options: UpOptions, output: Output): Promise<void> {
   throw new Interrupted("interrupted");
 }
 
-const defaultDataDir = (): string => join(process.env.XDG_DATA_HOME || join(homedir(), ".local", "share"), "volley", "local");
+const defaultDataDir = (): string => join(process.env.XDG_DATA_HOME || join(homeFolder(process.env), ".local", "share"), "volley", "local");
 
 export function describeEvent(event: ClusterEvent): string {
   switch (event.type) {

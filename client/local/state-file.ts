@@ -1,8 +1,8 @@
 /** Where a running `volley up` is, for other commands of the same user. */
 import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { isAlive } from "./guarded-process.js";
+import { homeFolder } from "./home-folder.js";
 
 export interface LocalState {
   /** Of the `volley up`. */
@@ -15,7 +15,7 @@ export interface LocalState {
 
 type Env = Readonly<Record<string, string | undefined>>;
 
-export const stateFile = (env: Env = process.env): string => join(env.XDG_STATE_HOME || join(homedir(), ".local", "state"), "volley", "local.json");
+export const stateFile = (env: Env = process.env): string => join(env.XDG_STATE_HOME || join(homeFolder(env), ".local", "state"), "volley", "local.json");
 
 /** Readable by its owner only: it holds the credentials. */
 export function writeLocalState(state: LocalState, env: Env = process.env): void {

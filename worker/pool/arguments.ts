@@ -46,7 +46,9 @@ export class ArgumentDecoder {
       case "each":
         return (task) => this.#decode(arg.sources[task - arg.first] as Source);
       case "all": {
-        const list = this.#once(`all:${arg.key}`, () => this.#all(arg.parts));
+        // Tables in it are views: the list is another one as soon as a part of it lies elsewhere.
+        const places = arg.parts.map((part) => ("pack" in part ? "" : "handle" in part.one ? part.one.handle : "")).join();
+        const list = this.#once(`all:${arg.key}:${places}`, () => this.#all(arg.parts));
         return () => list;
       }
       case "list": {

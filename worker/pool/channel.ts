@@ -23,7 +23,7 @@ const cell = {
   limit: 0,
   /** Written by the thread: the task it executes, -1 for none. */
   executing: 1,
-  /** When that task started: epoch milliseconds, low 31 bits. */
+  /** When that task started: milliseconds of the monotonic clock (clock.ts), low 32 bits; the others are in `startedHigh`. */
   startedMs: 2,
   /** The thread's id, 0 before it has taken the run. */
   threadId: 3,
@@ -37,6 +37,7 @@ const cell = {
   largeBytes: 8,
   /** Not 0: user code made the thread unfit, and it ends by itself; the value is 1 + the first task not executed. */
   retired: 9,
+  startedHigh: 10,
 } as const;
 
 const atomics = { load: Atomics.load, store: Atomics.store, add: Atomics.add, sub: Atomics.sub, wait: Atomics.wait, notify: Atomics.notify };
@@ -97,7 +98,8 @@ export class SlotChannel {
   /** How long the executing task has been running; 0 if none is. */
   executingMs(nowMs: number): number {
     if (this.executing < 0 && !this.loading) return 0;
-    return (Math.floor(nowMs) - atomics.load(this.#cells, cell.startedMs)) & 0x7fff_ffff;
+    const startedMs = atomics.load(this.#cells, cell.startedHigh) * 2 ** 32 + (atomics.load(this.#cells, cell.startedMs) >>> 0);
+    return Math.max(0, nowMs - startedMs);
   }
 
   /**
@@ -119,7 +121,7 @@ export class SlotChannel {
   // ---- control, thread's side
 
   enter(threadId: number, nowMs: number): void {
-    atomics.store(this.#cells, cell.startedMs, Math.floor(nowMs) & 0x7fff_ffff);
+    this.#started(nowMs);
     atomics.store(this.#cells, cell.loading, 1);
     atomics.store(this.#cells, cell.threadId, threadId);
   }
@@ -128,11 +130,15 @@ export class SlotChannel {
   }
   /** Announces a task. False: it is beyond the limit and must not start. */
   begin(task: number, nowMs: number): boolean {
-    atomics.store(this.#cells, cell.startedMs, Math.floor(nowMs) & 0x7fff_ffff);
+    this.#started(nowMs);
     atomics.store(this.#cells, cell.executing, task);
     if (task < atomics.load(this.#cells, cell.limit)) return true;
     atomics.store(this.#cells, cell.executing, -1);
     return false;
+  }
+  #started(nowMs: number): void {
+    atomics.store(this.#cells, cell.startedHigh, Math.floor(nowMs / 2 ** 32));
+    atomics.store(this.#cells, cell.startedMs, Math.floor(nowMs) | 0);
   }
   rest(): void {
     atomics.store(this.#cells, cell.executing, -1);

@@ -1,5 +1,6 @@
 /** In the thread: what user code prints goes to the agent's log with its task, at a bounded rate. */
 import { format } from "node:util";
+import { monotonicMs } from "./clock.js";
 import { running } from "./task-context.js";
 
 export type LogLevel = "info" | "warn" | "error";
@@ -10,7 +11,7 @@ const textMax = 4_096;
 
 export class ConsoleRelay {
   readonly #post: Post;
-  #windowMs = 0;
+  #windowMs = Number.NEGATIVE_INFINITY;
   #lines = 0;
   #dropped = 0;
 
@@ -49,7 +50,7 @@ export class ConsoleRelay {
   }
 
   say(level: LogLevel, text: string): void {
-    const now = Date.now();
+    const now = monotonicMs();
     if (now - this.#windowMs >= 1000) {
       this.#windowMs = now;
       this.#lines = 0;

@@ -1,4 +1,6 @@
 /** In the thread: from a function's name to the function. Modules stay loaded for the life of the thread. */
+import { accessSync, constants } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { isVolleyError, VolleyError } from "../../proto/errors.js";
 import { engineOf } from "../kernels/features/engine.js";
 import { requireKernel } from "../kernels/registry.js";
@@ -34,10 +36,22 @@ async function load(url: string, bundle: string): Promise<Record<string, unknown
     return (await import(url)) as Record<string, unknown>;
   } catch (error) {
     if (isVolleyError(error)) throw error;
+    // The cluster's fault, not the code's: the lease comes back, and the file is fetched again before the next one runs.
+    if (!isReadable(fileURLToPath(url)))
+      throw new VolleyError("BUNDLE_NOT_FOUND", `the file of the bundle ${bundle.slice(0, 12)} has vanished from this worker: ${String(error)}`);
     const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
     throw new VolleyError("TASK_FAILED", `the bundle ${bundle.slice(0, 12)} could not be loaded: ${text}`, {
       remoteStack: error instanceof Error ? error.stack?.slice(0, 8192) : undefined,
     });
+  }
+}
+
+function isReadable(file: string): boolean {
+  try {
+    accessSync(file, constants.R_OK);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -11,6 +11,7 @@ import { limits } from "../../proto/limits.js";
 import type { ResultSegment } from "../../proto/messages.js";
 import type { SharedMemory } from "../store/memory.js";
 import { SlotChannel } from "./channel.js";
+import { monotonicMs } from "./clock.js";
 import { collect } from "./collector.js";
 import { regionsOf } from "./kernel-engines.js";
 import type { RunMessage, RunReply, ThreadData, ThreadMessage } from "./run-message.js";
@@ -265,7 +266,7 @@ export class SlotPool {
     if (culprit < 0) return Math.max(next, active.lastResult + 1);
     // Its result is there: it died after the task had ended.
     if (culprit <= active.lastResult) return culprit + 1;
-    active.listener.results({ r: "failed", stage: active.spec.stage, from: culprit, to: culprit + 1, error: wire }, channel.executingMs(Date.now()) * 1000);
+    active.listener.results({ r: "failed", stage: active.spec.stage, from: culprit, to: culprit + 1, error: wire }, channel.executingMs(monotonicMs()) * 1000);
     active.lastResult = culprit;
     return culprit + 1;
   }
@@ -296,7 +297,7 @@ export class SlotPool {
     clearTimeout(active.timer);
     const { timeoutMs } = active.spec;
     const check = (): void => {
-      const left = timeoutMs - slot.channel.executingMs(Date.now());
+      const left = timeoutMs - slot.channel.executingMs(monotonicMs());
       if (left <= 0) {
         active.killedFor = "timeout";
         active.abort.abort();

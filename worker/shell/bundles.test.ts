@@ -1,11 +1,12 @@
 import { createHash } from "node:crypto";
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import os, { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { modelDurable } from "../../proto/durable/model.js";
 import type { BundleId } from "../../proto/ids.js";
+import { userFolder } from "../store/user-folder.js";
 import { BundleCache } from "./bundles.js";
 
 const text = "export const one = () => 1;";
@@ -76,4 +77,33 @@ test("a folder that others may write is left alone", async () => {
   const url = await new BundleCache(store, folder).url(id);
   expect(url).not.toContain(folder);
   rmSync(join(fileURLToPath(url), ".."), { recursive: true });
+});
+
+test("a file that was taken away is fetched again, its folder with it; so is one that was cut", async () => {
+  const { store, reads } = await storeWith(id, text);
+  const cache = new BundleCache(store, folder);
+  const file = fileURLToPath(await cache.url(id));
+  rmSync(file);
+  expect(readFileSync(fileURLToPath(await cache.url(id)), "utf8")).toBe(text);
+  rmSync(folder, { recursive: true });
+  expect(readFileSync(fileURLToPath(await cache.url(id)), "utf8")).toBe(text);
+  writeFileSync(file, text.slice(0, 5));
+  const urls = await Promise.all([cache.url(id), cache.url(id)]);
+  expect(urls.map((url) => readFileSync(fileURLToPath(url), "utf8"))).toEqual([text, text]);
+  expect(reads()).toBe(4);
+});
+
+test("a uid without an entry in the user database has its folder all the same", async () => {
+  const { store } = await storeWith(id, text);
+  const found = userFolder("volley-bundles-test");
+  expect(found).toBe(join(tmpdir(), `volley-bundles-test-${process.getuid?.()}`));
+  // Nothing may ask that database: it throws there.
+  vi.spyOn(os, "userInfo").mockImplementation(() => {
+    throw new Error("uv_os_get_passwd returned ENOENT");
+  });
+  try {
+    expect(await new BundleCache(store).url(id)).toMatch(/^file:/);
+  } finally {
+    vi.restoreAllMocks();
+  }
 });

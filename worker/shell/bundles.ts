@@ -1,40 +1,51 @@
 /** Code bundles as files that threads import: fetched once, checked against the SHA-256 that is their name, kept for the next process. */
 import { createHash, randomBytes } from "node:crypto";
-import { lstatSync, mkdirSync, mkdtempSync } from "node:fs";
-import { readFile, rename, writeFile } from "node:fs/promises";
-import { tmpdir, userInfo } from "node:os";
+import { existsSync } from "node:fs";
+import { readFile, rename, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { BlobStore } from "../../proto/durable/durable.js";
 import { VolleyError } from "../../proto/errors.js";
 import type { BundleId } from "../../proto/ids.js";
+import { privateFolder, userFolder } from "../store/user-folder.js";
+
+interface BundleFile {
+  readonly path: string;
+  readonly bytes: number;
+}
 
 export class BundleCache {
   readonly #store: BlobStore;
-  readonly #folder: string;
-  readonly #files = new Map<BundleId, Promise<string>>();
+  readonly #wanted: string;
+  #folder: string;
+  readonly #files = new Map<BundleId, Promise<BundleFile>>();
 
-  constructor(store: BlobStore, folder = join(tmpdir(), `volley-bundles-${userInfo().uid}`)) {
+  constructor(store: BlobStore, folder = userFolder("volley-bundles")) {
     this.#store = store;
+    this.#wanted = folder;
     this.#folder = privateFolder(folder);
   }
 
-  /** URL of the bundle's file. BUNDLE_NOT_FOUND, CORRUPT, or what the store fails with. */
-  url(bundle: BundleId): Promise<string> {
+  /** URL of the bundle's file, which is there now. BUNDLE_NOT_FOUND, CORRUPT, or what the store fails with. */
+  async url(bundle: BundleId): Promise<string> {
+    const known = this.#files.get(bundle);
+    // Temporary folders are cleaned by others.
+    if (known && !(await isThere(await known)) && this.#files.get(bundle) === known) this.#files.delete(bundle);
     let file = this.#files.get(bundle);
     if (!file) {
       file = this.#provide(bundle);
       this.#files.set(bundle, file);
       file.catch(() => this.#files.delete(bundle));
     }
-    return file;
+    return pathToFileURL((await file).path).href;
   }
 
-  async #provide(bundle: BundleId): Promise<string> {
+  async #provide(bundle: BundleId): Promise<BundleFile> {
+    if (!existsSync(this.#folder)) this.#folder = privateFolder(this.#wanted);
     const file = join(this.#folder, `${bundle}.mjs`);
-    const cached = await readFile(file).catch(() => undefined);
-    if (!cached || sha256(cached) !== bundle) {
-      const data = await this.#store.get(bundle);
+    let data: Uint8Array | undefined = await readFile(file).catch(() => undefined);
+    if (!data || sha256(data) !== bundle) {
+      data = await this.#store.get(bundle);
       if (!data) throw new VolleyError("BUNDLE_NOT_FOUND", `the code bundle ${bundle} is not in the store: deploy it again`);
       if (sha256(data) !== bundle) throw new VolleyError("CORRUPT", `the code bundle ${bundle} came with the digest ${sha256(data)}`);
       // Another worker of this machine may be writing the same file: whoever renames last has written the same bytes.
@@ -42,17 +53,14 @@ export class BundleCache {
       await writeFile(draft, data, { mode: 0o600, flag: "wx" });
       await rename(draft, file);
     }
-    return pathToFileURL(file).href;
+    return { path: file, bytes: data.byteLength };
   }
 }
 
-const sha256 = (data: Uint8Array): string => createHash("sha256").update(data).digest("hex");
+const isThere = ({ path, bytes }: BundleFile): Promise<boolean> =>
+  stat(path).then(
+    (found) => found.isFile() && found.size === bytes,
+    () => false,
+  );
 
-/** The folder if it is ours alone; otherwise a fresh one: what others can write there would run here. */
-function privateFolder(folder: string): string {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const stat = lstatSync(folder);
-  const own =
-    stat.isDirectory() && (process.getuid === undefined || stat.uid === process.getuid()) && (process.platform === "win32" || (stat.mode & 0o022) === 0);
-  return own ? folder : mkdtempSync(join(tmpdir(), "volley-bundles-"));
-}
+const sha256 = (data: Uint8Array): string => createHash("sha256").update(data).digest("hex");

@@ -51,6 +51,13 @@ export const workerConfig = {
     default: "",
     parse: text,
   }),
+  bundleFolder: configKey<string>({
+    env: "VOLLEY_BUNDLE_FOLDER",
+    flag: "bundle-folder",
+    doc: "Folder for fetched code; the system's temporary folder if empty.",
+    default: "",
+    parse: text,
+  }),
   threadHeapBytes: configKey({
     env: "VOLLEY_THREAD_HEAP_BYTES",
     flag: "thread-heap-bytes",
@@ -93,6 +100,7 @@ export async function runWorker(config: ConfigOf<typeof workerConfig>): Promise<
     storeBytes: config.storeBytes,
     threadHeapBytes: config.threadHeapBytes,
     ...(config.spillFolder === "" ? {} : { spillParent: config.spillFolder }),
+    ...(config.bundleFolder === "" ? {} : { bundleFolder: config.bundleFolder }),
     control,
     frames,
     durable,

@@ -2,10 +2,11 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { open, rm, writeFile } from "node:fs/promises";
-import { hostname, tmpdir, userInfo } from "node:os";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { VolleyError } from "../../proto/errors.js";
+import { privateFolder, userFolder } from "./user-folder.js";
 
 /** Names of folders carry host and process, so that a stranger's are left alone and a dead process's are found. */
 const host = hostname().replace(/[^A-Za-z0-9.-]/g, "_");
@@ -22,7 +23,7 @@ export class SpillFolder {
   readonly #onExit = (): void => this.removeAll();
 
   /** Creates the folder (0700) under `parent` and removes those of dead processes of this host. */
-  constructor(parent: string = join(tmpdir(), `volley-spill-${userInfo().uid}`)) {
+  constructor(parent: string = privateFolder(userFolder("volley-spill"))) {
     mkdirSync(parent, { recursive: true, mode: 0o700 });
     removeStale(parent);
     this.path = join(parent, `${host}~${process.pid}~${randomBytes(4).toString("hex")}`);

@@ -5,15 +5,15 @@
 import { randomUUID } from "node:crypto";
 import { constants } from "node:fs";
 import { access, chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { isAlive } from "../guarded-process.js";
+import { homeFolder } from "../home-folder.js";
 import { checkedVersion, compareVersions, type NatsBinary, type NatsSource, type ResolveContext } from "./source.js";
 
 const lockPollMs = 200;
 
-export const cacheDir = (env: ResolveContext["env"]): string => join(env.XDG_CACHE_HOME || join(env.HOME || homedir(), ".cache"), "volley", "nats-server");
+export const cacheDir = (env: ResolveContext["env"]): string => join(env.XDG_CACHE_HOME || join(homeFolder(env), ".cache"), "volley", "nats-server");
 
 export const userCache: NatsSource = {
   name: "cache",

@@ -1,0 +1,22 @@
+/** Time limits know one clock, which nobody can set. */
+import { expect, test, vi } from "vitest";
+import { PoolRig } from "./pool-rig.js";
+
+test.each([
+  ["back", -2_000],
+  ["forward", 3_600_000],
+])("a wall clock that is set %s while tasks run ends none of them", async (_way, stepMs) => {
+  const rig = new PoolRig();
+  const url = rig.module("export const nap = () => new Promise((r) => setTimeout(() => r(1), 100));");
+  const real = Date.now;
+  const clock = vi.spyOn(Date, "now").mockImplementation(() => real() + stepMs);
+  try {
+    // Longer than the limit together, so that the limit is looked at while a later one runs.
+    const { values, errors } = await rig.run(url, "nap", 12, [], { timeoutMs: 900 });
+    expect([...errors.values()]).toEqual([]);
+    expect(values).toEqual(Array.from({ length: 12 }, () => 1));
+  } finally {
+    clock.mockRestore();
+    await rig.close();
+  }
+});
