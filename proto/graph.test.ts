@@ -124,6 +124,21 @@ describe("stages on the wire", () => {
     expect(() => validateStages(later, [], 6, () => 4)).toThrow(/expected 6, got 7/);
   });
 
+  it("are refused when a job has more tasks than the scheduler will keep, however few bytes say so", () => {
+    const sleep = { fn: { kernel: "volley.sleep" }, count: limits.tasksPerStageMax, args: [{ value: 1 }] };
+    const json = (stages: number): unknown => ({ stages: Array.from({ length: stages }, (_, i) => ({ name: `s${i}`, ...sleep })) });
+    const most = limits.tasksPerJobMax / limits.tasksPerStageMax;
+    expect(parseGraph(json(most)).stages).toHaveLength(most);
+    for (const stages of [most + 1, limits.stagesPerJobMax])
+      expect(() => parseGraph(json(stages))).toThrow(
+        expect.objectContaining({
+          code: "TOO_LARGE",
+          message: expect.stringMatching(new RegExp(`^stages.${most}: .* over the limit of ${limits.tasksPerJobMax} .*divide it`)),
+          details: { path: `stages.${most}.count`, limit: limits.tasksPerJobMax },
+        }),
+      );
+  });
+
   it("with a broken pack of items are refused", () => {
     const broken = [{ ...(two[0] as (typeof two)[number]), args: [{ a: "item" as const, pack: Uint8Array.of(1, 2) }] }];
     expect(() => validateStages(broken, [])).toThrow(expect.objectContaining({ code: "CORRUPT" }));

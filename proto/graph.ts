@@ -1,7 +1,7 @@
 /**
  * Graphs: the check that stages fit together (pure, used by scheduler intake and clients), and the JSON form of the gateway and CLI.
  *
- * The JSON form names stages; `compileGraph` turns it into the wire form. Every fault is INVALID_GRAPH with `details.path`.
+ * The JSON form names stages; `compileGraph` turns it into the wire form. Every fault is INVALID_GRAPH with `details.path`; too many tasks are TOO_LARGE.
  */
 import { z } from "zod";
 import { VolleyError } from "./errors.js";
@@ -20,6 +20,7 @@ export function validateStages(
   firstIndex = 0,
   countOf: (stage: number) => number | undefined = () => undefined,
 ): void {
+  checkTasks(stages);
   const counts = new Map<number, number>();
   const known = (stage: number): number | undefined => counts.get(stage) ?? countOf(stage);
   stages.forEach((stage, position) => {
@@ -31,6 +32,20 @@ export function validateStages(
   outputs.forEach((output, i) => {
     if (!counts.has(output)) throw fault(`outputs.${i}`, `there is no stage ${output}`);
   });
+}
+
+/** TOO_LARGE for more tasks than a job may have: what follows from a count costs space and time, however few bytes name it. */
+function checkTasks(stages: readonly StageSpec[]): void {
+  let tasks = 0;
+  for (const [position, { count }] of stages.entries()) {
+    tasks += count;
+    if (tasks <= limits.tasksPerJobMax) continue;
+    throw new VolleyError(
+      "TOO_LARGE",
+      `stages.${position}: with this one the job has ${tasks} tasks or more, over the limit of ${limits.tasksPerJobMax} tasks in a job (tasksPerJobMax); give each task more of the work, or divide it among several jobs`,
+      { details: { path: `stages.${position}.count`, limit: limits.tasksPerJobMax } },
+    );
+  }
 }
 
 function validateArg(arg: ArgSpec, stage: StageSpec, path: string, countOf: (stage: number) => number | undefined): void {

@@ -14,7 +14,12 @@ export const limits = {
   durableObjectBytesMax: 256 * 1024 * 1024,
   bundleBytesMax: 16 * 1024 * 1024,
   tasksPerStageMax: 10_000_000,
+  /** Of all stages of a job together; for a session, of the stages whose refs live. */
+  tasksPerJobMax: 20_000_000,
   stagesPerJobMax: 10_000,
+  /** Stages of a session whose refs live, and bytes of their arguments: what one client may make the scheduler remember. */
+  stagesPerSessionMax: 500_000,
+  argBytesPerSessionMax: 512 * 1024 * 1024,
   argsPerTaskMax: 64,
   jobsListedMax: 1_000,
 

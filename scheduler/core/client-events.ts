@@ -10,7 +10,7 @@ import { durableFacts, isReusable } from "./locate.js";
 import { admit, cancelTasks, commitSegment, endJob, failTasks, forgetIfUnused, freeObjects, objectIds, settleJob } from "./progress.js";
 import { addStage, createJob, dropStage, forgetJob, write } from "./records.js";
 import { sliceSegment } from "./segments.js";
-import { type Context, isStageComplete, isTerminal, type JobRecord, type StageRecord } from "./state.js";
+import { type Context, isStageComplete, isTerminal, type JobRecord, type StageRecord, type TaskState } from "./state.js";
 
 /** Distributes Omit over the union of replies. */
 type Answer = ClientReply extends infer R ? (R extends { epoch: unknown } ? Omit<R, "epoch"> : never) : never;
@@ -115,14 +115,11 @@ function reuse(ctx: Context, stage: StageRecord): void {
     for (const segment of [...source.results]) {
       if (segment.r === "failed" || !isReusable(ctx.state, source, segment, stage.job.durable)) continue;
       for (let i = segment.from; i < segment.to; ) {
-        if (isTerminal(stage.states[i] as number)) {
-          i++;
-          continue;
+        const end = stage.states.runEnd(i, segment.to);
+        if (!isTerminal(stage.states.at(i) as TaskState)) {
+          const part = { ...sliceSegment(segment, i, end), stage: stage.index };
+          if (part.r !== "failed") commitSegment(ctx, stage, part, { slotTimeUs: 0, reused: true });
         }
-        let end = i + 1;
-        while (end < segment.to && !isTerminal(stage.states[end] as number)) end++;
-        const part = { ...sliceSegment(segment, i, end), stage: stage.index };
-        if (part.r !== "failed") commitSegment(ctx, stage, part, { slotTimeUs: 0, reused: true });
         i = end;
       }
     }

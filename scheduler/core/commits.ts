@@ -142,7 +142,7 @@ function learnCost(ctx: Context, stage: StageRecord, us: number): void {
 function onFailure(ctx: Context, stage: StageRecord, from: number, to: number, error: WireError): void {
   const users = errorCatalogue[error.code].retry === "never";
   for (let task = from; task < to; task++) {
-    if (stage.states[task] !== taskState.leased) continue;
+    if (stage.states.at(task) !== taskState.leased) continue;
     const trouble = troubleOf(stage, task);
     trouble.lastError = error;
     const failures = users ? trouble.userFailures : ++trouble.infraFailures;
@@ -175,7 +175,7 @@ function retryLater(ctx: Context, stage: StageRecord, task: number, failures: nu
 export function onRetryTimers(ctx: Context): void {
   const { state } = ctx;
   for (let due = state.retries.take(state.nowMs); due; due = state.retries.take(state.nowMs)) {
-    if (due.stage.states[due.task] === taskState.retrying) requeue(ctx, due.stage, due.task, due.task + 1);
+    if (due.stage.states.at(due.task) === taskState.retrying) requeue(ctx, due.stage, due.task, due.task + 1);
   }
 }
 

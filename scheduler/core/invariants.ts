@@ -1,7 +1,7 @@
 /** The invariants of docs/ARCHITECTURE.md that the state alone can show; checked after every step in tests and in the simulation. */
 import { invariant } from "../../proto/errors.js";
 import { isReady } from "./links.js";
-import { isTerminal, type StageRecord, type State, taskState } from "./state.js";
+import { isTerminal, type StageRecord, type State, type TaskState, taskState } from "./state.js";
 
 export function checkInvariants(state: State): void {
   checkLeases(state);
@@ -19,7 +19,7 @@ export function checkInvariants(state: State): void {
     }
     if (job.state !== "running") {
       for (const stage of job.stages.values())
-        for (const s of stage.states) invariant(isTerminal(s), `job ${job.id} is ${job.state} with a task in state ${s}`);
+        for (const { state: s } of runsOf(stage)) invariant(isTerminal(s), `job ${job.id} is ${job.state} with a task in state ${s}`);
     }
   }
   invariant(queued === state.queued, `${state.queued} tasks are counted as queued, ${queued} are`);
@@ -57,7 +57,7 @@ function checkLeases(state: State): void {
     for (const { from, to } of lease.open) {
       invariant(from >= lease.from && to <= Math.max(lease.to, to), `lease ${lease.id} owes tasks outside its range`);
       for (let i = from; i < to; i++)
-        invariant(lease.stage.states[i] === taskState.leased, `lease ${lease.id} owes task ${i}, which is in state ${lease.stage.states[i]}`);
+        invariant(lease.stage.states.at(i) === taskState.leased, `lease ${lease.id} owes task ${i}, which is in state ${lease.stage.states.at(i)}`);
     }
     leased.set(lease.stage, (leased.get(lease.stage) ?? 0) + lease.open.size);
   }
@@ -75,7 +75,7 @@ function checkLeases(state: State): void {
 function checkStage(state: State, stage: StageRecord, timed: ReadonlySet<number> | undefined): void {
   const where = `stage ${stage.index} of ${stage.job.id}`;
   const tally = new Int32Array(7);
-  for (const s of stage.states) tally[s] = (tally[s] as number) + 1;
+  for (const { from, to, state: s } of runsOf(stage)) tally[s] = (tally[s] as number) + to - from;
   for (let s = 0; s < 7; s++) invariant(tally[s] === stage.tally[s], `${where} counts ${stage.tally[s]} tasks in state ${s}, there are ${tally[s]}`);
   invariant(stage.queue.size === tally[taskState.queued], `I3: ${where} has ${tally[taskState.queued]} queued tasks and ${stage.queue.size} queue places`);
   invariant(stage.queue.isEmpty || stage.listed, `I3: ${where} has queued tasks and is on no ready list`);
@@ -84,15 +84,29 @@ function checkStage(state: State, stage: StageRecord, timed: ReadonlySet<number>
     results += segment.to - segment.from;
     const expected = segment.r === "failed" ? taskState.failed : taskState.succeeded;
     for (let i = segment.from; i < segment.to; i++)
-      invariant(stage.states[i] === expected, `I1: ${where} has a ${segment.r} result for task ${i}, which is in state ${stage.states[i]}`);
+      invariant(stage.states.at(i) === expected, `I1: ${where} has a ${segment.r} result for task ${i}, which is in state ${stage.states.at(i)}`);
   }
   invariant(
     results === (tally[taskState.succeeded] as number) + (tally[taskState.failed] as number),
     `I1: ${where} has ${results} results for ${tally[taskState.succeeded]} + ${tally[taskState.failed]} ended tasks`,
   );
   if (state.unsettled.has(stage.job.id)) return;
-  for (let i = 0; i < stage.states.length; i++) {
-    if (stage.states[i] === taskState.retrying) invariant(timed?.has(i), `I3: ${where}: task ${i} waits for a timer that is not set`);
-    if (stage.states[i] === taskState.waiting) invariant(!isReady(stage, i), `I3: ${where}: task ${i} waits although every input is there`);
+  for (const { from, to, state: s } of runsOf(stage)) {
+    if (s !== taskState.retrying && s !== taskState.waiting) continue;
+    for (let i = from; i < to; i++) {
+      if (s === taskState.retrying) invariant(timed?.has(i), `I3: ${where}: task ${i} waits for a timer that is not set`);
+      else invariant(!isReady(stage, i), `I3: ${where}: task ${i} waits although every input is there`);
+      // A task that waits for the whole stage's inputs is like every other one of its run.
+      if (s === taskState.waiting && stage.blockers > 0) break;
+    }
+  }
+}
+
+function* runsOf(stage: StageRecord): IterableIterator<{ from: number; to: number; state: TaskState }> {
+  const { count } = stage.spec;
+  for (let from = 0, to = 0; from < count; from = to) {
+    to = stage.states.runEnd(from, count);
+    invariant(to > from, `a run of tasks of stage ${stage.index} is empty at ${from}`);
+    yield { from, to, state: stage.states.at(from) as TaskState };
   }
 }

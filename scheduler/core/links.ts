@@ -18,7 +18,7 @@ export function sourceOf(state: State, id: ObjectId): { stage: StageRecord; task
   let found: StageRecord | undefined;
   for (const stage of state.catalog.get(base) ?? []) {
     found ??= stage;
-    if (stage.states[index] !== taskState.succeeded) continue;
+    if (stage.states.at(index) !== taskState.succeeded) continue;
     found = stage;
     break;
   }
@@ -58,7 +58,7 @@ export function unlinkStage(stage: StageRecord): void {
 
 export function isMet(upstream: StageRecord, entry: Dependent): boolean {
   if (entry.kind === "all") return tallyOf(upstream, taskState.succeeded) === upstream.spec.count;
-  return upstream.states[entry.task] === taskState.succeeded;
+  return upstream.states.at(entry.task) === taskState.succeeded;
 }
 
 /** Links of the whole stage that are not met; one-to-one links are the tasks' own matter. */
@@ -69,7 +69,7 @@ export const unmetLinks = (stage: StageRecord): StageRecord["links"] =>
 export function isReady(stage: StageRecord, task: number): boolean {
   if (stage.blockers > 0) return false;
   for (const { upstream, entry } of stage.links) {
-    if (entry.kind === "one-to-one" && upstream.states[task] !== taskState.succeeded) return false;
+    if (entry.kind === "one-to-one" && upstream.states.at(task) !== taskState.succeeded) return false;
   }
   return true;
 }

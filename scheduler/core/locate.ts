@@ -4,7 +4,7 @@ import type { ObjectLocation, ResultSegment } from "../../proto/messages.js";
 import { PackReader } from "../../proto/pack.js";
 import type { PutFacts } from "./events.js";
 import { sourceOf } from "./links.js";
-import { isTerminal, type StageRecord, type State, taskState } from "./state.js";
+import { isTerminal, type StageRecord, type State, type TaskState, taskState } from "./state.js";
 
 const holdersOf = (state: State, id: ObjectId): WorkerId[] => [...(state.holders.get(id) ?? [])];
 
@@ -29,9 +29,9 @@ function locatePut(state: State, facts: PutFacts, durable: boolean): ObjectLocat
 export function locateResult(state: State, stage: StageRecord, task: number, id: ObjectId): ObjectLocation {
   const segment = stage.results.at(task);
   if (!segment) {
-    if (stage.states[task] === taskState.cancelled)
+    if (stage.states.at(task) === taskState.cancelled)
       return { id, state: "failed", error: { code: "CANCELLED", message: `task ${task} of stage ${stage.index} was cancelled` } };
-    return { id, state: isTerminal(stage.states[task] as number) ? "unknown" : "pending" };
+    return { id, state: isTerminal(stage.states.at(task) as TaskState) ? "unknown" : "pending" };
   }
   switch (segment.r) {
     case "failed":

@@ -6,7 +6,7 @@
 import type { WireError } from "../../proto/errors.js";
 import { type ObjectId, objectIdOf, type WorkerId } from "../../proto/ids.js";
 import type { JobState, ResultSegment } from "../../proto/messages.js";
-import { isMet, isReady, unmetLinks } from "./links.js";
+import { isMet, unmetLinks } from "./links.js";
 import { isBaseKnown } from "./locate.js";
 import { dropStage, write } from "./records.js";
 import {
@@ -19,6 +19,7 @@ import {
   type StageRecord,
   type State,
   setStates,
+  type TaskState,
   tallyOf,
   taskState,
   troubleOf,
@@ -39,16 +40,15 @@ function listReady(state: State, stage: StageRecord): void {
 /** Queues those tasks of [from, to) that wait and whose inputs are all there. */
 export function admit(ctx: Context, stage: StageRecord, from: number, to: number): void {
   if (stage.blockers > 0 || stage.job.state !== "running") return;
-  const perTask = stage.links.some(({ entry }) => entry.kind === "one-to-one");
+  const perTask = stage.links.filter(({ entry }) => entry.kind === "one-to-one");
   for (let i = from; i < to; ) {
-    const ok = (at: number): boolean => stage.states[at] === taskState.waiting && (!perTask || isReady(stage, at));
-    if (!ok(i)) {
-      i++;
-      continue;
+    let end = stage.states.runEnd(i, to);
+    let ready = stage.states.at(i) === taskState.waiting;
+    for (const { upstream } of ready ? perTask : []) {
+      ready &&= upstream.states.at(i) === taskState.succeeded;
+      end = upstream.states.runEnd(i, end);
     }
-    let end = i + 1;
-    while (end < to && ok(end)) end++;
-    setStates(ctx.state, stage, i, end, taskState.queued);
+    if (ready) setStates(ctx.state, stage, i, end, taskState.queued);
     i = end;
   }
   listReady(ctx.state, stage);
@@ -171,12 +171,11 @@ export function failTasks(ctx: Context, first: StageRecord, firstFrom: number, f
 function failRuns(ctx: Context, stage: StageRecord, from: number, to: number, error: WireError): number {
   let failed = 0;
   for (let i = from; i < to; ) {
-    if (isTerminal(stage.states[i] as number)) {
-      i++;
+    const end = stage.states.runEnd(i, to);
+    if (isTerminal(stage.states.at(i) as TaskState)) {
+      i = end;
       continue;
     }
-    let end = i + 1;
-    while (end < to && !isTerminal(stage.states[end] as number)) end++;
     const segment: ResultSegment = { r: "failed", stage: stage.index, from: i, to: end, error };
     write(ctx, { k: "commit", job: stage.job.id, segment, slotTimeUs: 0, reused: false }, stage.job.durable);
     ctx.out.push({ c: "count", metric: "tasks_failed", by: end - i, tenant: stage.job.tenant, label: error.code });
@@ -291,7 +290,7 @@ export function loseObject(ctx: Context, id: ObjectId): void {
   const task = Number(id.slice(dash + 1));
   for (const stage of [...(state.catalog.get(id.slice(0, dash) as never) ?? [])]) {
     const segment = stage.results.at(task);
-    if (stage.job.durable || segment?.r !== "stored" || stage.states[task] !== taskState.succeeded) continue;
+    if (stage.job.durable || segment?.r !== "stored" || stage.states.at(task) !== taskState.succeeded) continue;
     ctx.out.push({ c: "count", metric: "objects_lost", by: 1, tenant: stage.job.tenant });
     stage.results.remove(task);
     setStates(state, stage, task, task + 1, taskState.waiting);

@@ -159,7 +159,7 @@ export function explain(state: State, stage: StageRecord, task: number): Explana
   const trouble = stage.troubles.get(task);
   const head = { job: stage.job.id, stage: stage.index, task, attempt: (trouble?.attempts ?? 0) + 1 };
   const last = trouble?.lastError ? `; the last try failed with ${trouble.lastError.code}: ${trouble.lastError.message}` : "";
-  switch (stage.states[task]) {
+  switch (stage.states.at(task)) {
     case taskState.succeeded:
       return { ...head, state: "succeeded", reason: "committed", text: "its result is committed" };
     case taskState.failed: {
@@ -229,7 +229,8 @@ function explainQueue(state: State, head: Head, last: string): Explanation {
 function explainWait(stage: StageRecord, task: number, head: Head): Explanation {
   const unmet = new Map<number, number>();
   for (const { upstream } of unmetLinks(stage)) unmet.set(upstream.index, upstream.spec.count - tallyOf(upstream, taskState.succeeded));
-  for (const { upstream, entry } of stage.links) if (entry.kind === "one-to-one" && upstream.states[task] !== taskState.succeeded) unmet.set(upstream.index, 1);
+  for (const { upstream, entry } of stage.links)
+    if (entry.kind === "one-to-one" && upstream.states.at(task) !== taskState.succeeded) unmet.set(upstream.index, 1);
   const list = [...unmet].map(([index, missing]) => ({ stage: index, missing }));
   const text = list.map(({ stage: index, missing }) => `stage ${index} (${missing} task${missing === 1 ? "" : "s"} to go)`).join(", ");
   return { ...head, state: "waiting", reason: "inputs", text: `it waits for ${text || "its inputs"}`, unmet: list };

@@ -8,7 +8,18 @@ import type { ResultSegment, StageSpec } from "../../proto/messages.js";
 import type { JournalRecord } from "./events.js";
 import { linkStage, unlinkStage } from "./links.js";
 import { RangeSet } from "./ranges.js";
-import { type Context, createStage, isTerminal, type JobRecord, type StageRecord, type State, setStates, taskState, troubleOf } from "./state.js";
+import {
+  type Context,
+  createStage,
+  isTerminal,
+  type JobRecord,
+  type StageRecord,
+  type State,
+  setStates,
+  type TaskState,
+  taskState,
+  troubleOf,
+} from "./state.js";
 
 /** Applies a record and, if its job is durable, gives it out for the journal. */
 export function write(ctx: Context, record: JournalRecord, durable: boolean): void {
@@ -83,6 +94,9 @@ export function createJob(
   return {
     ...fields,
     stages: new Map(),
+    tasks: 0,
+    tally: [0, 0, 0, 0, 0, 0, 0],
+    argBytes: 0,
     state: "running",
     endedAtMs: undefined,
     error: undefined,
@@ -126,6 +140,9 @@ function applySubmit(state: State, record: Extract<JournalRecord, { k: "submit" 
 export function addStage(state: State, job: JobRecord, spec: StageSpec, base: ObjectBase): StageRecord {
   const stage = createStage(job, spec, base);
   job.stages.set(spec.index, stage);
+  job.tasks += spec.count;
+  job.tally[taskState.waiting] = (job.tally[taskState.waiting] as number) + spec.count;
+  job.argBytes += stage.argBytes;
   linkStage(state, stage);
   const others = state.catalog.get(base);
   if (others) others.add(stage);
@@ -156,13 +173,8 @@ function applyCommit(state: State, record: Extract<JournalRecord, { k: "commit" 
 /** Ends the tasks of [from, to) that have not ended: cancelled. */
 function closeTasks(state: State, stage: StageRecord, from: number, to: number): void {
   for (let i = from; i < to; ) {
-    if (isTerminal(stage.states[i] as number)) {
-      i++;
-      continue;
-    }
-    let end = i + 1;
-    while (end < to && !isTerminal(stage.states[end] as number)) end++;
-    setStates(state, stage, i, end, taskState.cancelled);
+    const end = stage.states.runEnd(i, to);
+    if (!isTerminal(stage.states.at(i) as TaskState)) setStates(state, stage, i, end, taskState.cancelled);
     i = end;
   }
 }
@@ -170,8 +182,12 @@ function closeTasks(state: State, stage: StageRecord, from: number, to: number):
 /** Takes a stage out of every table (I7). Its leases must be gone. */
 export function dropStage(state: State, stage: StageRecord): void {
   unlinkStage(stage);
-  stage.job.stages.delete(stage.index);
-  if (!stage.job.durable) stage.job.forgotten.add(stage.index, stage.index + 1);
+  const { job } = stage;
+  job.stages.delete(stage.index);
+  job.tasks -= stage.spec.count;
+  job.argBytes -= stage.argBytes;
+  for (const [s, tasks] of stage.tally.entries()) job.tally[s] = (job.tally[s] as number) - tasks;
+  if (!job.durable) job.forgotten.add(stage.index, stage.index + 1);
   state.queued -= stage.queue.size;
   stage.queue.delete(0, stage.spec.count);
   const others = state.catalog.get(stage.base);

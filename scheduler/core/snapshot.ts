@@ -79,12 +79,9 @@ const jobData = (job: JobRecord): JobData => ({
 
 function stageData(stage: StageRecord): StageData {
   const cancelled: [number, number][] = [];
-  for (let i = 0; i < stage.states.length; ) {
-    let end = i + 1;
-    if (stage.states[i] === taskState.cancelled) {
-      while (end < stage.states.length && stage.states[end] === taskState.cancelled) end++;
-      cancelled.push([i, end]);
-    }
+  for (let i = 0; i < stage.spec.count; ) {
+    const end = stage.states.runEnd(i, stage.spec.count);
+    if (stage.states.at(i) === taskState.cancelled) cancelled.push([i, end]);
     i = end;
   }
   const failures = [...stage.troubles].filter(([, t]) => t.userFailures > 0).map(([task, t]): [number, number] => [task, t.userFailures]);

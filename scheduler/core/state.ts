@@ -2,6 +2,8 @@
  * The scheduler's state. Durable facts (specs, terminal task states, results, ends) come from records only (records.ts);
  * everything else — queues, leases, workers, locations, timers — is derived, and is built again after a restart.
  */
+
+import { argsBytes } from "../../proto/args.js";
 import type { EngineFacts } from "../../proto/engine.js";
 import type { WireError } from "../../proto/errors.js";
 import type { ClientId, Epoch, JobId, LeaseId, ObjectBase, ObjectId, TenantId, WorkerId } from "../../proto/ids.js";
@@ -9,12 +11,10 @@ import type { FunctionRef, JobState, StageSpec } from "../../proto/messages.js";
 import type { Command, PutFacts } from "./events.js";
 import { RangeSet } from "./ranges.js";
 import { SegmentTable } from "./segments.js";
+import { type TaskState, TaskStates, taskState } from "./task-states.js";
 import { Timers } from "./timers.js";
 
-/** waiting: an input is missing. queued: may be leased. retrying: waits for its backoff timer. The last three are terminal. */
-export const taskState = { waiting: 0, queued: 1, leased: 2, retrying: 3, succeeded: 4, failed: 5, cancelled: 6 } as const;
-export type TaskState = (typeof taskState)[keyof typeof taskState];
-export const isTerminal = (state: number): boolean => state >= taskState.succeeded;
+export { isTerminal, type TaskState, taskState } from "./task-states.js";
 
 export interface Dependent {
   readonly stage: StageRecord;
@@ -47,9 +47,10 @@ export interface StageRecord {
   readonly job: JobRecord;
   readonly index: number;
   readonly spec: StageSpec;
+  readonly argBytes: number;
   readonly base: ObjectBase;
   readonly fnKey: string;
-  readonly states: Uint8Array;
+  readonly states: TaskStates;
   /** Number of tasks in each state. */
   readonly tally: number[];
   readonly results: SegmentTable;
@@ -81,6 +82,11 @@ export interface JobRecord {
   readonly key: string | undefined;
   readonly contentHash: string;
   readonly stages: Map<number, StageRecord>;
+  /** Tasks of its stages, and how many of them are in each state. */
+  tasks: number;
+  readonly tally: number[];
+  /** Bytes of its stages' arguments. */
+  argBytes: number;
   readonly outputs: readonly number[];
   /** What the graph reads that was put, as it was known at submission. */
   readonly objects: readonly PutFacts[];
@@ -231,9 +237,10 @@ export function createStage(job: JobRecord, spec: StageSpec, base: ObjectBase): 
     job,
     index: spec.index,
     spec,
+    argBytes: argsBytes(spec.args),
     base,
     fnKey: functionKey(spec.fn),
-    states: new Uint8Array(spec.count),
+    states: new TaskStates(spec.count),
     tally: [spec.count, 0, 0, 0, 0, 0, 0],
     results: new SegmentTable(),
     queue: new RangeSet(),
@@ -268,19 +275,21 @@ export const isStageComplete = (stage: StageRecord): boolean =>
 /** The one place where a task's state changes; keeps tally, queue and the queued count true. */
 export function setStates(state: State, stage: StageRecord, from: number, to: number, next: TaskState): void {
   const { states, tally } = stage;
+  const all = stage.job.tally;
   for (let i = from; i < to; ) {
-    const before = states[i] as TaskState;
-    let end = i + 1;
-    while (end < to && states[end] === before) end++;
+    const before = states.at(i) as TaskState;
+    const end = states.runEnd(i, to);
     if (before !== next) {
       if (before === taskState.queued) {
         const size = stage.queue.size;
         stage.queue.delete(i, end);
         state.queued -= size - stage.queue.size;
       }
-      states.fill(next, i, end);
+      states.fill(i, end, before, next);
       tally[before] = (tally[before] as number) - (end - i);
       tally[next] = (tally[next] as number) + (end - i);
+      all[before] = (all[before] as number) - (end - i);
+      all[next] = (all[next] as number) + (end - i);
       if (next === taskState.queued) {
         stage.queue.add(i, end);
         state.queued += end - i;

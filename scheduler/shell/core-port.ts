@@ -11,6 +11,13 @@ export interface KnownStage {
   readonly base: ObjectBase;
 }
 
+/** What a session makes the scheduler remember: its living stages, their tasks, and the bytes of their arguments. */
+export interface SessionSize {
+  stages: number;
+  tasks: number;
+  argBytes: number;
+}
+
 export interface SchedulerFigures {
   readonly queued: number;
   readonly running: number;
@@ -34,6 +41,7 @@ export interface CorePort<S> {
   /** When the state next wants a tick; undefined: when something happens. */
   nextWakeMs(state: S): number | undefined;
   stageOf(state: S, job: JobId, stage: number): KnownStage | undefined;
+  sizeOf(state: S, session: JobId): SessionSize | undefined;
   /** For gauges; read when metrics are scraped. */
   figures(state: S): SchedulerFigures;
 }

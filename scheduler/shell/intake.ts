@@ -16,7 +16,7 @@ import { subjects } from "../../proto/subjects.js";
 import type { Message, Subscription, Transport } from "../../proto/transport/transport.js";
 import { clientId, jobId } from "../../proto/wire-scalars.js";
 import type { Event } from "../core/events.js";
-import type { KnownStage } from "./core-port.js";
+import type { KnownStage, SessionSize } from "./core-port.js";
 import type { ReplyBook } from "./reply-book.js";
 import { checkArgsFit, SessionStages } from "./session-stages.js";
 
@@ -25,6 +25,7 @@ export interface IntakeOptions {
   readonly epoch: Epoch;
   readonly replies: ReplyBook;
   stageOf(job: JobId, stage: number): KnownStage | undefined;
+  sizeOf(session: JobId): SessionSize | undefined;
   dispatch(event: Event): void;
   /** Tells a session's client that tasks of a stage end with this error, though the core never saw the stage. */
   fail(client: ClientId, session: JobId, segment: ResultSegment): void;
@@ -89,6 +90,7 @@ export class Intake {
     this.#argsBytesMax = Math.max(options.transport.payloadBytesMax - leaseHeadBytes, options.transport.payloadBytesMax >> 1);
     this.#sessions = new SessionStages({
       stageOf: (job, stage) => options.stageOf(job, stage),
+      sizeOf: (session) => options.sizeOf(session),
       argsBytesMax: this.#argsBytesMax,
       fail: (client, session, segment) => options.fail(client, session, segment),
     });

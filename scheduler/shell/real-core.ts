@@ -13,6 +13,10 @@ export const realCore: CorePort<State> = {
     const stage = state.jobs.get(job)?.stages.get(index);
     return stage && { count: stage.spec.count, base: stage.base };
   },
+  sizeOf(state, session) {
+    const job = state.jobs.get(session);
+    return job && { stages: job.stages.size, tasks: job.tasks, argBytes: job.argBytes };
+  },
   figures: figuresOf,
 };
 

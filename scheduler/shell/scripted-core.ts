@@ -39,6 +39,7 @@ export function scriptedCore(script: Script = () => []): ScriptedCore {
     restore: (data, epoch) => ({ epoch, records: [...(data as JournalRecord[])], stages: new Map() }),
     nextWakeMs: () => undefined,
     stageOf: (state, job, stage) => state.stages.get(`${job}/${stage}`),
+    sizeOf: () => undefined,
     figures: () => ({ queued: 0, running: 0, workers: 0, engines: new Map(), slots: 0, sessions: 0, jobs: {} }),
   };
   return core;

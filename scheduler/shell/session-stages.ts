@@ -6,14 +6,18 @@
  * A stage that cannot be right ends with its fault, and the stages that read it with UPSTREAM_FAILED.
  */
 import { stageBase } from "../../proto/address.js";
+import { argsBytes } from "../../proto/args.js";
 import { isVolleyError, toWireError, VolleyError, type WireError } from "../../proto/errors.js";
 import { validateStages } from "../../proto/graph.js";
 import type { ClientId, JobId, ObjectBase } from "../../proto/ids.js";
+import { limits } from "../../proto/limits.js";
 import type { ArgSpec, ClientRequestOf, ResultSegment, StageSpec } from "../../proto/messages.js";
-import type { KnownStage } from "./core-port.js";
+import type { KnownStage, SessionSize } from "./core-port.js";
 
 export interface SessionStagesOptions {
   stageOf(job: JobId, stage: number): KnownStage | undefined;
+  /** undefined: there is no such session. */
+  sizeOf(session: JobId): SessionSize | undefined;
   /** A stage's arguments must fit into a lease order. */
   readonly argsBytesMax: number;
   fail(client: ClientId, session: JobId, segment: ResultSegment): void;
@@ -30,17 +34,6 @@ const troublesKept = 10_000;
 
 const needsCheck = (arg: ArgSpec): boolean => arg.a === "stage" || arg.a === "task" || arg.a === "item" || arg.a === "list";
 
-export function argsBytes(args: readonly ArgSpec[]): number {
-  let bytes = 0;
-  for (const arg of args) {
-    if (arg.a === "item") bytes += arg.pack.byteLength;
-    else if (arg.a === "value") bytes += arg.data.byteLength;
-    else if (arg.a === "list") bytes += argsBytes(arg.of);
-    bytes += 64;
-  }
-  return bytes;
-}
-
 export function checkArgsFit(stage: StageSpec, bytesMax: number): void {
   const bytes = argsBytes(stage.args);
   if (bytes > bytesMax)
@@ -49,6 +42,25 @@ export function checkArgsFit(stage: StageSpec, bytesMax: number): void {
       `arguments of stage ${stage.index} have ${bytes} bytes, over the limit of ${bytesMax}; put the large ones and pass their refs`,
       { details: { path: `stages.${stage.index}.args` } },
     );
+}
+
+/** Adds the stage to what the session has. TOO_LARGE when that is more than one client may have: the scheduler serves the others, too. */
+function grow(size: SessionSize, stage: StageSpec): void {
+  const way = "keep fewer refs (what is dropped is forgotten), or use map, which makes one stage of any number of calls";
+  const over = (what: string, limit: number, name: string): never => {
+    throw new VolleyError("TOO_LARGE", `with stage ${stage.index} the session has ${what}, over the limit of ${limit} (${name}); ${way}`, {
+      details: { limit },
+    });
+  };
+  const stages = size.stages + 1;
+  const tasks = size.tasks + stage.count;
+  const argBytes = size.argBytes + argsBytes(stage.args);
+  if (stages > limits.stagesPerSessionMax) over(`${stages} stages whose refs live`, limits.stagesPerSessionMax, "stagesPerSessionMax");
+  if (tasks > limits.tasksPerJobMax) over(`${tasks} tasks whose refs live`, limits.tasksPerJobMax, "tasksPerJobMax");
+  if (argBytes > limits.argBytesPerSessionMax) over(`${argBytes} bytes of arguments`, limits.argBytesPerSessionMax, "argBytesPerSessionMax");
+  size.stages = stages;
+  size.tasks = tasks;
+  size.argBytes = argBytes;
 }
 
 export class SessionStages {
@@ -76,9 +88,10 @@ export class SessionStages {
       return found.base;
     };
     const single = stages.length === 1;
+    const size = { stages: 0, tasks: 0, argBytes: 0, ...this.#options.sizeOf(session) };
     stages.forEach((stage, position) => {
       // What is known is not looked at again (M1): its upstreams may have been released since.
-      if (known(stage.index) || !this.#passes(request, stage, known)) {
+      if (known(stage.index) || !this.#passes(request, stage, known, size)) {
         kept ??= stages.slice(0, position);
         return;
       }
@@ -90,14 +103,16 @@ export class SessionStages {
     return kept ? { request: { ...request, stages: kept }, bases } : { request, bases };
   }
 
-  #passes(request: ClientRequestOf<"stages">, stage: StageSpec, known: (stage: number) => KnownStage | undefined): boolean {
+  #passes(request: ClientRequestOf<"stages">, stage: StageSpec, known: (stage: number) => KnownStage | undefined, size: SessionSize): boolean {
     const { client, session } = request;
     try {
       checkArgsFit(stage, this.#options.argsBytesMax);
-      if (!stage.args.some(needsCheck)) return true;
-      const missing = missingUpstream(stage.args, stage.index, known);
-      if (missing !== undefined) return this.#orphan(client, session, stage, missing);
-      validateStages([stage], [], stage.index, (index) => known(index)?.count);
+      if (stage.args.some(needsCheck)) {
+        const missing = missingUpstream(stage.args, stage.index, known);
+        if (missing !== undefined) return this.#orphan(client, session, stage, missing);
+        validateStages([stage], [], stage.index, (index) => known(index)?.count);
+      }
+      grow(size, stage);
       return true;
     } catch (error) {
       if (!isVolleyError(error)) throw error;

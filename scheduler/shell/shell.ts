@@ -135,6 +135,7 @@ export class SchedulerShell<S> {
       epoch,
       replies: this.#replies,
       stageOf: (job, stage) => core.stageOf(state, job, stage),
+      sizeOf: (session) => core.sizeOf(state, session),
       dispatch: (event) => this.dispatch(event),
       fail: (client, session, segment) => this.#effects.tell(client, session, segment),
       onMalformed: (from, error, bytes) => this.#onMalformed(from, error, bytes),
