@@ -30,6 +30,15 @@ const wallClockReaders: Record<string, string> = {
   "worker/pool/thread.ts": "time limits",
   "worker/pool/console.ts": "a window of one second for lines of output",
 };
+/**
+ * Node's timers fire at once beyond 2^31 - 1 ms. proto/timer.ts waits as long as it is told; who uses Node's own says the delay as a figure, as a
+ * constant of the file, or with an upper bound. These do otherwise, each with its reason.
+ */
+const timerExceptions: Record<string, string> = {
+  "proto/timer.ts": "it is the one",
+  "worker/kernels/basics.ts": "the kernel's schema has the bound",
+  "worker/store/store.ts": "no configuration reaches it",
+};
 /** Imports against the table, each with its reason. */
 const importExceptions: Record<string, string> = {};
 
@@ -228,6 +237,45 @@ describe("size", () => {
 
 // ------------------------------------------------------------------------------------------------ names and habits
 
+/** The delays given to Node's timers that are neither a figure, nor a constant of the file that is one, nor have an upper bound. */
+function unboundedDelays(source: string): string[] {
+  const text = stripComments(source);
+  const constants = new Set([...text.matchAll(/^(?:export )?const (\w+) = [\d_]+;/gm)].map((match) => match[1] as string));
+  const bounded = (delay: string): boolean => /^[\d_]+$/.test(delay) || constants.has(delay) || /^Math\.min\(.*(?:[\d_]+|2 \*\* 30)\)$/.test(delay);
+  const promised = /import \{[^}]*\bsetTimeout(?: as (\w+))?[^}]*\} from "node:timers\/promises"/.exec(text);
+  const names = ["(?<![.\\w])setTimeout", "AbortSignal\\.timeout", ...(promised ? [`(?<![.\\w])${promised[1] ?? "setTimeout"}`] : [])];
+  const found: string[] = [];
+  for (const match of text.matchAll(new RegExp(`(?:${names.join("|")})\\(`, "g"))) {
+    const args = argumentsAt(text, (match.index ?? 0) + match[0].length);
+    const delay = match[0].startsWith("setTimeout") && promised?.[1] !== undefined ? args[1] : (args[1] ?? args[0]);
+    const waits = match[0].startsWith("setTimeout") ? delay : args[0];
+    if (waits === undefined || !bounded(waits)) found.push(waits ?? "nothing");
+  }
+  return found;
+}
+
+/** The arguments of a call, as written, from behind its bracket on. */
+function argumentsAt(text: string, from: number): string[] {
+  const args: string[] = [];
+  let depth = 0;
+  let start = from;
+  for (let at = from; at < text.length; at++) {
+    const char = text[at] as string;
+    if ("([{".includes(char)) depth++;
+    if (char === "," && depth === 0) {
+      args.push(text.slice(start, at).trim());
+      start = at + 1;
+    }
+    if (!")]}".includes(char)) continue;
+    if (depth === 0) {
+      args.push(text.slice(start, at).trim());
+      return args.filter((arg) => arg !== "");
+    }
+    depth--;
+  }
+  return args;
+}
+
 describe("habits", () => {
   it("file and folder names are kebab-case and say what is inside", () => {
     expect(all.filter((file) => file.endsWith(".ts") && !/^[a-z0-9-]+(?:\/[a-z0-9-]+)*(?:\.test|\.d)?\.ts$/.test(file))).toEqual([]);
@@ -266,6 +314,13 @@ describe("habits", () => {
     const product = sources.filter((file) => !/^(?:bench|examples)\//.test(file) && !isTest(file));
     const readers = product.filter((file) => reads.test(stripComments(texts.get(file) ?? "")));
     expect(readers.filter((file) => wallClockReaders[file] === undefined)).toEqual([]);
+  });
+
+  it("no timer waits for a time that could be beyond what Node's timers take", () => {
+    const product = sources.filter((file) => !/^(?:bench|e2e|examples)\//.test(file) && !isTest(file));
+    const found = product.flatMap((file) => unboundedDelays(texts.get(file) ?? "").map((delay) => `${file}: a delay of ${delay}; use proto/timer.ts`));
+    expect(found.filter((line) => timerExceptions[line.split(":")[0] as string] === undefined)).toEqual([]);
+    expect(Object.keys(timerExceptions).filter((file) => !found.some((line) => line.startsWith(`${file}:`)))).toEqual([]);
   });
 
   it("the lock file names every optional package, also of other platforms: `npm ci` refuses it otherwise", () => {

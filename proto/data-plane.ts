@@ -4,7 +4,7 @@
  * A transfer that is cut by the network (DISCONNECTED, CORRUPT, TIMEOUT of a request) is begun again until the caller's time is over:
  * objects are immutable, so that changes nothing but the time.
  */
-import { setTimeout as delay } from "node:timers/promises";
+
 import { decodeMessage, encodeMessage } from "./codec.js";
 import { type DataReply, type DataRequest, dataReply, dataRequest } from "./data-messages.js";
 import { type ErrorCode, fromWireError, isVolleyError, toWireError, VolleyError } from "./errors.js";
@@ -12,6 +12,7 @@ import type { FramePeer } from "./frame-peer.js";
 import type { ObjectId } from "./ids.js";
 import { limits } from "./limits.js";
 import { subjects } from "./subjects.js";
+import { sleep as delay, Timer } from "./timer.js";
 import type { Subscription, Transport } from "./transport/transport.js";
 import type { ValueKind } from "./value.js";
 
@@ -91,14 +92,14 @@ export async function fetchObject(options: FetchOptions): Promise<ObjectMeta & {
       const meta: ObjectMeta = { kind: reply.kind as ValueKind, bytes: reply.bytes, digest: reply.digest };
       if (target?.byteLength !== meta.bytes) target = await options.allocate(meta);
       const incoming = frames.open({ stream, bytes: meta.bytes, target, from });
-      const late = setTimeout(
+      const late = new Timer(
         () => incoming.cancel(new VolleyError("TIMEOUT", `fetch of ${id} from ${from} took longer than ${options.timeoutMs} ms`)),
         remainingMs(),
       );
       try {
         await incoming.done;
       } finally {
-        clearTimeout(late);
+        late.stop();
       }
       return { ...meta, data: target };
     } finally {

@@ -9,6 +9,7 @@
 import { type ConfigOf, type ConfigTable, readConfig } from "../../proto/config.js";
 import { InvariantViolation } from "../../proto/errors.js";
 import { exitCodes, toCliFailure } from "./exit-codes.js";
+import { Timer } from "../../proto/timer.js";
 
 const drainDeadlineMs = 30_000;
 const stopDeadlineMs = 3_000;
@@ -72,7 +73,7 @@ export async function runRole(role: RoleName, module: RoleModule, flags: Readonl
   const end = (how: "drain" | "stop", deadlineMs: number): void => {
     if (ending || !handle) process.exit(ending ? exitCodes.interrupted : exitCodes.ok);
     ending = true;
-    setTimeout(() => {
+    new Timer(() => {
       process.stderr.write(`volley ${role}: not stopped after ${deadlineMs / 1000} s, ending now\n`);
       process.exit(exitCodes.failure);
     }, deadlineMs).unref();

@@ -1,6 +1,7 @@
 /** `volley top`: workers, queue and running jobs, again and again. */
 import { engineFamily } from "../../proto/engine.js";
 import type { JobStatus } from "../../proto/messages.js";
+import { sleep } from "../../proto/timer.js";
 import type { WorkerStatus } from "../../proto/worker-status.js";
 import type { Cluster } from "../sdk/api.js";
 import { withCluster } from "./cluster.js";
@@ -26,7 +27,7 @@ export async function top(options: ClusterOptions & { once?: boolean; interval: 
       if (!once && process.stdout.isTTY) process.stdout.write("\x1b[H\x1b[2J");
       output.result(snapshot, () => `${lines(snapshot)}\n${once ? "" : "\n"}`);
       if (once) return;
-      await Promise.race([new Promise((resolve) => setTimeout(resolve, options.interval)), interrupted.promise]);
+      await Promise.race([sleep(options.interval), interrupted.promise]);
     }
   });
 }

@@ -6,6 +6,7 @@ import { type App, type Context, jobOf } from "./context.js";
 import { bodyOf, faultOf } from "./faults.js";
 import { countAsAnswered } from "./metrics.js";
 import { errorShape, idParams } from "./shapes.js";
+import { Timer } from "../../proto/timer.js";
 
 export function eventRoute(app: App, context: Context): void {
   app.get(
@@ -51,9 +52,9 @@ async function follow(job: Job, out: ServerResponse, { heartbeatMs, streamMsMax 
   const heartbeat = setInterval(() => {
     if (!out.writableNeedDrain) out.write(": still here\n\n");
   }, heartbeatMs);
-  let old: NodeJS.Timeout | undefined;
+  let old: Timer | undefined;
   const tooOld = new Promise<"old">((resolve) => {
-    old = setTimeout(() => resolve("old"), streamMsMax);
+    old = new Timer(() => resolve("old"), streamMsMax);
   });
   let last: JobStatus | undefined;
   try {
@@ -70,7 +71,7 @@ async function follow(job: Job, out: ServerResponse, { heartbeatMs, streamMsMax 
     out.write(event("error", bodyOf(faultOf(error))));
   } finally {
     clearInterval(heartbeat);
-    clearTimeout(old);
+    old?.stop();
     // Not awaited: an iterator that waits for the next update ends only with it.
     void updates.return?.()?.catch(() => undefined);
   }

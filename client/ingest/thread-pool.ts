@@ -7,6 +7,7 @@ import { Worker } from "node:worker_threads";
 import { fromWireError, VolleyError } from "../../proto/errors.js";
 import { invalidData } from "./ingested.js";
 import type { ThreadReply } from "./serve.js";
+import { checkTimeoutMs, Timer } from "../../proto/timer.js";
 
 export interface ThreadPoolOptions {
   /** Threads at once. */
@@ -26,7 +27,7 @@ interface Request<W, R> {
   readonly timeoutMs: number;
   readonly resolve: (result: R) => void;
   readonly reject: (error: VolleyError) => void;
-  timer: NodeJS.Timeout | undefined;
+  timer: Timer | undefined;
 }
 
 interface Slot<W, R> {
@@ -61,13 +62,14 @@ export class ThreadPool<W, R> {
 
   /** `timeoutMs` bounds waiting and working together. */
   run(work: W, timeoutMs: number): Promise<R> {
+    checkTimeoutMs(timeoutMs);
     if (this.#closed) return Promise.reject(new VolleyError("CLOSED", "this ingest pool has been closed"));
     if (this.#queue.length >= this.#options.queueMax) {
       return Promise.reject(new VolleyError("RATE_LIMITED", `${this.#queue.length} uploads wait to be decoded already; try again in a moment`));
     }
     return new Promise((resolve, reject) => {
       const request: Request<W, R> = { work, timeoutMs, resolve, reject, timer: undefined };
-      request.timer = setTimeout(() => this.#expire(request), timeoutMs);
+      request.timer = new Timer(() => this.#expire(request), timeoutMs);
       this.#queue.push(request);
       this.#dispatch();
     });
@@ -121,7 +123,7 @@ export class ThreadPool<W, R> {
     if (reply.t === "broke") return void this.#end(slot, invalidData(`the bytes could not be decoded: ${reply.message}`));
     slot.request = undefined;
     slot.worker.unref();
-    clearTimeout(request.timer);
+    request.timer?.stop();
     if (reply.t === "done") request.resolve(reply.result);
     else request.reject(fromWireError(reply.error));
     if (++slot.served >= this.#options.reuseMax) void this.#end(slot, undefined);
@@ -150,7 +152,7 @@ export class ThreadPool<W, R> {
   }
 
   #fail(request: Request<W, R>, error: VolleyError): void {
-    clearTimeout(request.timer);
+    request.timer?.stop();
     request.reject(error);
   }
 }

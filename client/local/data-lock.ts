@@ -5,8 +5,8 @@
 import { randomUUID } from "node:crypto";
 import { link, readFile, rename, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { VolleyError } from "../../proto/errors.js";
+import { sleep as delay } from "../../proto/timer.js";
 import { isAlive } from "./guarded-process.js";
 
 const lockFile = "volley.lock";

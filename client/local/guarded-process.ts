@@ -9,6 +9,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { constants } from "node:os";
 import type { Readable } from "node:stream";
 import { VolleyError } from "../../proto/errors.js";
+import { Timer } from "../../proto/timer.js";
 
 /**
  * $1 is a folder to remove when the parent is gone (empty: none), the rest is the command. File descriptors: 0 the parent's pipe, 3 Node's IPC
@@ -115,11 +116,11 @@ export async function spawnGuarded(options: GuardedOptions): Promise<GuardedProc
     signal,
     async stop(name, deadlineMs) {
       signal(name);
-      const timer = setTimeout(() => signal("SIGKILL"), deadlineMs);
+      const timer = new Timer(() => signal("SIGKILL"), deadlineMs);
       try {
         return await done;
       } finally {
-        clearTimeout(timer);
+        timer.stop();
       }
     },
     lastLines: () => lines,

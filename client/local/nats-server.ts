@@ -8,8 +8,8 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises
 import { get } from "node:http";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { VolleyError } from "../../proto/errors.js";
+import { sleep as delay } from "../../proto/timer.js";
 import { lockDataDir } from "./data-lock.js";
 import { type GuardedProcess, type ProcessEnd, spawnGuarded } from "./guarded-process.js";
 import { natsConfig } from "./nats-config.js";

@@ -2,7 +2,7 @@
  * Keeps one process running: what dies without being asked is started again, after a pause that doubles while it keeps dying.
  * Knows nothing of what the process is; `start` brings up one instance.
  */
-import { setTimeout as delay } from "node:timers/promises";
+import { sleep as delay } from "../../proto/timer.js";
 import type { ProcessEnd } from "./guarded-process.js";
 
 const restartDelayMsFirst = 100;

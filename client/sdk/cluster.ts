@@ -4,6 +4,7 @@ import type { CompiledGraph } from "../../proto/graph.js";
 import { isName, isObjectId, type JobId, type TenantId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { Explanation, JobStatus } from "../../proto/messages.js";
+import { checkTimeoutMs, Timer } from "../../proto/timer.js";
 import type { AuditInput, AuditOptions, AuditReport, Cluster, GraphBuilder, Job, Kernels, Library, ObjectRef, RefArray, RemoteFunction } from "./api.js";
 import { audit } from "./audit.js";
 import type { Backend } from "./backend.js";
@@ -13,12 +14,13 @@ import { asBuilder, Graph } from "./graph.js";
 import { RemoteJob } from "./job.js";
 import { kernelsBy } from "./kernels.js";
 import { Objects } from "./objects.js";
+import { within } from "./patience.js";
 import { isRefArray, RefList, TaskRef, TaskRefArray } from "./refs.js";
 import { asRemote, libraryOf, RemoteCallable } from "./remote-function.js";
 import { mintId, submitGraph } from "./run-graph.js";
 import { Session, type SessionOptions } from "./session.js";
 import { StackTraces } from "./stack-traces.js";
-import { Values, within } from "./value-of.js";
+import { Values } from "./value-of.js";
 
 export interface ClusterOptions {
   readonly backend: Backend;
@@ -31,8 +33,6 @@ export interface ClusterOptions {
 }
 
 type Refs<T> = RefArray<T> | readonly ObjectRef<T>[];
-
-const getTimeout = (options: { timeoutMs?: number } | undefined): number | undefined => options?.timeoutMs;
 
 export class ClusterClient implements Cluster {
   readonly url: string;
@@ -103,14 +103,19 @@ export class ClusterClient implements Cluster {
   get<T>(given: ObjectRef<T> | Refs<T>, options?: { timeoutMs?: number }): Promise<T | T[]> {
     try {
       this.#session.assertOpen();
-      if (given instanceof TaskRef) return within(this.#values.get<T>(given), getTimeout(options), "get");
+      const timeoutMs = options?.timeoutMs;
+      if (given instanceof TaskRef) {
+        // The usual case, without anything around it.
+        if (timeoutMs === undefined) return this.#values.get<T>(given);
+        return within(timeoutMs, "get", (patience) => this.#values.get<T>(given, patience));
+      }
       if (isRefArray(given) || Array.isArray(given)) {
         const refs = given instanceof RefList ? given.slice() : given;
         if (Array.isArray(refs)) refs.forEach(checkRef);
-        return within(this.#values.getAll<T>(refs as TaskRefArray<T> | ObjectRef<T>[]), getTimeout(options), `get of ${refs.length} refs`);
+        return within(timeoutMs, `get of ${refs.length} refs`, (patience) => this.#values.getAll<T>(refs as TaskRefArray<T> | ObjectRef<T>[], patience));
       }
       checkRef(given);
-      return within(this.#values.get<T>(given as ObjectRef<T>), getTimeout(options), "get");
+      return within(timeoutMs, "get", (patience) => this.#values.get<T>(given as ObjectRef<T>, patience));
     } catch (error) {
       return Promise.reject(error);
     }
@@ -118,13 +123,16 @@ export class ClusterClient implements Cluster {
 
   async wait<T>(given: Refs<T>, options: { count?: number; timeoutMs?: number } = {}): Promise<{ ready: ObjectRef<T>[]; pending: ObjectRef<T>[] }> {
     this.#session.assertOpen();
+    const { timeoutMs } = options;
+    checkTimeoutMs(timeoutMs);
     const refs: ObjectRef<T>[] = [...given];
     refs.forEach(checkRef);
     const count = Math.min(options.count ?? refs.length, refs.length);
+    if (!Number.isInteger(count) || count < 0) throw new VolleyError("INVALID_ARGUMENT", `count is ${String(options.count)}; expected a whole number of refs to wait for`);
     const settled = new Uint8Array(refs.length);
     let left = count;
     const stops: (() => void)[] = [];
-    let timer: NodeJS.Timeout | undefined;
+    let timer: Timer | undefined;
     try {
       await new Promise<void>((resolve, reject) => {
         refs.forEach((ref, i) => {
@@ -139,10 +147,10 @@ export class ClusterClient implements Cluster {
           stops.push(stop);
         });
         if (left <= 0) resolve();
-        if (options.timeoutMs !== undefined) timer = setTimeout(resolve, options.timeoutMs);
+        if (timeoutMs !== undefined) timer = new Timer(() => setImmediate(resolve), timeoutMs);
       });
     } finally {
-      clearTimeout(timer);
+      timer?.stop();
       refs.forEach((_, i) => {
         if (!settled[i]) stops[i]?.();
       });

@@ -5,6 +5,7 @@ import { limits } from "../../proto/limits.js";
 import type { Cluster, ConnectOptions } from "./api.js";
 import { ClusterClient } from "./cluster.js";
 import { natsBackend } from "./nats-backend.js";
+import { checkTimeoutMs } from "../../proto/timer.js";
 
 /**
  * Connects to the cluster at `url` (default VOLLEY_URL); without either, starts nats-server, scheduler and workers on this machine, which end with
@@ -16,6 +17,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Cluster> {
   const tenant = options.tenant ?? "default";
   if (!isName(tenant)) throw new VolleyError("INVALID_ARGUMENT", `tenant ${JSON.stringify(tenant)}: expected 1 to 64 letters, digits, _ or -`);
   const timeoutMs = options.connectTimeoutMs ?? limits.requestTimeoutMs;
+  checkTimeoutMs(timeoutMs, "connectTimeoutMs");
   const url = options.url ?? process.env.VOLLEY_URL;
   if (url) return join(url, tenant as TenantId, timeoutMs);
   const { startLocalCluster } = await import("../local/local-cluster.js");

@@ -1,14 +1,16 @@
 /** A durable job as its client sees it: everything is asked of the scheduler, so any client may ask, and scheduler restarts are waited out. */
-import { setTimeout as sleep } from "node:timers/promises";
+
 import { VolleyError } from "../../proto/errors.js";
 import { type JobId, objectIdOf } from "../../proto/ids.js";
 import type { ClientReplyOf, Explanation, JobStatus } from "../../proto/messages.js";
 import { PackReader } from "../../proto/pack.js";
+import { sleep } from "../../proto/timer.js";
 import type { Job } from "./api.js";
 import type { Objects } from "./objects.js";
+import { type Patience, within } from "./patience.js";
 import type { Requests } from "./requests.js";
 import type { StackTraces } from "./stack-traces.js";
-import { decodeAligned, within } from "./value-of.js";
+import { decodeAligned } from "./value-of.js";
 
 const pollMsFirst = 10;
 const pollMsMax = 200;
@@ -38,7 +40,11 @@ export class RemoteJob implements Job {
     return (await this.#requests.ask({ t: "status", job: this.id }, "status", timeoutMs === undefined ? {} : { timeoutMs })).status;
   }
 
-  async *progress(): AsyncIterable<JobStatus> {
+  progress(): AsyncIterable<JobStatus> {
+    return this.#progress();
+  }
+
+  async *#progress(patience?: Patience): AsyncIterable<JobStatus> {
     let last = "";
     for (let pauseMs = pollMsFirst; ; pauseMs = Math.min(pauseMs * 2, pollMsMax)) {
       const status = await this.#status(absenceMs);
@@ -47,15 +53,16 @@ export class RemoteJob implements Job {
       last = face;
       if (hasEnded(status)) return;
       await sleep(pauseMs);
+      patience?.check();
     }
   }
 
   done(options: { timeoutMs?: number } = {}): Promise<JobStatus> {
-    return within(this.#done(), options.timeoutMs, `job ${this.id}`);
+    return within(options.timeoutMs, `job ${this.id}`, (patience) => this.#done(patience));
   }
 
-  async #done(): Promise<JobStatus> {
-    for await (const status of this.progress()) {
+  async #done(patience?: Patience): Promise<JobStatus> {
+    for await (const status of this.#progress(patience)) {
       if (status.state === "succeeded") return status;
       if (!hasEnded(status)) continue;
       if (status.error) throw this.#stacks.errorOf(status.error);

@@ -4,17 +4,19 @@
  * A put of at most limits.inlineBytesMax is told to the scheduler with its bytes; a larger one is offered to a worker that the scheduler names.
  * Ids follow from the bytes, so the same value is put once.
  */
-import { setTimeout as sleep } from "node:timers/promises";
+
 import { Table } from "apache-arrow";
 import { digestBytes, digestOf, equalBytes, hexOf } from "../../proto/digest.js";
 import { fromWireError, isVolleyError, VolleyError } from "../../proto/errors.js";
 import { type ObjectBase, type ObjectId, objectIdOf, type WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { ObjectLocation } from "../../proto/messages.js";
+import { sleep } from "../../proto/timer.js";
 import { type EncodedValue, encodeValue, type ValueKind, valueKind } from "../../proto/value.js";
 import type { Backend } from "./backend.js";
 import type { DataPlane } from "./data.js";
 import { Limiter } from "./limiter.js";
+import type { Patience } from "./patience.js";
 import { PutRef } from "./refs.js";
 import type { Session } from "./session.js";
 import { valueBytesMax } from "./sizes.js";
@@ -229,13 +231,13 @@ export class Objects {
   // ---------------------------------------------------------------------------------------------- fetch
 
   /** The encoded value of an object. Waits while it is being made. Rejects with its error, OBJECT_NOT_FOUND, OBJECT_LOST, TIMEOUT. */
-  async fetch(id: ObjectId): Promise<EncodedValue> {
+  async fetch(id: ObjectId, patience?: Patience): Promise<EncodedValue> {
     const note = this.#notes.get(id);
     if (note?.inline) return { kind: note.kind, data: note.inline };
-    return this.#fetches.run(() => this.#fetch(id));
+    return this.#fetches.run(() => this.#fetch(id, patience), patience);
   }
 
-  async #fetch(id: ObjectId): Promise<EncodedValue> {
+  async #fetch(id: ObjectId, patience: Patience | undefined): Promise<EncodedValue> {
     let failure: VolleyError | undefined;
     let unknownSince: number | undefined;
     let failingSince: number | undefined;
@@ -258,6 +260,7 @@ export class Objects {
         if (now - failingSince > unreachableMs) throw failure;
       }
       await sleep(pauseMs);
+      patience?.check();
     }
   }
 

@@ -2,12 +2,13 @@
  * Requests to the scheduler: idempotent, therefore repeated until answered or until their deadline. Owns how absence is told:
  * NO_SCHEDULER (nobody listened all the time), DISCONNECTED (no connection to NATS), TIMEOUT (somebody listened but did not answer).
  */
-import { setTimeout as sleep } from "node:timers/promises";
+
 import { decodeMessage, encodeMessage } from "../../proto/codec.js";
 import { fromWireError, isVolleyError, VolleyError } from "../../proto/errors.js";
 import { limits } from "../../proto/limits.js";
 import { type ClientReply, type ClientReplyOf, type ClientRequest, clientReply } from "../../proto/messages.js";
 import { subjects } from "../../proto/subjects.js";
+import { sleep } from "../../proto/timer.js";
 import type { Transport } from "../../proto/transport/transport.js";
 
 const tryTimeoutMs = 3_000;

@@ -40,7 +40,7 @@ export class StageResults {
   /** Known when the stage has stopped growing; until then nothing arrives. */
   #count: number | undefined;
   readonly #runs: Run[] = [];
-  readonly #tasks = new Map<number, TaskWaiter | TaskWaiter[]>();
+  readonly #tasks = new Map<number, TaskWaiter | Set<TaskWaiter>>();
   readonly #ranges = new Set<RangeWaiter>();
   #settled = 0;
 
@@ -113,14 +113,14 @@ export class StageResults {
   whenTask(task: number, waiter: TaskWaiter): void {
     const present = this.#tasks.get(task);
     if (present === undefined) this.#tasks.set(task, waiter);
-    else if (typeof present === "function") this.#tasks.set(task, [present, waiter]);
-    else present.push(waiter);
+    else if (typeof present === "function") this.#tasks.set(task, new Set([present, waiter]));
+    else present.add(waiter);
   }
 
   forgetTask(task: number, waiter: TaskWaiter): void {
     const present = this.#tasks.get(task);
     if (present === waiter) this.#tasks.delete(task);
-    else if (Array.isArray(present)) present.splice(present.indexOf(waiter), 1);
+    else if (present instanceof Set && present.delete(waiter) && present.size === 0) this.#tasks.delete(task);
   }
 
   /** Returns undefined, and waits for nothing, when all of [from, to) are settled. A task that has failed already ends the wait at once. */

@@ -20,6 +20,7 @@ import { PROTOCOL_VERSION } from "../../proto/version.js";
 import { Requests } from "./requests.js";
 import { collectObjects, rewriteReads, specBytes } from "./spec.js";
 import { ClientStage, StageHandle } from "./stage.js";
+import { Timer } from "../../proto/timer.js";
 
 export interface SessionOptions {
   readonly transport: Transport;
@@ -239,7 +240,7 @@ export class Session {
       stage.resends++;
       if (!this.#outbox.includes(stage)) this.#outbox.push(stage);
       this.#outbox.sort((a, b) => a.index - b.index);
-      setTimeout(() => this.flush(), 50 * stage.resends).unref();
+      new Timer(() => this.flush(), 50 * stage.resends).unref();
       return;
     }
     try {

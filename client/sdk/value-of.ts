@@ -3,6 +3,7 @@ import { VolleyError } from "../../proto/errors.js";
 import { type ObjectId, objectIdOf } from "../../proto/ids.js";
 import { decodeValue, type EncodedValue, valueKind } from "../../proto/value.js";
 import type { Objects } from "./objects.js";
+import type { Patience } from "./patience.js";
 import { TaskRef, TaskRefArray } from "./refs.js";
 import type { Outcome } from "./results.js";
 import type { StackTraces } from "./stack-traces.js";
@@ -24,49 +25,56 @@ export class Values {
   }
 
   /** The value, or a promise of it if it must be fetched. Throws the task's error. */
-  of(outcome: Outcome, id: () => ObjectId): unknown {
+  #of(outcome: Outcome, id: () => ObjectId, patience?: Patience): unknown {
     if (outcome.o === "inline") return decodeAligned(outcome.value);
     if (outcome.o === "failed") throw this.#stacks.errorOf(outcome.error);
-    return this.#objects.fetch(id()).then(decodeAligned);
+    return this.#objects.fetch(id(), patience).then(decodeAligned);
   }
 
-  #settled(handle: StageHandle, task: number): unknown {
+  #settled(handle: StageHandle, task: number, patience?: Patience): unknown {
     const outcome = handle.stage.results.outcome(task);
     if (!outcome) throw new VolleyError("INTERNAL", `task ${task} of stage ${handle.stage.index} was settled without an outcome`);
-    return this.of(outcome, () => objectIdOf(handle.stage.base(), task));
+    return this.#of(outcome, () => objectIdOf(handle.stage.base(), task), patience);
   }
 
-  async #object<T>(id: ObjectId): Promise<T> {
-    return decodeAligned(await this.#objects.fetch(id)) as T;
+  async #object<T>(id: ObjectId, patience?: Patience): Promise<T> {
+    return decodeAligned(await this.#objects.fetch(id, patience)) as T;
   }
 
-  get<T>(ref: { id: ObjectId } | TaskRef<T>): Promise<T> {
-    if (!(ref instanceof TaskRef)) return this.#object<T>(ref.id);
+  get<T>(ref: { id: ObjectId } | TaskRef<T>, patience?: Patience): Promise<T> {
+    if (!(ref instanceof TaskRef)) return this.#object<T>(ref.id, patience);
     const { handle, task } = ref;
     return new Promise<T>((resolve, reject) => {
+      let stay: (() => void) | undefined;
       // The closure holds the handle, so that a stage somebody waits for is not released.
       const settle = (failure?: Error): void => {
+        stay?.();
         if (failure) {
           reject(failure);
           return;
         }
         try {
-          resolve(this.#settled(handle, task) as T);
+          resolve(this.#settled(handle, task, patience) as T);
         } catch (error) {
           reject(error);
         }
       };
       if (handle.stage.results.isSettled(task)) settle();
-      else handle.stage.results.whenTask(task, settle);
+      else {
+        handle.stage.results.whenTask(task, settle);
+        stay = patience?.onEnd(() => handle.stage.results.forgetTask(task, settle));
+      }
     });
   }
 
-  /** Rejects with the first failure. */
-  async getAll<T>(refs: TaskRefArray<T> | readonly { id: ObjectId }[]): Promise<T[]> {
-    if (!(refs instanceof TaskRefArray)) return Promise.all(refs.map((ref) => this.get<T>(ref)));
+  /** Rejects with the first failure; the others are not waited for any more. */
+  async getAll<T>(refs: TaskRefArray<T> | readonly { id: ObjectId }[], patience: Patience): Promise<T[]> {
+    if (!(refs instanceof TaskRefArray)) return Promise.all(refs.map((ref) => this.get<T>(ref, patience)));
     const { handle, from, to } = refs;
     await new Promise<void>((resolve, reject) => {
-      handle.stage.results.whenRange(from, to, ({ failure, failedTask }) => {
+      let stay: (() => void) | undefined;
+      const waiter = handle.stage.results.whenRange(from, to, ({ failure, failedTask }) => {
+        stay?.();
         if (failure) reject(failure);
         else if (failedTask === undefined) resolve();
         else {
@@ -74,11 +82,12 @@ export class Values {
           reject(outcome?.o === "failed" ? this.#stacks.errorOf(outcome.error) : new VolleyError("INTERNAL", `task ${failedTask} failed without an error`));
         }
       });
+      if (waiter) stay = patience.onEnd(() => handle.stage.results.forgetRange(waiter));
     });
     const values: T[] = new Array(to - from);
     const fetched: Promise<void>[] = [];
     for (let task = from; task < to; task++) {
-      const value = this.#settled(handle, task);
+      const value = this.#settled(handle, task, patience);
       if (value instanceof Promise) {
         fetched.push(
           value.then((v: unknown) => {
@@ -116,19 +125,5 @@ export class Values {
     }
     results.whenTask(ref.task, ready);
     return () => results.forgetTask(ref.task, ready);
-  }
-}
-
-/** Rejects with TIMEOUT after `timeoutMs`; the work goes on. */
-export async function within<T>(promise: Promise<T>, timeoutMs: number | undefined, what: string): Promise<T> {
-  if (timeoutMs === undefined) return promise;
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new VolleyError("TIMEOUT", `${what} took longer than ${timeoutMs} ms; explain() says what it waits for`)), timeoutMs);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }

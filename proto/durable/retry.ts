@@ -1,7 +1,8 @@
 /** Carries an operation on JetStream through disconnects and restarts of the server, within a deadline. */
-import { setTimeout as delay } from "node:timers/promises";
+
 import { JetStreamApiError } from "@nats-io/jetstream";
 import { isVolleyError, VolleyError } from "../errors.js";
+import { sleep as delay, Timer } from "../timer.js";
 import type { Transport } from "../transport/transport.js";
 
 /** For one append, or one put or get of a small blob, with everything that may go wrong in between. */
@@ -59,11 +60,11 @@ function isConnected(transport: Transport, timeoutMs: number): Promise<boolean> 
   if (transport.status === "connected") return Promise.resolve(true);
   return new Promise((resolve) => {
     const settle = (connected: boolean): void => {
-      clearTimeout(timer);
+      timer.stop();
       stop();
       resolve(connected);
     };
-    const timer = setTimeout(() => settle(false), timeoutMs);
+    const timer = new Timer(() => settle(false), timeoutMs);
     const stop = transport.onStatus((status) => {
       if (status !== "disconnected") settle(status === "connected");
     });
@@ -73,11 +74,11 @@ function isConnected(transport: Transport, timeoutMs: number): Promise<boolean> 
 function bounded<T>(running: Promise<T>, options: RetryOptions, timeoutMs: number): Promise<T> {
   return new Promise((resolve, reject) => {
     const settle = (end: () => void): void => {
-      clearTimeout(timer);
+      timer.stop();
       stop?.();
       end();
     };
-    const timer = setTimeout(() => settle(() => reject(new Error(`no answer within ${Math.round(timeoutMs)} ms`))), timeoutMs);
+    const timer = new Timer(() => settle(() => reject(new Error(`no answer within ${Math.round(timeoutMs)} ms`))), timeoutMs);
     const stop = options.cutOnDisconnect ? options.transport.onStatus(() => settle(() => reject(new Error("the connection was lost")))) : undefined;
     running.then(
       (value) => settle(() => resolve(value)),

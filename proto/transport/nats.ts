@@ -4,9 +4,10 @@
  *
  *   const transport = await connectNats({ url: "nats://user:pass@127.0.0.1:4222", name: "worker-1" });
  */
-import { setTimeout as delay } from "node:timers/promises";
+
 import { connect, createInbox, errors, type Msg, type NatsConnection } from "@nats-io/transport-node";
 import { isVolleyError, VolleyError } from "../errors.js";
+import { sleep as delay } from "../timer.js";
 import { checkPayload, closed, disconnected, joined, noListener, throwUnheard } from "./faults.js";
 import { presizeBuffers, writeParts } from "./nats-fast-path.js";
 import { PendingRequests } from "./pending-requests.js";

@@ -3,13 +3,14 @@
  * T7: `failAll` ends every one of them at once.
  */
 import type { VolleyError } from "../errors.js";
+import { Timer } from "../timer.js";
 import { timedOut } from "./faults.js";
 
 interface Pending {
   readonly subject: string;
   readonly resolve: (data: Uint8Array) => void;
   readonly reject: (error: VolleyError) => void;
-  readonly timer: NodeJS.Timeout;
+  readonly timer: Timer;
 }
 
 export class PendingRequests {
@@ -24,7 +25,7 @@ export class PendingRequests {
   add(subject: string, timeoutMs: number, send: (token: string) => void): Promise<Uint8Array> {
     const token = (this.#next++).toString(36);
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => this.fail(token, timedOut(subject, timeoutMs)), timeoutMs);
+      const timer = new Timer(() => this.fail(token, timedOut(subject, timeoutMs)), timeoutMs);
       this.#byToken.set(token, { subject, resolve, reject, timer });
       send(token);
     });
@@ -50,7 +51,7 @@ export class PendingRequests {
     const pending = this.#byToken.get(token);
     if (!pending) return undefined;
     this.#byToken.delete(token);
-    clearTimeout(pending.timer);
+    pending.timer.stop();
     return pending;
   }
 }

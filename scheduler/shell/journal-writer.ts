@@ -21,6 +21,7 @@ import {
   partsOf,
   type SnapshotMarker,
 } from "./journal-format.js";
+import { Timer } from "../../proto/timer.js";
 
 export interface JournalWriterOptions {
   readonly journal: Journal;
@@ -192,9 +193,9 @@ export class JournalWriter {
 
   #pause(ms: number): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms);
+      const timer = new Timer(resolve, ms);
       this.#wake = () => {
-        clearTimeout(timer);
+        timer.stop();
         resolve();
       };
     });

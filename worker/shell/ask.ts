@@ -1,10 +1,11 @@
 /** Questions of the worker's to the scheduler: where objects are, and the results of a whole stage. */
-import { setTimeout as delay } from "node:timers/promises";
+
 import { decodeMessage, encodeMessage } from "../../proto/codec.js";
 import { type ErrorCode, fromWireError, isVolleyError, VolleyError } from "../../proto/errors.js";
 import { limits } from "../../proto/limits.js";
 import { type ClientReplyOf, type ClientRequest, clientReply } from "../../proto/messages.js";
 import { subjects } from "../../proto/subjects.js";
+import { sleep as delay } from "../../proto/timer.js";
 import type { Transport } from "../../proto/transport/transport.js";
 
 /** A scheduler that restarts is back within this time. */

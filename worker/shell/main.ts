@@ -1,13 +1,13 @@
 /** The worker as a process: configuration, connections, the metrics port. Signals are the entry file's (client/cli/volley.ts). */
 import { randomBytes } from "node:crypto";
 import { availableParallelism, hostname, totalmem } from "node:os";
-import { setTimeout as delay } from "node:timers/promises";
 import { pino } from "pino";
 import { type ConfigOf, type ConfigTable, configKey, integer, text } from "../../proto/config.js";
 import { openDurable } from "../../proto/durable/nats.js";
 import { isName, type WorkerId } from "../../proto/ids.js";
 import { type MetricsServer, serveMetrics } from "../../proto/metrics-server.js";
 import { metricsConfig, roleConfig } from "../../proto/role-config.js";
+import { sleep as delay } from "../../proto/timer.js";
 import { connectNats } from "../../proto/transport/nats.js";
 import { Agent } from "./agent.js";
 

@@ -3,7 +3,7 @@
  * shared. Copies fetched for leases are kept for a while after the last lease that read them, because the next lease will most likely read them too;
  * they are nobody's only copy, so the scheduler is not told of them.
  */
-import { setTimeout as delay } from "node:timers/promises";
+
 import { fetchObject } from "../../proto/data-plane.js";
 import { digestOf } from "../../proto/digest.js";
 import type { BlobStore } from "../../proto/durable/durable.js";
@@ -12,6 +12,7 @@ import type { FramePeer } from "../../proto/frame-peer.js";
 import type { ObjectId, WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { ObjectLocation } from "../../proto/messages.js";
+import { sleep as delay } from "../../proto/timer.js";
 import type { Transport } from "../../proto/transport/transport.js";
 import type { Allocation, ObjectStore, Pin } from "../store/store.js";
 import { ask } from "./ask.js";

@@ -1,11 +1,12 @@
 /** What this worker does for other peers: gives its objects, and takes puts. A put is confirmed only when the scheduler knows where it is. */
-import { setTimeout as delay } from "node:timers/promises";
+
 import { type Acceptance, type Lookup, type PutRequest, type ServeOptions, serveData } from "../../proto/data-plane.js";
 import { hexOf } from "../../proto/digest.js";
 import { VolleyError } from "../../proto/errors.js";
 import { type ClientId, isName, type ObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { StoredObject } from "../../proto/messages.js";
+import { sleep as delay } from "../../proto/timer.js";
 import type { Subscription } from "../../proto/transport/transport.js";
 import type { ValueKind } from "../../proto/value-kind.js";
 import type { WorkerEvent } from "../core/events.js";

@@ -21,7 +21,7 @@ async function request(gateway: Gateway, path: string, init: RequestInit, timeou
   const response = await fetch(new URL(path, gateway.url), {
     ...init,
     headers: { authorization: `Bearer ${gateway.token}`, ...(init.headers as Record<string, string>) },
-    signal: AbortSignal.any([gateway.signal, AbortSignal.timeout(timeoutMs)]),
+    signal: AbortSignal.any([gateway.signal, AbortSignal.timeout(Math.min(timeoutMs, 3_600_000))]),
   });
   if (response.ok) return response;
   const body = await response.text();

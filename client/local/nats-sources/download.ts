@@ -1,6 +1,7 @@
 /** A file whose SHA-256 is known before it is asked for: where it comes from needs no trust. */
 import { createHash } from "node:crypto";
 import type { ResolveContext } from "./source.js";
+import { Timer } from "../../../proto/timer.js";
 
 /** Until the first byte: where there is no way out to the internet, the next source shall have its turn soon. */
 const answerTimeoutMs = 5_000;
@@ -20,7 +21,7 @@ async function download(url: string, context: ResolveContext): Promise<Uint8Arra
   const stop = new AbortController();
   const abort = () => stop.abort(context.signal?.reason);
   context.signal?.addEventListener("abort", abort, { once: true });
-  const lateAfter = (ms: number) => setTimeout(() => stop.abort(new Error(`no answer within ${ms / 1000} s`)), ms);
+  const lateAfter = (ms: number) => new Timer(() => stop.abort(new Error(`no answer within ${ms / 1000} s`)), ms);
   let timer = lateAfter(answerTimeoutMs);
   try {
     const response = await fetch(url, { signal: stop.signal, redirect: "follow" });
@@ -30,7 +31,7 @@ async function download(url: string, context: ResolveContext): Promise<Uint8Arra
     let received = 0;
     let told = 0;
     for await (const part of response.body as unknown as AsyncIterable<Uint8Array>) {
-      clearTimeout(timer);
+      timer.stop();
       timer = lateAfter(idleTimeoutMs);
       parts.push(part);
       received += part.length;
@@ -45,7 +46,7 @@ async function download(url: string, context: ResolveContext): Promise<Uint8Arra
     if (context.signal?.aborted) throw reason;
     throw new Error(`${url}: ${describe(reason)}`);
   } finally {
-    clearTimeout(timer);
+    timer.stop();
     context.signal?.removeEventListener("abort", abort);
   }
 }

@@ -6,7 +6,7 @@ import { randomUUID } from "node:crypto";
 import { constants } from "node:fs";
 import { access, chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
+import { sleep as delay } from "../../../proto/timer.js";
 import { isAlive } from "../guarded-process.js";
 import { homeFolder } from "../home-folder.js";
 import { checkedVersion, compareVersions, type NatsBinary, type NatsSource, type ResolveContext } from "./source.js";
