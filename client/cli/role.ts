@@ -8,8 +8,8 @@
 
 import { type ConfigOf, type ConfigTable, readConfig } from "../../proto/config.js";
 import { InvariantViolation } from "../../proto/errors.js";
-import { exitCodes, toCliFailure } from "./exit-codes.js";
 import { Timer } from "../../proto/timer.js";
+import { exitCodes, toCliFailure } from "./exit-codes.js";
 
 const drainDeadlineMs = 30_000;
 const stopDeadlineMs = 3_000;

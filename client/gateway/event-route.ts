@@ -1,12 +1,12 @@
 /** Progress as server-sent events: `progress` at every change, then one `end` (or `error`), then the stream closes. */
 import type { ServerResponse } from "node:http";
 import type { JobStatus } from "../../proto/messages.js";
+import { Timer } from "../../proto/timer.js";
 import type { Job } from "../sdk/api.js";
 import { type App, type Context, jobOf } from "./context.js";
 import { bodyOf, faultOf } from "./faults.js";
 import { countAsAnswered } from "./metrics.js";
 import { errorShape, idParams } from "./shapes.js";
-import { Timer } from "../../proto/timer.js";
 
 export function eventRoute(app: App, context: Context): void {
   app.get(

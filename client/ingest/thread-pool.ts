@@ -5,9 +5,9 @@
  */
 import { Worker } from "node:worker_threads";
 import { fromWireError, VolleyError } from "../../proto/errors.js";
+import { checkTimeoutMs, Timer } from "../../proto/timer.js";
 import { invalidData } from "./ingested.js";
 import type { ThreadReply } from "./serve.js";
-import { checkTimeoutMs, Timer } from "../../proto/timer.js";
 
 export interface ThreadPoolOptions {
   /** Threads at once. */

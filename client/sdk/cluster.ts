@@ -128,7 +128,8 @@ export class ClusterClient implements Cluster {
     const refs: ObjectRef<T>[] = [...given];
     refs.forEach(checkRef);
     const count = Math.min(options.count ?? refs.length, refs.length);
-    if (!Number.isInteger(count) || count < 0) throw new VolleyError("INVALID_ARGUMENT", `count is ${String(options.count)}; expected a whole number of refs to wait for`);
+    if (!Number.isInteger(count) || count < 0)
+      throw new VolleyError("INVALID_ARGUMENT", `count is ${String(options.count)}; expected a whole number of refs to wait for`);
     const settled = new Uint8Array(refs.length);
     let left = count;
     const stops: (() => void)[] = [];

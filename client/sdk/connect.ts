@@ -2,10 +2,10 @@
 import { VolleyError } from "../../proto/errors.js";
 import { isName, type TenantId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
+import { checkTimeoutMs } from "../../proto/timer.js";
 import type { Cluster, ConnectOptions } from "./api.js";
 import { ClusterClient } from "./cluster.js";
 import { natsBackend } from "./nats-backend.js";
-import { checkTimeoutMs } from "../../proto/timer.js";
 
 /**
  * Connects to the cluster at `url` (default VOLLEY_URL); without either, starts nats-server, scheduler and workers on this machine, which end with

@@ -15,12 +15,12 @@ import { type ClientId, type JobId, type ObjectBase, type ObjectId, stageBaseOf,
 import { limits } from "../../proto/limits.js";
 import { clientUpdate, type ResultSegment, type StageSpec } from "../../proto/messages.js";
 import { subjects } from "../../proto/subjects.js";
+import { Timer } from "../../proto/timer.js";
 import type { Subscription, Transport } from "../../proto/transport/transport.js";
 import { PROTOCOL_VERSION } from "../../proto/version.js";
 import { Requests } from "./requests.js";
 import { collectObjects, rewriteReads, specBytes } from "./spec.js";
 import { ClientStage, StageHandle } from "./stage.js";
-import { Timer } from "../../proto/timer.js";
 
 export interface SessionOptions {
   readonly transport: Transport;

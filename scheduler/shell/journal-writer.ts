@@ -9,6 +9,7 @@
 
 import type { Journal } from "../../proto/durable/durable.js";
 import { isVolleyError, VolleyError } from "../../proto/errors.js";
+import { Timer } from "../../proto/timer.js";
 import type { JournalRecord } from "../core/events.js";
 import {
   type EntryAuthor,
@@ -21,7 +22,6 @@ import {
   partsOf,
   type SnapshotMarker,
 } from "./journal-format.js";
-import { Timer } from "../../proto/timer.js";
 
 export interface JournalWriterOptions {
   readonly journal: Journal;

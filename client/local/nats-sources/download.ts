@@ -1,7 +1,7 @@
 /** A file whose SHA-256 is known before it is asked for: where it comes from needs no trust. */
 import { createHash } from "node:crypto";
-import type { ResolveContext } from "./source.js";
 import { Timer } from "../../../proto/timer.js";
+import type { ResolveContext } from "./source.js";
 
 /** Until the first byte: where there is no way out to the internet, the next source shall have its turn soon. */
 const answerTimeoutMs = 5_000;
