@@ -10,6 +10,7 @@ import { commitSegment, endLease, failTasks, requeue } from "./progress.js";
 import { write } from "./records.js";
 import { sliceSegment } from "./segments.js";
 import { type Context, type LeaseRecord, type StageRecord, setStates, taskState, troubleOf, type WorkerRecord } from "./state.js";
+import { revokeAnswered, wasAskedBack } from "./steal.js";
 
 /** Failures reported by workers that are not the function's own are retried this often. */
 const infraFailuresMax = 10;
@@ -190,7 +191,8 @@ function finishLease(ctx: Context, lease: LeaseRecord): void {
 function onBack(ctx: Context, worker: WorkerRecord, back: { lease: LeaseRecord["id"]; from: number; to: number }): void {
   const lease = worker.leases.get(back.lease);
   if (!lease) return;
-  const asked = worker.draining || (lease.revokedTo !== undefined && back.from >= lease.revokedTo);
+  const asked = worker.draining || wasAskedBack(lease, back.from);
+  revokeAnswered(lease, back.from, back.to);
   for (const range of [...lease.open]) {
     const from = Math.max(range.from, back.from);
     const to = Math.min(range.to, back.to);
@@ -219,7 +221,6 @@ function onBack(ctx: Context, worker: WorkerRecord, back: { lease: LeaseRecord["
     }
   }
   if (back.to >= lease.to) lease.to = Math.max(lease.from, Math.min(lease.to, back.from));
-  lease.revokedTo = undefined;
   if (lease.open.isEmpty && ctx.state.leases.has(lease.id)) finishLease(ctx, lease);
 }
 

@@ -1,7 +1,6 @@
 /**
  * Who gets what, when: leases are cut from the ready stages in turn, sized by the measured time per task, and given to the least loaded worker.
- * A slot is never left idle for a round trip: short tasks are over-subscribed by one lease a worker. When nothing is queued and a worker is idle,
- * the unstarted half of the longest lease elsewhere is asked back.
+ * A slot is never left idle for a round trip: short tasks are over-subscribed by one lease a worker. When nothing is queued, see steal.ts.
  */
 import { type LeaseId, type ObjectId, objectIdOf } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
@@ -16,14 +15,12 @@ import { type Context, type LeaseRecord, type StageRecord, type State, setStates
 /** A lease aims at this much work: long against a round trip (about 0.3 ms), short against a person's patience and a balanced end. */
 const leaseAimUs = 20_000;
 /** It is not cut below this much work for the sake of balance. */
-const leaseFloorUs = 1_000;
+export const leaseFloorUs = 1_000;
 /** Tasks longer than this gain nothing from a lease that waits at the worker. */
 const oversubscribeBelowUs = 20_000;
 /** Of a function never measured, at most this many tasks go out at once. */
 const unmeasuredTasksMax = 8;
 const inputsPerLeaseMax = 1_024;
-/** A lease's unstarted rest is worth moving if it is at least this much work. */
-const stealFloorUs = 5_000;
 
 export function dispatch(ctx: Context): void {
   const { state } = ctx;
@@ -35,7 +32,6 @@ export function dispatch(ctx: Context): void {
     grant(ctx, stage, worker);
     rotate(state, stage);
   }
-  if (state.queued === 0 && state.leases.size > 0) steal(ctx);
 }
 
 /** The stage at the head of the highest priority that has queued tasks; empty ones are taken off the lists on the way. */
@@ -70,7 +66,7 @@ function rotate(state: State, stage: StageRecord): void {
   else list.push(stage);
 }
 
-const costUs = (state: State, stage: StageRecord): number | undefined => state.costs.get(stage.fnKey);
+export const costUs = (state: State, stage: StageRecord): number | undefined => state.costs.get(stage.fnKey);
 
 function pickWorker(state: State, stage: StageRecord): WorkerRecord | undefined {
   const cost = costUs(state, stage);
@@ -137,6 +133,8 @@ function grant(ctx: Context, stage: StageRecord, worker: WorkerRecord): void {
     grantedAtMs: state.nowMs,
     sentAtMs: state.nowMs,
     revokedTo: undefined,
+    revokeAskedMs: undefined,
+    revokeAgainMs: 0,
   };
   state.leases.set(lease.id, lease);
   worker.leases.set(lease.id, lease);
@@ -239,39 +237,4 @@ function locateInput(state: State, stage: StageRecord, id: ObjectId): ObjectLoca
   const base = id.slice(0, dash);
   const link = stage.links.find(({ upstream }) => upstream.base === base);
   return link ? locateResult(state, link.upstream, Number(id.slice(dash + 1)), id) : locate(state, id);
-}
-
-/** Asks back the unstarted half of the lease with the most work left, when a worker has nothing to do. */
-function steal(ctx: Context): void {
-  const { state } = ctx;
-  let idle = false;
-  for (const worker of state.workers.values()) {
-    if (!worker.draining && worker.leases.size < worker.slots) {
-      idle = true;
-      break;
-    }
-  }
-  if (!idle) return;
-  let best: LeaseRecord | undefined;
-  let bestUs = stealFloorUs;
-  for (const lease of state.leases.values()) {
-    if (lease.revokedTo !== undefined) {
-      if (lease.revokedTo < lease.to) return;
-      continue;
-    }
-    const behind = lease.worker.leases.size > lease.worker.slots && !lease.running;
-    const movable = lease.open.size - (behind ? 0 : 1);
-    const us = movable * (costUs(state, lease.stage) ?? leaseFloorUs);
-    if (movable > 0 && us > bestUs) {
-      best = lease;
-      bestUs = us;
-    }
-  }
-  if (!best) return;
-  const next = best.open.first()?.from ?? best.from;
-  const keepTo =
-    best.worker.leases.size > best.worker.slots && !best.running ? next : Math.min(best.to - 1, next + Math.max(1, Math.ceil((best.to - next) / 2)));
-  best.revokedTo = keepTo;
-  ctx.out.push({ c: "count", metric: "leases_revoked", by: 1, tenant: best.stage.job.tenant });
-  ctx.out.push({ c: "order", worker: best.worker.id, order: { o: "revoke", lease: best.id, keepTo }, gated: false });
 }

@@ -123,7 +123,12 @@ export interface LeaseRecord {
   running: boolean;
   readonly grantedAtMs: number;
   sentAtMs: number;
+  /** Tasks from here on have been asked back, now or earlier. */
   revokedTo: number | undefined;
+  /** Since when an answer to that is awaited; undefined: none is (steal.ts). */
+  revokeAskedMs: number | undefined;
+  /** It is not asked before; Infinity: everything has been started. */
+  revokeAgainMs: number;
 }
 
 export interface WorkerRecord {

@@ -12,6 +12,7 @@ import { endJob, freeObjects, objectIds } from "./progress.js";
 import { onExplain, onList, onPlace, onResults, onStatus, onWorkers } from "./questions.js";
 import { write } from "./records.js";
 import type { Context, JobRecord, State } from "./state.js";
+import { steal } from "./steal.js";
 import { onBeat, onBye, onHello, onObjects, removeWorker } from "./worker-events.js";
 
 /** A client may be away this long (a reconnect, a suspended laptop's blink) before its session ends. */
@@ -44,6 +45,7 @@ export function step(state: State, event: Event, nowMs: number): Command[] {
   onRetryTimers(ctx);
   if (state.nowMs >= state.nextSweepMs) sweep(ctx);
   dispatch(ctx);
+  steal(ctx);
   return ctx.out;
 }
 

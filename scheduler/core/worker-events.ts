@@ -10,6 +10,7 @@ import type { ReplyToken } from "./events.js";
 import { addHolder, failTasks, loseObject } from "./progress.js";
 import { RangeSet } from "./ranges.js";
 import { type Context, type LeaseRecord, troubleOf, type WorkerRecord } from "./state.js";
+import { repeatRevoke } from "./steal.js";
 
 /** A lease that a beat does not list is sent again after this long; before, the two may have crossed. */
 const leaseResendMs = 1_500;
@@ -85,8 +86,7 @@ function reconcileLeases(ctx: Context, worker: WorkerRecord, held: readonly Held
     }
     lease.next = Math.max(lease.next, item.next);
     lease.running = item.running;
-    // A revocation that was lost is asked again.
-    if (lease.revokedTo !== undefined && lease.revokedTo < lease.to) order(ctx, worker.id, { o: "revoke", lease: lease.id, keepTo: lease.revokedTo });
+    repeatRevoke(ctx, lease);
   }
   for (const lease of [...worker.leases.values()]) {
     if (listed.has(lease.id) || state.nowMs - lease.sentAtMs < leaseResendMs) continue;

@@ -28,6 +28,7 @@ export function takeLease(state: WorkerState, lease: Lease, out: Out): void {
 
 export function revoke(state: WorkerState, id: LeaseId, keepTo: number, out: Out): void {
   const entry = state.leases.get(id);
+  if (!entry && state.over.has(id)) state.pending.done.push(id);
   if (!entry || keepTo >= entry.to) return;
   if (entry.phase.p === "running") out.push({ c: "limit", lease: id, to: keepTo });
   else if (entry.phase.p === "preparing" || entry.phase.p === "ready") giveBackFrom(state, id, keepTo, out);
@@ -125,6 +126,13 @@ function pushCommit(state: WorkerState, entry: HeldEntry, segment: EventOf<"resu
         ? segment.stored.length * 64
         : segment.error.message.length + (segment.error.stack?.length ?? 0);
   state.pending.commits.push({ commit: { lease: entry.lease.lease, segment, slotTimeUs }, bytes: payload + 128 });
+}
+
+/** The answer to a `limit` of a run: what will not start goes back, and if there is nothing that is said, too: somebody waits for the answer. */
+export function limited(state: WorkerState, id: LeaseId, to: number, out: Out): void {
+  const entry = state.leases.get(id);
+  if (entry?.phase.p === "running" && to >= entry.to) state.pending.back.push({ lease: id, from: entry.to, to: entry.to });
+  else giveBackFrom(state, id, to, out);
 }
 
 /** Gives back what will not start: [to, end). With nothing left, the lease is over. */

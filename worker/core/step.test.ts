@@ -198,6 +198,19 @@ describe("revoke and cancel", () => {
     expect(h.flush()).toMatchObject([{ back: [], done: ["1.1"] }]);
   });
 
+  test("a revocation that meets nothing unstarted is answered all the same: by an empty range, or by the end of the lease", () => {
+    const h = new Harness().join().running("1.1");
+    h.orders([{ o: "revoke", lease: "1.1" as LeaseId, keepTo: 9 }]);
+    h.do({ e: "limited", lease: "1.1" as LeaseId, to: 10 });
+    expect(h.flush()).toMatchObject([{ back: [{ lease: "1.1", from: 10, to: 10 }], done: [] }]);
+    h.results("1.1", inline(0, 10));
+    h.ended("1.1");
+    for (const message of h.flush()) if (message.t === "commits") h.orders([{ o: "ack", seq: message.seq }]);
+    h.orders([{ o: "ack", seq: 1 }]);
+    h.orders([{ o: "revoke", lease: "1.1" as LeaseId, keepTo: 9 }]);
+    expect(h.flush()).toMatchObject([{ back: [], done: ["1.1"] }]);
+  });
+
   test("a limit before the first task gives everything back exactly once, when the run has ended", () => {
     const h = new Harness().join().running("1.1");
     h.do({ e: "limited", lease: "1.1" as LeaseId, to: 0 });

@@ -8,7 +8,7 @@ import { limits } from "../../proto/limits.js";
 import type { WorkerOrder, WorkerOrders } from "../../proto/messages.js";
 import type { WorkerCommand, WorkerEvent } from "./events.js";
 import { announce, beat, enterEpoch, hello, welcome } from "./join.js";
-import { cancel, endRun, giveBackFrom, markReady, refuseLease, revoke, startReady, takeLease, takeResults } from "./leases.js";
+import { cancel, endRun, giveBackFrom, limited, markReady, refuseLease, revoke, startReady, takeLease, takeResults } from "./leases.js";
 import { flush, resend, retract } from "./outbox.js";
 import { remember, type WorkerState } from "./state.js";
 
@@ -35,7 +35,7 @@ export function workerStep(state: WorkerState, event: WorkerEvent, nowMs: number
       takeResults(state, event, out);
       break;
     case "limited":
-      giveBackFrom(state, event.lease, event.to, out);
+      limited(state, event.lease, event.to, out);
       break;
     case "ended":
       endRun(state, event.lease, out);

@@ -1,0 +1,83 @@
+/**
+ * When nothing is queued and a slot is idle, the unstarted half of the longest lease elsewhere is asked back.
+ *
+ * T1 For every idle slot at most one lease is being asked, so that a burst of events does not call everything back.
+ * T2 Every revocation is answered: by what is given back, or by an empty range when everything has been started; then it is not asked again.
+ * T3 An answer that does not come is not waited for: after `patienceMs` other leases are asked instead. It counts all the same when it comes.
+ */
+import { costUs, leaseFloorUs } from "./dispatch.js";
+import type { Context, LeaseRecord, State } from "./state.js";
+
+/** A lease's unstarted rest is worth moving if it is at least this much work. */
+const stealFloorUs = 5_000;
+/** Long against a beat, at which a revocation is sent again. */
+const patienceMs = 3_000;
+/** A lease that did not answer is not asked again before. */
+const againMs = 10_000;
+
+export function steal(ctx: Context): void {
+  const { state } = ctx;
+  if (state.queued > 0 || state.leases.size === 0) return;
+  const idle = idleSlots(state);
+  if (idle === 0) return;
+  let asked = 0;
+  let best: LeaseRecord | undefined;
+  let bestUs = stealFloorUs;
+  for (const lease of state.leases.values()) {
+    if (isAsked(state, lease)) {
+      if (++asked >= idle) return;
+      continue;
+    }
+    if (state.nowMs < lease.revokeAgainMs) continue;
+    const movable = lease.open.size - (isBehind(lease) ? 0 : 1);
+    const us = movable * (costUs(state, lease.stage) ?? leaseFloorUs);
+    if (movable > 0 && us > bestUs) {
+      best = lease;
+      bestUs = us;
+    }
+  }
+  if (!best) return;
+  const next = best.open.first()?.from ?? best.from;
+  const keepTo = isBehind(best) ? next : Math.min(best.to - 1, next + Math.max(1, Math.ceil((best.to - next) / 2)));
+  best.revokedTo = Math.min(keepTo, best.revokedTo ?? keepTo);
+  best.revokeAskedMs = state.nowMs;
+  ctx.out.push({ c: "count", metric: "leases_revoked", by: 1, tenant: best.stage.job.tenant });
+  sendRevoke(ctx, best);
+}
+
+/** It waits at its worker for a slot: all of it can be moved. */
+const isBehind = (lease: LeaseRecord): boolean => lease.worker.leases.size > lease.worker.slots && !lease.running;
+
+function idleSlots(state: State): number {
+  let idle = 0;
+  for (const worker of state.workers.values()) if (!worker.draining) idle += Math.max(0, worker.slots - worker.leases.size);
+  return idle;
+}
+
+/** A revocation is under way. One that has waited too long is given up (T3). */
+function isAsked(state: State, lease: LeaseRecord): boolean {
+  if (lease.revokeAskedMs === undefined) return false;
+  if (state.nowMs - lease.revokeAskedMs < patienceMs) return true;
+  lease.revokeAskedMs = undefined;
+  lease.revokeAgainMs = state.nowMs + againMs;
+  return false;
+}
+
+/** Says again what may have been lost on its way. */
+export function repeatRevoke(ctx: Context, lease: LeaseRecord): void {
+  if (isAsked(ctx.state, lease)) sendRevoke(ctx, lease);
+}
+
+function sendRevoke(ctx: Context, lease: LeaseRecord): void {
+  const keepTo = lease.revokedTo ?? lease.to;
+  ctx.out.push({ c: "order", worker: lease.worker.id, order: { o: "revoke", lease: lease.id, keepTo }, gated: false });
+}
+
+/** The worker has given back [from, to) of the lease; an empty range says that there is nothing to give (T2). */
+export function revokeAnswered(lease: LeaseRecord, from: number, to: number): void {
+  lease.revokeAskedMs = undefined;
+  if (from >= to) lease.revokeAgainMs = Number.POSITIVE_INFINITY;
+}
+
+/** Whether the range from `from` on was asked for. */
+export const wasAskedBack = (lease: LeaseRecord, from: number): boolean => lease.revokedTo !== undefined && from >= lease.revokedTo;
