@@ -1,72 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Epoch, JobId, LeaseId, ObjectBase, ObjectId, WorkerId } from "../../proto/ids.js";
+import type { Epoch, LeaseId, ObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import type { Lease, ResultSegment, WorkerOrder, WorkerRequest } from "../../proto/messages.js";
-import type { WorkerCommand, WorkerEvent } from "./events.js";
-import { checkWorkerInvariants, createWorkerState, leasesRememberedMax, type WorkerState } from "./state.js";
+import type { WorkerOrder } from "../../proto/messages.js";
+import { Harness, inline, kinds, leaseOf, sent } from "../../scheduler/sim/worker-rig.js";
+import type { WorkerCommand } from "./events.js";
+import { checkWorkerInvariants, leasesRememberedMax } from "./state.js";
 import { workerStep } from "./step.js";
-
-const identity = { worker: "w1" as WorkerId, node: "n", pid: 1, version: 1, slots: 2, storeBudgetBytes: 1 << 20 };
-
-const leaseOf = (id: string, from = 0, to = 10): Lease => ({
-  lease: id as LeaseId,
-  job: "j" as JobId,
-  stage: 3,
-  base: "sj_3" as ObjectBase,
-  fn: { kernel: "noop", version: 1 },
-  from,
-  to,
-  attempt: 0,
-  args: [],
-  bases: [],
-  inputs: [],
-  durable: false,
-  options: { retries: 0, timeoutMs: 1000, pure: false, priority: 0 },
-});
-const inline = (from: number, to: number): ResultSegment => ({ r: "inline", stage: 3, from, to, pack: new Uint8Array(8) });
-
-/** A worker with a clock, that checks the invariants after every step. */
-class Harness {
-  state: WorkerState = createWorkerState(identity, 1000);
-  now = 0;
-  do(event: WorkerEvent): WorkerCommand[] {
-    const out = workerStep(this.state, event, this.now);
-    checkWorkerInvariants(this.state);
-    return out;
-  }
-  orders(orders: WorkerOrder[], epoch = 1): WorkerCommand[] {
-    return this.do({ e: "orders", message: { t: "orders", epoch: epoch as Epoch, orders } });
-  }
-  join(epoch = 1): this {
-    this.do({ e: "start" });
-    this.orders([{ o: "welcome", heartbeatIntervalMs: 1000, heartbeatTimeoutMs: 5000 }], epoch);
-    return this;
-  }
-  lease(id: string, from = 0, to = 10): WorkerCommand[] {
-    return this.orders([{ o: "lease", lease: leaseOf(id, from, to) }]);
-  }
-  running(id: string, from = 0, to = 10): this {
-    this.lease(id, from, to);
-    expect(kinds(this.do({ e: "ready", lease: id as LeaseId }))).toContain("run");
-    return this;
-  }
-  results(id: string, segment: ResultSegment): WorkerCommand[] {
-    return this.do({ e: "results", lease: id as LeaseId, segment, slotTimeUs: 1 });
-  }
-  ended(id: string): WorkerCommand[] {
-    return this.do({ e: "ended", lease: id as LeaseId });
-  }
-  flush(): WorkerRequest[] {
-    return sent(this.do({ e: "flush" }));
-  }
-  tick(byMs: number): WorkerCommand[] {
-    this.now += byMs;
-    return this.do({ e: "tick", storeBytes: 0, spilledBytes: 0 });
-  }
-}
-const kinds = (commands: WorkerCommand[]): string[] => commands.map((c) => c.c);
-const sent = (commands: WorkerCommand[]): WorkerRequest[] => commands.flatMap((c) => (c.c === "send" ? [c.message] : []));
 
 describe("joining", () => {
   test("hello is sent at once and again until it is answered, then beats follow", () => {
@@ -175,61 +115,6 @@ describe("leases", () => {
     expect(h.flush()).toMatchObject([
       { back: [], done: ["1.2"], commits: [{ segment: { r: "failed", from: 0, to: 10, error: { code: "FUNCTION_NOT_FOUND" } } }] },
     ]);
-  });
-});
-
-describe("revoke and cancel", () => {
-  test("the unstarted rest of a waiting lease goes back at once", () => {
-    const h = new Harness().join();
-    h.lease("1.1");
-    h.orders([{ o: "revoke", lease: "1.1" as LeaseId, keepTo: 4 }]);
-    expect(h.flush()).toMatchObject([{ back: [{ lease: "1.1", from: 4, to: 10 }], done: [] }]);
-    expect(h.do({ e: "ready", lease: "1.1" as LeaseId })).toContainEqual({ c: "run", lease: leaseOf("1.1"), from: 0, to: 4 });
-  });
-
-  test("a running lease is limited, and gives back from where the thread surely stops", () => {
-    const h = new Harness().join().running("1.1");
-    expect(h.orders([{ o: "revoke", lease: "1.1" as LeaseId, keepTo: 3 }])).toEqual([{ c: "limit", lease: "1.1", to: 3 }]);
-    h.do({ e: "limited", lease: "1.1" as LeaseId, to: 6 });
-    expect(h.flush()).toMatchObject([{ back: [{ from: 6, to: 10 }], done: [] }]);
-    h.orders([{ o: "revoke", lease: "1.1" as LeaseId, keepTo: 6 }]);
-    h.results("1.1", inline(0, 6));
-    h.ended("1.1");
-    expect(h.flush()).toMatchObject([{ back: [], done: ["1.1"] }]);
-  });
-
-  test("a revocation that meets nothing unstarted is answered all the same: by an empty range, or by the end of the lease", () => {
-    const h = new Harness().join().running("1.1");
-    h.orders([{ o: "revoke", lease: "1.1" as LeaseId, keepTo: 9 }]);
-    h.do({ e: "limited", lease: "1.1" as LeaseId, to: 10 });
-    expect(h.flush()).toMatchObject([{ back: [{ lease: "1.1", from: 10, to: 10 }], done: [] }]);
-    h.results("1.1", inline(0, 10));
-    h.ended("1.1");
-    for (const message of h.flush()) if (message.t === "commits") h.orders([{ o: "ack", seq: message.seq }]);
-    h.orders([{ o: "ack", seq: 1 }]);
-    h.orders([{ o: "revoke", lease: "1.1" as LeaseId, keepTo: 9 }]);
-    expect(h.flush()).toMatchObject([{ back: [], done: ["1.1"] }]);
-  });
-
-  test("a limit before the first task gives everything back exactly once, when the run has ended", () => {
-    const h = new Harness().join().running("1.1");
-    h.do({ e: "limited", lease: "1.1" as LeaseId, to: 0 });
-    h.ended("1.1");
-    expect(h.flush()).toMatchObject([{ back: [{ from: 0, to: 10 }], done: ["1.1"] }]);
-  });
-
-  test("cancel kills what runs, ends what waits, and outruns a lease that is still under way", () => {
-    const h = new Harness().join().running("1.1");
-    expect(h.orders([{ o: "cancel", lease: "1.1" as LeaseId }])).toEqual([{ c: "kill", lease: "1.1" }]);
-    h.lease("1.2");
-    h.orders([
-      { o: "cancel", lease: "1.2" as LeaseId },
-      { o: "cancel", lease: "1.3" as LeaseId },
-    ]);
-    expect(h.lease("1.3").filter((c) => c.c === "prepare")).toEqual([]);
-    h.ended("1.1");
-    const [message] = h.flush();
-    expect(message?.t === "commits" && new Set(message.done)).toEqual(new Set(["1.1", "1.2", "1.3"]));
   });
 });
 
