@@ -1,7 +1,9 @@
-/** `npm run sim -- --seeds N`, `--seed S` with the story, `--json`, `--plant NAME`. Exit 1 on any violation. */
+/** `npm run sim -- --seeds N`, `--seed S` with the story, `--json`, `--plant NAME`, `--plants`. Exit 1 on any violation, or any plant that is not caught. */
 import { parseArgs } from "node:util";
+import { mutants } from "./mutants.js";
 import { plants } from "./plant.js";
-import { type Outcome, simulate } from "./simulation.js";
+import { huntAll, tableOf, withPlant } from "./plant-hunt.js";
+import { type Outcome, type SimulationOptions, simulate } from "./simulation.js";
 
 const help = `volley simulation: scheduler core, worker core and model clients on a virtual clock, from a seed
 
@@ -9,7 +11,8 @@ const help = `volley simulation: scheduler core, worker core and model clients o
   --from S       first seed of the run (default 1)
   --seed S       run one seed and print its story
   --lines N      lines of the story to keep (default 400)
-  --plant NAME   with a planted bug: ${Object.keys(plants).join(", ")}
+  --plant NAME   with a planted bug, until it is caught: ${[...Object.keys(plants), ...Object.keys(mutants)].join(", ")}
+  --plants       every planted bug until it is caught, within --seeds (default 300), two at a time; exit 1 if one is not
   --json         one JSON object on the last line
 `;
 
@@ -53,14 +56,17 @@ function whole(text: string, name: string): number {
   return value;
 }
 
-function main(): number {
+type Run = (options: SimulationOptions) => Outcome;
+
+async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {
-      seeds: { type: "string", default: "100" },
+      seeds: { type: "string" },
       from: { type: "string", default: "1" },
       seed: { type: "string" },
       lines: { type: "string", default: "400" },
       plant: { type: "string" },
+      plants: { type: "boolean", default: false },
       json: { type: "boolean", default: false },
       help: { type: "boolean", short: "h", default: false },
     },
@@ -69,34 +75,42 @@ function main(): number {
     console.log(help);
     return 0;
   }
-  if (values.seed !== undefined) {
-    const outcome = simulate({ seed: whole(values.seed, "seed"), plant: values.plant, storyKept: whole(values.lines, "lines") });
-    for (const line of outcome.story) console.log(line);
-    const { violation, storyHash } = outcome;
-    if (values.json)
-      console.log(
-        JSON.stringify({
-          seed: outcome.seed,
-          storyHash,
-          violation: violation ?? null,
-          virtualMs: outcome.virtualMs,
-          counts: { ...outcome.counts, metrics: Object.fromEntries(outcome.counts.metrics) },
-        }),
-      );
-    else console.log(`seed ${outcome.seed}: ${violation ? `VIOLATION ${violation.message}` : "0 violations"}, story ${storyHash}`);
-    return violation ? 1 : 0;
+  if (values.plants) {
+    const catches = await huntAll(whole(values.seeds ?? "300", "seeds"));
+    console.log(values.json ? JSON.stringify(catches) : tableOf(catches));
+    return catches.every(({ rule }) => rule !== undefined) ? 0 : 1;
   }
-  return runMany(whole(values.seeds, "seeds"), whole(values.from, "from"), values.plant, values.json);
+  const lines = whole(values.lines, "lines");
+  const { seed } = values;
+  const seeds = whole(values.seeds ?? "100", "seeds");
+  const from = whole(values.from, "from");
+  const go = (run: Run): number =>
+    seed === undefined ? runMany(run, seeds, from, values.json, values.plant !== undefined) : runOne(run, whole(seed, "seed"), lines, values.json);
+  return values.plant === undefined ? go(simulate) : withPlant(values.plant, go);
 }
 
-function runMany(seeds: number, from: number, plant: string | undefined, json: boolean): number {
+function runOne(run: Run, seed: number, storyKept: number, json: boolean): number {
+  const outcome = run({ seed, storyKept });
+  for (const line of outcome.story) console.log(line);
+  const { violation, storyHash, virtualMs, counts } = outcome;
+  if (json)
+    console.log(
+      JSON.stringify({ seed, storyHash, violation: violation ?? null, virtualMs, counts: { ...counts, metrics: Object.fromEntries(counts.metrics) } }),
+    );
+  else console.log(`seed ${seed}: ${violation ? `VIOLATION ${violation.message}` : "0 violations"}, story ${storyHash}`);
+  return violation ? 1 : 0;
+}
+
+/** `untilCaught`: the first violation ends it. */
+function runMany(run: Run, seeds: number, from: number, json: boolean, untilCaught: boolean): number {
   const startedMs = performance.now();
   const summary: Summary = { seeds: 0, steps: 0, executions: 0, resultsChecked: 0, virtualSeconds: 0, seconds: 0, faults: {}, violations: [] };
   for (let seed = from; seed < from + seeds; seed++) {
-    const outcome = simulate({ seed, plant, storyKept: 1 });
+    const outcome = run({ seed, storyKept: 1 });
     add(summary, outcome);
     if (outcome.violation) console.log(`seed ${seed}: VIOLATION ${outcome.violation.message}`);
     else if (summary.seeds % 25 === 0) console.log(`${summary.seeds} of ${seeds} seeds, ${summary.violations.length} violations`);
+    if (outcome.violation && untilCaught) break;
   }
   summary.seconds = Math.round(performance.now() - startedMs) / 1000;
   summary.virtualSeconds = Math.round(summary.virtualSeconds);
@@ -111,7 +125,7 @@ function runMany(seeds: number, from: number, plant: string | undefined, json: b
 }
 
 try {
-  process.exitCode = main();
+  process.exitCode = await main();
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   process.exitCode = 2;

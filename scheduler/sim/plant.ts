@@ -7,9 +7,12 @@ import type { ClientRequest, WorkerOrders, WorkerRequest } from "../../proto/mes
 import type { WorkerCommand } from "../../worker/core/events.js";
 import type { Command, JournalRecord } from "../core/events.js";
 import type { State } from "../core/index.js";
+import type { FaultRates } from "./faults.js";
 
 export interface Plant {
   readonly doc: string;
+  /** Misfortunes that the bug needs to show; the seeds' own are rarer. */
+  readonly faults?: Partial<FaultRates>;
   /** Gated commands go at once. */
   readonly ungated?: true;
   /** The journal takes appends whatever sequence they expect. */
@@ -28,11 +31,14 @@ export interface Plant {
   readonly secondCommitWins?: true;
 }
 
+const takeovers = { usurpationMs: 2_000, schedulerCutMs: 6_000, workerCutMs: 4_000 };
+
 export const plants: Readonly<Record<string, Plant>> = {
   "commit-acknowledged-before-append": { doc: "replies and acks do not wait for the journal", ungated: true },
-  "fence-dropped": { doc: "a deposed scheduler's appends are accepted", unfenced: true },
+  "fence-dropped": { doc: "a deposed scheduler's appends are accepted", faults: takeovers, unfenced: true },
   "stale-commits-accepted": {
     doc: "a report of an older epoch is taken for whichever lease has its stage and tasks",
+    faults: takeovers,
     workerRequest: (request, epoch, state) => {
       if (request.t !== "commits" || request.epoch === epoch) return request;
       const leases = [...state.leases.values()];

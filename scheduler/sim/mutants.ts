@@ -1,0 +1,252 @@
+/**
+ * Planted bugs in the cores themselves: small, plausible mistakes, as replacements in the compiled product. Nothing in the cores knows of them: a copy of
+ * the compiled tree is changed (mutant-tree.ts), and the simulation runs the copy. A text that does not occur exactly once is an error, so that a plant
+ * cannot die silently when the code around it changes.
+ */
+import type { FaultRates } from "./faults.js";
+
+export interface Edit {
+  /** Path in the compiled tree. */
+  readonly file: string;
+  readonly find: string;
+  readonly put: string;
+}
+
+export interface Mutant {
+  readonly doc: string;
+  readonly area: "lineage" | "blame" | "retries" | "reuse" | "stealing" | "reports" | "retention" | "drain" | "sessions" | "keys" | "objects" | "order";
+  readonly edits: readonly Edit[];
+  /** Misfortunes that the bug needs to show; the seeds' own are rarer. */
+  readonly faults?: Partial<FaultRates>;
+}
+
+const core = (file: string, find: string, put: string): Edit => ({ file: `scheduler/core/${file}.js`, find, put });
+const worker = (file: string, find: string, put: string): Edit => ({ file: `worker/core/${file}.js`, find, put });
+
+const deaths = { workerCrashMs: 1_500 };
+
+export const mutants: Readonly<Record<string, Mutant>> = {
+  "lost-digest-forgotten": {
+    doc: "the digest of a lost pure result is not kept for the one that is made again",
+    area: "lineage",
+    edits: [core("progress", "troubleOf(stage, task).expected = segment.stored[task - segment.from]?.digest;", "")],
+    faults: deaths,
+  },
+  "digests-compared-by-length": {
+    doc: "a result that is made again is compared by the length of its digest",
+    area: "lineage",
+    edits: [core("commits", "a.byteLength === b.byteLength && a.every((byte, i) => byte === b[i])", "a.byteLength === b.byteLength")],
+    faults: deaths,
+  },
+  "dependents-not-blocked": {
+    doc: "what waits in the queue for a result that is lost does not wait again",
+    area: "lineage",
+    edits: [core("progress", "block(ctx, stage, task);", "")],
+    faults: deaths,
+  },
+  "object-edge-not-linked": {
+    doc: "a stage that names another's result by its id does not wait for it",
+    area: "lineage",
+    edits: [core("links", 'if (source) link(stage, source.stage, "task", source.task);', "")],
+    faults: deaths,
+  },
+  "lost-result-taken-for-there": {
+    doc: "when the last copy of a result is gone, nobody looks for who made it",
+    area: "lineage",
+    edits: [core("worker-events", "loseObject(ctx, id);", "")],
+    faults: deaths,
+  },
+  "unknown-lease-left-running": {
+    doc: "a held lease that the scheduler does not know is left running",
+    area: "reports",
+    edits: [core("worker-events", "if (item.next < item.to)", "if (item.next > item.to)")],
+  },
+  "executing-task-not-blamed": {
+    doc: "a task that was executing on a worker that died is not blamed",
+    area: "blame",
+    edits: [core("worker-events", "blame(ctx, lease, executing);", "")],
+    faults: deaths,
+  },
+  "blamed-twice": {
+    doc: "a death counts for two",
+    area: "blame",
+    edits: [core("worker-events", "trouble.blames++;", "trouble.blames += 2;")],
+    faults: deaths,
+  },
+  "quarantined-late": {
+    doc: "a task is quarantined after many more deaths than the limit",
+    area: "blame",
+    edits: [core("worker-events", "trouble.blames < limits.blamesMax", "trouble.blames < 3 * limits.blamesMax")],
+    faults: deaths,
+  },
+  "goodbye-taken-for-death": {
+    doc: "a worker that says goodbye is counted as lost",
+    area: "blame",
+    edits: [core("worker-events", "removeWorker(ctx, record, false)", "removeWorker(ctx, record, true)")],
+    faults: { workerDrainMs: 2_000 },
+  },
+  "keys-shared-across-tenants": {
+    doc: "idempotency keys are shared across tenants",
+    area: "keys",
+    edits: [
+      core("client-events", "state.keys.get(`${request.tenant}/${request.key}`)", "state.keys.get(`${request.key}`)"),
+      core("records", "state.keys.set(`${tenant}/${key}`, id)", "state.keys.set(`${key}`, id)"),
+      core("snapshot", "state.keys.set(`${tenant}/${job.key}`, id)", "state.keys.set(`${job.key}`, id)"),
+    ],
+  },
+  "lease-closed-early": {
+    doc: "a lease is closed although earlier reports are missing",
+    area: "reports",
+    edits: [core("commits", "if (lease && worker.seen.isContiguous)", "if (lease)")],
+    faults: { network: { loss: 0.1, duplication: 0.05, reorder: 0.2, delayMs: 2 } },
+  },
+  "reports-handled-twice": {
+    doc: "a report that comes twice is handled twice",
+    area: "reports",
+    edits: [core("commits", "if (worker.seen.has(seq))\n        return false;", "")],
+    faults: { network: { loss: 0.05, duplication: 0.2, reorder: 0.2, delayMs: 20 } },
+  },
+  "removed-object-told-again": {
+    doc: "a report of an object that is gone meanwhile is sent again as it was",
+    area: "reports",
+    edits: [worker("step", "if (event.removed.length > 0) retract(state, event.removed);", "")],
+    faults: { network: { loss: 0.1, duplication: 0.1, reorder: 0.2, delayMs: 20 } },
+  },
+  "one-try-too-many": {
+    doc: "a failing function is tried once more than its retries say",
+    area: "retries",
+    edits: [core("commits", "failures >= stage.spec.options.retries", "failures > stage.spec.options.retries")],
+  },
+  "own-failures-free": {
+    doc: "failures of the function spend the infrastructure's tries, and the other way round",
+    area: "retries",
+    edits: [
+      core(
+        "commits",
+        "const failures = users ? trouble.userFailures : ++trouble.infraFailures;",
+        "const failures = users ? trouble.userFailures++ : ++trouble.infraFailures;",
+      ),
+    ],
+  },
+  "backoff-does-not-grow": {
+    doc: "the pause between tries does not grow",
+    area: "retries",
+    edits: [core("commits", "limits.retryBackoffMsFirst * 2 ** Math.min(failures, 20)", "limits.retryBackoffMsFirst")],
+  },
+  "retries-forgotten-by-snapshot": {
+    doc: "a snapshot does not say how often a task has failed",
+    area: "retries",
+    edits: [core("snapshot", "troubleOf(stage, task).userFailures = failures;", "")],
+  },
+  "session-results-reused-durably": {
+    doc: "a durable job takes a session's result for its own",
+    area: "reuse",
+    edits: [core("locate", "return source.job.durable;", "return true;")],
+  },
+  "lost-results-reused": {
+    doc: "a result whose every copy is gone is reused",
+    area: "reuse",
+    edits: [core("locate", "if (!state.holders.get(`${base}-${i}`)?.size) return false;", "")],
+    faults: deaths,
+  },
+  "revoke-not-asked-again": {
+    doc: "a revocation that was lost is not asked again",
+    area: "stealing",
+    edits: [core("worker-events", "if (lease.revokedTo !== undefined && lease.revokedTo < lease.to)", "if (lease.revokedTo === -1)")],
+    faults: { network: { loss: 0.15, duplication: 0, reorder: 0, delayMs: 2 } },
+  },
+  "stolen-once-only": {
+    doc: "a lease that was cut once is never cut again",
+    area: "stealing",
+    edits: [core("commits", "lease.revokedTo = undefined;", "")],
+  },
+  "draining-worker-gets-leases": {
+    doc: "a worker that leaves goes on being given leases",
+    area: "drain",
+    edits: [core("worker-events", "if (beat.draining) worker.draining = true;", "")],
+    faults: { workerDrainMs: 2_000 },
+  },
+  "drain-leaves-reports-unsaid": {
+    doc: "a worker that leaves does not wait until its last reports are acknowledged",
+    area: "drain",
+    edits: [worker("step", "state.leases.size > 0 || state.outbox.size > 0", "state.leases.size > 0")],
+    faults: { workerDrainMs: 2_000 },
+  },
+  "drain-drops-unstarted": {
+    doc: "a worker that leaves keeps the leases it has not started",
+    area: "drain",
+    edits: [
+      worker(
+        "step",
+        'else if (entry.phase.p === "preparing" || entry.phase.p === "ready") giveBackFrom(state, id, entry.lease.from, out); } } function leave',
+        "} } function leave",
+      ),
+    ],
+    faults: { workerDrainMs: 2_000 },
+  },
+  "ended-jobs-kept": {
+    doc: "jobs that ended are never forgotten",
+    area: "retention",
+    edits: [core("step", "state.nowMs - (job.endedAtMs ?? 0) <= endedJobsKeptMs", "true")],
+  },
+  "keys-outlive-their-jobs": {
+    doc: "the key of a forgotten job is kept",
+    area: "retention",
+    edits: [core("records", "state.keys.delete(`${job.tenant}/${job.key}`)", "undefined")],
+  },
+  "objects-outlive-their-jobs": {
+    doc: "the objects of a forgotten job stay on the workers",
+    area: "retention",
+    edits: [core("step", 'write(ctx, { k: "forget", job: job.id }, true); freeObjects(ctx, ids);', 'write(ctx, { k: "forget", job: job.id }, true);')],
+  },
+  "released-stage-dropped-early": {
+    doc: "a stage whose refs are gone is forgotten although another still reads it",
+    area: "retention",
+    edits: [core("progress", "if (!isStageComplete(entry.stage)) return;", "continue;")],
+  },
+  "forgotten-stage-comes-back": {
+    doc: "a late copy of a stage's message brings it back after it was forgotten",
+    area: "sessions",
+    edits: [core("client-events", "session.stages.has(spec.index) || session.forgotten.has(spec.index)", "session.stages.has(spec.index)")],
+    faults: { network: { loss: 0.02, duplication: 0.3, reorder: 0.3, delayMs: 20 } },
+  },
+  "unknown-stage-not-named": {
+    doc: "a stage that never arrived is not asked for again",
+    area: "sessions",
+    edits: [core("client-events", "unknownStage(ctx, session, index);", "undefined;")],
+  },
+  "others-wait-for-closed-session": {
+    doc: "stages of other sessions that read a session's unfinished stage are not told of its end",
+    area: "sessions",
+    edits: [core("client-events", "entry.stage.job !== session && !isStageComplete(entry.stage) && !isStageComplete(stage)", "false")],
+  },
+  "held-objects-not-told": {
+    doc: "a scheduler does not listen to what a worker says in its hello that it holds",
+    area: "objects",
+    edits: [core("worker-events", "for (const object of hello.objects) addObject(ctx, worker, object);", "")],
+  },
+  "put-acknowledged-before-it-is-known": {
+    doc: "a worker confirms a put before the scheduler has heard of it",
+    area: "objects",
+    edits: [
+      worker(
+        "step",
+        'case "objects": noteObjects(state, event);',
+        'case "objects": noteObjects(state, event); if (event.token !== undefined) out.push({ c: "objectsAcked", token: event.token });',
+      ),
+    ],
+  },
+  "needed-objects-freed": {
+    doc: "a worker frees an object that a lease it holds has just made",
+    area: "objects",
+    edits: [worker("step", "const freed = made.length === 0 ? ids : ids.filter((id) => !isMade(id));", "const freed = ids;")],
+  },
+  "priorities-upside-down": {
+    doc: "the lowest priority goes first",
+    area: "order",
+    edits: [
+      core("dispatch", "let bestPriority = Number.NEGATIVE_INFINITY;", "let bestPriority = Number.POSITIVE_INFINITY;"),
+      core("dispatch", "if (priority <= bestPriority)", "if (priority >= bestPriority)"),
+    ],
+  },
+};

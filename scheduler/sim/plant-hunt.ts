@@ -1,0 +1,90 @@
+/** Which planted bugs the simulation catches, by which rule, and after how many seeds: each in a process of its own, two at a time. */
+import { execFile } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { withMutant } from "./mutant-tree.js";
+import { mutants } from "./mutants.js";
+import { plants } from "./plant.js";
+import { type Outcome, type SimulationOptions, simulate } from "./simulation.js";
+
+export interface Catch {
+  readonly plant: string;
+  readonly area: string;
+  readonly doc: string;
+  /** Seeds that were run, the one that caught it with them. */
+  readonly seeds: number;
+  readonly seconds: number;
+  /** undefined: not caught. */
+  readonly rule: string | undefined;
+  readonly message: string;
+}
+
+/** Runs `use` with a simulation in which this bug is planted, and the misfortunes it needs. */
+export async function withPlant<T>(name: string, use: (run: (options: SimulationOptions) => Outcome) => T): Promise<T> {
+  const mutant = mutants[name];
+  if (mutant) return withMutant(mutant.edits, (run) => use((options) => run({ ...options, faults: { ...mutant.faults, ...options.faults } })));
+  const plant = plants[name];
+  if (!plant)
+    throw new RangeError(`no planted bug is named ${JSON.stringify(name)}; there are: ${[...Object.keys(plants), ...Object.keys(mutants)].join(", ")}`);
+  return use((options) => simulate({ ...options, plant: name, faults: { ...plant.faults, ...options.faults } }));
+}
+
+const processesMax = 2;
+
+/** Every planted bug, each until it is caught or `seeds` seeds have been run. */
+export async function huntAll(seeds: number): Promise<Catch[]> {
+  const all = [
+    ...Object.entries(plants).map(([plant, { doc }]) => ({ plant, area: "shell", doc })),
+    ...Object.entries(mutants).map(([plant, { doc, area }]) => ({ plant, area, doc })),
+  ];
+  const caught: Catch[] = [];
+  let next = 0;
+  const work = async (): Promise<void> => {
+    for (let at = next++; at < all.length; at = next++) {
+      const item = all[at] as (typeof all)[number];
+      caught[at] = { ...item, ...(await hunt(item.plant, seeds)) };
+    }
+  };
+  await Promise.all(Array.from({ length: processesMax }, work));
+  return caught;
+}
+
+interface Report {
+  readonly seeds: number;
+  readonly seconds: number;
+  readonly violations: readonly { readonly rule: string; readonly message: string }[];
+}
+
+function hunt(plant: string, seeds: number): Promise<Pick<Catch, "seeds" | "seconds" | "rule" | "message">> {
+  const main = fileURLToPath(new URL("main.js", import.meta.url));
+  return new Promise((resolve) => {
+    execFile(process.execPath, [main, "--plant", plant, "--seeds", String(seeds), "--json"], { maxBuffer: 1 << 26 }, (error, stdout, stderr) => {
+      const line = stdout.trimEnd().split("\n").at(-1) ?? "";
+      if (!line.startsWith("{")) {
+        resolve({ seeds: 0, seconds: 0, rule: undefined, message: `no report: ${stderr || (error?.message ?? line)}` });
+        return;
+      }
+      const { seeds: run, seconds, violations } = JSON.parse(line) as Report;
+      const [found] = violations;
+      resolve({ seeds: run, seconds, rule: found?.rule, message: found?.message.split("\n")[0]?.slice(0, 200) ?? "" });
+    });
+  });
+}
+
+export function tableOf(caught: readonly Catch[]): string {
+  const rows = caught.map(({ plant, area, seeds, seconds, rule, message }) =>
+    [
+      plant.padEnd(36),
+      area.padEnd(10),
+      (rule === undefined ? `NOT in ${seeds}` : String(seeds)).padEnd(11),
+      `${seconds.toFixed(1)} s`.padEnd(8),
+      rule ?? "",
+      message.slice(0, 100),
+    ].join(" "),
+  );
+  const found = caught.filter(({ rule }) => rule !== undefined).length;
+  return [
+    ["plant".padEnd(36), "area".padEnd(10), "seeds".padEnd(11), "time".padEnd(8), "rule"].join(" "),
+    ...rows,
+    `${found} of ${caught.length} planted bugs are caught`,
+  ].join("\n");
+}
