@@ -152,13 +152,14 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   "revoke-not-asked-again": {
     doc: "a revocation that was lost is not asked again",
     area: "stealing",
-    edits: [core("worker-events", "if (lease.revokedTo !== undefined && lease.revokedTo < lease.to)", "if (lease.revokedTo === -1)")],
+    edits: [core("worker-events", "repeatRevoke(ctx, lease);", "")],
     faults: { network: { loss: 0.15, duplication: 0, reorder: 0, delayMs: 2 } },
   },
-  "stolen-once-only": {
-    doc: "a lease that was cut once is never cut again",
+  "unanswered-revoke-waited-for": {
+    doc: "a revocation that is not answered keeps others from being asked",
     area: "stealing",
-    edits: [core("commits", "lease.revokedTo = undefined;", "")],
+    edits: [core("steal", "if (state.nowMs - lease.revokeAskedMs < patienceMs) return true;", "return true;")],
+    faults: { network: { loss: 0.15, duplication: 0, reorder: 0, delayMs: 2 } },
   },
   "draining-worker-gets-leases": {
     doc: "a worker that leaves goes on being given leases",
