@@ -1,5 +1,5 @@
 /** The misfortunes of one run: when processes die, leave, hang or are cut off, and how bad the network is meanwhile. */
-import type { NetworkFaults } from "./network.js";
+import type { FaultRates } from "./fault-rates.js";
 import type { Random } from "./random.js";
 import type { SchedulerNode } from "./scheduler-node.js";
 import type { WorkerNode } from "./worker-node.js";
@@ -12,37 +12,6 @@ export interface Victims extends World {
   readonly clients: readonly { readonly address: string }[];
   addWorker(): void;
   addScheduler(): void;
-}
-
-export interface FaultRates {
-  readonly untilMs: number;
-  /** Mean time between misfortunes of each kind; Infinity: never. */
-  readonly workerCrashMs: number;
-  readonly workerDrainMs: number;
-  readonly workerCutMs: number;
-  readonly schedulerCrashMs: number;
-  readonly usurpationMs: number;
-  readonly schedulerCutMs: number;
-  readonly clientCutMs: number;
-  readonly network: NetworkFaults;
-}
-
-export function randomFaults(random: Random): FaultRates {
-  const untilMs = random.between(3_000, 30_000);
-  const calm = random.chance(0.15);
-  const rate = (chance: number, from: number, to: number): number => (!calm && random.chance(chance) ? random.between(from, to) : Number.POSITIVE_INFINITY);
-  const network = (chance: number, most: number): number => (!calm && random.chance(chance) ? random.unit() * most : 0);
-  return {
-    untilMs,
-    workerCrashMs: rate(0.5, 1_500, 12_000),
-    workerDrainMs: rate(0.3, 2_000, 12_000),
-    workerCutMs: rate(0.35, 3_000, 15_000),
-    schedulerCrashMs: rate(0.4, 1_500, 12_000),
-    usurpationMs: rate(0.25, 3_000, 15_000),
-    schedulerCutMs: rate(0.15, 4_000, 15_000),
-    clientCutMs: rate(0.2, 4_000, 15_000),
-    network: { loss: network(0.5, 0.1), duplication: network(0.5, 0.1), reorder: network(0.5, 0.2), delayMs: random.pick([0.2, 0.5, 2, 20]) },
-  };
 }
 
 export class FaultPlan {

@@ -3,7 +3,7 @@
  * the compiled tree is changed (mutant-tree.ts), and the simulation runs the copy. A text that does not occur exactly once is an error, so that a plant
  * cannot die silently when the code around it changes.
  */
-import type { FaultRates } from "./faults.js";
+import type { FaultRates } from "./fault-rates.js";
 
 export interface Edit {
   /** Path in the compiled tree. */

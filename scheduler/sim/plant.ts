@@ -7,7 +7,7 @@ import type { ClientRequest, WorkerOrders, WorkerRequest } from "../../proto/mes
 import type { WorkerCommand } from "../../worker/core/events.js";
 import type { Command, JournalRecord } from "../core/events.js";
 import type { State } from "../core/index.js";
-import type { FaultRates } from "./faults.js";
+import type { FaultRates } from "./fault-rates.js";
 
 export interface Plant {
   readonly doc: string;
