@@ -6,6 +6,7 @@ import type { ClientReply, ClientRequestOf, StageSpec } from "../../proto/messag
 import { isCompatible, PROTOCOL_VERSION } from "../../proto/version.js";
 import type { PutFacts, ReplyToken } from "./events.js";
 import { flatArgs, sourceOf, unmetLinks } from "./links.js";
+import { heard } from "./liveness.js";
 import { durableFacts, isReusable } from "./locate.js";
 import { admit, cancelTasks, commitSegment, endJob, failTasks, forgetIfUnused, freeObjects, objectIds, settleJob } from "./progress.js";
 import { addStage, createJob, dropStage, forgetJob, write } from "./records.js";
@@ -57,14 +58,14 @@ export function onOpen(ctx: Context, request: ClientRequestOf<"open">, reply: Re
     for (const put of state.puts.values()) if (put.claimedBy === request.client) put.owners.add(job.id);
   }
   const session = state.jobs.get(request.session);
-  if (session) session.heardMs = state.nowMs;
+  if (session) heard(state, session);
   answer(ctx, reply, { t: "opened", heartbeatIntervalMs: limits.heartbeatIntervalMs, version: PROTOCOL_VERSION });
 }
 
 export function onStages(ctx: Context, request: ClientRequestOf<"stages">, bases: readonly ObjectBase[]): void {
   const session = ctx.state.jobs.get(request.session);
   if (!session || session.client !== request.client) return;
-  session.heardMs = ctx.state.nowMs;
+  heard(ctx.state, session);
   request.stages.forEach((spec, i) => {
     if (session.stages.has(spec.index) || session.forgotten.has(spec.index)) return;
     addSessionStage(ctx, session, spec, bases[i] as ObjectBase);
@@ -133,7 +134,7 @@ export function onClientBeat(ctx: Context, request: ClientRequestOf<"beat">, rep
     answer(ctx, reply, { t: "beat", known: false });
     return;
   }
-  session.heardMs = state.nowMs;
+  heard(state, session);
   answer(ctx, reply, { t: "beat", known: true });
   for (const index of request.released) {
     const stage = session.stages.get(index);

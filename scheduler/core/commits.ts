@@ -6,6 +6,7 @@ import type { WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { Commit, ResultSegment, WorkerOrder, WorkerRequestOf } from "../../proto/messages.js";
 import type { ReplyToken } from "./events.js";
+import { heard } from "./liveness.js";
 import { commitSegment, endLease, failTasks, requeue } from "./progress.js";
 import { write } from "./records.js";
 import { sliceSegment } from "./segments.js";
@@ -39,7 +40,7 @@ export function onCommits(ctx: Context, message: WorkerRequestOf<"commits">): vo
     order(ctx, message.worker, { o: "unknown" });
     return;
   }
-  worker.heardMs = state.nowMs;
+  heard(state, worker);
   if (firstTime(worker, message.seq)) {
     for (const commit of message.commits) onCommit(ctx, worker, commit);
     for (const back of message.back) onBack(ctx, worker, back);

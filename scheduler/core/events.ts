@@ -16,8 +16,11 @@ export type Event =
   /** `bases`: the content addresses of the request's stages, computed by the shell (proto/address.ts), for `stages` and `submit`. `contentHash`: of the whole submit. */
   | { e: "client"; request: ClientRequest; reply?: ReplyToken; bases?: readonly ObjectBase[]; contentHash?: string }
   | { e: "worker"; request: WorkerRequest; reply?: ReplyToken }
-  /** Time has passed: timers, heartbeats, retries. The shell sends one at least every tickMs. */
-  | { e: "tick" }
+  /**
+   * Time has passed: timers, heartbeats, retries. The shell sends one at least every tickMs. `listenedMs`: for how much of the time since the last tick it
+   * is known that whoever spoke was heard, and that what was heard has been given as events before this one (absent: all of it).
+   */
+  | { e: "tick"; listenedMs?: number }
   /** The digest of a job's outputs, computed by the shell after command `digest`. */
   | { e: "digest"; job: JobId; digest: string };
 

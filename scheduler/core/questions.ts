@@ -6,6 +6,7 @@ import type { WorkerStatus } from "../../proto/worker-status.js";
 import { answer, jobNotFound, refuse } from "./client-events.js";
 import type { ReplyToken } from "./events.js";
 import { unmetLinks } from "./links.js";
+import { silenceMs } from "./liveness.js";
 import { segmentBytes } from "./records.js";
 import { sliceSegment } from "./segments.js";
 import { type Context, type JobRecord, type LeaseRecord, type StageRecord, type State, tallyOf, taskState } from "./state.js";
@@ -195,7 +196,7 @@ function explainLease(state: State, stage: StageRecord, task: number, head: Head
   const lease = [...state.leases.values()].find((l: LeaseRecord) => l.stage === stage && l.open.has(task));
   if (!lease) return { ...head, state: "leased", reason: "lost", text: "no lease holds it: a fault of the scheduler" };
   const where = { worker: lease.worker.id, lease: lease.id };
-  const silent = Math.round(state.nowMs - lease.worker.heardMs);
+  const silent = Math.round(silenceMs(state, lease.worker));
   if (silent > 2 * limits.heartbeatIntervalMs) {
     return {
       ...head,

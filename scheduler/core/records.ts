@@ -106,6 +106,7 @@ export function createJob(
     slotTimeUs: 0,
     resultBytes: 0,
     heardMs: 0,
+    heardAt: 0,
     stageHigh: 0,
     forgotten: new RangeSet(),
   };

@@ -73,7 +73,15 @@ export interface StageRecord {
   released: boolean;
 }
 
-export interface JobRecord {
+/** Somebody whose silence would mean something. */
+export interface Peer {
+  /** When it was last heard. */
+  heardMs: number;
+  /** The same in listening time (liveness.ts). */
+  heardAt: number;
+}
+
+export interface JobRecord extends Peer {
   readonly id: JobId;
   readonly tenant: TenantId;
   readonly name: string;
@@ -100,8 +108,6 @@ export interface JobRecord {
   executed: number;
   slotTimeUs: number;
   resultBytes: number;
-  /** Sessions: when the client was last heard. */
-  heardMs: number;
   /** Sessions: one more than the highest stage index seen; a stage below it that is not in the table has been forgotten or never came. */
   stageHigh: number;
   /** Sessions: stages that were forgotten after their release, so that a late copy of their message does not bring them back (M1). */
@@ -131,7 +137,7 @@ export interface LeaseRecord {
   revokeAgainMs: number;
 }
 
-export interface WorkerRecord {
+export interface WorkerRecord extends Peer {
   readonly id: WorkerId;
   readonly node: string;
   readonly pid: number;
@@ -148,7 +154,6 @@ export interface WorkerRecord {
   storeBytes: number;
   spilledBytes: number;
   tasksDone: number;
-  heardMs: number;
 }
 
 export interface PutRecord {
@@ -164,6 +169,12 @@ export interface PutRecord {
 export interface State {
   epoch: Epoch;
   nowMs: number;
+  /** When the last tick was. */
+  tickedMs: number;
+  /** How long peers could have been heard, in sum (liveness.ts). */
+  listenedMs: number;
+  /** Its value when anybody was last heard. */
+  heardSomebodyAt: number;
   leaseCounter: number;
   readonly jobs: Map<JobId, JobRecord>;
   /** `tenant/key` → job, for idempotent submission. */
@@ -188,13 +199,17 @@ export interface State {
   /** Jobs to look at in the next live step: restored from the journal at some point between two records. */
   readonly unsettled: Set<JobId>;
   nextSweepMs: number;
-  nextPutSweepMs: number;
+  /** In listening time. */
+  nextPutSweepAt: number;
 }
 
 export function createState(options: { epoch: Epoch }): State {
   return {
     epoch: options.epoch,
     nowMs: 0,
+    tickedMs: 0,
+    listenedMs: 0,
+    heardSomebodyAt: 0,
     leaseCounter: 0,
     jobs: new Map(),
     keys: new Map(),
@@ -212,7 +227,7 @@ export function createState(options: { epoch: Epoch }): State {
     ended: [],
     unsettled: new Set(),
     nextSweepMs: 0,
-    nextPutSweepMs: 0,
+    nextPutSweepAt: 0,
   };
 }
 

@@ -7,6 +7,7 @@ import { answer, closeSession, onCancel, onClientBeat, onOpen, onPut, onStages, 
 import { onCommits, onRetryTimers } from "./commits.js";
 import { dispatch } from "./dispatch.js";
 import type { Command, Event, ReplyToken } from "./events.js";
+import { heardSomebody, isHush, listen, silenceMs } from "./liveness.js";
 import { locate } from "./locate.js";
 import { endJob, freeObjects, objectIds } from "./progress.js";
 import { onExplain, onList, onPlace, onResults, onStatus, onWorkers } from "./questions.js";
@@ -31,19 +32,22 @@ export function step(state: State, event: Event, nowMs: number): Command[] {
   if (state.unsettled.size > 0) resume(ctx);
   switch (event.e) {
     case "client":
+      heardSomebody(state);
       onClient(ctx, event);
       break;
     case "worker":
+      heardSomebody(state);
       onWorker(ctx, event);
       break;
     case "digest":
       onDigest(ctx, event.job, event.digest);
       break;
     case "tick":
+      listen(state, event.listenedMs);
+      if (state.nowMs >= state.nextSweepMs) sweep(ctx);
       break;
   }
   onRetryTimers(ctx);
-  if (state.nowMs >= state.nextSweepMs) sweep(ctx);
   dispatch(ctx);
   steal(ctx);
   return ctx.out;
@@ -143,13 +147,7 @@ function onDigest(ctx: Context, id: JobRecord["id"], digest: string): void {
 function sweep(ctx: Context): void {
   const { state } = ctx;
   state.nextSweepMs = state.nowMs + sweepIntervalMs;
-  for (const worker of [...state.workers.values()]) {
-    if (state.nowMs - worker.heardMs > limits.heartbeatTimeoutMs) removeWorker(ctx, worker, true);
-  }
-  for (const session of [...state.sessions.values()]) {
-    if (state.nowMs - session.heardMs > sessionTimeoutMs) closeSession(ctx, session);
-  }
-  if (state.nowMs >= state.nextPutSweepMs) sweepPuts(ctx);
+  if (!isHush(state)) removeSilent(ctx);
   for (;;) {
     const job = state.ended[0] === undefined ? undefined : state.jobs.get(state.ended[0]);
     if (!job || (state.ended.length <= endedJobsKeptMax && state.nowMs - (job.endedAtMs ?? 0) <= endedJobsKeptMs)) break;
@@ -157,10 +155,21 @@ function sweep(ctx: Context): void {
   }
 }
 
+function removeSilent(ctx: Context): void {
+  const { state } = ctx;
+  for (const worker of [...state.workers.values()]) {
+    if (silenceMs(state, worker) > limits.heartbeatTimeoutMs) removeWorker(ctx, worker, true);
+  }
+  for (const session of [...state.sessions.values()]) {
+    if (silenceMs(state, session) > sessionTimeoutMs) closeSession(ctx, session);
+  }
+  if (state.listenedMs >= state.nextPutSweepAt) sweepPuts(ctx);
+}
+
 /** I7: what was put for a session that is gone, or never came, goes too; unless a durable job reads it. */
 function sweepPuts(ctx: Context): void {
   const { state } = ctx;
-  state.nextPutSweepMs = state.nowMs + putSweepIntervalMs;
+  state.nextPutSweepAt = state.listenedMs + putSweepIntervalMs;
   const idle = [...state.puts].filter(([, put]) => !put.durable && put.owners.size === 0);
   if (idle.length === 0) return;
   const read = new Set([...state.jobs.values()].flatMap((job) => job.objects.map((facts) => facts.id)));

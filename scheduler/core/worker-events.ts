@@ -7,6 +7,7 @@ import { closeLease, firstTime, order } from "./commits.js";
 import { sendLease } from "./dispatch.js";
 import { noteJoin } from "./engines.js";
 import type { ReplyToken } from "./events.js";
+import { heard, silenceMs } from "./liveness.js";
 import { addHolder, failTasks, loseObject } from "./progress.js";
 import { RangeSet } from "./ranges.js";
 import { type Context, type LeaseRecord, troubleOf, type WorkerRecord } from "./state.js";
@@ -43,13 +44,14 @@ export function onHello(ctx: Context, hello: WorkerRequestOf<"hello">, reply: Re
       spilledBytes: 0,
       tasksDone: 0,
       heardMs: state.nowMs,
+      heardAt: state.listenedMs,
     };
     state.workers.set(worker.id, worker);
     state.slots += worker.slots;
     ctx.out.push({ c: "log", level: "info", text: "worker joined", fields: { worker: worker.id, node: worker.node, slots: worker.slots } });
     noteJoin(ctx, worker);
   }
-  worker.heardMs = state.nowMs;
+  heard(state, worker);
   for (const object of hello.objects) addObject(ctx, worker, object);
   order(ctx, worker.id, { o: "welcome", heartbeatIntervalMs: limits.heartbeatIntervalMs, heartbeatTimeoutMs: limits.heartbeatTimeoutMs }, { reply });
   reconcileLeases(ctx, worker, hello.leases, reply);
@@ -62,7 +64,7 @@ export function onBeat(ctx: Context, beat: WorkerRequestOf<"beat">, reply: Reply
     order(ctx, beat.worker, { o: "unknown" }, { reply });
     return;
   }
-  worker.heardMs = state.nowMs;
+  heard(state, worker);
   worker.slotsBusy = beat.slotsBusy;
   worker.storeBytes = beat.storeBytes;
   worker.spilledBytes = beat.spilledBytes;
@@ -122,7 +124,7 @@ export function onObjects(ctx: Context, message: WorkerRequestOf<"objects">): vo
     order(ctx, message.worker, { o: "unknown" });
     return;
   }
-  worker.heardMs = state.nowMs;
+  heard(state, worker);
   if (firstTime(worker, message.seq)) {
     for (const object of message.added) addObject(ctx, worker, object);
     for (const id of message.removed) dropHolder(ctx, worker, id);
@@ -156,7 +158,7 @@ export function removeWorker(ctx: Context, worker: WorkerRecord, died: boolean):
       c: "log",
       level: "warn",
       text: "worker lost",
-      fields: { worker: worker.id, leases: worker.leases.size, objects: worker.objects.size, silentMs: state.nowMs - worker.heardMs },
+      fields: { worker: worker.id, leases: worker.leases.size, objects: worker.objects.size, silentMs: Math.round(silenceMs(state, worker)) },
     });
   }
   // Its oldest leases, one a slot, are presumed to have been running even if no beat said so.

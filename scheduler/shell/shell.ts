@@ -14,6 +14,7 @@ import type { Event } from "../core/events.js";
 import { MonotonicClock } from "./clock.js";
 import type { CorePort } from "./core-port.js";
 import { Effects } from "./effects.js";
+import { askEveryMs, Hearing } from "./hearing.js";
 import { Intake } from "./intake.js";
 import { nonceBytes } from "./journal-format.js";
 import { JournalWriter } from "./journal-writer.js";
@@ -50,8 +51,6 @@ export interface ShellOptions<S> {
 
 /** Longest silence of the tick while the core asks for none. */
 const idleTickMs = 1_000;
-/** A tick that is this late: the process was stopped or blocked, and beats wait unread; they are read before anybody is called lost. */
-const stalledMs = 1_000;
 const malformedLogEveryMs = 10_000;
 /** What the journal adds to an entry on its way. */
 const appendHeadBytes = 1024;
@@ -68,10 +67,12 @@ export class SchedulerShell<S> {
   readonly #effects: Effects;
   readonly #intake: Intake;
   readonly #snapshotter: Snapshotter;
+  readonly #hearing: Hearing;
   readonly #events: Event[] = [];
   #stepping = false;
   #phase: "serving" | "stopping" | "stopped" | "dead" = "serving";
   #tick: NodeJS.Timeout | undefined;
+  #ask: NodeJS.Timeout | undefined;
   #tickedAtMs = 0;
   #doubtedAtMs = Number.NEGATIVE_INFINITY;
   #entriesSince = 0;
@@ -159,6 +160,15 @@ export class SchedulerShell<S> {
         log.error({ error: String(error) }, "no snapshot: the journal is kept whole");
       },
     });
+    this.#hearing = new Hearing({
+      transport,
+      nowMs: () => performance.now(),
+      graceMsMax: limits.heartbeatTimeoutMs,
+      onDeaf: (ms) => {
+        metrics.add("deaf_seconds", "Time in which this scheduler could hear nobody.", ms / 1_000);
+        log.warn({ ms: Math.round(ms) }, "nothing could be heard for a while: this process was stopped or busy, or NATS away; nobody is called lost for it");
+      },
+    });
     this.#entriesSince = recovered.entries;
     metrics.watch(() => core.figures(state));
   }
@@ -200,6 +210,7 @@ export class SchedulerShell<S> {
     this.#phase = "stopping";
     this.#intake.stop();
     clearInterval(this.#tick);
+    clearInterval(this.#ask);
     const drained = await this.#settle(this.#writer.seal());
     this.#effects.flush();
     if (drained && this.#entriesSince > 0) await this.#settle(this.snapshot());
@@ -224,19 +235,16 @@ export class SchedulerShell<S> {
 
   #startTicking(): void {
     const { core, tickMs } = this.#options;
-    this.dispatch({ e: "tick" });
+    this.dispatch({ e: "tick", listenedMs: 0 });
     this.#tickedAtMs = this.#clock.nowMs();
-    let firedAtMs = this.#tickedAtMs;
+    this.#ask = setInterval(() => this.#hearing.ask(), askEveryMs);
     this.#tick = setInterval(() => {
       const nowMs = this.#clock.nowMs();
-      const stalled = nowMs - firedAtMs > stalledMs + tickMs;
-      firedAtMs = nowMs;
-      if (stalled) return;
       const wakeMs = core.nextWakeMs(this.#state);
       this.#replies.sweep();
       if ((wakeMs === undefined || wakeMs > nowMs) && nowMs - this.#tickedAtMs < idleTickMs) return;
       this.#tickedAtMs = nowMs;
-      this.dispatch({ e: "tick" });
+      this.dispatch({ e: "tick", listenedMs: this.#hearing.take() });
     }, tickMs);
   }
 
@@ -275,6 +283,7 @@ export class SchedulerShell<S> {
     this.#events.length = 0;
     this.#intake.stop();
     clearInterval(this.#tick);
+    clearInterval(this.#ask);
     this.#effects.close();
     this.#writer.abandon();
     this.#options.log.error(

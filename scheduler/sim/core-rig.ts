@@ -57,11 +57,22 @@ export class Rig {
     return out;
   }
 
+  /** Time passes, and some client that has nothing to do with this asks a question now and then. */
   pass(ms: number): Command[] {
+    const out: Command[] = [];
+    for (let left = ms; left > 0; left -= 500) {
+      this.ask({ t: "workers" });
+      out.push(...this.hush(Math.min(500, left)));
+    }
+    return out;
+  }
+
+  /** Time passes, and nobody says anything. `listenedMs`: of every 100 ms, so many could have been heard. */
+  hush(ms: number, listenedMs?: number): Command[] {
     const out: Command[] = [];
     for (let left = ms; left > 0; left -= 100) {
       this.now += Math.min(100, left);
-      out.push(...this.#take(step(this.state, { e: "tick" }, this.now)));
+      out.push(...this.#take(step(this.state, { e: "tick", ...(listenedMs === undefined ? {} : { listenedMs }) }, this.now)));
     }
     return out;
   }
