@@ -131,9 +131,6 @@ describe("values", () => {
     expect(pathOf({ p: new URL("http://x") })).toBe("value.p");
     expect(pathOf({ e: new Error("x", { cause: Symbol("y") }) })).toBe("value.e.cause");
     expect(pathOf(cycle)).toBe("value.deep[0].back");
-    expect(pathOf(2n ** 64n)).toBe("value");
-    expect(pathOf({ a: -(2n ** 63n) - 1n })).toBe("value.a");
-    expect(pathOf(JSON.parse('{"a":{"__proto__":1}}'))).toBe("value.a");
     expect(pathOf(nested)).toMatch(/^value(\[0\]){200}$/);
     expect(pathOf(vectorFromArray([1]))).toBe("value");
     // The walk begins anew after an error.

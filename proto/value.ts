@@ -2,46 +2,60 @@
  * Values on the wire: undefined, msgpack, an Arrow IPC stream, or raw bytes. A kind byte stands beside the payload, never in it,
  * so that an Arrow stream keeps its alignment in memory and is read in place.
  *
- * msgpack carries what JSON carries, plus undefined, bigint of 64 bits, Date, typed arrays, ArrayBuffer, Map, Set, Error (name, message, cause),
- * -0, NaN and infinities, and Arrow tables nested anywhere. Functions, symbols, class instances and cycles are refused with TASK_UNSERIALIZABLE.
+ * What crosses comes back equal, or is refused with TASK_UNSERIALIZABLE that names type and path (value-write.ts says what "equal" means):
+ * undefined, null, booleans, numbers (-0, NaN and infinities too), bigints, strings (halves of surrogate pairs too), arrays, plain objects with
+ * any keys, Date, RegExp, Map, Set, ArrayBuffer and all views on it, errors with cause and fields, Arrow tables nested anywhere.
+ * Refused: functions, symbols, symbols as keys, class instances, subclasses of the language's classes other than errors, sparse arrays, arrays and
+ * collections with properties of their own, cycles.
  * Equal values give equal bytes, in every process (keys of objects, maps and sets in the order in which they were set).
  */
-import { RecordBatch, Table, Vector } from "apache-arrow";
+import { types } from "node:util";
 import { addExtension, Packr } from "msgpackr";
-import { checked, MapMarker, NumberMarker, negativeZero, refused } from "./value-check.js";
+import { type ErrorFields, errorFrom } from "./error-fields.js";
+import { encodeForeignOrOwn } from "./value-arrow.js";
 import { type EncodedValue, valueKind } from "./value-kind.js";
 import { decodeTable, encodeTable } from "./value-table.js";
+import { extension } from "./value-types.js";
+import { checkView, writeValue } from "./value-write.js";
 
 export { type EncodedValue, type ValueKind, valueKind, valueKinds } from "./value-kind.js";
 export { decodeTable, encodeTable };
 
-/** Type codes of our msgpack extensions. */
-const arrowExtension = 0x41;
-const numberExtension = 0x42;
-const mapExtension = 0x43;
+// Never packed by msgpackr: its messages hold encoded values, not values.
+class Nothing {}
+const pack = (): never => {
+  throw new TypeError("not a value of a message");
+};
+const reads = <T>(type: number, read: (value: T) => unknown): void => addExtension({ Class: class extends Nothing {}, type, write: pack, read });
+const unpacks = (type: number, unpack: (data: Uint8Array) => unknown): void => addExtension({ Class: class extends Nothing {}, type, pack, unpack });
 
-addExtension({
-  Class: Table,
-  type: arrowExtension,
-  pack: (table: Table) => Buffer.from(encodeTable(table).buffer),
-  unpack: (data: Uint8Array) => decodeTable(Uint8Array.from(data)),
+unpacks(extension.arrow, (data) => decodeTable(Uint8Array.from(data)));
+unpacks(extension.number, (data) => (data[0] === 0 ? -0 : Number.NaN));
+unpacks(extension.date, (data) => new Date(new DataView(data.buffer, data.byteOffset, data.byteLength).getFloat64(0)));
+reads<unknown[]>(extension.map, (entries) => {
+  const map = new Map<unknown, unknown>();
+  for (let i = 0; i + 1 < entries.length; i += 2) map.set(entries[i], entries[i + 1]);
+  return map;
 });
-addExtension({
-  Class: NumberMarker,
-  type: numberExtension,
-  pack: (marker: NumberMarker) => Buffer.of(marker.code),
-  unpack: (data: Uint8Array) => (data[0] === negativeZero.code ? -0 : Number.NaN),
+reads<Uint8Array>(extension.text, (data) => Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("utf16le"));
+reads<string>(extension.bigint, (text) => (text.startsWith("-") ? -BigInt(`0x${text.slice(1)}`) : BigInt(`0x${text}`)));
+reads<[string, string, number]>(extension.regExp, ([source, flags, lastIndex]) => Object.assign(new RegExp(source, flags), { lastIndex }));
+reads<unknown[]>(extension.entries, ([bare, ...entries]) => {
+  const object = bare ? (Object.create(null) as object) : {};
+  // Not by assignment: that would set the prototype for the key "__proto__".
+  for (const [key, value] of pairs(entries)) Object.defineProperty(object, key, { value, enumerable: true, writable: true, configurable: true });
+  return object;
 });
-addExtension({
-  Class: MapMarker,
-  type: mapExtension,
-  write: (marker: MapMarker) => marker.entries,
-  read: (entries: unknown[]) => {
-    const map = new Map<unknown, unknown>();
-    for (let i = 0; i + 1 < entries.length; i += 2) map.set(entries[i], entries[i + 1]);
-    return map;
-  },
+reads<[string, string | undefined, number, ...unknown[]]>(extension.error, ([builtin, name, hidden, ...rest]) => {
+  const fields = pairs(rest);
+  return errorFrom({ builtin, name, hidden: fields.slice(0, hidden), shown: fields.slice(hidden) } satisfies ErrorFields);
 });
+
+function pairs(list: readonly unknown[]): [string, unknown][] {
+  const found: [string, unknown][] = [];
+  for (let i = 0; i + 1 < list.length; i += 2) found.push([list[i] as string, list[i + 1]]);
+  return found;
+}
 
 const packr = new Packr({ useRecords: false, moreTypes: true, copyBuffers: true });
 const empty = new Uint8Array(0);
@@ -51,59 +65,31 @@ const encodedUndefined: EncodedValue = { kind: valueKind.undefined, data: empty 
 const encodedNull = constant(0xc0);
 const encodedFalse = constant(0xc2);
 const encodedTrue = constant(0xc3);
-const encodedNaN = constant(0xcb, 0x7f, 0xf8, 0, 0, 0, 0, 0, 0);
-
-/** Numbers as float64, cut from a slab: a fifth of what the packer takes. */
-const slabBytes = 36 * 1024;
-let slab = new DataView(new ArrayBuffer(slabBytes));
-let slabAt = 0;
-
-function encodeNumber(value: number): EncodedValue {
-  if (Number.isNaN(value)) return encodedNaN;
-  if (slabAt + 9 > slabBytes) {
-    slab = new DataView(new ArrayBuffer(slabBytes));
-    slabAt = 0;
-  }
-  const from = slabAt;
-  let end: number;
-  if (value >>> 0 === value && !Object.is(value, -0)) {
-    if (value < 0x80) {
-      slab.setUint8(from, value);
-      end = from + 1;
-    } else {
-      slab.setUint8(from, 0xce);
-      slab.setUint32(from + 1, value);
-      end = from + 5;
-    }
-  } else {
-    slab.setUint8(from, 0xcb);
-    slab.setFloat64(from + 1, value);
-    end = from + 9;
-  }
-  slabAt = end;
-  return { kind: valueKind.msgpack, data: new Uint8Array(slab.buffer, from, end - from) };
-}
 
 /** Throws TASK_UNSERIALIZABLE naming the path of what cannot be sent. The payload may share memory with `value` if that is a Uint8Array. */
 export function encodeValue(value: unknown): EncodedValue {
   switch (typeof value) {
-    case "number":
-      return encodeNumber(value);
     case "undefined":
       return encodedUndefined;
     case "boolean":
       return value ? encodedTrue : encodedFalse;
-    case "string":
-      return { kind: valueKind.msgpack, data: packr.pack(value) };
+    case "object":
+      return value === null ? encodedNull : encodeObject(value);
     default:
-      break;
+      return { kind: valueKind.msgpack, data: writeValue(value) };
   }
-  if (value === null) return encodedNull;
-  if (value instanceof Uint8Array) return { kind: valueKind.bytes, data: value };
-  if (value instanceof Table) return { kind: valueKind.arrow, data: encodeTable(value) };
-  if (value instanceof RecordBatch) return { kind: valueKind.arrow, data: encodeTable(new Table([value])) };
-  if (value instanceof Vector) throw refused("an Arrow vector; wrap it in a table");
-  return { kind: valueKind.msgpack, data: packr.pack(checked(value)) };
+}
+
+function encodeObject(value: object): EncodedValue {
+  if (types.isUint8Array(value)) {
+    checkView(value, Object.getPrototypeOf(value), "Uint8Array");
+    return { kind: valueKind.bytes, data: value };
+  }
+  if (types.isProxy(value)) return { kind: valueKind.msgpack, data: writeValue(value) };
+  const proto: unknown = Object.getPrototypeOf(value);
+  // What most values are: the look for tables is not for them.
+  const table = proto === Object.prototype || proto === Array.prototype || proto === null ? undefined : encodeForeignOrOwn(value, []);
+  return table ? { kind: valueKind.arrow, data: table } : { kind: valueKind.msgpack, data: writeValue(value) };
 }
 
 /** Tables and bytes are views on `data`: whoever owns that memory must keep it while they are in use. Everything else is a copy. */

@@ -1,0 +1,219 @@
+/**
+ * msgpack's bytes: numbers, texts, heads of lists and maps, extensions. Small values are cut from one slab; a value that outgrows it gets
+ * memory of its own. Which values may be written is value-write.ts.
+ */
+import { VolleyError } from "./errors.js";
+import { limits } from "./limits.js";
+import { extension } from "./value-types.js";
+
+const slabBytes = 32 * 1024;
+
+let target: Buffer<ArrayBuffer> = Buffer.allocUnsafeSlow(slabBytes);
+let memory: ArrayBuffer = target.buffer;
+let view = new DataView(memory);
+/** Of the value that is being written. */
+let start = 0;
+let at = 0;
+
+/** Where the writer was, while it writes another value. */
+export interface Place {
+  readonly target: Buffer<ArrayBuffer>;
+  readonly memory: ArrayBuffer;
+  readonly start: number;
+  readonly at: number;
+}
+
+/** A value begins. */
+export function begin(): void {
+  if (slabBytes - at < 256 || memory.byteLength !== slabBytes) renew();
+  start = at;
+}
+
+/** What was written since it began. */
+export const written = (): Uint8Array => new Uint8Array(memory, start, at - start);
+
+/** The value is not written after all. */
+export function abandon(): void {
+  at = start;
+}
+
+/** A value inside the writing of another: begins on bytes of its own; {@link resume} goes back. */
+export function interrupt(): Place {
+  const place = { target, memory, start, at };
+  renew();
+  return place;
+}
+
+export function resume(place: Place): void {
+  ({ target, memory, start, at } = place);
+  view = new DataView(memory);
+}
+
+function renew(): void {
+  target = Buffer.allocUnsafeSlow(slabBytes);
+  memory = target.buffer;
+  view = new DataView(memory);
+  start = 0;
+  at = 0;
+}
+
+/** Room for `bytes` more. */
+function room(bytes: number): void {
+  if (at + bytes <= target.byteLength) return;
+  const used = at - start;
+  if (used + bytes > limits.objectBytesMax)
+    throw new VolleyError("TOO_LARGE", `the value takes more than ${limits.objectBytesMax} bytes, the limit for one object; split it`);
+  const grown = Buffer.allocUnsafeSlow(Math.max(slabBytes * 2, Math.min(limits.objectBytesMax, used * 2), used + bytes + 1024));
+  target.copy(grown, 0, start, at);
+  target = grown;
+  memory = grown.buffer;
+  view = new DataView(memory);
+  start = 0;
+  at = used;
+}
+
+/** A head of msgpack with its count: short forms for small ones. */
+export function head(count: number, fix: number, fixMax: number, code16: number): void {
+  room(5);
+  if (count <= fixMax) target[at++] = fix | count;
+  else if (count < 0x1_0000) {
+    target[at++] = code16;
+    at = target.writeUInt16BE(count, at);
+  } else {
+    target[at++] = code16 + 1;
+    at = target.writeUInt32BE(count, at);
+  }
+}
+
+/** An extension of one float64. */
+export function writeFloat(type: number, value: number): void {
+  room(10);
+  target[at++] = 0xd7;
+  target[at++] = type;
+  view.setFloat64(at, Number.isNaN(value) ? Number.NaN : value);
+  at += 8;
+}
+
+/** Before a value that a reader of ours turns into something else. */
+export function mark(type: number): void {
+  room(3);
+  target[at++] = 0xd4;
+  target[at++] = type;
+  target[at++] = 0;
+}
+
+export function byte(code: number): void {
+  room(1);
+  target[at++] = code;
+}
+
+export function writeNumber(value: number): void {
+  room(9);
+  if (value >>> 0 === value) {
+    if (value === 0 && Object.is(value, -0)) writeSpecial(0);
+    else if (value < 0x80) target[at++] = value;
+    else if (value < 0x100) {
+      target[at++] = 0xcc;
+      target[at++] = value;
+    } else if (value < 0x1_0000) {
+      target[at++] = 0xcd;
+      target[at++] = value >>> 8;
+      target[at++] = value & 0xff;
+    } else {
+      target[at++] = 0xce;
+      view.setUint32(at, value);
+      at += 4;
+    }
+  } else if (value >> 0 === value && value >= -0x20) target[at++] = 0x100 + value;
+  else if (Number.isNaN(value)) writeSpecial(1);
+  else {
+    target[at++] = 0xcb;
+    view.setFloat64(at, value);
+    at += 8;
+  }
+}
+
+/** -0 (which msgpack's integers lack) and NaN (whose bits depend on how it came about, while equal values must give equal bytes). */
+function writeSpecial(code: 0 | 1): void {
+  target[at++] = 0xd4;
+  target[at++] = extension.number;
+  target[at++] = code;
+}
+
+export function writeBigInt(value: bigint): void {
+  room(9);
+  if (value >= 0n && value <= 0xffff_ffff_ffff_ffffn) {
+    target[at++] = 0xcf;
+    view.setBigUint64(at, value);
+    at += 8;
+  } else if (value < 0n && value >= -0x8000_0000_0000_0000n) {
+    target[at++] = 0xd3;
+    view.setBigInt64(at, value);
+    at += 8;
+  } else {
+    mark(extension.bigint);
+    writeString(value.toString(16));
+  }
+}
+
+export function writeString(value: string): void {
+  const length = value.length;
+  if (length < 0x20) {
+    room(1 + length);
+    const from = at++;
+    let i = 0;
+    for (; i < length; i++) {
+      const code = value.charCodeAt(i);
+      if (code >= 0x80) break;
+      target[at++] = code;
+    }
+    if (i === length) {
+      target[from] = 0xa0 | length;
+      return;
+    }
+    at = from;
+  }
+  if (!isWellFormed(value)) {
+    // UTF-8 has no form for half of a surrogate pair.
+    mark(extension.text);
+    writeBytes(Buffer.from(value, "utf16le"));
+    return;
+  }
+  const bytes = Buffer.byteLength(value);
+  if (bytes >= 0x20 && bytes < 0x100) {
+    room(2 + bytes);
+    target[at++] = 0xd9;
+    target[at++] = bytes;
+  } else head(bytes, 0xa0, 0x1f, 0xda);
+  room(bytes);
+  at += target.write(value, at, "utf8");
+}
+
+export const isWellFormed = (value: string): boolean => (value as string & { isWellFormed(): boolean }).isWellFormed();
+
+export function writeBytes(bytes: Uint8Array): void {
+  const length = bytes.byteLength;
+  if (length < 0x100) {
+    room(2 + length);
+    target[at++] = 0xc4;
+    target[at++] = length;
+  } else head(length, 0, -1, 0xc5);
+  room(length);
+  target.set(bytes, at);
+  at += length;
+}
+
+/** An extension with bytes of its own; `code` stands before them if there is one. */
+export function writeExtension(type: number, code: number | undefined, bytes: Uint8Array): void {
+  const length = bytes.byteLength + (code === undefined ? 0 : 1);
+  if (length < 0x100) {
+    room(3 + length);
+    target[at++] = 0xc7;
+    target[at++] = length;
+  } else head(length, 0, -1, 0xc8);
+  room(1 + length);
+  target[at++] = type;
+  if (code !== undefined) target[at++] = code;
+  target.set(bytes, at);
+  at += bytes.byteLength;
+}
