@@ -214,6 +214,17 @@ function dataOf(given: ForeignData | ForeignVector, type: DataType): Data {
   const children = (data.children ?? []).map((child, i) => dataOf(child, childTypes[i] as DataType));
   const dictionary =
     DataType.isDictionary(type) && data.dictionary ? new Vector(data.dictionary.data.map((part) => dataOf(part, type.dictionary as DataType))) : undefined;
-  const buffers = [data.valueOffsets, data.values, data.nullBitmap, data.typeIds];
+  const buffers = [data.valueOffsets, valuesOf(data.values, type), data.nullBitmap, data.typeIds];
   return new Data(type, data.offset, data.length, data.nullCount, buffers as never, children as never, dictionary as never);
+}
+
+/** Versions before 15 keep 64 bits as pairs of 32: the same bytes, seen as ours sees them. */
+function valuesOf(values: unknown, type: DataType): unknown {
+  if (!ArrayBuffer.isView(values) || DataType.isBool(type) || DataType.isDictionary(type)) return values;
+  const View = type.ArrayType as (new (buffer: ArrayBufferLike, offset: number, length: number) => ArrayBufferView) & { BYTES_PER_ELEMENT?: number };
+  const width = View?.BYTES_PER_ELEMENT;
+  if (width === undefined || isOwn(View as { prototype: object }, values) || values.byteLength % width !== 0) return values;
+  const aligned = values.byteOffset % width === 0;
+  const bytes = aligned ? undefined : Uint8Array.from(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+  return new View(bytes?.buffer ?? values.buffer, bytes?.byteOffset ?? values.byteOffset, values.byteLength / width);
 }

@@ -110,7 +110,8 @@ export function byte(code: number): void {
 export function writeNumber(value: number): void {
   room(9);
   if (value >>> 0 === value) {
-    if (value === 0 && Object.is(value, -0)) writeSpecial(0);
+    // -0 is no whole number of msgpack's.
+    if (value === 0 && Object.is(value, -0)) writeFloat64(value);
     else if (value < 0x80) target[at++] = value;
     else if (value < 0x100) {
       target[at++] = 0xcc;
@@ -125,19 +126,25 @@ export function writeNumber(value: number): void {
       at += 4;
     }
   } else if (value >> 0 === value && value >= -0x20) target[at++] = 0x100 + value;
-  else if (Number.isNaN(value)) writeSpecial(1);
-  else {
-    target[at++] = 0xcb;
-    view.setFloat64(at, value);
-    at += 8;
-  }
+  else writeFloat64(value);
 }
 
-/** -0 (which msgpack's integers lack) and NaN (whose bits depend on how it came about, while equal values must give equal bytes). */
-function writeSpecial(code: 0 | 1): void {
-  target[at++] = 0xd4;
-  target[at++] = extension.number;
-  target[at++] = code;
+function writeFloat64(value: number): void {
+  target[at++] = 0xcb;
+  // Bits of a NaN depend on how it came about, while equal values must give equal bytes.
+  view.setFloat64(at, Number.isNaN(value) ? Number.NaN : value);
+  at += 8;
+}
+
+/** A value that is a number and nothing else: in fewer forms, so that packs of numbers can be written in a loop (client/sdk/pack-items.ts). */
+export function writeLoneNumber(value: number): void {
+  room(9);
+  if (value >>> 0 === value && value >= 0x80) {
+    target[at++] = 0xce;
+    view.setUint32(at, value);
+    at += 4;
+  } else if (value < 0) writeFloat64(value);
+  else writeNumber(value);
 }
 
 export function writeBigInt(value: bigint): void {

@@ -1,7 +1,6 @@
 /** Codes of our msgpack extensions, and of what msgpackr reads itself. */
 export const extension = {
   arrow: 0x41,
-  number: 0x42,
   map: 0x43,
   date: 0x44,
   text: 0x45,

@@ -22,6 +22,7 @@ import {
   writeBytes,
   writeExtension,
   writeFloat,
+  writeLoneNumber,
   writeNumber,
   writeString,
   written,
@@ -40,7 +41,7 @@ export function writeValue(value: unknown): Uint8Array {
   if (busy) return writeWithin(value);
   begin();
   if (typeof value === "number") {
-    writeNumber(value);
+    writeLoneNumber(value);
     return written();
   }
   busy = true;

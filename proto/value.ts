@@ -30,7 +30,6 @@ const reads = <T>(type: number, read: (value: T) => unknown): void => addExtensi
 const unpacks = (type: number, unpack: (data: Uint8Array) => unknown): void => addExtension({ Class: class extends Nothing {}, type, pack, unpack });
 
 unpacks(extension.arrow, (data) => decodeTable(Uint8Array.from(data)));
-unpacks(extension.number, (data) => (data[0] === 0 ? -0 : Number.NaN));
 unpacks(extension.date, (data) => new Date(new DataView(data.buffer, data.byteOffset, data.byteLength).getFloat64(0)));
 reads<unknown[]>(extension.map, (entries) => {
   const map = new Map<unknown, unknown>();
