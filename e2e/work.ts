@@ -1,4 +1,5 @@
 /** Functions that the whole-cluster tests deploy. Each execution leaves a line in a file, so that a test can count what really ran. */
+import { createHash, randomBytes } from "node:crypto";
 import { appendFileSync } from "node:fs";
 import { type Table, tableFromArrays } from "apache-arrow";
 
@@ -21,3 +22,13 @@ export function total(tables: Table[]): { tables: number; sum: number } {
   for (const table of tables) for (const value of table.getChild("value") ?? []) sum += value as number;
   return { tables: tables.length, sum };
 }
+
+/** Other bytes at every execution. */
+export async function draw(i: number, ms: number, bytes: number, log: string): Promise<Uint8Array> {
+  await new Promise((resolve) => setTimeout(resolve, ms));
+  appendFileSync(log, `${i}\n`);
+  return new Uint8Array(randomBytes(bytes));
+}
+
+export const fingerprint = (data: Uint8Array): string => createHash("sha256").update(data).digest("hex");
+export const fingerprints = (list: readonly Uint8Array[]): string[] => list.map(fingerprint);

@@ -5,8 +5,18 @@ import { bytes, count, objectId } from "./wire-scalars.js";
 
 /** Requests between peers on subjects.data(peer); bytes travel as frames (frames.ts) on the receiver's frame subject. */
 export const dataRequest = z.discriminatedUnion("t", [
-  /** Send object `id` as stream `stream` to `to`, an id of a frame peer. Answered at once with its size, or an error. */
-  z.object({ t: z.literal("get"), id: objectId, stream: z.string().max(64), to: z.string().max(64) }),
+  /**
+   * Send object `id` as stream `stream` to `to`, an id of a frame peer. Answered at once with its size, or an error. `digest`: that content or none.
+   * `suspect`: what came before did not have it, so the holder checks its own bytes first.
+   */
+  z.object({
+    t: z.literal("get"),
+    id: objectId,
+    stream: z.string().max(64),
+    to: z.string().max(64),
+    digest: bytes.optional(),
+    suspect: z.boolean().optional(),
+  }),
   /** Offers an object. Answered with the stream to send it on, or `have`, or an error. */
   z.object({ t: z.literal("put"), id: objectId, kind: valueKind, bytes: count, digest: bytes, from: z.string().max(64) }),
 ]);

@@ -7,6 +7,7 @@
 
 import { decodeMessage, encodeMessage } from "./codec.js";
 import { type DataReply, type DataRequest, dataReply, dataRequest } from "./data-messages.js";
+import { equalBytes } from "./digest.js";
 import { type ErrorCode, fromWireError, isVolleyError, toWireError, VolleyError } from "./errors.js";
 import type { FramePeer } from "./frame-peer.js";
 import type { ObjectId } from "./ids.js";
@@ -28,6 +29,10 @@ export interface FetchOptions {
   /** The peer that holds the object. */
   readonly from: string;
   readonly id: ObjectId;
+  /** What it must be: another content of this id is not taken. */
+  readonly digest?: Uint8Array | undefined;
+  /** Throws CORRUPT if the bytes do not have `digest`; the holder is asked to look at its own then. */
+  check?(kind: ValueKind, data: Uint8Array, digest: Uint8Array): void | Promise<void>;
   /** Gives the memory for the object, `meta.bytes` long; may throw OUT_OF_MEMORY. Called again only if the size turns out to be another. */
   allocate(meta: ObjectMeta): Uint8Array | Promise<Uint8Array>;
   /** For everything together. */
@@ -67,8 +72,8 @@ export interface Acceptance {
 export interface ServeOptions {
   readonly transport: Transport;
   readonly frames: FramePeer;
-  /** undefined: not here. May throw a VolleyError. */
-  lookup(id: ObjectId): Lookup | undefined | Promise<Lookup | undefined>;
+  /** undefined: not here, or another content of this id. May throw a VolleyError. */
+  lookup(id: ObjectId, wanted: { digest?: Uint8Array | undefined; suspect?: boolean | undefined }): Lookup | undefined | Promise<Lookup | undefined>;
   /** "have": it is here already. Throws a VolleyError to refuse. */
   accept(put: PutRequest): Acceptance | "have" | Promise<Acceptance | "have">;
   onError?(error: unknown, where: string): void;
@@ -84,12 +89,14 @@ const returnGraceMs = 3_000;
 export async function fetchObject(options: FetchOptions): Promise<ObjectMeta & { data: Uint8Array }> {
   const { frames, from, id } = options;
   let target: Uint8Array | undefined;
+  let suspect = false;
   return again(`fetch of ${id} from ${from}`, options.timeoutMs, options.transport, async (remainingMs) => {
     const stream = frames.reserve();
     try {
-      const reply = await ask(options.transport, from, { t: "get", id, stream, to: frames.peer }, remainingMs());
+      const reply = await ask(options.transport, from, { t: "get", id, stream, to: frames.peer, ...wanted(options, suspect) }, remainingMs());
       if (reply.t !== "sending") throw unexpected(from, reply);
       const meta: ObjectMeta = { kind: reply.kind as ValueKind, bytes: reply.bytes, digest: reply.digest };
+      if (options.digest && !equalBytes(options.digest, meta.digest)) throw new VolleyError("OBJECT_NOT_FOUND", `peer ${from} has another content of ${id}`);
       if (target?.byteLength !== meta.bytes) target = await options.allocate(meta);
       const incoming = frames.open({ stream, bytes: meta.bytes, target, from });
       const late = new Timer(
@@ -101,12 +108,19 @@ export async function fetchObject(options: FetchOptions): Promise<ObjectMeta & {
       } finally {
         late.stop();
       }
+      suspect = true;
+      await options.check?.(meta.kind, target, options.digest ?? meta.digest);
       return { ...meta, data: target };
     } finally {
       frames.release(stream);
     }
   });
 }
+
+const wanted = ({ digest }: FetchOptions, suspect: boolean): { digest?: Uint8Array; suspect?: boolean } => ({
+  ...(digest ? { digest } : {}),
+  ...(suspect ? { suspect } : {}),
+});
 
 /** Offers an object. "have": the other side had it already. Rejects with the other side's reason, NO_LISTENER, TIMEOUT or CLOSED. */
 export async function offerObject(options: OfferOptions): Promise<"sent" | "have"> {
@@ -140,7 +154,7 @@ export function serveData(options: ServeOptions): Subscription {
 }
 
 async function serveGet(options: ServeOptions, get: Extract<DataRequest, { t: "get" }>, respond: (reply: DataReply) => void): Promise<void> {
-  const found = await options.lookup(get.id);
+  const found = await options.lookup(get.id, get);
   if (!found) throw new VolleyError("OBJECT_NOT_FOUND", `peer ${options.frames.peer} has no object ${get.id}`);
   try {
     respond({ t: "sending", kind: found.kind, bytes: found.data.byteLength, digest: found.digest });

@@ -332,6 +332,8 @@ export const lease = z.object({
   bases: z.array(z.tuple([count, objectBase, u32])),
   /** What the scheduler knows of where the inputs are; the worker asks `locate` for the rest. */
   inputs: z.array(objectLocation),
+  /** When the job (or the session, at this scheduler) began: its id may have stood for another before, with other values under the same names. */
+  since: count.optional(),
   /** Results go to the durable store (if not inline) and carry digests. */
   durable: z.boolean(),
   options: stageOptions,
@@ -350,7 +352,8 @@ export const workerOrder = z.discriminatedUnion("o", [
   /** Stop the lease now, even in the middle of a task. */
   z.object({ o: z.literal("cancel"), lease: leaseId }),
   z.object({ o: z.literal("ack"), seq: count }),
-  z.object({ o: z.literal("free"), ids: z.array(objectId) }),
+  /** `digests`, one an id: only what has that content; another of the same id stays. */
+  z.object({ o: z.literal("free"), ids: z.array(objectId), digests: z.array(bytes).optional() }),
   z.object({ o: z.literal("drain") }),
 ]);
 export type WorkerOrder = z.infer<typeof workerOrder>;

@@ -46,9 +46,11 @@ export class DataPlane {
         throw new VolleyError("TOO_LARGE", `object ${id} of ${meta.bytes} bytes is over the limit of ${limits.objectBytesMax}`);
       return new Uint8Array(Buffer.allocUnsafeSlow(meta.bytes).buffer);
     };
-    const { kind, data, digest } = await fetchObject({ transport, frames, from: worker, id, allocate, timeoutMs: timeoutFor(bytes) });
-    if (!equalBytes(digestOf(kind, data), expected ?? digest))
-      throw new VolleyError("CORRUPT", `object ${id} from worker ${worker} does not have the digest it was committed with`);
+    const check = (kind: ValueKind, data: Uint8Array, digest: Uint8Array): void => {
+      if (!equalBytes(digestOf(kind, data), digest))
+        throw new VolleyError("CORRUPT", `object ${id} from worker ${worker} does not have the digest it was committed with`);
+    };
+    const { kind, data } = await fetchObject({ transport, frames, from: worker, id, digest: expected, check, allocate, timeoutMs: timeoutFor(bytes) });
     return { kind, data };
   }
 

@@ -6,7 +6,8 @@
  */
 
 import { Table } from "apache-arrow";
-import { digestBytes, digestOf, equalBytes, hexOf } from "../../proto/digest.js";
+import { digestOf, equalBytes, hexOf } from "../../proto/digest.js";
+import { readObject } from "../../proto/durable/objects.js";
 import { fromWireError, isVolleyError, VolleyError } from "../../proto/errors.js";
 import { type ObjectBase, type ObjectId, objectIdOf, type WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
@@ -277,10 +278,11 @@ export class Objects {
         failure = error;
       }
     }
-    if (location.durable) {
-      const data = await (await this.#backend.durable()).objects.get(id);
-      if (data && expected && !equalBytes(digestOf(kind, data), expected.subarray(0, digestBytes)))
-        throw new VolleyError("CORRUPT", `object ${id} in the durable store does not have the digest of its commit`);
+    if (location.durable && expected) {
+      const data = await readObject((await this.#backend.durable()).objects, id, expected, (found) => {
+        if (!equalBytes(digestOf(kind, found), expected))
+          throw new VolleyError("CORRUPT", `object ${id} in the durable store does not have the digest of its commit`);
+      });
       if (data) return { kind, data };
     }
     throw failure ?? new VolleyError("OBJECT_NOT_FOUND", `no worker holds object ${id} any more`);

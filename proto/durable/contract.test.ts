@@ -113,8 +113,19 @@ describe.each([
     await blobs.put("small", bytes("one"));
     await Promise.all([blobs.put("large", large), store.other[bucket].put("large", large), blobs.put("name.with..dots", bytes("dots"))]);
     expect(text((await store.other[bucket].get("name.with..dots")) as Uint8Array)).toBe("dots");
-    await blobs.put("small", bytes("two"));
     const other = store.other[bucket];
+    // Put again it is the same; other bytes under the name are refused, not taken for kept.
+    await other.put("small", bytes("one"));
+    await expect(blobs.put("small", bytes("two"))).rejects.toMatchObject({ code: "CONFLICT" });
+    await expect(
+      other.put(
+        "large",
+        large.map((byte) => 255 - byte),
+      ),
+    ).rejects.toMatchObject({ code: "CONFLICT" });
+    const race = await Promise.allSettled([blobs.put("race", large), other.put("race", large.slice(1))]);
+    expect(race.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+    expect((await blobs.get("race"))?.byteLength).toBe(race[0]?.status === "fulfilled" ? large.byteLength : large.byteLength - 1);
     expect(text((await other.get("small")) as Uint8Array)).toBe("one");
     expect((await other.get("empty"))?.byteLength).toBe(0);
     expect(Buffer.compare((await other.get("large")) as Uint8Array, large)).toBe(0);

@@ -21,7 +21,7 @@ export interface Journal {
 }
 
 export interface BlobStore {
-  /** Idempotent: names are content addresses or versions, so an existing name is left as it is. Resolves when it is durable. */
+  /** Idempotent: names are content addresses or versions. Resolves when these bytes are durable under it; fails with CONFLICT if it has others. */
   put(name: string, data: Uint8Array): Promise<void>;
   /** undefined: not there. Fails with CORRUPT if what was read is not what was written. */
   get(name: string): Promise<Uint8Array | undefined>;
@@ -35,6 +35,10 @@ export interface Durable {
   readonly objects: BlobStore;
   readonly snapshots: BlobStore;
 }
+
+/** A name is written once: who finds other bytes there must not believe that his are kept. */
+export const conflict = (bucket: string, name: string): VolleyError =>
+  new VolleyError("CONFLICT", `blob ${name} in ${bucket} has other bytes already; they are left as they are`);
 
 /** What every form refuses: INVALID_ARGUMENT for a name, TOO_LARGE for a size. */
 export function checkBlob(bucket: string, name: string, bytes: number): void {

@@ -1,6 +1,7 @@
 /** A durable store in memory, with faults on demand: for tests and simulation, never offered as durable. */
+import { equalBytes } from "../digest.js";
 import { VolleyError } from "../errors.js";
-import { type BlobStore, checkBlob, type Durable, type Journal } from "./durable.js";
+import { type BlobStore, checkBlob, conflict, type Durable, type Journal } from "./durable.js";
 
 export interface ModelJournal extends Journal {
   /** The next append fails with FENCED, and so does every one after it, as if another writer had appended (and its entry been truncated). */
@@ -74,7 +75,9 @@ class MemoryBlobs implements BlobStore {
 
   async put(name: string, data: Uint8Array): Promise<void> {
     checkBlob(this.#bucket, name, data.byteLength);
-    if (!this.#blobs.has(name)) this.#blobs.set(name, data.slice());
+    const known = this.#blobs.get(name);
+    if (known && !equalBytes(known, data)) throw conflict(this.#bucket, name);
+    if (!known) this.#blobs.set(name, data.slice());
   }
 
   async get(name: string): Promise<Uint8Array | undefined> {

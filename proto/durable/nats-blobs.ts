@@ -24,7 +24,7 @@ import { headers, type MsgHdrs } from "@nats-io/transport-node";
 import { sha256Hex } from "../digest.js";
 import { VolleyError } from "../errors.js";
 import type { NatsTransport } from "../transport/nats.js";
-import { type BlobStore, checkBlob } from "./durable.js";
+import { type BlobStore, checkBlob, conflict } from "./durable.js";
 import { persist } from "./retry.js";
 
 const requestTimeoutMs = 5_000;
@@ -96,18 +96,32 @@ class NatsBlobs implements BlobStore {
     const put = randomBytes(8).toString("hex");
     const partBytes = Math.min(partBytesMax, this.#transport.payloadBytesMax - envelopeBytesMax);
     const parts = data.byteLength <= partBytes ? 0 : Math.ceil(data.byteLength / partBytes);
+    const digest = sha256Hex(data);
     if (parts > 0) {
-      if (await this.has(name)) return;
-      await inTurns(parts, partsInFlight, (n) => this.#append(this.#part(name, put, n), data.subarray(n * partBytes, (n + 1) * partBytes), undefined));
+      if (await this.#isThere(name, digest)) return;
+      await inTurns(
+        parts,
+        partsInFlight,
+        async (n) => void (await this.#append(this.#part(name, put, n), data.subarray(n * partBytes, (n + 1) * partBytes), undefined)),
+      );
     }
     const about = headers();
     about.set(bytesHeader, String(data.byteLength));
-    about.set(digestHeader, sha256Hex(data));
+    about.set(digestHeader, digest);
     about.set(putHeader, put);
     about.set(partsHeader, String(parts));
     about.set(partBytesHeader, String(partBytes));
-    await this.#append(this.#entry(name), parts === 0 ? data : new Uint8Array(0), about);
+    const written = await this.#append(this.#entry(name), parts === 0 ? data : new Uint8Array(0), about);
     if (parts > 0) await this.#sweep(name);
+    // Another writer was first, or an earlier try of this one.
+    if (!written) await this.#isThere(name, digest);
+  }
+
+  /** Fails with CONFLICT if it is there with another digest. */
+  async #isThere(name: string, digest: string): Promise<boolean> {
+    const entry = await this.#find(name);
+    if (entry && entry.digest !== digest) throw conflict(this.#bucket, name);
+    return entry !== undefined;
   }
 
   async get(name: string): Promise<Uint8Array | undefined> {
@@ -177,13 +191,15 @@ class NatsBlobs implements BlobStore {
     return missing ? undefined : whole;
   }
 
-  /** Writes the only message of a subject; one that is there already is left as it is. */
-  async #append(subject: string, data: Uint8Array, about: MsgHdrs | undefined): Promise<void> {
-    await this.#persist(`put to ${subject}`, async () => {
+  /** Writes the only message of a subject; one that is there already is left as it is (false). */
+  #append(subject: string, data: Uint8Array, about: MsgHdrs | undefined): Promise<boolean> {
+    return this.#persist(`put to ${subject}`, async () => {
       try {
         await this.#client.publish(subject, data, { ...(about ? { headers: about } : {}), expect: { streamName: this.#bucket, lastSubjectSequence: 0 } });
+        return true;
       } catch (error) {
         if (!(error instanceof JetStreamApiError) || error.code !== JetStreamApiCodes.StreamWrongLastSequence) throw error;
+        return false;
       }
     });
   }

@@ -5,6 +5,8 @@ import { errorCatalogue, type WireError } from "../../proto/errors.js";
 import type { WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { Commit, ResultSegment, WorkerOrder, WorkerRequestOf } from "../../proto/messages.js";
+import { PackReader } from "../../proto/pack.js";
+import { sameBytes } from "../../proto/same-bytes.js";
 import type { ReplyToken } from "./events.js";
 import { heard } from "./liveness.js";
 import { commitSegment, endLease, failTasks, requeue } from "./progress.js";
@@ -101,13 +103,15 @@ function isWellFormed(segment: ResultSegment, stage: StageRecord): boolean {
   return items === size && (!stage.job.durable || segment.digests?.byteLength === size * 16);
 }
 
+type Success = Exclude<ResultSegment, { r: "failed" }>;
+interface CommitOrigin {
+  readonly worker: WorkerId;
+  readonly slotTimeUs: number;
+  readonly reused: boolean;
+}
+
 /** A result that is made again must be the same (I1). */
-function commitChecked(
-  ctx: Context,
-  stage: StageRecord,
-  segment: Exclude<ResultSegment, { r: "failed" }>,
-  from: { worker: WorkerId; slotTimeUs: number; reused: boolean },
-): void {
+function commitChecked(ctx: Context, stage: StageRecord, segment: Success, from: CommitOrigin): void {
   const trouble = segment.to - segment.from === 1 ? stage.troubles.get(segment.from) : undefined;
   if (stage.troubles.size > 0 && segment.to - segment.from > 1) {
     for (let i = segment.from; i < segment.to; i++) {
@@ -121,19 +125,73 @@ function commitChecked(
   if (trouble?.expected) {
     const digest = segment.r === "stored" ? segment.stored[0]?.digest : undefined;
     if (!digest || !sameBytes(digest, trouble.expected)) {
-      ctx.out.push({ c: "count", metric: "nondeterminism_alarms", by: 1, tenant: stage.job.tenant });
-      failTasks(ctx, stage, segment.from, segment.to, {
-        code: "NONDETERMINISTIC",
-        message: `${stage.fnKey} is declared pure, but made again, task ${segment.from} of stage ${stage.index} gave another result`,
-      });
+      alarm(ctx, stage, segment.from, `made again, task ${segment.from} of stage ${stage.index} gave another result`);
       return;
     }
     trouble.expected = undefined;
   }
-  commitSegment(ctx, stage, segment, from);
+  const others = stage.spec.options.pure ? ctx.state.catalog.get(stage.base) : undefined;
+  if (others && others.size > 1) commitShared(ctx, stage, segment, from, others);
+  else commitSegment(ctx, stage, segment, from);
 }
 
-const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => a.byteLength === b.byteLength && a.every((byte, i) => byte === b[i]);
+function alarm(ctx: Context, stage: StageRecord, task: number, what: string): void {
+  ctx.out.push({ c: "count", metric: "nondeterminism_alarms", by: 1, tenant: stage.job.tenant });
+  failTasks(ctx, stage, task, task + 1, { code: "NONDETERMINISTIC", message: `${stage.fnKey} is declared pure, but ${what}` });
+}
+
+/** Stages of other jobs have the same content address: what they have committed is what this one must have made. */
+function commitShared(ctx: Context, stage: StageRecord, segment: Success, from: CommitOrigin, others: ReadonlySet<StageRecord>): void {
+  const same = new ResultComparer(segment);
+  const differs = (task: number): StageRecord | undefined => {
+    for (const other of others) if (other !== stage && !same.as(other.results.at(task), task)) return other;
+    return undefined;
+  };
+  let start = segment.from;
+  const commitUpTo = (to: number): void => {
+    if (start < to) commitSegment(ctx, stage, sliceSegment(segment, start, to) as Success, start === segment.from ? from : { ...from, slotTimeUs: 0 });
+  };
+  for (let task = segment.from; task < segment.to; task++) {
+    const other = differs(task);
+    if (!other) continue;
+    commitUpTo(task);
+    start = task + 1;
+    alarm(ctx, stage, task, `task ${task} of stage ${stage.index} gave another result than in job ${other.job.id}`);
+    if (stage.job.state !== "running") return;
+  }
+  commitUpTo(segment.to);
+}
+
+class ResultComparer {
+  readonly #segment: Success;
+  readonly #readers = new Map<Success, PackReader>();
+
+  constructor(segment: Success) {
+    this.#segment = segment;
+  }
+
+  /** No result, or a failure, contradicts nothing. */
+  as(other: ResultSegment | undefined, task: number): boolean {
+    const segment = this.#segment;
+    if (!other || other.r === "failed") return true;
+    if (segment.r === "stored" && other.r === "stored") {
+      const [a, b] = [segment.stored[task - segment.from], other.stored[task - other.from]];
+      return a !== undefined && b !== undefined && sameBytes(a.digest, b.digest);
+    }
+    if (segment.r === "stored" || other.r === "stored") return false;
+    const [a, b] = [this.#item(segment, task), this.#item(other, task)];
+    return a.kind === b.kind && sameBytes(a.data, b.data);
+  }
+
+  #item(segment: Extract<Success, { r: "inline" }>, task: number): ReturnType<PackReader["at"]> {
+    let reader = this.#readers.get(segment);
+    if (!reader) {
+      reader = new PackReader(segment.pack);
+      this.#readers.set(segment, reader);
+    }
+    return reader.at(task - segment.from);
+  }
+}
 
 function learnCost(ctx: Context, stage: StageRecord, us: number): void {
   const before = ctx.state.costs.get(stage.fnKey);

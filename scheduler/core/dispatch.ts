@@ -163,6 +163,7 @@ export function sendLease(
     args: stage.spec.args.map((arg) => cutArg(arg, lease.from, lease.to, stage.spec.count)),
     bases: basesOf(stage),
     inputs,
+    since: Math.round(stage.job.submittedAtMs),
     durable: stage.job.durable,
     options: stage.spec.options,
   };

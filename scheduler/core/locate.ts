@@ -2,6 +2,7 @@
 import { type ObjectId, splitObjectId, type WorkerId } from "../../proto/ids.js";
 import type { ObjectLocation, ResultSegment } from "../../proto/messages.js";
 import { PackReader } from "../../proto/pack.js";
+import { sameBytes } from "../../proto/same-bytes.js";
 import type { PutFacts } from "./events.js";
 import { sourceOf } from "./links.js";
 import { isTerminal, type StageRecord, type State, type TaskState, taskState } from "./state.js";
@@ -50,6 +51,24 @@ function locateStored(state: State, stage: StageRecord, segment: Extract<ResultS
   const workers = holdersOf(state, id);
   if (!stored || (workers.length === 0 && !stage.job.durable)) return { id, state: "unknown" };
   return { id, state: "ready", kind: stored.kind, bytes: stored.bytes, digest: stored.digest, workers, durable: stage.job.durable };
+}
+
+/** What a worker's copy is worth: the object itself; another content of its id; the result of a task that has none yet; or nothing that anybody knows. */
+export function standingOf(state: State, object: { id: ObjectId; digest: Uint8Array }): "object" | "other" | "uncommitted" | "unknown" {
+  const put = state.puts.get(object.id);
+  if (put) return sameBytes(put.facts.digest, object.digest) ? "object" : "other";
+  const { base, index } = splitObjectId(object.id);
+  const stages = state.catalog.get(base);
+  if (!stages) return "unknown";
+  let standing: "uncommitted" | "other" = "uncommitted";
+  for (const stage of stages) {
+    const segment = stage.results.at(index);
+    if (!segment) continue;
+    const digest = segment.r === "stored" ? segment.stored[index - segment.from]?.digest : undefined;
+    if (digest && sameBytes(digest, object.digest)) return "object";
+    standing = "other";
+  }
+  return standing;
 }
 
 /** Whether a result of `from` may serve a stage of another job without executing: it is durable where that is needed, and is there. */

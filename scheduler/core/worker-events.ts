@@ -8,6 +8,7 @@ import { sendLease } from "./dispatch.js";
 import { noteJoin } from "./engines.js";
 import type { ReplyToken } from "./events.js";
 import { heard, silenceMs } from "./liveness.js";
+import { standingOf } from "./locate.js";
 import { addHolder, failTasks, loseObject } from "./progress.js";
 import { RangeSet } from "./ranges.js";
 import { type Context, type LeaseRecord, troubleOf, type WorkerRecord } from "./state.js";
@@ -101,8 +102,16 @@ function reconcileLeases(ctx: Context, worker: WorkerRecord, held: readonly Held
 
 export function addObject(ctx: Context, worker: WorkerRecord, object: StoredObject): void {
   const { state } = ctx;
-  const source = state.catalog.get(object.id.slice(0, object.id.lastIndexOf("-")) as never);
-  if (!source && !state.puts.has(object.id)) {
+  const standing = standingOf(state, object);
+  if (standing === "other") {
+    // Of an execution that was not the one committed, or of an earlier job of the same id.
+    order(ctx, worker.id, { o: "free", ids: [object.id], digests: [object.digest] });
+    dropHolder(ctx, worker, object.id);
+    return;
+  }
+  // Its commit may be under way. Should another be first, these bytes are not the object's.
+  if (standing === "uncommitted") return;
+  if (standing === "unknown") {
     // A put, or what is left of a stage that nobody knows any more: only bytes that name themselves are of use.
     if (!object.id.startsWith("c")) {
       order(ctx, worker.id, { o: "free", ids: [object.id] });

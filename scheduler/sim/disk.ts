@@ -7,6 +7,8 @@
 
 import { Packr } from "msgpackr";
 import { encodeMessage } from "../../proto/codec.js";
+import { digestOf, equalBytes } from "../../proto/digest.js";
+import { objectBlobName } from "../../proto/durable/objects.js";
 import type { JobId, ObjectId } from "../../proto/ids.js";
 import type { JournalRecord } from "../core/events.js";
 import type { Clock } from "./clock.js";
@@ -35,7 +37,8 @@ interface JobFacts {
 export class Disk {
   readonly entries: Uint8Array[] = [];
   readonly snapshots: { readonly seq: number; readonly data: Uint8Array }[] = [];
-  readonly objects = new Map<ObjectId, StoredValue>();
+  /** By the names of proto/durable/objects.ts. */
+  readonly #blobs = new Map<string, StoredValue>();
   readonly facts = new Map<JobId, JobFacts>();
   /** Violations found by the index when an entry lands, in the middle of somebody's callback. */
   readonly faults: Violation[] = [];
@@ -49,6 +52,18 @@ export class Disk {
   constructor(clock: Clock, random: Random) {
     this.#clock = clock;
     this.#random = random;
+  }
+
+  /** A name is written once, as in the real store. */
+  keepObject(id: ObjectId, value: StoredValue): void {
+    const name = objectBlobName(id, digestOf(value.kind, value.data));
+    const known = this.#blobs.get(name);
+    if (known && !equalBytes(known.data, value.data)) throw new Violation("values", `blob ${name} is written with other bytes than it has`);
+    if (!known) this.#blobs.set(name, value);
+  }
+
+  object(id: ObjectId, digest: Uint8Array): StoredValue | undefined {
+    return this.#blobs.get(objectBlobName(id, digest));
   }
 
   read(seq: number): JournalRecord[] {

@@ -1,6 +1,7 @@
 /** Brings objects to an address: from inline locations, from the disk, from workers that hold them; asks the scheduler where, and gives up in the end. */
 import { z } from "zod";
 import { decodeMessage } from "../../proto/codec.js";
+import { digestOf, equalBytes } from "../../proto/digest.js";
 import type { ObjectId } from "../../proto/ids.js";
 import { clientReply, type ObjectLocation } from "../../proto/messages.js";
 import { subjects } from "../../proto/subjects.js";
@@ -73,28 +74,28 @@ export class Fetcher {
 
   #tryOne(fetch: Fetch, id: ObjectId): boolean {
     const { disk, network } = this.#world;
+    const location = fetch.locations.get(id);
+    if (location?.state !== "ready") return false;
     const own = fetch.own.get(id);
-    if (own) {
+    if (own && location.digest && equalBytes(digestOf(own.kind, own.data), location.digest)) {
       fetch.found.set(id, own);
       return false;
     }
-    const location = fetch.locations.get(id);
-    if (location?.state !== "ready") return false;
     if (location.inline) {
       fetch.found.set(id, { kind: location.kind ?? 3, data: location.inline, inline: true });
       return false;
     }
-    const durable = location.durable ? disk.objects.get(id) : undefined;
+    const durable = location.durable && location.digest ? disk.object(id, location.digest) : undefined;
     if (durable) {
       fetch.found.set(id, durable);
       return false;
     }
     const workers = (location.workers ?? []).filter((worker) => worker !== this.#address || this.#onMissing?.(id));
     if (workers.length === 0) return false;
-    network.request(this.#address, subjects.data(this.#random.pick(workers)), { t: "get", id }, (data) => {
+    network.request(this.#address, subjects.data(this.#random.pick(workers)), { t: "get", id, digest: location.digest }, (data) => {
       if (this.#isDead()) return;
       const reply = decodeMessage(answer, data);
-      if (reply.found) fetch.found.set(id, reply);
+      if (reply.found && (!location.digest || equalBytes(digestOf(reply.kind, reply.data), location.digest))) fetch.found.set(id, reply);
     });
     return true;
   }

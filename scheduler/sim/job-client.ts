@@ -7,7 +7,7 @@ import { digestOf } from "../../proto/digest.js";
 import type { ErrorCode } from "../../proto/errors.js";
 import type { ClientId, Epoch, JobId, ObjectId, TenantId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import type { ClientReply, ClientReplyOf, ClientRequest, StageSpec } from "../../proto/messages.js";
+import type { ClientReply, ClientReplyOf, ClientRequest, StageSpec, StoredResult } from "../../proto/messages.js";
 import { PackWriter } from "../../proto/pack.js";
 import { PROTOCOL_VERSION } from "../../proto/version.js";
 import { Asker } from "./asker.js";
@@ -147,7 +147,7 @@ export class JobClient {
     }
     this.#doing = "a put";
     const [id, { data, inline }] = first;
-    if (!inline) this.#world.disk.objects.set(id, { kind: 3, data });
+    if (!inline) this.#world.disk.keepObject(id, { kind: 3, data });
     this.#asker.ask(
       () => ({ t: "put", session: this.#session, id, kind: 3, bytes: data.byteLength, digest: digestOf(3, data), ...(inline ? { inline: data } : {}) }),
       (reply) => {
@@ -298,7 +298,8 @@ export class JobClient {
         if (this.#world.disk.committedAtMs(this.#job, segment.stage, task) === undefined)
           throw new Violation("I6", `task ${task} of stage ${segment.stage} of ${this.#job} is shown, but its commit is not in the journal`);
         if (segment.r !== "stored") continue;
-        const stored = this.#world.disk.objects.get(this.#model.objectOf(segment.stage, task));
+        const { digest } = segment.stored[task - segment.from] as StoredResult;
+        const stored = this.#world.disk.object(this.#model.objectOf(segment.stage, task), digest);
         if (!stored) throw new Violation("values", `the stored result of task ${task} of stage ${segment.stage} of ${this.#job} is not in the durable store`);
         this.#model.checkContent(segment.stage, task, stored.data);
       }

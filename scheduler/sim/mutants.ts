@@ -35,7 +35,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   "digests-compared-by-length": {
     doc: "a result that is made again is compared by the length of its digest",
     area: "lineage",
-    edits: [core("commits", "a.byteLength === b.byteLength && a.every((byte, i) => byte === b[i])", "a.byteLength === b.byteLength")],
+    edits: [core("commits", "!sameBytes(digest, trouble.expected)", "digest.byteLength !== trouble.expected.byteLength")],
     faults: deaths,
   },
   "dependents-not-blocked": {
@@ -240,7 +240,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   "needed-objects-freed": {
     doc: "a worker frees an object that a lease it holds has just made",
     area: "objects",
-    edits: [worker("step", "const freed = made.length === 0 ? ids : ids.filter((id) => !isMade(id));", "const freed = ids;")],
+    edits: [worker("step", "(made.length === 0 || !isMade(id))", "true")],
   },
   "priorities-upside-down": {
     doc: "the lowest priority goes first",

@@ -133,7 +133,7 @@ export class Runs {
         this.#finish(run);
         return;
       }
-      if (lease.durable) this.#host.world.disk.objects.set(id, { kind, data });
+      if (lease.durable) this.#host.world.disk.keepObject(id, { kind, data });
       const stored = [{ bytes: 100_000, kind, digest: digestOf(kind, data) }];
       this.#host.give({ e: "results", lease: lease.lease, segment: { r: "stored", stage: lease.stage, from: task, to: task + 1, stored }, slotTimeUs });
       run.held.from = task + 1;

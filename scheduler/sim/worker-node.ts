@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { decodeMessage } from "../../proto/codec.js";
-import { digestOf } from "../../proto/digest.js";
+import { digestOf, equalBytes } from "../../proto/digest.js";
 import type { WireError } from "../../proto/errors.js";
 import type { LeaseId, ObjectId, WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
@@ -23,7 +23,7 @@ import { Runs, stagesOf } from "./runs.js";
 import type { World } from "./world.js";
 
 const offer = z.object({ t: z.literal("offer"), id: z.string(), kind: z.number(), data: z.instanceof(Uint8Array), owner: z.string() });
-const wanted = z.object({ t: z.literal("get"), id: z.string() });
+const wanted = z.object({ t: z.literal("get"), id: z.string(), digest: z.instanceof(Uint8Array).optional() });
 const dataMessage = z.discriminatedUnion("t", [offer, wanted]);
 
 export class WorkerNode {
@@ -177,7 +177,9 @@ export class WorkerNode {
         this.#inputs.delete(command.lease);
         return;
       case "free":
-        for (const id of command.ids) this.objects.delete(id);
+        command.ids.forEach((id, i) => {
+          this.#free(id, command.digests?.[i]);
+        });
         return;
       case "objectsAcked":
         this.#offers.get(command.token)?.();
@@ -220,10 +222,17 @@ export class WorkerNode {
     });
   }
 
-  /** Somebody was told that this object is here: the scheduler hears that it is not. */
+  #free(id: ObjectId, digest: Uint8Array | undefined): void {
+    const held = this.objects.get(id);
+    if (held && (!digest || equalBytes(digestOf(held.kind, held.data), digest))) this.objects.delete(id);
+  }
+
+  /** Somebody was told that this object is here: the scheduler hears that it is not, or what is here of that name. */
   #missing(id: ObjectId): void {
     this.#tell(`does not have ${id}`);
-    this.#world.guard(this.address, () => this.#give({ e: "objects", added: [], removed: [id] }));
+    const held = this.objects.get(id);
+    const added = held ? [{ id, kind: held.kind, bytes: held.data.byteLength, digest: digestOf(held.kind, held.data) }] : [];
+    this.#world.guard(this.address, () => this.#give({ e: "objects", added, removed: held ? [] : [id] }));
   }
 
   /** Now and then a fetched copy is kept and announced, so that an object has several holders. */
@@ -243,8 +252,9 @@ export class WorkerNode {
     const message = decodeMessage(dataMessage, data);
     if (message.t === "get") {
       const value = this.objects.get(message.id as ObjectId);
-      if (!value) this.#missing(message.id as ObjectId);
-      respond?.(value ? { found: true, kind: value.kind, data: value.data } : { found: false });
+      const right = value && (!message.digest || equalBytes(digestOf(value.kind, value.data), message.digest));
+      if (!right) this.#missing(message.id as ObjectId);
+      respond?.(right ? { found: true, kind: value.kind, data: value.data } : { found: false });
       return;
     }
     const { id, kind, owner } = message;

@@ -56,8 +56,8 @@ export type WorkerCommand =
   | { c: "kill"; lease: LeaseId }
   /** The lease is over here: its inputs and what it holds may go. Comes once per `prepare`. */
   | { c: "release"; lease: LeaseId }
-  /** Drop these objects from the store. */
-  | { c: "free"; ids: readonly ObjectId[] }
+  /** Drop these objects from the store; with `digests`, those of them that have that content. */
+  | { c: "free"; ids: readonly ObjectId[]; digests?: readonly (Uint8Array | undefined)[] }
   /** The scheduler has acknowledged the objects told with this token. */
   | { c: "objectsAcked"; token: number }
   /** The first welcome of an epoch. */

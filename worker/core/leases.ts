@@ -3,6 +3,7 @@ import { invariant } from "../../proto/errors.js";
 import type { LeaseId, ObjectId } from "../../proto/ids.js";
 import type { Lease } from "../../proto/messages.js";
 import type { WorkerCommand, WorkerEvent } from "./events.js";
+import { hold } from "./outbox.js";
 import { addRange, gaps, type HeldEntry, remember, slotsBusy, type WorkerState } from "./state.js";
 
 type Out = WorkerCommand[];
@@ -107,7 +108,7 @@ export function takeResults(state: WorkerState, event: EventOf<"results">, out: 
   if (segment.r === "stored") {
     storedIds(entry, segment.from, segment.stored.length).forEach((id, i) => {
       const stored = segment.stored[i];
-      if (stored) state.objects.set(id, { id, ...stored });
+      if (stored) hold(state, { id, ...stored });
     });
   }
   out.push({ c: "count", metric: "tasks_done", by: segment.to - segment.from });

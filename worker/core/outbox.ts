@@ -1,6 +1,8 @@
 /** What the worker has to tell: buffered within a turn, cut into messages, numbered, kept until acknowledged (M2). */
 import type { Epoch, ObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
+import type { StoredObject } from "../../proto/messages.js";
+import { sameBytes } from "../../proto/same-bytes.js";
 import type { WorkerCommand } from "./events.js";
 import type { OutboxEntry, WorkerState } from "./state.js";
 
@@ -65,6 +67,15 @@ export function retract(state: WorkerState, removed: readonly ObjectId[]): void 
       entry.message = { ...entry.message, added: entry.message.added.filter((object) => !gone.has(object.id)) };
     }
   }
+}
+
+/** The object is held now. What is still to be said of another content of the same id is not true any more. */
+export function hold(state: WorkerState, object: StoredObject): void {
+  const before = state.objects.get(object.id);
+  state.objects.set(object.id, object);
+  if (!before || sameBytes(before.digest, object.digest)) return;
+  state.pending.added.delete(object.id);
+  retract(state, [object.id]);
 }
 
 function post(state: WorkerState, entry: OutboxEntry, out: WorkerCommand[]): void {

@@ -6,10 +6,11 @@
 import { type Epoch, type ObjectId, splitObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { WorkerOrder, WorkerOrders } from "../../proto/messages.js";
+import { sameBytes } from "../../proto/same-bytes.js";
 import type { WorkerCommand, WorkerEvent } from "./events.js";
 import { announce, beat, enterEpoch, hello, welcome } from "./join.js";
 import { cancel, endRun, giveBackFrom, limited, markReady, refuseLease, revoke, startReady, takeLease, takeResults } from "./leases.js";
-import { flush, resend, retract } from "./outbox.js";
+import { flush, hold, resend, retract } from "./outbox.js";
 import { remember, type WorkerState } from "./state.js";
 
 type Out = WorkerCommand[];
@@ -114,7 +115,7 @@ function takeOrder(state: WorkerState, order: WorkerOrder, nowMs: number, out: O
       acknowledge(state, order.seq, out);
       return;
     case "free":
-      free(state, order.ids, out);
+      free(state, order.ids, order.digests, out);
       return;
     case "drain":
       drain(state, out);
@@ -126,18 +127,25 @@ function takeOrder(state: WorkerState, order: WorkerOrder, nowMs: number, out: O
  * What a held lease has made is kept: the order was given before its commit was known (for what an earlier epoch had made under the same id).
  * If it was meant, the object is found unknown at the next telling.
  */
-function free(state: WorkerState, ids: readonly ObjectId[], out: Out): void {
+function free(state: WorkerState, ids: readonly ObjectId[], digests: readonly Uint8Array[] | undefined, out: Out): void {
   const made = [...state.leases.values()].filter((entry) => entry.done.length > 0 && entry.phase.p !== "void");
   const isMade = (id: ObjectId): boolean => {
     const { base, index } = splitObjectId(id);
     return made.some((entry) => entry.lease.base === base && entry.done.some(([from, to]) => from <= index && index < to));
   };
-  const freed = made.length === 0 ? ids : ids.filter((id) => !isMade(id));
+  const isMeant = (id: ObjectId, i: number): boolean => {
+    if (!digests) return true;
+    const held = state.objects.get(id);
+    const digest = digests[i];
+    return held !== undefined && digest !== undefined && sameBytes(held.digest, digest);
+  };
+  const freed = ids.filter((id, i) => isMeant(id, i) && (made.length === 0 || !isMade(id)));
+  if (freed.length === 0) return;
+  out.push({ c: "free", ids: freed, ...(digests ? { digests: freed.map((id) => state.objects.get(id)?.digest) } : {}) });
   for (const id of freed) {
     state.objects.delete(id);
     state.pending.added.delete(id);
   }
-  if (freed.length > 0) out.push({ c: "free", ids: freed });
 }
 
 function acknowledge(state: WorkerState, seq: number, out: Out): void {
@@ -158,7 +166,7 @@ function acknowledge(state: WorkerState, seq: number, out: Out): void {
 function noteObjects(state: WorkerState, event: EventOf<"objects">): void {
   const { pending } = state;
   for (const object of event.added) {
-    state.objects.set(object.id, object);
+    hold(state, object);
     pending.removed.delete(object.id);
     pending.added.set(object.id, object);
   }

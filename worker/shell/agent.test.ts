@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { fetchObject, offerObject } from "../../proto/data-plane.js";
 import { digestOf } from "../../proto/digest.js";
 import { type ModelDurable, modelDurable } from "../../proto/durable/model.js";
+import { objectBlobName } from "../../proto/durable/objects.js";
 import { FramePeer } from "../../proto/frame-peer.js";
 import { type BundleId, type Epoch, type JobId, type LeaseId, type ObjectBase, type ObjectId, objectIdOf, type WorkerId } from "../../proto/ids.js";
 import type { ArgSpec, Lease, ObjectLocation, WorkerOrder } from "../../proto/messages.js";
@@ -24,6 +25,7 @@ export const add = (a, b) => a + b;
 export const large = (i) => new Uint8Array(20_000).fill(i);
 export const total = (list) => list.reduce((sum, x) => sum + (typeof x === "number" ? x : x.length), 0);
 export const sumOf = (t) => { let s = 0; for (const v of t.getChild("x")) s += v; return s; };
+export const filled = (i) => new Uint8Array(20_000).fill(i);
 export const first = (bytes) => bytes[0];
 export const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms, ms));
 `;
@@ -125,9 +127,29 @@ describe("a lease", () => {
     expect(stored).toHaveLength(2);
     expect(stored[0]).toMatchObject({ bytes: 20_000, kind: 3 });
     expect(Uint8Array.from(stored[0]?.digest ?? [])).toEqual(digestOf(3, new Uint8Array(20_000).fill(3)));
-    expect(await durable.objects.get(objectIdOf(`s${job}_5` as ObjectBase, 4))).toEqual(new Uint8Array(20_000).fill(4));
+    const fours = new Uint8Array(20_000).fill(4);
+    expect(await durable.objects.get(objectBlobName(objectIdOf(`s${job}_5` as ObjectBase, 4), digestOf(3, fours)))).toEqual(fours);
     const inline = scheduler.commits.find(({ segment }) => segment.r === "inline");
     expect(inline?.segment.r === "inline" && inline.segment.digests?.byteLength).toBe(16);
+  });
+
+  test("of a task that an uncommitted execution has left a result of commits its own bytes, here and in the durable store", async () => {
+    await startAgent("w1");
+    const id = objectIdOf(`s${job}_5` as ObjectBase, 0);
+    const orphan = new Uint8Array(20_000).fill(9);
+    await durable.objects.put(objectBlobName(id, digestOf(3, orphan)), orphan);
+    // 5.1 is executed under an earlier epoch, and its commit is void; then the task is executed again by the same worker, with another result.
+    for (const epoch of [1, 2]) {
+      scheduler.epoch = epoch;
+      scheduler.order("w1", { o: "lease", lease: lease(`${epoch}.1`, "filled", [value(6 + epoch)], { durable: true }) });
+      await scheduler.ended(`${epoch}.1`);
+    }
+    const last = scheduler.commits.at(-1)?.segment;
+    const eights = new Uint8Array(20_000).fill(8);
+    expect(last?.r === "stored" && Uint8Array.from(last.stored[0]?.digest ?? [])).toEqual(digestOf(3, eights));
+    expect(await durable.objects.get(objectBlobName(id, digestOf(3, eights)))).toEqual(eights);
+    expect(await getFrom("w1", id, digestOf(3, eights))).toEqual(eights);
+    await expect(getFrom("w1", id, digestOf(3, orphan))).rejects.toMatchObject({ code: "OBJECT_NOT_FOUND" });
   });
 
   test("of code that is not in the store fails its tasks with BUNDLE_NOT_FOUND", async () => {
@@ -152,6 +174,22 @@ describe("inputs", () => {
     expect([0, 3].map((task) => scheduler.value("1.1", task))).toEqual([4_999_950_000, 4_999_950_000]);
     expect(other.figures().store.objects).toBe(1);
     expect(scheduler.heard.filter((m) => m.t === "objects" && m.worker === "w2")).toEqual([]);
+  });
+
+  test("are the committed bytes, not others that this worker holds under the same id", async () => {
+    await startAgent("w1");
+    const id = objectIdOf(`s${job}_5` as ObjectBase, 0);
+    const committed = new Uint8Array(20_000).fill(3);
+    // An execution of this worker's that another one was quicker than.
+    scheduler.order("w1", { o: "lease", lease: lease("1.1", "filled", [value(7)]) });
+    await scheduler.ended("1.1");
+    await durable.objects.put(objectBlobName(id, digestOf(3, committed)), committed);
+    scheduler.order("w1", {
+      o: "lease",
+      lease: lease("1.2", "first", [{ a: "object", id }], { stage: 6, inputs: [locationOf(id, 3, committed, { durable: true, workers: ["w1" as WorkerId] })] }),
+    });
+    await scheduler.ended("1.2");
+    expect(scheduler.value("1.2", 0)).toBe(3);
   });
 
   test("of which the lease says nothing are asked for, and come from the durable store when no worker has them", async () => {
@@ -251,6 +289,14 @@ async function putInto(worker: string, kind: 1 | 2 | 3, payload: Uint8Array): Pr
   const id = `c${Buffer.from(digest).toString("hex")}-0` as ObjectId;
   await offerObject({ transport, frames, to: worker, id, kind, digest, payload, timeoutMs: 10_000 });
   return id;
+}
+
+async function getFrom(worker: string, id: ObjectId, digest: Uint8Array): Promise<Uint8Array> {
+  const transport = network.connect("reader-frames");
+  const frames = new FramePeer({ transport, peer: `reader${closing.length}` });
+  closing.push(() => frames.close());
+  const { data } = await fetchObject({ transport, frames, from: worker, id, digest, allocate: ({ bytes }) => new Uint8Array(bytes), timeoutMs: 10_000 });
+  return data;
 }
 
 describe("peers", () => {

@@ -6,7 +6,7 @@ import { decodeMessage, encodeMessage } from "../../proto/codec.js";
 import type { Durable } from "../../proto/durable/durable.js";
 import { fromWireError, isVolleyError, VolleyError } from "../../proto/errors.js";
 import { FramePeer } from "../../proto/frame-peer.js";
-import type { LeaseId, WorkerId } from "../../proto/ids.js";
+import type { LeaseId, ObjectId, WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import { type WorkerRequest, workerOrders } from "../../proto/messages.js";
 import { ownEngine, packageVersion } from "../../proto/release.js";
@@ -64,6 +64,7 @@ export class Agent {
   readonly #leases = new Map<LeaseId, LeaseRun>();
   readonly #events: WorkerEvent[] = [];
   readonly #cleanup: (() => void)[] = [];
+  #leasesTaken = 0;
   #stepping = false;
   #flushing = false;
   #closed: Promise<void> | undefined;
@@ -88,8 +89,9 @@ export class Agent {
       ...(options.spillParent === undefined ? {} : { spillParent: options.spillParent }),
       onLost: (id, error) => {
         log.error({ id, error: String(error) }, "an object was lost");
-        this.#tell({ e: "objects", added: [], removed: [id] });
+        this.#tellHeld(id);
       },
+      onDropped: (id) => this.#tell({ e: "objects", added: [], removed: [id] }),
     });
     const about = { volley: packageVersion(), engine: ownEngine() };
     this.#state = createWorkerState(
@@ -120,13 +122,13 @@ export class Agent {
       frames: this.#framePeer,
       durable,
       onFetched: (bytes, seconds) => this.metrics.fetched(bytes, seconds),
-      onMissing: (id) => this.#tell({ e: "objects", added: [], removed: [id] }),
+      order: () => this.#leasesTaken,
+      onMissing: (id) => this.#tellHeld(id),
     });
-    this.#peers = new PeerObjects(this.#store, this.#objects, (event) => this.#tell(event));
+    this.#peers = new PeerObjects(this.#store, (event) => this.#tell(event));
     this.#context = {
       pool: this.#pool,
       store: this.#store,
-      objects: this.#objects,
       inputs: new InputResolver(control, this.#objects),
       bundles: new BundleCache(bundles, options.bundleFolder),
       durable,
@@ -184,13 +186,18 @@ export class Agent {
 
   async #close(): Promise<void> {
     for (const clean of this.#cleanup.splice(0)) clean();
-    this.#objects.close();
     await this.#pool.close();
     await this.#framePeer.close();
     await Promise.all([this.#options.control.close(), this.#options.frames.close()]);
     this.#store.close();
     this.metrics.close();
     this.#end.resolve();
+  }
+
+  /** What the scheduler takes to be here is not, or is something else: it hears what is. */
+  #tellHeld(id: ObjectId): void {
+    const held = this.#store.meta(id);
+    this.#tell({ e: "objects", added: held ? [{ id, ...held }] : [], removed: held ? [] : [id] });
   }
 
   // ---------------------------------------------------------------------------------------------- the core's loop
@@ -238,7 +245,7 @@ export class Agent {
         this.#send(command.message, command.answered);
         return;
       case "prepare": {
-        const run = new LeaseRun(this.#context, command.lease);
+        const run = new LeaseRun(this.#context, command.lease, ++this.#leasesTaken);
         this.#leases.set(command.lease.lease, run);
         void run.prepare();
         return;
@@ -259,7 +266,9 @@ export class Agent {
         this.#leases.delete(command.lease);
         return;
       case "free":
-        for (const id of command.ids) this.#store.free(id);
+        command.ids.forEach((id, i) => {
+          this.#store.free(id, command.digests?.[i]);
+        });
         return;
       case "objectsAcked":
         this.#peers.acknowledged(command.token);

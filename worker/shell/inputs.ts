@@ -26,8 +26,8 @@ const fetchesAtOnce = 16;
 export class InputResolver {
   readonly #control: Transport;
   readonly #objects: ObjectFetcher;
-  /** By base: a stage that is complete never changes. */
-  readonly #lists = new Map<ObjectBase, Promise<StageList>>();
+  /** By base and beginning of its job: a stage that is complete never changes. */
+  readonly #lists = new Map<string, Promise<StageList>>();
 
   constructor(control: Transport, objects: ObjectFetcher) {
     this.#control = control;
@@ -60,7 +60,7 @@ export class InputResolver {
   async #arg(context: Context, arg: ArgSpec, path: string): Promise<ThreadArg> {
     const { lease } = context;
     // Names what is the same in all tasks of the stage; of a lease of one task there is nobody to share with.
-    const name = lease.to - lease.from > 1 ? { key: `${lease.base}/${path}` } : {};
+    const name = lease.to - lease.from > 1 ? { key: nameIn(lease, `${lease.base}/${path}`) } : {};
     switch (arg.a) {
       case "index":
         return { a: "index" };
@@ -71,10 +71,10 @@ export class InputResolver {
       case "items":
         return { a: "pack", pack: await this.#source(context, arg.object), first: 0, key: arg.object };
       case "object":
-        return { a: "same", source: await this.#source(context, arg.id), key: arg.id };
+        return { a: "same", source: await this.#source(context, arg.id), key: nameIn(lease, arg.id) };
       case "task": {
         const id = objectIdOf(baseOf(lease, arg.stage).base, arg.task);
-        return { a: "same", source: await this.#source(context, id), key: id };
+        return { a: "same", source: await this.#source(context, id), key: nameIn(lease, id) };
       }
       case "list":
         return { a: "list", of: await Promise.all(arg.of.map((inner, i) => this.#arg(context, inner, `${path}.${i}`))) };
@@ -86,7 +86,10 @@ export class InputResolver {
   async #edge(context: Context, arg: Extract<ArgSpec, { a: "stage" }>): Promise<ThreadArg> {
     const { lease } = context;
     const { base, count } = baseOf(lease, arg.stage);
-    if (arg.edge === "broadcast") return { a: "same", source: await this.#source(context, objectIdOf(base, 0)), key: objectIdOf(base, 0) };
+    if (arg.edge === "broadcast") {
+      const id = objectIdOf(base, 0);
+      return { a: "same", source: await this.#source(context, id), key: nameIn(lease, id) };
+    }
     if (arg.edge === "all") return this.#all(context, arg.stage, base, count);
     const tasks = Array.from({ length: lease.to - lease.from }, (_, i) => objectIdOf(base, lease.from + i));
     return { a: "each", sources: await mapSome(tasks, (id) => this.#source(context, id)), first: lease.from };
@@ -101,28 +104,29 @@ export class InputResolver {
   }
 
   async #all(context: Context, stage: number, base: ObjectBase, count: number): Promise<ThreadArg> {
-    const list = await this.#list(context.lease.job, stage, base, count);
+    const list = await this.#list(context.lease, stage, base, count);
     const parts = await mapSome(list.parts, async (part) => ("pack" in part ? part : { one: await this.#source(context, part.location.id, part.location) }));
-    return { a: "all", parts, key: base };
+    return { a: "all", parts, key: nameIn(context.lease, base) };
   }
 
-  #list(job: JobId, stage: number, base: ObjectBase, count: number): Promise<StageList> {
-    let list = this.#lists.get(base);
+  #list(lease: Lease, stage: number, base: ObjectBase, count: number): Promise<StageList> {
+    const name = nameIn(lease, base);
+    let list = this.#lists.get(name);
     if (!list) {
-      list = this.#pages(job, stage, base, count);
-      this.#lists.set(base, list);
-      list.catch(() => this.#lists.delete(base));
+      list = this.#pages(lease.job, stage, base, count);
+      this.#lists.set(name, list);
+      list.catch(() => this.#lists.delete(name));
       if (this.#lists.size > listsMax) this.#forgetOldest();
     } else {
-      this.#lists.delete(base);
-      this.#lists.set(base, list);
+      this.#lists.delete(name);
+      this.#lists.set(name, list);
     }
     return list;
   }
 
   #forgetOldest(): void {
-    for (const base of this.#lists.keys()) {
-      this.#lists.delete(base);
+    for (const name of this.#lists.keys()) {
+      this.#lists.delete(name);
       return;
     }
   }
@@ -146,6 +150,9 @@ interface Context {
   readonly known: ReadonlyMap<ObjectId, ObjectLocation>;
   hold(found: Found): void;
 }
+
+/** Names a value for those who keep what they have decoded. An id says which value it is only as long as its job (store S5); a put's says it for ever. */
+const nameIn = (lease: Lease, id: string): string => (id.startsWith("c") ? id : `${id}@${lease.since ?? 0}`);
 
 function baseOf(lease: Lease, stage: number): { base: ObjectBase; count: number } {
   const found = lease.bases.find(([index]) => index === stage);

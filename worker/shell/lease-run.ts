@@ -3,6 +3,7 @@
  * Tells the core what happens, in the order that events.ts (W1..W6) promises.
  */
 import type { BlobStore } from "../../proto/durable/durable.js";
+import { objectBlobName } from "../../proto/durable/objects.js";
 import { isVolleyError, toWireError, type WireError } from "../../proto/errors.js";
 import { objectIdOf } from "../../proto/ids.js";
 import type { Lease } from "../../proto/messages.js";
@@ -12,13 +13,11 @@ import type { ThreadFunction } from "../pool/run-message.js";
 import type { ObjectStore } from "../store/store.js";
 import type { BundleCache } from "./bundles.js";
 import type { InputResolver, PreparedInputs } from "./inputs.js";
-import type { ObjectFetcher } from "./objects.js";
 
 export interface LeaseRunContext {
   readonly pool: SlotPool;
   readonly store: ObjectStore;
   readonly inputs: InputResolver;
-  readonly objects: ObjectFetcher;
   readonly bundles: BundleCache;
   readonly durable: BlobStore;
   tell(event: WorkerEvent): void;
@@ -33,6 +32,8 @@ const definite: ReadonlySet<WireError["code"]> = new Set(["BUNDLE_NOT_FOUND", "F
 export class LeaseRun {
   readonly #context: LeaseRunContext;
   readonly #lease: Lease;
+  /** Of two results of one task, that of the lease that came later is kept (store S5). */
+  readonly #order: number;
   readonly #startedAt = performance.now();
   #prepared: (PreparedInputs & { fn: ThreadFunction }) | undefined;
   #run: Run | undefined;
@@ -40,9 +41,10 @@ export class LeaseRun {
   /** Large results that are not in the store yet. */
   readonly #storing = new Set<Promise<void>>();
 
-  constructor(context: LeaseRunContext, lease: Lease) {
+  constructor(context: LeaseRunContext, lease: Lease, order: number) {
     this.#context = context;
     this.#lease = lease;
+    this.#order = order;
   }
 
   async prepare(): Promise<void> {
@@ -113,14 +115,13 @@ export class LeaseRun {
   /** Into the store, and for durable leases into the durable store, before the core hears of it (W6). */
   async #store({ task, kind, data, digest, slotTimeUs, stored }: LargeResult): Promise<void> {
     const { lease, stage, base, durable } = this.#lease;
-    const { store, objects } = this.#context;
+    const { store } = this.#context;
     const id = objectIdOf(base, task);
     this.#context.onSlotTime(slotTimeUs);
     try {
-      if (durable) await this.#context.durable.put(id, data);
-      objects.own(id);
-      await store.put(id, data, { kind, digest });
-      objects.own(id);
+      if (durable) await this.#context.durable.put(objectBlobName(id, digest), data);
+      // The scheduler has given the task out again, to this worker: what this lease made is not asked for any more.
+      if (!(await store.put(id, data, { kind, digest }, { copy: durable, order: this.#order }))) return;
       this.#context.tell({
         e: "results",
         lease,

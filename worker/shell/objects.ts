@@ -1,12 +1,14 @@
 /**
  * Getting objects into this worker's store, from wherever they are: other workers' memory first, the durable store after that. Fetches of one object are
- * shared. Copies fetched for leases are kept for a while after the last lease that read them, because the next lease will most likely read them too;
- * they are nobody's only copy, so the scheduler is not told of them.
+ * shared. What is fetched for leases is kept as a copy, because the next lease will most likely read it too, until the store needs the room.
+ *
+ * O1 Whoever knows an input's digest (its commit's, its put's) gets those bytes or none. What this worker holds under the same id with another digest
+ *    is not taken: it is of an execution that was not committed, or of an earlier job of the same id.
  */
 
 import { fetchObject } from "../../proto/data-plane.js";
-import { digestOf } from "../../proto/digest.js";
 import type { BlobStore } from "../../proto/durable/durable.js";
+import { readObject } from "../../proto/durable/objects.js";
 import { fromWireError, isVolleyError, VolleyError } from "../../proto/errors.js";
 import type { FramePeer } from "../../proto/frame-peer.js";
 import type { ObjectId, WorkerId } from "../../proto/ids.js";
@@ -25,10 +27,10 @@ export interface ObjectFetcherOptions {
   readonly frames: FramePeer;
   readonly framesTransport: Transport;
   readonly durable: BlobStore;
-  /** How long an unused copy is kept. */
-  readonly copyIdleMs?: number;
+  /** Grows with every lease taken: what comes later is the newer (store S5). */
+  order(): number;
   onFetched?(bytes: number, seconds: number): void;
-  /** The scheduler takes this worker for a holder, and it is not. */
+  /** The scheduler takes this worker for a holder, and it is not, or of something else. */
   onMissing?(id: ObjectId): void;
 }
 
@@ -41,19 +43,8 @@ const nothing = (): void => undefined;
 export class ObjectFetcher {
   readonly #options: ObjectFetcherOptions;
   readonly #fetches = new Map<ObjectId, Promise<void>>();
-  /** Copies and when they were last used. */
-  readonly #copies = new Map<ObjectId, number>();
-  readonly #sweep: NodeJS.Timeout;
-
   constructor(options: ObjectFetcherOptions) {
     this.#options = options;
-    const idleMs = options.copyIdleMs ?? 15_000;
-    this.#sweep = setInterval(() => this.#dropIdle(idleMs), Math.max(10, idleMs / 4)).unref();
-  }
-
-  /** The object is this worker's to keep now (it made it, or was given it). */
-  own(id: ObjectId): void {
-    this.#copies.delete(id);
   }
 
   /**
@@ -66,11 +57,11 @@ export class ObjectFetcher {
     for (let attempt = 0; attempt < attemptsMax; attempt++) {
       if (attempt > 0) await delay(50 * 4 ** (attempt - 1));
       try {
-        if (this.#options.store.has(id)) return await this.#pinned(id);
+        if (location?.digest && this.#options.store.has(id, location.digest)) return await this.#pinned(id, location.digest);
         if (location?.state !== "ready" || attempt > 0) location = await this.#locate(id);
         if (location.inline && location.kind !== undefined) return { kind: location.kind, data: location.inline, release: nothing };
-        await this.#shared(id, location);
-        return await this.#pinned(id);
+        if (!this.#options.store.has(id, location.digest)) await this.#shared(id, location);
+        return await this.#pinned(id, location.digest);
       } catch (error) {
         if (!isVolleyError(error) || error.code === "UPSTREAM_FAILED" || error.code === "CLOSED") throw error;
         last = error;
@@ -79,15 +70,9 @@ export class ObjectFetcher {
     throw last;
   }
 
-  async #pinned(id: ObjectId): Promise<Found> {
-    const pin = await this.#options.store.pin(id);
-    return {
-      pin,
-      release: () => {
-        pin.release();
-        if (this.#copies.has(id)) this.#copies.set(id, performance.now());
-      },
-    };
+  async #pinned(id: ObjectId, digest: Uint8Array | undefined): Promise<Found> {
+    const pin = await this.#options.store.pin(id, digest);
+    return { pin, release: () => pin.release() };
   }
 
   async #locate(id: ObjectId): Promise<ObjectLocation> {
@@ -142,13 +127,23 @@ export class ObjectFetcher {
     };
     try {
       const timeoutMs = limits.requestTimeoutMs + Math.ceil((location.bytes ?? 0) / bytesPerSecondMin) * 1_000;
-      const meta = await fetchObject({ transport: framesTransport, frames, from: holder, id, allocate, timeoutMs });
-      await checkDigest(id, meta.kind, meta.data, location.digest ?? meta.digest);
+      const check = (kind: number, data: Uint8Array, digest: Uint8Array): Promise<void> => checkDigest(id, kind, data, digest);
+      const order = this.#options.order();
+      const { kind, digest, bytes } = await fetchObject({
+        transport: framesTransport,
+        frames,
+        from: holder,
+        id,
+        digest: location.digest,
+        check,
+        allocate,
+        timeoutMs,
+      });
       if (!room) throw new VolleyError("INTERNAL", `object ${id} came without memory`);
-      this.#copies.set(id, performance.now());
-      store.seal(id, room, { kind: meta.kind, digest: meta.digest });
+      const filled = room;
       room = undefined;
-      return meta.bytes;
+      if (!store.seal(id, filled, { kind, digest }, { copy: true, order })) throw superseded(id);
+      return bytes;
     } finally {
       if (room) store.abandon(room);
     }
@@ -156,29 +151,17 @@ export class ObjectFetcher {
 
   async #fromDurable(id: ObjectId, location: ObjectLocation): Promise<number> {
     const { store, durable } = this.#options;
-    if (location.kind === undefined) throw new VolleyError("INTERNAL", `the kind of object ${id} is not known`);
-    const data = await durable.get(id);
+    const { kind, digest } = location;
+    if (kind === undefined || digest === undefined) throw new VolleyError("INTERNAL", `the kind or digest of object ${id} is not known`);
+    const order = this.#options.order();
+    const data = await readObject(durable, id, digest, (found) => checkDigest(id, kind, found, digest));
     if (!data) throw new VolleyError("OBJECT_LOST", `object ${id} is not in the durable store, although the scheduler says so`);
-    if (location.digest) await checkDigest(id, location.kind, data, location.digest);
-    this.#copies.set(id, performance.now());
-    await store.put(id, data, { kind: location.kind, digest: location.digest ?? digestOf(location.kind, data) });
+    if (!(await store.put(id, data, { kind, digest }, { copy: true, order }))) throw superseded(id);
     return data.byteLength;
   }
-
-  #dropIdle(idleMs: number): void {
-    const before = performance.now() - idleMs;
-    for (const [id, usedAt] of this.#copies) {
-      if (usedAt > before || this.#fetches.has(id)) continue;
-      // A pinned copy goes at its last release; should another lease want it, it is fetched again.
-      this.#copies.delete(id);
-      this.#options.store.free(id);
-    }
-  }
-
-  close(): void {
-    clearInterval(this.#sweep);
-  }
 }
+
+const superseded = (id: ObjectId): VolleyError => new VolleyError("OBJECT_LOST", `object ${id} was replaced by a newer content of its id meanwhile`);
 
 /** Readers of one object spread over its holders. */
 function shuffled<T>(list: readonly T[]): T[] {

@@ -1,7 +1,7 @@
 /** What this worker does for other peers: gives its objects, and takes puts. A put is confirmed only when the scheduler knows where it is. */
 
 import { type Acceptance, type Lookup, type PutRequest, type ServeOptions, serveData } from "../../proto/data-plane.js";
-import { hexOf } from "../../proto/digest.js";
+import { equalBytes, hexOf } from "../../proto/digest.js";
 import { VolleyError } from "../../proto/errors.js";
 import { type ClientId, isName, type ObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
@@ -12,27 +12,24 @@ import type { ValueKind } from "../../proto/value-kind.js";
 import type { WorkerEvent } from "../core/events.js";
 import type { ObjectStore } from "../store/store.js";
 import { checkDigest } from "./hash.js";
-import type { ObjectFetcher } from "./objects.js";
 
 /** Longer than a scheduler takes to restart, shorter than clients wait. */
 const announceTimeoutMs = 8_000;
 
 export class PeerObjects {
   readonly #store: ObjectStore;
-  readonly #objects: ObjectFetcher;
   readonly #tell: (event: WorkerEvent) => void;
   /** Puts that the scheduler has not acknowledged. */
   readonly #tokens = new Map<number, () => void>();
   #nextToken = 1;
 
-  constructor(store: ObjectStore, objects: ObjectFetcher, tell: (event: WorkerEvent) => void) {
+  constructor(store: ObjectStore, tell: (event: WorkerEvent) => void) {
     this.#store = store;
-    this.#objects = objects;
     this.#tell = tell;
   }
 
   serve(options: Pick<ServeOptions, "transport" | "frames" | "onError">): Subscription {
-    return serveData({ ...options, lookup: (id) => this.#lookup(id), accept: (put) => this.#accept(put) });
+    return serveData({ ...options, lookup: (id, wanted) => this.#lookup(id, wanted), accept: (put) => this.#accept(put) });
   }
 
   acknowledged(token: number): void {
@@ -40,13 +37,22 @@ export class PeerObjects {
     this.#tokens.delete(token);
   }
 
-  async #lookup(id: ObjectId): Promise<Lookup | undefined> {
-    if (!this.#store.has(id)) {
-      // Somebody was told that it is here. The scheduler hears that it is not, and has it made again.
+  /** Somebody was told that it is here. If it is not, the scheduler hears so, and has it made again. */
+  async #lookup(id: ObjectId, { digest, suspect }: { digest?: Uint8Array | undefined; suspect?: boolean | undefined }): Promise<Lookup | undefined> {
+    const held = this.#store.meta(id);
+    if (!held || (digest && !equalBytes(held.digest, digest))) {
+      this.#tell({ e: "objects", added: held ? [{ id, ...held }] : [], removed: held ? [] : [id] });
+      return undefined;
+    }
+    const pin = await this.#store.pin(id, digest);
+    try {
+      if (suspect) await checkDigest(id, pin.kind, pin.view, pin.digest);
+    } catch {
+      pin.release();
+      this.#store.free(id);
       this.#tell({ e: "objects", added: [], removed: [id] });
       return undefined;
     }
-    const pin = await this.#store.pin(id);
     return { kind: pin.kind as ValueKind, digest: pin.digest, data: pin.view, release: pin.release };
   }
 
@@ -55,8 +61,8 @@ export class PeerObjects {
       throw new VolleyError("INVALID_ARGUMENT", `object ${put.id} is not named by its bytes; only such objects can be put`);
     if (put.bytes > limits.objectBytesMax)
       throw new VolleyError("TOO_LARGE", `object ${put.id} of ${put.bytes} bytes is over the limit of ${limits.objectBytesMax}`);
-    if (this.#store.has(put.id)) {
-      this.#objects.own(put.id);
+    if (this.#store.has(put.id, put.digest)) {
+      this.#store.own(put.id);
       await this.#announce(put);
       return "have";
     }
@@ -67,7 +73,6 @@ export class PeerObjects {
       commit: async () => {
         await checkDigest(put.id, put.kind, room.view, put.digest);
         open = false;
-        this.#objects.own(put.id);
         this.#store.seal(put.id, room, { kind: put.kind, digest: put.digest });
         await this.#announce(put);
       },

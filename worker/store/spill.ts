@@ -19,24 +19,39 @@ export interface Spilled {
 
 export class SpillFolder {
   readonly path: string;
+  readonly bytesMax: number;
+  #bytes = 0;
   #next = 0;
   readonly #onExit = (): void => this.removeAll();
 
   /** Creates the folder (0700) under `parent` and removes those of dead processes of this host. */
-  constructor(parent: string = privateFolder(userFolder("volley-spill"))) {
+  constructor(bytesMax: number, parent: string = privateFolder(userFolder("volley-spill"))) {
     mkdirSync(parent, { recursive: true, mode: 0o700 });
     removeStale(parent);
     this.path = join(parent, `${host}~${process.pid}~${randomBytes(4).toString("hex")}`);
     mkdirSync(this.path, { mode: 0o700 });
     process.once("exit", this.#onExit);
+    this.bytesMax = bytesMax;
+  }
+
+  /** On disk, or on their way there. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Why `bytes` more are not taken; undefined: they are. */
+  refusal(bytes: number): string | undefined {
+    return this.#bytes + bytes <= this.bytesMax ? undefined : `the spill folder holds ${this.#bytes} of ${this.bytesMax} bytes`;
   }
 
   async write(data: Uint8Array): Promise<Spilled> {
     const file = join(this.path, `${this.#next++}`);
     const crc = crc32(data);
+    this.#bytes += data.byteLength;
     try {
       await writeFile(file, data, { mode: 0o600, flag: "wx" });
     } catch (error) {
+      this.#bytes -= data.byteLength;
       await rm(file, { force: true });
       throw error;
     }
@@ -62,7 +77,9 @@ export class SpillFolder {
     if (crc !== spilled.crc) throw new VolleyError("CORRUPT", `a spilled object came back changed: crc ${crc}, expected ${spilled.crc}`);
   }
 
+  /** Once per object written. */
   async remove(spilled: Spilled): Promise<void> {
+    this.#bytes -= spilled.bytes;
     await rm(spilled.file, { force: true });
   }
 

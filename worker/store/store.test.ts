@@ -31,7 +31,7 @@ const id = (n: number): ObjectId => `sjob_0-${n}` as ObjectId;
 const bytesOf = (n: number, length: number): Uint8Array => Uint8Array.from({ length }, (_, i) => (n * 31 + i * 7) & 255);
 /** Quicker than toEqual. */
 const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
-const put = (store: ObjectStore, n: number, length: number): Promise<void> =>
+const put = (store: ObjectStore, n: number, length: number): Promise<boolean> =>
   store.put(id(n), bytesOf(n, length), { kind: 3, digest: digestOf(3, bytesOf(n, length)) });
 async function read(store: ObjectStore, n: number): Promise<Uint8Array> {
   const pin = await store.pin(id(n));
@@ -78,6 +78,47 @@ describe("objects", () => {
     expect(store.stats.usedBytes).toBe(1024);
     b.release();
     expect(store.stats).toMatchObject({ usedBytes: 0, pinnedBytes: 0, objects: 0 });
+  });
+});
+
+describe("contents of one id", () => {
+  const content = (n: number): { data: Uint8Array; meta: { kind: number; digest: Uint8Array } } => {
+    const data = bytesOf(n, 1000);
+    return { data, meta: { kind: 3, digest: digestOf(3, data) } };
+  };
+  const [a, b] = [content(1), content(2)];
+
+  test("the newer stays, whichever comes first, and a reader gets the content it asks for or none", async () => {
+    const store = open();
+    expect(await store.put(id(1), a.data, a.meta, { order: 1 })).toBe(true);
+    const early = await store.pin(id(1));
+    expect(await store.put(id(1), b.data, b.meta, { order: 2 })).toBe(true);
+    expect(await store.put(id(1), a.data, a.meta, { order: 1 })).toBe(false);
+    expect(await read(store, 1)).toEqual(b.data);
+    expect(store.has(id(1), b.meta.digest)).toBe(true);
+    expect(store.has(id(1), a.meta.digest)).toBe(false);
+    await expect(store.pin(id(1), a.meta.digest)).rejects.toMatchObject({ code: "OBJECT_NOT_FOUND" });
+    // Who had pinned the older reads on.
+    expect(same(early.view, a.data)).toBe(true);
+    early.release();
+    expect(store.stats).toMatchObject({ objects: 1, usedBytes: 1024, pinnedBytes: 0 });
+    store.free(id(1), a.meta.digest);
+    expect(store.has(id(1))).toBe(true);
+    store.free(id(1), b.meta.digest);
+    expect(store.stats).toMatchObject({ objects: 0, usedBytes: 0 });
+  });
+
+  test("a copy that becomes the worker's own stays its own when the fetch of it ends later", async () => {
+    const dropped: ObjectId[] = [];
+    const store = open({ onDropped: (object) => dropped.push(object) });
+    const room = await store.allocate(a.data.byteLength);
+    room.view.set(a.data);
+    await store.put(id(1), a.data, a.meta, { order: 1 });
+    expect(store.seal(id(1), room, a.meta, { copy: true, order: 5 })).toBe(true);
+    expect(store.stats).toMatchObject({ objects: 1, usedBytes: 1024, copyBytes: 0 });
+    for (let n = 10; n < 16; n++) await put(store, n, 60 * KiB);
+    expect(dropped).toEqual([]);
+    expect(await read(store, 1)).toEqual(a.data);
   });
 });
 
@@ -134,6 +175,39 @@ describe("past the budget", () => {
     await expect(store.allocate(100 * KiB)).rejects.toMatchObject({ code: "OUT_OF_MEMORY" });
     again.release();
     await expect(store.allocate(300 * KiB)).rejects.toMatchObject({ code: "OUT_OF_MEMORY" });
+  });
+
+  test("copies are dropped to make room, without a file, and are told; pinned ones and owned ones are not", async () => {
+    const dropped: ObjectId[] = [];
+    const store = open({ onDropped: (object) => dropped.push(object) });
+    for (const n of [1, 2, 3]) await store.put(id(n), bytesOf(n, 60 * KiB), { kind: 3, digest: digestOf(3, bytesOf(n, 60 * KiB)) }, { copy: true });
+    expect(store.stats.copyBytes).toBe(180 * KiB);
+    store.own(id(3));
+    const pin = await store.pin(id(1));
+    await put(store, 4, 60 * KiB);
+    await put(store, 5, 60 * KiB);
+    expect(dropped).toEqual([id(2)]);
+    expect(spillFiles()).toEqual([]);
+    pin.release();
+    await put(store, 6, 60 * KiB);
+    expect(await read(store, 3)).toEqual(bytesOf(3, 60 * KiB));
+    expect(dropped).not.toContain(id(3));
+  });
+
+  test("a result goes to disk at once when all else is pinned, instead of waiting for those who may wait for it", async () => {
+    const store = open({ admissionTimeoutMs: 60_000 });
+    await put(store, 1, 200 * KiB);
+    const pin = await store.pin(id(1));
+    await put(store, 2, 100 * KiB);
+    expect(spillFiles()).toHaveLength(1);
+    expect(store.stats).toMatchObject({ spilledBytes: 100 * KiB, pinnedBytes: 200 * KiB });
+    pin.release();
+    expect(same(await read(store, 2), bytesOf(2, 100 * KiB))).toBe(true);
+  });
+
+  test("what can never fit says so with both figures", async () => {
+    const details = { neededBytes: 300 * KiB, storeBytes: 256 * KiB };
+    await expect(open().allocate(300 * KiB)).rejects.toMatchObject({ code: "OUT_OF_MEMORY", details });
   });
 
   test("a full spill folder is OUT_OF_MEMORY at once, not a wait", async () => {

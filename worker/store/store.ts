@@ -4,80 +4,30 @@
  * S1 Bytes given out never pass the budget; every byte is counted (alignment included).
  * S2 A pinned object stays where it is: it is neither spilled nor freed. Freeing it takes effect at the last release.
  * S3 A handle names one stay of an object in memory; it is never used again, so a cache by handle is never stale.
- * S4 An allocation that does not fit spills the least recently used objects; it waits its turn, in order, and for no longer than admissionTimeoutMs.
+ * S4 An allocation that does not fit makes room of the least recently used objects: copies that others hold too are dropped, the rest is spilled.
+ *    It waits its turn, in order, and for no longer than admissionTimeoutMs. A result that cannot have room while others are pinned goes to disk at once.
+ * S5 An id has one content here. What comes with another digest replaces it if it is the newer (a job's id may be used again, an impure task may run
+ *    again); whoever reads says which digest it wants, and never gets another.
  */
+import { equalBytes } from "../../proto/digest.js";
 import { VolleyError } from "../../proto/errors.js";
 import type { ObjectId } from "../../proto/ids.js";
 import { Allocator, alignedBytes } from "./allocator.js";
+import {
+  type Allocation,
+  type Entry,
+  neverFits,
+  type ObjectMeta,
+  type Pin,
+  type SealOptions,
+  type StoreOptions,
+  type StoreStats,
+  type Waiter,
+} from "./entry.js";
 import { createSharedMemory, memoryPagesMax, pageBytes, type SharedMemory } from "./memory.js";
-import { type Spilled, SpillFolder } from "./spill.js";
+import { SpillFolder } from "./spill.js";
 
-export interface StoreOptions {
-  readonly budgetBytes: number;
-  /** Room at the beginning of the memory that is not the store's. Committed only as it is used. Default none. */
-  readonly reservedBytes?: number;
-  /** Parent of the spill folder; default: under the system's temporary folder. */
-  readonly spillParent?: string;
-  /** Bytes on disk at most. Default 8 times the budget. */
-  readonly spillBytesMax?: number;
-  readonly admissionTimeoutMs?: number;
-  /** An object is gone that should not be: it could not be read back from disk. */
-  onLost?(id: ObjectId, error: unknown): void;
-}
-
-export interface ObjectMeta {
-  readonly kind: number;
-  /** 16 bytes over kind and payload. */
-  readonly digest: Uint8Array;
-}
-
-/** Room that is being filled: not visible to anyone until it is sealed. */
-export interface Allocation {
-  readonly handle: number;
-  readonly offset: number;
-  readonly bytes: number;
-  /** To be written by its owner alone. */
-  readonly view: Uint8Array;
-}
-
-export interface Pin extends ObjectMeta {
-  readonly id: ObjectId;
-  readonly handle: number;
-  readonly offset: number;
-  readonly bytes: number;
-  readonly view: Uint8Array;
-  /** Once. */
-  release(): void;
-}
-
-type Place = { at: "memory"; handle: number; offset: number } | { at: "disk"; spilled: Spilled } | { at: "gone" };
-
-interface Entry extends ObjectMeta {
-  readonly id: ObjectId;
-  readonly bytes: number;
-  place: Place;
-  pins: number;
-  condemned: boolean;
-  /** Under way from or to disk. */
-  moving: Promise<void> | undefined;
-}
-
-interface Waiter {
-  readonly bytes: number;
-  resolve(allocation: Allocation): void;
-  reject(error: unknown): void;
-  timer: NodeJS.Timeout;
-}
-
-export interface StoreStats {
-  readonly budgetBytes: number;
-  readonly usedBytes: number;
-  readonly pinnedBytes: number;
-  readonly spilledBytes: number;
-  readonly objects: number;
-  readonly spills: number;
-  readonly restores: number;
-}
+export type { Allocation, ObjectMeta, Pin, StoreOptions, StoreStats } from "./entry.js";
 
 export class ObjectStore {
   readonly memory: SharedMemory;
@@ -92,7 +42,7 @@ export class ObjectStore {
   readonly #waiters: Waiter[] = [];
   #nextHandle = 1;
   #pinnedBytes = 0;
-  #spilledBytes = 0;
+  #copyBytes = 0;
   #spills = 0;
   #restores = 0;
   #spilling = 0;
@@ -112,7 +62,7 @@ export class ObjectStore {
     const base = alignedBytes(1) + bytes;
     this.memory.grow(Math.ceil(bytes / pageBytes));
     this.#allocator = new Allocator(base, Math.min(most, base + Math.ceil(options.budgetBytes * 1.5) + pageBytes));
-    this.#spillFolder = new SpillFolder(options.spillParent);
+    this.#spillFolder = new SpillFolder(options.spillBytesMax ?? 8 * options.budgetBytes, options.spillParent);
   }
 
   get stats(): StoreStats {
@@ -120,32 +70,40 @@ export class ObjectStore {
       budgetBytes: this.budgetBytes,
       usedBytes: this.#allocator.usedBytes,
       pinnedBytes: this.#pinnedBytes,
-      spilledBytes: this.#spilledBytes,
+      copyBytes: this.#copyBytes,
+      spilledBytes: this.#spillFolder.bytes,
       objects: this.#entries.size,
       spills: this.#spills,
       restores: this.#restores,
     };
   }
 
-  has(id: ObjectId): boolean {
+  /** With a digest: it is here, and it is that. */
+  has(id: ObjectId, digest?: Uint8Array): boolean {
+    return this.#find(id, digest) !== undefined;
+  }
+
+  #find(id: ObjectId, digest?: Uint8Array): Entry | undefined {
     const entry = this.#entries.get(id);
-    return entry !== undefined && !entry.condemned;
+    return entry && !entry.condemned && (digest === undefined || equalBytes(entry.digest, digest)) ? entry : undefined;
   }
 
   meta(id: ObjectId): (ObjectMeta & { bytes: number }) | undefined {
-    const entry = this.#entries.get(id);
-    return entry && !entry.condemned ? { kind: entry.kind, digest: entry.digest, bytes: entry.bytes } : undefined;
+    const entry = this.#find(id);
+    return entry ? { kind: entry.kind, digest: entry.digest, bytes: entry.bytes } : undefined;
   }
 
   // ---------------------------------------------------------------------------------------------- writing
 
-  /** Room for `bytes`. Waits while others must be spilled first (S4); OUT_OF_MEMORY if that does not help in time, or can never. */
+  /** Room for `bytes`. Waits while others must go first (S4); OUT_OF_MEMORY if that does not help in time, or can never (its details say so). */
   allocate(bytes: number): Promise<Allocation> {
+    return this.#allocate(bytes);
+  }
+
+  #allocate(bytes: number, blocked?: () => void): Promise<Allocation> {
     if (this.#closed) return Promise.reject(new VolleyError("CLOSED", "the object store is closed"));
     if (alignedBytes(bytes) > this.budgetBytes) {
-      return Promise.reject(
-        new VolleyError("OUT_OF_MEMORY", `an object of ${bytes} bytes does not fit into a store of ${this.budgetBytes} (VOLLEY_STORE_BYTES)`),
-      );
+      return Promise.reject(neverFits(`an object of ${bytes} bytes does not fit into this worker's object store`, bytes, this.budgetBytes));
     }
     if (this.#waiters.length === 0) {
       const at = this.#place(bytes);
@@ -153,32 +111,51 @@ export class ObjectStore {
     }
     return new Promise((resolve, reject) => {
       const timeoutMs = this.#options.admissionTimeoutMs ?? 30_000;
-      const waiter: Waiter = { bytes, resolve, reject, timer: setTimeout(() => this.#giveUp(waiter, `no room within ${timeoutMs} ms`), timeoutMs) };
+      const timer = setTimeout(() => this.#giveUp(waiter, `no room within ${timeoutMs} ms`), timeoutMs);
+      const waiter: Waiter = { bytes, resolve, reject, timer, ...(blocked ? { blocked } : {}) };
       this.#waiters.push(waiter);
       this.#admit();
     });
   }
 
-  /** Makes the allocation an object. If there is one of this id already, that one stays (ids name contents) and the room is given back. */
-  seal(id: ObjectId, allocation: Allocation, meta: ObjectMeta): void {
-    const existing = this.#entries.get(id);
-    if (existing) {
-      existing.condemned = false;
-      this.abandon(allocation);
-      return;
-    }
+  /** Makes the allocation an object, unless it is there already, or a newer of its name is (S5): the room is given back then. False: a newer one is. */
+  seal(id: ObjectId, allocation: Allocation, meta: ObjectMeta, options: SealOptions = {}): boolean {
     const { handle, offset, bytes } = allocation;
-    this.#entries.set(id, {
-      id,
-      bytes,
-      kind: meta.kind,
-      digest: meta.digest,
-      place: { at: "memory", handle, offset },
-      pins: 0,
-      condemned: false,
-      moving: undefined,
-    });
-    this.#admit();
+    const made = this.#enter(id, bytes, meta, options, { at: "memory", handle, offset });
+    if (made !== "entered") this.abandon(allocation);
+    else this.#admit();
+    return made !== "older";
+  }
+
+  #enter(id: ObjectId, bytes: number, meta: ObjectMeta, options: SealOptions, place: Entry["place"]): "entered" | "known" | "older" {
+    const { copy = false, order = 0 } = options;
+    const existing = this.#entries.get(id);
+    if (existing && equalBytes(existing.digest, meta.digest)) {
+      existing.condemned = false;
+      existing.order = Math.max(existing.order, order);
+      if (!copy) this.own(id);
+      return "known";
+    }
+    if (existing && !existing.condemned && existing.order > order) return "older";
+    if (existing) this.#replace(existing);
+    const entry: Entry = { id, bytes, kind: meta.kind, digest: meta.digest, place, pins: 0, condemned: false, copy, order, moving: undefined };
+    this.#entries.set(id, entry);
+    if (copy) this.#copyBytes += alignedBytes(bytes);
+    return "entered";
+  }
+
+  /** Takes the entry's name away; those who have pinned it keep it until they let go. */
+  #replace(entry: Entry): void {
+    this.free(entry.id);
+    if (this.#entries.get(entry.id) === entry) this.#entries.delete(entry.id);
+  }
+
+  /** From now on the object is this worker's to keep. */
+  own(id: ObjectId): void {
+    const entry = this.#entries.get(id);
+    if (!entry?.copy) return;
+    entry.copy = false;
+    this.#copyBytes -= alignedBytes(entry.bytes);
   }
 
   abandon(allocation: Allocation): void {
@@ -186,12 +163,31 @@ export class ObjectStore {
     this.#admit();
   }
 
-  /** Copies `data` in as an object. */
-  async put(id: ObjectId, data: Uint8Array, meta: ObjectMeta): Promise<void> {
-    if (this.has(id)) return;
-    const allocation = await this.allocate(data.byteLength);
-    allocation.view.set(data);
-    this.seal(id, allocation, meta);
+  /** Copies `data` in as an object; to disk if there can be no room for it while others are pinned. False: a newer one of its name is here (S5). */
+  async put(id: ObjectId, data: Uint8Array, meta: ObjectMeta, options: SealOptions = {}): Promise<boolean> {
+    const known = this.#find(id);
+    if (known && (equalBytes(known.digest, meta.digest) || known.order > (options.order ?? 0))) {
+      return this.#enter(id, data.byteLength, meta, options, known.place) !== "older";
+    }
+    const allocation = await this.#roomUnlessBlocked(data.byteLength);
+    if (allocation) {
+      allocation.view.set(data);
+      return this.seal(id, allocation, meta, options);
+    }
+    const refusal = this.#spillFolder.refusal(data.byteLength);
+    if (refusal !== undefined) throw this.#noRoom(data.byteLength, `and ${refusal}`);
+    const spilled = await this.#spillFolder.write(data);
+    const made = this.#closed ? "older" : this.#enter(id, data.byteLength, meta, options, { at: "disk", spilled });
+    if (made === "entered") this.#spills++;
+    else await this.#spillFolder.remove(spilled);
+    return made !== "older";
+  }
+
+  /** undefined: everything else is pinned, so waiting may mean waiting for the one who waits. */
+  #roomUnlessBlocked(bytes: number): Promise<Allocation | undefined> {
+    return new Promise((resolve, reject) => {
+      this.#allocate(bytes, () => resolve(undefined)).then(resolve, reject);
+    });
   }
 
   #place(bytes: number): Allocation | undefined {
@@ -222,10 +218,10 @@ export class ObjectStore {
   // ---------------------------------------------------------------------------------------------- reading
 
   /** Pins an object, bringing it back from disk if it was spilled. OBJECT_NOT_FOUND; CORRUPT if it does not come back as it was (it is lost then). */
-  async pin(id: ObjectId): Promise<Pin> {
+  async pin(id: ObjectId, digest?: Uint8Array): Promise<Pin> {
     for (;;) {
-      const entry = this.#entries.get(id);
-      if (!entry || entry.condemned) throw new VolleyError("OBJECT_NOT_FOUND", `object ${id} is not in this worker's store`);
+      const entry = this.#find(id, digest);
+      if (!entry) throw new VolleyError("OBJECT_NOT_FOUND", `object ${id} is not in this worker's store`);
       if (entry.moving !== undefined) {
         await entry.moving;
         continue;
@@ -253,20 +249,19 @@ export class ObjectStore {
   }
 
   /** Forgets an object; at its last release if it is pinned. */
-  free(id: ObjectId): void {
-    const entry = this.#entries.get(id);
-    if (!entry || entry.condemned) return;
+  free(id: ObjectId, digest?: Uint8Array): void {
+    const entry = this.#find(id, digest);
+    if (!entry) return;
     entry.condemned = true;
     if (entry.pins === 0 && entry.moving === undefined) this.#remove(entry);
   }
 
   #remove(entry: Entry): void {
+    if (entry.place.at === "gone") return;
     if (this.#entries.get(entry.id) === entry) this.#entries.delete(entry.id);
+    if (entry.copy) this.#copyBytes -= alignedBytes(entry.bytes);
     if (entry.place.at === "memory") this.#allocator.free(entry.place.offset);
-    if (entry.place.at === "disk") {
-      this.#spilledBytes -= entry.bytes;
-      void this.#spillFolder.remove(entry.place.spilled);
-    }
+    if (entry.place.at === "disk") void this.#spillFolder.remove(entry.place.spilled);
     entry.place = { at: "gone" };
     this.#admit();
   }
@@ -291,8 +286,12 @@ export class ObjectStore {
     // Two files at a time keep the disk busy without taking the whole store away from its readers.
     while (this.#spilling < 2 && this.#waiters[0] === waiter) {
       const victim = this.#leastUsed();
-      if (!victim) return;
-      this.#spill(victim, waiter);
+      if (!victim) {
+        if (this.#spilling === 0) this.#block(waiter);
+        return;
+      }
+      if (victim.copy) this.#drop(victim);
+      else if (!this.#spill(victim, waiter)) return;
     }
   }
 
@@ -301,12 +300,29 @@ export class ObjectStore {
     return undefined;
   }
 
-  #spill(entry: Entry, waiter: Waiter): void {
-    if (entry.place.at !== "memory") return;
-    const most = this.#options.spillBytesMax ?? 8 * this.budgetBytes;
-    if (this.#spilledBytes + entry.bytes > most) {
-      this.#giveUp(waiter, `and the spill folder holds ${this.#spilledBytes} of ${most} bytes`);
-      return;
+  /** One that can go to disk itself does not wait for what is pinned, and does not hold up those behind it. */
+  #block(waiter: Waiter): void {
+    if (!waiter.blocked) return;
+    this.#waiters.shift();
+    clearTimeout(waiter.timer);
+    waiter.blocked();
+    this.#admit();
+  }
+
+  #drop(entry: Entry): void {
+    entry.condemned = true;
+    this.#options.onDropped?.(entry.id);
+    this.#remove(entry);
+  }
+
+  /** False: the disk takes no more. */
+  #spill(entry: Entry, waiter: Waiter): boolean {
+    if (entry.place.at !== "memory") return false;
+    const refusal = this.#spillFolder.refusal(entry.bytes);
+    if (refusal !== undefined) {
+      // What is on its way there may be enough.
+      if (this.#spilling === 0) this.#giveUp(waiter, `and ${refusal}`);
+      return false;
     }
     const { offset } = entry.place;
     this.#spilling++;
@@ -316,7 +332,6 @@ export class ObjectStore {
         (spilled) => {
           this.#allocator.free(offset);
           entry.place = { at: "disk", spilled };
-          this.#spilledBytes += entry.bytes;
           this.#spills++;
         },
         (error: unknown) => this.#giveUp(waiter, `and spilling failed: ${String(error)}`),
@@ -327,6 +342,7 @@ export class ObjectStore {
         if (entry.condemned) this.#remove(entry);
         this.#admit();
       });
+    return true;
   }
 
   async #restore(entry: Entry): Promise<void> {
@@ -347,7 +363,6 @@ export class ObjectStore {
         throw error;
       }
       entry.place = { at: "memory", handle: room.handle, offset: room.offset };
-      this.#spilledBytes -= entry.bytes;
       this.#restores++;
       void this.#spillFolder.remove(place.spilled);
     } finally {
@@ -362,14 +377,13 @@ export class ObjectStore {
     if (at < 0) return;
     this.#waiters.splice(at, 1);
     clearTimeout(waiter.timer);
-    const { usedBytes, pinnedBytes } = this.stats;
-    waiter.reject(
-      new VolleyError(
-        "OUT_OF_MEMORY",
-        `no room for ${waiter.bytes} bytes: ${usedBytes} of ${this.budgetBytes} are used, ${pinnedBytes} of them pinned, ${why}`,
-      ),
-    );
+    waiter.reject(this.#noRoom(waiter.bytes, why));
     this.#admit();
+  }
+
+  #noRoom(bytes: number, why: string): VolleyError {
+    const { usedBytes, pinnedBytes } = this.stats;
+    return new VolleyError("OUT_OF_MEMORY", `no room for ${bytes} bytes: ${usedBytes} of ${this.budgetBytes} are used, ${pinnedBytes} of them pinned, ${why}`);
   }
 
   /** Forgets everything and removes the spill folder. */
