@@ -5,13 +5,19 @@
 import { createHash } from "node:crypto";
 import { encodeMessage } from "./codec.js";
 import { sha256Hex } from "./digest.js";
-import { type JobId, type ObjectBase, type ObjectId, objectIdOf, stageBaseOf } from "./ids.js";
+import { type JobId, type ObjectBase, type ObjectId, objectIdOf, splitObjectId, stageBaseOf } from "./ids.js";
 import type { ArgSpec, StageSpec } from "./messages.js";
 
 /** The id of bytes put as a value of this kind. */
 export function putObjectId(kind: number, payload: Uint8Array): ObjectId {
   const hash = createHash("sha256").update(Uint8Array.of(kind)).update(payload).digest("hex");
   return objectIdOf(`c${hash.slice(0, 32)}` as ObjectBase, 0);
+}
+
+/** The digest that the name of an object put by its bytes says; undefined for objects that are named by what made them. */
+export function contentDigest(id: ObjectId): Uint8Array | undefined {
+  const { base, index } = splitObjectId(id);
+  return base.startsWith("c") && index === 0 ? new Uint8Array(Buffer.from(base.slice(1), "hex")) : undefined;
 }
 
 /** What an argument adds to the address: values by their bytes, inputs by their ids. */

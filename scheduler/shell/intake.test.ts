@@ -1,5 +1,7 @@
 import { afterEach, describe, expect, test } from "vitest";
+import { putObjectId } from "../../proto/address.js";
 import { encodeMessage } from "../../proto/codec.js";
+import { digestOf, hexOf } from "../../proto/digest.js";
 import type { LeaseId, ObjectBase } from "../../proto/ids.js";
 import type { StageSpec } from "../../proto/messages.js";
 import { PackWriter } from "../../proto/pack.js";
@@ -31,6 +33,49 @@ describe("intake", () => {
     expect(core.events.length).toBe(seen);
     expect(await ask({ t: "workers" })).toMatchObject({ t: "ok" });
     expect(fatal).toEqual([]);
+  });
+
+  test("a put is taken only under the name of its bytes", async () => {
+    const { ask, core } = await rig(submitScript);
+    const put = (kind: number, data: Uint8Array, change: Record<string, unknown> = {}): Promise<unknown> =>
+      ask(
+        encodeMessage({ t: "put", session, id: putObjectId(kind, data), kind, bytes: data.byteLength, digest: digestOf(kind, data), inline: data, ...change }),
+      );
+    const refused = (code: string) => ({ t: "error", error: { code } });
+    const [data, other] = [Uint8Array.of(1, 2, 3), Uint8Array.of(1, 2, 4)];
+    expect(await put(1, data, { inline: other })).toMatchObject(refused("CORRUPT"));
+    expect(await put(1, data, { inline: data.subarray(1) })).toMatchObject(refused("CORRUPT"));
+    expect(await put(1, data, { bytes: 2 })).toMatchObject(refused("CORRUPT"));
+    expect(await put(1, data, { kind: 3 })).toMatchObject(refused("CORRUPT"));
+    expect(await put(1, other, { id: putObjectId(1, data) })).toMatchObject(refused("INVALID_ARGUMENT"));
+    expect(await put(1, data, { digest: digestOf(1, data).subarray(0, 8) })).toMatchObject(refused("INVALID_ARGUMENT"));
+    expect(await put(1, data, { id: "sjob1_0-0" })).toMatchObject(refused("INVALID_ARGUMENT"));
+    expect(await put(1, data, { id: `p${hexOf(digestOf(1, data))}-0` })).toMatchObject(refused("INVALID_ARGUMENT"));
+    // Also when its bytes are said to be in the durable store.
+    expect(await put(1, data, { inline: undefined, digest: digestOf(1, other) })).toMatchObject(refused("INVALID_ARGUMENT"));
+    expect(await put(3, new Uint8Array(4097))).toMatchObject(refused("TOO_LARGE"));
+    expect(core.events).toEqual([]);
+    expect(await put(1, data)).toMatchObject({ t: "ok" });
+    expect(await put(1, data, { inline: undefined })).toMatchObject({ t: "ok" });
+    expect(core.events.length).toBe(2);
+  });
+
+  test("an object that a worker announces under a name that its digest contradicts is not heard of; the others of the message are", async () => {
+    const { ask, publish, core } = await rig(submitScript);
+    const object = (data: Uint8Array, named = data) => ({ id: putObjectId(3, named), bytes: data.byteLength, kind: 3, digest: digestOf(3, data) });
+    const [data, other] = [Uint8Array.of(1), Uint8Array.of(2)];
+    const made = { ...object(data), id: "sjob1_0-7" };
+    const objects = [object(data), object(data, other), made];
+    publish(subjects.schedulerWorker, { t: "objects", worker, epoch: 1, seq: 0, added: objects, removed: [] });
+    publish(subjects.schedulerWorker, { t: "hello", worker, node: "n", pid: 1, version: 1, slots: 1, storeBudgetBytes: 1, leases: [], objects, more: false });
+    await ask({ t: "workers" });
+    const heard = core.events.flatMap((event) =>
+      event.e !== "worker" ? [] : event.request.t === "objects" ? [event.request.added] : event.request.t === "hello" ? [event.request.objects] : [],
+    );
+    expect(heard.map((list) => list.map(({ id }) => id))).toEqual([
+      [objects[0]?.id, made.id],
+      [objects[0]?.id, made.id],
+    ]);
   });
 
   test("a graph that does not fit together is refused with the path of the fault", async () => {

@@ -16,6 +16,7 @@ import { subjects } from "../../proto/subjects.js";
 import type { Message, Subscription, Transport } from "../../proto/transport/transport.js";
 import { clientId, jobId } from "../../proto/wire-scalars.js";
 import type { Event } from "../core/events.js";
+import { checkPut, dropMisnamed } from "./content-ids.js";
 import type { KnownStage, SessionSize } from "./core-port.js";
 import type { ReplyBook } from "./reply-book.js";
 import { checkArgsFit, SessionStages } from "./session-stages.js";
@@ -126,6 +127,7 @@ export class Intake {
   #worker(message: Message): void {
     const request = decodeMessage(workerRequest, message.data);
     if (request.t === "commits") checkCommits(request.commits, this.#options.onMalformed);
+    else dropMisnamed(request, (error) => this.#options.onMalformed("worker", error, 0));
     const { epoch, replies, dispatch, onLaterEpoch } = this.#options;
     if ("epoch" in request && request.epoch > epoch) onLaterEpoch(request.epoch);
     if (!message.wantsReply) {
@@ -150,6 +152,9 @@ export class Intake {
         return { e: "client", ...this.#sessions.admit(request) };
       case "submit":
         return this.#submit(request);
+      case "put":
+        checkPut(request);
+        return { e: "client", request };
       case "close":
         this.#sessions.forget(request.session);
         return { e: "client", request };

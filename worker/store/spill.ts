@@ -6,7 +6,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { VolleyError } from "../../proto/errors.js";
-import { privateFolder, userFolder } from "./user-folder.js";
+import { namedFolder, privateFolder, userFolder } from "./user-folder.js";
 
 /** Names of folders carry host and process, so that a stranger's are left alone and a dead process's are found. */
 const host = hostname().replace(/[^A-Za-z0-9.-]/g, "_");
@@ -24,9 +24,9 @@ export class SpillFolder {
   #next = 0;
   readonly #onExit = (): void => this.removeAll();
 
-  /** Creates the folder (0700) under `parent` and removes those of dead processes of this host. */
-  constructor(bytesMax: number, parent: string = privateFolder(userFolder("volley-spill"))) {
-    mkdirSync(parent, { recursive: true, mode: 0o700 });
+  /** Creates the folder (0700) under `named`, or under a folder of this user's among the temporary files, and removes those of dead processes of this host. */
+  constructor(bytesMax: number, named?: string) {
+    const parent = named === undefined ? privateFolder(userFolder("volley-spill")) : namedFolder(named);
     removeStale(parent);
     this.path = join(parent, `${host}~${process.pid}~${randomBytes(4).toString("hex")}`);
     mkdirSync(this.path, { mode: 0o700 });
