@@ -5,13 +5,13 @@ import { limits } from "../../proto/limits.js";
 import type { ClientReply, ClientRequestOf, StageSpec } from "../../proto/messages.js";
 import { isCompatible, PROTOCOL_VERSION } from "../../proto/version.js";
 import type { PutFacts, ReplyToken } from "./events.js";
-import { flatArgs, sourceOf, unmetLinks } from "./links.js";
+import { countBlockers, flatArgs, sourceOf } from "./links.js";
 import { heard } from "./liveness.js";
 import { durableFacts, isReusable } from "./locate.js";
 import { admit, cancelTasks, commitSegment, endJob, failTasks, forgetIfUnused, freeObjects, objectIds, settleJob } from "./progress.js";
 import { addStage, createJob, dropStage, forgetJob, write } from "./records.js";
 import { sliceSegment } from "./segments.js";
-import { type Context, isStageComplete, isTerminal, type JobRecord, type StageRecord, type TaskState } from "./state.js";
+import { type Context, isStageComplete, isTerminal, type JobRecord, type StageRecord, type TaskState, tallyOf, taskState } from "./state.js";
 
 /** Distributes Omit over the union of replies. */
 type Answer = ClientReply extends infer R ? (R extends { epoch: unknown } ? Omit<R, "epoch"> : never) : never;
@@ -86,8 +86,10 @@ function addSessionStage(ctx: Context, session: JobRecord, spec: StageSpec, base
     return;
   }
   for (const { upstream, entry } of stage.links) {
-    for (const failed of [...upstream.results.overlapping(0, upstream.spec.count)]) {
-      if (failed.r !== "failed" || (entry.kind === "task" && (entry.task < failed.from || entry.task >= failed.to))) continue;
+    if (tallyOf(upstream, taskState.failed) === 0) continue;
+    const [low, high] = entry.kind === "task" ? [entry.task, entry.task + 1] : [0, upstream.spec.count];
+    for (const failed of [...upstream.results.overlapping(low, high)]) {
+      if (failed.r !== "failed") continue;
       const [from, to] = entry.kind === "one-to-one" ? [failed.from, failed.to] : [0, spec.count];
       failTasks(ctx, stage, from, to, {
         code: "UPSTREAM_FAILED",
@@ -110,7 +112,7 @@ function unknownObject(ctx: Context, spec: StageSpec): ObjectId | undefined {
 
 /** Takes results that other stages of the same base have: the same content made them. */
 function reuse(ctx: Context, stage: StageRecord): void {
-  for (const source of ctx.state.catalog.get(stage.base) ?? []) {
+  for (const source of ctx.state.catalog.made(stage.base)) {
     if (isStageComplete(stage)) return;
     if (source === stage) continue;
     for (const segment of [...source.results]) {
@@ -175,12 +177,14 @@ export function closeSession(ctx: Context, session: JobRecord): void {
   for (const stage of [...session.stages.values()]) {
     for (const id of objectIds(state, stage)) ids.add(id);
     // Stages of other jobs that wait for this one's results will not get them.
-    for (const entry of [...stage.dependents]) {
+    for (const entry of stage.dependents ?? []) {
       if (entry.stage.job !== session && !isStageComplete(entry.stage) && !isStageComplete(stage)) {
         failTasks(ctx, entry.stage, 0, entry.stage.spec.count, { code: "UPSTREAM_FAILED", message: `the session that was making an input has ended` });
       }
     }
+    const upstreams = stage.links.map(({ upstream }) => upstream);
     dropStage(state, stage);
+    for (const upstream of upstreams) if (upstream.job !== session) forgetIfUnused(ctx, upstream);
   }
   forgetJob(state, session);
   if (session.client !== undefined) state.sessions.delete(session.client);
@@ -258,7 +262,7 @@ export function startJob(ctx: Context, id: JobId): void {
   const job = state.jobs.get(id);
   if (job?.state !== "running") return;
   for (const stage of job.stages.values()) {
-    const failed = [...stage.results].find((segment) => segment.r === "failed");
+    const failed = tallyOf(stage, taskState.failed) === 0 ? undefined : [...stage.results].find((segment) => segment.r === "failed");
     if (failed?.r === "failed") {
       // The journal ended between a task's failure and its job's.
       endJob(ctx, job, "failed", failed.error);
@@ -270,7 +274,7 @@ export function startJob(ctx: Context, id: JobId): void {
     if (job.state !== "running") return;
   }
   for (const stage of job.stages.values()) {
-    stage.blockers = unmetLinks(stage).length;
+    countBlockers(stage);
     admit(ctx, stage, 0, stage.spec.count);
   }
   settleJob(ctx, job);

@@ -130,8 +130,7 @@ function commitChecked(ctx: Context, stage: StageRecord, segment: Success, from:
     }
     trouble.expected = undefined;
   }
-  const others = stage.spec.options.pure ? ctx.state.catalog.get(stage.base) : undefined;
-  if (others && others.size > 1) commitShared(ctx, stage, segment, from, others);
+  if (stage.spec.options.pure && ctx.state.catalog.isShared(stage.base)) commitShared(ctx, stage, segment, from);
   else commitSegment(ctx, stage, segment, from);
 }
 
@@ -141,10 +140,15 @@ function alarm(ctx: Context, stage: StageRecord, task: number, what: string): vo
 }
 
 /** Stages of other jobs have the same content address: what they have committed is what this one must have made. */
-function commitShared(ctx: Context, stage: StageRecord, segment: Success, from: CommitOrigin, others: ReadonlySet<StageRecord>): void {
+function commitShared(ctx: Context, stage: StageRecord, segment: Success, from: CommitOrigin): void {
   const same = new ResultComparer(segment);
   const differs = (task: number): StageRecord | undefined => {
-    for (const other of others) if (other !== stage && !same.as(other.results.at(task), task)) return other;
+    for (const other of ctx.state.catalog.made(stage.base)) {
+      const result = other === stage ? undefined : other.results.at(task);
+      if (result?.r === "failed") continue;
+      // One that has the result speaks for all: theirs were compared with it.
+      if (result) return same.as(result, task) ? undefined : other;
+    }
     return undefined;
   };
   let start = segment.from;

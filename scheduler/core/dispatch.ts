@@ -2,15 +2,15 @@
  * Who gets what, when: leases are cut from the ready stages in turn, sized by the measured time per task, and given to the least loaded worker.
  * A slot is never left idle for a round trip: short tasks are over-subscribed by one lease a worker. When nothing is queued, see steal.ts.
  */
-import { type LeaseId, type ObjectId, objectIdOf } from "../../proto/ids.js";
+import { type LeaseId, type ObjectId, objectIdOf, splitObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { ArgSpec, Lease, ObjectLocation } from "../../proto/messages.js";
 import { PackReader } from "../../proto/pack.js";
-import { flatArgs } from "./links.js";
+import { flatArgs, upstreamAt, upstreamOfBase } from "./links.js";
 import { locate, locateResult } from "./locate.js";
 import { failTasks } from "./progress.js";
 import { RangeSet } from "./ranges.js";
-import { type Context, type LeaseRecord, type StageRecord, type State, setStates, taskState, type WorkerRecord } from "./state.js";
+import { addLease, type Context, type LeaseRecord, type StageRecord, type State, setStates, taskState, type WorkerRecord } from "./state.js";
 
 /** A lease aims at this much work: long against a round trip (about 0.3 ms), short against a person's patience and a balanced end. */
 const leaseAimUs = 20_000;
@@ -40,13 +40,8 @@ function nextReady(state: State): StageRecord | undefined {
   let bestPriority = Number.NEGATIVE_INFINITY;
   for (const [priority, list] of state.ready) {
     if (priority <= bestPriority) continue;
-    let drop = 0;
-    while (drop < list.length && (list[drop] as StageRecord).queue.isEmpty) {
-      (list[drop] as StageRecord).listed = false;
-      drop++;
-    }
-    if (drop > 0) list.splice(0, drop);
-    const head = list[0];
+    while (list.first?.queue.isEmpty) (list.shift() as StageRecord).listed = false;
+    const head = list.first;
     if (!head) {
       state.ready.delete(priority);
       continue;
@@ -60,7 +55,7 @@ function nextReady(state: State): StageRecord | undefined {
 /** Stages of one priority take turns, so that a long one does not hold up the others. */
 function rotate(state: State, stage: StageRecord): void {
   const list = state.ready.get(stage.spec.options.priority);
-  if (!list || list.length < 2 || list[0] !== stage) return;
+  if (!list || list.length < 2 || list.first !== stage) return;
   list.shift();
   if (stage.queue.isEmpty) stage.listed = false;
   else list.push(stage);
@@ -138,6 +133,7 @@ function grant(ctx: Context, stage: StageRecord, worker: WorkerRecord): void {
   };
   state.leases.set(lease.id, lease);
   worker.leases.set(lease.id, lease);
+  addLease(stage, lease);
   ctx.out.push({ c: "count", metric: "leases_granted", by: 1, tenant: stage.job.tenant });
   ctx.out.push({ c: "observe", metric: "queue_seconds", value: Math.max(0, state.nowMs - stage.queuedAtMs) / 1_000, tenant: stage.job.tenant });
   sendLease(ctx, lease, gathered.inputs);
@@ -198,9 +194,11 @@ function gatherInputs(state: State, stage: StageRecord, from: number, to: number
   for (const arg of flatArgs(stage.spec.args)) {
     if (arg.a === "object") shared.push(arg.id);
     else if (arg.a === "items") shared.push(arg.object);
-    else if (arg.a === "task") shared.push(...idOf(stage, arg.stage, arg.task));
-    else if (arg.a === "stage" && arg.edge === "broadcast") shared.push(...idOf(stage, arg.stage, 0));
-    else if (arg.a === "stage" && arg.edge === "one-to-one") perTask.push(...upstreamOf(stage, arg.stage));
+    else if (arg.a === "task" || (arg.a === "stage" && arg.edge !== "all")) {
+      const upstream = upstreamAt(stage, arg.stage);
+      if (upstream && arg.a === "stage" && arg.edge === "one-to-one") perTask.push(upstream);
+      else if (upstream) shared.push(objectIdOf(upstream.base, arg.a === "task" ? arg.task : 0));
+    }
   }
   for (const id of shared) {
     const location = locateInput(state, stage, id);
@@ -221,21 +219,13 @@ function gatherInputs(state: State, stage: StageRecord, from: number, to: number
   return { inputs: [...inputs.values()], to };
 }
 
-const upstreamOf = (stage: StageRecord, index: number): StageRecord[] => {
-  const link = stage.links.find(({ upstream }) => upstream.job === stage.job && upstream.index === index);
-  return link ? [link.upstream] : [];
-};
-
-const idOf = (stage: StageRecord, index: number, task: number): ObjectId[] => upstreamOf(stage, index).map((upstream) => objectIdOf(upstream.base, task));
-
 /** An input of the whole stage: through its link if it has one (its stage may have left the catalog), otherwise what is known of the id. */
 function locateInput(state: State, stage: StageRecord, id: ObjectId): ObjectLocation {
-  const facts = stage.job.objects.find((known) => known.id === id);
+  const facts = stage.job.objects.get(id);
   if (facts?.inline) return { id, state: "ready", kind: facts.kind, bytes: facts.bytes, digest: facts.digest, inline: facts.inline };
   if (facts)
     return { id, state: "ready", kind: facts.kind, bytes: facts.bytes, digest: facts.digest, workers: [...(state.holders.get(id) ?? [])], durable: true };
-  const dash = id.lastIndexOf("-");
-  const base = id.slice(0, dash);
-  const link = stage.links.find(({ upstream }) => upstream.base === base);
-  return link ? locateResult(state, link.upstream, Number(id.slice(dash + 1)), id) : locate(state, id);
+  const { base, index } = splitObjectId(id);
+  const upstream = upstreamOfBase(stage, base);
+  return upstream ? locateResult(state, upstream, index, id) : locate(state, id);
 }

@@ -1,7 +1,7 @@
 /** The invariants of docs/ARCHITECTURE.md that the state alone can show; checked after every step in tests and in the simulation. */
 import { invariant } from "../../proto/errors.js";
-import { isReady } from "./links.js";
-import { isTerminal, type StageRecord, type State, type TaskState, taskState } from "./state.js";
+import { isReady, unmetLinks } from "./links.js";
+import { isStageComplete, isTerminal, type StageRecord, type State, type TaskState, taskState } from "./state.js";
 
 export function checkInvariants(state: State): void {
   checkLeases(state);
@@ -91,6 +91,15 @@ function checkStage(state: State, stage: StageRecord, timed: ReadonlySet<number>
     `I1: ${where} has ${results} results for ${tally[taskState.succeeded]} + ${tally[taskState.failed]} ended tasks`,
   );
   if (state.unsettled.has(stage.job.id)) return;
+  if (stage.job.state === "running") {
+    const unmet = unmetLinks(stage).length;
+    invariant(stage.blockers === unmet, `${where} counts ${stage.blockers} blockers, there are ${unmet}`);
+  }
+  if (!stage.job.durable) {
+    let open = 0;
+    for (const entry of stage.dependents ?? []) if (!isStageComplete(entry.stage)) open++;
+    invariant(stage.openDependents === open, `${where} counts ${stage.openDependents} dependents with tasks to go, there are ${open}`);
+  }
   for (const { from, to, state: s } of runsOf(stage)) {
     if (s !== taskState.retrying && s !== taskState.waiting) continue;
     for (let i = from; i < to; i++) {

@@ -1,8 +1,8 @@
 /** Edges between stages as dependencies: which links a stage has, and whether they are met. */
-import type { ObjectId } from "../../proto/ids.js";
+import type { ObjectBase, ObjectId } from "../../proto/ids.js";
 import { splitObjectId } from "../../proto/ids.js";
 import type { ArgSpec } from "../../proto/messages.js";
-import { addDependent, type Dependent, removeDependent, type StageRecord, type State, tallyOf, taskState } from "./state.js";
+import { addDependent, type Dependent, isStageComplete, removeDependent, type Sources, type StageRecord, type State, tallyOf, taskState } from "./state.js";
 
 /** Every argument, lists opened. */
 export function* flatArgs(args: readonly ArgSpec[]): IterableIterator<Exclude<ArgSpec, { a: "list" }>> {
@@ -16,44 +16,123 @@ export function* flatArgs(args: readonly ArgSpec[]): IterableIterator<Exclude<Ar
 export function sourceOf(state: State, id: ObjectId): { stage: StageRecord; task: number } | undefined {
   const { base, index } = splitObjectId(id);
   let found: StageRecord | undefined;
-  for (const stage of state.catalog.get(base) ?? []) {
-    found ??= stage;
+  for (const stage of state.catalog.made(base)) {
     if (stage.states.at(index) !== taskState.succeeded) continue;
     found = stage;
     break;
   }
+  if (!found) for (const stage of state.catalog.of(base)) return index < stage.spec.count ? { stage, task: index } : undefined;
   return found && index < found.spec.count ? { stage: found, task: index } : undefined;
 }
 
 /** Enters the stage's links. Throws nothing: what is unknown was refused at intake; objects that were put need no link. */
 export function linkStage(state: State, stage: StageRecord): void {
+  const link = linker(stage);
   for (const arg of flatArgs(stage.spec.args)) {
     if (arg.a === "stage") {
       const upstream = stage.job.stages.get(arg.stage);
-      if (upstream) link(stage, upstream, arg.edge === "one-to-one" ? "one-to-one" : "all", 0);
+      if (upstream) link(upstream, arg.edge === "one-to-one" ? "one-to-one" : "all", 0);
     } else if (arg.a === "task") {
       const upstream = stage.job.stages.get(arg.stage);
-      if (upstream) link(stage, upstream, "task", arg.task);
+      if (upstream) link(upstream, "task", arg.task);
     } else if (arg.a === "object" || arg.a === "items") {
       const id = arg.a === "object" ? arg.id : arg.object;
-      if (state.puts.has(id) || stage.job.objects.some((facts) => facts.id === id)) continue;
+      if (state.puts.has(id) || stage.job.objects.has(id)) continue;
       const source = sourceOf(state, id);
-      if (source) link(stage, source.stage, "task", source.task);
+      if (source) link(source.stage, "task", source.task);
     }
   }
-  stage.blockers = unmetLinks(stage).length;
+  const perTask = stage.links.filter(({ entry }) => entry.kind === "one-to-one");
+  if (perTask.length > 0) stage.perTask = perTask;
+  countBlockers(stage);
 }
 
-function link(stage: StageRecord, upstream: StageRecord, kind: Dependent["kind"], task: number): void {
-  if (stage.links.some((l) => l.upstream === upstream && l.entry.kind === kind && l.entry.task === task)) return;
-  const entry: Dependent = { stage, kind, task };
-  addDependent(upstream, entry);
-  stage.links.push({ upstream, entry });
+/** Adds links, each once. */
+function linker(stage: StageRecord): (upstream: StageRecord, kind: Dependent["kind"], task: number) => void {
+  // What is there already, by upstream: its tasks, -1 for all of it, -2 for one to one.
+  const there = new Map<StageRecord, Set<number>>();
+  return (upstream, kind, task) => {
+    const what = kind === "task" ? task : kind === "all" ? -1 : -2;
+    const known = there.get(upstream);
+    if (known?.has(what)) return;
+    if (known) known.add(what);
+    else there.set(upstream, new Set([what]));
+    const entry: Dependent = { stage, kind, task, met: false, open: !isStageComplete(stage) };
+    addDependent(upstream, entry);
+    stage.links.push({ upstream, entry });
+  };
 }
 
 export function unlinkStage(stage: StageRecord): void {
   for (const { upstream, entry } of stage.links) removeDependent(upstream, entry);
   stage.links.length = 0;
+  stage.perTask = [];
+  stage.sources = undefined;
+}
+
+/** Looks at every link of the stage. Once it is linked, {@link meet} and {@link unmeet} keep the count. */
+export function countBlockers(stage: StageRecord): void {
+  stage.blockers = 0;
+  for (const { upstream, entry } of stage.links) {
+    if (entry.kind === "one-to-one") continue;
+    entry.met = isMet(upstream, entry);
+    if (!entry.met) stage.blockers++;
+  }
+}
+
+/** After a success of the upstream: true when the stage has one blocker less. */
+export function meet(upstream: StageRecord, entry: Dependent): boolean {
+  if (entry.met || entry.kind === "one-to-one" || !isMet(upstream, entry)) return false;
+  entry.met = true;
+  entry.stage.blockers--;
+  return true;
+}
+
+/** After a success of the upstream was taken back: true when the stage has one blocker more. */
+export function unmeet(upstream: StageRecord, entry: Dependent): boolean {
+  if (!entry.met || isMet(upstream, entry)) return false;
+  entry.met = false;
+  entry.stage.blockers++;
+  return true;
+}
+
+/** Says to the stage's upstreams whether it has tasks to go; gives those to which that is news. */
+export function setOpen(stage: StageRecord, open: boolean): StageRecord[] {
+  const told: StageRecord[] = [];
+  for (const { upstream, entry } of stage.links) {
+    if (entry.open === open) continue;
+    entry.open = open;
+    upstream.openDependents += open ? 1 : -1;
+    told.push(upstream);
+  }
+  return told;
+}
+
+/** With fewer links than this, looking through them is the shorter way. */
+const sourcesFrom = 8;
+
+function sourcesOf(stage: StageRecord): Sources {
+  if (stage.sources) return stage.sources;
+  const byBase = new Map<ObjectBase, StageRecord>();
+  const byIndex = new Map<number, StageRecord>();
+  for (const { upstream } of stage.links) {
+    if (!byBase.has(upstream.base)) byBase.set(upstream.base, upstream);
+    if (upstream.job === stage.job) byIndex.set(upstream.index, upstream);
+  }
+  stage.sources = { byBase, byIndex };
+  return stage.sources;
+}
+
+/** The upstream of the same job with this index. */
+export function upstreamAt(stage: StageRecord, index: number): StageRecord | undefined {
+  if (stage.links.length >= sourcesFrom) return sourcesOf(stage).byIndex.get(index);
+  return stage.links.find(({ upstream }) => upstream.job === stage.job && upstream.index === index)?.upstream;
+}
+
+/** The upstream whose objects have this base. */
+export function upstreamOfBase(stage: StageRecord, base: ObjectBase): StageRecord | undefined {
+  if (stage.links.length >= sourcesFrom) return sourcesOf(stage).byBase.get(base);
+  return stage.links.find(({ upstream }) => upstream.base === base)?.upstream;
 }
 
 export function isMet(upstream: StageRecord, entry: Dependent): boolean {
@@ -68,8 +147,6 @@ export const unmetLinks = (stage: StageRecord): StageRecord["links"] =>
 /** Whether task i's inputs are all there. */
 export function isReady(stage: StageRecord, task: number): boolean {
   if (stage.blockers > 0) return false;
-  for (const { upstream, entry } of stage.links) {
-    if (entry.kind === "one-to-one" && upstream.states.at(task) !== taskState.succeeded) return false;
-  }
+  for (const { upstream } of stage.perTask) if (upstream.states.at(task) !== taskState.succeeded) return false;
   return true;
 }

@@ -58,10 +58,9 @@ export function standingOf(state: State, object: { id: ObjectId; digest: Uint8Ar
   const put = state.puts.get(object.id);
   if (put) return sameBytes(put.facts.digest, object.digest) ? "object" : "other";
   const { base, index } = splitObjectId(object.id);
-  const stages = state.catalog.get(base);
-  if (!stages) return "unknown";
+  if (!state.catalog.has(base)) return "unknown";
   let standing: "uncommitted" | "other" = "uncommitted";
-  for (const stage of stages) {
+  for (const stage of state.catalog.of(base)) {
     const segment = stage.results.at(index);
     if (!segment) continue;
     const digest = segment.r === "stored" ? segment.stored[index - segment.from]?.digest : undefined;

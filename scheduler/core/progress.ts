@@ -6,7 +6,7 @@
 import type { WireError } from "../../proto/errors.js";
 import { type ObjectId, objectIdOf, type WorkerId } from "../../proto/ids.js";
 import type { JobState, ResultSegment } from "../../proto/messages.js";
-import { isMet, unmetLinks } from "./links.js";
+import { meet, setOpen, unmeet } from "./links.js";
 import { isBaseKnown } from "./locate.js";
 import { dropStage, write } from "./records.js";
 import {
@@ -16,6 +16,7 @@ import {
   isTerminal,
   type JobRecord,
   type LeaseRecord,
+  removeLease,
   type StageRecord,
   type State,
   setStates,
@@ -24,6 +25,7 @@ import {
   taskState,
   troubleOf,
 } from "./state.js";
+import { Turns } from "./turns.js";
 
 // ------------------------------------------------------------------------------------------------ queueing
 
@@ -32,15 +34,18 @@ function listReady(state: State, stage: StageRecord): void {
   stage.listed = true;
   stage.queuedAtMs = state.nowMs;
   const { priority } = stage.spec.options;
-  const list = state.ready.get(priority);
-  if (list) list.push(stage);
-  else state.ready.set(priority, [stage]);
+  let list = state.ready.get(priority);
+  if (!list) {
+    list = new Turns();
+    state.ready.set(priority, list);
+  }
+  list.push(stage);
 }
 
 /** Queues those tasks of [from, to) that wait and whose inputs are all there. */
 export function admit(ctx: Context, stage: StageRecord, from: number, to: number): void {
   if (stage.blockers > 0 || stage.job.state !== "running") return;
-  const perTask = stage.links.filter(({ entry }) => entry.kind === "one-to-one");
+  const { perTask } = stage;
   for (let i = from; i < to; ) {
     let end = stage.states.runEnd(i, to);
     let ready = stage.states.at(i) === taskState.waiting;
@@ -66,13 +71,13 @@ export function requeue(ctx: Context, stage: StageRecord, from: number, to: numb
 export function endLease(state: State, lease: LeaseRecord): void {
   state.leases.delete(lease.id);
   lease.worker.leases.delete(lease.id);
+  removeLease(lease.stage, lease);
 }
 
 /** Before tasks of [from, to) are closed from outside their leases: stops those leases and puts their other tasks back. */
 function revokeLeases(ctx: Context, stage: StageRecord, from: number, to: number): void {
-  if (tallyOf(stage, taskState.leased) === 0) return;
-  for (const lease of [...ctx.state.leases.values()]) {
-    if (lease.stage !== stage || lease.from >= to || lease.to <= from) continue;
+  for (const lease of [...stage.leases]) {
+    if (lease.from >= to || lease.to <= from) continue;
     const before = lease.open.size;
     lease.open.delete(from, to);
     if (lease.open.size === before) continue;
@@ -121,7 +126,7 @@ export function commitSegment(
   }
   ctx.out.push({ c: "count", metric: from.reused ? "tasks_reused" : "tasks_committed", by: segment.to - segment.from, tenant: job.tenant });
   tell(ctx, stage, segment);
-  if (stage.dependents.size > 0) for (const entry of [...stage.dependents]) release(ctx, stage, entry, segment.from, segment.to);
+  if (stage.dependents) for (const entry of stage.dependents.of(segment.from, segment.to)) release(ctx, stage, entry, segment.from, segment.to);
   settleStage(ctx, stage);
 }
 
@@ -132,10 +137,7 @@ function release(ctx: Context, upstream: StageRecord, entry: Dependent, from: nu
     admit(ctx, stage, from, to);
     return;
   }
-  if (stage.blockers === 0 || !isMet(upstream, entry)) return;
-  if (entry.kind === "task" && (entry.task < from || entry.task >= to)) return;
-  stage.blockers--;
-  if (stage.blockers === 0) admit(ctx, stage, 0, stage.spec.count);
+  if (meet(upstream, entry) && stage.blockers === 0) admit(ctx, stage, 0, stage.spec.count);
 }
 
 /** Fails the tasks of [from, to) that have not ended, and in a session all that depends on them. */
@@ -159,10 +161,9 @@ export function failTasks(ctx: Context, first: StageRecord, firstFrom: number, f
             message: `an input failed: task ${from} of stage ${stage.index}${stage.spec.name ? ` (${stage.spec.name})` : ""}: ${error.message}`,
             details: { cause: error.code },
           };
-    for (const entry of stage.dependents) {
+    for (const entry of stage.dependents?.of(from, to) ?? []) {
       if (entry.kind === "one-to-one") work.push({ stage: entry.stage, from, to, error: cause });
-      else if (entry.kind === "all" || (entry.task >= from && entry.task < to))
-        work.push({ stage: entry.stage, from: 0, to: entry.stage.spec.count, error: cause });
+      else work.push({ stage: entry.stage, from: 0, to: entry.stage.spec.count, error: cause });
     }
     settleStage(ctx, stage);
   }
@@ -200,14 +201,14 @@ export function settleStage(ctx: Context, stage: StageRecord): void {
     return;
   }
   if (!isStageComplete(stage)) return;
-  for (const { upstream } of stage.links) forgetIfUnused(ctx, upstream);
+  for (const upstream of setOpen(stage, false)) forgetIfUnused(ctx, upstream);
   forgetIfUnused(ctx, stage);
 }
 
 /** A durable job whose every task has succeeded asks for the digest of its outputs, and ends when it comes. */
 export function settleJob(ctx: Context, job: JobRecord): void {
   if (!job.durable || job.state !== "running" || job.digesting) return;
-  for (const stage of job.stages.values()) if (tallyOf(stage, taskState.succeeded) !== stage.spec.count) return;
+  if (job.tally[taskState.succeeded] !== job.tasks) return;
   job.digesting = true;
   const parts: Uint8Array[] = [];
   for (const output of job.outputs) {
@@ -272,8 +273,7 @@ export function* objectIds(state: State, stage: StageRecord): IterableIterator<O
 
 /** A session's stage goes when its client has released it and nothing that reads it is still to come (I7). */
 export function forgetIfUnused(ctx: Context, stage: StageRecord): void {
-  if (stage.job.durable || !stage.released || !isStageComplete(stage)) return;
-  for (const entry of stage.dependents) if (!isStageComplete(entry.stage)) return;
+  if (stage.job.durable || !stage.released || stage.openDependents > 0 || !isStageComplete(stage)) return;
   const ids = new Set(objectIds(ctx.state, stage));
   dropStage(ctx.state, stage);
   freeObjects(ctx, ids);
@@ -288,11 +288,12 @@ export function loseObject(ctx: Context, id: ObjectId): void {
   if (put && !put.durable && !put.facts.inline) state.puts.delete(id);
   const dash = id.lastIndexOf("-");
   const task = Number(id.slice(dash + 1));
-  for (const stage of [...(state.catalog.get(id.slice(0, dash) as never) ?? [])]) {
+  for (const stage of [...state.catalog.made(id.slice(0, dash) as never)]) {
     const segment = stage.results.at(task);
     if (stage.job.durable || segment?.r !== "stored" || stage.states.at(task) !== taskState.succeeded) continue;
     ctx.out.push({ c: "count", metric: "objects_lost", by: 1, tenant: stage.job.tenant });
     stage.results.remove(task);
+    if (isStageComplete(stage)) setOpen(stage, true);
     setStates(state, stage, task, task + 1, taskState.waiting);
     block(ctx, stage, task);
     if (stage.spec.options.pure) {
@@ -310,10 +311,10 @@ export function loseObject(ctx: Context, id: ObjectId): void {
 
 /** A success was taken back: dependents that have not started wait again. */
 function block(ctx: Context, upstream: StageRecord, task: number): void {
-  for (const { stage, kind, task: wanted } of upstream.dependents) {
-    if (isStageComplete(stage) || (kind === "task" && wanted !== task)) continue;
+  for (const entry of upstream.dependents?.of(task, task + 1) ?? []) {
+    const { stage, kind } = entry;
+    if (kind !== "one-to-one" && !unmeet(upstream, entry)) continue;
     const [from, to] = kind === "one-to-one" ? [task, task + 1] : [0, stage.spec.count];
-    if (kind !== "one-to-one") stage.blockers = unmetLinks(stage).length;
     for (const range of [...stage.queue]) {
       const low = Math.max(range.from, from);
       const high = Math.min(range.to, to);

@@ -30,9 +30,15 @@ export function stageStatusOf(stage: StageRecord): StageStatus {
 /** A session may have very many stages: its status lists the newest only. */
 const stagesListedMax = 1_000;
 
-export function jobStatusOf(job: JobRecord): JobStatus {
-  const all = [...job.stages.values()];
-  const sum = (of: (stage: StageRecord) => number): number => all.reduce((total, stage) => total + of(stage), 0);
+function newest(job: JobRecord, most: number): StageStatus[] {
+  const stages: StageStatus[] = [];
+  let skip = job.stages.size - most;
+  if (skip >= job.stages.size) return stages;
+  for (const stage of job.stages.values()) if (--skip < 0) stages.push(stageStatusOf(stage));
+  return stages;
+}
+
+export function jobStatusOf(job: JobRecord, stagesMax = stagesListedMax): JobStatus {
   return {
     job: job.id,
     name: job.name,
@@ -41,13 +47,13 @@ export function jobStatusOf(job: JobRecord): JobStatus {
     state: job.state,
     submittedAtMs: job.submittedAtMs,
     ...(job.endedAtMs === undefined ? {} : { endedAtMs: job.endedAtMs }),
-    stages: all.slice(-stagesListedMax).map(stageStatusOf),
+    stages: newest(job, stagesMax),
     outputs: [...job.outputs],
-    tasks: sum((stage) => stage.spec.count),
-    succeeded: sum((stage) => tallyOf(stage, taskState.succeeded)),
-    reused: sum((stage) => stage.reused),
+    tasks: job.tasks,
+    succeeded: job.tally[taskState.succeeded] as number,
+    reused: job.reused,
     executed: job.executed,
-    retried: sum((stage) => stage.retried),
+    retried: job.retried,
     slotTimeUs: job.slotTimeUs,
     resultBytes: job.resultBytes,
     ...(job.error ? { error: job.error } : {}),
@@ -63,7 +69,17 @@ export function onStatus(ctx: Context, request: ClientRequestOf<"status">, reply
 
 export function onList(ctx: Context, request: ClientRequestOf<"list">, reply: ReplyToken | undefined): void {
   const jobs = [...ctx.state.jobs.values()].filter((job) => job.durable && (request.tenant === undefined || job.tenant === request.tenant));
-  answer(ctx, reply, { t: "jobs", jobs: jobs.slice(-request.limit).reverse().map(jobStatusOf) }, true);
+  // Of the newest jobs with their stages, as far as one answer goes; what is left out is asked for by `status`.
+  let room = stagesListedMax;
+  const listed = jobs
+    .slice(-request.limit)
+    .reverse()
+    .map((job) => {
+      const whole = job.stages.size <= room;
+      if (whole) room -= job.stages.size;
+      return jobStatusOf(job, whole ? job.stages.size : 0);
+    });
+  answer(ctx, reply, { t: "jobs", jobs: listed }, true);
 }
 
 /** One page: whole segments, cut to the asked range and to a message's size. Stops at the first task without a result. */
@@ -193,7 +209,7 @@ export function explain(state: State, stage: StageRecord, task: number): Explana
 type Head = Pick<Explanation, "job" | "stage" | "task" | "attempt">;
 
 function explainLease(state: State, stage: StageRecord, task: number, head: Head): Explanation {
-  const lease = [...state.leases.values()].find((l: LeaseRecord) => l.stage === stage && l.open.has(task));
+  const lease = [...stage.leases].find((l: LeaseRecord) => l.open.has(task));
   if (!lease) return { ...head, state: "leased", reason: "lost", text: "no lease holds it: a fault of the scheduler" };
   const where = { worker: lease.worker.id, lease: lease.id };
   const silent = Math.round(silenceMs(state, lease.worker));
@@ -227,12 +243,15 @@ function explainQueue(state: State, head: Head, last: string): Explanation {
   };
 }
 
+const unmetListedMax = 100;
+
 function explainWait(stage: StageRecord, task: number, head: Head): Explanation {
   const unmet = new Map<number, number>();
   for (const { upstream } of unmetLinks(stage)) unmet.set(upstream.index, upstream.spec.count - tallyOf(upstream, taskState.succeeded));
-  for (const { upstream, entry } of stage.links)
-    if (entry.kind === "one-to-one" && upstream.states.at(task) !== taskState.succeeded) unmet.set(upstream.index, 1);
-  const list = [...unmet].map(([index, missing]) => ({ stage: index, missing }));
-  const text = list.map(({ stage: index, missing }) => `stage ${index} (${missing} task${missing === 1 ? "" : "s"} to go)`).join(", ");
+  for (const { upstream } of stage.perTask) if (upstream.states.at(task) !== taskState.succeeded) unmet.set(upstream.index, 1);
+  const list = [...unmet].slice(0, unmetListedMax).map(([index, missing]) => ({ stage: index, missing }));
+  const text =
+    list.map(({ stage: index, missing }) => `stage ${index} (${missing} task${missing === 1 ? "" : "s"} to go)`).join(", ") +
+    (unmet.size > list.length ? ` and ${unmet.size - list.length} other stages` : "");
   return { ...head, state: "waiting", reason: "inputs", text: `it waits for ${text || "its inputs"}`, unmet: list };
 }

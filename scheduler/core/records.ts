@@ -5,7 +5,7 @@
 import { invariant } from "../../proto/errors.js";
 import type { ClientId, JobId, ObjectBase } from "../../proto/ids.js";
 import type { ResultSegment, StageSpec } from "../../proto/messages.js";
-import type { JournalRecord } from "./events.js";
+import type { JournalRecord, PutFacts } from "./events.js";
 import { linkStage, unlinkStage } from "./links.js";
 import { RangeSet } from "./ranges.js";
 import {
@@ -47,6 +47,7 @@ export function applyRecord(state: State, record: JournalRecord): void {
       trouble.userFailures++;
       trouble.lastError = record.error;
       stage.retried++;
+      stage.job.retried++;
       return;
     }
     case "cancel": {
@@ -89,10 +90,13 @@ function stageOf(state: State, job: JobId, index: number): StageRecord {
 }
 
 export function createJob(
-  fields: Pick<JobRecord, "id" | "tenant" | "name" | "durable" | "client" | "key" | "contentHash" | "outputs" | "objects" | "submittedAtMs">,
+  fields: Pick<JobRecord, "id" | "tenant" | "name" | "durable" | "client" | "key" | "contentHash" | "outputs" | "submittedAtMs"> & {
+    objects: readonly PutFacts[];
+  },
 ): JobRecord {
   return {
     ...fields,
+    objects: new Map(fields.objects.map((facts) => [facts.id, facts])),
     stages: new Map(),
     tasks: 0,
     tally: [0, 0, 0, 0, 0, 0, 0],
@@ -103,6 +107,8 @@ export function createJob(
     digest: undefined,
     digesting: false,
     executed: 0,
+    reused: 0,
+    retried: 0,
     slotTimeUs: 0,
     resultBytes: 0,
     heardMs: 0,
@@ -129,12 +135,18 @@ function applySubmit(state: State, record: Extract<JournalRecord, { k: "submit" 
   state.jobs.set(id, job);
   state.unsettled.add(id);
   if (key !== undefined) state.keys.set(`${tenant}/${key}`, id);
-  for (const facts of objects) {
-    if (!state.puts.has(facts.id)) state.puts.set(facts.id, { facts, durable: facts.inline === undefined, owners: new Set() });
-  }
+  enterObjects(state, job);
   record.stages.forEach((spec, i) => {
     addStage(state, job, spec, record.bases[i] as ObjectBase);
   });
+}
+
+/** Makes known what a durable job reads, and that it does. */
+export function enterObjects(state: State, job: JobRecord): void {
+  for (const facts of job.objects.values()) {
+    state.readers.set(facts.id, (state.readers.get(facts.id) ?? 0) + 1);
+    if (!state.puts.has(facts.id)) state.puts.set(facts.id, { facts, durable: facts.inline === undefined, owners: new Set() });
+  }
 }
 
 /** Creates a stage, enters it into the catalog and links it. */
@@ -145,9 +157,7 @@ export function addStage(state: State, job: JobRecord, spec: StageSpec, base: Ob
   job.tally[taskState.waiting] = (job.tally[taskState.waiting] as number) + spec.count;
   job.argBytes += stage.argBytes;
   linkStage(state, stage);
-  const others = state.catalog.get(base);
-  if (others) others.add(stage);
-  else state.catalog.set(base, new Set([stage]));
+  state.catalog.add(stage);
   return stage;
 }
 
@@ -167,8 +177,11 @@ function applyCommit(state: State, record: Extract<JournalRecord, { k: "commit" 
   job.slotTimeUs += record.slotTimeUs;
   job.resultBytes += segmentBytes(segment);
   if (segment.r === "failed") return;
-  if (record.reused) stage.reused += count;
-  else job.executed += count;
+  state.catalog.noteResult(stage);
+  if (record.reused) {
+    stage.reused += count;
+    job.reused += count;
+  } else job.executed += count;
 }
 
 /** Ends the tasks of [from, to) that have not ended: cancelled. */
@@ -187,16 +200,22 @@ export function dropStage(state: State, stage: StageRecord): void {
   job.stages.delete(stage.index);
   job.tasks -= stage.spec.count;
   job.argBytes -= stage.argBytes;
+  job.reused -= stage.reused;
+  job.retried -= stage.retried;
   for (const [s, tasks] of stage.tally.entries()) job.tally[s] = (job.tally[s] as number) - tasks;
   if (!job.durable) job.forgotten.add(stage.index, stage.index + 1);
   state.queued -= stage.queue.size;
   stage.queue.delete(0, stage.spec.count);
-  const others = state.catalog.get(stage.base);
-  if (others?.delete(stage) && others.size === 0) state.catalog.delete(stage.base);
+  state.catalog.delete(stage);
 }
 
 export function forgetJob(state: State, job: JobRecord): void {
   for (const stage of [...job.stages.values()]) dropStage(state, stage);
+  for (const id of job.objects.keys()) {
+    const readers = (state.readers.get(id) ?? 0) - 1;
+    if (readers > 0) state.readers.set(id, readers);
+    else state.readers.delete(id);
+  }
   state.jobs.delete(job.id);
   state.unsettled.delete(job.id);
   if (job.key !== undefined && state.keys.get(`${job.tenant}/${job.key}`) === job.id) state.keys.delete(`${job.tenant}/${job.key}`);

@@ -6,7 +6,7 @@ import type { WireError } from "../../proto/errors.js";
 import type { Epoch, JobId, ObjectBase, TenantId } from "../../proto/ids.js";
 import type { JobState, ResultSegment, StageSpec } from "../../proto/messages.js";
 import type { PutFacts } from "./events.js";
-import { addStage, createJob } from "./records.js";
+import { addStage, createJob, enterObjects } from "./records.js";
 import { createState, type JobRecord, type StageRecord, type State, setStates, type TaskState, taskState, troubleOf } from "./state.js";
 
 interface StageData {
@@ -65,7 +65,7 @@ const jobData = (job: JobRecord): JobData => ({
   key: job.key ?? null,
   contentHash: job.contentHash,
   outputs: [...job.outputs],
-  objects: [...job.objects],
+  objects: [...job.objects.values()],
   submittedAtMs: job.submittedAtMs,
   state: job.state,
   endedAtMs: job.endedAtMs ?? null,
@@ -110,9 +110,7 @@ function restoreJob(state: State, data: JobData): void {
   job.resultBytes = data.resultBytes;
   state.jobs.set(id, job);
   if (job.key !== undefined) state.keys.set(`${tenant}/${job.key}`, id);
-  for (const facts of objects) {
-    if (!state.puts.has(facts.id)) state.puts.set(facts.id, { facts, durable: facts.inline === undefined, owners: new Set() });
-  }
+  enterObjects(state, job);
   for (const item of data.stages) {
     const stage = addStage(state, job, item.spec, item.base);
     for (const segment of item.segments) {
@@ -124,6 +122,9 @@ function restoreJob(state: State, data: JobData): void {
     for (const [task, failures] of item.failures) troubleOf(stage, task).userFailures = failures;
     stage.reused = item.reused;
     stage.retried = item.retried;
+    job.reused += item.reused;
+    job.retried += item.retried;
+    if (item.segments.length > 0) state.catalog.noteResult(stage);
   }
   if (job.state === "running") state.unsettled.add(id);
 }

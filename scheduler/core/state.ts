@@ -8,11 +8,14 @@ import type { EngineFacts } from "../../proto/engine.js";
 import type { WireError } from "../../proto/errors.js";
 import type { ClientId, Epoch, JobId, LeaseId, ObjectBase, ObjectId, TenantId, WorkerId } from "../../proto/ids.js";
 import type { FunctionRef, JobState, StageSpec } from "../../proto/messages.js";
+import { Catalog } from "./catalog.js";
+import { Dependents } from "./dependents.js";
 import type { Command, PutFacts } from "./events.js";
 import { RangeSet } from "./ranges.js";
 import { SegmentTable } from "./segments.js";
 import { type TaskState, TaskStates, taskState } from "./task-states.js";
 import { Timers } from "./timers.js";
+import type { Turns } from "./turns.js";
 
 export { isTerminal, type TaskState, taskState } from "./task-states.js";
 
@@ -21,12 +24,22 @@ export interface Dependent {
   /** all: the stage waits for every task of the upstream; task: for one of them; one-to-one: task i for task i. */
   readonly kind: "one-to-one" | "all" | "task";
   readonly task: number;
+  /** What it waits for is there; else it is one of its stage's blockers. (One-to-one links are the tasks' own matter.) */
+  met: boolean;
+  /** Its stage has tasks to go; else the upstream owes it nothing. */
+  open: boolean;
 }
 
 export interface Link {
   readonly upstream: StageRecord;
   /** The entry in `upstream.dependents`. */
   readonly entry: Dependent;
+}
+
+/** A stage's upstreams by the base of their objects, and those of the same job by their index. */
+export interface Sources {
+  readonly byBase: ReadonlyMap<ObjectBase, StageRecord>;
+  readonly byIndex: ReadonlyMap<number, StageRecord>;
 }
 
 export interface Trouble {
@@ -61,7 +74,14 @@ export interface StageRecord {
   blockers: number;
   /** What this stage reads from other stages. */
   readonly links: Link[];
-  dependents: ReadonlySet<Dependent>;
+  /** Those of them that its tasks wait for one by one. */
+  perTask: readonly Link[];
+  /** Where its inputs come from, made when they are many. */
+  sources: Sources | undefined;
+  dependents: Dependents<Dependent> | undefined;
+  /** How many of them have tasks to go. */
+  openDependents: number;
+  leases: ReadonlySet<LeaseRecord>;
   /** What went wrong so far, by task; most tasks have none. */
   troubles: ReadonlyMap<number, Trouble>;
   reused: number;
@@ -97,7 +117,7 @@ export interface JobRecord extends Peer {
   argBytes: number;
   readonly outputs: readonly number[];
   /** What the graph reads that was put, as it was known at submission. */
-  readonly objects: readonly PutFacts[];
+  readonly objects: ReadonlyMap<ObjectId, PutFacts>;
   readonly submittedAtMs: number;
   state: JobState;
   endedAtMs: number | undefined;
@@ -106,6 +126,9 @@ export interface JobRecord extends Peer {
   /** The digest of the outputs is being computed by the shell. */
   digesting: boolean;
   executed: number;
+  /** Of its stages together. */
+  reused: number;
+  retried: number;
   slotTimeUs: number;
   resultBytes: number;
   /** Sessions: one more than the highest stage index seen; a stage below it that is not in the table has been forgotten or never came. */
@@ -183,11 +206,13 @@ export interface State {
   readonly workers: Map<WorkerId, WorkerRecord>;
   readonly leases: Map<LeaseId, LeaseRecord>;
   /** Stages that have (or will have) the objects of a base; the first is asked first. */
-  readonly catalog: Map<ObjectBase, Set<StageRecord>>;
+  readonly catalog: Catalog<StageRecord>;
   readonly puts: Map<ObjectId, PutRecord>;
+  /** How many durable jobs read an object that was put. */
+  readonly readers: Map<ObjectId, number>;
   readonly holders: Map<ObjectId, Set<WorkerId>>;
   /** Stages with queued tasks, by priority, in turn. */
-  readonly ready: Map<number, StageRecord[]>;
+  readonly ready: Map<number, Turns<StageRecord>>;
   /** Measured microseconds per task, by function. */
   readonly costs: Map<string, number>;
   readonly retries: Timers<{ stage: StageRecord; task: number }>;
@@ -216,8 +241,9 @@ export function createState(options: { epoch: Epoch }): State {
     sessions: new Map(),
     workers: new Map(),
     leases: new Map(),
-    catalog: new Map(),
+    catalog: new Catalog((stage) => tallyOf(stage, taskState.succeeded) > 0),
     puts: new Map(),
+    readers: new Map(),
     holders: new Map(),
     ready: new Map(),
     costs: new Map(),
@@ -240,16 +266,28 @@ export interface Context {
 export const functionKey = (fn: FunctionRef): string => ("bundle" in fn ? `${fn.bundle}/${fn.export}` : `kernel/${fn.kernel}/${fn.version}`);
 
 // A session may make many thousand stages of one task a second: what most of them never have is shared until it is needed.
-const noDependents: ReadonlySet<Dependent> = new Set();
+const noLinks: readonly Link[] = [];
+const noLeases: ReadonlySet<LeaseRecord> = new Set();
 const noTroubles: ReadonlyMap<number, Trouble> = new Map();
 
 export function addDependent(stage: StageRecord, entry: Dependent): void {
-  if (stage.dependents === noDependents) stage.dependents = new Set();
-  (stage.dependents as Set<Dependent>).add(entry);
+  stage.dependents ??= new Dependents();
+  stage.dependents.add(entry);
+  if (entry.open) stage.openDependents++;
 }
 
 export function removeDependent(stage: StageRecord, entry: Dependent): void {
-  if (stage.dependents !== noDependents) (stage.dependents as Set<Dependent>).delete(entry);
+  stage.dependents?.delete(entry);
+  if (entry.open) stage.openDependents--;
+}
+
+export function addLease(stage: StageRecord, lease: LeaseRecord): void {
+  if (stage.leases === noLeases) stage.leases = new Set();
+  (stage.leases as Set<LeaseRecord>).add(lease);
+}
+
+export function removeLease(stage: StageRecord, lease: LeaseRecord): void {
+  if (stage.leases !== noLeases) (stage.leases as Set<LeaseRecord>).delete(lease);
 }
 
 export function createStage(job: JobRecord, spec: StageSpec, base: ObjectBase): StageRecord {
@@ -267,7 +305,11 @@ export function createStage(job: JobRecord, spec: StageSpec, base: ObjectBase): 
     listed: false,
     blockers: 0,
     links: [],
-    dependents: noDependents,
+    perTask: noLinks,
+    sources: undefined,
+    dependents: undefined,
+    openDependents: 0,
+    leases: noLeases,
     troubles: noTroubles,
     reused: 0,
     retried: 0,

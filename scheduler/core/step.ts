@@ -172,10 +172,9 @@ function sweepPuts(ctx: Context): void {
   state.nextPutSweepAt = state.listenedMs + putSweepIntervalMs;
   const idle = [...state.puts].filter(([, put]) => !put.durable && put.owners.size === 0);
   if (idle.length === 0) return;
-  const read = new Set([...state.jobs.values()].flatMap((job) => job.objects.map((facts) => facts.id)));
   const dropped: ObjectId[] = [];
   for (const [id, put] of idle) {
-    if (read.has(id)) continue;
+    if (state.readers.has(id)) continue;
     if (put.idle) {
       state.puts.delete(id);
       dropped.push(id);

@@ -223,7 +223,7 @@ export class Simulation implements Victims {
     for (const worker of this.liveWorkers)
       if (worker.state.leases.size + worker.state.outbox.size > 0)
         left.push(`${worker.id} with ${worker.state.leases.size} leases and ${worker.state.outbox.size} unacknowledged reports`);
-    const referred = new Set([...state.jobs.values()].flatMap((job) => job.objects.map((facts) => facts.id)));
+    const referred = new Set([...state.jobs.values()].flatMap((job) => [...job.objects.values()].map((facts) => facts.id)));
     for (const [id, put] of state.puts) if (!put.durable && !referred.has(id)) left.push(`put ${id}`);
     for (const id of state.holders.keys()) if (!state.catalog.has(splitObjectId(id).base) && !state.puts.has(id)) left.push(`holders of ${id}`);
     if (this.network.counts.lost + this.network.counts.cut === 0) {
