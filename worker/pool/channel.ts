@@ -27,7 +27,7 @@ const cell = {
   startedMs: 2,
   /** The thread's id, 0 before it has taken the run. */
   threadId: 3,
-  /** 1 while the function is being loaded: who dies then is not a task. */
+  /** 1 while the function is being loaded, 2 while what all tasks share is decoded: who dies then is not a task. */
   loading: 4,
   head: 5,
   tail: 6,
@@ -38,6 +38,8 @@ const cell = {
   /** Not 0: user code made the thread unfit, and it ends by itself; the value is 1 + the first task not executed. */
   retired: 9,
   startedHigh: 10,
+  /** 1 while the arguments of the executing task are decoded. */
+  decoding: 11,
 } as const;
 
 const atomics = { load: Atomics.load, store: Atomics.store, add: Atomics.add, sub: Atomics.sub, wait: Atomics.wait, notify: Atomics.notify };
@@ -82,8 +84,14 @@ export class SlotChannel {
   get executing(): number {
     return atomics.load(this.#cells, cell.executing);
   }
-  get loading(): boolean {
-    return atomics.load(this.#cells, cell.loading) === 1;
+  /** What the thread does before its first task. */
+  get loading(): "module" | "arguments" | undefined {
+    const phase = atomics.load(this.#cells, cell.loading);
+    return phase === 1 ? "module" : phase === 2 ? "arguments" : undefined;
+  }
+  /** The executing task has not been called yet. */
+  get decoding(): boolean {
+    return atomics.load(this.#cells, cell.decoding) === 1;
   }
   get larges(): number {
     return atomics.load(this.#cells, cell.larges);
@@ -124,6 +132,12 @@ export class SlotChannel {
     this.#started(nowMs);
     atomics.store(this.#cells, cell.loading, 1);
     atomics.store(this.#cells, cell.threadId, threadId);
+  }
+  decodes(): void {
+    atomics.store(this.#cells, cell.loading, 2);
+  }
+  taskDecodes(on: boolean): void {
+    atomics.store(this.#cells, cell.decoding, on ? 1 : 0);
   }
   loaded(): void {
     atomics.store(this.#cells, cell.loading, 0);

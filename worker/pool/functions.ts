@@ -1,5 +1,5 @@
 /** In the thread: from a function's name to the function. Modules stay loaded for the life of the thread. */
-import { accessSync, constants } from "node:fs";
+import { accessSync, constants, statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { isVolleyError, VolleyError } from "../../proto/errors.js";
 import { engineOf } from "../kernels/features/engine.js";
@@ -9,6 +9,14 @@ import type { ThreadFunction } from "./run-message.js";
 export type UserFunction = (...args: unknown[]) => unknown;
 
 const loaded = new Map<string, UserFunction>();
+
+/** Modules cannot be unloaded; a thread with more than these makes room by ending. */
+const bundlesMax = 64;
+const bundles = new Set<string>();
+let bundleBytes = 0;
+
+/** Whether the modules loaded so far take too much of the thread. `bytesMax`: of their text, which is a fraction of what they become. */
+export const modulesOutgrown = (bytesMax: number): boolean => bundles.size > bundlesMax || (bundles.size > 1 && bundleBytes > bytesMax / 2);
 
 const keyOf = (fn: ThreadFunction): string => ("kernel" in fn ? `kernel:${fn.kernel}@${fn.version}` : `${fn.bundle}:${fn.export}`);
 
@@ -33,7 +41,13 @@ function kernel(name: string, version: number): UserFunction {
 
 async function load(url: string, bundle: string): Promise<Record<string, unknown>> {
   try {
-    return (await import(url)) as Record<string, unknown>;
+    const module = (await import(url)) as Record<string, unknown>;
+    if (!bundles.has(bundle)) {
+      const { size } = statSync(fileURLToPath(url));
+      bundles.add(bundle);
+      bundleBytes += size;
+    }
+    return module;
   } catch (error) {
     if (isVolleyError(error)) throw error;
     // The cluster's fault, not the code's: the lease comes back, and the file is fetched again before the next one runs.

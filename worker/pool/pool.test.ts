@@ -226,16 +226,6 @@ describe("arguments", () => {
     ];
     expect((await execute("count", 0, 2, { args })).values.get(1)).toBe("4:113");
   });
-
-  test("what one task does to a shared argument the next does not see", async () => {
-    const object = encodeValue({ n: 5 });
-    const small = await execute("mutates", 0, 3, { args: [{ a: "same", source: object, key: "small" }] });
-    expect([...small.values.values()]).toEqual([6, 6, 6]);
-    const bytes = await execute("mutatesBytes", 0, 3, { args: [{ a: "same", source: { kind: 3, data: Uint8Array.of(7) }, key: "bytes" }] });
-    expect([...bytes.values.values()]).toEqual([7, 7, 7]);
-    const large = await execute("mutates", 0, 2, { args: [{ a: "same", source: encodeValue({ n: 5, pad: "x".repeat(20_000) }), key: "large" }] });
-    expect(large.errors.get(1)).toMatchObject({ code: "TASK_FAILED", message: expect.stringContaining("read only") });
-  });
 });
 
 describe("functions that fail", () => {

@@ -63,6 +63,9 @@ const killGraceMs = 20;
 /** A thread that dies without executing anything gets this many chances. */
 const idleDeathsMax = 3;
 
+/** Of a thread's heap, for decoded values that it keeps from run to run. */
+const cachedShare = 1 / 8;
+
 interface Slot {
   readonly index: number;
   readonly channel: SlotChannel;
@@ -83,6 +86,8 @@ interface ActiveRun {
   /** Tasks with a result, for the blame after a death. */
   lastResult: number;
   larges: number;
+  /** Where a heap was exhausted by decoding; a thread that had nothing else in its heap gets a second chance. -1: before the first task. */
+  decodedInVain: number | undefined;
   largeHeard: (() => void) | undefined;
 }
 
@@ -106,6 +111,7 @@ export class SlotPool {
       regions: regionsOf(options.reserved, options.slots),
       channels: this.#slots.map((slot) => slot.channel.buffer),
       inlineBytesMax: limits.inlineBytesMax,
+      cacheBytes: Math.floor(options.heapBytesMax * cachedShare),
     };
     this.#piscina = new Piscina({
       filename: new URL("./thread.js", import.meta.url).href,
@@ -152,6 +158,7 @@ export class SlotPool {
       timer: undefined,
       lastResult: spec.from - 1,
       larges: 0,
+      decodedInVain: undefined,
       largeHeard: undefined,
     };
     slot.active = active;
@@ -257,12 +264,20 @@ export class SlotPool {
   /** After a death: fails the task that was executing and returns the one after it. */
   #blame(slot: Slot, active: ActiveRun, next: number, error: unknown): number {
     const { channel } = slot;
-    const wire = this.#causeOf(active, error);
-    if (channel.loading) {
-      this.#failRest(active, next, { ...wire, message: `${wire.message} (while its module was loading)` });
+    const wire: { -readonly [K in keyof WireError]: WireError[K] } = { ...this.#causeOf(active, error) };
+    const culprit = channel.executing;
+    const phase = channel.loading ?? (culprit >= 0 && channel.decoding ? "task" : undefined);
+    // What the heap held besides was not this run's.
+    if (phase !== undefined && wire.code === "TASK_OUT_OF_MEMORY" && active.decodedInVain !== culprit) {
+      active.decodedInVain = culprit;
+      return Math.max(next, culprit);
+    }
+    if (phase === "module" || phase === "arguments") {
+      const what = phase === "module" ? "while its module was loading" : "while the arguments that its tasks share were decoded";
+      this.#failRest(active, next, { ...wire, message: `${wire.message} (${what})` });
       return active.to;
     }
-    const culprit = channel.executing;
+    if (phase === "task") wire.message += " (while its arguments were decoded, before the function was called)";
     if (culprit < 0) return Math.max(next, active.lastResult + 1);
     // Its result is there: it died after the task had ended.
     if (culprit <= active.lastResult) return culprit + 1;

@@ -12,10 +12,10 @@ export type Source =
   | { readonly kind: number; readonly handle: number; readonly offset: number; readonly bytes: number };
 
 export type ThreadArg =
-  /** The same for every task. `key`: names the content, so that it is decoded once per thread. */
-  | { readonly a: "same"; readonly source: Source; readonly key?: string }
+  /** The same for every task. */
+  | { readonly a: "same"; readonly source: Source }
   /** Task i takes item i - first of a pack. */
-  | { readonly a: "pack"; readonly pack: Source; readonly first: number; readonly key?: string }
+  | { readonly a: "pack"; readonly pack: Source; readonly first: number }
   /** Task i takes source i - first. */
   | { readonly a: "each"; readonly sources: readonly Source[]; readonly first: number }
   /** The list of all items of these parts, in order, the same for every task. */
@@ -69,4 +69,6 @@ export interface ThreadData {
   readonly regions: readonly { readonly offset: number; readonly bytes: number }[];
   readonly channels: readonly SharedArrayBuffer[];
   readonly inlineBytesMax: number;
+  /** Of decoded values that a thread keeps from run to run. */
+  readonly cacheBytes: number;
 }

@@ -6,17 +6,19 @@
  */
 import { hash } from "node:crypto";
 import { parentPort, threadId, workerData } from "node:worker_threads";
+import { Table } from "apache-arrow";
 import { digestBytes, digestOf } from "../../proto/digest.js";
 import { InvariantViolation, isVolleyError, type WireError } from "../../proto/errors.js";
 import { limits } from "../../proto/limits.js";
 import { type EncodedValue, encodeValue, valueKind } from "../../proto/value.js";
-import { ArgumentDecoder } from "./arguments.js";
+import { ArgumentDecoder, type Resolved } from "./arguments.js";
 import { failedKind, type RunFault, SlotChannel } from "./channel.js";
 import { monotonicOriginMs } from "./clock.js";
 import { ConsoleRelay } from "./console.js";
-import { loadedFunction, loadFunction, type UserFunction } from "./functions.js";
+import { loadedFunction, loadFunction, modulesOutgrown, type UserFunction } from "./functions.js";
 import { globalsIntact } from "./intact.js";
 import { KernelEngines } from "./kernel-engines.js";
+import { bareTable } from "./private-table.js";
 import type { RunMessage, RunReply, ThreadData, ThreadMessage } from "./run-message.js";
 import { installSharedModules, running, type TaskContext, taskSeed } from "./task-context.js";
 import { describeFailure, describeKernelFailure, describeUnserializable } from "./task-error.js";
@@ -38,7 +40,7 @@ const immediately = setImmediate;
 const leave = process.exit.bind(process);
 
 const post = (message: ThreadMessage, transfer: ArrayBuffer[] = []): void => port?.postMessage(message, transfer);
-const decoder = new ArgumentDecoder(data.memory);
+const decoder = new ArgumentDecoder(data.memory, data.cacheBytes);
 const channels = data.channels.map((buffer) => new SlotChannel(buffer));
 const engines = new KernelEngines(data.memory, data.regions);
 const relay = new ConsoleRelay(post);
@@ -69,18 +71,19 @@ export async function run(message: RunMessage): Promise<RunReply> {
   channel.enter(threadId, originMs + now());
   engines.enter(message.channel, "kernel" in message.fn);
   let fn = loadedFunction(message.fn);
-  let resolvers: ((task: number) => unknown)[];
+  let resolved: Resolved;
   try {
     fn ??= await loadFunction(message.fn);
-    resolvers = decoder.resolvers(message.args);
+    channel.decodes();
+    resolved = decoder.resolvers(message.args, { kernel: "kernel" in message.fn, from: message.from, to: message.to });
   } catch (error) {
     channel.loaded();
     return { next: message.from, fault: faultOf(error) };
   }
   channel.loaded();
-  const next = await new Execution(message, channel, fn, resolvers).all();
+  const next = await new Execution(message, channel, fn, resolved).all();
   channel.rest();
-  if (!globalsIntact()) {
+  if (!globalsIntact() || modulesOutgrown(data.cacheBytes)) {
     channel.retire(next);
     leave(0);
   }
@@ -100,17 +103,20 @@ class Execution {
   readonly #message: RunMessage;
   readonly #channel: SlotChannel;
   readonly #fn: UserFunction;
-  readonly #resolvers: ((task: number) => unknown)[];
+  readonly #resolvers: Resolved["resolvers"];
+  readonly #heavy: boolean;
+  #resolving = false;
   readonly #wake: () => void;
   #startedAt = now();
   #wokenAt = this.#startedAt;
   #unsaidBytes = 0;
 
-  constructor(message: RunMessage, channel: SlotChannel, fn: UserFunction, resolvers: ((task: number) => unknown)[]) {
+  constructor(message: RunMessage, channel: SlotChannel, fn: UserFunction, { resolvers, heavy }: Resolved) {
     this.#message = message;
     this.#channel = channel;
     this.#fn = fn;
     this.#resolvers = resolvers;
+    this.#heavy = heavy;
     this.#wake = () => post(message.channel);
   }
 
@@ -121,31 +127,49 @@ class Execution {
       const context: TaskContext = seed === undefined ? { job, stage, task, attempt } : { job, stage, task, attempt, seed: taskSeed(seed, task) };
       let value: unknown;
       try {
-        value = running.run(context, this.#call, task);
+        value = this.#call(context, task);
         // Only what is a promise costs a turn; a plain value goes on at once.
         if (isThenable(value)) value = await this.#settled(context, value);
       } catch (error) {
-        this.#fail(task, "kernel" in this.#message.fn ? describeKernelFailure(error) : describeFailure(error));
+        this.#fail(task, this.#describe(error));
+        decoder.endTask();
         continue;
       }
       this.#finish(task, value);
+      decoder.endTask();
     }
     return to;
   }
 
-  readonly #call = (task: number): unknown => {
+  #call(context: TaskContext, task: number): unknown {
     const resolvers = this.#resolvers;
     // Called plain: user code does not see this object as its `this`.
     const fn = this.#fn;
-    switch (resolvers.length) {
-      case 0:
-        return fn();
-      case 1:
-        return fn(resolvers[0]?.(task));
-      default:
-        return fn(...resolvers.map((resolve) => resolve(task)));
+    if (resolvers.length === 0) return running.run(context, fn);
+    this.#resolving = true;
+    if (this.#heavy) this.#channel.taskDecodes(true);
+    if (resolvers.length === 1) {
+      const only = resolvers[0]?.(task);
+      this.#resolved();
+      return running.run(context, fn, only);
     }
-  };
+    const args = resolvers.map((resolve) => resolve(task));
+    this.#resolved();
+    return running.run(context, fn, ...args);
+  }
+
+  #resolved(): void {
+    this.#resolving = false;
+    if (this.#heavy) this.#channel.taskDecodes(false);
+  }
+
+  #describe(error: unknown): WireError {
+    if (this.#resolving) {
+      this.#resolved();
+      return faultOf(error);
+    }
+    return "kernel" in this.#message.fn ? describeKernelFailure(error) : describeFailure(error);
+  }
 
   #settled(context: TaskContext, value: PromiseLike<unknown>): Promise<unknown> {
     return new Promise((resolve, reject) => {
@@ -159,7 +183,7 @@ class Execution {
   #finish(task: number, value: unknown): void {
     let encoded: EncodedValue;
     try {
-      encoded = encodeValue(value);
+      encoded = encodeValue(value instanceof Table ? bareTable(value) : value);
       if (encoded.data.byteLength > limits.objectBytesMax)
         throw new RangeError(`${encoded.data.byteLength} bytes are over the limit of ${limits.objectBytesMax} for one object`);
     } catch (error) {
@@ -176,8 +200,9 @@ class Execution {
   }
 
   #large(task: number, encoded: EncodedValue): void {
-    const digest = digestOf(encoded.kind, encoded.data);
+    // The digest of what is sent: the function may have left the bytes where others write.
     const payload = ownBytes(encoded);
+    const digest = digestOf(encoded.kind, payload);
     this.#channel.largePosted(payload.byteLength, largeBytesMax);
     const { channel, run } = this.#message;
     post({ t: "large", channel, run, task, kind: encoded.kind, data: payload, digest, timeUs: this.#elapsedUs() }, [payload.buffer]);

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import os, { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -101,9 +102,11 @@ test("a uid without an entry in the user database has its folder all the same", 
   vi.spyOn(os, "userInfo").mockImplementation(() => {
     throw new Error("uv_os_get_passwd returned ENOENT");
   });
+  syncBuiltinESMExports();
   try {
     expect(await new BundleCache(store).url(id)).toMatch(/^file:/);
   } finally {
     vi.restoreAllMocks();
+    syncBuiltinESMExports();
   }
 });

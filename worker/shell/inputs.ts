@@ -6,6 +6,7 @@ import type { ArgSpec, Lease, ObjectLocation, ResultSegment } from "../../proto/
 import { PackReader } from "../../proto/pack.js";
 import type { Transport } from "../../proto/transport/transport.js";
 import { valueKind } from "../../proto/value-kind.js";
+import { ByteCache } from "../pool/byte-cache.js";
 import type { Source, ThreadArg } from "../pool/run-message.js";
 import { ask } from "./ask.js";
 import type { Found, ObjectFetcher } from "./objects.js";
@@ -17,17 +18,24 @@ export interface PreparedInputs {
 
 /** The results of a whole stage, as the scheduler tells them: small ones in packs, large ones by id. */
 interface StageList {
+  readonly bytes: number;
   readonly parts: readonly ({ readonly pack: Source } | { readonly location: ObjectLocation })[];
 }
 
-const listsMax = 16;
+/** Of lists that are kept for the next lease. */
+const listBytesMax = 64 * 1024 * 1024;
+/** What a part takes besides its pack. */
+const partBytes = 128;
 const fetchesAtOnce = 16;
 
 export class InputResolver {
   readonly #control: Transport;
   readonly #objects: ObjectFetcher;
   /** By base and beginning of its job: a stage that is complete never changes. */
-  readonly #lists = new Map<string, Promise<StageList>>();
+  readonly #lists = new ByteCache<StageList>(listBytesMax);
+  readonly #asked = new Map<string, Promise<StageList>>();
+  /** The next lease most likely reads the same list, however large it is. */
+  #latest: { readonly name: string; readonly list: StageList } | undefined;
 
   constructor(control: Transport, objects: ObjectFetcher) {
     this.#control = control;
@@ -49,7 +57,7 @@ export class InputResolver {
     try {
       const known = new Map(lease.inputs.map((location) => [location.id, location]));
       const context: Context = { lease, known, hold };
-      const args = await Promise.all(lease.args.map((arg, i) => this.#arg(context, arg, `${i}`)));
+      const args = await Promise.all(lease.args.map((arg) => this.#arg(context, arg)));
       return { args, release };
     } catch (error) {
       release();
@@ -57,27 +65,25 @@ export class InputResolver {
     }
   }
 
-  async #arg(context: Context, arg: ArgSpec, path: string): Promise<ThreadArg> {
+  async #arg(context: Context, arg: ArgSpec): Promise<ThreadArg> {
     const { lease } = context;
-    // Names what is the same in all tasks of the stage; of a lease of one task there is nobody to share with.
-    const name = lease.to - lease.from > 1 ? { key: nameIn(lease, `${lease.base}/${path}`) } : {};
     switch (arg.a) {
       case "index":
         return { a: "index" };
       case "value":
-        return { a: "same", source: { kind: arg.kind, data: arg.data }, ...name };
+        return { a: "same", source: { kind: arg.kind, data: arg.data } };
       case "item":
         return { a: "pack", pack: { kind: valueKind.bytes, data: arg.pack }, first: firstItem(lease, arg.pack) };
       case "items":
-        return { a: "pack", pack: await this.#source(context, arg.object), first: 0, key: arg.object };
+        return { a: "pack", pack: await this.#source(context, arg.object), first: 0 };
       case "object":
-        return { a: "same", source: await this.#source(context, arg.id), key: nameIn(lease, arg.id) };
+        return { a: "same", source: await this.#source(context, arg.id) };
       case "task": {
         const id = objectIdOf(baseOf(lease, arg.stage).base, arg.task);
-        return { a: "same", source: await this.#source(context, id), key: nameIn(lease, id) };
+        return { a: "same", source: await this.#source(context, id) };
       }
       case "list":
-        return { a: "list", of: await Promise.all(arg.of.map((inner, i) => this.#arg(context, inner, `${path}.${i}`))) };
+        return { a: "list", of: await Promise.all(arg.of.map((inner) => this.#arg(context, inner))) };
       case "stage":
         return this.#edge(context, arg);
     }
@@ -86,10 +92,7 @@ export class InputResolver {
   async #edge(context: Context, arg: Extract<ArgSpec, { a: "stage" }>): Promise<ThreadArg> {
     const { lease } = context;
     const { base, count } = baseOf(lease, arg.stage);
-    if (arg.edge === "broadcast") {
-      const id = objectIdOf(base, 0);
-      return { a: "same", source: await this.#source(context, id), key: nameIn(lease, id) };
-    }
+    if (arg.edge === "broadcast") return { a: "same", source: await this.#source(context, objectIdOf(base, 0)) };
     if (arg.edge === "all") return this.#all(context, arg.stage, base, count);
     const tasks = Array.from({ length: lease.to - lease.from }, (_, i) => objectIdOf(base, lease.from + i));
     return { a: "each", sources: await mapSome(tasks, (id) => this.#source(context, id)), first: lease.from };
@@ -109,26 +112,22 @@ export class InputResolver {
     return { a: "all", parts, key: nameIn(context.lease, base) };
   }
 
-  #list(lease: Lease, stage: number, base: ObjectBase, count: number): Promise<StageList> {
+  async #list(lease: Lease, stage: number, base: ObjectBase, count: number): Promise<StageList> {
     const name = nameIn(lease, base);
-    let list = this.#lists.get(name);
-    if (!list) {
-      list = this.#pages(lease.job, stage, base, count);
-      this.#lists.set(name, list);
-      list.catch(() => this.#lists.delete(name));
-      if (this.#lists.size > listsMax) this.#forgetOldest();
-    } else {
-      this.#lists.delete(name);
-      this.#lists.set(name, list);
+    const kept = this.#latest?.name === name ? this.#latest.list : this.#lists.get(name);
+    if (kept) {
+      this.#latest = { name, list: kept };
+      return kept;
     }
+    let asked = this.#asked.get(name);
+    if (!asked) {
+      asked = this.#pages(lease.job, stage, base, count).finally(() => this.#asked.delete(name));
+      this.#asked.set(name, asked);
+    }
+    const list = await asked;
+    this.#latest = { name, list };
+    this.#lists.set(name, list, list.bytes);
     return list;
-  }
-
-  #forgetOldest(): void {
-    for (const name of this.#lists.keys()) {
-      this.#lists.delete(name);
-      return;
-    }
   }
 
   async #pages(job: JobId, stage: number, base: ObjectBase, count: number): Promise<StageList> {
@@ -141,7 +140,8 @@ export class InputResolver {
       for (const segment of page.segments) at = addPart(parts, base, segment, at);
       if (at === before) throw new VolleyError("OBJECT_LOST", `stage ${stage} of job ${job} has no result of task ${at} any more`);
     }
-    return { parts };
+    const bytes = parts.reduce((sum, part) => sum + partBytes + ("pack" in part && "data" in part.pack ? part.pack.data.byteLength : 0), 0);
+    return { bytes, parts };
   }
 }
 
