@@ -32,3 +32,19 @@ export async function draw(i: number, ms: number, bytes: number, log: string): P
 
 export const fingerprint = (data: Uint8Array): string => createHash("sha256").update(data).digest("hex");
 export const fingerprints = (list: readonly Uint8Array[]): string[] => list.map(fingerprint);
+
+export interface Picked {
+  readonly i: number;
+  readonly picked: number;
+  readonly pad: Uint8Array;
+}
+
+/** Impure: another value each time it is executed. */
+export async function pick(i: number, ms: number, padBytes: number): Promise<Picked> {
+  await new Promise((resolve) => setTimeout(resolve, ms));
+  return { i, picked: Math.random(), pad: new Uint8Array(padBytes) };
+}
+
+/** What a task sees of the values that it is given. */
+export const seen = (values: readonly Picked[]): number[] => values.map(({ picked }) => picked);
+export const seenOne = ({ picked }: Picked): number => picked;

@@ -27,6 +27,8 @@ export const limits = {
   heartbeatIntervalMs: 1_000,
   /** A worker or client not heard of for this long is lost. */
   heartbeatTimeoutMs: 5_000,
+  /** A client may be away this long (stopped by a signal or a debugger, a suspended laptop) before its session ends. One that closes ends at once. */
+  sessionTimeoutMs: 300_000,
   /** Unacknowledged commits are sent again after this long. */
   commitResendMs: 1_000,
   taskTimeoutMsDefault: 3_600_000,

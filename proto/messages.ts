@@ -189,6 +189,16 @@ export const clientRequest = z.discriminatedUnion("t", [
   z.object({ t: z.literal("open"), client: clientId, session: jobId, tenant: tenantId, version: count }),
   /** Adds stages to a session. Published without a reply: the results are the answer, M5 the safety net. */
   z.object({ t: z.literal("stages"), session: jobId, client: clientId, stages: z.array(stageSpec) }),
+  /**
+   * Stages of a session that was opened again, with what the client was shown of them: those tasks keep these results and are not executed again (I1).
+   * `base` present: every task has ended, and the arguments are left out. `last`: no further segments of this stage follow.
+   */
+  z.object({
+    t: z.literal("resume"),
+    session: jobId,
+    client: clientId,
+    stages: z.array(z.object({ spec: stageSpec, base: objectBase.optional(), segments: z.array(resultSegment), last: z.boolean() })),
+  }),
   /** `waiting`: stage indexes without a complete result; `released`: stages whose results the client no longer needs. */
   z.object({ t: z.literal("beat"), client: clientId, session: jobId, epoch, waiting: z.array(count), released: z.array(count) }),
   z.object({ t: z.literal("close"), client: clientId, session: jobId }),
@@ -223,6 +233,8 @@ export type ClientRequestOf<T extends ClientRequest["t"]> = Extract<ClientReques
 export const clientReply = z.discriminatedUnion("t", [
   z.object({ t: z.literal("error"), epoch, error: wireError }),
   z.object({ t: z.literal("ok"), epoch }),
+  /** To the cancel of a stage's tasks: how many of them had not ended. `known` false: the scheduler has no such stage. */
+  z.object({ t: z.literal("cancelled"), epoch, known: z.boolean(), tasks: count }),
   z.object({ t: z.literal("opened"), epoch, heartbeatIntervalMs: count, version: count }),
   /** `known` false: the scheduler does not know this session (it restarted). Results of `waiting` stages follow as updates. */
   z.object({ t: z.literal("beat"), epoch, known: z.boolean() }),

@@ -171,8 +171,7 @@ export class ClusterClient implements Cluster {
           ? { handle: ref.handle, from: ref.task, to: ref.task + 1 }
           : undefined;
     if (!range) throw new VolleyError("INVALID_ARGUMENT", "only tasks can be cancelled; this ref is of a value that was put");
-    this.#session.flush();
-    await this.#session.requests.ask({ t: "cancel", job: this.#session.id, stage: range.handle.stage.index, from: range.from, to: range.to }, "ok");
+    await this.#session.cancel(range.handle, range.from, range.to);
   }
 
   graph(name: string): GraphBuilder {

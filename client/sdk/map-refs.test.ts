@@ -112,7 +112,7 @@ describe("refs as items", () => {
     expect(await cluster.get(second)).toEqual([11, 21, 31]);
   });
 
-  test("one to one with results that are elsewhere end with SESSION_LOST when the scheduler forgot them, and are not all given to each", async () => {
+  test("a restarted scheduler that will not be told of the results ends what reads them with SESSION_LOST, and gives them no other ones", async () => {
     const f = await impure<(a: unknown) => number>();
     const stored = { bytes: 5_000, kind: 1, digest: new Uint8Array(16) };
     scheduler.onStage = (stage, { client, session }) => {
@@ -123,7 +123,9 @@ describe("refs as items", () => {
     const second = f.map(first);
     await eventually("sent", () => stagesSent().length === 2);
     await scheduler.restart();
-    scheduler.onStage = () => undefined;
-    await expect(cluster.get(second, { timeoutMs: 5_000 })).rejects.toMatchObject({ code: "SESSION_LOST", message: expect.stringMatching(/submit it again/) });
+    const sent = stagesSent().length;
+    scheduler.onRequest = (request) => (request.t === "resume" ? { t: "error", error: { code: "INVALID_ARGUMENT", message: "not that" } } : undefined);
+    await expect(cluster.get(second, { timeoutMs: 5_000 })).rejects.toMatchObject({ code: "SESSION_LOST", message: expect.stringMatching(/not that/) });
+    expect(stagesSent()).toHaveLength(sent);
   });
 });

@@ -28,6 +28,12 @@ export interface Put {
   readonly done: Promise<void>;
 }
 
+interface FetchOptions {
+  readonly patience?: Patience | undefined;
+  /** The digest of the result that this client was shown (I1). */
+  readonly shown?: Uint8Array;
+}
+
 type Answer = (location: ObjectLocation | Error) => void;
 
 interface Note {
@@ -232,13 +238,13 @@ export class Objects {
   // ---------------------------------------------------------------------------------------------- fetch
 
   /** The encoded value of an object. Waits while it is being made. Rejects with its error, OBJECT_NOT_FOUND, OBJECT_LOST, TIMEOUT. */
-  async fetch(id: ObjectId, patience?: Patience): Promise<EncodedValue> {
+  async fetch(id: ObjectId, options: FetchOptions = {}): Promise<EncodedValue> {
     const note = this.#notes.get(id);
     if (note?.inline) return { kind: note.kind, data: note.inline };
-    return this.#fetches.run(() => this.#fetch(id, patience), patience);
+    return this.#fetches.run(() => this.#fetch(id, options), options.patience);
   }
 
-  async #fetch(id: ObjectId, patience: Patience | undefined): Promise<EncodedValue> {
+  async #fetch(id: ObjectId, { patience, shown }: FetchOptions): Promise<EncodedValue> {
     let failure: VolleyError | undefined;
     let unknownSince: number | undefined;
     let failingSince: number | undefined;
@@ -247,11 +253,13 @@ export class Objects {
       const now = performance.now();
       if (location.state === "failed") throw location.error ? fromWireError(location.error) : new VolleyError("OBJECT_LOST", `object ${id} could not be made`);
       if (location.state === "unknown") {
+        // A scheduler that has just started may hear of it in a moment.
+        if (this.#session.unsettled) unknownSince = undefined;
         unknownSince ??= now;
         if (now - unknownSince > unknownGraceMs) throw failure ?? new VolleyError("OBJECT_NOT_FOUND", `no object ${id} is known to the cluster`);
       } else if (location.state === "ready") {
         unknownSince = undefined;
-        const found = await this.#fetchFrom(id, location).catch((error: unknown) => {
+        const found = await this.#fetchFrom(id, location, shown).catch((error: unknown) => {
           if (!isVolleyError(error) || !elsewhere.has(error.code)) throw error;
           return error;
         });
@@ -265,11 +273,14 @@ export class Objects {
     }
   }
 
-  async #fetchFrom(id: ObjectId, location: ObjectLocation): Promise<EncodedValue> {
+  async #fetchFrom(id: ObjectId, location: ObjectLocation, shown: Uint8Array | undefined): Promise<EncodedValue> {
     const kind = (location.kind ?? valueKind.msgpack) as ValueKind;
-    if (location.inline) return { kind, data: location.inline };
+    const expected = shown ?? location.digest;
+    if (location.inline) {
+      if (shown && !equalBytes(digestOf(kind, location.inline), shown)) throw new VolleyError("CORRUPT", `object ${id} is not what this client was shown`);
+      return { kind, data: location.inline };
+    }
     let failure: VolleyError | undefined;
-    const expected = location.digest;
     for (const worker of location.workers ?? []) {
       try {
         return await this.#data.fetch(worker as WorkerId, id, expected, location.bytes ?? 0);

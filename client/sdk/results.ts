@@ -36,6 +36,9 @@ interface Run {
   readonly offset: number;
 }
 
+/** What one stored result takes in a message, about. */
+const storedBytes = 64;
+
 export class StageResults {
   /** Known when the stage has stopped growing; until then nothing arrives. */
   #count: number | undefined;
@@ -67,6 +70,45 @@ export class StageResults {
   isSettled(task: number): boolean {
     const run = this.#runs[this.#find(task)];
     return run !== undefined && run.from <= task;
+  }
+
+  /** The runs of tasks of [from, to) that are not settled. */
+  *open(from: number, to: number): IterableIterator<{ from: number; to: number }> {
+    let at = from;
+    for (let i = this.#find(from); at < to; i++) {
+      const run = this.#runs[i];
+      const end = run ? Math.min(run.from, to) : to;
+      if (end > at) yield { from: at, to: end };
+      if (!run) return;
+      at = Math.max(at, run.to);
+    }
+  }
+
+  get hasStored(): boolean {
+    return this.#runs.some((run) => run.content.r === "stored");
+  }
+
+  /** What is settled, as segments of the stage, none much larger than `bytesMax` unless one result is. */
+  *segments(stage: number, bytesMax: number): IterableIterator<ResultSegment> {
+    for (const { from, to, content, offset } of this.#runs) {
+      if (content.r === "failed") {
+        yield { r: "failed", stage, from, to, error: content.error };
+        continue;
+      }
+      for (let at = from; at < to; ) {
+        const first = at - from + offset;
+        let bytes = 0;
+        let end = at;
+        do {
+          bytes += content.r === "inline" ? 8 + content.pack.at(end - from + offset).data.byteLength : storedBytes;
+          end++;
+        } while (end < to && bytes < bytesMax);
+        const last = end - from + offset;
+        if (content.r === "inline") yield { r: "inline", stage, from: at, to: end, pack: content.pack.slice(first, last) };
+        else yield { r: "stored", stage, from: at, to: end, stored: content.stored.slice(first, last) };
+        at = end;
+      }
+    }
   }
 
   outcome(task: number): Outcome | undefined {

@@ -2,7 +2,15 @@
 import { decodeMessage, encodeMessage } from "../../proto/codec.js";
 import type { Durable } from "../../proto/durable/durable.js";
 import type { ClientId, JobId } from "../../proto/ids.js";
-import { type ClientReply, type ClientRequest, type ClientRequestOf, clientRequest, type ResultSegment, type StageSpec } from "../../proto/messages.js";
+import {
+  type ArgSpec,
+  type ClientReply,
+  type ClientRequest,
+  type ClientRequestOf,
+  clientRequest,
+  type ResultSegment,
+  type StageSpec,
+} from "../../proto/messages.js";
 import { PackReader, PackWriter } from "../../proto/pack.js";
 import { subjects } from "../../proto/subjects.js";
 import type { MemoryNetwork, MemoryTransport } from "../../proto/transport/memory.js";
@@ -20,6 +28,8 @@ export class ScriptedScheduler {
   heartbeatIntervalMs = 20;
   /** Called for every message but `open` and `beat`, which have usual answers. */
   onRequest: (request: ClientRequest) => Answer | undefined = () => undefined;
+  /** What it was told of stages that it had not heard of, by stage and task; of this epoch. */
+  readonly told = new Map<number, Map<number, ResultSegment>>();
   /** Called for stages as they come. */
   onStage: (stage: StageSpec, request: ClientRequestOf<"stages">) => void = () => undefined;
   #transport: MemoryTransport;
@@ -51,7 +61,26 @@ export class ScriptedScheduler {
       if (this.sessions.has(request.session)) for (const stage of request.stages) this.onStage(stage, request);
       return undefined;
     }
-    return this.onRequest(request) ?? { t: "ok" };
+    const answer = this.onRequest(request);
+    if (answer) return answer;
+    if (request.t === "cancel" && request.stage !== undefined) return { t: "cancelled", known: true, tasks: 1 };
+    if (request.t === "locate") return { t: "located", locations: request.ids.map((id) => ({ id, state: "ready" as const, workers: [] })) };
+    if (request.t === "resume") for (const stage of request.stages) this.#resumed(stage, request);
+    return { t: "ok" };
+  }
+
+  #resumed({ spec, base, segments, last }: ClientRequestOf<"resume">["stages"][number], { client, session }: ClientRequestOf<"resume">): void {
+    const told = this.told.get(spec.index) ?? new Map<number, ResultSegment>();
+    this.told.set(spec.index, told);
+    for (const segment of segments) for (let task = segment.from; task < segment.to; task++) told.set(task, segment);
+    if (last && base === undefined) this.onStage(spec, { t: "stages", client, session, stages: [spec] });
+  }
+
+  /** The value that this scheduler was told of, for arguments that name a task. */
+  valueOf(stage: number, task: number): unknown {
+    const segment = this.told.get(stage)?.get(task);
+    if (segment?.r !== "inline") return undefined;
+    return decodeValue(new PackReader(segment.pack).at(task - segment.from));
   }
 
   of<T extends ClientRequest["t"]>(t: T): ClientRequestOf<T>[] {
@@ -66,6 +95,7 @@ export class ScriptedScheduler {
   async restart(): Promise<void> {
     await this.stop();
     this.sessions.clear();
+    this.told.clear();
     this.epoch++;
     this.#transport = this.#start();
   }
@@ -76,21 +106,25 @@ export class ScriptedScheduler {
 
   /** Answers every stage by calling `run` for each task. Arguments: values and items only. */
   execute(run: (...args: unknown[]) => unknown): void {
-    this.onStage = (stage, { client, session }) => this.send(client, session, [resultsOf(stage, run)]);
+    this.onStage = (stage, { client, session }) => this.send(client, session, [resultsOf(stage, run, this)]);
   }
 }
 
-export function argumentsOf(stage: StageSpec, task: number): unknown[] {
-  return stage.args.map((arg) => {
-    if (arg.a === "item") return decodeValue(new PackReader(arg.pack).at(task));
-    if (arg.a === "value") return decodeValue({ kind: arg.kind as ValueKind, data: arg.data });
-    return arg;
-  });
+type Told = Pick<ScriptedScheduler, "valueOf">;
+
+function argumentOf(arg: ArgSpec, task: number, told: Told | undefined): unknown {
+  if (arg.a === "item") return decodeValue(new PackReader(arg.pack).at(task));
+  if (arg.a === "value") return decodeValue({ kind: arg.kind as ValueKind, data: arg.data });
+  if (arg.a === "task") return told?.valueOf(arg.stage, arg.task) ?? arg;
+  if (arg.a === "stage" && arg.edge === "one-to-one") return told?.valueOf(arg.stage, task) ?? arg;
+  if (arg.a === "stage" && arg.edge === "broadcast") return told?.valueOf(arg.stage, 0) ?? arg;
+  return arg;
 }
 
-export function resultsOf(stage: StageSpec, run: (...args: unknown[]) => unknown): ResultSegment {
+/** `told`: where values of named tasks are; without it they stay names. */
+export function resultsOf(stage: StageSpec, run: (...args: unknown[]) => unknown, told?: Told): ResultSegment {
   const pack = new PackWriter();
-  for (let task = 0; task < stage.count; task++) pack.add(encodeValue(run(...argumentsOf(stage, task))));
+  for (let task = 0; task < stage.count; task++) pack.add(encodeValue(run(...stage.args.map((arg) => argumentOf(arg, task, told)))));
   return { r: "inline", stage: stage.index, from: 0, to: stage.count, pack: pack.finish() };
 }
 

@@ -5,21 +5,25 @@
  *    the stages it reads.
  * S2 A stage's specification is kept until every result is here: it is sent again after a reconnect, when the scheduler says that it does not
  *    know it (SESSION_LOST of that stage), and after the session was opened again on a new scheduler (M1).
- * S3 On a new scheduler, arguments that name stages it cannot know are replaced by the results this client holds (inline) or by their object ids.
- * S4 Nothing waits for ever: when the cluster is not heard for `unreachableMs`, every wait ends with DISCONNECTED.
+ * S3 What this client was shown stays (I1): a scheduler that does not know a stage is told its results before anything that reads them is sent, and
+ *    executes only what is open (retelling.ts). So nothing can read a second execution of what was shown.
+ * S4 Nothing waits for ever: when the cluster is not heard, or the session cannot be opened again, for `unreachableMs`, every wait ends with
+ *    DISCONNECTED. Time in which this process itself stood still does not count.
+ * S5 An opening counts when all of it has succeeded; one that fails half-way is tried again, whole.
  */
 import { stageBase } from "../../proto/address.js";
 import { decodeMessage, encodeMessage } from "../../proto/codec.js";
-import { isVolleyError, toWireError, VolleyError } from "../../proto/errors.js";
+import { isVolleyError, toWireError, VolleyError, type WireError } from "../../proto/errors.js";
 import { type ClientId, type JobId, type ObjectBase, type ObjectId, stageBaseOf, type TenantId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import { clientUpdate, type ResultSegment, type StageSpec } from "../../proto/messages.js";
 import { subjects } from "../../proto/subjects.js";
-import { Timer } from "../../proto/timer.js";
+import { sleep, Timer } from "../../proto/timer.js";
 import type { Subscription, Transport } from "../../proto/transport/transport.js";
-import { PROTOCOL_VERSION } from "../../proto/version.js";
+import { Liveness } from "./liveness.js";
 import { Requests } from "./requests.js";
-import { collectObjects, rewriteReads, specBytes } from "./spec.js";
+import { Retelling } from "./retelling.js";
+import { collectObjects, specBytes } from "./spec.js";
 import { ClientStage, StageHandle } from "./stage.js";
 
 export interface SessionOptions {
@@ -38,6 +42,7 @@ export interface SessionOptions {
 /** Stages the scheduler says it does not know are sent again this often. */
 const resendsMax = 5;
 const listedPerBeatMax = 10_000;
+const cancelled: WireError = { code: "CANCELLED", message: "cancelled by its owner" };
 
 export class Session {
   readonly id: JobId;
@@ -51,15 +56,9 @@ export class Session {
   #outbox: ClientStage[] = [];
   #flushing = false;
   #nextIndex = 0;
-  #epoch = 0;
-  /** Counts openings; 0 until the first. */
-  #opening = 0;
-  #reopening = false;
-  #beating = false;
+  readonly #live: Liveness;
+  readonly #retelling: Retelling;
   #released: number[] = [];
-  #heardMs = performance.now();
-  #intervalMs: number = limits.heartbeatIntervalMs;
-  #timer: NodeJS.Timeout | undefined;
   #subscription: Subscription | undefined;
   #stopStatus: (() => void) | undefined;
   #closed: VolleyError | undefined;
@@ -71,30 +70,49 @@ export class Session {
     this.client = options.client;
     this.tenant = options.tenant;
     this.requests = new Requests(options.transport);
-    this.requests.onReply = ({ epoch }) => this.#heard(epoch);
+    this.requests.onReply = ({ epoch }) => this.#live.heard(epoch);
+    this.#live = new Liveness({
+      ...options,
+      requests: this.requests,
+      reopen: () => this.#tellObjects(),
+      onReopened: () => this.#reopened(),
+      beat: () => ({ waiting: this.#waiting(), released: this.#released.slice(0, listedPerBeatMax) }),
+      onBeat: ({ released }) => {
+        this.#released = this.#released.slice(released.length);
+      },
+      onTurn: () => void this.#retelling.run(),
+      giveUp: (error) => this.#failWaiters(error),
+    });
     this.#handles = new FinalizationRegistry((index) => this.#unreferenced(index));
+    this.#retelling = new Retelling({
+      requests: this.requests,
+      session: this.id,
+      client: this.client,
+      opening: () => this.#live.opening,
+      onTold: (stage) => this.#sent(stage),
+      onRefused: (stage, error) => this.#refused(stage, error),
+      onLost: () => this.#live.lose(),
+      onIdle: () => this.flush(),
+    });
   }
 
   /** Rejects with NO_SCHEDULER, DISCONNECTED, VERSION_MISMATCH. */
   async open(timeoutMs: number = limits.requestTimeoutMs): Promise<void> {
     this.#subscription = this.#transport.subscribe(subjects.client(this.client), (message) => this.#onUpdate(message.data));
-    await this.#sendOpen(timeoutMs);
+    await this.#live.open(timeoutMs);
     this.#stopStatus = this.#transport.onStatus((status) => {
       if (status === "connected") this.#resendIncomplete();
     });
-    this.#timer = setInterval(() => this.#onTimer(), this.#intervalMs);
     this.flush();
   }
 
-  async #sendOpen(timeoutMs: number): Promise<void> {
-    const { client, id: session, tenant } = this;
-    const { heartbeatIntervalMs } = await this.requests.ask({ t: "open", client, session, tenant, version: PROTOCOL_VERSION }, "opened", { timeoutMs });
-    this.#intervalMs = Math.max(10, heartbeatIntervalMs);
-    this.#opening++;
+  /** The scheduler does not know yet all that this session has; what it says it does not know may be known in a moment. */
+  get unsettled(): boolean {
+    return this.#live.lost || this.#retelling.pending > 0;
   }
 
   get epoch(): number {
-    return this.#epoch;
+    return this.#live.epoch;
   }
 
   get stageCount(): number {
@@ -139,18 +157,16 @@ export class Session {
     this.#flushing = false;
     if (this.#outbox.length === 0 || this.#closed) return;
     for (const stage of this.#outbox) this.#finish(stage);
-    if (this.#opening === 0 || this.#reopening || this.#transport.status !== "connected") return;
+    if (this.#live.opening === 0 || this.#live.lost || this.#transport.status !== "connected") return;
     const held: ClientStage[] = [];
     let batch: StageSpec[] = [];
     let bytes = 0;
     for (const stage of this.#outbox) {
-      if (stage.complete) continue;
-      if (stage.uploads > 0 || stage.reads.some((read) => read.stage.sentIn !== this.#opening && !read.stage.complete)) {
-        held.push(stage);
+      if (stage.complete || !this.#sendable(stage)) {
+        if (!stage.complete) held.push(stage);
         continue;
       }
-      const spec = this.#prepare(stage);
-      if (!spec) continue;
+      const spec = stage.spec as StageSpec;
       const size = specBytes(spec);
       if (bytes + size > limits.messageBytesMax && batch.length > 0) {
         this.#publish(batch);
@@ -159,11 +175,48 @@ export class Session {
       }
       batch.push(spec);
       bytes += size;
-      stage.sentIn = this.#opening;
-      stage.sentAtMs = performance.now();
+      this.#sent(stage);
     }
     this.#outbox = held;
     if (batch.length > 0) this.#publish(batch);
+    void this.#retelling.run();
+  }
+
+  /** Whether the stage can go out as it is. What must be told before is on its way then; a stage that cannot be sent at all is ended. */
+  #sendable(stage: ClientStage): boolean {
+    if (stage.uploads > 0 || this.#retelling.has(stage)) return false;
+    let ready = true;
+    for (const { stage: read } of stage.reads) {
+      if (read.sentIn === this.#live.opening) continue;
+      ready = false;
+      if (!read.complete) continue;
+      if (read.untold) {
+        // Not as an answer of the scheduler: sending again (S2) would not find the inputs either.
+        this.#end(stage, { code: "SESSION_LOST", message: `the scheduler restarted and an input of this task is not there any more: ${read.untold.message}` });
+        return false;
+      }
+      this.#retelling.add(read);
+    }
+    // Partly settled: as what it is, and not whole.
+    if (ready && stage.results.settled > 0) this.#retelling.add(stage);
+    return ready && stage.results.settled === 0;
+  }
+
+  #sent(stage: ClientStage): void {
+    stage.sentIn = this.#live.opening;
+    stage.sentAtMs = performance.now();
+  }
+
+  #refused(stage: ClientStage, error: WireError): void {
+    if (stage.complete) stage.untold = error;
+    else this.#end(stage, error);
+  }
+
+  /** What is open of the stage ends with this error. */
+  #end(stage: ClientStage, error: WireError): void {
+    this.#finish(stage);
+    stage.fail(error);
+    this.#completed(stage);
   }
 
   #finish(stage: ClientStage): void {
@@ -176,25 +229,6 @@ export class Session {
       stage.results.setCount(1);
       stage.fail(toWireError(error));
     }
-  }
-
-  /** The specification as this scheduler can understand it (S3); undefined: the stage was ended instead. */
-  #prepare(stage: ClientStage): StageSpec | undefined {
-    const { spec } = stage;
-    if (!spec || stage.reads.every((read) => read.stage.sentIn === this.#opening)) return spec;
-    const rewritten = rewriteReads(spec, (index) => {
-      const read = stage.reads.find((handle) => handle.stage.index === index)?.stage;
-      return read && read.sentIn !== this.#opening ? read : undefined;
-    });
-    if ("error" in rewritten) {
-      // Not as an answer of the scheduler: sending again (S2) would not find the inputs either.
-      stage.fail(rewritten.error);
-      this.#completed(stage);
-      return undefined;
-    }
-    stage.spec = rewritten.spec;
-    if (rewritten.spec.options.pure) stage.pureBase = stageBase(this.id, rewritten.spec, (upstream) => this.#baseOf(upstream));
-    return rewritten.spec;
   }
 
   #publish(stages: StageSpec[]): void {
@@ -210,16 +244,16 @@ export class Session {
   /** To be called when an upload of the stage has ended; with an error the stage fails. */
   uploaded(stage: ClientStage, error?: unknown): void {
     stage.uploads--;
-    if (error !== undefined && !stage.complete) {
-      this.#finish(stage);
-      this.#apply({ r: "failed", stage: stage.index, from: 0, to: stage.count, error: toWireError(error) });
-    }
+    if (error !== undefined && !stage.complete) this.#end(stage, toWireError(error));
     if (stage.uploads === 0) this.flush();
   }
 
   #resendIncomplete(): void {
     const waiting = new Set(this.#outbox);
-    for (const stage of this.#stages.values()) if (!stage.complete) waiting.add(stage);
+    for (const stage of this.#stages.values()) {
+      // Of what has results here the scheduler that sent them knows.
+      if (!stage.complete && (stage.sentIn !== this.#live.opening || stage.results.settled === 0)) waiting.add(stage);
+    }
     this.#outbox = [...waiting].sort((a, b) => a.index - b.index);
     this.flush();
   }
@@ -228,19 +262,16 @@ export class Session {
 
   #onUpdate(data: Uint8Array): void {
     const update = decodeMessage(clientUpdate, data);
-    if (update.session !== this.id || update.epoch < this.#epoch) return;
-    this.#heard(update.epoch);
+    if (update.session !== this.id || update.epoch < this.#live.epoch) return;
+    this.#live.heard(update.epoch);
     for (const segment of update.segments) this.#apply(segment);
   }
 
   #apply(segment: ResultSegment): void {
     const stage = this.#stages.get(segment.stage);
     if (!stage || stage.build) return;
-    if (segment.r === "failed" && segment.error.code === "SESSION_LOST" && stage.resends < resendsMax) {
-      stage.resends++;
-      if (!this.#outbox.includes(stage)) this.#outbox.push(stage);
-      this.#outbox.sort((a, b) => a.index - b.index);
-      new Timer(() => this.flush(), 50 * stage.resends).unref();
+    if (segment.r === "failed" && segment.error.code === "SESSION_LOST") {
+      this.#unknown(stage, segment.error);
       return;
     }
     try {
@@ -252,9 +283,52 @@ export class Session {
     if (stage.complete) this.#completed(stage);
   }
 
+  /** The scheduler does not know the stage: it is sent again, a few times. */
+  #unknown(stage: ClientStage, error: WireError): void {
+    if (stage.complete || this.#outbox.includes(stage) || this.#retelling.has(stage)) return;
+    if (++stage.resends > resendsMax) {
+      this.#end(stage, error);
+      return;
+    }
+    this.#outbox.push(stage);
+    this.#outbox.sort((a, b) => a.index - b.index);
+    new Timer(() => this.flush(), 50 * stage.resends).unref();
+  }
+
+  /**
+   * Ends those of the tasks that have not ended. Resolves when nothing of them will run, or they have ended; rejects when the scheduler cannot be asked.
+   */
+  async cancel({ stage }: StageHandle, from: number, to: number): Promise<void> {
+    this.flush();
+    const deadline = performance.now() + limits.requestTimeoutMs;
+    for (const open = () => stage.results.open(from, to).next(); !open().done && !this.#closed; ) {
+      if (this.#retelling.has(stage)) {
+        if (performance.now() > deadline)
+          throw new VolleyError("TIMEOUT", `the scheduler could not be told of stage ${stage.index} within ${limits.requestTimeoutMs} ms`);
+        await sleep(20);
+      } else if (this.#live.lost || stage.sentIn !== this.#live.opening) {
+        // The scheduler has not heard of it, and what is ended here is not sent (S3).
+        for (const run of [...stage.results.open(from, to)]) stage.results.accept({ r: "failed", stage: stage.index, ...run, error: cancelled });
+        if (stage.complete) this.#completed(stage);
+      } else if (await this.#askCancel(stage, from, to)) return;
+    }
+  }
+
+  /** False: the scheduler did not know the stage, and will not hear of these tasks. */
+  async #askCancel(stage: ClientStage, from: number, to: number): Promise<boolean> {
+    const { known } = await this.requests.ask({ t: "cancel", job: this.id, stage: stage.index, from, to }, "cancelled").catch((error: unknown) => {
+      if (!isVolleyError(error) || error.code !== "JOB_NOT_FOUND") throw error;
+      this.#live.lose();
+      return { known: false };
+    });
+    if (known) return true;
+    stage.sentIn = 0;
+    if (!this.#outbox.includes(stage)) this.#outbox.push(stage);
+    return false;
+  }
+
   #completed(stage: ClientStage): void {
-    stage.spec = undefined;
-    stage.reads = [];
+    stage.settle();
     if (stage.orphan) this.#release(stage.index);
   }
 
@@ -272,63 +346,30 @@ export class Session {
 
   // ---------------------------------------------------------------------------------------------- liveness
 
-  #heard(epoch: number): void {
-    this.#heardMs = performance.now();
-    if (epoch > this.#epoch) this.#epoch = epoch;
-  }
-
-  #onTimer(): void {
-    const silentMs = performance.now() - this.#heardMs;
-    if (silentMs > (this.#options.unreachableMs ?? 60_000)) {
-      this.#failWaiters(
-        new VolleyError(
-          "DISCONNECTED",
-          `nothing was heard from the scheduler for ${Math.round(silentMs / 1000)} s; the tasks may still run: wait for their refs again when the cluster is back`,
-        ),
-      );
-      this.#heardMs = performance.now(); // Later waits have the same patience.
-    }
-    if (!this.#beating && !this.#reopening) void this.#beat();
-  }
-
-  async #beat(): Promise<void> {
-    this.#beating = true;
-    try {
-      const waiting = this.#waiting();
-      const released = this.#released.slice(0, listedPerBeatMax);
-      const message = { t: "beat", client: this.client, session: this.id, epoch: this.#epoch as never, waiting, released } as const;
-      const reply = await this.requests.ask(message, "beat", { timeoutMs: this.#intervalMs });
-      this.#released = this.#released.slice(released.length);
-      if (!reply.known) await this.#reopen();
-    } catch (error) {
-      // The next beat tries again; S4 ends the waits if none gets through.
-      if (!isVolleyError(error)) this.#options.onError?.(error);
-    } finally {
-      this.#beating = false;
-    }
-  }
-
   /** Stages whose results are due: those sent in this tick's neighbourhood have had no time. */
   #waiting(): number[] {
-    const sentBefore = performance.now() - this.#intervalMs;
+    const sentBefore = performance.now() - this.#live.intervalMs;
     const waiting: number[] = [];
     for (const stage of this.#stages.values()) {
-      if (!stage.complete && stage.sentIn === this.#opening && stage.sentAtMs < sentBefore) waiting.push(stage.index);
+      if (!stage.complete && stage.sentIn === this.#live.opening && stage.sentAtMs < sentBefore) waiting.push(stage.index);
       if (waiting.length === listedPerBeatMax) break;
     }
     return waiting;
   }
 
-  async #reopen(): Promise<void> {
-    if (this.#closed) return;
-    this.#reopening = true;
-    try {
-      await this.#sendOpen(limits.requestTimeoutMs);
-      const objects = new Set<ObjectId>();
-      for (const stage of this.#stages.values()) for (const arg of stage.spec?.args ?? []) collectObjects(arg, objects);
-      await this.#options.onReopen?.(objects);
-    } finally {
-      this.#reopening = false;
+  /** What stages that have not ended read must be told before they are sent. */
+  async #tellObjects(): Promise<void> {
+    const objects = new Set<ObjectId>();
+    for (const stage of this.#stages.values()) for (const arg of stage.spec?.args ?? []) collectObjects(arg, objects);
+    await this.#options.onReopen?.(objects);
+  }
+
+  #reopened(): void {
+    this.#retelling.clear();
+    for (const stage of this.#stages.values()) {
+      stage.resends = 0;
+      // Refs to large results must stay good; of small ones the values are here, and they are told when something reads them.
+      if (stage.complete && stage.results.hasStored) this.#retelling.add(stage);
     }
     this.#resendIncomplete();
   }
@@ -342,10 +383,11 @@ export class Session {
     if (this.#closed) return;
     this.flush();
     this.#closed = new VolleyError("CLOSED", "this connection to the cluster has been closed");
-    clearInterval(this.#timer);
+    this.#live.close();
     this.#stopStatus?.();
     this.#failWaiters(this.#closed);
-    if (this.#opening > 0) await this.requests.ask({ t: "close", client: this.client, session: this.id }, "ok", { timeoutMs: 1_000 }).catch(() => undefined);
+    if (this.#live.opening > 0)
+      await this.requests.ask({ t: "close", client: this.client, session: this.id }, "ok", { timeoutMs: 1_000 }).catch(() => undefined);
     this.#subscription?.unsubscribe();
   }
 }

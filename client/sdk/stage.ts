@@ -12,6 +12,10 @@ export class ClientStage {
   readonly session: JobId;
   /** Made at the flush, because a stage grows until then; undefined again once complete. */
   spec: StageSpec | undefined;
+  /** What of the specification is kept when the stage is complete: enough to tell another scheduler of its results. */
+  callee: Pick<StageSpec, "fn" | "name" | "options"> | undefined;
+  /** Why no scheduler can be told of its results any more. */
+  untold: WireError | undefined;
   /** Makes `spec`; given by who builds the stage, gone once it is built. */
   build: (() => StageSpec) | undefined;
   count = 0;
@@ -44,6 +48,16 @@ export class ClientStage {
       this.results.setCount(this.count);
     }
     return this.spec;
+  }
+
+  /** The stage has ended: what made it is not needed any more. */
+  settle(): void {
+    if (this.spec) {
+      const { fn, name, options } = this.spec;
+      this.callee = { fn, ...(name === undefined ? {} : { name }), options };
+    }
+    this.spec = undefined;
+    this.reads = [];
   }
 
   get complete(): boolean {

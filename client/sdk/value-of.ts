@@ -28,7 +28,7 @@ export class Values {
   #of(outcome: Outcome, id: () => ObjectId, patience?: Patience): unknown {
     if (outcome.o === "inline") return decodeAligned(outcome.value);
     if (outcome.o === "failed") throw this.#stacks.errorOf(outcome.error);
-    return this.#objects.fetch(id(), patience).then(decodeAligned);
+    return this.#objects.fetch(id(), { patience, shown: outcome.stored.digest }).then(decodeAligned);
   }
 
   #settled(handle: StageHandle, task: number, patience?: Patience): unknown {
@@ -38,7 +38,7 @@ export class Values {
   }
 
   async #object<T>(id: ObjectId, patience?: Patience): Promise<T> {
-    return decodeAligned(await this.#objects.fetch(id, patience)) as T;
+    return decodeAligned(await this.#objects.fetch(id, { patience })) as T;
   }
 
   get<T>(ref: { id: ObjectId } | TaskRef<T>, patience?: Patience): Promise<T> {

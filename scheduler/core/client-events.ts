@@ -80,6 +80,12 @@ function addSessionStage(ctx: Context, session: JobRecord, spec: StageSpec, base
   session.stageHigh = Math.max(session.stageHigh, spec.index + 1);
   const stage = addStage(ctx.state, session, spec, base);
   ctx.out.push({ c: "count", metric: "tasks_submitted", by: spec.count, tenant: session.tenant });
+  startStage(ctx, stage);
+}
+
+/** Sets a session's stage going: what others have made is taken, what is ready is queued, what cannot be ends. */
+export function startStage(ctx: Context, stage: StageRecord): void {
+  const { spec } = stage;
   const unknown = unknownObject(ctx, spec);
   if (unknown) {
     failTasks(ctx, stage, 0, spec.count, { code: "OBJECT_NOT_FOUND", message: `object ${unknown} is not known to the cluster: put it again` });
@@ -286,17 +292,18 @@ export function onCancel(ctx: Context, request: ClientRequestOf<"cancel">, reply
     refuse(ctx, reply, jobNotFound(request.job));
     return;
   }
-  if (job.state === "running") {
-    if (job.durable) {
-      endJob(ctx, job, "cancelled", { code: "CANCELLED", message: "cancelled by its owner" });
-    } else {
-      for (const stage of [...job.stages.values()]) {
-        if (request.stage === undefined || stage.index === request.stage)
-          cancelTasks(ctx, stage, request.from ?? 0, Math.min(request.to ?? stage.spec.count, stage.spec.count));
-      }
-    }
+  if (job.durable) {
+    if (job.state === "running") endJob(ctx, job, "cancelled", { code: "CANCELLED", message: "cancelled by its owner" });
+    answer(ctx, reply, { t: "ok" }, true);
+    return;
   }
-  answer(ctx, reply, { t: "ok" }, true);
+  const { stage: index, from = 0, to = Number.POSITIVE_INFINITY } = request;
+  let tasks = 0;
+  const known = index === undefined || job.stages.has(index) || job.forgotten.has(index);
+  for (const stage of [...job.stages.values()]) {
+    if (index === undefined || stage.index === index) tasks += cancelTasks(ctx, stage, from, Math.min(to, stage.spec.count));
+  }
+  answer(ctx, reply, index === undefined ? { t: "ok" } : { t: "cancelled", known, tasks });
 }
 
 export const jobNotFound = (job: string): WireError => ({

@@ -11,6 +11,7 @@ import type { ReplyToken } from "./events.js";
 import { heard } from "./liveness.js";
 import { commitSegment, endLease, failTasks, requeue } from "./progress.js";
 import { write } from "./records.js";
+import { claimPatienceMs } from "./resume.js";
 import { sliceSegment } from "./segments.js";
 import { type Context, type LeaseRecord, type StageRecord, setStates, taskState, troubleOf, type WorkerRecord } from "./state.js";
 import { revokeAnswered, wasAskedBack } from "./steal.js";
@@ -144,7 +145,7 @@ function commitShared(ctx: Context, stage: StageRecord, segment: Success, from: 
   const same = new ResultComparer(segment);
   const differs = (task: number): StageRecord | undefined => {
     for (const other of ctx.state.catalog.made(stage.base)) {
-      const result = other === stage ? undefined : other.results.at(task);
+      const result = other === stage || other.claimed ? undefined : other.results.at(task);
       if (result?.r === "failed") continue;
       // One that has the result speaks for all: theirs were compared with it.
       if (result) return same.as(result, task) ? undefined : other;
@@ -239,7 +240,17 @@ function retryLater(ctx: Context, stage: StageRecord, task: number, failures: nu
 export function onRetryTimers(ctx: Context): void {
   const { state } = ctx;
   for (let due = state.retries.take(state.nowMs); due; due = state.retries.take(state.nowMs)) {
-    if (due.stage.states.at(due.task) === taskState.retrying) requeue(ctx, due.stage, due.task, due.task + 1);
+    const { stage, task } = due;
+    if (stage.states.at(task) !== taskState.retrying) continue;
+    const claimed = stage.troubles.get(task)?.claimed;
+    if (claimed && state.listenedMs - claimed.at < claimPatienceMs) state.retries.add(state.nowMs + limits.heartbeatIntervalMs, due);
+    else if (claimed) {
+      // resume.ts: nobody has it. A second execution could give a second value.
+      failTasks(ctx, stage, task, task + 1, {
+        code: "OBJECT_LOST",
+        message: `the result of task ${task} of stage ${stage.index} was made before the scheduler restarted, and no worker holds it any more; submit it again`,
+      });
+    } else requeue(ctx, stage, task, task + 1);
   }
 }
 

@@ -15,14 +15,15 @@ export function* flatArgs(args: readonly ArgSpec[]): IterableIterator<Exclude<Ar
 /** The stage that has or will have this object, if any job known has it. */
 export function sourceOf(state: State, id: ObjectId): { stage: StageRecord; task: number } | undefined {
   const { base, index } = splitObjectId(id);
-  let found: StageRecord | undefined;
+  let claimed: StageRecord | undefined;
   for (const stage of state.catalog.made(base)) {
     if (stage.states.at(index) !== taskState.succeeded) continue;
-    found = stage;
-    break;
+    if (!stage.claimed) return { stage, task: index };
+    claimed ??= stage;
   }
-  if (!found) for (const stage of state.catalog.of(base)) return index < stage.spec.count ? { stage, task: index } : undefined;
-  return found && index < found.spec.count ? { stage: found, task: index } : undefined;
+  // What a client says was made serves where no worker makes it.
+  for (const stage of state.catalog.of(base)) if (!stage.claimed || !claimed) return index < stage.spec.count ? { stage, task: index } : undefined;
+  return claimed && { stage: claimed, task: index };
 }
 
 /** Enters the stage's links. Throws nothing: what is unknown was refused at intake; objects that were put need no link. */
@@ -146,7 +147,7 @@ export const unmetLinks = (stage: StageRecord): StageRecord["links"] =>
 
 /** Whether task i's inputs are all there. */
 export function isReady(stage: StageRecord, task: number): boolean {
-  if (stage.blockers > 0) return false;
+  if (stage.blockers > 0 || stage.held) return false;
   for (const { upstream } of stage.perTask) if (upstream.states.at(task) !== taskState.succeeded) return false;
   return true;
 }

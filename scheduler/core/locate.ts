@@ -65,14 +65,15 @@ export function standingOf(state: State, object: { id: ObjectId; digest: Uint8Ar
     if (!segment) continue;
     const digest = segment.r === "stored" ? segment.stored[index - segment.from]?.digest : undefined;
     if (digest && sameBytes(digest, object.digest)) return "object";
-    standing = "other";
+    // One client's word does not make what workers have made for others something else.
+    if (!stage.claimed || !state.catalog.isShared(base)) standing = "other";
   }
   return standing;
 }
 
 /** Whether a result of `from` may serve a stage of another job without executing: it is durable where that is needed, and is there. */
 export function isReusable(state: State, source: StageRecord, segment: ResultSegment, durableNeeded: boolean): boolean {
-  if (segment.r === "failed") return false;
+  if (segment.r === "failed" || source.claimed) return false;
   if (durableNeeded) return source.job.durable;
   if (segment.r === "inline") return true;
   for (let i = segment.from; i < segment.to; i++) {

@@ -44,7 +44,7 @@ function listReady(state: State, stage: StageRecord): void {
 
 /** Queues those tasks of [from, to) that wait and whose inputs are all there. */
 export function admit(ctx: Context, stage: StageRecord, from: number, to: number): void {
-  if (stage.blockers > 0 || stage.job.state !== "running") return;
+  if (stage.blockers > 0 || stage.held || stage.job.state !== "running") return;
   const { perTask } = stage;
   for (let i = from; i < to; ) {
     let end = stage.states.runEnd(i, to);
@@ -94,7 +94,8 @@ function revokeLeases(ctx: Context, stage: StageRecord, from: number, to: number
 
 function tell(ctx: Context, stage: StageRecord, segment: ResultSegment): void {
   const { job } = stage;
-  if (job.client === undefined) return;
+  // What it says itself, the client need not hear.
+  if (job.client === undefined || stage.held) return;
   stage.sentAtMs = ctx.state.nowMs;
   ctx.out.push({ c: "update", client: job.client, session: job.id, segment });
 }
@@ -140,14 +141,16 @@ function release(ctx: Context, upstream: StageRecord, entry: Dependent, from: nu
   if (meet(upstream, entry) && stage.blockers === 0) admit(ctx, stage, 0, stage.spec.count);
 }
 
-/** Fails the tasks of [from, to) that have not ended, and in a session all that depends on them. */
-export function failTasks(ctx: Context, first: StageRecord, firstFrom: number, firstTo: number, firstError: WireError): void {
+/** Fails the tasks of [from, to) that have not ended, and in a session all that depends on them. Returns how many of the first there were. */
+export function failTasks(ctx: Context, first: StageRecord, firstFrom: number, firstTo: number, firstError: WireError): number {
   const work = [{ stage: first, from: firstFrom, to: firstTo, error: firstError }];
+  let ended: number | undefined;
   for (let item = work.pop(); item; item = work.pop()) {
     const { stage, from, to, error } = item;
     if (stage.job.state !== "running") continue;
     revokeLeases(ctx, stage, from, to);
     const failed = failRuns(ctx, stage, from, to, error);
+    ended ??= failed;
     if (failed === 0) continue;
     if (stage.job.durable) {
       endJob(ctx, stage.job, "failed", error);
@@ -167,6 +170,7 @@ export function failTasks(ctx: Context, first: StageRecord, firstFrom: number, f
     }
     settleStage(ctx, stage);
   }
+  return ended ?? 0;
 }
 
 function failRuns(ctx: Context, stage: StageRecord, from: number, to: number, error: WireError): number {
@@ -187,8 +191,8 @@ function failRuns(ctx: Context, stage: StageRecord, from: number, to: number, er
   return failed;
 }
 
-export function cancelTasks(ctx: Context, stage: StageRecord, from: number, to: number): void {
-  failTasks(ctx, stage, from, to, { code: "CANCELLED", message: "cancelled by its owner" });
+export function cancelTasks(ctx: Context, stage: StageRecord, from: number, to: number): number {
+  return failTasks(ctx, stage, from, to, { code: "CANCELLED", message: "cancelled by its owner" });
 }
 
 // ------------------------------------------------------------------------------------------------ ends

@@ -195,6 +195,14 @@ export function explain(state: State, stage: StageRecord, task: number): Explana
       let dueMs = state.nowMs;
       for (const { atMs, item } of state.retries) if (item.stage === stage && item.task === task) dueMs = atMs;
       const wait = Math.max(0, Math.round(dueMs - state.nowMs));
+      if (trouble?.claimed)
+        return {
+          ...head,
+          state: "retrying",
+          reason: "looked-for",
+          text: `its result was made before the scheduler restarted; the worker that holds it is waited for, at most ${wait} ms`,
+          retryInMs: wait,
+        };
       return { ...head, state: "retrying", reason: "backoff", text: `it is tried again in ${wait} ms${last}`, retryInMs: wait };
     }
     case taskState.leased:

@@ -7,7 +7,7 @@ import { argsBytes } from "../../proto/args.js";
 import type { EngineFacts } from "../../proto/engine.js";
 import type { WireError } from "../../proto/errors.js";
 import type { ClientId, Epoch, JobId, LeaseId, ObjectBase, ObjectId, TenantId, WorkerId } from "../../proto/ids.js";
-import type { FunctionRef, JobState, StageSpec } from "../../proto/messages.js";
+import type { FunctionRef, JobState, StageSpec, StoredResult } from "../../proto/messages.js";
 import { Catalog } from "./catalog.js";
 import { Dependents } from "./dependents.js";
 import type { Command, PutFacts } from "./events.js";
@@ -54,6 +54,8 @@ export interface Trouble {
   lastError: WireError | undefined;
   /** Digest of a result that was lost and is being made again. */
   expected: Uint8Array | undefined;
+  /** What the client was shown before this scheduler began, until a worker says that it holds it (resume.ts). */
+  claimed?: { readonly stored: StoredResult; readonly at: number } | undefined;
 }
 
 export interface StageRecord {
@@ -91,6 +93,10 @@ export interface StageRecord {
   sentAtMs: number;
   resendAfterMs: number;
   released: boolean;
+  /** The client is still saying what it was shown of it: nothing of it may run. */
+  held: boolean;
+  /** Results are the client's word (resume.ts): they serve its own session, and nobody else's stages. */
+  claimed: boolean;
 }
 
 /** Somebody whose silence would mean something. */
@@ -226,6 +232,8 @@ export interface State {
   nextSweepMs: number;
   /** In listening time. */
   nextPutSweepAt: number;
+  /** What workers hold of stages that are not known; soon after a start only (resume.ts). */
+  readonly strangers: Map<ObjectId, { worker: WorkerId; digest: Uint8Array }[]>;
 }
 
 export function createState(options: { epoch: Epoch }): State {
@@ -254,6 +262,7 @@ export function createState(options: { epoch: Epoch }): State {
     unsettled: new Set(),
     nextSweepMs: 0,
     nextPutSweepAt: 0,
+    strangers: new Map(),
   };
 }
 
@@ -317,6 +326,8 @@ export function createStage(job: JobRecord, spec: StageSpec, base: ObjectBase): 
     sentAtMs: 0,
     resendAfterMs: 0,
     released: false,
+    held: false,
+    claimed: false,
   };
 }
 

@@ -98,10 +98,15 @@ describe("sessions", () => {
     rig.join(w1);
     rig.open();
     rig.ask({ t: "stages", session, client, stages: [spec(0, 100)] });
-    for (let i = 0; i < 40; i++) {
-      rig.pass(1_000);
-      rig.beat(w1);
-    }
+    const silence = (ms: number): void => {
+      for (let left = ms; left > 0; left -= 1_000) {
+        rig.pass(1_000);
+        rig.beat(w1);
+      }
+    };
+    silence(limits.sessionTimeoutMs - 1_000);
+    expect(rig.state.jobs.size).toBe(1);
+    silence(3_000);
     expect(rig.state.jobs.size).toBe(0);
     expect(rig.state.leases.size).toBe(0);
     expect(rig.state.queued).toBe(0);

@@ -12,18 +12,17 @@ import { locate } from "./locate.js";
 import { endJob, freeObjects, objectIds } from "./progress.js";
 import { onExplain, onList, onPlace, onResults, onStatus, onWorkers } from "./questions.js";
 import { write } from "./records.js";
+import { onResume } from "./resume.js";
 import type { Context, JobRecord, State } from "./state.js";
 import { steal } from "./steal.js";
 import { onBeat, onBye, onHello, onObjects, removeWorker } from "./worker-events.js";
 
-/** A client may be away this long (a reconnect, a suspended laptop's blink) before its session ends. */
-export const sessionTimeoutMs = 6 * limits.heartbeatTimeoutMs;
 /** Ended durable jobs are kept this long and this many, for their results and for reuse. */
 export const endedJobsKeptMs = 7 * 24 * 3_600_000;
 export const endedJobsKeptMax = 1_000;
 const sweepIntervalMs = 500;
 /** An object that was put, but belongs to no session, is dropped after one to two of these. */
-const putSweepIntervalMs = sessionTimeoutMs;
+const putSweepIntervalMs = 30_000;
 
 export function step(state: State, event: Event, nowMs: number): Command[] {
   // The clock of the shell never goes back; of a restarted scheduler's journal it might.
@@ -71,6 +70,9 @@ function onClient(ctx: Context, event: Extract<Event, { e: "client" }>): void {
       break;
     case "stages":
       onStages(ctx, request, event.bases ?? []);
+      break;
+    case "resume":
+      onResume(ctx, request, event.bases ?? [], reply);
       break;
     case "beat":
       onClientBeat(ctx, request, reply);
@@ -161,7 +163,7 @@ function removeSilent(ctx: Context): void {
     if (silenceMs(state, worker) > limits.heartbeatTimeoutMs) removeWorker(ctx, worker, true);
   }
   for (const session of [...state.sessions.values()]) {
-    if (silenceMs(state, session) > sessionTimeoutMs) closeSession(ctx, session);
+    if (silenceMs(state, session) > limits.sessionTimeoutMs) closeSession(ctx, session);
   }
   if (state.listenedMs >= state.nextPutSweepAt) sweepPuts(ctx);
 }
@@ -170,6 +172,8 @@ function removeSilent(ctx: Context): void {
 function sweepPuts(ctx: Context): void {
   const { state } = ctx;
   state.nextPutSweepAt = state.listenedMs + putSweepIntervalMs;
+  // Soon after a start those who put them may not have come back.
+  if (state.listenedMs < limits.sessionTimeoutMs) return;
   const idle = [...state.puts].filter(([, put]) => !put.durable && put.owners.size === 0);
   if (idle.length === 0) return;
   const dropped: ObjectId[] = [];

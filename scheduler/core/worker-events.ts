@@ -11,6 +11,7 @@ import { heard, silenceMs } from "./liveness.js";
 import { standingOf } from "./locate.js";
 import { addHolder, failTasks, loseObject } from "./progress.js";
 import { RangeSet } from "./ranges.js";
+import { findClaim, isStranger } from "./resume.js";
 import { type Context, type LeaseRecord, troubleOf, type WorkerRecord } from "./state.js";
 import { repeatRevoke } from "./steal.js";
 
@@ -110,11 +111,14 @@ export function addObject(ctx: Context, worker: WorkerRecord, object: StoredObje
     return;
   }
   // Its commit may be under way. Should another be first, these bytes are not the object's.
-  if (standing === "uncommitted") return;
+  if (standing === "uncommitted") {
+    findClaim(ctx, worker, object);
+    return;
+  }
   if (standing === "unknown") {
     // A put, or what is left of a stage that nobody knows any more: only bytes that name themselves are of use.
     if (!object.id.startsWith("c")) {
-      order(ctx, worker.id, { o: "free", ids: [object.id] });
+      if (!isStranger(ctx, worker, object)) order(ctx, worker.id, { o: "free", ids: [object.id] });
       return;
     }
     state.puts.set(object.id, { facts: { id: object.id, kind: object.kind, bytes: object.bytes, digest: object.digest }, durable: false, owners: new Set() });

@@ -150,6 +150,8 @@ export class Intake {
     switch (request.t) {
       case "stages":
         return { e: "client", ...this.#sessions.admit(request) };
+      case "resume":
+        return this.#resume(request);
       case "submit":
         return this.#submit(request);
       case "put":
@@ -161,6 +163,17 @@ export class Intake {
       default:
         return { e: "client", request };
     }
+  }
+
+  #resume(request: ClientRequestOf<"resume">): Extract<Event, { e: "client" }> {
+    for (const { segments } of request.stages) {
+      for (const segment of segments) {
+        const tasks = segment.to - segment.from;
+        const fault = tasks <= 0 ? "there are none" : faultOf(segment, tasks);
+        if (fault !== undefined) throw new VolleyError("CORRUPT", `results of tasks [${segment.from}, ${segment.to}) of stage ${segment.stage}: ${fault}`);
+      }
+    }
+    return { e: "client", request, bases: this.#sessions.resume(request) };
   }
 
   #submit(request: ClientRequestOf<"submit">): Extract<Event, { e: "client" }> {

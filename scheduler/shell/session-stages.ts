@@ -9,7 +9,7 @@ import { stageBase } from "../../proto/address.js";
 import { argsBytes } from "../../proto/args.js";
 import { isVolleyError, toWireError, VolleyError, type WireError } from "../../proto/errors.js";
 import { validateStages } from "../../proto/graph.js";
-import type { ClientId, JobId, ObjectBase } from "../../proto/ids.js";
+import { type ClientId, type JobId, type ObjectBase, stageBaseOf } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { ArgSpec, ClientRequestOf, ResultSegment, StageSpec } from "../../proto/messages.js";
 import type { KnownStage, SessionSize } from "./core-port.js";
@@ -103,6 +103,32 @@ export class SessionStages {
     return kept ? { request: { ...request, stages: kept }, bases } : { request, bases };
   }
 
+  /**
+   * The bases of stages that a session opened again says something of. Throws what is wrong with one of them.
+   * A stage that has ended is under the base that its client knows, which is of its own session, or the address of something pure: what is claimed of that
+   * serves this session alone.
+   */
+  resume({ session, stages }: ClientRequestOf<"resume">): ObjectBase[] {
+    const here = new Map<number, KnownStage>();
+    const known = (stage: number): KnownStage | undefined => here.get(stage) ?? this.#options.stageOf(session, stage);
+    const size = { stages: 0, tasks: 0, argBytes: 0, ...this.#options.sizeOf(session) };
+    return stages.map(({ spec, base: given }) => {
+      const base = known(spec.index)?.base ?? (given === undefined ? this.#resumedBase(session, spec, known) : checkedBase(session, spec, given));
+      if (!known(spec.index)) grow(size, spec);
+      here.set(spec.index, { count: spec.count, base });
+      return base;
+    });
+  }
+
+  #resumedBase(session: JobId, spec: StageSpec, known: (stage: number) => KnownStage | undefined): ObjectBase {
+    checkArgsFit(spec, this.#options.argsBytesMax);
+    const missing = missingUpstream(spec.args, spec.index, known);
+    if (missing !== undefined)
+      throw new VolleyError("INVALID_GRAPH", `stage ${spec.index} reads stage ${missing}, which is not known; it is to be resumed before`);
+    validateStages([spec], [], spec.index, (index) => known(index)?.count);
+    return stageBase(session, spec, (index) => (known(index) as KnownStage).base);
+  }
+
   #passes(request: ClientRequestOf<"stages">, stage: StageSpec, known: (stage: number) => KnownStage | undefined, size: SessionSize): boolean {
     const { client, session } = request;
     try {
@@ -153,6 +179,11 @@ export class SessionStages {
     this.#troubles.set(session, troubles);
     return troubles;
   }
+}
+
+function checkedBase(session: JobId, spec: StageSpec, base: ObjectBase): ObjectBase {
+  if (base === stageBaseOf(session, spec.index) || base.startsWith("p")) return base;
+  throw new VolleyError("INVALID_ARGUMENT", `stage ${spec.index} of session ${session} cannot have objects named ${base}`);
 }
 
 function missingUpstream(args: readonly ArgSpec[], index: number, known: (stage: number) => KnownStage | undefined): number | undefined {

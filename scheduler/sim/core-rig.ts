@@ -41,11 +41,12 @@ export class Rig {
 
   ask(request: ClientRequest): ClientReply | undefined {
     const reply = ++this.#token;
-    const stages = request.t === "stages" || request.t === "submit" ? request.stages : [];
+    const stages: readonly StageSpec[] = request.t === "stages" || request.t === "submit" ? request.stages : [];
     const job = request.t === "submit" ? request.job : session;
     const bases: ObjectBase[] = [];
     const known = (index: number): ObjectBase => bases[index - (stages[0]?.index ?? 0)] ?? (this.state.jobs.get(job)?.stages.get(index)?.base as ObjectBase);
     for (const spec of stages) bases.push(stageBase(job, spec, known));
+    if (request.t === "resume") for (const { spec, base } of request.stages) bases.push(base ?? stageBase(request.session, spec, known));
     const out = this.#take(step(this.state, { e: "client", request, reply, bases, contentHash: JSON.stringify(bases) }, this.now));
     for (const command of out)
       if (command.c === "digest") this.#take(step(this.state, { e: "digest", job: command.job, digest: `digest-of-${command.parts.length}` }, this.now));

@@ -2,8 +2,10 @@
  * One run: a cluster, its clients and its misfortunes, all from one seed. Faults stop at some point; from then on everything must come to its end
  * within a bounded time (I11), and nothing may be left of what was closed (I7).
  */
+
 import { isVolleyError } from "../../proto/errors.js";
 import { type JobId, type LeaseId, type ObjectId, splitObjectId, type WorkerId } from "../../proto/ids.js";
+import { limits } from "../../proto/limits.js";
 import { Clock } from "./clock.js";
 import { Disk } from "./disk.js";
 import { type FaultRates, randomFaults } from "./fault-rates.js";
@@ -39,10 +41,10 @@ export interface Outcome {
   readonly story: readonly string[];
 }
 
-/** Virtual time by which everything must have ended after the last fault. Retries back off up to 30 s, sessions time out after 30 s. */
+/** Virtual time by which everything must have ended after the last fault. Retries back off up to 30 s, sessions end with their clients. */
 const settleMsMax = 240_000;
-/** Sessions time out after 30 s, and puts without an owner go 30 to 60 s later. */
-const afterglowMs = 100_000;
+/** Sessions time out, and what was kept for them goes then; puts without an owner go 30 to 60 s later. */
+const afterglowMs = limits.sessionTimeoutMs + 100_000;
 
 export class Simulation implements Victims {
   readonly clock = new Clock();

@@ -1,0 +1,173 @@
+/**
+ * Whether the scheduler that speaks knows this client's session: openings, beats, and what is done when it does not. Rules S4 and S5 of session.ts.
+ */
+import { isVolleyError, VolleyError } from "../../proto/errors.js";
+import { limits } from "../../proto/limits.js";
+import type { ClientReplyOf, ClientRequestOf } from "../../proto/messages.js";
+import { PROTOCOL_VERSION } from "../../proto/version.js";
+import type { Requests } from "./requests.js";
+
+type Beat = ClientRequestOf<"beat">;
+
+export interface LivenessOptions extends Pick<ClientRequestOf<"open">, "client" | "session" | "tenant"> {
+  readonly requests: Requests;
+  /** After this long without a word from the scheduler, or without a session, waits end with DISCONNECTED. Default 60 s. */
+  readonly unreachableMs?: number;
+  /** What a scheduler must be told besides, before the opening counts. */
+  reopen(): Promise<void>;
+  /** The session is open on another scheduler, or anew: what is open is to be sent again. */
+  onReopened(): void;
+  beat(): Pick<Beat, "waiting" | "released">;
+  onBeat(sent: Beat, reply: ClientReplyOf<"beat">): void;
+  /** Once a beat, when the session is open. */
+  onTurn(): void;
+  /** Every wait ends with this. */
+  giveUp(error: VolleyError): void;
+  onError?(error: unknown): void;
+}
+
+/** The timer comes this much too late when the process stood still (a busy caller, a stop signal, a suspended machine). */
+const stoodStillMs = 1_000;
+const intervalMsMax = 60_000;
+
+export class Liveness {
+  readonly #options: LivenessOptions;
+  #epoch = 0;
+  /** The epoch of the scheduler that has opened the session. */
+  #openedEpoch = 0;
+  #openings = 0;
+  #reopening = false;
+  #beating = false;
+  /** Since when the scheduler that speaks is known not to have this session. */
+  #lostSinceMs: number | undefined;
+  #lostWhy: unknown;
+  #heardMs = performance.now();
+  #turnedMs = performance.now();
+  #intervalMs: number = limits.heartbeatIntervalMs;
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(options: LivenessOptions) {
+    this.#options = options;
+  }
+
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  /** Counts openings; 0 until the first. */
+  get opening(): number {
+    return this.#openings;
+  }
+
+  get lost(): boolean {
+    return this.#lostSinceMs !== undefined;
+  }
+
+  get intervalMs(): number {
+    return this.#intervalMs;
+  }
+
+  /** Rejects with NO_SCHEDULER, DISCONNECTED, VERSION_MISMATCH. */
+  async open(timeoutMs: number): Promise<void> {
+    await this.#ask(timeoutMs);
+    this.#openings++;
+    this.#turnedMs = performance.now();
+    this.#timer = setInterval(() => this.#turn(), Math.min(this.#intervalMs, intervalMsMax));
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearInterval(this.#timer);
+  }
+
+  async #ask(timeoutMs: number): Promise<void> {
+    const { client, session, tenant, requests } = this.#options;
+    const { heartbeatIntervalMs, epoch } = await requests.ask({ t: "open", client, session, tenant, version: PROTOCOL_VERSION }, "opened", { timeoutMs });
+    this.#intervalMs = Math.max(10, heartbeatIntervalMs);
+    this.#openedEpoch = epoch;
+  }
+
+  heard(epoch: number): void {
+    this.#heardMs = performance.now();
+    if (epoch <= this.#epoch) return;
+    this.#epoch = epoch;
+    // A scheduler that began later cannot know this session.
+    if (this.#openings > 0 && epoch > this.#openedEpoch) this.lose();
+  }
+
+  /** The scheduler does not know the session: it is opened again. */
+  lose(): void {
+    this.#lostSinceMs ??= performance.now();
+    void this.#reopen();
+  }
+
+  /** S5. Never rejects; the next turn tries again. */
+  async #reopen(): Promise<void> {
+    if (this.#closed || this.#reopening) return;
+    this.#reopening = true;
+    try {
+      await this.#ask(limits.requestTimeoutMs);
+      await this.#options.reopen();
+      // Another one may speak by now.
+      if (this.#openedEpoch < this.#epoch || this.#closed) return;
+      this.#openings++;
+      this.#lostSinceMs = undefined;
+      this.#lostWhy = undefined;
+      this.#options.onReopened();
+    } catch (error) {
+      this.#lostWhy = error;
+      if (!isVolleyError(error)) this.#options.onError?.(error);
+    } finally {
+      this.#reopening = false;
+    }
+  }
+
+  #turn(): void {
+    const nowMs = performance.now();
+    const stillMs = nowMs - this.#turnedMs - this.#intervalMs;
+    this.#turnedMs = nowMs;
+    if (stillMs > stoodStillMs) {
+      this.#heardMs += stillMs;
+      if (this.#lostSinceMs !== undefined) this.#lostSinceMs += stillMs;
+    }
+    this.#loseHope(nowMs);
+    if (this.#lostSinceMs !== undefined) {
+      void this.#reopen();
+      return;
+    }
+    if (!this.#beating) void this.beat();
+    this.#options.onTurn();
+  }
+
+  /** S4. Later waits have the same patience. */
+  #loseHope(nowMs: number): void {
+    const patienceMs = this.#options.unreachableMs ?? 60_000;
+    const silentMs = nowMs - this.#heardMs;
+    const lostMs = nowMs - (this.#lostSinceMs ?? nowMs);
+    if (silentMs <= patienceMs && lostMs <= patienceMs) return;
+    const what = silentMs > patienceMs ? "nothing was heard from the scheduler" : "the session could not be opened again";
+    const text = `${what} for ${Math.round(Math.max(silentMs, lostMs) / 1000)} s; the tasks may still run: wait for their refs again when the cluster is back`;
+    this.#options.giveUp(new VolleyError("DISCONNECTED", text, { cause: this.#lostWhy }));
+    this.#heardMs = nowMs;
+    if (this.#lostSinceMs !== undefined) this.#lostSinceMs = nowMs;
+  }
+
+  /** Says what is waited for and what is not needed any more, out of turn. */
+  async beat(): Promise<void> {
+    if (this.#beating || this.#closed || this.lost || this.#openings === 0) return;
+    this.#beating = true;
+    try {
+      const { client, session, requests } = this.#options;
+      const sent: Beat = { t: "beat", client, session, epoch: this.#epoch as Beat["epoch"], ...this.#options.beat() };
+      const reply = await requests.ask(sent, "beat", { timeoutMs: this.#intervalMs });
+      this.#options.onBeat(sent, reply);
+      if (!reply.known) this.lose();
+    } catch (error) {
+      // The next beat tries again; S4 ends the waits if none gets through.
+      if (!isVolleyError(error)) this.#options.onError?.(error);
+    } finally {
+      this.#beating = false;
+    }
+  }
+}

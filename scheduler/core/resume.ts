@@ -1,0 +1,131 @@
+/**
+ * Stages of a session that was opened again (the scheduler restarted, or had given the session up): the client says what it was shown of each.
+ * What it was shown stays the result (I1): those tasks are settled without executing, and what reads them reads that. Only the others run.
+ *
+ * A large result is where its worker keeps it. A worker that has not been heard yet is waited for; if the object does not turn up in time, its task
+ * ends with OBJECT_LOST: it is not executed a second time for a second value.
+ */
+import type { JobId, ObjectBase } from "../../proto/ids.js";
+import { objectIdOf, splitObjectId } from "../../proto/ids.js";
+import { limits } from "../../proto/limits.js";
+import type { ClientRequestOf, ResultSegment, StageSpec, StoredObject, StoredResult } from "../../proto/messages.js";
+import { sameBytes } from "../../proto/same-bytes.js";
+import { answer, jobNotFound, refuse, startStage } from "./client-events.js";
+import type { ReplyToken } from "./events.js";
+import { heard } from "./liveness.js";
+import { addHolder, commitSegment, failTasks } from "./progress.js";
+import { addStage } from "./records.js";
+import { sliceSegment } from "./segments.js";
+import { type Context, type JobRecord, type StageRecord, setStates, taskState, troubleOf, type WorkerRecord } from "./state.js";
+
+/** How long a result that a worker should have is looked for, in listening time: workers say hello to a new scheduler within a few beats. */
+export const claimPatienceMs = 15_000;
+
+type Resumed = ClientRequestOf<"resume">["stages"][number];
+
+/** `bases`: one for each stage of the request. */
+export function onResume(ctx: Context, request: ClientRequestOf<"resume">, bases: readonly ObjectBase[], reply: ReplyToken | undefined): void {
+  const session = ctx.state.jobs.get(request.session);
+  if (!session || session.client !== request.client) {
+    refuse(ctx, reply, jobNotFound(request.session as JobId));
+    return;
+  }
+  heard(ctx.state, session);
+  request.stages.forEach((resumed, i) => resumeStage(ctx, session, resumed, bases[i] as ObjectBase));
+  answer(ctx, reply, { t: "ok" });
+}
+
+function resumeStage(ctx: Context, session: JobRecord, resumed: Resumed, base: ObjectBase): void {
+  const { spec, segments, last } = resumed;
+  if (session.forgotten.has(spec.index)) return;
+  const known = session.stages.get(spec.index);
+  // A copy of what was said before: it is known, and may have gone on since (M1).
+  if (known && !known.held) return;
+  const settled = resumed.base !== undefined;
+  const stage = known ?? holdStage(ctx, session, settled ? withoutWork(spec) : spec, base);
+  for (const segment of segments) claim(ctx, stage, segment);
+  if (!last) return;
+  stage.held = false;
+  if (settled) failRest(ctx, stage);
+  startStage(ctx, stage);
+}
+
+/** Nothing of it is executed any more, neither now nor when a result is lost: what made the results is not known here. */
+const withoutWork = (spec: StageSpec): StageSpec => ({ ...spec, args: [], options: { ...spec.options, pure: false } });
+
+function holdStage(ctx: Context, session: JobRecord, spec: StageSpec, base: ObjectBase): StageRecord {
+  session.stageHigh = Math.max(session.stageHigh, spec.index + 1);
+  const stage = addStage(ctx.state, session, spec, base);
+  stage.held = true;
+  stage.claimed = true;
+  return stage;
+}
+
+/** Runs of tasks of [from, to) of which nothing is known yet. */
+function* openRuns(stage: StageRecord, from: number, to: number): IterableIterator<{ from: number; to: number }> {
+  for (let at = from; at < to; ) {
+    const end = stage.states.runEnd(at, to);
+    if (stage.states.at(at) === taskState.waiting) yield { from: at, to: end };
+    at = end;
+  }
+}
+
+function claim(ctx: Context, stage: StageRecord, segment: ResultSegment): void {
+  for (const { from, to } of [...openRuns(stage, segment.from, Math.min(segment.to, stage.spec.count))]) {
+    const part = sliceSegment(segment, from, to);
+    if (part.r === "failed") failTasks(ctx, stage, from, to, part.error);
+    else if (part.r === "inline") commitSegment(ctx, stage, part, { slotTimeUs: 0, reused: true });
+    else part.stored.forEach((stored, i) => claimStored(ctx, stage, from + i, stored));
+  }
+}
+
+function claimStored(ctx: Context, stage: StageRecord, task: number, stored: StoredResult): void {
+  const { state } = ctx;
+  troubleOf(stage, task).claimed = { stored, at: state.listenedMs };
+  setStates(state, stage, task, task + 1, taskState.retrying);
+  state.retries.add(state.nowMs + claimPatienceMs, { stage, task });
+  const id = objectIdOf(stage.base, task);
+  for (const { worker, digest } of state.strangers.get(id) ?? []) {
+    const record = state.workers.get(worker);
+    if (record) findClaim(ctx, record, { id, digest });
+  }
+  state.strangers.delete(id);
+}
+
+function settleClaim(ctx: Context, stage: StageRecord, task: number, stored: StoredResult): void {
+  commitSegment(ctx, stage, { r: "stored", stage: stage.index, from: task, to: task + 1, stored: [stored] }, { slotTimeUs: 0, reused: true });
+}
+
+function failRest(ctx: Context, stage: StageRecord): void {
+  for (const { from, to } of [...openRuns(stage, 0, stage.spec.count)])
+    failTasks(ctx, stage, from, to, {
+      code: "SESSION_LOST",
+      message: "the scheduler restarted, and what this task gave is not known any more; submit it again",
+    });
+}
+
+/** A worker tells of an object: is it what a client said was made? (Other bytes of the id are freed at the next telling, when the result is known.) */
+export function findClaim(ctx: Context, worker: WorkerRecord, object: Pick<StoredObject, "id" | "digest">): void {
+  const { base, index } = splitObjectId(object.id);
+  for (const stage of [...ctx.state.catalog.of(base)]) {
+    const trouble = stage.troubles.get(index);
+    if (!trouble?.claimed || !sameBytes(trouble.claimed.stored.digest, object.digest)) continue;
+    const { stored } = trouble.claimed;
+    trouble.claimed = undefined;
+    if (stage.states.at(index) !== taskState.retrying) continue;
+    addHolder(ctx.state, object.id, worker.id);
+    settleClaim(ctx, stage, index, stored);
+  }
+}
+
+/** Whether an object of a stage that nobody knows is kept: soon after a start its session may come and say that it was shown this. */
+export function isStranger(ctx: Context, worker: WorkerRecord, object: StoredObject): boolean {
+  const { state } = ctx;
+  if (state.listenedMs > limits.sessionTimeoutMs) {
+    state.strangers.clear();
+    return false;
+  }
+  const known = (state.strangers.get(object.id) ?? []).filter((one) => one.worker !== worker.id);
+  state.strangers.set(object.id, [...known, { worker: worker.id, digest: object.digest }]);
+  return true;
+}
