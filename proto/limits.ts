@@ -21,6 +21,8 @@ export const limits = {
   stagesPerSessionMax: 500_000,
   argBytesPerSessionMax: 512 * 1024 * 1024,
   argsPerTaskMax: 64,
+  /** Stages of a session kept without their results, to make again what is lost of those that read them. */
+  shelvedStagesMax: 10_000,
   jobsListedMax: 1_000,
 
   requestTimeoutMs: 10_000,

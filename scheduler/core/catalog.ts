@@ -53,6 +53,11 @@ export class Catalog<S extends { readonly base: ObjectBase }> {
     if (present !== undefined && isShelf(present) && present.stages.has(stage)) present.made.add(stage);
   }
 
+  holds(stage: S): boolean {
+    const present = this.#shelves.get(stage.base);
+    return present !== undefined && (isShelf(present) ? present.stages.has(stage) : present === stage);
+  }
+
   /** Every stage of the base; the first is the oldest. */
   of(base: ObjectBase): Iterable<S> {
     const present = this.#shelves.get(base);

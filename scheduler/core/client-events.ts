@@ -8,7 +8,7 @@ import type { PutFacts, ReplyToken } from "./events.js";
 import { countBlockers, flatArgs, sourceOf } from "./links.js";
 import { heard } from "./liveness.js";
 import { durableFacts, isReusable } from "./locate.js";
-import { admit, cancelTasks, commitSegment, endJob, failTasks, forgetIfUnused, freeObjects, objectIds, settleJob } from "./progress.js";
+import { admit, cancelTasks, commitSegment, endJob, failTasks, forgetIfUnused, freeObjects, makeAgain, objectIds, settleJob } from "./progress.js";
 import { addStage, createJob, dropStage, forgetJob, write } from "./records.js";
 import { sliceSegment } from "./segments.js";
 import { type Context, isStageComplete, isTerminal, type JobRecord, type StageRecord, type TaskState, tallyOf, taskState } from "./state.js";
@@ -105,7 +105,7 @@ export function startStage(ctx: Context, stage: StageRecord): void {
     }
   }
   if (spec.options.pure) reuse(ctx, stage);
-  admit(ctx, stage, 0, spec.count);
+  makeAgain(ctx, stage, 0, spec.count);
 }
 
 function unknownObject(ctx: Context, spec: StageSpec): ObjectId | undefined {

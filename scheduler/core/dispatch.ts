@@ -6,7 +6,7 @@ import { type LeaseId, type ObjectId, objectIdOf, splitObjectId } from "../../pr
 import { limits } from "../../proto/limits.js";
 import type { ArgSpec, Lease, ObjectLocation } from "../../proto/messages.js";
 import { PackReader } from "../../proto/pack.js";
-import { flatArgs, upstreamAt, upstreamOfBase } from "./links.js";
+import { countBlockers, flatArgs, isReady, linkObject, upstreamAt, upstreamOfBase } from "./links.js";
 import { locate, locateResult } from "./locate.js";
 import { failTasks } from "./progress.js";
 import { RangeSet } from "./ranges.js";
@@ -104,6 +104,7 @@ function grant(ctx: Context, stage: StageRecord, worker: WorkerRecord): void {
   }
   const gathered = gatherInputs(state, stage, from, to);
   if (gathered.lost) {
+    if (gathered.lost.pending && waitAgain(state, stage, gathered.lost.id, from)) return;
     failTasks(ctx, stage, from, gathered.lost.perTask ? from + 1 : stage.spec.count, {
       code: "OBJECT_LOST",
       message: `input ${gathered.lost.id} of stage ${stage.index} is gone: every copy was on workers that left, and it cannot be made again`,
@@ -183,7 +184,18 @@ interface Gathered {
   inputs: ObjectLocation[];
   /** End of the range whose inputs fit into one message. */
   to: number;
-  lost?: { id: ObjectId; perTask: boolean };
+  /** `pending`: it is not there yet, or not there again. */
+  lost?: { id: ObjectId; perTask: boolean; pending: boolean };
+}
+
+/** An input is still to be made (again): what is queued waits for it. False: nothing says by whom. */
+function waitAgain(state: State, stage: StageRecord, id: ObjectId, task: number): boolean {
+  linkObject(state, stage, id);
+  countBlockers(stage);
+  const ranges = stage.blockers > 0 ? [...stage.queue] : [{ from: task, to: task + 1 }];
+  if (stage.blockers === 0 && isReady(stage, task)) return false;
+  for (const range of ranges) setStates(state, stage, range.from, range.to, taskState.waiting);
+  return true;
 }
 
 /** Where the lease's inputs are. Lists of whole stages (`all`) are left to the worker, which asks for the results once and keeps them. */
@@ -202,7 +214,7 @@ function gatherInputs(state: State, stage: StageRecord, from: number, to: number
   }
   for (const id of shared) {
     const location = locateInput(state, stage, id);
-    if (location.state !== "ready") return { inputs: [], to, lost: { id, perTask: false } };
+    if (location.state !== "ready") return { inputs: [], to, lost: { id, perTask: false, pending: location.state === "pending" } };
     inputs.set(id, location);
   }
   let bytes = 0;
@@ -210,7 +222,10 @@ function gatherInputs(state: State, stage: StageRecord, from: number, to: number
     for (const upstream of perTask) {
       const id = objectIdOf(upstream.base, task);
       const location = locateResult(state, upstream, task, id);
-      if (location.state !== "ready") return task === from ? { inputs: [], to, lost: { id, perTask: true } } : { inputs: [...inputs.values()], to: task };
+      if (location.state !== "ready") {
+        if (task > from) return { inputs: [...inputs.values()], to: task };
+        return { inputs: [], to, lost: { id, perTask: true, pending: location.state === "pending" } };
+      }
       inputs.set(id, location);
       bytes += 64 + (location.inline?.byteLength ?? 0);
     }

@@ -74,9 +74,9 @@ function checkLeases(state: State): void {
 
 function checkStage(state: State, stage: StageRecord, timed: ReadonlySet<number> | undefined): void {
   const where = `stage ${stage.index} of ${stage.job.id}`;
-  const tally = new Int32Array(7);
+  const tally = new Int32Array(8);
   for (const { from, to, state: s } of runsOf(stage)) tally[s] = (tally[s] as number) + to - from;
-  for (let s = 0; s < 7; s++) invariant(tally[s] === stage.tally[s], `${where} counts ${stage.tally[s]} tasks in state ${s}, there are ${tally[s]}`);
+  for (let s = 0; s < 8; s++) invariant(tally[s] === stage.tally[s], `${where} counts ${stage.tally[s]} tasks in state ${s}, there are ${tally[s]}`);
   invariant(stage.queue.size === tally[taskState.queued], `I3: ${where} has ${tally[taskState.queued]} queued tasks and ${stage.queue.size} queue places`);
   invariant(stage.queue.isEmpty || stage.listed, `I3: ${where} has queued tasks and is on no ready list`);
   let results = 0;
@@ -90,6 +90,7 @@ function checkStage(state: State, stage: StageRecord, timed: ReadonlySet<number>
     results === (tally[taskState.succeeded] as number) + (tally[taskState.failed] as number),
     `I1: ${where} has ${results} results for ${tally[taskState.succeeded]} + ${tally[taskState.failed]} ended tasks`,
   );
+  checkLineage(state, stage);
   if (state.unsettled.has(stage.job.id)) return;
   if (stage.job.state === "running") {
     const unmet = unmetLinks(stage).length;
@@ -109,6 +110,17 @@ function checkStage(state: State, stage: StageRecord, timed: ReadonlySet<number>
       if (s === taskState.waiting && stage.blockers > 0) break;
     }
   }
+}
+
+/** L1 of lineage.ts. */
+function checkLineage(state: State, stage: StageRecord): void {
+  const where = `stage ${stage.index} of ${stage.job.id}`;
+  const shelved = stage.tally[taskState.shelved] as number;
+  invariant(
+    shelved === 0 || (stage.released && stage.spec.options.pure && !stage.job.durable),
+    `${where} has shelved tasks, but is not a released pure stage of a session`,
+  );
+  invariant(stage.job.shelved.has(stage) !== state.catalog.holds(stage), `${where} is ${stage.job.shelved.has(stage) ? "shelved and" : "not"} in the catalog`);
 }
 
 function* runsOf(stage: StageRecord): IterableIterator<{ from: number; to: number; state: TaskState }> {

@@ -64,11 +64,20 @@ function linker(stage: StageRecord): (upstream: StageRecord, kind: Dependent["ki
   };
 }
 
+/** The stage reads the object; it waits for whoever makes it. */
+export function linkObject(state: State, stage: StageRecord, id: ObjectId): void {
+  const source = sourceOf(state, id);
+  if (!source || stage.links.some(({ upstream, entry }) => upstream === source.stage && entry.kind === "task" && entry.task === source.task)) return;
+  linker(stage)(source.stage, "task", source.task);
+  stage.sources = undefined;
+}
+
 export function unlinkStage(stage: StageRecord): void {
   for (const { upstream, entry } of stage.links) removeDependent(upstream, entry);
   stage.links.length = 0;
   stage.perTask = [];
   stage.sources = undefined;
+  stage.blockers = 0;
 }
 
 /** Looks at every link of the stage. Once it is linked, {@link meet} and {@link unmeet} keep the count. */

@@ -6,9 +6,10 @@
 import type { WireError } from "../../proto/errors.js";
 import { type ObjectId, objectIdOf, type WorkerId } from "../../proto/ids.js";
 import type { JobState, ResultSegment } from "../../proto/messages.js";
+import { drop, letGo, revive, shelve, useOf } from "./lineage.js";
 import { meet, setOpen, unmeet } from "./links.js";
 import { isBaseKnown } from "./locate.js";
-import { dropStage, write } from "./records.js";
+import { write } from "./records.js";
 import {
   type Context,
   type Dependent,
@@ -94,8 +95,8 @@ function revokeLeases(ctx: Context, stage: StageRecord, from: number, to: number
 
 function tell(ctx: Context, stage: StageRecord, segment: ResultSegment): void {
   const { job } = stage;
-  // What it says itself, the client need not hear.
-  if (job.client === undefined || stage.held) return;
+  // What it says itself the client need not hear, and what is made again of a stage whose refs are gone is nobody's to hear.
+  if (job.client === undefined || stage.held || stage.released) return;
   stage.sentAtMs = ctx.state.nowMs;
   ctx.out.push({ c: "update", client: job.client, session: job.id, segment });
 }
@@ -205,7 +206,7 @@ export function settleStage(ctx: Context, stage: StageRecord): void {
     return;
   }
   if (!isStageComplete(stage)) return;
-  for (const upstream of setOpen(stage, false)) forgetIfUnused(ctx, upstream);
+  for (const upstream of letGo(stage)) forgetIfUnused(ctx, upstream);
   forgetIfUnused(ctx, stage);
 }
 
@@ -228,7 +229,8 @@ export function settleJob(ctx: Context, job: JobRecord): void {
 export function endJob(ctx: Context, job: JobRecord, state: JobState, error?: WireError): void {
   for (const stage of job.stages.values()) {
     revokeLeases(ctx, stage, 0, stage.spec.count);
-    const open = stage.spec.count - tallyOf(stage, taskState.succeeded) - tallyOf(stage, taskState.failed) - tallyOf(stage, taskState.cancelled);
+    const { succeeded, failed, cancelled, shelved } = taskState;
+    const open = [succeeded, failed, cancelled, shelved].reduce<number>((left, ended) => left - tallyOf(stage, ended), stage.spec.count);
     if (open > 0) ctx.out.push({ c: "count", metric: "tasks_cancelled", by: open, tenant: job.tenant });
   }
   write(ctx, { k: "end", job: job.id, state, atMs: ctx.state.nowMs, ...(error ? { error } : {}) }, job.durable);
@@ -275,12 +277,26 @@ export function* objectIds(state: State, stage: StageRecord): IterableIterator<O
   }
 }
 
-/** A session's stage goes when its client has released it and nothing that reads it is still to come (I7). */
-export function forgetIfUnused(ctx: Context, stage: StageRecord): void {
-  if (stage.job.durable || !stage.released || stage.openDependents > 0 || !isStageComplete(stage)) return;
-  const ids = new Set(objectIds(ctx.state, stage));
-  dropStage(ctx.state, stage);
-  freeObjects(ctx, ids);
+/** A session's stage goes when its client has released it and nothing that reads it is still to come (I7); or is shelved (lineage.ts), if it may be needed. */
+export function forgetIfUnused(ctx: Context, first: StageRecord): void {
+  const { state } = ctx;
+  const work = [first];
+  for (let stage = work.pop(); stage; stage = work.pop()) {
+    if (stage.job.stages.get(stage.index) !== stage) continue;
+    const use = useOf(stage);
+    if (use === "results") continue;
+    if (use === "none") {
+      const ids = new Set(objectIds(state, stage));
+      work.push(...drop(state, stage));
+      freeObjects(ctx, ids);
+      continue;
+    }
+    if (tallyOf(stage, taskState.succeeded) === 0) continue;
+    const ids = new Set(objectIds(state, stage));
+    const excess = shelve(state, stage);
+    freeObjects(ctx, ids);
+    if (excess) work.push(...drop(state, excess));
+  }
 }
 
 // ------------------------------------------------------------------------------------------------ losses
@@ -303,7 +319,7 @@ export function loseObject(ctx: Context, id: ObjectId): void {
     if (stage.spec.options.pure) {
       troubleOf(stage, task).expected = segment.stored[task - segment.from]?.digest;
       ctx.out.push({ c: "count", metric: "objects_recomputed", by: 1, tenant: stage.job.tenant });
-      admit(ctx, stage, task, task + 1);
+      makeAgain(ctx, stage, task, task + 1);
     } else {
       failTasks(ctx, stage, task, task + 1, {
         code: "OBJECT_LOST",
@@ -311,6 +327,27 @@ export function loseObject(ctx: Context, id: ObjectId): void {
       });
     }
   }
+}
+
+/** Tasks that wait are queued when their inputs are there; inputs that were given up are made again first, and theirs. */
+export function makeAgain(ctx: Context, stage: StageRecord, from: number, to: number): void {
+  if (stage.links.length === 0) {
+    admit(ctx, stage, from, to);
+    return;
+  }
+  const found = revive(ctx.state, stage, from, to);
+  if ("gone" in found) {
+    failTasks(ctx, stage, from, to, {
+      code: "OBJECT_LOST",
+      message: `the worker that held the result is gone, and it cannot be made again: stage ${found.gone.index}, which it was made from, has been forgotten`,
+    });
+    return;
+  }
+  for (const { stage: upstream, from: start, to: end } of found.revived) {
+    ctx.out.push({ c: "count", metric: "objects_recomputed", by: end - start, tenant: upstream.job.tenant });
+    admit(ctx, upstream, start, end);
+  }
+  admit(ctx, stage, from, to);
 }
 
 /** A success was taken back: dependents that have not started wait again. */

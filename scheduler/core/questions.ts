@@ -19,7 +19,7 @@ export function stageStatusOf(stage: StageRecord): StageStatus {
     waiting: tallyOf(stage, taskState.waiting) + tallyOf(stage, taskState.retrying),
     queued: tallyOf(stage, taskState.queued),
     running: tallyOf(stage, taskState.leased),
-    succeeded: tallyOf(stage, taskState.succeeded),
+    succeeded: tallyOf(stage, taskState.succeeded) + tallyOf(stage, taskState.shelved),
     failed: tallyOf(stage, taskState.failed),
     cancelled: tallyOf(stage, taskState.cancelled),
     reused: stage.reused,
@@ -50,7 +50,7 @@ export function jobStatusOf(job: JobRecord, stagesMax = stagesListedMax): JobSta
     stages: newest(job, stagesMax),
     outputs: [...job.outputs],
     tasks: job.tasks,
-    succeeded: job.tally[taskState.succeeded] as number,
+    succeeded: (job.tally[taskState.succeeded] as number) + (job.tally[taskState.shelved] as number),
     reused: job.reused,
     executed: job.executed,
     retried: job.retried,
@@ -179,6 +179,8 @@ export function explain(state: State, stage: StageRecord, task: number): Explana
   switch (stage.states.at(task)) {
     case taskState.succeeded:
       return { ...head, state: "succeeded", reason: "committed", text: "its result is committed" };
+    case taskState.shelved:
+      return { ...head, state: "succeeded", reason: "committed", text: "it was committed; its refs are gone, and its result was given up" };
     case taskState.failed: {
       const segment = stage.results.at(task);
       const error = segment?.r === "failed" ? segment.error : undefined;

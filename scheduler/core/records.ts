@@ -99,7 +99,7 @@ export function createJob(
     objects: new Map(fields.objects.map((facts) => [facts.id, facts])),
     stages: new Map(),
     tasks: 0,
-    tally: [0, 0, 0, 0, 0, 0, 0],
+    tally: [0, 0, 0, 0, 0, 0, 0, 0],
     argBytes: 0,
     state: "running",
     endedAtMs: undefined,
@@ -115,6 +115,7 @@ export function createJob(
     heardAt: 0,
     stageHigh: 0,
     forgotten: new RangeSet(),
+    shelved: new Set(),
   };
 }
 

@@ -5,6 +5,9 @@ import { PackReader } from "../../proto/pack.js";
 
 const digestBytes = 16;
 
+/** What an object takes of a worker's store (worker/store/allocator.ts aligns to cache lines). */
+export const storeBytes = (bytes: number): number => Math.max(64, Math.ceil(bytes / 64) * 64);
+
 /** The part [from, to) of a segment, as a segment of its own. */
 export function sliceSegment(segment: ResultSegment, from: number, to: number): ResultSegment {
   if (segment.from === from && segment.to === to) return segment;
@@ -29,6 +32,16 @@ export function sliceSegment(segment: ResultSegment, from: number, to: number): 
 
 export class SegmentTable {
   readonly #segments: ResultSegment[] = [];
+  /** Tasks whose results only workers hold (and the durable store). */
+  storedTasks = 0;
+  /** Bytes of those results, each rounded up as stores do. */
+  storedBytes = 0;
+
+  #count(segment: ResultSegment, sign: 1 | -1): void {
+    if (segment.r !== "stored") return;
+    this.storedTasks += sign * segment.stored.length;
+    for (const { bytes } of segment.stored) this.storedBytes += sign * storeBytes(bytes);
+  }
 
   get count(): number {
     return this.#segments.length;
@@ -54,6 +67,7 @@ export class SegmentTable {
     const at = this.#find(segment.from);
     const next = this.#segments[at];
     invariant(!next || next.from >= segment.to, `I1: a second result for tasks [${segment.from}, ${segment.to})`);
+    this.#count(segment, 1);
     if (at === this.#segments.length) this.#segments.push(segment);
     else this.#segments.splice(at, 0, segment);
   }
@@ -67,6 +81,15 @@ export class SegmentTable {
     if (segment.from < task) parts.push(sliceSegment(segment, segment.from, task));
     if (task + 1 < segment.to) parts.push(sliceSegment(segment, task + 1, segment.to));
     this.#segments.splice(at, 1, ...parts);
+    this.#count(segment, -1);
+    for (const part of parts) this.#count(part, 1);
+  }
+
+  removeSegment(segment: ResultSegment): void {
+    const at = this.#find(segment.from);
+    invariant(this.#segments[at] === segment, `no such segment of tasks [${segment.from}, ${segment.to})`);
+    this.#segments.splice(at, 1);
+    this.#count(segment, -1);
   }
 
   /** Segments that touch [from, to), in order; not cut to it. */

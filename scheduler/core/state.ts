@@ -141,6 +141,8 @@ export interface JobRecord extends Peer {
   stageHigh: number;
   /** Sessions: stages that were forgotten after their release, so that a late copy of their message does not bring them back (M1). */
   readonly forgotten: RangeSet;
+  /** Sessions: stages kept for lineage alone, oldest first. */
+  readonly shelved: Set<StageRecord>;
 }
 
 export interface LeaseRecord {
@@ -308,7 +310,7 @@ export function createStage(job: JobRecord, spec: StageSpec, base: ObjectBase): 
     base,
     fnKey: functionKey(spec.fn),
     states: new TaskStates(spec.count),
-    tally: [spec.count, 0, 0, 0, 0, 0, 0],
+    tally: [spec.count, 0, 0, 0, 0, 0, 0, 0],
     results: new SegmentTable(),
     queue: new RangeSet(),
     listed: false,
@@ -343,7 +345,8 @@ export function troubleOf(stage: StageRecord, task: number): Trouble {
 
 export const tallyOf = (stage: StageRecord, state: TaskState): number => stage.tally[state] as number;
 export const isStageComplete = (stage: StageRecord): boolean =>
-  tallyOf(stage, taskState.succeeded) + tallyOf(stage, taskState.failed) + tallyOf(stage, taskState.cancelled) === stage.spec.count;
+  tallyOf(stage, taskState.succeeded) + tallyOf(stage, taskState.failed) + tallyOf(stage, taskState.cancelled) + tallyOf(stage, taskState.shelved) ===
+  stage.spec.count;
 
 /** The one place where a task's state changes; keeps tally, queue and the queued count true. */
 export function setStates(state: State, stage: StageRecord, from: number, to: number, next: TaskState): void {

@@ -5,8 +5,8 @@
  */
 import { invariant } from "../../proto/errors.js";
 
-/** waiting: an input is missing. queued: may be leased. retrying: waits for its backoff timer. The last three are terminal. */
-export const taskState = { waiting: 0, queued: 1, leased: 2, retrying: 3, succeeded: 4, failed: 5, cancelled: 6 } as const;
+/** waiting: an input is missing. queued: may be leased. retrying: waits for its backoff timer. The last four are terminal; shelved: it succeeded, and its result was given up (lineage.ts). */
+export const taskState = { waiting: 0, queued: 1, leased: 2, retrying: 3, succeeded: 4, failed: 5, cancelled: 6, shelved: 7 } as const;
 export type TaskState = (typeof taskState)[keyof typeof taskState];
 export const isTerminal = (state: number): boolean => state >= taskState.succeeded;
 
@@ -107,7 +107,7 @@ function filled(page: Page, from: number, to: number, size: number, before: Task
   if (to - from === size) return next;
   let mixed: MixedPage;
   if (typeof page === "number") {
-    const tally = [0, 0, 0, 0, 0, 0, 0];
+    const tally = [0, 0, 0, 0, 0, 0, 0, 0];
     tally[page] = size;
     mixed = { bytes: new Uint8Array(size).fill(page), tally };
   } else mixed = page;

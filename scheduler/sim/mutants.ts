@@ -47,7 +47,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   "object-edge-not-linked": {
     doc: "a stage that names another's result by its id does not wait for it",
     area: "lineage",
-    edits: [core("links", 'if (source) link(stage, source.stage, "task", source.task);', "")],
+    edits: [core("links", 'if (source) link(source.stage, "task", source.task);', "")],
     faults: deaths,
   },
   "lost-result-taken-for-there": {
@@ -203,7 +203,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   "released-stage-dropped-early": {
     doc: "a stage whose refs are gone is forgotten although another still reads it",
     area: "retention",
-    edits: [core("progress", "if (!isStageComplete(entry.stage)) return;", "continue;")],
+    edits: [core("lineage", 'if (stage.openDependents > 0) return "results";', "")],
   },
   "forgotten-stage-comes-back": {
     doc: "a late copy of a stage's message brings it back after it was forgotten",
