@@ -8,7 +8,7 @@ import { type Data, DataType, type Vector } from "apache-arrow";
 import { BytesDictionary, PairDictionary } from "./dictionaries.js";
 import { columnFault, kinds, mistypedFault, type NamedColumn } from "./faults.js";
 
-const wordBase = 2 ** 32;
+const wordBase = 4_294_967_296;
 type Class = "text" | "integer" | "boolean" | "date" | `timestamp ${number}`;
 
 const valueTypeOf = (type: DataType): DataType => (DataType.isDictionary(type) ? (type.dictionary as DataType) : type);

@@ -34,7 +34,7 @@ export class PairDictionary {
   }
 
   private appendDirect(lo: number): number {
-    if (lo >= this.direct.length) this.direct = longer(this.direct, new Int32Array(2 ** Math.ceil(Math.log2(lo + 1))));
+    if (lo >= this.direct.length) this.direct = longer(this.direct, new Int32Array(1 << (32 - Math.clz32(lo))));
     const made = this.append(0, lo);
     this.direct[lo] = made + 1;
     return made;

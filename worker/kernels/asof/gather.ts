@@ -131,7 +131,7 @@ function gatherText(data: Data, rows: Int32Array, validity: Validity): Data {
     ends[i + 1] = (ends[i] as number) + (row < 0 ? 0 : (offsets[row + 1] as number) - (offsets[row] as number));
   }
   const total = ends[rows.length] as number;
-  if (total > 2 ** 31 - 1)
+  if (total > 2_147_483_647)
     throw new VolleyError(
       "INVALID_ARGUMENT",
       `the joined text would take ${total} bytes in one column, over 2 GiB; join smaller partitions, or take fewer columns`,
@@ -276,7 +276,7 @@ function joinedText(chunks: readonly Data[], length: number, validity: Validity)
     at += part.length;
   }
   const isLarge = DataType.isLargeUtf8(type) || DataType.isLargeBinary(type);
-  if (!isLarge && bytes.length > 2 ** 31 - 1)
+  if (!isLarge && bytes.length > 2_147_483_647)
     throw new VolleyError("INVALID_ARGUMENT", `a text column of ${bytes.length} bytes is over 2 GiB; join smaller partitions`);
   return makeData({ type, length, valueOffsets: isLarge ? BigInt64Array.from(ends, BigInt) : Int32Array.from(ends), data: bytes, ...validity } as never);
 }

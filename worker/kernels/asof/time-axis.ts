@@ -12,7 +12,7 @@ import { type Data, DataType, DateUnit, Precision, TimeUnit, type Vector } from 
 import { columnFault, kinds, mistypedFault, type NamedColumn, shownValue } from "./faults.js";
 
 export const dayMs = 86_400_000;
-const wordBase = 2 ** 32;
+const wordBase = 4_294_967_296;
 const exactMax = Number.MAX_SAFE_INTEGER;
 const none = new Float64Array(0);
 
@@ -127,7 +127,7 @@ function words64(data: Data, hi: Float64Array): boolean {
     hi[i] = high * wordBase + ((words[2 * i] as number) >>> 0);
     bits |= high ^ (high >> 31);
   }
-  return bits < 2 ** 21;
+  return bits < 2_097_152;
 }
 
 function wordPairs(data: Data, hi: Float64Array, lo: Float64Array): void {

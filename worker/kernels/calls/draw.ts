@@ -15,7 +15,7 @@ export class Draw {
     this.#state ^= this.#state << 13;
     this.#state ^= this.#state >>> 17;
     this.#state ^= this.#state << 5;
-    return (this.#state >>> 0) / 2 ** 32;
+    return (this.#state >>> 0) / 4_294_967_296;
   }
 
   /** In [from, to]. */

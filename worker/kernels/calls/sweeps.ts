@@ -125,7 +125,7 @@ const columnsIn = (table: Table): Record<string, Vector> => Object.fromEntries(t
 const traded = (table: Table): Table =>
   new Table({
     ...columnsIn(table),
-    sharpeIn: floats(Array.from({ length: table.numRows }, (_, i) => Math.sin(i))),
+    sharpeIn: floats(Array.from({ length: table.numRows }, (_, i) => ((i * 37) % 101) / 50 - 1)),
     tradesIn: whole(new Array(table.numRows).fill(5)),
   });
 

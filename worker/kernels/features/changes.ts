@@ -1,9 +1,9 @@
 /** Changes from bar to bar, and running totals. */
 import { z } from "zod";
+import { logarithm } from "../arithmetic/logarithm.js";
 import { defineFeature, type Feature } from "./form.js";
 import { bars, windowMax } from "./options.js";
 import { delayRoom, openDelay, pushDelay } from "./parts/delay.js";
-import { logarithm } from "./parts/logarithm.js";
 
 const changes = "Changes";
 const cumulative = "Running totals";

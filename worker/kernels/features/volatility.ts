@@ -1,8 +1,8 @@
 /** Ranges and volatility. */
 import { z } from "zod";
+import { logarithm } from "../arithmetic/logarithm.js";
 import { defineFeature } from "./form.js";
 import { ddofOption, minPeriodsFit, minPeriodsOption, recursiveNulls, windowed, windowNulls, windowOption } from "./options.js";
-import { logarithm } from "./parts/logarithm.js";
 import { openRange, pushRange, rangeRoom } from "./parts/true-range.js";
 import { momentMean, momentsRoom, momentVariance, openMoments, pushMoments } from "./parts/window-moments.js";
 

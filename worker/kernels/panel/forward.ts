@@ -1,5 +1,6 @@
 /** Returns from a date to a later one, by symbol. They look ahead by design: labels for the analysis of factors, never inputs of a strategy. */
 import { z } from "zod";
+import { logarithm } from "../arithmetic/logarithm.js";
 import { float64Vector } from "../columns.js";
 import { defineKernel, tableArg } from "../kernel.js";
 import { dateOfRows, type Panel, panelOf, rowsBySymbol } from "./axes.js";
@@ -66,7 +67,7 @@ function ofSymbol(
     }
     if (target === undefined) continue;
     const ratio = (prices[target] as number) / (prices[row] as number);
-    const value = options.method === "log" ? Math.log(ratio) : ratio - 1;
+    const value = options.method === "log" ? logarithm(ratio) : ratio - 1;
     out[row] = Number.isFinite(value) ? value : Number.NaN;
   }
 }

@@ -42,5 +42,6 @@ export const deflatedSharpe = (estimate: SharpeEstimate, trials: number, varianc
 export function minimumTrackRecord({ sharpe, skewness, kurtosis }: SharpeEstimate, benchmark: number, confidence: number): number {
   if (!(sharpe > benchmark)) return Number.NaN;
   const spread = 1 - skewness * sharpe + ((kurtosis - 1) / 4) * sharpe * sharpe;
-  return 1 + spread * (normalQuantile(confidence) / (sharpe - benchmark)) ** 2;
+  const deviations = normalQuantile(confidence) / (sharpe - benchmark);
+  return 1 + spread * (deviations * deviations);
 }

@@ -4,6 +4,8 @@
  * quantile: M. J. Wichura, "Algorithm AS 241: The percentage points of the normal distribution", Applied Statistics 37 (1988), 477–484 (PPND16).
  * Both are good to about 16 digits.
  */
+import { logarithm } from "../arithmetic/logarithm.js";
+import { exponential } from "../arithmetic/power.js";
 
 /** Numerator over denominator, Horner form, highest power first. */
 function ratio(x: number, numerator: readonly number[], denominator: readonly number[]): number {
@@ -30,7 +32,7 @@ const erfcLargeBottom = [1, 2.568520192289822, 1.8729528499234673, 0.52790510295
 /** erfc(y) for y > 0.46875; exp(-y²) is split so that no digits are lost in the square. */
 function erfcUpper(y: number): number {
   const cut = Math.trunc(y * 16) / 16;
-  const scale = Math.exp(-cut * cut) * Math.exp(-(y - cut) * (y + cut));
+  const scale = exponential(-cut * cut) * exponential(-(y - cut) * (y + cut));
   if (y <= 4) return scale * ratio(y, erfcMiddleTop, erfcMiddleBottom);
   const z = 1 / (y * y);
   const tail = (1 / Math.sqrt(Math.PI) - z * ratio(z, erfcLargeTop, erfcLargeBottom)) / y;
@@ -76,7 +78,7 @@ export function normalQuantile(p: number): number {
   if (p === 1) return Number.POSITIVE_INFINITY;
   const q = p - 0.5;
   if (Math.abs(q) <= 0.425) return q * ratio(0.180625 - q * q, centreTop, centreBottom);
-  const r = Math.sqrt(-Math.log(q < 0 ? p : 1 - p));
+  const r = Math.sqrt(-logarithm(q < 0 ? p : 1 - p));
   const x = r <= 5 ? ratio(r - 1.6, middleTop, middleBottom) : ratio(r - 5, farTop, farBottom);
   return q < 0 ? -x : x;
 }

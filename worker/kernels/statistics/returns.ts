@@ -2,6 +2,7 @@
  * Statistics of per-bar simple returns. A = periods per year, always explicit (252 for daily equities). NaN where a statistic is not defined.
  * empyrical: same Sharpe, Sortino and maximum drawdown. LEAN's Sharpe is of annual figures; backtesting.py takes geometric means.
  */
+import { power } from "../arithmetic/power.js";
 import { type Moments, varianceOf } from "./moments.js";
 import { quantileOf } from "./quantile.js";
 
@@ -29,7 +30,7 @@ export function sortinoRatio(returns: ArrayLike<number>, periodsPerYear: number,
 
 /** Compound annual growth: growth^(A / n) - 1, growth = end value / start value over n bars; NaN where more than everything is lost. */
 export const compoundAnnualGrowth = (growth: number, bars: number, periodsPerYear: number): number =>
-  bars > 0 && growth >= 0 ? growth ** (periodsPerYear / bars) - 1 : Number.NaN;
+  bars > 0 && growth >= 0 ? power(growth, periodsPerYear / bars) - 1 : Number.NaN;
 
 /** The deepest fall from a peak, ≤ 0, anchored at the starting value: returns [-0.5, 0] give -0.5. */
 export function maxDrawdown(returns: ArrayLike<number>): number {

@@ -9,6 +9,7 @@
 import { Table } from "apache-arrow";
 import { z } from "zod";
 import { VolleyError } from "../../../proto/errors.js";
+import { logarithm } from "../arithmetic/logarithm.js";
 import { float64Vector, int32Vector, textVector } from "../columns.js";
 import { defineKernel, tableArg } from "../kernel.js";
 import { momentsOf } from "../statistics/moments.js";
@@ -114,7 +115,7 @@ function choiceOf(inside: Float64Array, outside: Float64Array): Choice {
     else if (value === own) equal++;
   }
   const relativeRank = (below + (equal + 1) / 2) / (outside.length + 1);
-  return { best, inSample: inside[best] as number, outOfSample: own, relativeRank, logit: Math.log(relativeRank / (1 - relativeRank)) };
+  return { best, inSample: inside[best] as number, outOfSample: own, relativeRank, logit: logarithm(relativeRank / (1 - relativeRank)) };
 }
 
 /** Least squares of out-of-sample on in-sample statistics: how much of what is chosen is left. */

@@ -1,4 +1,4 @@
-/** features/parts/logarithm.ts: the same operations in the same order, of one number and of two. */
+/** arithmetic/logarithm.ts: the same operations in the same order, of one number and of two. */
 
 const lowest: u64 = 0x3fe6a09e00000000;
 const rest: u64 = 0x3ff0000000000000 - lowest;

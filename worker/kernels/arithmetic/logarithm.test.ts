@@ -1,24 +1,19 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { logarithmError } from "./exact.js";
 import { logarithm } from "./logarithm.js";
 
-/** Units in the last place between the two. */
-function apart(a: number, b: number): number {
-  const [x = 0n, y = 0n] = new BigInt64Array(Float64Array.of(a, b).buffer);
-  return Math.abs(Number(x - y));
-}
-
 describe("the logarithm", () => {
-  it("is within one unit in the last place of the engine's, itself within one, over all exponents and around 1", () => {
+  it("is within one unit in the last place of the exact one, over all exponents and around 1", () => {
     const anywhere = fc.tuple(fc.double({ min: 1, max: 2, noNaN: true }), fc.integer({ min: -1074, max: 1023 })).map(([m, e]) => m * 2 ** e);
     const around = fc.double({ min: -0.6, max: 0.6, noNaN: true }).map((x) => 1 + x);
     const near = fc.double({ min: -1e-6, max: 1e-6, noNaN: true }).map((x) => 1 + x);
     fc.assert(
       fc.property(fc.oneof(anywhere, around, near), (x) => {
         if (x === 0 || !Number.isFinite(x)) return;
-        expect(apart(logarithm(x), Math.log(x)), `ln ${x}`).toBeLessThanOrEqual(1);
+        expect(Math.abs(logarithmError(x, logarithm(x))), `ln ${x}`).toBeLessThan(0.95);
       }),
-      { numRuns: 50_000 },
+      { numRuns: 20_000 },
     );
   });
 

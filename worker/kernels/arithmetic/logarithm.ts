@@ -3,16 +3,17 @@
  * engine by its standard). x = 2^k · m with m between the roots of 1/2 and 2; with f = m - 1 and s = f / (2 + f),
  * ln m = 2 · atanh s = f - s · (f - R), where R is the rest of the series. Within a unit in the last place.
  */
-const bits = new Float64Array(1);
-const words = new Uint32Array(bits.buffer);
-/** Where the high word of a float64 is. */
-const high = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1 ? 1 : 0;
+import { highWord, powerOfTwo } from "./scale.js";
 
 /** Of the root of 1/2, and from there to 1. */
 const lowest = 0x3fe6a09e;
 const rest = 0x3ff00000 - lowest;
 /** 2^-k for the biased exponent k + 1023; exact, and quicker than to put an exponent into a float64. */
-const inverses = Float64Array.from({ length: 2048 }, (_, biased) => 2 ** (1023 - biased));
+const inverses = new Float64Array(2048);
+inverses[0] = powerOfTwo(1023);
+for (let biased = 1; biased < 2048; biased++) inverses[biased] = (inverses[biased - 1] as number) / 2;
+/** 2^-1022, the smallest normal number. */
+const smallest = 2.2250738585072014e-308;
 /** ln 2 in two parts; the first ends with so many zeros that it times an exponent is exact. */
 const ln2High = 0.6931471803691238;
 const ln2Low = 1.9082149292705877e-10;
@@ -29,13 +30,12 @@ const c6 = 0.14616449685043406;
 /** NaN unless x is positive and finite. */
 export function logarithm(x: number): number {
   if (!(x > 0 && x < Number.POSITIVE_INFINITY)) return Number.NaN;
-  if (x < 2 ** -1022) return ofNormal(x * 2 ** 54, -54);
+  if (x < smallest) return ofNormal(x * 18_014_398_509_481_984, -54);
   return ofNormal(x, 0);
 }
 
 function ofNormal(x: number, exponent: number): number {
-  bits[0] = x;
-  const word = (words[high] as number) + rest;
+  const word = highWord(x) + rest;
   const k = (word >>> 20) - 1023 + exponent;
   const f = x * (inverses[word >>> 20] as number) - 1;
   const s = f / (2 + f);

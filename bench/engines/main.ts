@@ -1,0 +1,72 @@
+/**
+ * `npm run engines [-- --only 20,26] [--demo] [--update]`: the digest of every kernel over fixed calls, in both forms, on several versions of Node,
+ * compared with worker/kernels/fixtures/digests.json. --demo compares the digest of the whole demo too. --update writes the file by this Node.
+ */
+import { execFile } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { parseArgs, promisify } from "node:util";
+import { nodeBinary, nodeVersions } from "./node-binaries.js";
+
+type Digests = Readonly<Record<string, string>>;
+interface Report {
+  readonly node: string;
+  readonly v8: string;
+  readonly arch: string;
+  readonly plain: Digests;
+  readonly wasm: Digests;
+}
+
+const run = promisify(execFile);
+const pathOf = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
+const tablePath = pathOf("../../../worker/kernels/fixtures/digests.json");
+const outputMax = 16 * 1024 * 1024;
+
+async function digestsOn(binary: string): Promise<Report> {
+  const { stdout } = await run(binary, [pathOf("./digests-child.js")], { maxBuffer: outputMax, timeout: 300_000 });
+  return JSON.parse(stdout) as Report;
+}
+
+async function demoOn(binary: string): Promise<string> {
+  const { stdout } = await run(binary, [pathOf("../../client/cli/volley.js"), "demo", "--json"], { maxBuffer: outputMax, timeout: 900_000 });
+  const { digestSdk, digestGateway } = JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as { digestSdk: string; digestGateway: string };
+  return digestSdk === digestGateway ? digestSdk : `${digestSdk} by the SDK, ${digestGateway} by the gateway`;
+}
+
+/** Kernels whose digest is not that of the table, or differs between the two forms. */
+function differing(report: Report, table: Digests): string[] {
+  const names = new Set([...Object.keys(table), ...Object.keys(report.plain)]);
+  return [...names].filter((name) => report.plain[name] !== table[name] || report.wasm[name] !== table[name]);
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: { only: { type: "string" }, demo: { type: "boolean", default: false }, update: { type: "boolean", default: false } },
+  });
+  if (values.update) {
+    const { plain } = await digestsOn(process.execPath);
+    writeFileSync(tablePath, `${JSON.stringify(plain, null, 2)}\n`);
+    console.log(`${tablePath}: ${Object.keys(plain).length} kernels, by Node ${process.versions.node}`);
+  }
+  const table = JSON.parse(readFileSync(tablePath, "utf8")) as Digests;
+  const majors = values.only?.split(",");
+  const versions = nodeVersions.filter((version) => majors?.includes(version.split(".")[0] as string) ?? true);
+  let failures = versions.length === 0 ? 1 : 0;
+  const demos = new Set<string>();
+  for (const version of versions) {
+    const binary = nodeBinary(version);
+    const report = await digestsOn(binary);
+    const wrong = differing(report, table);
+    if (wrong.length > 0) failures++;
+    const verdict = wrong.length === 0 ? `all ${Object.keys(table).length} kernels as pinned` : `differs: ${wrong.join(", ")}`;
+    console.log(`node ${report.node} (v8 ${report.v8}, ${report.arch}): ${verdict}`);
+    if (!values.demo) continue;
+    const demo = await demoOn(binary);
+    demos.add(demo);
+    console.log(`  demo ${demo}`);
+  }
+  if (demos.size > 1) failures++;
+  return failures === 0 ? 0 : 1;
+}
+
+process.exitCode = await main();
