@@ -8,7 +8,8 @@ import { isName } from "../../proto/ids.js";
 import type { JobStatus } from "../../proto/messages.js";
 import type { IngestPool } from "../ingest/index.js";
 import type { Cluster, Job } from "../sdk/api.js";
-import type { Gate, GatewayMetrics } from "./metrics.js";
+import type { EventStreams } from "./event-streams.js";
+import type { Answers, Gate, GatewayMetrics } from "./metrics.js";
 
 export type GatewayCluster = Pick<Cluster, "run" | "job" | "jobs" | "workers" | "put" | "get">;
 export type App = FastifyInstance<RawServerDefault, IncomingMessage, ServerResponse, FastifyBaseLogger, ZodTypeProvider>;
@@ -19,10 +20,11 @@ export interface Context {
   readonly metrics: GatewayMetrics;
   readonly uploads: Gate;
   readonly streams: Gate;
+  readonly answers: Answers;
+  readonly events: EventStreams;
   readonly graphBytesMax: number;
   readonly uploadBytesMax: number;
   readonly decodeTimeoutMs: number;
-  readonly heartbeatMs: number;
   readonly streamMsMax: number;
 }
 

@@ -5,7 +5,8 @@ import { VolleyError } from "../../proto/errors.js";
 import type { CompiledGraph } from "../../proto/graph.js";
 import type { JobId, ObjectId, TenantId } from "../../proto/ids.js";
 import type { JobStatus } from "../../proto/messages.js";
-import type { Job, ObjectRef } from "../sdk/api.js";
+import { encodeValue } from "../../proto/value.js";
+import type { Admit, Job, ObjectRef, StreamOptions } from "../sdk/api.js";
 import type { GatewayCluster } from "./context.js";
 
 export class FakeJob {
@@ -60,6 +61,8 @@ export class FakeCluster implements GatewayCluster {
   readonly jobsById = new Map<string, FakeJob>();
   readonly keys = new Map<string, { job: string; graph: string }>();
   readonly objects = new Map<string, unknown>();
+  /** Results that were fetched. */
+  fetched = 0;
   /** Iterators of progress that are open. */
   following = 0;
   /** What `workers` fails with, if anything. */
@@ -90,7 +93,7 @@ export class FakeCluster implements GatewayCluster {
       progress: () => this.#progress(id),
       done: async () => this.fake(id).status,
       results: async <T>(stage = 0) => (this.fake(id).results.get(stage) ?? []) as T[],
-      stream: <T>(stage = 0) => this.#stream(id, stage) as AsyncIterable<T>,
+      stream: <T>(stage = 0, options: StreamOptions = {}) => this.#stream(id, stage, options) as AsyncIterable<T>,
       cancel: async () => this.fake(id).update({ state: "cancelled" }),
       explain: async (stage = 0, task = 0) => ({ job: id as JobId, stage, task, state: "queued", reason: "NO_SLOT", text: "no slot is free", attempt: 0 }),
     };
@@ -115,8 +118,15 @@ export class FakeCluster implements GatewayCluster {
     }
   }
 
-  async *#stream(id: string, stage: number): AsyncGenerator<unknown> {
-    yield* this.fake(id).results.get(stage) ?? [];
+  /** One at a time: the next is admitted when the reader asks for it. */
+  async *#stream(id: string, stage: number, { admit }: StreamOptions): AsyncGenerator<unknown> {
+    for (const result of this.fake(id).results.get(stage) ?? []) {
+      const value: unknown = typeof result === "function" ? (result as () => unknown)() : result;
+      const { kind, data } = encodeValue(value);
+      await admit?.(data.byteLength, kind);
+      this.fetched++;
+      yield value;
+    }
   }
 
   async jobs(options: { limit?: number } = {}): Promise<JobStatus[]> {
@@ -134,9 +144,12 @@ export class FakeCluster implements GatewayCluster {
     return { id };
   }
 
-  async get<T>(ref: unknown): Promise<T> {
+  async get<T>(ref: unknown, options: { timeoutMs?: number; admit?: Admit } = {}): Promise<T> {
     const { id } = ref as { id: string };
     if (!this.objects.has(id)) throw new VolleyError("OBJECT_NOT_FOUND", `there is no object ${id}`);
-    return this.objects.get(id) as T;
+    const value = this.objects.get(id) as T;
+    const { kind, data } = encodeValue(value);
+    await options.admit?.(data.byteLength, kind);
+    return value;
   }
 }

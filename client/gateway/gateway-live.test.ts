@@ -97,6 +97,44 @@ describe("an event stream", () => {
     await expect.poll(async () => (await fetch(`${url}/metrics`, { headers })).text()).toMatch(/volley_gateway_event_streams 0\n/);
   });
 
+  it("costs the cluster one follower a job, and readers that do not read are bounded together and cut off", async () => {
+    const eventBytesMax = 2_000_000;
+    await open({ eventBytesMax, stallMs: 50, heartbeatMs: 20 });
+    const id = await submit();
+    const fake = cluster.fake(id);
+    // A status of 200 kB.
+    const name = "x".repeat(200_000);
+    fake.update({ name });
+    const sockets = Array.from({ length: 40 }, () => {
+      const socket = connectSocket(Number(new URL(url).port), "127.0.0.1");
+      socket.on("error", () => undefined);
+      socket.write(`GET /v1/jobs/${id}/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: ${headers.authorization}\r\n\r\n`);
+      socket.once("data", () => socket.pause());
+      return socket;
+    });
+    const metric = async (pattern: RegExp): Promise<number> => Number(pattern.exec(await (await fetch(`${url}/metrics`, { headers })).text())?.[1] ?? 0);
+    await expect.poll(() => metric(/volley_gateway_event_streams (\d+)/)).toBe(40);
+    expect(cluster.following).toBe(1);
+    const reader = events(await fetch(`${url}/v1/jobs/${id}/events`, { headers }));
+    let reused = 0;
+    // What the system buffers for a socket nobody reads is filled first.
+    for (; (await metric(/dropped_total\{reason="memory"\} (\d+)/)) + (await metric(/dropped_total\{reason="stalled"\} (\d+)/)) < 40; reused++) {
+      fake.update({ reused });
+      // One that reads sees the newest in spite of the others.
+      for (;;) {
+        const { value } = await reader.next();
+        if (value?.event === "progress" && (value.data as { reused?: number }).reused === reused) break;
+      }
+      expect(await metric(/volley_gateway_event_bytes (\d+)/)).toBeLessThanOrEqual(eventBytesMax);
+    }
+    await expect.poll(() => metric(/volley_gateway_event_streams (\d+)/)).toBe(1);
+    fake.succeed([1]);
+    let last = "";
+    for await (const { event } of reader) last = event;
+    expect(last).toBe("end");
+    for (const socket of sockets) socket.destroy();
+  });
+
   it("ends when it is old, and with an error event when following fails", async () => {
     await open({ streamMsMax: 100 });
     const id = await submit();

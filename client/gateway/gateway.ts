@@ -12,10 +12,11 @@ import { IngestPool } from "../ingest/index.js";
 import type { App, Context, GatewayCluster } from "./context.js";
 import { docsPage } from "./docs-page.js";
 import { eventRoute } from "./event-route.js";
+import { EventStreams } from "./event-streams.js";
 import { bodyOf, faultOf, statusOf } from "./faults.js";
 import { jobRoutes } from "./job-routes.js";
 import { kernelRoutes } from "./kernel-routes.js";
-import { createMetrics, Gate, watchRequests } from "./metrics.js";
+import { Answers, createMetrics, Gate, watchRequests } from "./metrics.js";
 import { objectRoutes } from "./object-routes.js";
 import { hostCheck, tokenCheck } from "./security.js";
 import { healthPaths, systemRoutes } from "./system-routes.js";
@@ -37,6 +38,14 @@ export interface GatewayOptions {
   readonly inFlightMax?: number;
   /** Event streams at once. Default 128. */
   readonly streamsMax?: number;
+  /** Answers with results at once. Default 32. */
+  readonly answersMax?: number;
+  /** Bytes of results that all of them hold together; one larger result is given alone. Default 256 MiB. */
+  readonly answerBytesMax?: number;
+  /** What event streams hold for readers that do not read, all together. Default 64 MiB. */
+  readonly eventBytesMax?: number;
+  /** How long a reader of events may let a status wait. Default 30,000. */
+  readonly stallMs?: number;
   /** For a request to arrive as a whole, and for a handler to answer. Default 30,000. */
   readonly requestTimeoutMs?: number;
   /** For one upload to be decoded. Default 60,000. */
@@ -55,17 +64,25 @@ const headerBytesMax = 16 * 1024;
 export async function buildGateway(options: GatewayOptions): Promise<App> {
   const requestTimeoutMs = options.requestTimeoutMs ?? 30_000;
   const streams = new Gate(options.streamsMax ?? 128, "event streams");
-  const metrics = createMetrics(streams);
+  const answers = new Answers(options.answersMax ?? 32, options.answerBytesMax ?? 256 * mebibyte, requestTimeoutMs / 2);
+  const events = new EventStreams({
+    bytesMax: options.eventBytesMax ?? 64 * mebibyte,
+    stallMs: options.stallMs ?? 30_000,
+    heartbeatMs: options.heartbeatMs ?? 10_000,
+    onDropped: (reason) => metrics.droppedStreams.inc({ reason }),
+  });
+  const metrics = createMetrics(streams, answers, () => events.waitingBytes);
   const context: Context = {
     cluster: options.cluster,
     pool: options.pool ?? new IngestPool(),
     metrics,
     uploads: new Gate(options.uploadsMax ?? 4, "uploads"),
     streams,
+    answers,
+    events,
     graphBytesMax: options.graphBytesMax ?? 16 * mebibyte,
     uploadBytesMax: Math.min(options.uploadBytesMax ?? 64 * mebibyte, limits.durableObjectBytesMax),
     decodeTimeoutMs: options.decodeTimeoutMs ?? 60_000,
-    heartbeatMs: options.heartbeatMs ?? 10_000,
     streamMsMax: options.streamMsMax ?? 3_600_000,
   };
   const app = createApp(options, requestTimeoutMs);

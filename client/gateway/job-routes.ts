@@ -5,6 +5,7 @@ import { VolleyError } from "../../proto/errors.js";
 import { jsonGraph, parseGraph } from "../../proto/graph.js";
 import { explanation, type JobStatus, jobStatus } from "../../proto/messages.js";
 import { type App, type Context, jobOf, stageOf } from "./context.js";
+import { uncountedBytes } from "./held-bytes.js";
 import { formOf, forms, render } from "./result-form.js";
 import { acceptedShape, errorShape, explainQuery, idParams, listQuery, resultQuery } from "./shapes.js";
 
@@ -134,7 +135,7 @@ function finishedStage(status: JobStatus, given: string | undefined): number {
   return given === undefined ? (status.outputs[0] ?? 0) : stageOf(status, given, status.outputs);
 }
 
-function resultRoute(app: App, { cluster }: Context): void {
+function resultRoute(app: App, { cluster, answers }: Context): void {
   app.get(
     "/v1/jobs/:id/result",
     {
@@ -147,7 +148,7 @@ function resultRoute(app: App, { cluster }: Context): void {
         params: idParams,
         querystring: resultQuery,
         produces: Object.values(forms),
-        response: { 200: z.any(), 304: z.any(), 404: errorShape, 406: errorShape, 409: errorShape, 422: errorShape },
+        response: { 200: z.any(), 304: z.any(), 404: errorShape, 406: errorShape, 409: errorShape, 422: errorShape, 429: errorShape },
       },
     },
     async (request, reply) => {
@@ -161,11 +162,10 @@ function resultRoute(app: App, { cluster }: Context): void {
         reply.header("x-volley-digest", status.digest).header("etag", tag);
         if (request.headers["if-none-match"]?.split(",").some((given) => given.trim() === tag)) return reply.code(304).send(undefined);
       }
-      const rendered = await render(form, job.stream(stage), {
-        job: status.job,
-        stage: status.stages.find(({ index }) => index === stage)?.name ?? String(stage),
-        digest: status.digest ?? null,
-      });
+      const hold = answers.enter(reply);
+      const values = job.stream(stage, { admit: hold.admit, bytesAhead: uncountedBytes });
+      const head = { job: status.job, stage: status.stages.find(({ index }) => index === stage)?.name ?? String(stage), digest: status.digest ?? null };
+      const rendered = await render(form, values, head, hold);
       return reply.type(rendered.contentType).send(rendered.body);
     },
   );

@@ -3,6 +3,7 @@ import type { ServerResponse } from "node:http";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import { VolleyError } from "../../proto/errors.js";
+import { ByteBudget, Hold } from "./held-bytes.js";
 
 export interface GatewayMetrics {
   readonly registry: Registry;
@@ -11,9 +12,10 @@ export interface GatewayMetrics {
   readonly receivedBytes: Counter<"route">;
   readonly sentBytes: Counter<"route">;
   readonly rejected: Counter<"format" | "code">;
+  readonly droppedStreams: Counter<"reason">;
 }
 
-export function createMetrics(streams: Gate): GatewayMetrics {
+export function createMetrics(streams: Gate, answers: Answers, eventBytes: () => number): GatewayMetrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
@@ -23,6 +25,22 @@ export function createMetrics(streams: Gate): GatewayMetrics {
     registers,
     collect() {
       this.set(streams.open);
+    },
+  });
+  new Gauge({
+    name: "volley_gateway_event_bytes",
+    help: "Bytes of events that their readers have not taken.",
+    registers,
+    collect() {
+      this.set(eventBytes());
+    },
+  });
+  new Gauge({
+    name: "volley_gateway_held_bytes",
+    help: "Bytes of results that answers hold in memory, or have been admitted to fetch.",
+    registers,
+    collect() {
+      this.set(answers.budget.held);
     },
   });
   return {
@@ -49,6 +67,12 @@ export function createMetrics(streams: Gate): GatewayMetrics {
       name: "volley_gateway_http_sent_bytes_total",
       help: "Bytes written to sockets while answering, headers included.",
       labelNames: ["route"],
+      registers,
+    }),
+    droppedStreams: new Counter({
+      name: "volley_gateway_event_streams_dropped_total",
+      help: "Event streams that were cut off: stalled (their reader did not read), memory (all of them together held too much).",
+      labelNames: ["reason"],
       registers,
     }),
     rejected: new Counter({
@@ -123,5 +147,26 @@ export class Gate {
     reply.raw.once("close", () => {
       this.#open--;
     });
+  }
+}
+
+/** Answers that hold results: so many at once, and so many bytes of them together. */
+export class Answers {
+  readonly #gate: Gate;
+  readonly #patienceMs: number;
+  readonly budget: ByteBudget;
+
+  constructor(max: number, bytesMax: number, patienceMs: number) {
+    this.#gate = new Gate(max, "answers with results");
+    this.budget = new ByteBudget(bytesMax);
+    this.#patienceMs = patienceMs;
+  }
+
+  /** Until the response ends; RATE_LIMITED if there are too many. */
+  enter(reply: FastifyReply): Hold {
+    this.#gate.enter(reply);
+    const hold = new Hold(this.budget, this.#patienceMs);
+    reply.raw.once("close", () => hold.close());
+    return hold;
   }
 }

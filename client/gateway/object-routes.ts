@@ -59,18 +59,19 @@ export function objectRoutes(app: App, context: Context): void {
         tags: ["objects"],
         params: idParams,
         produces: Object.values(forms),
-        response: { 200: z.any(), 404: errorShape, 406: errorShape },
+        response: { 200: z.any(), 404: errorShape, 406: errorShape, 429: errorShape },
       },
     },
     async (request, reply) => {
       const { id } = request.params;
       if (!isObjectId(id)) throw new VolleyError("OBJECT_NOT_FOUND", `there is no object ${JSON.stringify(id)}: that is not an object's id`);
       const form = formOf(request.headers.accept);
-      const value = await context.cluster.get<unknown>({ id }, { timeoutMs: getTimeoutMs });
+      const hold = context.answers.enter(reply);
+      const value = await context.cluster.get<unknown>({ id }, { timeoutMs: getTimeoutMs, admit: hold.admit });
       const one = async function* (): AsyncGenerator<unknown> {
         yield value;
       };
-      const rendered = await render(form, one(), { object: id });
+      const rendered = await render(form, one(), { object: id }, hold);
       return reply.header("vary", "accept").header("etag", `"${id}.${form}"`).type(rendered.contentType).send(rendered.body);
     },
   );

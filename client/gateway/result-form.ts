@@ -4,6 +4,7 @@ import { setImmediate } from "node:timers/promises";
 import { makeData, RecordBatch, RecordBatchStreamWriter, type Schema, Struct, Table } from "apache-arrow";
 import { isVolleyError, VolleyError } from "../../proto/errors.js";
 import { ParquetEncoder } from "../lake/index.js";
+import { ByteBudget, bytesOf, Hold } from "./held-bytes.js";
 import { type Plain, plain, plainRows } from "./plain-json.js";
 
 export const forms = {
@@ -39,6 +40,8 @@ export interface Rendered {
 
 /** Bytes of results that are looked at before the answer begins. */
 const lookAheadBytes = 64 * 1024 * 1024;
+/** Least that a result counts for, whatever it is. */
+const resultBytesMin = 1_024;
 
 interface Looked {
   readonly ahead: readonly unknown[];
@@ -46,39 +49,57 @@ interface Looked {
 }
 
 /**
- * Takes results until they end or `lookAheadBytes` of tables have been seen. So a form that cannot hold them is refused with a status and a
- * reason, except where a very large result changes its shape far behind its start: then the connection is cut, and no end marker is sent.
+ * Takes results until they end, `lookAheadBytes` of them have been seen, or there is no more room beside other answers. So a form that cannot hold them
+ * is refused with a status and a reason, except where a very large result changes its shape far behind its start: then the connection is cut, and no end
+ * marker is sent.
  */
-async function lookAhead(values: AsyncIterable<unknown>): Promise<Looked> {
+async function lookAhead(values: AsyncIterable<unknown>, hold: Hold): Promise<Looked> {
   const iterator = values[Symbol.asyncIterator]();
   const ahead: unknown[] = [];
   let bytes = 0;
+  let pending: Promise<IteratorResult<unknown>> | undefined;
   let ended = false;
   while (bytes < lookAheadBytes) {
-    const next = await iterator.next();
+    pending = iterator.next();
+    pending.catch(() => undefined); // Awaited below, or when its turn comes.
+    const next = await Promise.race([pending, hold.full]);
+    if (next === "full") break;
+    pending = undefined;
     ended = next.done === true;
     if (next.done) break;
     ahead.push(next.value);
-    bytes += next.value instanceof Table ? next.value.data.reduce((sum, data) => sum + data.byteLength, 0) : 1_024;
+    bytes += Math.max(resultBytesMin, bytesOf(next.value, lookAheadBytes));
   }
+  hold.lookedAhead();
   const all = async function* (): AsyncGenerator<unknown> {
     try {
-      yield* ahead;
+      for (let i = 0; i < ahead.length; i++) {
+        yield ahead[i];
+        ahead[i] = undefined;
+        hold.release();
+      }
       while (!ended) {
-        const next = await iterator.next();
+        const next = await (pending ?? iterator.next());
+        pending = undefined;
         if (next.done) return;
         yield next.value;
+        hold.release();
       }
     } finally {
-      await iterator.return?.();
+      hold.close();
+      // Not awaited: it ends when what it waits for has.
+      void iterator.return?.()?.catch(() => undefined);
     }
   };
   return { ahead, all };
 }
 
-/** `head`: fields to stand before the results in the JSON form. */
-export async function render(form: Form, values: AsyncIterable<unknown>, head: Readonly<Record<string, unknown>>): Promise<Rendered> {
-  const looked = await lookAhead(values);
+/** For results that are here already. */
+const unbounded = (): Hold => new Hold(new ByteBudget(Number.POSITIVE_INFINITY), 0);
+
+/** `head`: fields to stand before the results in the JSON form. `hold`: what has admitted the values; whoever made it closes it when the answer has ended. */
+export async function render(form: Form, values: AsyncIterable<unknown>, head: Readonly<Record<string, unknown>>, hold = unbounded()): Promise<Rendered> {
+  const looked = await lookAhead(values, hold);
   switch (form) {
     case "arrow":
       return { contentType: forms.arrow, body: arrowStream(looked) };
@@ -87,7 +108,7 @@ export async function render(form: Form, values: AsyncIterable<unknown>, head: R
     case "csv":
       return { contentType: `${forms.csv}; charset=utf-8; header=present`, body: csvStream(looked) };
     case "json":
-      return { contentType: `${forms.json}; charset=utf-8`, body: Readable.from(joined(jsonParts(looked, head))) };
+      return { contentType: `${forms.json}; charset=utf-8`, body: bytesFrom(joined(jsonParts(looked, head))) };
   }
 }
 
@@ -180,7 +201,7 @@ function parquetStream({ ahead, all }: Looked): Readable {
     if (rows > 0) yield encoder.push((waiting[0] as Table).concat(...waiting.slice(1)), rowGroupRows);
     yield encoder.finish();
   };
-  return Readable.from(parts());
+  return bytesFrom(parts());
 }
 
 function encoderOf(schema: Schema): ParquetEncoder {
@@ -213,6 +234,9 @@ async function* jsonParts({ ahead, all }: Looked, head: Readonly<Record<string, 
 }
 
 const partBytes = 64 * 1024;
+
+/** Ahead of the socket by bytes, not by pieces, which may be large. */
+const bytesFrom = (pieces: AsyncGenerator<Uint8Array>): Readable => Readable.from(pieces, { objectMode: false, highWaterMark: partBytes });
 
 /** Rows are small; sockets like larger pieces. */
 async function* joined(parts: AsyncGenerator<string>): AsyncGenerator<Buffer> {
@@ -275,7 +299,7 @@ function csvStream({ ahead, all }: Looked): Readable {
       index++;
     }
   };
-  return Readable.from(joined(lines()));
+  return bytesFrom(joined(lines()));
 }
 
 /** RFC 4180. null is the empty field; the empty text is quoted, so that the two stay apart. */

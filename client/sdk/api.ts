@@ -5,6 +5,7 @@ import type { Table } from "apache-arrow";
 import type { Callable, Causality, callables, FeatureCall, FeatureCarryCall, FeatureName } from "volley/kernels";
 import type { BundleId, JobId, ObjectId } from "../../proto/ids.js";
 import type { Explanation, FunctionRef, JobStatus } from "../../proto/messages.js";
+import type { ValueKind } from "../../proto/value-kind.js";
 import type { WorkerStatus } from "../../proto/worker-status.js";
 
 export interface ConnectOptions {
@@ -109,6 +110,15 @@ export interface GraphBuilder {
   output(...stages: StageRef<unknown>[]): void;
 }
 
+/** Called with the encoded bytes of a value before they are fetched; the fetch waits for the answer. For readers that bound what they hold. */
+export type Admit = (bytes: number, kind: ValueKind) => void | Promise<void>;
+
+export interface StreamOptions {
+  /** Bytes that may be fetched before they are asked for, besides the next value. Default 64 MiB. */
+  bytesAhead?: number;
+  admit?: Admit;
+}
+
 export interface Job {
   readonly id: JobId;
   status(): Promise<JobStatus>;
@@ -118,8 +128,8 @@ export interface Job {
   done(options?: { timeoutMs?: number }): Promise<JobStatus>;
   /** Results of an output stage (default: the first output), in task order. */
   results<T = unknown>(stage?: number): Promise<T[]>;
-  /** The same one at a time, fetched page by page. */
-  stream<T = unknown>(stage?: number): AsyncIterable<T>;
+  /** The same one at a time, fetched page by page, and a little ahead of the reader. */
+  stream<T = unknown>(stage?: number, options?: StreamOptions): AsyncIterable<T>;
   cancel(): Promise<void>;
   explain(stage?: number, task?: number): Promise<Explanation>;
 }
@@ -178,7 +188,7 @@ export interface Cluster extends AsyncDisposable {
   /** A built-in kernel as a function, by name; version 1 unless told. */
   kernel<F = (...args: never[]) => Table>(name: string, version?: number): RemoteFunction<F>;
   put<T>(value: T, options?: { durable?: boolean }): Promise<ObjectRef<T>>;
-  get<T>(ref: ObjectRef<T>, options?: { timeoutMs?: number }): Promise<T>;
+  get<T>(ref: ObjectRef<T>, options?: { timeoutMs?: number; admit?: Admit }): Promise<T>;
   get<T>(refs: RefArray<T> | readonly ObjectRef<T>[], options?: { timeoutMs?: number }): Promise<T[]>;
   wait<T>(
     refs: RefArray<T> | readonly ObjectRef<T>[],

@@ -5,7 +5,7 @@ import { isName, isObjectId, type JobId, type TenantId } from "../../proto/ids.j
 import { limits } from "../../proto/limits.js";
 import type { Explanation, JobStatus } from "../../proto/messages.js";
 import { checkTimeoutMs, Timer } from "../../proto/timer.js";
-import type { AuditInput, AuditOptions, AuditReport, Cluster, GraphBuilder, Job, Kernels, Library, ObjectRef, RefArray, RemoteFunction } from "./api.js";
+import type { Admit, AuditInput, AuditOptions, AuditReport, Cluster, GraphBuilder, Job, Kernels, Library, ObjectRef, RefArray, RemoteFunction } from "./api.js";
 import { audit } from "./audit.js";
 import type { Backend } from "./backend.js";
 import { DataPlane } from "./data.js";
@@ -98,9 +98,9 @@ export class ClusterClient implements Cluster {
     return this.#objects.put(value, options);
   }
 
-  get<T>(ref: ObjectRef<T>, options?: { timeoutMs?: number }): Promise<T>;
+  get<T>(ref: ObjectRef<T>, options?: { timeoutMs?: number; admit?: Admit }): Promise<T>;
   get<T>(refs: Refs<T>, options?: { timeoutMs?: number }): Promise<T[]>;
-  get<T>(given: ObjectRef<T> | Refs<T>, options?: { timeoutMs?: number }): Promise<T | T[]> {
+  get<T>(given: ObjectRef<T> | Refs<T>, options?: { timeoutMs?: number; admit?: Admit }): Promise<T | T[]> {
     try {
       this.#session.assertOpen();
       const timeoutMs = options?.timeoutMs;
@@ -115,7 +115,7 @@ export class ClusterClient implements Cluster {
         return within(timeoutMs, `get of ${refs.length} refs`, (patience) => this.#values.getAll<T>(refs as TaskRefArray<T> | ObjectRef<T>[], patience));
       }
       checkRef(given);
-      return within(timeoutMs, "get", (patience) => this.#values.get<T>(given as ObjectRef<T>, patience));
+      return within(timeoutMs, "get", (patience) => this.#values.get<T>(given as ObjectRef<T>, patience, options?.admit));
     } catch (error) {
       return Promise.reject(error);
     }

@@ -5,6 +5,7 @@ export type { BundleId, JobId, ObjectId, WorkerId } from "../../proto/ids.js";
 export type { Explanation, FunctionRef, JobState, JobStatus, StageStatus } from "../../proto/messages.js";
 export type { WorkerStatus } from "../../proto/worker-status.js";
 export type {
+  Admit,
   AuditFinding,
   AuditInput,
   AuditOptions,
@@ -22,6 +23,7 @@ export type {
   Refable,
   RemoteFunction,
   StageRef,
+  StreamOptions,
   TaskOptions,
 } from "./api.js";
 export { connect } from "./connect.js";

@@ -5,7 +5,8 @@ import { type JobId, objectIdOf } from "../../proto/ids.js";
 import type { ClientReplyOf, Explanation, JobStatus } from "../../proto/messages.js";
 import { PackReader } from "../../proto/pack.js";
 import { sleep } from "../../proto/timer.js";
-import type { Job } from "./api.js";
+import { type ValueKind, valueKind } from "../../proto/value-kind.js";
+import type { Job, StreamOptions } from "./api.js";
 import type { Objects } from "./objects.js";
 import { type Patience, within } from "./patience.js";
 import type { Requests } from "./requests.js";
@@ -17,6 +18,7 @@ const pollMsMax = 200;
 /** How long a scheduler may be away while a job is followed. */
 const absenceMs = 60_000;
 const fetchesAhead = 8;
+const bytesAheadDefault = 64 * 1024 * 1024;
 const anyTask = 0xffff_ffff;
 
 export class RemoteJob implements Job {
@@ -77,20 +79,30 @@ export class RemoteJob implements Job {
     return values;
   }
 
-  async *stream<T = unknown>(stage?: number): AsyncIterable<T> {
+  async *stream<T = unknown>(stage?: number, options: StreamOptions = {}): AsyncIterable<T> {
+    const { bytesAhead = bytesAheadDefault, admit } = options;
     const status = await this.#done();
     const index = stage ?? status.outputs[0] ?? 0;
-    const ahead: Promise<T>[] = [];
-    for await (const fetch of this.#fetches<T>(index)) {
+    const ahead: { value: Promise<T>; bytes: number }[] = [];
+    let held = 0;
+    const next = (): Promise<T> => {
+      const first = ahead.shift() as { value: Promise<T>; bytes: number };
+      held -= first.bytes;
+      return first.value;
+    };
+    for await (const { bytes, kind, fetch } of this.#fetches<T>(index)) {
+      while (ahead.length > 0 && (ahead.length >= fetchesAhead || held + bytes > bytesAhead)) yield await next();
+      // Before it is begun, so that one who may hold no more has no more under way.
+      await admit?.(bytes, kind);
       const value = fetch();
       value.catch(() => undefined); // Reported when its turn comes.
-      ahead.push(value);
-      if (ahead.length >= fetchesAhead) yield await (ahead.shift() as Promise<T>);
+      ahead.push({ value, bytes });
+      held += bytes;
     }
-    for (const value of ahead) yield await value;
+    while (ahead.length > 0) yield await next();
   }
 
-  async *#fetches<T>(stage: number): AsyncIterable<() => Promise<T>> {
+  async *#fetches<T>(stage: number): AsyncIterable<{ bytes: number; kind: ValueKind; fetch: () => Promise<T> }> {
     for (let from: number | undefined = 0; from !== undefined; ) {
       const page: ClientReplyOf<"results"> = await this.#requests.ask({ t: "results", job: this.id, stage, from, to: anyTask }, "results", {
         timeoutMs: absenceMs,
@@ -99,8 +111,13 @@ export class RemoteJob implements Job {
         if (segment.r === "failed") throw this.#stacks.errorOf(segment.error);
         const pack = segment.r === "inline" ? new PackReader(segment.pack) : undefined;
         for (let task = segment.from; task < segment.to; task++) {
-          const item = task - segment.from;
-          yield async () => decodeAligned(pack ? pack.at(item) : await this.#objects.fetch(objectIdOf(page.base, task))) as T;
+          const item = pack?.at(task - segment.from);
+          const stored = segment.r === "stored" ? segment.stored[task - segment.from] : undefined;
+          yield {
+            bytes: item?.data.byteLength ?? stored?.bytes ?? 0,
+            kind: item?.kind ?? ((stored?.kind ?? valueKind.msgpack) as ValueKind),
+            fetch: async () => decodeAligned(item ?? (await this.#objects.fetch(objectIdOf(page.base, task)))) as T,
+          };
         }
       }
       from = page.next;

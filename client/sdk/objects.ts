@@ -14,6 +14,7 @@ import { limits } from "../../proto/limits.js";
 import type { ObjectLocation } from "../../proto/messages.js";
 import { sleep } from "../../proto/timer.js";
 import { type EncodedValue, encodeValue, type ValueKind, valueKind } from "../../proto/value.js";
+import type { Admit } from "./api.js";
 import type { Backend } from "./backend.js";
 import type { DataPlane } from "./data.js";
 import { Limiter } from "./limiter.js";
@@ -29,6 +30,8 @@ export interface Put {
 }
 
 interface FetchOptions {
+  /** Asked before bytes are fetched. */
+  readonly admit?: Admit | undefined;
   readonly patience?: Patience | undefined;
   /** The digest of the result that this client was shown (I1). */
   readonly shown?: Uint8Array;
@@ -244,7 +247,8 @@ export class Objects {
     return this.#fetches.run(() => this.#fetch(id, options), options.patience);
   }
 
-  async #fetch(id: ObjectId, { patience, shown }: FetchOptions): Promise<EncodedValue> {
+  async #fetch(id: ObjectId, { patience, shown, admit }: FetchOptions): Promise<EncodedValue> {
+    let admitted = admit === undefined;
     let failure: VolleyError | undefined;
     let unknownSince: number | undefined;
     let failingSince: number | undefined;
@@ -259,6 +263,8 @@ export class Objects {
         if (now - unknownSince > unknownGraceMs) throw failure ?? new VolleyError("OBJECT_NOT_FOUND", `no object ${id} is known to the cluster`);
       } else if (location.state === "ready") {
         unknownSince = undefined;
+        if (!admitted) await admit?.(location.bytes ?? 0, (location.kind ?? valueKind.msgpack) as ValueKind);
+        admitted = true;
         const found = await this.#fetchFrom(id, location, shown).catch((error: unknown) => {
           if (!isVolleyError(error) || !elsewhere.has(error.code)) throw error;
           return error;

@@ -2,6 +2,7 @@
 import { VolleyError } from "../../proto/errors.js";
 import { type ObjectId, objectIdOf } from "../../proto/ids.js";
 import { decodeValue, type EncodedValue, valueKind } from "../../proto/value.js";
+import type { Admit } from "./api.js";
 import type { Objects } from "./objects.js";
 import type { Patience } from "./patience.js";
 import { TaskRef, TaskRefArray } from "./refs.js";
@@ -37,12 +38,13 @@ export class Values {
     return this.#of(outcome, () => objectIdOf(handle.stage.base(), task), patience);
   }
 
-  async #object<T>(id: ObjectId, patience?: Patience): Promise<T> {
-    return decodeAligned(await this.#objects.fetch(id, { patience })) as T;
+  async #object<T>(id: ObjectId, patience: Patience | undefined, admit: Admit | undefined): Promise<T> {
+    return decodeAligned(await this.#objects.fetch(id, { patience, admit })) as T;
   }
 
-  get<T>(ref: { id: ObjectId } | TaskRef<T>, patience?: Patience): Promise<T> {
-    if (!(ref instanceof TaskRef)) return this.#object<T>(ref.id, patience);
+  /** `admit` is asked for objects by id only. */
+  get<T>(ref: { id: ObjectId } | TaskRef<T>, patience?: Patience, admit?: Admit): Promise<T> {
+    if (!(ref instanceof TaskRef)) return this.#object<T>(ref.id, patience, admit);
     const { handle, task } = ref;
     return new Promise<T>((resolve, reject) => {
       let stay: (() => void) | undefined;
