@@ -11,11 +11,19 @@ const objectBytes = 32;
 /** Arrays of at least this many plain members are copied at once. */
 const flatMin = 8;
 
+function isRow(value: unknown): boolean {
+  if (typeof value !== "object" || value === null || Object.getPrototypeOf(value) !== Object.prototype) return false;
+  for (const key of Object.keys(value)) if (typeof (value as Record<string, unknown>)[key] === "object") return false;
+  return true;
+}
+
 export class Template {
   /** For readers that write into nothing. */
   readonly value: unknown;
   /** Arrays without objects in them. */
   readonly #flat = new Set<unknown>();
+  /** Arrays of plain objects without objects in them, as rows of records are. */
+  readonly #rows = new Set<unknown>();
   readonly #tables = new Map<unknown, SharedTable>();
   #copyable = true;
   /** What it takes of the heap, about. */
@@ -68,6 +76,7 @@ export class Template {
       bytes += this.#weigh(item);
     }
     if (flat) this.#flat.add(array);
+    else if (array.length >= flatMin && array.every(isRow)) this.#rows.add(array);
     return bytes;
   }
 
@@ -76,6 +85,10 @@ export class Template {
     if (Array.isArray(value)) {
       const copy: unknown[] = value.slice();
       if (this.#flat.has(value)) return copy;
+      if (this.#rows.has(value)) {
+        for (let i = 0; i < copy.length; i++) copy[i] = { ...(copy[i] as object) };
+        return copy;
+      }
       for (let i = 0; i < copy.length; i++) {
         const item = copy[i];
         if (typeof item === "object" && item !== null) copy[i] = this.#copy(item, scope);
@@ -85,8 +98,16 @@ export class Template {
     if (ArrayBuffer.isView(value)) return ownArray(value);
     if (value instanceof ArrayBuffer) return value.slice(0);
     if (value instanceof Table) return this.#tables.get(value)?.for(scope);
-    if (value instanceof Map) return new Map(Array.from(value, ([key, item]) => [this.#copy(key, scope), this.#copy(item, scope)]));
-    if (value instanceof Set) return new Set(Array.from(value, (item) => this.#copy(item, scope)));
+    if (value instanceof Map) {
+      const copy = new Map<unknown, unknown>();
+      for (const [key, item] of value) copy.set(this.#copy(key, scope), this.#copy(item, scope));
+      return copy;
+    }
+    if (value instanceof Set) {
+      const copy = new Set<unknown>();
+      for (const item of value) copy.add(this.#copy(item, scope));
+      return copy;
+    }
     if (value instanceof Date) return new Date(value.getTime());
     const copy: Record<string, unknown> = { ...value };
     for (const key of Object.keys(copy)) {
