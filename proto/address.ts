@@ -46,6 +46,13 @@ function addressArg(arg: ArgSpec, baseOf: (stage: number) => ObjectBase): unknow
 export function stageBase(job: JobId, spec: StageSpec, baseOf: (stage: number) => ObjectBase): ObjectBase {
   if (!spec.options.pure) return stageBaseOf(job, spec.index);
   const fn = "bundle" in spec.fn ? ["bundle", spec.fn.bundle, spec.fn.export] : ["kernel", spec.fn.kernel, spec.fn.version];
-  const what = ["volley-stage-1", fn, spec.count, spec.args.map((arg) => addressArg(arg, baseOf)), spec.options.seed ?? null];
+  const what = [
+    "volley-stage-1",
+    fn,
+    spec.count,
+    spec.args.map((arg) => addressArg(arg, baseOf)),
+    spec.options.seed ?? null,
+    ...(spec.options.seedFrom ? [spec.options.seedFrom] : []),
+  ];
   return `p${sha256Hex(encodeMessage(what)).slice(0, 32)}` as ObjectBase;
 }

@@ -4,6 +4,7 @@
  * The JSON form names stages; `compileGraph` turns it into the wire form. Every fault is INVALID_GRAPH with `details.path`; too many tasks are TOO_LARGE.
  */
 import { z } from "zod";
+import { withDraws } from "./draws.js";
 import { VolleyError } from "./errors.js";
 import { limits } from "./limits.js";
 import type { ArgSpec, StageOptions, StageSpec } from "./messages.js";
@@ -144,46 +145,48 @@ export interface CompiledGraph {
 /** From the (validated) JSON form to the wire form. Kernels are pure by nature, so `pure` is set for them. */
 export function compileGraph(graph: JsonGraph): CompiledGraph {
   const byName = new Map<string, { index: number; count: number }>();
-  const stages = graph.stages.map((stage, index): StageSpec => {
-    const path = `stages.${index}`;
-    if (byName.has(stage.name)) throw fault(`${path}.name`, `the name ${JSON.stringify(stage.name)} is used twice`);
-    const upstream = (name: string, at: string): { index: number; count: number } => {
-      const found = byName.get(name);
-      if (!found) throw fault(at, `no stage before this one is named ${JSON.stringify(name)}`);
-      return found;
-    };
-    const compile = (arg: JsonArg, at: string): ArgSpec => {
-      if ("value" in arg) return { a: "value", ...encodeValue(arg.value) };
-      if ("items" in arg) {
-        const pack = new PackWriter();
-        for (const item of arg.items) pack.add(encodeValue(item));
-        return { a: "item", pack: pack.finish() };
-      }
-      if ("object" in arg) return { a: "object", id: objectId.parse(arg.object) };
-      if ("index" in arg) return { a: "index" };
-      if ("list" in arg) return { a: "list", of: arg.list.map((inner, i) => compile(inner, `${at}.list.${i}`)) };
-      const from = upstream(arg.stage, `${at}.stage`);
-      return "task" in arg ? { a: "task", stage: from.index, task: arg.task } : { a: "stage", stage: from.index, edge: arg.edge };
-    };
-    const args = stage.args.map((arg, i) => compile(arg, `${path}.args.${i}`));
-    const count = stage.count ?? inferCount(stage.args, byName);
-    byName.set(stage.name, { index, count });
-    const { options } = stage;
-    return {
-      index,
-      name: stage.name,
-      fn: "kernel" in stage.fn ? stage.fn : { bundle: bundleId.parse(stage.fn.bundle), export: stage.fn.export },
-      count,
-      args,
-      options: {
-        retries: options.retries ?? defaultStageOptions.retries,
-        timeoutMs: options.timeoutMs ?? defaultStageOptions.timeoutMs,
-        pure: "kernel" in stage.fn ? true : (options.pure ?? false),
-        priority: options.priority ?? 0,
-        ...(options.seed === undefined ? {} : { seed: options.seed }),
-      },
-    };
-  });
+  const stages = withDraws(
+    graph.stages.map((stage, index): StageSpec => {
+      const path = `stages.${index}`;
+      if (byName.has(stage.name)) throw fault(`${path}.name`, `the name ${JSON.stringify(stage.name)} is used twice`);
+      const upstream = (name: string, at: string): { index: number; count: number } => {
+        const found = byName.get(name);
+        if (!found) throw fault(at, `no stage before this one is named ${JSON.stringify(name)}`);
+        return found;
+      };
+      const compile = (arg: JsonArg, at: string): ArgSpec => {
+        if ("value" in arg) return { a: "value", ...encodeValue(arg.value) };
+        if ("items" in arg) {
+          const pack = new PackWriter();
+          for (const item of arg.items) pack.add(encodeValue(item));
+          return { a: "item", pack: pack.finish() };
+        }
+        if ("object" in arg) return { a: "object", id: objectId.parse(arg.object) };
+        if ("index" in arg) return { a: "index" };
+        if ("list" in arg) return { a: "list", of: arg.list.map((inner, i) => compile(inner, `${at}.list.${i}`)) };
+        const from = upstream(arg.stage, `${at}.stage`);
+        return "task" in arg ? { a: "task", stage: from.index, task: arg.task } : { a: "stage", stage: from.index, edge: arg.edge };
+      };
+      const args = stage.args.map((arg, i) => compile(arg, `${path}.args.${i}`));
+      const count = stage.count ?? inferCount(stage.args, byName);
+      byName.set(stage.name, { index, count });
+      const { options } = stage;
+      return {
+        index,
+        name: stage.name,
+        fn: "kernel" in stage.fn ? stage.fn : { bundle: bundleId.parse(stage.fn.bundle), export: stage.fn.export },
+        count,
+        args,
+        options: {
+          retries: options.retries ?? defaultStageOptions.retries,
+          timeoutMs: options.timeoutMs ?? defaultStageOptions.timeoutMs,
+          pure: "kernel" in stage.fn ? true : (options.pure ?? false),
+          priority: options.priority ?? 0,
+          ...(options.seed === undefined ? {} : { seed: options.seed }),
+        },
+      };
+    }),
+  );
   const last = graph.stages.at(-1);
   const outputs = (graph.outputs ?? (last ? [last.name] : [])).map((name, i) => {
     const found = byName.get(name);

@@ -78,6 +78,8 @@ export const stageOptions = z.object({
   /** Order inside a tenant; higher first. */
   priority: z.number().int().min(-100).max(100),
   seed: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
+  /** Task i takes place `seedFrom + i` in the seed's sequence (draws.ts). Absent: 0. */
+  seedFrom: count.optional(),
 });
 export type StageOptions = z.infer<typeof stageOptions>;
 

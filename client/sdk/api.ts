@@ -41,6 +41,11 @@ export interface TaskOptions {
   /** Same inputs, same result: allows reuse between jobs and recomputation of lost results. */
   pure?: boolean;
   priority?: number;
+  /**
+   * What `taskContext().seed` of every task is drawn from: the same in every attempt, on every worker, in every job of the same graph. The tasks of
+   * one function with a seed take one draw after the other, a call one and a map one for each item, so no two have the same; `with({ seed })` begins
+   * the sequence again. In a graph the order of its stages counts.
+   */
   seed?: number;
   name?: string;
 }

@@ -42,3 +42,9 @@ export function flaky(times: number): number {
   return attempt;
 }
 export const unserializable = (): unknown => ({ deep: [() => 1] });
+
+export const draw = (..._args: readonly unknown[]): unknown => taskContext().seed;
+export function drawFlaky(times: number): unknown {
+  flaky(times);
+  return taskContext().seed;
+}

@@ -2,6 +2,7 @@
  * Graphs under construction. Values are encoded when they are given; what is too large for a message is put when the graph is run.
  * A graph is plain data of stages, so it may be run any number of times.
  */
+import { withDraws } from "../../proto/draws.js";
 import { VolleyError } from "../../proto/errors.js";
 import { type CompiledGraph, validateStages } from "../../proto/graph.js";
 import type { ArgSpec, StageSpec } from "../../proto/messages.js";
@@ -67,8 +68,9 @@ export class Graph {
     if (this.#stages.length === 0)
       throw new VolleyError("INVALID_GRAPH", `stages: the graph ${JSON.stringify(this.name)} has none`, { details: { path: "stages" } });
     const outputs = this.#outputs ?? [this.#stages.length - 1];
-    validateStages(this.#stages, outputs);
-    return { name: this.name, stages: [...this.#stages], outputs };
+    const stages = withDraws(this.#stages);
+    validateStages(stages, outputs);
+    return { name: this.name, stages, outputs };
   }
 
   #addMap(fn: unknown, options: MapOptions, count: number, first: ArgSpec): StageRef<never> {

@@ -5,6 +5,7 @@
  * position. Calls that take refs or large values have their own stage, and so have calls of pure functions: the address of a pure stage follows
  * from its content, and what else was submitted in the same tick must not be part of it.
  */
+import { drawing } from "../../proto/draws.js";
 import { VolleyError } from "../../proto/errors.js";
 import { defaultStageOptions } from "../../proto/graph.js";
 import { limits } from "../../proto/limits.js";
@@ -56,11 +57,13 @@ const repeatedBytesMax = 1_024;
 class Batch {
   readonly handle: StageHandle;
   readonly #packs: PackWriter[];
+  readonly #first: number;
   #bytes = 0;
   count = 0;
 
-  /** `done`: the batch takes no more. */
-  constructor(session: Session, callee: Callee, arity: number, done: () => void) {
+  /** `first`: the place of its first task in the seed's sequence. `done`: the batch takes no more. */
+  constructor(session: Session, callee: Callee, arity: number, first: number, done: () => void) {
+    this.#first = first;
     this.#packs = Array.from({ length: arity }, () => new PackWriter());
     this.handle = session.add((index) => {
       done();
@@ -70,11 +73,17 @@ class Batch {
 
   #build(callee: Callee, index: number): StageSpec {
     const args = this.#packs.map((pack): ArgSpec => ({ a: "item", pack: pack.finish() }));
-    return { index, ...(callee.name ? { name: callee.name } : {}), fn: callee.fn, count: this.count, args, options: callee.options };
+    return { index, ...(callee.name ? { name: callee.name } : {}), fn: callee.fn, count: this.count, args, options: drawing(callee.options, this.#first) };
   }
 
-  get open(): boolean {
-    return this.handle.stage.build !== undefined && this.#bytes < packBytesMax && this.count < batchTasksMax;
+  /** `place`: what the next task would take of the seed's sequence; undefined without a seed. */
+  takes(place: number | undefined): boolean {
+    return (
+      (place === undefined || this.#first + this.count === place) &&
+      this.handle.stage.build !== undefined &&
+      this.#bytes < packBytesMax &&
+      this.count < batchTasksMax
+    );
   }
 
   /** Returns the task's index. */
@@ -179,6 +188,8 @@ export class Submitter {
   readonly #objects: Objects;
   /** The growing stage for calls of n arguments. */
   readonly #batches: (Batch | undefined)[] = [];
+  /** Places of the seed's sequence that tasks of this callee have taken. */
+  #places = 0;
 
   constructor(session: Session, objects: Objects, callee: Callee) {
     this.#session = session;
@@ -200,15 +211,16 @@ export class Submitter {
     }
     if (bytes > packBytesMax) return this.#alone(args);
     let batch = this.#batches[args.length];
-    if (!batch?.open) {
+    if (!batch?.takes(this.callee.options.seed === undefined ? undefined : this.#places)) {
       this.#session.assertOpen();
       // Let go at the flush: it holds the handle, and would keep the last stage from being released.
       const done = (): void => {
         if (this.#batches[args.length] === batch) this.#batches[args.length] = undefined;
       };
-      batch = new Batch(this.#session, this.callee, args.length, done);
+      batch = new Batch(this.#session, this.callee, args.length, this.#places, done);
       this.#batches[args.length] = batch;
     }
+    this.#places++;
     return new TaskRef(batch.handle, batch.add(values));
   }
 
@@ -255,7 +267,9 @@ export class Submitter {
   }
 
   #stage(list: ArgList, count: number): StageHandle {
-    const { fn, name, options } = this.callee;
+    const { fn, name } = this.callee;
+    const options = drawing(this.callee.options, this.#places);
+    this.#places += count;
     const handle = this.#session.add((index) => ({ index, ...(name ? { name } : {}), fn, count, args: list.args, options }), [...list.reads.values()]);
     const { stage } = handle;
     stage.uploads = list.uploads.length;

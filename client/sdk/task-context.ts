@@ -11,7 +11,7 @@ export interface TaskContext {
   /** Index inside the stage. */
   readonly task: number;
   readonly attempt: number;
-  /** Derived from the stage's seed and the task's index; absent if the stage has no seed. */
+  /** The task's draw from the seed of its function (TaskOptions.seed), the same in every attempt; absent without a seed. */
   readonly seed?: number | bigint;
 }
 

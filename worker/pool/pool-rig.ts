@@ -16,6 +16,7 @@ import type { Source, ThreadArg } from "./run-message.js";
 export interface Outcome {
   readonly values: unknown[];
   readonly errors: Map<number, WireError>;
+  readonly slotTimesUs: number[];
 }
 
 export class PoolRig {
@@ -52,7 +53,7 @@ export class PoolRig {
 
   /** Tasks [0, count) of an export of a module, as one lease. */
   async run(url: string, name: string, count: number, args: readonly ThreadArg[], more: Partial<RunSpec> = {}): Promise<Outcome> {
-    const outcome: Outcome = { values: new Array(count), errors: new Map() };
+    const outcome: Outcome = { values: new Array(count), errors: new Map(), slotTimesUs: [] };
     const fn = { bundle: createHash("sha256").update(url).digest("hex"), url, export: name };
     const spec: RunSpec = {
       job: "j" as JobId,
@@ -68,7 +69,8 @@ export class PoolRig {
       ...more,
     };
     await this.pool.run(spec, {
-      results: (segment) => {
+      results: (segment, slotTimeUs) => {
+        outcome.slotTimesUs.push(slotTimeUs);
         for (let task = segment.from; task < segment.to; task++) {
           if (segment.r === "failed") outcome.errors.set(task, segment.error);
           if (segment.r === "inline") outcome.values[task] = decodeValue(new PackReader(segment.pack).at(task - segment.from));

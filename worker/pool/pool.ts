@@ -281,7 +281,10 @@ export class SlotPool {
     if (culprit < 0) return Math.max(next, active.lastResult + 1);
     // Its result is there: it died after the task had ended.
     if (culprit <= active.lastResult) return culprit + 1;
-    active.listener.results({ r: "failed", stage: active.spec.stage, from: culprit, to: culprit + 1, error: wire }, channel.executingMs(monotonicMs()) * 1000);
+    active.listener.results(
+      { r: "failed", stage: active.spec.stage, from: culprit, to: culprit + 1, error: wire },
+      Math.round(channel.executingMs(monotonicMs()) * 1000),
+    );
     active.lastResult = culprit;
     return culprit + 1;
   }

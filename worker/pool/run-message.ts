@@ -33,6 +33,8 @@ export interface RunMessage {
   readonly stage: number;
   readonly attempt: number;
   readonly seed: number | undefined;
+  /** The place of task 0 in the seed's sequence. */
+  readonly seedFrom?: number | undefined;
   readonly fn: ThreadFunction;
   readonly args: readonly ThreadArg[];
   readonly from: number;

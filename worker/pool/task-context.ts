@@ -29,9 +29,9 @@ export function taskContext(): TaskContext {
 const golden = 0x9e37_79b9_7f4a_7c15n;
 const mask = 0xffff_ffff_ffff_ffffn;
 
-/** SplitMix64 of the stage's seed and the task's index, its upper 53 bits. */
-export function taskSeed(seed: number, task: number): number {
-  let z = (BigInt(seed) + golden * BigInt(task + 1)) & mask;
+/** Number `place` of the sequence that SplitMix64 makes of the seed, its upper 53 bits. */
+export function taskSeed(seed: number, place: number): number {
+  let z = (BigInt(seed) + golden * BigInt(place + 1)) & mask;
   z = ((z ^ (z >> 30n)) * 0xbf58_476d_1ce4_e5b9n) & mask;
   z = ((z ^ (z >> 27n)) * 0x94d0_49bb_1331_11ebn) & mask;
   return Number((z ^ (z >> 31n)) >> 11n);

@@ -121,10 +121,10 @@ class Execution {
   }
 
   async all(): Promise<number> {
-    const { job, stage, attempt, from, to, seed } = this.#message;
+    const { job, stage, attempt, from, to, seed, seedFrom = 0 } = this.#message;
     for (let task = from; task < to; task++) {
       if (!this.#channel.begin(task, originMs + this.#startedAt)) return task;
-      const context: TaskContext = seed === undefined ? { job, stage, task, attempt } : { job, stage, task, attempt, seed: taskSeed(seed, task) };
+      const context: TaskContext = seed === undefined ? { job, stage, task, attempt } : { job, stage, task, attempt, seed: taskSeed(seed, seedFrom + task) };
       let value: unknown;
       try {
         value = this.#call(context, task);

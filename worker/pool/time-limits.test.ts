@@ -20,3 +20,17 @@ test.each([
     await rig.close();
   }
 });
+
+test("the time of a task that was ended is a whole number of microseconds, as messages have it", async () => {
+  const rig = new PoolRig();
+  const url = rig.module("export const hangs = () => new Promise(() => {});");
+  try {
+    const { errors, slotTimesUs } = await rig.run(url, "hangs", 1, [], { timeoutMs: 30 });
+    expect(errors.get(0)?.code).toBe("TASK_TIMEOUT");
+    expect(slotTimesUs).toEqual([expect.any(Number)]);
+    expect(Number.isSafeInteger(slotTimesUs[0])).toBe(true);
+    expect(slotTimesUs[0]).toBeGreaterThanOrEqual(29_000);
+  } finally {
+    await rig.close();
+  }
+});

@@ -76,7 +76,19 @@ export class LeaseRun {
     if (!prepared) throw new Error(`lease ${this.#lease.lease} is run before it is ready`);
     const { lease, job, stage, attempt, options, durable } = this.#lease;
     this.#run = this.#context.pool.run(
-      { job, stage, attempt, seed: options.seed, fn: prepared.fn, args: prepared.args, from, to, digests: durable, timeoutMs: options.timeoutMs },
+      {
+        job,
+        stage,
+        attempt,
+        seed: options.seed,
+        seedFrom: options.seedFrom,
+        fn: prepared.fn,
+        args: prepared.args,
+        from,
+        to,
+        digests: durable,
+        timeoutMs: options.timeoutMs,
+      },
       {
         results: (segment, slotTimeUs) => {
           this.#context.onSlotTime(slotTimeUs);
