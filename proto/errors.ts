@@ -50,6 +50,11 @@ export const errorCatalogue = {
   NO_WORKERS: { retry: "retry", http: 503, doc: "No worker has joined the cluster." },
   NO_LISTENER: { retry: "retry", http: 503, doc: "Nobody listens on the subject that was asked." },
   WORKER_LOST: { retry: "retry-elsewhere", http: 503, doc: "The worker stopped answering." },
+  SUPERSEDED: {
+    retry: "never",
+    http: 409,
+    doc: "Another process has joined under this worker's name and is the worker now; every worker needs a name of its own.",
+  },
   SESSION_LOST: { retry: "unknown-outcome", http: 503, doc: "The scheduler restarted and does not know this session; submit again." },
   STALE_EPOCH: { retry: "retry", http: 503, doc: "The message came from or for a scheduler that has been replaced." },
   VERSION_MISMATCH: { retry: "never", http: 426, doc: "The two sides' protocol versions are too far apart." },

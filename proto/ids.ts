@@ -19,10 +19,16 @@ export type ObjectBase = Brand<string, "ObjectBase">;
 export type ObjectId = Brand<string, "ObjectId">;
 /** Hex SHA-256 of a code bundle. */
 export type BundleId = Brand<string, "BundleId">;
-/** `<epoch>.<counter>`, minted by the scheduler core from its own state. */
+/** `<epoch>.<start>.<counter>`, minted by the scheduler core from its own state. With the start, no two schedulers ever give out the same. */
 export type LeaseId = Brand<string, "LeaseId">;
+/** One start of a scheduler, in 8 characters: two starts may have the same epoch, when the journal came back from an older copy between them. */
+export type SchedulerStart = Brand<string, "SchedulerStart">;
+/** One process of a worker: another process under its name is another instance. */
+export type Instance = Brand<string, "Instance">;
 /** Generation of the scheduler that speaks. */
 export type Epoch = Brand<number, "Epoch">;
+/** The journal has 32 bits for it; half of them leave room to be raised above any that was heard of. */
+export const epochMax = 2 ** 31;
 
 const NAME = /^[A-Za-z0-9_-]{1,64}$/;
 const BASE = /^(?:c[0-9a-f]{32}|p[0-9a-f]{32}|s[A-Za-z0-9_-]{1,64}_\d{1,9})$/;

@@ -10,12 +10,29 @@
  *   M4 a worker's beat lists the leases it holds; the scheduler sends again what is missing and revokes what it does not know.
  *   M5 a client's beat lists the stages it still waits for; the scheduler sends their results again.
  *   M6 whatever carries an epoch below the highest seen is refused.
+ *   M7 of processes under one worker's name the one that said hello last is the worker; the others are refused, and what they report does not count.
  */
 import { z } from "zod";
 import { type ErrorCode, isErrorCode } from "./errors.js";
+import { explanation } from "./explanation.js";
 import type { ObjectId } from "./ids.js";
 import { limits } from "./limits.js";
-import { bundleId, bytes, clientId, count, epoch, jobId, leaseId, objectBase, objectId, tenantId, u32, workerId } from "./wire-scalars.js";
+import {
+  bundleId,
+  bytes,
+  clientId,
+  count,
+  epoch,
+  instance,
+  jobId,
+  leaseId,
+  objectBase,
+  objectId,
+  schedulerStart,
+  tenantId,
+  u32,
+  workerId,
+} from "./wire-scalars.js";
 import { engineFacts, workerStatus } from "./worker-status.js";
 
 export const wireError = z.object({
@@ -166,23 +183,6 @@ export const jobStatus = z.object({
 });
 export type JobStatus = z.infer<typeof jobStatus>;
 
-export const explanation = z.object({
-  job: jobId,
-  stage: count,
-  task: u32,
-  state: z.enum(["waiting", "queued", "leased", "running", "retrying", "succeeded", "failed", "cancelled"]),
-  /** Machine-readable: listed in docs/ARCHITECTURE.md. */
-  reason: z.string(),
-  text: z.string(),
-  attempt: count,
-  worker: workerId.optional(),
-  lease: leaseId.optional(),
-  unmet: z.array(z.object({ stage: count, missing: count })).optional(),
-  retryInMs: count.optional(),
-  queueAhead: count.optional(),
-});
-export type Explanation = z.infer<typeof explanation>;
-
 // ------------------------------------------------------------------------------------------------ client → scheduler
 
 /** Requests are sent to subjects.schedulerClient with a reply inbox; answered by {@link ClientReply}. */
@@ -288,10 +288,15 @@ export const commit = z.object({
 export type Commit = z.infer<typeof commit>;
 
 export const workerRequest = z.discriminatedUnion("t", [
-  /** Joins (or joins again after a scheduler's change), with what it holds. Repeated until answered. */
+  /**
+   * Joins (or joins again after a scheduler's change), with what it holds. Repeated until answered. `followed`: the last scheduler it was welcomed by.
+   * In this and all others, `instance` is minted by every process anew: one of two that come under one name is never taken for the other (M7).
+   */
   z.object({
     t: z.literal("hello"),
     worker: workerId,
+    instance: instance.optional(),
+    followed: z.object({ epoch, start: schedulerStart }).optional(),
     node: z.string().max(256),
     pid: count,
     version: count,
@@ -306,6 +311,7 @@ export const workerRequest = z.discriminatedUnion("t", [
   z.object({
     t: z.literal("beat"),
     worker: workerId,
+    instance: instance.optional(),
     epoch,
     leases: z.array(heldLease),
     slotsBusy: count,
@@ -317,6 +323,7 @@ export const workerRequest = z.discriminatedUnion("t", [
   z.object({
     t: z.literal("commits"),
     worker: workerId,
+    instance: instance.optional(),
     epoch,
     seq: count,
     commits: z.array(commit),
@@ -324,9 +331,17 @@ export const workerRequest = z.discriminatedUnion("t", [
     back: z.array(z.object({ lease: leaseId, from: u32, to: u32 })),
   }),
   /** Objects that came (a put, a fetched copy) or went (freed, lost) outside of commits. Sent until acked like commits. */
-  z.object({ t: z.literal("objects"), worker: workerId, epoch, seq: count, added: z.array(storedObject), removed: z.array(objectId) }),
+  z.object({
+    t: z.literal("objects"),
+    worker: workerId,
+    instance: instance.optional(),
+    epoch,
+    seq: count,
+    added: z.array(storedObject),
+    removed: z.array(objectId),
+  }),
   /** The worker has given everything back and leaves. */
-  z.object({ t: z.literal("bye"), worker: workerId, epoch }),
+  z.object({ t: z.literal("bye"), worker: workerId, instance: instance.optional(), epoch }),
 ]);
 export type WorkerRequest = z.infer<typeof workerRequest>;
 export type WorkerRequestOf<T extends WorkerRequest["t"]> = Extract<WorkerRequest, { t: T }>;
@@ -351,17 +366,19 @@ export const lease = z.object({
   /** Results go to the durable store (if not inline) and carry digests. */
   durable: z.boolean(),
   options: stageOptions,
+  /** Say with a beat when it starts: it may have to be prepared first, so that nobody else can know (I8). */
+  tell: z.literal(true).optional(),
 });
 export type Lease = z.infer<typeof lease>;
 
 /** Published by the scheduler to subjects.worker(worker), and given as the reply to `hello` and `beat`. */
 export const workerOrder = z.discriminatedUnion("o", [
-  z.object({ o: z.literal("welcome"), heartbeatIntervalMs: count, heartbeatTimeoutMs: count }),
+  z.object({ o: z.literal("welcome"), heartbeatIntervalMs: count, heartbeatTimeoutMs: count, start: schedulerStart.optional() }),
   z.object({ o: z.literal("refused"), error: wireError }),
   /** The scheduler does not know this worker: say hello again. */
   z.object({ o: z.literal("unknown") }),
   z.object({ o: z.literal("lease"), lease }),
-  /** Give back the unstarted tasks from `keepTo` on. Idempotent; answered by `back`/`done` in commits. */
+  /** Give back the unstarted tasks from `keepTo` on. Idempotent; answered by `back` (an empty range: nothing is left to give) or `done` in commits. */
   z.object({ o: z.literal("revoke"), lease: leaseId, keepTo: u32 }),
   /** Stop the lease now, even in the middle of a task. */
   z.object({ o: z.literal("cancel"), lease: leaseId }),
@@ -372,5 +389,6 @@ export const workerOrder = z.discriminatedUnion("o", [
 ]);
 export type WorkerOrder = z.infer<typeof workerOrder>;
 
-export const workerOrders = z.object({ t: z.literal("orders"), epoch, orders: z.array(workerOrder) });
+/** For the process of this `instance` alone, whoever else listens under its name (M7). */
+export const workerOrders = z.object({ t: z.literal("orders"), epoch, instance: instance.optional(), orders: z.array(workerOrder) });
 export type WorkerOrders = z.infer<typeof workerOrders>;

@@ -4,6 +4,8 @@ import {
   type BundleId,
   type ClientId,
   type Epoch,
+  epochMax,
+  type Instance,
   isBundleId,
   isName,
   isObjectBase,
@@ -12,6 +14,7 @@ import {
   type LeaseId,
   type ObjectBase,
   type ObjectId,
+  type SchedulerStart,
   type TenantId,
   type WorkerId,
 } from "./ids.js";
@@ -28,5 +31,7 @@ export const tenantId = name<TenantId>();
 export const objectId = z.custom<ObjectId>((v) => typeof v === "string" && isObjectId(v), { error: "expected an object id" });
 export const objectBase = z.custom<ObjectBase>((v) => typeof v === "string" && isObjectBase(v), { error: "expected an object base" });
 export const bundleId = z.custom<BundleId>((v) => typeof v === "string" && isBundleId(v), { error: "expected a SHA-256 in 64 hex digits" });
+export const instance = name<Instance>();
+export const schedulerStart = name<SchedulerStart>();
 export const leaseId = z.custom<LeaseId>((v) => typeof v === "string" && v.length <= 40, { error: "expected a lease id" });
-export const epoch = z.custom<Epoch>((v) => typeof v === "number" && Number.isInteger(v) && v >= 0, { error: "expected an epoch" });
+export const epoch = z.custom<Epoch>((v) => typeof v === "number" && Number.isInteger(v) && v >= 0 && v < epochMax, { error: "expected an epoch below 2^31" });

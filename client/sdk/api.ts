@@ -3,8 +3,9 @@
  */
 import type { Table } from "apache-arrow";
 import type { Callable, Causality, callables, FeatureCall, FeatureCarryCall, FeatureName } from "volley/kernels";
+import type { Explanation } from "../../proto/explanation.js";
 import type { BundleId, JobId, ObjectId } from "../../proto/ids.js";
-import type { Explanation, FunctionRef, JobStatus } from "../../proto/messages.js";
+import type { FunctionRef, JobStatus } from "../../proto/messages.js";
 import type { ValueKind } from "../../proto/value-kind.js";
 import type { WorkerStatus } from "../../proto/worker-status.js";
 

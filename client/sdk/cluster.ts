@@ -1,9 +1,10 @@
 /** One connection to a cluster: the public verbs, each handed to the part that owns it. */
 import { VolleyError } from "../../proto/errors.js";
+import type { Explanation } from "../../proto/explanation.js";
 import type { CompiledGraph } from "../../proto/graph.js";
 import { isName, isObjectId, type JobId, type TenantId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import type { Explanation, JobStatus } from "../../proto/messages.js";
+import type { JobStatus } from "../../proto/messages.js";
 import { checkTimeoutMs, Timer } from "../../proto/timer.js";
 import type { Admit, AuditInput, AuditOptions, AuditReport, Cluster, GraphBuilder, Job, Kernels, Library, ObjectRef, RefArray, RemoteFunction } from "./api.js";
 import { audit } from "./audit.js";

@@ -1,8 +1,9 @@
 /** Volley for programs: `import { connect } from "volley"`. */
 export { type ErrorCode, errorCatalogue, isVolleyError, type RetryClass, VolleyError } from "../../proto/errors.js";
+export type { Explanation } from "../../proto/explanation.js";
 export type { CompiledGraph, JsonGraph, JsonGraphInput } from "../../proto/graph.js";
 export type { BundleId, JobId, ObjectId, WorkerId } from "../../proto/ids.js";
-export type { Explanation, FunctionRef, JobState, JobStatus, StageStatus } from "../../proto/messages.js";
+export type { FunctionRef, JobState, JobStatus, StageStatus } from "../../proto/messages.js";
 export type { WorkerStatus } from "../../proto/worker-status.js";
 export type {
   Admit,

@@ -1,8 +1,9 @@
 /** A durable job as its client sees it: everything is asked of the scheduler, so any client may ask, and scheduler restarts are waited out. */
 
 import { VolleyError } from "../../proto/errors.js";
+import type { Explanation } from "../../proto/explanation.js";
 import { type JobId, objectIdOf } from "../../proto/ids.js";
-import type { ClientReplyOf, Explanation, JobStatus } from "../../proto/messages.js";
+import type { ClientReplyOf, JobStatus } from "../../proto/messages.js";
 import { PackReader } from "../../proto/pack.js";
 import { sleep } from "../../proto/timer.js";
 import { type ValueKind, valueKind } from "../../proto/value-kind.js";

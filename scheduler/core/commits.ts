@@ -4,11 +4,12 @@
 import { errorCatalogue, type WireError } from "../../proto/errors.js";
 import type { WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import type { Commit, ResultSegment, WorkerOrder, WorkerRequestOf } from "../../proto/messages.js";
+import type { Commit, ResultSegment, WorkerRequestOf } from "../../proto/messages.js";
 import { PackReader } from "../../proto/pack.js";
 import { sameBytes } from "../../proto/same-bytes.js";
-import type { ReplyToken } from "./events.js";
+import { isQuarantined, speaker } from "./departed.js";
 import { heard } from "./liveness.js";
+import { order, sender } from "./orders.js";
 import { commitSegment, endLease, failTasks, requeue } from "./progress.js";
 import { write } from "./records.js";
 import { claimPatienceMs } from "./resume.js";
@@ -21,26 +22,23 @@ const infraFailuresMax = 10;
 /** Weight of a new measurement in the time per task. */
 const costWeight = 0.3;
 
-export const order = (ctx: Context, worker: WorkerId, what: WorkerOrder, options: { gated?: boolean; reply?: ReplyToken | undefined } = {}): void => {
-  ctx.out.push({ c: "order", worker, order: what, gated: options.gated ?? false, ...(options.reply === undefined ? {} : { reply: options.reply }) });
-};
-
 /** True the first time a worker's numbered report is seen (M2). */
 export function firstTime(worker: WorkerRecord, seq: number): boolean {
   if (worker.seen.has(seq)) return false;
   worker.seen.add(seq, seq + 1);
+  worker.seenMax = Math.max(worker.seenMax, seq);
   return true;
 }
 
 export function onCommits(ctx: Context, message: WorkerRequestOf<"commits">): void {
   const { state } = ctx;
-  const worker = state.workers.get(message.worker);
+  const worker = speaker(ctx, message);
   if (message.epoch !== state.epoch || !worker) {
     // I2: what was leased by another epoch, or by a worker given up for lost, commits nothing.
     const tasks = message.commits.reduce((sum, commit) => sum + commit.segment.to - commit.segment.from, 0);
     if (tasks > 0) ctx.out.push({ c: "count", metric: "commits_stale_refused", by: tasks });
-    order(ctx, message.worker, { o: "ack", seq: message.seq });
-    order(ctx, message.worker, { o: "unknown" });
+    order(ctx, sender(message), { o: "ack", seq: message.seq });
+    order(ctx, sender(message), { o: "unknown" });
     return;
   }
   heard(state, worker);
@@ -53,7 +51,7 @@ export function onCommits(ctx: Context, message: WorkerRequestOf<"commits">): vo
       if (lease && worker.seen.isContiguous) closeLease(ctx, lease);
     }
   }
-  order(ctx, worker.id, { o: "ack", seq: message.seq }, { gated: true });
+  order(ctx, worker, { o: "ack", seq: message.seq }, { gated: true });
 }
 
 function onCommit(ctx: Context, worker: WorkerRecord, commit: Commit): void {
@@ -84,6 +82,7 @@ function onCommit(ctx: Context, worker: WorkerRecord, commit: Commit): void {
     lease.open.delete(from, to);
     lease.next = Math.max(lease.next, to);
     lease.running = true;
+    noteBundle(worker, lease.stage);
     worker.tasksDone += to - from;
     const part = sliceSegment(segment, from, to);
     if (part.r === "failed") onFailure(ctx, lease.stage, from, to, part.error);
@@ -91,6 +90,10 @@ function onCommit(ctx: Context, worker: WorkerRecord, commit: Commit): void {
   }
   if (taken < size) ctx.out.push({ c: "count", metric: "commits_duplicate", by: size - taken });
   if (lease.open.isEmpty && ctx.state.leases.has(lease.id)) finishLease(ctx, lease);
+}
+
+function noteBundle(worker: WorkerRecord, { spec: { fn } }: StageRecord): void {
+  if ("bundle" in fn && !worker.bundles.has(fn.bundle)) worker.bundles.add(fn.bundle);
 }
 
 /** The segment's parts are as long as it says. */
@@ -250,7 +253,7 @@ export function onRetryTimers(ctx: Context): void {
         code: "OBJECT_LOST",
         message: `the result of task ${task} of stage ${stage.index} was made before the scheduler restarted, and no worker holds it any more; submit it again`,
       });
-    } else requeue(ctx, stage, task, task + 1);
+    } else if (!isQuarantined(ctx, stage, task)) requeue(ctx, stage, task, task + 1);
   }
 }
 

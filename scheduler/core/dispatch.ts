@@ -8,6 +8,7 @@ import type { ArgSpec, Lease, ObjectLocation } from "../../proto/messages.js";
 import { PackReader } from "../../proto/pack.js";
 import { countBlockers, flatArgs, isReady, linkObject, upstreamAt, upstreamOfBase } from "./links.js";
 import { locate, locateResult } from "./locate.js";
+import { order } from "./orders.js";
 import { failTasks } from "./progress.js";
 import { RangeSet } from "./ranges.js";
 import { addLease, type Context, type LeaseRecord, type StageRecord, type State, setStates, taskState, type WorkerRecord } from "./state.js";
@@ -117,7 +118,7 @@ function grant(ctx: Context, stage: StageRecord, worker: WorkerRecord): void {
   const open = new RangeSet();
   open.add(from, to);
   const lease: LeaseRecord = {
-    id: `${state.epoch}.${state.leaseCounter}` as LeaseId,
+    id: `${state.epoch}.${state.start === undefined ? "" : `${state.start}.`}${state.leaseCounter}` as LeaseId,
     worker,
     stage,
     from,
@@ -125,6 +126,7 @@ function grant(ctx: Context, stage: StageRecord, worker: WorkerRecord): void {
     attempt,
     open,
     next: from,
+    tells: mustPrepare(stage, worker, gathered.inputs),
     running: false,
     grantedAtMs: state.nowMs,
     sentAtMs: state.nowMs,
@@ -138,6 +140,13 @@ function grant(ctx: Context, stage: StageRecord, worker: WorkerRecord): void {
   ctx.out.push({ c: "count", metric: "leases_granted", by: 1, tenant: stage.job.tenant });
   ctx.out.push({ c: "observe", metric: "queue_seconds", value: Math.max(0, state.nowMs - stage.queuedAtMs) / 1_000, tenant: stage.job.tenant });
   sendLease(ctx, lease, gathered.inputs);
+}
+
+/** The worker may have to fetch inputs or code before the lease can run, so that it is not executing just because it has a slot (I8). */
+function mustPrepare(stage: StageRecord, worker: WorkerRecord, inputs: readonly ObjectLocation[]): boolean {
+  const { fn } = stage.spec;
+  if ("bundle" in fn && !worker.bundles.has(fn.bundle)) return true;
+  return inputs.some((input) => input.inline === undefined) || stage.links.some(({ entry }) => entry.kind === "all");
 }
 
 /** Gives out the lease's message, or gives it out again (M4): the same lease says the same. */
@@ -163,8 +172,9 @@ export function sendLease(
     since: Math.round(stage.job.submittedAtMs),
     durable: stage.job.durable,
     options: stage.spec.options,
+    ...(lease.tells ? { tell: true as const } : {}),
   };
-  ctx.out.push({ c: "order", worker: lease.worker.id, order: { o: "lease", lease: message }, gated: false });
+  order(ctx, lease.worker, { o: "lease", lease: message });
 }
 
 /** Item packs are cut to the lease's range: item i - from belongs to task i. */

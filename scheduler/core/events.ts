@@ -6,7 +6,7 @@
  * Records are facts: applying the same records in order to a fresh state gives the same durable state (I9).
  */
 import type { WireError } from "../../proto/errors.js";
-import type { ClientId, Epoch, JobId, ObjectBase, ObjectId, TenantId, WorkerId } from "../../proto/ids.js";
+import type { ClientId, Epoch, Instance, JobId, ObjectBase, ObjectId, SchedulerStart, TenantId, WorkerId } from "../../proto/ids.js";
 import type { ClientReply, ClientRequest, JobState, ResultSegment, StageSpec, WorkerOrder, WorkerRequest } from "../../proto/messages.js";
 
 /** A handle of the shell's for an answer that is owed. The core passes it back untouched. */
@@ -27,7 +27,9 @@ export type Event =
 export type Command =
   | { c: "reply"; to: ReplyToken; message: ClientReply; gated: boolean }
   /** Orders to one worker are batched into one message by the shell. With `reply`: as the answer to that request. */
-  | { c: "order"; worker: WorkerId; order: WorkerOrder; gated: boolean; reply?: ReplyToken }
+  | { c: "order"; worker: WorkerId; instance?: Instance | undefined; order: WorkerOrder; gated: boolean; reply?: ReplyToken }
+  /** A worker has followed a scheduler of this epoch that the journal knows nothing of: the journal is an older copy, and this scheduler must go above. */
+  | { c: "outranked"; epoch: Epoch; worker: WorkerId }
   | { c: "update"; client: ClientId; session: JobId; segment: ResultSegment }
   | { c: "record"; record: JournalRecord }
   /** Every output of this durable job is committed: hash its tasks' digests (16 bytes each, outputs and tasks in order) and give back event `digest`. */
@@ -67,7 +69,7 @@ export interface PutFacts {
 
 /** What the journal holds. Only durable jobs have records. */
 export type JournalRecord =
-  | { k: "epoch"; epoch: Epoch }
+  | { k: "epoch"; epoch: Epoch; start?: SchedulerStart }
   | {
       k: "submit";
       job: JobId;

@@ -9,6 +9,7 @@ import type { JobState, ResultSegment } from "../../proto/messages.js";
 import { drop, letGo, revive, shelve, useOf } from "./lineage.js";
 import { meet, setOpen, unmeet } from "./links.js";
 import { isBaseKnown } from "./locate.js";
+import { order } from "./orders.js";
 import { write } from "./records.js";
 import {
   type Context,
@@ -82,7 +83,7 @@ function revokeLeases(ctx: Context, stage: StageRecord, from: number, to: number
     const before = lease.open.size;
     lease.open.delete(from, to);
     if (lease.open.size === before) continue;
-    ctx.out.push({ c: "order", worker: lease.worker.id, order: { o: "cancel", lease: lease.id }, gated: false });
+    order(ctx, lease.worker, { o: "cancel", lease: lease.id });
     for (const range of [...lease.open]) {
       lease.open.delete(range.from, range.to);
       requeue(ctx, stage, range.from, range.to);
@@ -258,7 +259,10 @@ export function freeObjects(ctx: Context, ids: Iterable<ObjectId>): void {
     }
     ctx.state.holders.delete(id);
   }
-  for (const [worker, list] of byWorker) ctx.out.push({ c: "order", worker, order: { o: "free", ids: list }, gated: false });
+  for (const [id, list] of byWorker) {
+    const worker = ctx.state.workers.get(id);
+    if (worker) order(ctx, worker, { o: "free", ids: list });
+  }
 }
 
 /** Ids of the stage's objects: those that its results name, and those that workers hold although no result names them (any more). */

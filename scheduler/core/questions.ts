@@ -1,7 +1,8 @@
 /** Questions that change nothing: status, lists, results, explain, workers, placement. */
 import { isVolleyError } from "../../proto/errors.js";
+import type { Explanation } from "../../proto/explanation.js";
 import { limits } from "../../proto/limits.js";
-import type { ClientRequestOf, Explanation, JobStatus, ResultSegment, StageStatus } from "../../proto/messages.js";
+import type { ClientRequestOf, JobStatus, ResultSegment, StageStatus } from "../../proto/messages.js";
 import type { WorkerStatus } from "../../proto/worker-status.js";
 import { answer, jobNotFound, refuse } from "./client-events.js";
 import type { ReplyToken } from "./events.js";
@@ -205,6 +206,11 @@ export function explain(state: State, stage: StageRecord, task: number): Explana
           text: `its result was made before the scheduler restarted; the worker that holds it is waited for, at most ${wait} ms`,
           retryInMs: wait,
         };
+      const blames = trouble?.blames ?? 0;
+      if (blames >= limits.blamesMax) {
+        const text = `it was executing on ${blames} workers that died; unless one of them turns out to live within ${wait} ms, it is not tried again`;
+        return { ...head, state: "retrying", reason: "verdict", text, retryInMs: wait };
+      }
       return { ...head, state: "retrying", reason: "backoff", text: `it is tried again in ${wait} ms${last}`, retryInMs: wait };
     }
     case taskState.leased:

@@ -31,6 +31,7 @@ export function applyRecord(state: State, record: JournalRecord): void {
   switch (record.k) {
     case "epoch":
       state.epoch = record.epoch;
+      state.start = record.start;
       return;
     case "put":
       if (!state.puts.has(record.object.id)) state.puts.set(record.object.id, { facts: record.object, durable: true, owners: new Set() });

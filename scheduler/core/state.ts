@@ -6,7 +6,7 @@
 import { argsBytes } from "../../proto/args.js";
 import type { EngineFacts } from "../../proto/engine.js";
 import type { WireError } from "../../proto/errors.js";
-import type { ClientId, Epoch, JobId, LeaseId, ObjectBase, ObjectId, TenantId, WorkerId } from "../../proto/ids.js";
+import type { BundleId, ClientId, Epoch, Instance, JobId, LeaseId, ObjectBase, ObjectId, SchedulerStart, TenantId, WorkerId } from "../../proto/ids.js";
 import type { FunctionRef, JobState, StageSpec, StoredResult } from "../../proto/messages.js";
 import { Catalog } from "./catalog.js";
 import { Dependents } from "./dependents.js";
@@ -155,6 +155,8 @@ export interface LeaseRecord {
   readonly attempt: number;
   /** Tasks this lease still owes. Every task in state leased is open in exactly one lease (I3). */
   readonly open: RangeSet;
+  /** The worker says when it starts; until then it may be fetching what it needs (I8). */
+  readonly tells: boolean;
   /** First task that is not finished, as last heard. */
   next: number;
   running: boolean;
@@ -170,6 +172,8 @@ export interface LeaseRecord {
 
 export interface WorkerRecord extends Peer {
   readonly id: WorkerId;
+  /** The process; undefined: one of the version before (M7). */
+  readonly instance: Instance | undefined;
   readonly node: string;
   readonly pid: number;
   readonly volley: string | undefined;
@@ -180,11 +184,24 @@ export interface WorkerRecord extends Peer {
   readonly objects: Set<ObjectId>;
   /** Sequence numbers of reports that were handled; one range unless some are missing. */
   readonly seen: RangeSet;
+  /** The highest of them. */
+  seenMax: number;
+  /** Bundles of which it has executed something: they need not be fetched any more. */
+  readonly bundles: Set<BundleId>;
   draining: boolean;
   slotsBusy: number;
   storeBytes: number;
   spilledBytes: number;
   tasksDone: number;
+}
+
+/** A worker process that was given up, in case it was not dead after all. */
+export interface Departed {
+  readonly worker: WorkerId;
+  /** Another process has taken its name: it may not join again while that one is there. */
+  readonly superseded: boolean;
+  /** Tasks that were blamed for its death. */
+  strikes: readonly { readonly job: JobId; readonly stage: number; readonly task: number }[];
 }
 
 export interface PutRecord {
@@ -199,6 +216,8 @@ export interface PutRecord {
 
 export interface State {
   epoch: Epoch;
+  /** Of this scheduler, from its epoch record. */
+  start: SchedulerStart | undefined;
   nowMs: number;
   /** When the last tick was. */
   tickedMs: number;
@@ -212,6 +231,8 @@ export interface State {
   readonly keys: Map<string, JobId>;
   readonly sessions: Map<ClientId, JobRecord>;
   readonly workers: Map<WorkerId, WorkerRecord>;
+  /** Worker processes that were given up, oldest first (departed.ts). */
+  readonly departed: Map<Instance, Departed>;
   readonly leases: Map<LeaseId, LeaseRecord>;
   /** Stages that have (or will have) the objects of a base; the first is asked first. */
   readonly catalog: Catalog<StageRecord>;
@@ -241,6 +262,7 @@ export interface State {
 export function createState(options: { epoch: Epoch }): State {
   return {
     epoch: options.epoch,
+    start: undefined,
     nowMs: 0,
     tickedMs: 0,
     listenedMs: 0,
@@ -250,6 +272,7 @@ export function createState(options: { epoch: Epoch }): State {
     keys: new Map(),
     sessions: new Map(),
     workers: new Map(),
+    departed: new Map(),
     leases: new Map(),
     catalog: new Catalog((stage) => tallyOf(stage, taskState.succeeded) > 0),
     puts: new Map(),

@@ -6,6 +6,7 @@
  * T3 An answer that does not come is not waited for: after `patienceMs` other leases are asked instead. It counts all the same when it comes.
  */
 import { costUs, leaseFloorUs } from "./dispatch.js";
+import { order } from "./orders.js";
 import type { Context, LeaseRecord, State } from "./state.js";
 
 /** A lease's unstarted rest is worth moving if it is at least this much work. */
@@ -69,8 +70,7 @@ export function repeatRevoke(ctx: Context, lease: LeaseRecord): void {
 }
 
 function sendRevoke(ctx: Context, lease: LeaseRecord): void {
-  const keepTo = lease.revokedTo ?? lease.to;
-  ctx.out.push({ c: "order", worker: lease.worker.id, order: { o: "revoke", lease: lease.id, keepTo }, gated: false });
+  order(ctx, lease.worker, { o: "revoke", lease: lease.id, keepTo: lease.revokedTo ?? lease.to });
 }
 
 /** The worker has given back [from, to) of the lease; an empty range says that there is nothing to give (T2). */

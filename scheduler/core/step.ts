@@ -132,7 +132,7 @@ function onWorker(ctx: Context, event: Extract<Event, { e: "worker" }>): void {
       onObjects(ctx, request);
       break;
     case "bye":
-      onBye(ctx, request.worker);
+      onBye(ctx, request);
       break;
   }
 }
@@ -160,7 +160,7 @@ function sweep(ctx: Context): void {
 function removeSilent(ctx: Context): void {
   const { state } = ctx;
   for (const worker of [...state.workers.values()]) {
-    if (silenceMs(state, worker) > limits.heartbeatTimeoutMs) removeWorker(ctx, worker, true);
+    if (silenceMs(state, worker) > limits.heartbeatTimeoutMs) removeWorker(ctx, worker, "silent");
   }
   for (const session of [...state.sessions.values()]) {
     if (silenceMs(state, session) > limits.sessionTimeoutMs) closeSession(ctx, session);

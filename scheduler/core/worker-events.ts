@@ -1,18 +1,20 @@
 /** What workers say apart from commits: hello, beats, objects, bye; and what follows when one is no longer heard. */
-import type { objectIdOf, WorkerId } from "../../proto/ids.js";
+import type { objectIdOf } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { HeldLease, StoredObject, WorkerRequestOf } from "../../proto/messages.js";
 import { isCompatible, PROTOCOL_VERSION } from "../../proto/version.js";
-import { closeLease, firstTime, order } from "./commits.js";
+import { closeLease, firstTime } from "./commits.js";
+import { blame, mayJoin, speaker } from "./departed.js";
 import { sendLease } from "./dispatch.js";
 import { noteJoin } from "./engines.js";
 import type { ReplyToken } from "./events.js";
 import { heard, silenceMs } from "./liveness.js";
 import { standingOf } from "./locate.js";
-import { addHolder, failTasks, loseObject } from "./progress.js";
+import { order, sender } from "./orders.js";
+import { addHolder, loseObject } from "./progress.js";
 import { RangeSet } from "./ranges.js";
 import { findClaim, isStranger } from "./resume.js";
-import { type Context, type LeaseRecord, troubleOf, type WorkerRecord } from "./state.js";
+import type { Context, WorkerRecord } from "./state.js";
 import { repeatRevoke } from "./steal.js";
 
 /** A lease that a beat does not list is sent again after this long; before, the two may have crossed. */
@@ -24,13 +26,17 @@ export function onHello(ctx: Context, hello: WorkerRequestOf<"hello">, reply: Re
   const { state } = ctx;
   if (!isCompatible(hello.version)) {
     const message = `worker ${hello.worker} speaks protocol ${hello.version}, this scheduler ${PROTOCOL_VERSION}; neighbours serve together, these do not`;
-    order(ctx, hello.worker, { o: "refused", error: { code: "VERSION_MISMATCH", message } }, { reply });
+    order(ctx, sender(hello), { o: "refused", error: { code: "VERSION_MISMATCH", message } }, { reply });
     return;
   }
+  if (isOutranked(ctx, hello)) return;
   let worker = state.workers.get(hello.worker);
-  if (!worker) {
+  if (worker?.instance !== hello.instance || !worker) {
+    if (!mayJoin(ctx, worker, hello.instance, reply)) return;
+    if (worker) removeWorker(ctx, worker, "superseded");
     worker = {
       id: hello.worker,
+      instance: hello.instance,
       node: hello.node,
       pid: hello.pid,
       volley: hello.volley,
@@ -40,6 +46,8 @@ export function onHello(ctx: Context, hello: WorkerRequestOf<"hello">, reply: Re
       leases: new Map(),
       objects: new Set(),
       seen: new RangeSet(),
+      seenMax: -1,
+      bundles: new Set(),
       draining: false,
       slotsBusy: 0,
       storeBytes: 0,
@@ -55,15 +63,29 @@ export function onHello(ctx: Context, hello: WorkerRequestOf<"hello">, reply: Re
   }
   heard(state, worker);
   for (const object of hello.objects) addObject(ctx, worker, object);
-  order(ctx, worker.id, { o: "welcome", heartbeatIntervalMs: limits.heartbeatIntervalMs, heartbeatTimeoutMs: limits.heartbeatTimeoutMs }, { reply });
+  welcome(ctx, worker, reply);
   reconcileLeases(ctx, worker, hello.leases, reply);
+}
+
+/** The worker has followed a scheduler that this journal knows nothing of: it is an older copy of the one that scheduler wrote. */
+function isOutranked(ctx: Context, { worker, followed }: WorkerRequestOf<"hello">): boolean {
+  const { epoch, start } = ctx.state;
+  if (!followed || followed.epoch < epoch || (followed.epoch === epoch && (start === undefined || followed.start === start))) return false;
+  ctx.out.push({ c: "outranked", epoch: followed.epoch, worker });
+  return true;
+}
+
+function welcome(ctx: Context, worker: WorkerRecord, reply: ReplyToken | undefined): void {
+  const { heartbeatIntervalMs, heartbeatTimeoutMs } = limits;
+  const { start } = ctx.state;
+  order(ctx, worker, { o: "welcome", heartbeatIntervalMs, heartbeatTimeoutMs, ...(start === undefined ? {} : { start }) }, { reply });
 }
 
 export function onBeat(ctx: Context, beat: WorkerRequestOf<"beat">, reply: ReplyToken | undefined): void {
   const { state } = ctx;
-  const worker = state.workers.get(beat.worker);
+  const worker = speaker(ctx, beat, reply);
   if (!worker || beat.epoch !== state.epoch) {
-    order(ctx, beat.worker, { o: "unknown" }, { reply });
+    if (!state.workers.has(beat.worker) || worker) order(ctx, sender(beat), { o: "unknown" }, { reply });
     return;
   }
   heard(state, worker);
@@ -73,8 +95,7 @@ export function onBeat(ctx: Context, beat: WorkerRequestOf<"beat">, reply: Reply
   if (beat.draining) worker.draining = true;
   reconcileLeases(ctx, worker, beat.leases, reply);
   // A beat is always answered, so that the worker knows that it is known.
-  if (reply !== undefined)
-    order(ctx, worker.id, { o: "welcome", heartbeatIntervalMs: limits.heartbeatIntervalMs, heartbeatTimeoutMs: limits.heartbeatTimeoutMs }, { reply });
+  if (reply !== undefined) welcome(ctx, worker, reply);
 }
 
 /** M4: sends again what the worker should hold and does not, stops what it holds and should not. */
@@ -85,7 +106,7 @@ function reconcileLeases(ctx: Context, worker: WorkerRecord, held: readonly Held
     listed.add(item.lease);
     const lease = worker.leases.get(item.lease);
     if (!lease) {
-      if (item.next < item.to) order(ctx, worker.id, { o: "cancel", lease: item.lease }, { reply });
+      if (item.next < item.to) order(ctx, worker, { o: "cancel", lease: item.lease }, { reply });
       continue;
     }
     lease.next = Math.max(lease.next, item.next);
@@ -106,7 +127,7 @@ export function addObject(ctx: Context, worker: WorkerRecord, object: StoredObje
   const standing = standingOf(state, object);
   if (standing === "other") {
     // Of an execution that was not the one committed, or of an earlier job of the same id.
-    order(ctx, worker.id, { o: "free", ids: [object.id], digests: [object.digest] });
+    order(ctx, worker, { o: "free", ids: [object.id], digests: [object.digest] });
     dropHolder(ctx, worker, object.id);
     return;
   }
@@ -118,7 +139,7 @@ export function addObject(ctx: Context, worker: WorkerRecord, object: StoredObje
   if (standing === "unknown") {
     // A put, or what is left of a stage that nobody knows any more: only bytes that name themselves are of use.
     if (!object.id.startsWith("c")) {
-      if (!isStranger(ctx, worker, object)) order(ctx, worker.id, { o: "free", ids: [object.id] });
+      if (!isStranger(ctx, worker, object)) order(ctx, worker, { o: "free", ids: [object.id] });
       return;
     }
     state.puts.set(object.id, { facts: { id: object.id, kind: object.kind, bytes: object.bytes, digest: object.digest }, durable: false, owners: new Set() });
@@ -132,17 +153,19 @@ export function addObject(ctx: Context, worker: WorkerRecord, object: StoredObje
 
 export function onObjects(ctx: Context, message: WorkerRequestOf<"objects">): void {
   const { state } = ctx;
-  const worker = state.workers.get(message.worker);
+  const worker = speaker(ctx, message);
   if (!worker || message.epoch !== state.epoch) {
-    order(ctx, message.worker, { o: "unknown" });
+    order(ctx, sender(message), { o: "unknown" });
     return;
   }
   heard(state, worker);
+  // What a report said is gone may have been made anew since, as a later one told. If it is gone all the same, whoever asks for it will find out.
+  const late = message.seq < worker.seenMax;
   if (firstTime(worker, message.seq)) {
     for (const object of message.added) addObject(ctx, worker, object);
-    for (const id of message.removed) dropHolder(ctx, worker, id);
+    if (!late) for (const id of message.removed) dropHolder(ctx, worker, id);
   }
-  order(ctx, worker.id, { o: "ack", seq: message.seq }, { gated: true });
+  order(ctx, worker, { o: "ack", seq: message.seq }, { gated: true });
 }
 
 function dropHolder(ctx: Context, worker: WorkerRecord, id: ReturnType<typeof objectIdOf>): void {
@@ -155,43 +178,22 @@ function dropHolder(ctx: Context, worker: WorkerRecord, id: ReturnType<typeof ob
 
 // ------------------------------------------------------------------------------------------------ leaving
 
-export function onBye(ctx: Context, worker: WorkerId): void {
-  const record = ctx.state.workers.get(worker);
-  if (record) removeWorker(ctx, record, false);
+export function onBye(ctx: Context, bye: WorkerRequestOf<"bye">): void {
+  const worker = speaker(ctx, bye);
+  if (worker) removeWorker(ctx, worker, "left");
 }
 
-/** The worker is gone: its leases return, its objects are lost where it held the last copy. `died`: without a goodbye, so what it executed is blamed (I8). */
-export function removeWorker(ctx: Context, worker: WorkerRecord, died: boolean): void {
+/** The worker is gone: its leases return, its objects are lost where it held the last copy. Unless it said goodbye, what it executed is blamed (I8). */
+export function removeWorker(ctx: Context, worker: WorkerRecord, how: "left" | "silent" | "superseded"): void {
   const { state } = ctx;
   state.workers.delete(worker.id);
   state.slots -= worker.slots;
-  if (died) {
-    ctx.out.push({ c: "count", metric: "workers_lost", by: 1 });
-    ctx.out.push({
-      c: "log",
-      level: "warn",
-      text: "worker lost",
-      fields: { worker: worker.id, leases: worker.leases.size, objects: worker.objects.size, silentMs: Math.round(silenceMs(state, worker)) },
-    });
+  if (how !== "left") {
+    const { id, leases, objects } = worker;
+    const fields = { worker: id, how, leases: leases.size, objects: objects.size, silentMs: Math.round(silenceMs(state, worker)) };
+    ctx.out.push({ c: "count", metric: "workers_lost", by: 1 }, { c: "log", level: "warn", text: "worker lost", fields });
+    blame(ctx, worker, how === "superseded");
   }
-  // Its oldest leases, one a slot, are presumed to have been running even if no beat said so.
-  let running = worker.slots;
-  for (const lease of [...worker.leases.values()]) {
-    const executing = died && (lease.running || running > 0) ? lease.open.first()?.from : undefined;
-    running--;
-    if (executing !== undefined) blame(ctx, lease, executing);
-    closeLease(ctx, lease);
-  }
+  for (const lease of [...worker.leases.values()]) closeLease(ctx, lease);
   for (const id of [...worker.objects]) dropHolder(ctx, worker, id);
-}
-
-function blame(ctx: Context, lease: LeaseRecord, task: number): void {
-  const trouble = troubleOf(lease.stage, task);
-  trouble.blames++;
-  if (trouble.blames < limits.blamesMax) return;
-  lease.open.delete(task, task + 1);
-  failTasks(ctx, lease.stage, task, task + 1, {
-    code: "TASK_QUARANTINED",
-    message: `task ${task} of stage ${lease.stage.index} was executing on ${trouble.blames} workers that died; it is not tried again`,
-  });
 }

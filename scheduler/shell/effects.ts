@@ -31,6 +31,7 @@ export interface EffectsOptions {
   observe(command: Extract<Command, { c: "observe" }>): void;
   log(level: "info" | "warn" | "error", text: string, fields?: Record<string, string | number>): void;
   onSent(to: "client" | "worker", bytes: number): void;
+  onOutranked(epoch: Epoch): void;
 }
 
 export class Effects {
@@ -81,6 +82,9 @@ export class Effects {
           break;
         case "digest":
           this.#digest(command.job, command.parts);
+          break;
+        case "outranked":
+          this.#options.onOutranked(command.epoch);
           break;
         case "log":
           this.#options.log(command.level, command.text, command.fields);
@@ -139,14 +143,15 @@ export class Effects {
     const owed = command.reply === undefined ? undefined : this.#options.replies.find(command.reply);
     if (owed) {
       owed.worker = command.worker;
+      owed.instance = command.instance;
       owed.orders.push(command.order);
-    } else this.#outbox.order(command.worker, command.order);
+    } else this.#outbox.order(command.worker, command.instance, command.order);
   }
 
   #answerWorker(token: number): void {
     const owed = this.#options.replies.take(token);
     if (!owed) return;
-    const [first, ...rest] = this.#outbox.encodeOrders(owed.orders);
+    const [first, ...rest] = this.#outbox.encodeOrders(owed.orders, owed.instance);
     if (first) this.#respond("worker", owed.message, first);
     // A request has one answer; what does not fit into it goes the other way to the worker.
     for (const data of rest) if (owed.worker) this.#publish("worker", subjects.worker(owed.worker), data);

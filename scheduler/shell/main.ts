@@ -5,9 +5,10 @@ import { openDurable } from "../../proto/durable/nats.js";
 import { type MetricsServer, serveMetrics } from "../../proto/metrics-server.js";
 import { metricsConfig, roleConfig } from "../../proto/role-config.js";
 import { connectNats } from "../../proto/transport/nats.js";
+import type { State } from "../core/index.js";
 import { SchedulerMetrics } from "./metrics.js";
 import { realCore } from "./real-core.js";
-import { SchedulerShell } from "./shell.js";
+import { exitCodes, SchedulerShell } from "./shell.js";
 
 export const schedulerConfig = {
   ...roleConfig,
@@ -51,18 +52,33 @@ export async function runScheduler(
   let server: MetricsServer | undefined;
   try {
     const durable = await openDurable(transport);
-    const shell = await SchedulerShell.start({ ...config, core: realCore, transport, durable, metrics, log, onFatal: (_error, code) => exit(code) });
+    let shell: SchedulerShell<State> | undefined;
+    const serve = async (): Promise<void> => {
+      const onFatal = (_error: Error, code: number): void => {
+        if (code === exitCodes.again) starting = starting.then(serve).catch(giveUp);
+        else exit(code);
+      };
+      shell = await SchedulerShell.start({ ...config, core: realCore, transport, durable, metrics, log, onFatal });
+      log.info({ epoch: shell.epoch }, "serving");
+    };
+    const giveUp = (error: unknown): void => {
+      log.error({ error: String(error) }, "the scheduler could not start again");
+      exit(exitCodes.fenced);
+    };
+    let starting = serve();
+    await starting;
     if (config.metricsPort >= 0) {
       server = await serveMetrics({
         port: config.metricsPort,
         contentType: metrics.registry.contentType,
         scrape: () => metrics.scrape(),
-        health: () => ({ ok: shell.healthy, role: "scheduler", epoch: shell.epoch, journalSeq: shell.lastSeq }),
+        health: () => ({ ok: shell?.healthy === true, role: "scheduler", epoch: shell?.epoch ?? 0, journalSeq: shell?.lastSeq ?? 0 }),
       });
     }
-    log.info({ epoch: shell.epoch, metricsPort: server?.port ?? -1 }, "serving");
+    log.info({ metricsPort: server?.port ?? -1 }, "ready");
     const close = async (): Promise<void> => {
-      await shell.stop();
+      await starting;
+      await shell?.stop();
       await server?.close();
       metrics.close();
       await transport.close();

@@ -78,7 +78,7 @@ describe("outbox", () => {
   test("sends the orders of a turn to a worker as one message, in order", () => {
     const { outbox, sent } = setUp();
     const orders: WorkerOrder[] = [{ o: "ack", seq: 1 }, lease(1, 10), { o: "ack", seq: 2 }];
-    for (const order of orders) outbox.order(worker, order);
+    for (const order of orders) outbox.order(worker, undefined, order);
     expect(sent.length).toBe(0);
     outbox.flush();
     expect(sent.length).toBe(1);
@@ -89,7 +89,7 @@ describe("outbox", () => {
 
   test("cuts orders into several messages before the limit", () => {
     const { outbox, sent } = setUp();
-    for (let i = 0; i < 20; i++) outbox.order(worker, lease(i, 1_000));
+    for (let i = 0; i < 20; i++) outbox.order(worker, undefined, lease(i, 1_000));
     outbox.flush();
     expect(sent.length).toBeGreaterThan(4);
     expect(ordersIn(sent).map((order) => (order.o === "lease" ? order.lease.lease : ""))).toEqual(Array.from({ length: 20 }, (_, i) => `2.${i}`));
@@ -97,7 +97,7 @@ describe("outbox", () => {
 
   test("leaves out locations where a lease would not fit with them", () => {
     const { outbox, sent, oversize } = setUp();
-    outbox.order(worker, lease(1, 100, 200));
+    outbox.order(worker, undefined, lease(1, 100, 200));
     outbox.flush();
     const [order] = ordersIn(sent);
     expect(order?.o === "lease" && order.lease.inputs).toEqual([]);
@@ -106,9 +106,9 @@ describe("outbox", () => {
 
   test("reports what no cut makes small enough, and sends the rest", () => {
     const { outbox, sent, oversize } = setUp();
-    outbox.order(worker, { o: "ack", seq: 1 });
-    outbox.order(worker, lease(1, 10_000));
-    outbox.order(worker, { o: "ack", seq: 2 });
+    outbox.order(worker, undefined, { o: "ack", seq: 1 });
+    outbox.order(worker, undefined, lease(1, 10_000));
+    outbox.order(worker, undefined, { o: "ack", seq: 2 });
     outbox.flush();
     expect(ordersIn(sent)).toEqual([
       { o: "ack", seq: 1 },
@@ -120,7 +120,7 @@ describe("outbox", () => {
   test("splits ids to free", () => {
     const { outbox, sent } = setUp();
     const ids = Array.from({ length: 1_000 }, (_, i) => `ss1_0-${i}` as ObjectId);
-    outbox.order(worker, { o: "free", ids });
+    outbox.order(worker, undefined, { o: "free", ids });
     outbox.flush();
     expect(ordersIn(sent).flatMap((order) => (order.o === "free" ? order.ids : []))).toEqual(ids);
   });

@@ -5,7 +5,7 @@
  */
 import { encodeMessage } from "../../proto/codec.js";
 import { digestBytes } from "../../proto/digest.js";
-import type { ClientId, Epoch, JobId, WorkerId } from "../../proto/ids.js";
+import type { ClientId, Epoch, Instance, JobId, WorkerId } from "../../proto/ids.js";
 import type { ArgSpec, ResultSegment, WorkerOrder } from "../../proto/messages.js";
 import { PackReader } from "../../proto/pack.js";
 
@@ -90,6 +90,7 @@ interface Updates {
 }
 
 interface Orders {
+  readonly instance: Instance | undefined;
   list: WorkerOrder[];
   bytes: number;
 }
@@ -106,15 +107,16 @@ export class Outbox {
     this.#cutBytes = Math.min(options.messageBytesMax, options.payloadBytesMax) - headBytes;
   }
 
-  order(worker: WorkerId, order: WorkerOrder): void {
+  order(worker: WorkerId, instance: Instance | undefined, order: WorkerOrder): void {
     const bytes = orderBytes(order);
     const waiting = this.#orders.get(worker);
-    if (!waiting) {
-      this.#orders.set(worker, { list: [order], bytes });
+    if (waiting?.instance !== instance || !waiting) {
+      if (waiting) this.#sendOrders(worker, waiting);
+      this.#orders.set(worker, { instance, list: [order], bytes });
       return;
     }
     if (waiting.bytes + bytes > this.#cutBytes) {
-      this.#sendOrders(worker, waiting.list);
+      this.#sendOrders(worker, waiting);
       waiting.list = [];
       waiting.bytes = 0;
     }
@@ -147,34 +149,35 @@ export class Outbox {
   }
 
   flush(): void {
-    for (const [worker, waiting] of this.#orders) this.#sendOrders(worker, waiting.list);
+    for (const [worker, waiting] of this.#orders) this.#sendOrders(worker, waiting);
     this.#orders.clear();
     for (const [session, { client, segments }] of this.#updates) this.#sendSegments(client, session, segments);
     this.#updates.clear();
   }
 
   /** The orders as messages; almost always one. */
-  encodeOrders(orders: readonly WorkerOrder[]): Uint8Array[] {
+  encodeOrders(orders: readonly WorkerOrder[], instance?: Instance): Uint8Array[] {
     const { epoch, payloadBytesMax, onOversize } = this.#options;
-    const data = encodeMessage({ t: "orders", epoch, orders });
+    const data = encodeMessage({ t: "orders", epoch, ...(instance === undefined ? {} : { instance }), orders });
     if (data.byteLength <= payloadBytesMax) return [data];
     const first = orders[0];
     if (orders.length > 1) {
       const half = orders.length >> 1;
-      return [...this.encodeOrders(orders.slice(0, half)), ...this.encodeOrders(orders.slice(half))];
+      return [...this.encodeOrders(orders.slice(0, half), instance), ...this.encodeOrders(orders.slice(half), instance)];
     }
     // Locations are a convenience: the worker asks for those that are not told.
-    if (first?.o === "lease" && first.lease.inputs.length > 0) return this.encodeOrders([{ o: "lease", lease: { ...first.lease, inputs: [] } }]);
+    if (first?.o === "lease" && first.lease.inputs.length > 0) return this.encodeOrders([{ o: "lease", lease: { ...first.lease, inputs: [] } }], instance);
     if (first?.o === "free" && first.ids.length > 1) {
       const half = first.ids.length >> 1;
-      return [...this.encodeOrders([{ o: "free", ids: first.ids.slice(0, half) }]), ...this.encodeOrders([{ o: "free", ids: first.ids.slice(half) }])];
+      const parts = [first.ids.slice(0, half), first.ids.slice(half)];
+      return parts.flatMap((ids) => this.encodeOrders([{ o: "free", ids }], instance));
     }
     onOversize(`order ${first?.o ?? "none"}`, data.byteLength);
     return [];
   }
 
-  #sendOrders(worker: WorkerId, orders: readonly WorkerOrder[]): void {
-    for (const data of this.encodeOrders(orders)) this.#options.sendToWorker(worker, data);
+  #sendOrders(worker: WorkerId, { list, instance }: Orders): void {
+    for (const data of this.encodeOrders(list, instance)) this.#options.sendToWorker(worker, data);
   }
 
   #sendSegments(client: ClientId, session: JobId, segments: readonly ResultSegment[]): void {

@@ -9,7 +9,7 @@
 
 import type { Durable } from "../../proto/durable/durable.js";
 import { isVolleyError, VolleyError } from "../../proto/errors.js";
-import type { Epoch } from "../../proto/ids.js";
+import type { Epoch, SchedulerStart } from "../../proto/ids.js";
 import type { JournalRecord } from "../core/events.js";
 import type { CorePort } from "./core-port.js";
 import { type EntryAuthor, EntryReader, encodeEntry, encodeRecord, entryKind, markerOf, type SnapshotMarker } from "./journal-format.js";
@@ -47,7 +47,7 @@ export async function recover<S>(options: RecoveryOptions<S>): Promise<Recovered
     if (tries > 1 && read === 0) throw new VolleyError("CORRUPT", `the journal ends behind entry ${replay.lastSeq}, but nothing behind it can be read`);
     const epoch = (replay.epoch + 1) as Epoch;
     const author: EntryAuthor = { epoch, nonce: options.nonce };
-    const record: JournalRecord = { k: "epoch", epoch };
+    const record: JournalRecord = { k: "epoch", epoch, start: startOf(options.nonce) };
     try {
       const lastSeq = await options.durable.journal.append(encodeEntry(author, entryKind.records, [encodeRecord(record)]), replay.lastSeq);
       options.core.applyRecord(replay.state, record);
@@ -59,6 +59,9 @@ export async function recover<S>(options: RecoveryOptions<S>): Promise<Recovered
   }
   throw new VolleyError("FENCED", `another scheduler keeps writing to the journal; gave up after ${takeoverTriesMax} tries`);
 }
+
+/** The nonce of the journal's entries, as far as it goes into ids. */
+const startOf = (nonce: Uint8Array): SchedulerStart => Buffer.from(nonce).toString("base64url").slice(0, 8) as SchedulerStart;
 
 interface Entry {
   readonly seq: number;
@@ -151,7 +154,7 @@ class Replay<S> {
     const discarded = this.#reader.discarded;
     for (const record of this.#reader.read(seq, data)) {
       if (record.k === "epoch") {
-        // A scheduler in doubt of itself repeats its own epoch (shell.ts).
+        // A scheduler that may have been deposed writes an epoch, too, to find out (shell.ts).
         if (late && record.epoch > this.epoch) throw new VolleyError("FENCED", `another scheduler started at the same time and took epoch ${record.epoch}`);
         this.epoch = record.epoch;
       }

@@ -1,5 +1,5 @@
 /** Who is owed an answer. A token stands for one request message; it is answered once, or forgotten after `keepMs` (its asker has given up long before). */
-import type { WorkerId } from "../../proto/ids.js";
+import type { Instance, WorkerId } from "../../proto/ids.js";
 import type { WorkerOrder } from "../../proto/messages.js";
 import type { Message } from "../../proto/transport/transport.js";
 import type { ReplyToken } from "../core/events.js";
@@ -12,6 +12,7 @@ export interface Owed {
   readonly orders: WorkerOrder[];
   /** Who asked, known from the first of them. */
   worker: WorkerId | undefined;
+  instance: Instance | undefined;
 }
 
 export class ReplyBook {
@@ -33,7 +34,7 @@ export class ReplyBook {
 
   add(message: Message, kind: Owed["kind"]): ReplyToken {
     const token = this.#next++;
-    this.#owed.set(token, { message, kind, sinceMs: this.#nowMs(), orders: [], worker: undefined });
+    this.#owed.set(token, { message, kind, sinceMs: this.#nowMs(), orders: [], worker: undefined, instance: undefined });
     if (kind === "worker") this.#asking.push(token);
     return token;
   }

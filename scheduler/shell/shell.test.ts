@@ -104,9 +104,22 @@ describe("restart and fence", () => {
     expect(old.fatal).toMatchObject([{ code: 1, error: { code: "FENCED" } }]);
   });
 
-  test("a shell survives a worker that only claims a later epoch", async () => {
-    const { askAsWorker, ask, fatal } = await rig(submitScript);
-    await askAsWorker({ t: "bye", worker, epoch: 9 as Epoch });
+  test("a shell whose journal is an older copy of what a worker has followed says so, and starts again above", async () => {
+    const durable = modelDurable();
+    const old = await rig(submitScript, durable);
+    await old.ask(submit("job1"));
+    old.publish(subjects.schedulerWorker, { t: "bye", worker, epoch: 9 });
+    await old.died;
+    expect(old.fatal).toMatchObject([{ code: 75, error: { code: "STALE_EPOCH", message: expect.stringContaining("followed a scheduler of epoch 9") } }]);
+    const fresh = await rig(submitScript, durable);
+    expect(fresh.shell.epoch).toBe(10);
+    expect(await fresh.ask(submit("job2"))).toMatchObject({ t: "submitted", epoch: 10 });
+    expect(fresh.fatal).toEqual([]);
+  });
+
+  test("an epoch that no scheduler could ever go above is no epoch", async () => {
+    const { publish, ask, fatal } = await rig(submitScript);
+    for (const epoch of [2 ** 40, 2 ** 31, 2 ** 31 - 1]) publish(subjects.schedulerWorker, { t: "bye", worker, epoch });
     expect(await ask(submit("job1"))).toMatchObject({ t: "submitted" });
     expect(fatal).toEqual([]);
   });

@@ -6,8 +6,8 @@
  */
 import { randomBytes } from "node:crypto";
 import type { Durable } from "../../proto/durable/durable.js";
-import { isVolleyError, type WireError } from "../../proto/errors.js";
-import type { Epoch } from "../../proto/ids.js";
+import { isVolleyError, VolleyError, type WireError } from "../../proto/errors.js";
+import { type Epoch, epochMax } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { Transport } from "../../proto/transport/transport.js";
 import type { Event } from "../core/events.js";
@@ -23,8 +23,8 @@ import { type Recovered, recover } from "./recovery.js";
 import { ReplyBook } from "./reply-book.js";
 import { Snapshotter } from "./snapshots.js";
 
-/** Of the process: EX_SOFTWARE for a bug of ours. */
-export const exitCodes = { fenced: 1, bug: 70 } as const;
+/** Of the process: EX_SOFTWARE for a bug of ours; EX_TEMPFAIL when it has to start again, which goes without a new process, too. */
+export const exitCodes = { fenced: 1, bug: 70, again: 75 } as const;
 
 export interface ShellLog {
   info(fields: object, text: string): void;
@@ -54,8 +54,12 @@ const idleTickMs = 1_000;
 const malformedLogEveryMs = 10_000;
 /** What the journal adds to an entry on its way. */
 const appendHeadBytes = 1024;
-const doubtEveryMs = 1_000;
 const stopDrainMs = 5_000;
+
+const olderCopyText = (epoch: Epoch, later: Epoch): string =>
+  `this scheduler has epoch ${epoch}, but a worker has followed a scheduler of epoch ${later} that the journal knows nothing of: the journal is an older copy ` +
+  "of itself (NATS was restored from a backup, or lost its last writes in a power failure). Jobs, results and acknowledgements since that copy are forgotten, " +
+  `and what is submitted again is executed again. The epoch is raised above ${later}, and the scheduler starts again`;
 
 export class SchedulerShell<S> {
   readonly epoch: Epoch;
@@ -74,7 +78,7 @@ export class SchedulerShell<S> {
   #tick: NodeJS.Timeout | undefined;
   #ask: NodeJS.Timeout | undefined;
   #tickedAtMs = 0;
-  #doubtedAtMs = Number.NEGATIVE_INFINITY;
+  #outrankedBy: Epoch | undefined;
   #entriesSince = 0;
   #bytesSince = 0;
   /** Bytes of the last snapshot. */
@@ -130,6 +134,7 @@ export class SchedulerShell<S> {
       observe: (command) => metrics.observe(command),
       log: (level, text, fields) => log[level](fields ?? {}, text),
       onSent: (to, bytes) => metrics.sent(to, bytes),
+      onOutranked: (later) => this.#outranked(later),
     });
     this.#intake = new Intake({
       transport,
@@ -141,7 +146,7 @@ export class SchedulerShell<S> {
       fail: (client, session, segment) => this.#effects.tell(client, session, segment),
       onMalformed: (from, error, bytes) => this.#onMalformed(from, error, bytes),
       onReceived: (from, bytes) => metrics.received(from, bytes),
-      onLaterEpoch: (later) => this.#doubt(later),
+      onLaterEpoch: (later) => this.#outranked(later),
     });
     this.#snapshotter = new Snapshotter({
       durable,
@@ -258,13 +263,20 @@ export class SchedulerShell<S> {
     if (due && this.#phase === "serving" && !this.#snapshotter.busy && this.#bytesSince >= this.#snapshotted / 4) void this.snapshot();
   }
 
-  /** Whether we still are the scheduler is for the journal to say: an append that changes nothing fails if we are not. */
-  #doubt(later: Epoch): void {
-    const nowMs = this.#clock.nowMs();
-    if (nowMs - this.#doubtedAtMs < doubtEveryMs) return;
-    this.#doubtedAtMs = nowMs;
-    this.#options.log.warn({ epoch: this.epoch, later }, "a worker follows a later scheduler; asking the journal");
-    this.#writer.push({ k: "epoch", epoch: this.epoch });
+  /**
+   * A worker has followed a scheduler of a later epoch, or another one of ours. Either we are deposed, and the append says so; or the journal that this
+   * scheduler recovered from is older than what the worker has seen: then nobody would ever listen to it, and it goes above.
+   */
+  #outranked(later: Epoch): void {
+    if (this.#outrankedBy !== undefined || later + 1 >= epochMax) return;
+    this.#outrankedBy = later;
+    this.#options.log.warn({ epoch: this.epoch, later }, "a worker follows another scheduler; asking the journal");
+    this.#writer.push({ k: "epoch", epoch: later });
+    this.#writer.seal().then(
+      () => this.#die(new VolleyError("STALE_EPOCH", olderCopyText(this.epoch, later)), exitCodes.again),
+      // Fenced: told already.
+      () => undefined,
+    );
   }
 
   #onMalformed(from: "client" | "worker", error: WireError, bytes: number): void {

@@ -2,9 +2,8 @@
 import { expect } from "vitest";
 import { stageBase } from "../../proto/address.js";
 import { digestOf } from "../../proto/digest.js";
-import type { EngineFacts } from "../../proto/engine.js";
-import type { ClientId, Epoch, JobId, LeaseId, ObjectBase, TenantId, WorkerId } from "../../proto/ids.js";
-import type { ArgSpec, ClientReply, ClientRequest, Commit, Lease, ResultSegment, StageSpec, WorkerRequest } from "../../proto/messages.js";
+import type { ClientId, Epoch, Instance, JobId, LeaseId, ObjectBase, TenantId, WorkerId } from "../../proto/ids.js";
+import type { ArgSpec, ClientReply, ClientRequest, Commit, Lease, ResultSegment, StageSpec, WorkerRequest, WorkerRequestOf } from "../../proto/messages.js";
 import { PackWriter } from "../../proto/pack.js";
 import { encodeValue } from "../../proto/value.js";
 import { PROTOCOL_VERSION } from "../../proto/version.js";
@@ -23,6 +22,8 @@ export class Rig {
   readonly commands: Command[] = [];
   #token = 0;
   #seq = new Map<WorkerId, number>();
+  /** Of the processes that said hello last. */
+  readonly instances = new Map<WorkerId, Instance | undefined>();
 
   /** Off where very many steps are taken: the check looks at everything there is. */
   readonly #checked: boolean;
@@ -86,13 +87,25 @@ export class Rig {
     this.ask({ t: "open", client, session, tenant, version: PROTOCOL_VERSION });
   }
 
-  join(worker: WorkerId, slots = 1, about: { volley?: string; engine?: EngineFacts } = {}): Command[] {
+  join(worker: WorkerId, slots = 1, about: Partial<WorkerRequestOf<"hello">> = {}): Command[] {
+    if (about.instance !== this.instances.get(worker)) this.#seq.delete(worker);
+    this.instances.set(worker, about.instance);
     const facts = { node: "n", pid: 1, version: PROTOCOL_VERSION, slots, storeBudgetBytes: 1e9, ...about };
-    return this.hear({ t: "hello", worker, ...facts, leases: [], objects: [], more: false });
+    return this.hear({ t: "hello", worker, leases: [], objects: [], more: false, ...facts });
   }
 
   beat(worker: WorkerId, leases: { lease: LeaseId; next: number; to: number; running: boolean }[] = []): Command[] {
-    return this.hear({ t: "beat", worker, epoch: this.state.epoch, leases, slotsBusy: 0, storeBytes: 0, spilledBytes: 0, draining: false });
+    return this.hear({
+      t: "beat",
+      worker,
+      instance: this.instances.get(worker),
+      epoch: this.state.epoch,
+      leases,
+      slotsBusy: 0,
+      storeBytes: 0,
+      spilledBytes: 0,
+      draining: false,
+    });
   }
 
   commit(
@@ -105,6 +118,7 @@ export class Rig {
     return this.hear({
       t: "commits",
       worker,
+      instance: this.instances.get(worker),
       epoch: (options.epoch ?? this.state.epoch) as Epoch,
       seq,
       commits,

@@ -64,25 +64,25 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   "executing-task-not-blamed": {
     doc: "a task that was executing on a worker that died is not blamed",
     area: "blame",
-    edits: [core("worker-events", "blame(ctx, lease, executing);", "")],
+    edits: [core("worker-events", 'blame(ctx, worker, how === "superseded");', "")],
     faults: deaths,
   },
   "blamed-twice": {
     doc: "a death counts for two",
     area: "blame",
-    edits: [core("worker-events", "trouble.blames++;", "trouble.blames += 2;")],
+    edits: [core("departed", "++troubleOf(stage, task).blames", "(troubleOf(stage, task).blames += 2)")],
     faults: deaths,
   },
   "quarantined-late": {
     doc: "a task is quarantined after many more deaths than the limit",
     area: "blame",
-    edits: [core("worker-events", "trouble.blames < limits.blamesMax", "trouble.blames < 3 * limits.blamesMax")],
+    edits: [core("departed", ".blames >= limits.blamesMax", ".blames >= 3 * limits.blamesMax")],
     faults: deaths,
   },
   "goodbye-taken-for-death": {
     doc: "a worker that says goodbye is counted as lost",
     area: "blame",
-    edits: [core("worker-events", "removeWorker(ctx, record, false)", "removeWorker(ctx, record, true)")],
+    edits: [core("worker-events", 'removeWorker(ctx, worker, "left")', 'removeWorker(ctx, worker, "silent")')],
     faults: { workerDrainMs: 2_000 },
   },
   "keys-shared-across-tenants": {

@@ -8,15 +8,17 @@ import { decodeMessage, encodeMessage } from "../../proto/codec.js";
 import { sha256Hex } from "../../proto/digest.js";
 import { toWireError } from "../../proto/errors.js";
 import { validateStages } from "../../proto/graph.js";
-import type { Epoch, JobId, LeaseId, ObjectBase, WorkerId } from "../../proto/ids.js";
+import type { Epoch, Instance, JobId, LeaseId, ObjectBase, SchedulerStart, WorkerId } from "../../proto/ids.js";
 import { type ClientRequest, clientRequest, type WorkerOrder, type WorkerRequest, workerRequest } from "../../proto/messages.js";
 import { subjects } from "../../proto/subjects.js";
 import type { Command, Event, JournalRecord } from "../core/events.js";
 import { applyRecord, checkInvariants, createState, nextWakeMs, restore, type SnapshotData, type State, snapshot, step } from "../core/index.js";
 import { describe, describeRecord } from "./describe.js";
 import { packPlain, unpackPlain } from "./disk.js";
+import { ghostBeat } from "./ghost-beat.js";
 import { Violation } from "./job-model.js";
 import type { Delivery } from "./network.js";
+import { OrderBox } from "./order-box.js";
 import type { Random } from "./random.js";
 import { compareWithReplay } from "./replay-check.js";
 import { StageIntake } from "./stage-intake.js";
@@ -27,6 +29,7 @@ type Cause = ClientRequest["t"] | WorkerRequest["t"] | "tick";
 interface Owed {
   readonly respond: (message: unknown) => void;
   readonly orders: WorkerOrder[];
+  instance?: Instance | undefined;
 }
 
 const tickMs = 20;
@@ -123,7 +126,8 @@ export class SchedulerNode {
   #takeOver(state: State, seq: number): void {
     const { disk, network, plant } = this.#world;
     const epoch = ((state.epoch as number) + 1) as Epoch;
-    const record: JournalRecord = { k: "epoch", epoch };
+    const start = `start-${this.#random.between(0, 999_999)}` as SchedulerStart;
+    const record: JournalRecord = { k: "epoch", epoch, start };
     disk.append(
       [record],
       plant?.replayed ? disk.entries.length : seq,
@@ -177,18 +181,7 @@ export class SchedulerNode {
   #beatForGhosts(state: State): void {
     for (const worker of [...state.workers.values()]) {
       if (this.#world.isAlive(worker.id) || this.#nowMs - worker.heardMs < 500) continue;
-      const leases = [...worker.leases.values()].map(({ id, next, to, running }) => ({ lease: id, next, to, running }));
-      const request = {
-        t: "beat",
-        worker: worker.id,
-        epoch: this.#epoch as Epoch,
-        leases,
-        slotsBusy: 0,
-        storeBytes: 0,
-        spilledBytes: 0,
-        draining: true,
-      } as const;
-      this.#step({ e: "worker", request }, "beat");
+      this.#step({ e: "worker", request: ghostBeat(worker, this.#epoch as Epoch) }, "beat");
     }
   }
 
@@ -283,6 +276,11 @@ export class SchedulerNode {
         case "count":
           this.#world.counts.metrics.set(command.metric, (this.#world.counts.metrics.get(command.metric) ?? 0) + command.by);
           break;
+        case "outranked":
+          // If it is deposed, this append will say so.
+          this.#records.push({ k: "epoch", epoch: command.epoch });
+          this.#given++;
+          break;
         case "log":
           this.#tell(`${cause} -> ${command.text} ${JSON.stringify(command.fields ?? {})}`);
           break;
@@ -292,7 +290,7 @@ export class SchedulerNode {
     }
   }
 
-  #outbox = new Map<WorkerId, WorkerOrder[]>();
+  readonly #outbox = new OrderBox();
 
   #say(command: Said | Extract<Command, { c: "update" }>): void {
     const { network } = this.#world;
@@ -309,8 +307,11 @@ export class SchedulerNode {
     }
     if (command.order.o === "lease") this.#noteGrant(command.order.lease, command.worker);
     const owed = command.reply === undefined ? undefined : this.#replies.get(command.reply);
-    if (owed) owed.orders.push(command.order);
-    else this.#outbox.set(command.worker, [...(this.#outbox.get(command.worker) ?? []), command.order]);
+    if (!owed) this.#outbox.add(command.worker, command.instance, command.order);
+    else {
+      owed.instance = command.instance;
+      owed.orders.push(command.order);
+    }
   }
 
   #noteGrant(lease: Extract<WorkerOrder, { o: "lease" }>["lease"], worker: WorkerId): void {
@@ -329,13 +330,13 @@ export class SchedulerNode {
   /** What one turn gave rise to goes out as one message a worker. */
   #flush(): void {
     const { network } = this.#world;
-    for (const [token, { respond, orders }] of this.#replies) {
+    for (const [token, { respond, orders, instance }] of this.#replies) {
       if (orders.length === 0) continue;
       this.#replies.delete(token);
-      respond({ t: "orders", epoch: this.#epoch, orders });
+      respond({ t: "orders", epoch: this.#epoch, instance, orders });
     }
-    for (const [worker, orders] of this.#outbox) network.publish(this.address, subjects.worker(worker), { t: "orders", epoch: this.#epoch, orders });
-    this.#outbox.clear();
+    for (const { worker, instance, orders } of this.#outbox.take())
+      network.publish(this.address, subjects.worker(worker), { t: "orders", epoch: this.#epoch, instance, orders });
   }
 
   // ---------------------------------------------------------------------------------------------- journal
@@ -360,6 +361,8 @@ export class SchedulerNode {
             this.die("fenced: another scheduler writes the journal");
             return;
           }
+          if (records.some((record) => record.k === "epoch"))
+            throw new Violation("M6", `a worker has followed a scheduler that the journal of epoch ${this.#epoch} knows nothing of`);
           this.#lastSeq = plant?.unfenced ? disk.entries.length : this.#lastSeq + 1;
           this.#durable += records.length;
           this.#entriesSince++;

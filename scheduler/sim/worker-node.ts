@@ -6,7 +6,7 @@ import { z } from "zod";
 import { decodeMessage } from "../../proto/codec.js";
 import { digestOf, equalBytes } from "../../proto/digest.js";
 import type { WireError } from "../../proto/errors.js";
-import type { LeaseId, ObjectId, WorkerId } from "../../proto/ids.js";
+import type { Instance, LeaseId, ObjectId, WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import { type Lease, type StoredObject, workerOrders } from "../../proto/messages.js";
 import { subjects } from "../../proto/subjects.js";
@@ -48,7 +48,15 @@ export class WorkerNode {
     this.id = id as WorkerId;
     this.address = id;
     this.#state = createWorkerState(
-      { worker: this.id, node: "model", pid: 1, version: PROTOCOL_VERSION, slots, storeBudgetBytes: 1 << 30 },
+      {
+        worker: this.id,
+        instance: `instance-${this.#random.between(0, 999_999)}` as Instance,
+        node: "model",
+        pid: 1,
+        version: PROTOCOL_VERSION,
+        slots,
+        storeBudgetBytes: 1 << 30,
+      },
       limits.heartbeatIntervalMs,
     );
     this.#runs = new Runs({

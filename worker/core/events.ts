@@ -64,7 +64,7 @@ export type WorkerCommand =
   | { c: "joined"; epoch: number; heartbeatIntervalMs: number }
   /** Drained: everything is acknowledged and `bye` is on its way. The process may end. */
   | { c: "stopped" }
-  /** The scheduler will not have this worker (e.g. VERSION_MISMATCH). The process ends with this error. */
+  /** The scheduler will not have this worker (VERSION_MISMATCH, SUPERSEDED). The process ends with this error. */
   | { c: "refused"; error: WireError }
   | { c: "count"; metric: WorkerCounter; by: number }
   | { c: "log"; level: "info" | "warn"; text: string; fields?: Readonly<Record<string, string | number>> };

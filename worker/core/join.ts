@@ -38,7 +38,14 @@ export function hello(state: WorkerState, nowMs: number, out: Out): void {
     out.push({
       c: "send",
       answered: true,
-      message: { t: "hello", ...state.identity, leases: more ? [] : leases, objects: page, more },
+      message: {
+        t: "hello",
+        ...state.identity,
+        ...(state.followed ? { followed: state.followed } : {}),
+        leases: more ? [] : leases,
+        objects: page,
+        more,
+      },
     });
   } while (at < objects.length);
   state.link = { l: "joining", helloAtMs: nowMs + state.heartbeatIntervalMs };
@@ -51,6 +58,7 @@ export function beat(state: WorkerState, nowMs: number, out: Out): void {
     message: {
       t: "beat",
       worker: state.identity.worker,
+      instance: state.identity.instance,
       epoch: state.epoch as Epoch,
       leases: heldLeases(state),
       slotsBusy: slotsBusy(state),
@@ -91,6 +99,7 @@ export function enterEpoch(state: WorkerState, message: WorkerOrders, nowMs: num
 
 export function welcome(state: WorkerState, order: Extract<WorkerOrder, { o: "welcome" }>, nowMs: number, out: Out): void {
   const wasJoining = state.link.l === "joining";
+  if (order.start !== undefined) state.followed = { epoch: state.epoch as Epoch, start: order.start };
   state.heartbeatIntervalMs = order.heartbeatIntervalMs;
   state.link = { l: "joined", beatAtMs: nowMs + order.heartbeatIntervalMs };
   if (!wasJoining) return;

@@ -34,6 +34,7 @@ function flushCommits(state: WorkerState, nowMs: number, out: WorkerCommand[]): 
     const message = {
       t: "commits" as const,
       worker: state.identity.worker,
+      instance: state.identity.instance,
       epoch: state.epoch as Epoch,
       seq: state.nextSeq++,
       commits,
@@ -54,7 +55,8 @@ function flushObjects(state: WorkerState, nowMs: number, out: WorkerCommand[]): 
     const removed = [...pending.removed].slice(0, objectsPerMessage);
     for (const id of removed) pending.removed.delete(id);
     const tokens = pending.added.size === 0 ? pending.tokens.splice(0) : [];
-    const message = { t: "objects" as const, worker: state.identity.worker, epoch: state.epoch as Epoch, seq: state.nextSeq++, added, removed };
+    const { worker, instance } = state.identity;
+    const message = { t: "objects" as const, worker, instance, epoch: state.epoch as Epoch, seq: state.nextSeq++, added, removed };
     post(state, { message, tokens, sentAtMs: nowMs }, out);
   }
 }
@@ -69,10 +71,15 @@ export function retract(state: WorkerState, removed: readonly ObjectId[]): void 
   }
 }
 
-/** The object is held now. What is still to be said of another content of the same id is not true any more. */
+/** The object is held now. What is still to be said of another content of the same id is not true any more, nor that it is gone. */
 export function hold(state: WorkerState, object: StoredObject): void {
   const before = state.objects.get(object.id);
   state.objects.set(object.id, object);
+  state.pending.removed.delete(object.id);
+  for (const entry of state.outbox.values()) {
+    if (entry.message.t !== "objects" || !entry.message.removed.includes(object.id)) continue;
+    entry.message = { ...entry.message, removed: entry.message.removed.filter((id) => id !== object.id) };
+  }
   if (!before || sameBytes(before.digest, object.digest)) return;
   state.pending.added.delete(object.id);
   retract(state, [object.id]);

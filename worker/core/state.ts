@@ -1,11 +1,13 @@
 /** The worker's bookkeeping as data, its transitions' small helpers, and the invariants that hold after every step. Rules M1–M6 are those of proto/messages.ts. */
 import type { EngineFacts } from "../../proto/engine.js";
 import { invariant } from "../../proto/errors.js";
-import type { LeaseId, ObjectId, WorkerId } from "../../proto/ids.js";
+import type { Epoch, Instance, LeaseId, ObjectId, SchedulerStart, WorkerId } from "../../proto/ids.js";
 import type { Commit, Lease, StoredObject, WorkerRequest } from "../../proto/messages.js";
 
 export interface WorkerIdentity {
   readonly worker: WorkerId;
+  /** Of this process; another process of this name has another (M7). */
+  readonly instance?: Instance | undefined;
   readonly node: string;
   readonly pid: number;
   readonly version: number;
@@ -47,6 +49,8 @@ export interface WorkerState {
   readonly identity: WorkerIdentity;
   /** Highest epoch seen; 0 before the first welcome. */
   epoch: number;
+  /** Of the scheduler that gave the last welcome. */
+  followed: { epoch: Epoch; start: SchedulerStart } | undefined;
   link: Link;
   draining: boolean;
   heartbeatIntervalMs: number;
@@ -77,6 +81,7 @@ export function createWorkerState(identity: WorkerIdentity, heartbeatIntervalMs:
   return {
     identity,
     epoch: 0,
+    followed: undefined,
     link: { l: "joining", helloAtMs: 0 },
     draining: false,
     heartbeatIntervalMs,

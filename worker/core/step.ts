@@ -57,9 +57,17 @@ export function workerStep(state: WorkerState, event: WorkerEvent, nowMs: number
       tick(state, event, nowMs, out);
       break;
   }
-  startReady(state, out);
+  start(state, nowMs, out);
   leaveIfDrained(state, out);
   return out;
+}
+
+/** What the scheduler wants to know of is said before it begins: it may be the last thing this process says (I8). */
+function start(state: WorkerState, nowMs: number, out: Out): void {
+  const started: Out = [];
+  startReady(state, started);
+  if (state.link.l === "joined" && started.some((command) => command.c === "run" && command.lease.tell)) beat(state, nowMs, out);
+  out.push(...started);
 }
 
 function tick(state: WorkerState, event: EventOf<"tick">, nowMs: number, out: Out): void {
@@ -81,7 +89,8 @@ function reconnect(state: WorkerState, nowMs: number, out: Out): void {
 // ------------------------------------------------------------------------------------------------ orders
 
 function takeOrders(state: WorkerState, message: WorkerOrders, nowMs: number, out: Out): void {
-  if (message.epoch < state.epoch) {
+  const { instance } = state.identity;
+  if (message.epoch < state.epoch || (message.instance !== undefined && instance !== undefined && message.instance !== instance)) {
     out.push({ c: "count", metric: "orders_stale_refused", by: message.orders.length });
     return;
   }
@@ -167,7 +176,6 @@ function noteObjects(state: WorkerState, event: EventOf<"objects">): void {
   const { pending } = state;
   for (const object of event.added) {
     hold(state, object);
-    pending.removed.delete(object.id);
     pending.added.set(object.id, object);
   }
   for (const id of event.removed) {
@@ -194,7 +202,8 @@ function leaveIfDrained(state: WorkerState, out: Out): void {
   const unsaid = commits.length + done.length + back.length + added.size + removed.size;
   // Without a scheduler there is nobody to tell.
   if (unsaid > 0 && state.epoch > 0) return;
-  if (state.epoch > 0) out.push({ c: "send", answered: false, message: { t: "bye", worker: state.identity.worker, epoch: state.epoch as Epoch } });
+  const { worker, instance } = state.identity;
+  if (state.epoch > 0) out.push({ c: "send", answered: false, message: { t: "bye", worker, instance, epoch: state.epoch as Epoch } });
   out.push({ c: "stopped" });
   state.link = { l: "left" };
 }

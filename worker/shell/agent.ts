@@ -2,11 +2,12 @@
  * The worker's agent: carries out what the core commands, and tells it what happens. Lives on the main thread, which never runs user code, so that
  * beats go out whatever the slots do.
  */
+import { randomBytes } from "node:crypto";
 import { decodeMessage, encodeMessage } from "../../proto/codec.js";
 import type { Durable } from "../../proto/durable/durable.js";
 import { fromWireError, isVolleyError, VolleyError } from "../../proto/errors.js";
 import { FramePeer } from "../../proto/frame-peer.js";
-import type { LeaseId, ObjectId, WorkerId } from "../../proto/ids.js";
+import type { Instance, LeaseId, ObjectId, WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import { type WorkerRequest, workerOrders } from "../../proto/messages.js";
 import { ownEngine, packageVersion } from "../../proto/release.js";
@@ -94,8 +95,9 @@ export class Agent {
       onDropped: (id) => this.#tell({ e: "objects", added: [], removed: [id] }),
     });
     const about = { volley: packageVersion(), engine: ownEngine() };
+    const instance = randomBytes(9).toString("base64url") as Instance;
     this.#state = createWorkerState(
-      { worker, node, pid: process.pid, version: PROTOCOL_VERSION, ...about, slots, storeBudgetBytes: options.storeBytes },
+      { worker, instance, node, pid: process.pid, version: PROTOCOL_VERSION, ...about, slots, storeBudgetBytes: options.storeBytes },
       limits.heartbeatIntervalMs,
     );
     this.metrics = new WorkerMetrics(() => this.figures(), about);

@@ -18,7 +18,7 @@ const counters: Record<WorkerCounter, string> = {
   commits_sent: "Commits (runs of finished tasks) sent.",
   commits_resent: "Messages of commits sent again because no acknowledgement came.",
   commits_voided: "Commits dropped because a new scheduler had taken over.",
-  orders_stale_refused: "Orders of a deposed scheduler that were refused.",
+  orders_stale_refused: "Orders of a deposed scheduler, or for another process of this name, that were refused.",
   leases_taken: "Leases taken.",
   leases_given_back: "Leases given back unstarted.",
   tasks_done: "Tasks with a result or a failure.",

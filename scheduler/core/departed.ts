@@ -1,0 +1,105 @@
+/**
+ * Worker processes that were given up: what their deaths are blamed on, and what is taken back when one turns out to live.
+ *
+ * B1 Only a task that was executing is blamed, and only for a death: not for a goodbye.
+ * B2 A process that speaks again was not dead: its strikes are taken back. So the last strike does not end a task at once, but after `verdictMs` in which
+ *    none was taken back.
+ * B3 Of two processes under one name the one that said hello last is the worker (M7). The other is refused as long as that one is there.
+ */
+
+import type { Instance } from "../../proto/ids.js";
+import { limits } from "../../proto/limits.js";
+import type { WorkerRequest } from "../../proto/messages.js";
+import type { ReplyToken } from "./events.js";
+import { order } from "./orders.js";
+import { failTasks } from "./progress.js";
+import { type Context, type LeaseRecord, type StageRecord, setStates, taskState, troubleOf, type WorkerRecord } from "./state.js";
+
+/** A worker that was only cut off is back by then. */
+const verdictMs = 3 * limits.heartbeatTimeoutMs;
+const departedMax = 1_024;
+
+/**
+ * The worker that this message is from. undefined: it is from a process that is not known, or (it is told so) not any more.
+ * The way of every message: for the process that is known nothing is looked up but its record.
+ */
+export function speaker(ctx: Context, message: Exclude<WorkerRequest, { t: "hello" }>, reply?: ReplyToken): WorkerRecord | undefined {
+  const worker = ctx.state.workers.get(message.worker);
+  if (worker?.instance === message.instance) return worker;
+  acquit(ctx, message.instance);
+  if (worker) refuse(ctx, worker, message.instance, reply);
+  return undefined;
+}
+
+/** Whether the process that says hello may join; told the reason if not. `known`: who has its name. */
+export function mayJoin(ctx: Context, known: WorkerRecord | undefined, instance: Instance | undefined, reply: ReplyToken | undefined): boolean {
+  const departed = instance === undefined ? undefined : ctx.state.departed.get(instance);
+  acquit(ctx, instance);
+  if (known && departed?.superseded) {
+    refuse(ctx, known, instance, reply);
+    return false;
+  }
+  if (instance !== undefined) ctx.state.departed.delete(instance);
+  return true;
+}
+
+function refuse(ctx: Context, worker: WorkerRecord, instance: Instance | undefined, reply: ReplyToken | undefined): void {
+  const message = `another process (pid ${worker.pid} on ${worker.node}) has joined under the name ${worker.id} and is this worker now; give every worker a name of its own`;
+  order(ctx, { id: worker.id, instance }, { o: "refused", error: { code: "SUPERSEDED", message } }, { reply });
+}
+
+/** B2. */
+function acquit(ctx: Context, instance: Instance | undefined): void {
+  const departed = instance === undefined ? undefined : ctx.state.departed.get(instance);
+  if (!departed || departed.strikes.length === 0) return;
+  for (const { job, stage, task } of departed.strikes) {
+    const trouble = ctx.state.jobs.get(job)?.stages.get(stage)?.troubles.get(task);
+    if (trouble && trouble.blames > 0) trouble.blames--;
+  }
+  const fields = { worker: departed.worker, strikes: departed.strikes.length };
+  ctx.out.push({ c: "log", level: "info", text: "a worker that was called lost is alive: no task is blamed for it", fields });
+  departed.strikes = [];
+}
+
+/** The worker is gone, without a goodbye: blames what it executed. To be called before its leases are closed. */
+export function blame(ctx: Context, worker: WorkerRecord, superseded: boolean): void {
+  const strikes: { job: StageRecord["job"]["id"]; stage: number; task: number }[] = [];
+  for (const { stage, open } of executing(worker)) {
+    const task = open.first()?.from;
+    if (task === undefined) continue;
+    strikes.push({ job: stage.job.id, stage: stage.index, task });
+    if (++troubleOf(stage, task).blames >= limits.blamesMax) awaitVerdict(ctx, stage, task, open);
+  }
+  if (worker.instance === undefined) return;
+  const { departed } = ctx.state;
+  departed.set(worker.instance, { worker: worker.id, superseded, strikes });
+  for (const oldest of departed.keys()) {
+    if (departed.size <= departedMax) break;
+    departed.delete(oldest);
+  }
+}
+
+/** B1: what beats or results said was running, and of leases that could start at once the oldest, as far as there were slots for them. */
+function executing(worker: WorkerRecord): LeaseRecord[] {
+  const leases = [...worker.leases.values()];
+  let free = worker.slots - leases.filter((lease) => lease.running).length;
+  return leases.filter((lease) => lease.running || (!lease.tells && free-- > 0));
+}
+
+function awaitVerdict(ctx: Context, stage: StageRecord, task: number, open: LeaseRecord["open"]): void {
+  open.delete(task, task + 1);
+  troubleOf(stage, task).attempts++;
+  setStates(ctx.state, stage, task, task + 1, taskState.retrying);
+  ctx.state.retries.add(ctx.state.nowMs + verdictMs, { stage, task });
+}
+
+/** True: the task has killed as many workers as it may, and ends with that. */
+export function isQuarantined(ctx: Context, stage: StageRecord, task: number): boolean {
+  const blames = stage.troubles.get(task)?.blames ?? 0;
+  if (blames < limits.blamesMax) return false;
+  failTasks(ctx, stage, task, task + 1, {
+    code: "TASK_QUARANTINED",
+    message: `task ${task} of stage ${stage.index} was executing on ${blames} workers that died; it is not tried again`,
+  });
+  return true;
+}
