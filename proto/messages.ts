@@ -271,6 +271,8 @@ export const heldLease = z.object({
   to: u32,
   /** A slot is executing task `next`. */
   running: z.boolean(),
+  /** What it needs before it can run: its inputs and code are on their way, or wait for room in the object store. */
+  waits: z.enum(["inputs", "memory"]).optional(),
 });
 export type HeldLease = z.infer<typeof heldLease>;
 
@@ -319,7 +321,7 @@ export const workerRequest = z.discriminatedUnion("t", [
     spilledBytes: count,
     draining: z.boolean(),
   }),
-  /** M2. `done`: leases whose every task is committed, failed or given back. `back`: the unstarted rest [from, to) of a lease, given back. */
+  /** M2. `done`: leases whose every task is committed, failed or given back. `back`: the unstarted rest [from, to) of a lease, given back, and why if it was not asked for. */
   z.object({
     t: z.literal("commits"),
     worker: workerId,
@@ -328,7 +330,7 @@ export const workerRequest = z.discriminatedUnion("t", [
     seq: count,
     commits: z.array(commit),
     done: z.array(leaseId),
-    back: z.array(z.object({ lease: leaseId, from: u32, to: u32 })),
+    back: z.array(z.object({ lease: leaseId, from: u32, to: u32, error: wireError.optional() })),
   }),
   /** Objects that came (a put, a fetched copy) or went (freed, lost) outside of commits. Sent until acked like commits. */
   z.object({

@@ -13,12 +13,15 @@ import { order, sender } from "./orders.js";
 import { commitSegment, endLease, failTasks, requeue } from "./progress.js";
 import { write } from "./records.js";
 import { claimPatienceMs } from "./resume.js";
+import { needRoom } from "./room.js";
 import { sliceSegment } from "./segments.js";
 import { type Context, type LeaseRecord, type StageRecord, setStates, taskState, troubleOf, type WorkerRecord } from "./state.js";
 import { revokeAnswered, wasAskedBack } from "./steal.js";
 
 /** Failures reported by workers that are not the function's own are retried this often. */
 const infraFailuresMax = 10;
+/** They are so at every try. */
+const definite: ReadonlySet<WireError["code"]> = new Set(["FUNCTION_NOT_FOUND", "TASK_UNSERIALIZABLE", "TOO_LARGE"]);
 /** Weight of a new measurement in the time per task. */
 const costWeight = 0.3;
 
@@ -214,10 +217,9 @@ function onFailure(ctx: Context, stage: StageRecord, from: number, to: number, e
     const trouble = troubleOf(stage, task);
     trouble.lastError = error;
     const failures = users ? trouble.userFailures : ++trouble.infraFailures;
-    const final =
-      error.code === "FUNCTION_NOT_FOUND" ||
-      error.code === "TASK_UNSERIALIZABLE" ||
-      (users ? failures >= stage.spec.options.retries : failures > infraFailuresMax);
+    const { neededBytes } = error.code === "OUT_OF_MEMORY" ? (error.details ?? {}) : {};
+    if (typeof neededBytes === "number" && !needRoom(ctx, stage, neededBytes, task, task + 1, `the result of task ${task} takes`)) continue;
+    const final = definite.has(error.code) || (users ? failures >= stage.spec.options.retries : failures > infraFailuresMax);
     if (final) {
       failTasks(ctx, stage, task, task + 1, error);
       continue;
@@ -265,7 +267,7 @@ function finishLease(ctx: Context, lease: LeaseRecord): void {
 }
 
 /** The unstarted rest of a lease comes back. Asked for: at once to the queue. Not asked for (the worker could not fetch an input, say): after a pause. */
-function onBack(ctx: Context, worker: WorkerRecord, back: { lease: LeaseRecord["id"]; from: number; to: number }): void {
+function onBack(ctx: Context, worker: WorkerRecord, back: WorkerRequestOf<"commits">["back"][number]): void {
   const lease = worker.leases.get(back.lease);
   if (!lease) return;
   const asked = worker.draining || wasAskedBack(lease, back.from);
@@ -283,6 +285,7 @@ function onBack(ctx: Context, worker: WorkerRecord, back: { lease: LeaseRecord["
       const trouble = troubleOf(lease.stage, task);
       trouble.attempts++;
       trouble.infraFailures++;
+      if (back.error) trouble.lastError = back.error;
       if (trouble.infraFailures > infraFailuresMax) {
         failTasks(
           ctx,

@@ -2,15 +2,15 @@
  * Who gets what, when: leases are cut from the ready stages in turn, sized by the measured time per task, and given to the least loaded worker.
  * A slot is never left idle for a round trip: short tasks are over-subscribed by one lease a worker. When nothing is queued, see steal.ts.
  */
-import { type LeaseId, type ObjectId, objectIdOf, splitObjectId } from "../../proto/ids.js";
-import { limits } from "../../proto/limits.js";
+import type { LeaseId, ObjectId } from "../../proto/ids.js";
 import type { ArgSpec, Lease, ObjectLocation } from "../../proto/messages.js";
 import { PackReader } from "../../proto/pack.js";
-import { countBlockers, flatArgs, isReady, linkObject, upstreamAt, upstreamOfBase } from "./links.js";
-import { locate, locateResult } from "./locate.js";
+import { gatherInputs } from "./inputs.js";
+import { countBlockers, isReady, linkObject } from "./links.js";
 import { order } from "./orders.js";
 import { failTasks } from "./progress.js";
 import { RangeSet } from "./ranges.js";
+import { needRoom } from "./room.js";
 import { addLease, type Context, type LeaseRecord, type StageRecord, type State, setStates, taskState, type WorkerRecord } from "./state.js";
 
 /** A lease aims at this much work: long against a round trip (about 0.3 ms), short against a person's patience and a balanced end. */
@@ -21,17 +21,24 @@ export const leaseFloorUs = 1_000;
 const oversubscribeBelowUs = 20_000;
 /** Of a function never measured, at most this many tasks go out at once. */
 const unmeasuredTasksMax = 8;
-const inputsPerLeaseMax = 1_024;
 
 export function dispatch(ctx: Context): void {
   const { state } = ctx;
+  let passed: Set<StageRecord> | undefined;
   while (state.queued > 0) {
     const stage = nextReady(state);
     if (!stage) break;
+    if (passed?.has(stage)) break;
     const worker = pickWorker(state, stage);
-    if (!worker) break;
-    grant(ctx, stage, worker);
-    rotate(state, stage);
+    if (worker) {
+      grant(ctx, stage, worker);
+      rotate(state, stage);
+      continue;
+    }
+    // Every slot is taken; or those of workers that are large enough for it, and then others go past it.
+    if (stage.roomBytes === 0 || !rotate(state, stage)) break;
+    passed ??= new Set();
+    passed.add(stage);
   }
 }
 
@@ -54,12 +61,13 @@ function nextReady(state: State): StageRecord | undefined {
 }
 
 /** Stages of one priority take turns, so that a long one does not hold up the others. */
-function rotate(state: State, stage: StageRecord): void {
+function rotate(state: State, stage: StageRecord): boolean {
   const list = state.ready.get(stage.spec.options.priority);
-  if (!list || list.length < 2 || list.first !== stage) return;
+  if (!list || list.length < 2 || list.first !== stage) return false;
   list.shift();
   if (stage.queue.isEmpty) stage.listed = false;
   else list.push(stage);
+  return true;
 }
 
 export const costUs = (state: State, stage: StageRecord): number | undefined => state.costs.get(stage.fnKey);
@@ -70,7 +78,7 @@ function pickWorker(state: State, stage: StageRecord): WorkerRecord | undefined 
   let best: WorkerRecord | undefined;
   let bestLoad = Number.POSITIVE_INFINITY;
   for (const worker of state.workers.values()) {
-    if (worker.draining || worker.leases.size >= worker.slots + extra) continue;
+    if (worker.draining || worker.leases.size >= worker.slots + extra || worker.storeBudgetBytes < stage.roomBytes) continue;
     const load = worker.leases.size / worker.slots;
     if (load < bestLoad) {
       best = worker;
@@ -103,7 +111,11 @@ function grant(ctx: Context, stage: StageRecord, worker: WorkerRecord): void {
       if (attemptOf(stage, i) !== attempt) to = i;
     }
   }
-  const gathered = gatherInputs(state, stage, from, to);
+  const gathered = gatherInputs(state, stage, from, to, worker.storeBudgetBytes);
+  if (gathered.tooLarge) {
+    needRoom(ctx, stage, gathered.tooLarge.bytes, from, gathered.tooLarge.perTask ? from + 1 : stage.spec.count, "the inputs of one task take");
+    return;
+  }
   if (gathered.lost) {
     if (gathered.lost.pending && waitAgain(state, stage, gathered.lost.id, from)) return;
     failTasks(ctx, stage, from, gathered.lost.perTask ? from + 1 : stage.spec.count, {
@@ -128,6 +140,7 @@ function grant(ctx: Context, stage: StageRecord, worker: WorkerRecord): void {
     next: from,
     tells: mustPrepare(stage, worker, gathered.inputs),
     running: false,
+    waits: undefined,
     grantedAtMs: state.nowMs,
     sentAtMs: state.nowMs,
     revokedTo: undefined,
@@ -190,14 +203,6 @@ function basesOf(stage: StageRecord): Lease["bases"] {
   return [...bases.values()];
 }
 
-interface Gathered {
-  inputs: ObjectLocation[];
-  /** End of the range whose inputs fit into one message. */
-  to: number;
-  /** `pending`: it is not there yet, or not there again. */
-  lost?: { id: ObjectId; perTask: boolean; pending: boolean };
-}
-
 /** An input is still to be made (again): what is queued waits for it. False: nothing says by whom. */
 function waitAgain(state: State, stage: StageRecord, id: ObjectId, task: number): boolean {
   linkObject(state, stage, id);
@@ -206,51 +211,4 @@ function waitAgain(state: State, stage: StageRecord, id: ObjectId, task: number)
   if (stage.blockers === 0 && isReady(stage, task)) return false;
   for (const range of ranges) setStates(state, stage, range.from, range.to, taskState.waiting);
   return true;
-}
-
-/** Where the lease's inputs are. Lists of whole stages (`all`) are left to the worker, which asks for the results once and keeps them. */
-function gatherInputs(state: State, stage: StageRecord, from: number, to: number): Gathered {
-  const inputs = new Map<ObjectId, ObjectLocation>();
-  const shared: ObjectId[] = [];
-  const perTask: StageRecord[] = [];
-  for (const arg of flatArgs(stage.spec.args)) {
-    if (arg.a === "object") shared.push(arg.id);
-    else if (arg.a === "items") shared.push(arg.object);
-    else if (arg.a === "task" || (arg.a === "stage" && arg.edge !== "all")) {
-      const upstream = upstreamAt(stage, arg.stage);
-      if (upstream && arg.a === "stage" && arg.edge === "one-to-one") perTask.push(upstream);
-      else if (upstream) shared.push(objectIdOf(upstream.base, arg.a === "task" ? arg.task : 0));
-    }
-  }
-  for (const id of shared) {
-    const location = locateInput(state, stage, id);
-    if (location.state !== "ready") return { inputs: [], to, lost: { id, perTask: false, pending: location.state === "pending" } };
-    inputs.set(id, location);
-  }
-  let bytes = 0;
-  for (let task = from; task < to && perTask.length > 0; task++) {
-    for (const upstream of perTask) {
-      const id = objectIdOf(upstream.base, task);
-      const location = locateResult(state, upstream, task, id);
-      if (location.state !== "ready") {
-        if (task > from) return { inputs: [...inputs.values()], to: task };
-        return { inputs: [], to, lost: { id, perTask: true, pending: location.state === "pending" } };
-      }
-      inputs.set(id, location);
-      bytes += 64 + (location.inline?.byteLength ?? 0);
-    }
-    if (inputs.size > inputsPerLeaseMax || bytes > limits.messageBytesMax / 2) return { inputs: [...inputs.values()], to: task + 1 };
-  }
-  return { inputs: [...inputs.values()], to };
-}
-
-/** An input of the whole stage: through its link if it has one (its stage may have left the catalog), otherwise what is known of the id. */
-function locateInput(state: State, stage: StageRecord, id: ObjectId): ObjectLocation {
-  const facts = stage.job.objects.get(id);
-  if (facts?.inline) return { id, state: "ready", kind: facts.kind, bytes: facts.bytes, digest: facts.digest, inline: facts.inline };
-  if (facts)
-    return { id, state: "ready", kind: facts.kind, bytes: facts.bytes, digest: facts.digest, workers: [...(state.holders.get(id) ?? [])], durable: true };
-  const { base, index } = splitObjectId(id);
-  const upstream = upstreamOfBase(stage, base);
-  return upstream ? locateResult(state, upstream, index, id) : locate(state, id);
 }

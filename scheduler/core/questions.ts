@@ -9,7 +9,8 @@ import type { ReplyToken } from "./events.js";
 import { unmetLinks } from "./links.js";
 import { silenceMs } from "./liveness.js";
 import { segmentBytes } from "./records.js";
-import { sliceSegment } from "./segments.js";
+import { largestStoreBytes } from "./room.js";
+import { sliceSegment, storeBytes } from "./segments.js";
 import { type Context, type JobRecord, type LeaseRecord, type StageRecord, type State, tallyOf, taskState } from "./state.js";
 
 export function stageStatusOf(stage: StageRecord): StageStatus {
@@ -111,11 +112,21 @@ export function onResults(ctx: Context, request: ClientRequestOf<"results">, rep
   answer(ctx, reply, { t: "results", base: stage.base, segments, ...(at < end && segments.length > 0 ? { next: at } : {}) }, true);
 }
 
-export function onPlace(ctx: Context, reply: ReplyToken | undefined): void {
+export function onPlace(ctx: Context, request: ClientRequestOf<"place">, reply: ReplyToken | undefined): void {
+  const largest = largestStoreBytes(ctx.state);
+  const neededBytes = storeBytes(request.bytes);
+  if (largest > 0 && neededBytes > largest) {
+    refuse(ctx, reply, {
+      code: "OUT_OF_MEMORY",
+      message: `an object of ${request.bytes} bytes does not fit into any worker's object store, the largest has ${largest}; give workers more (VOLLEY_STORE_BYTES), or split it`,
+      details: { neededBytes, storeBytes: largest },
+    });
+    return;
+  }
   let best: { free: number; worker: WorkerStatus["worker"] } | undefined;
   for (const worker of ctx.state.workers.values()) {
     const free = worker.storeBudgetBytes - worker.storeBytes;
-    if (!worker.draining && (!best || free > best.free)) best = { free, worker: worker.id };
+    if (!worker.draining && worker.storeBudgetBytes >= neededBytes && (!best || free > best.free)) best = { free, worker: worker.id };
   }
   if (best) answer(ctx, reply, { t: "placed", worker: best.worker });
   else
@@ -240,6 +251,13 @@ function explainLease(state: State, stage: StageRecord, task: number, head: Head
   }
   if (lease.running && lease.open.first()?.from === task)
     return { ...head, ...where, state: "running", reason: "executing", text: `worker ${lease.worker.id} is executing it` };
+  const waits = lease.open.first()?.from === task ? lease.waits : undefined;
+  if (waits === "memory") {
+    const text = `worker ${lease.worker.id} has the lease, but no room for its inputs beside those of the leases it holds; its store has ${lease.worker.storeBudgetBytes} bytes`;
+    return { ...head, ...where, state: "leased", reason: "no-room", text };
+  }
+  if (waits === "inputs")
+    return { ...head, ...where, state: "leased", reason: "fetching-inputs", text: `worker ${lease.worker.id} is fetching its inputs or code` };
   return { ...head, ...where, state: "leased", reason: "behind-in-lease", text: `worker ${lease.worker.id} holds it in lease ${lease.id}, behind other tasks` };
 }
 

@@ -7,10 +7,11 @@ import { argsBytes } from "../../proto/args.js";
 import type { EngineFacts } from "../../proto/engine.js";
 import type { WireError } from "../../proto/errors.js";
 import type { BundleId, ClientId, Epoch, Instance, JobId, LeaseId, ObjectBase, ObjectId, SchedulerStart, TenantId, WorkerId } from "../../proto/ids.js";
-import type { FunctionRef, JobState, StageSpec, StoredResult } from "../../proto/messages.js";
+import type { FunctionRef, HeldLease, JobState, StageSpec, StoredResult } from "../../proto/messages.js";
 import { Catalog } from "./catalog.js";
 import { Dependents } from "./dependents.js";
 import type { Command, PutFacts } from "./events.js";
+import type { PutRecord } from "./put-record.js";
 import { RangeSet } from "./ranges.js";
 import { SegmentTable } from "./segments.js";
 import { type TaskState, TaskStates, taskState } from "./task-states.js";
@@ -88,6 +89,8 @@ export interface StageRecord {
   troubles: ReadonlyMap<number, Trouble>;
   reused: number;
   retried: number;
+  /** Of a worker's store that a task is known to need at once; 0 while any will do. */
+  roomBytes: number;
   queuedAtMs: number;
   /** When results were last sent to the client, and how long to wait before they are sent again (M5). */
   sentAtMs: number;
@@ -160,6 +163,8 @@ export interface LeaseRecord {
   /** First task that is not finished, as last heard. */
   next: number;
   running: boolean;
+  /** What the worker says that it waits for, as last heard. */
+  waits: HeldLease["waits"];
   readonly grantedAtMs: number;
   sentAtMs: number;
   /** Tasks from here on have been asked back, now or earlier. */
@@ -202,16 +207,6 @@ export interface Departed {
   readonly superseded: boolean;
   /** Tasks that were blamed for its death. */
   strikes: readonly { readonly job: JobId; readonly stage: number; readonly task: number }[];
-}
-
-export interface PutRecord {
-  readonly facts: PutFacts;
-  durable: boolean;
-  readonly owners: Set<JobId>;
-  /** The client that put it, while its session is not known here (it opens it again after a scheduler's restart). */
-  claimedBy?: ClientId;
-  /** Found without an owner at the last look: dropped at the next. */
-  idle?: boolean;
 }
 
 export interface State {
@@ -347,6 +342,7 @@ export function createStage(job: JobRecord, spec: StageSpec, base: ObjectBase): 
     troubles: noTroubles,
     reused: 0,
     retried: 0,
+    roomBytes: 0,
     queuedAtMs: 0,
     sentAtMs: 0,
     resendAfterMs: 0,

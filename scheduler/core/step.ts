@@ -105,7 +105,7 @@ function onClient(ctx: Context, event: Extract<Event, { e: "client" }>): void {
       answer(ctx, reply, { t: "located", locations: request.ids.map((id) => locate(ctx.state, id)) }, true);
       break;
     case "place":
-      onPlace(ctx, reply);
+      onPlace(ctx, request, reply);
       break;
     case "put":
       onPut(ctx, request, reply);

@@ -111,6 +111,7 @@ function reconcileLeases(ctx: Context, worker: WorkerRecord, held: readonly Held
     }
     lease.next = Math.max(lease.next, item.next);
     lease.running = item.running;
+    lease.waits = item.waits;
     repeatRevoke(ctx, lease);
   }
   for (const lease of [...worker.leases.values()]) {

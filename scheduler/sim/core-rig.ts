@@ -3,7 +3,18 @@ import { expect } from "vitest";
 import { stageBase } from "../../proto/address.js";
 import { digestOf } from "../../proto/digest.js";
 import type { ClientId, Epoch, Instance, JobId, LeaseId, ObjectBase, TenantId, WorkerId } from "../../proto/ids.js";
-import type { ArgSpec, ClientReply, ClientRequest, Commit, Lease, ResultSegment, StageSpec, WorkerRequest, WorkerRequestOf } from "../../proto/messages.js";
+import type {
+  ArgSpec,
+  ClientReply,
+  ClientRequest,
+  Commit,
+  HeldLease,
+  Lease,
+  ResultSegment,
+  StageSpec,
+  WorkerRequest,
+  WorkerRequestOf,
+} from "../../proto/messages.js";
 import { PackWriter } from "../../proto/pack.js";
 import { encodeValue } from "../../proto/value.js";
 import { PROTOCOL_VERSION } from "../../proto/version.js";
@@ -94,7 +105,7 @@ export class Rig {
     return this.hear({ t: "hello", worker, leases: [], objects: [], more: false, ...facts });
   }
 
-  beat(worker: WorkerId, leases: { lease: LeaseId; next: number; to: number; running: boolean }[] = []): Command[] {
+  beat(worker: WorkerId, leases: HeldLease[] = []): Command[] {
     return this.hear({
       t: "beat",
       worker,
@@ -111,7 +122,7 @@ export class Rig {
   commit(
     worker: WorkerId,
     commits: Commit[],
-    options: { epoch?: number; seq?: number; done?: LeaseId[]; back?: { lease: LeaseId; from: number; to: number }[] } = {},
+    options: { epoch?: number; seq?: number; done?: LeaseId[]; back?: WorkerRequestOf<"commits">["back"] } = {},
   ): Command[] {
     const seq = options.seq ?? this.#seq.get(worker) ?? 0;
     this.#seq.set(worker, seq + 1);

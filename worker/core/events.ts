@@ -26,6 +26,8 @@ export type WorkerEvent =
   | { e: "ready"; lease: LeaseId }
   /** They are not. `giveBack`: the cluster's fault, so the tasks go back; otherwise the tasks fail with `error`. */
   | { e: "unready"; lease: LeaseId; error: WireError; giveBack: boolean }
+  /** While it is prepared: what it waits for, if that has changed. */
+  | { e: "waits"; lease: LeaseId; for: "inputs" | "memory" }
   /** Results of tasks of a running lease. */
   | { e: "results"; lease: LeaseId; segment: ResultSegment; slotTimeUs: number }
   /** The run started from task `limit.to` on will not start any more. */

@@ -22,7 +22,8 @@ function heldLeases(state: WorkerState): HeldLease[] {
   for (const [lease, entry] of state.leases) {
     if (entry.phase.p === "void") continue;
     const running = entry.phase.p === "running";
-    held.push({ lease, next: entry.phase.p === "finishing" ? entry.to : Math.min(nextTask(entry), entry.to), to: entry.to, running });
+    const waits = entry.phase.p === "preparing" ? { waits: entry.phase.waits } : {};
+    held.push({ lease, next: entry.phase.p === "finishing" ? entry.to : Math.min(nextTask(entry), entry.to), to: entry.to, running, ...waits });
   }
   return held;
 }

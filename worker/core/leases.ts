@@ -1,4 +1,6 @@
 /** Leases from order to end (M3): taken, started, limited, given back, finished. */
+
+import type { WireError } from "../../proto/errors.js";
 import { invariant } from "../../proto/errors.js";
 import type { LeaseId, ObjectId } from "../../proto/ids.js";
 import type { Lease } from "../../proto/messages.js";
@@ -23,7 +25,7 @@ export function takeLease(state: WorkerState, lease: Lease, out: Out): void {
     out.push({ c: "count", metric: "leases_given_back", by: 1 });
     return;
   }
-  state.leases.set(lease.lease, { lease, phase: { p: "preparing" }, to: lease.to, done: [] });
+  state.leases.set(lease.lease, { lease, phase: { p: "preparing", waits: "inputs" }, to: lease.to, done: [] });
   out.push({ c: "count", metric: "leases_taken", by: 1 }, { c: "prepare", lease });
 }
 
@@ -58,6 +60,11 @@ export function dropLease(state: WorkerState, id: LeaseId, out: Out): void {
   if (entry.phase.p !== "finishing") out.push({ c: "release", lease: id });
 }
 
+export function noteWait(state: WorkerState, event: EventOf<"waits">): void {
+  const entry = state.leases.get(event.lease);
+  if (entry?.phase.p === "preparing") entry.phase = { p: "preparing", waits: event.for };
+}
+
 export function markReady(state: WorkerState, id: LeaseId): void {
   const entry = state.leases.get(id);
   if (entry?.phase.p === "preparing") entry.phase = { p: "ready" };
@@ -80,7 +87,7 @@ export function refuseLease(state: WorkerState, event: EventOf<"unready">, out: 
   if (entry?.phase.p !== "preparing") return;
   if (event.giveBack) {
     out.push({ c: "log", level: "warn", text: `lease ${event.lease} is given back: ${event.error.message}`, fields: { code: event.error.code } });
-    giveBackFrom(state, event.lease, entry.lease.from, out);
+    giveBackFrom(state, event.lease, entry.lease.from, out, event.error);
     return;
   }
   const { lease, to } = entry;
@@ -137,14 +144,14 @@ export function limited(state: WorkerState, id: LeaseId, to: number, out: Out): 
 }
 
 /** Gives back what will not start: [to, end). With nothing left, the lease is over. */
-export function giveBackFrom(state: WorkerState, id: LeaseId, to: number, out: Out): void {
+export function giveBackFrom(state: WorkerState, id: LeaseId, to: number, out: Out, error?: WireError): void {
   const entry = state.leases.get(id);
   if (!entry || entry.phase.p === "finishing" || entry.phase.p === "void" || to >= entry.to) return;
   const from = Math.max(to, entry.lease.from);
   const nothingLeft = from === entry.lease.from;
   // A run that has nothing left to start ends at once, and gives back everything then.
   if (nothingLeft && entry.phase.p === "running") return;
-  state.pending.back.push({ lease: id, from, to: entry.to });
+  state.pending.back.push({ lease: id, from, to: entry.to, ...(error ? { error: { code: error.code, message: error.message } } : {}) });
   if (!nothingLeft) {
     entry.to = from;
     return;

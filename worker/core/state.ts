@@ -22,7 +22,7 @@ export interface WorkerIdentity {
  * preparing ─ready─► ready ─slot free─► running ─ended─► finishing ─ack─► (remembered)
  * A lease of an older epoch that runs is `void` until its thread has stopped: it holds a slot, and its results are dropped.
  */
-export type LeasePhase = { p: "preparing" } | { p: "ready" } | { p: "running" } | { p: "void" } | { p: "finishing" };
+export type LeasePhase = { p: "preparing"; waits: "inputs" | "memory" } | { p: "ready" } | { p: "running" } | { p: "void" } | { p: "finishing" };
 
 export interface HeldEntry {
   readonly lease: Lease;
@@ -65,7 +65,7 @@ export interface WorkerState {
   readonly pending: {
     commits: { commit: Commit; bytes: number }[];
     done: LeaseId[];
-    back: { lease: LeaseId; from: number; to: number }[];
+    back: Extract<WorkerRequest, { t: "commits" }>["back"];
     added: Map<ObjectId, StoredObject>;
     removed: Set<ObjectId>;
     tokens: number[];

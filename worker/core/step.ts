@@ -9,7 +9,7 @@ import type { WorkerOrder, WorkerOrders } from "../../proto/messages.js";
 import { sameBytes } from "../../proto/same-bytes.js";
 import type { WorkerCommand, WorkerEvent } from "./events.js";
 import { announce, beat, enterEpoch, hello, welcome } from "./join.js";
-import { cancel, endRun, giveBackFrom, limited, markReady, refuseLease, revoke, startReady, takeLease, takeResults } from "./leases.js";
+import { cancel, endRun, giveBackFrom, limited, markReady, noteWait, refuseLease, revoke, startReady, takeLease, takeResults } from "./leases.js";
 import { flush, hold, resend, retract } from "./outbox.js";
 import { remember, type WorkerState } from "./state.js";
 
@@ -28,6 +28,9 @@ export function workerStep(state: WorkerState, event: WorkerEvent, nowMs: number
       break;
     case "ready":
       markReady(state, event.lease);
+      break;
+    case "waits":
+      noteWait(state, event);
       break;
     case "unready":
       refuseLease(state, event, out);

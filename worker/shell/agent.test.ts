@@ -213,7 +213,7 @@ describe("inputs", () => {
     scheduler.answer = () => ({ t: "located", epoch: 1 as Epoch, locations: [{ id, state: "unknown" }] });
     scheduler.order("w1", { o: "lease", lease: lease("1.1", "first", [{ a: "object", id }], { to: 9 }) });
     await scheduler.ended("1.1");
-    expect(scheduler.back).toEqual([{ lease: "1.1", from: 0, to: 9 }]);
+    expect(scheduler.back).toMatchObject([{ lease: "1.1", from: 0, to: 9, error: { code: "OBJECT_LOST" } }]);
     expect(scheduler.commits).toEqual([]);
   });
 

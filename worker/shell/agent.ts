@@ -19,6 +19,7 @@ import { createWorkerState, slotsBusy, type WorkerState } from "../core/state.js
 import { workerStep } from "../core/step.js";
 import { kernelBytes } from "../pool/kernel-engines.js";
 import { SlotPool } from "../pool/pool.js";
+import { InputRoom } from "../store/input-room.js";
 import { ObjectStore } from "../store/store.js";
 import { BundleCache } from "./bundles.js";
 import { InputResolver } from "./inputs.js";
@@ -131,7 +132,7 @@ export class Agent {
     this.#context = {
       pool: this.#pool,
       store: this.#store,
-      inputs: new InputResolver(control, this.#objects),
+      inputs: new InputResolver(control, this.#objects, new InputRoom(options.storeBytes)),
       bundles: new BundleCache(bundles, options.bundleFolder),
       durable,
       tell: (event) => this.#tell(event),

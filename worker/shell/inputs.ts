@@ -8,6 +8,7 @@ import type { Transport } from "../../proto/transport/transport.js";
 import { valueKind } from "../../proto/value-kind.js";
 import { ByteCache } from "../pool/byte-cache.js";
 import type { Source, ThreadArg } from "../pool/run-message.js";
+import type { InputRoom } from "../store/input-room.js";
 import { ask } from "./ask.js";
 import type { Found, ObjectFetcher } from "./objects.js";
 
@@ -31,23 +32,28 @@ const fetchesAtOnce = 16;
 export class InputResolver {
   readonly #control: Transport;
   readonly #objects: ObjectFetcher;
+  readonly #room: InputRoom;
   /** By base and beginning of its job: a stage that is complete never changes. */
   readonly #lists = new ByteCache<StageList>(listBytesMax);
   readonly #asked = new Map<string, Promise<StageList>>();
   /** The next lease most likely reads the same list, however large it is. */
   #latest: { readonly name: string; readonly list: StageList } | undefined;
 
-  constructor(control: Transport, objects: ObjectFetcher) {
+  constructor(control: Transport, objects: ObjectFetcher, room: InputRoom) {
     this.#control = control;
     this.#objects = objects;
+    this.#room = room;
   }
 
-  async prepare(lease: Lease): Promise<PreparedInputs> {
+  /** `waits` is told what it waits for when that changes. */
+  async prepare(lease: Lease, signal: AbortSignal, waits: (what: "inputs" | "memory") => void): Promise<PreparedInputs> {
     const held: Found[] = [];
     let released = false;
+    let leave = (): void => undefined;
     const release = (): void => {
       released = true;
       for (const one of held.splice(0)) one.release();
+      leave();
     };
     // When one input fails, others may still be under way.
     const hold = (found: Found): void => {
@@ -56,6 +62,15 @@ export class InputResolver {
     };
     try {
       const known = new Map(lease.inputs.map((location) => [location.id, location]));
+      const wants = await this.#wants(lease);
+      if (wants.size > 0) {
+        let waited = false;
+        leave = await this.#room.enter(wants, signal, () => {
+          waited = true;
+          waits("memory");
+        });
+        if (waited) waits("inputs");
+      }
       const context: Context = { lease, known, hold };
       const args = await Promise.all(lease.args.map((arg) => this.#arg(context, arg)));
       return { args, release };
@@ -63,6 +78,20 @@ export class InputResolver {
       release();
       throw error;
     }
+  }
+
+  /** What the lease will have in the store, and the bytes of each. */
+  async #wants(lease: Lease): Promise<Map<ObjectId, number>> {
+    const wants = new Map<ObjectId, number>();
+    const note = ({ id, inline, bytes }: ObjectLocation): void => {
+      if (!inline && bytes !== undefined) wants.set(id, bytes);
+    };
+    lease.inputs.forEach(note);
+    for (const stage of listedStages(lease.args)) {
+      const { base, count } = baseOf(lease, stage);
+      for (const part of (await this.#list(lease, stage, base, count)).parts) if ("location" in part) note(part.location);
+    }
+    return wants;
   }
 
   async #arg(context: Context, arg: ArgSpec): Promise<ThreadArg> {
@@ -142,6 +171,14 @@ export class InputResolver {
     }
     const bytes = parts.reduce((sum, part) => sum + partBytes + ("pack" in part && "data" in part.pack ? part.pack.data.byteLength : 0), 0);
     return { bytes, parts };
+  }
+}
+
+/** Stages of which every task reads all. */
+function* listedStages(args: readonly ArgSpec[]): IterableIterator<number> {
+  for (const arg of args) {
+    if (arg.a === "list") yield* listedStages(arg.of);
+    else if (arg.a === "stage" && arg.edge === "all") yield arg.stage;
   }
 }
 

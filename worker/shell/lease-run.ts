@@ -4,7 +4,7 @@
  */
 import type { BlobStore } from "../../proto/durable/durable.js";
 import { objectBlobName } from "../../proto/durable/objects.js";
-import { isVolleyError, toWireError, type WireError } from "../../proto/errors.js";
+import { isVolleyError, toWireError, VolleyError, type WireError } from "../../proto/errors.js";
 import { objectIdOf } from "../../proto/ids.js";
 import type { Lease } from "../../proto/messages.js";
 import type { WorkerEvent } from "../core/events.js";
@@ -38,6 +38,8 @@ export class LeaseRun {
   #prepared: (PreparedInputs & { fn: ThreadFunction }) | undefined;
   #run: Run | undefined;
   #released = false;
+  /** Aborted when the lease is over before it could run. */
+  readonly #given = new AbortController();
   /** Large results that are not in the store yet. */
   readonly #storing = new Set<Promise<void>>();
 
@@ -50,7 +52,8 @@ export class LeaseRun {
   async prepare(): Promise<void> {
     const { lease } = this.#lease;
     try {
-      const [fn, inputs] = await settleBoth(this.#code(), this.#context.inputs.prepare(this.#lease));
+      const waits = (what: "inputs" | "memory"): void => this.#context.tell({ e: "waits", lease, for: what });
+      const [fn, inputs] = await settleBoth(this.#code(), this.#context.inputs.prepare(this.#lease, this.#given.signal, waits));
       if (this.#released) {
         inputs.release();
         return;
@@ -61,7 +64,7 @@ export class LeaseRun {
       if (this.#released) return;
       const wire = toWireError(error);
       if (!isVolleyError(error)) this.#context.onFault(error, "prepare");
-      this.#context.tell({ e: "unready", lease, error: wire, giveBack: !definite.has(wire.code) });
+      this.#context.tell({ e: "unready", lease, error: wire, giveBack: !definite.has(wire.code) && wire.details?.neededBytes === undefined });
     }
   }
 
@@ -120,6 +123,7 @@ export class LeaseRun {
 
   release(): void {
     this.#released = true;
+    this.#given.abort(new VolleyError("CANCELLED", `lease ${this.#lease.lease} is over`));
     this.#prepared?.release();
     this.#prepared = undefined;
   }

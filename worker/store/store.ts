@@ -103,7 +103,7 @@ export class ObjectStore {
   #allocate(bytes: number, blocked?: () => void): Promise<Allocation> {
     if (this.#closed) return Promise.reject(new VolleyError("CLOSED", "the object store is closed"));
     if (alignedBytes(bytes) > this.budgetBytes) {
-      return Promise.reject(neverFits(`an object of ${bytes} bytes does not fit into this worker's object store`, bytes, this.budgetBytes));
+      return Promise.reject(neverFits(`an object of ${bytes} bytes does not fit into this worker's object store`, alignedBytes(bytes), this.budgetBytes));
     }
     if (this.#waiters.length === 0) {
       const at = this.#place(bytes);

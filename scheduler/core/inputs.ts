@@ -1,0 +1,83 @@
+/** What a lease reads: where each input is, and how much of a worker's store they take together. */
+import { type ObjectId, objectIdOf, splitObjectId } from "../../proto/ids.js";
+import { limits } from "../../proto/limits.js";
+import type { ObjectLocation } from "../../proto/messages.js";
+import { flatArgs, upstreamAt, upstreamOfBase } from "./links.js";
+import { locate, locateResult } from "./locate.js";
+import { storeBytes } from "./segments.js";
+import type { StageRecord, State } from "./state.js";
+
+const inputsPerLeaseMax = 1_024;
+
+export interface Gathered {
+  inputs: ObjectLocation[];
+  /** End of the range whose inputs fit into one message. */
+  to: number;
+  /** What a task needs in a store at once is more than that has. */
+  tooLarge?: { bytes: number; perTask: boolean };
+  /** `pending`: it is not there yet, or not there again. */
+  lost?: { id: ObjectId; perTask: boolean; pending: boolean };
+}
+
+/**
+ * Where the lease's inputs are. Lists of whole stages (`all`) are left to the worker, which asks for the results once and keeps them.
+ * `room`: of the worker's store; the inputs of all tasks of a lease are in it at the same time.
+ */
+export function gatherInputs(state: State, stage: StageRecord, from: number, to: number, room = Number.POSITIVE_INFINITY): Gathered {
+  const inputs = new Map<ObjectId, ObjectLocation>();
+  const shared: ObjectId[] = [];
+  const perTask: StageRecord[] = [];
+  const lists = new Set<StageRecord>();
+  for (const arg of flatArgs(stage.spec.args)) {
+    if (arg.a === "object") shared.push(arg.id);
+    else if (arg.a === "items") shared.push(arg.object);
+    else if (arg.a === "task" || arg.a === "stage") {
+      const upstream = upstreamAt(stage, arg.stage);
+      if (upstream && arg.a === "stage" && arg.edge === "all") lists.add(upstream);
+      else if (upstream && arg.a === "stage" && arg.edge === "one-to-one") perTask.push(upstream);
+      else if (upstream) shared.push(objectIdOf(upstream.base, arg.a === "task" ? arg.task : 0));
+    }
+  }
+  let stored = 0;
+  for (const { results } of lists) stored += results.storedBytes;
+  for (const id of shared) {
+    if (inputs.has(id)) continue;
+    const location = locateInput(state, stage, id);
+    if (location.state !== "ready") return { inputs: [], to, lost: { id, perTask: false, pending: location.state === "pending" } };
+    inputs.set(id, location);
+    stored += roomOf(location);
+  }
+  if (stored > room) return { inputs: [], to, tooLarge: { bytes: stored, perTask: false } };
+  let bytes = 0;
+  for (let task = from; task < to && perTask.length > 0; task++) {
+    const found: ObjectLocation[] = [];
+    for (const upstream of perTask) {
+      const id = objectIdOf(upstream.base, task);
+      const location = locateResult(state, upstream, task, id);
+      if (location.state !== "ready") {
+        if (task > from) return { inputs: [...inputs.values()], to: task };
+        return { inputs: [], to, lost: { id, perTask: true, pending: location.state === "pending" } };
+      }
+      found.push(location);
+      bytes += 64 + (location.inline?.byteLength ?? 0);
+      stored += roomOf(location);
+    }
+    if (stored > room) return task > from ? { inputs: [...inputs.values()], to: task } : { inputs: [], to, tooLarge: { bytes: stored, perTask: true } };
+    for (const location of found) inputs.set(location.id, location);
+    if (inputs.size > inputsPerLeaseMax || bytes > limits.messageBytesMax / 2) return { inputs: [...inputs.values()], to: task + 1 };
+  }
+  return { inputs: [...inputs.values()], to };
+}
+
+/** An input of the whole stage: through its link if it has one (its stage may have left the catalog), otherwise what is known of the id. */
+function locateInput(state: State, stage: StageRecord, id: ObjectId): ObjectLocation {
+  const facts = stage.job.objects.get(id);
+  if (facts?.inline) return { id, state: "ready", kind: facts.kind, bytes: facts.bytes, digest: facts.digest, inline: facts.inline };
+  if (facts)
+    return { id, state: "ready", kind: facts.kind, bytes: facts.bytes, digest: facts.digest, workers: [...(state.holders.get(id) ?? [])], durable: true };
+  const { base, index } = splitObjectId(id);
+  const upstream = upstreamOfBase(stage, base);
+  return upstream ? locateResult(state, upstream, index, id) : locate(state, id);
+}
+
+const roomOf = (location: ObjectLocation): number => (location.inline || location.bytes === undefined ? 0 : storeBytes(location.bytes));
