@@ -33,7 +33,11 @@ export const errorCatalogue = {
   NOT_ACCEPTABLE: { retry: "never", http: 406, doc: "The result cannot be given in the asked form." },
   RATE_LIMITED: { retry: "retry", http: 429, doc: "More requests than the limit; wait and try again." },
 
-  TASK_FAILED: { retry: "never", http: 422, doc: "The user's function threw; message, name and stack are its own." },
+  TASK_FAILED: {
+    retry: "never",
+    http: 422,
+    doc: "The user's function threw; message, name and stack are its own, `cause` is what it threw with code, fields, causes and inner errors.",
+  },
   TASK_TIMEOUT: { retry: "never", http: 422, doc: "The task ran longer than its timeoutMs; its thread was ended." },
   TASK_EXITED: { retry: "never", http: 422, doc: "The function ended its thread (process.exit or a crash of the thread)." },
   TASK_OUT_OF_MEMORY: { retry: "never", http: 422, doc: "The function exhausted the heap of its thread." },
@@ -79,6 +83,8 @@ export interface WireError {
   readonly message: string;
   /** Where it happened, for task failures: the user's own stack, cut to 8 KiB. */
   readonly stack?: string | undefined;
+  /** What the task threw, encoded (thrown.ts). */
+  readonly thrown?: string | undefined;
   /** Machine-readable particulars, such as the path of a fault. */
   readonly details?: Readonly<Record<string, unknown>> | undefined;
 }
@@ -124,9 +130,14 @@ export function toWireError(error: unknown, fallback: ErrorCode = "INTERNAL"): W
   return { code: fallback, message };
 }
 
-export const fromWireError = (wire: WireError): VolleyError =>
+/** About what it takes of a message. */
+export const wireErrorBytes = ({ message, stack = "", thrown = "", details }: WireError): number =>
+  3 * (message.length + stack.length) + thrown.length + (details ? 2_560 : 0);
+
+export const fromWireError = (wire: WireError, cause?: unknown): VolleyError =>
   new VolleyError(isErrorCode(wire.code) ? wire.code : "INTERNAL", wire.message, {
     remoteStack: wire.stack,
+    ...(cause === undefined ? {} : { cause }),
     ...(wire.details ? { details: { ...wire.details } } : {}),
   });
 

@@ -39,6 +39,10 @@ export const wireError = z.object({
   code: z.custom<ErrorCode>(isErrorCode, { error: "expected a code of the error catalogue" }),
   message: z.string(),
   stack: z.string().optional(),
+  thrown: z
+    .string()
+    .max(64 * 1024)
+    .optional(),
   details: z.record(z.string(), z.unknown()).optional(),
 });
 

@@ -109,6 +109,23 @@ describe("failures", () => {
     );
   });
 
+  test("what a program branches on arrives: fields, code, causes, inner errors, and the name of what does not", async () => {
+    const error = (await cluster.get(tasks.rateLimited.submit()).catch((e) => e)) as VolleyError & { cause: AggregateError };
+    expect(error).toMatchObject({ code: "TASK_FAILED", details: { name: "AggregateError" } });
+    expect(error.message).toBe("AggregateError: no venue (VendorError: rate limited; RangeError: negative price; caused by { symbol: 'KO' })");
+    expect(error.cause).toBeInstanceOf(AggregateError);
+    expect(error.cause.cause).toEqual({ symbol: "KO" });
+    const [limited, negative] = error.cause.errors;
+    expect({ ...limited }).toMatchObject({ status: 429, code: "E_VENDOR", at: new Date(5), notCarried: [expect.stringMatching(/^retry: /)] });
+    expect([limited.name, negative instanceof RangeError, negative.message]).toEqual(["VendorError", true, "negative price"]);
+    expect(limited.remoteStack).toMatch(/fixture-tasks\.(ts|js):\d+/);
+    // The same of a durable job.
+    const graph = cluster.graph("limited");
+    graph.stage(tasks.rateLimited, []);
+    const failed = (await (await cluster.run(graph)).done().catch((e) => e)) as typeof error;
+    expect(failed.cause.errors[0]).toMatchObject({ status: 429 });
+  });
+
   test("whatever the function throws is its own failure, what cannot be sent is named, dependents fail", async () => {
     await expect(cluster.get(tasks.coded.submit())).rejects.toMatchObject({ code: "TASK_FAILED", message: "VolleyError: not good" });
     await expect(cluster.get(tasks.unserializable.submit())).rejects.toMatchObject({ code: "TASK_UNSERIALIZABLE" });

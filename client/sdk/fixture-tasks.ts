@@ -48,3 +48,9 @@ export function drawFlaky(times: number): unknown {
   flaky(times);
   return taskContext().seed;
 }
+
+/** As libraries of vendors throw. */
+export function rateLimited(): never {
+  const limited = Object.assign(new Error("rate limited"), { name: "VendorError", status: 429, code: "E_VENDOR", at: new Date(5), retry: () => 1 });
+  throw new AggregateError([limited, new RangeError("negative price")], "no venue", { cause: { symbol: "KO" } });
+}

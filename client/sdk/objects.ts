@@ -8,10 +8,11 @@
 import { Table } from "apache-arrow";
 import { digestOf, equalBytes, hexOf } from "../../proto/digest.js";
 import { readObject } from "../../proto/durable/objects.js";
-import { fromWireError, isVolleyError, VolleyError } from "../../proto/errors.js";
+import { isVolleyError, VolleyError } from "../../proto/errors.js";
 import { type ObjectBase, type ObjectId, objectIdOf, type WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { ObjectLocation } from "../../proto/messages.js";
+import { errorOfTask } from "../../proto/thrown.js";
 import { sleep } from "../../proto/timer.js";
 import { type EncodedValue, encodeValue, type ValueKind, valueKind } from "../../proto/value.js";
 import type { Admit } from "./api.js";
@@ -255,7 +256,7 @@ export class Objects {
     for (let pauseMs = 5; ; pauseMs = Math.min(pauseMs * 2, pollMsMax)) {
       const location = await this.#locate(id);
       const now = performance.now();
-      if (location.state === "failed") throw location.error ? fromWireError(location.error) : new VolleyError("OBJECT_LOST", `object ${id} could not be made`);
+      if (location.state === "failed") throw location.error ? errorOfTask(location.error) : new VolleyError("OBJECT_LOST", `object ${id} could not be made`);
       if (location.state === "unknown") {
         // A scheduler that has just started may hear of it in a moment.
         if (this.#session.unsettled) unknownSince = undefined;

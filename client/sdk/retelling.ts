@@ -5,7 +5,7 @@
  * R1 Stages are told in the order of their indexes, so that what one reads is known before it.
  * R2 Every page is repeated until it is answered; the order and the answers make it safe to begin again at any point.
  */
-import { type ErrorCode, isVolleyError, toWireError, VolleyError, type WireError } from "../../proto/errors.js";
+import { type ErrorCode, isVolleyError, toWireError, VolleyError, type WireError, wireErrorBytes } from "../../proto/errors.js";
 import { limits } from "../../proto/limits.js";
 import type { ClientRequestOf, ResultSegment, StageSpec } from "../../proto/messages.js";
 import type { Requests } from "./requests.js";
@@ -151,5 +151,5 @@ function* pagesOf(stages: readonly ClientStage[]): IterableIterator<Page> {
 function segmentBytes(segment: ResultSegment): number {
   if (segment.r === "inline") return 96 + segment.pack.byteLength;
   if (segment.r === "stored") return 64 + 64 * segment.stored.length;
-  return 256 + 3 * segment.error.message.length + 3 * (segment.error.stack?.length ?? 0);
+  return 256 + wireErrorBytes(segment.error);
 }

@@ -4,11 +4,13 @@
  */
 import { SourceMap, type SourceMapPayload } from "node:module";
 import { resolve } from "node:path";
-import { fromWireError, type VolleyError, type WireError } from "../../proto/errors.js";
+import type { VolleyError, WireError } from "../../proto/errors.js";
+import { errorOfTask } from "../../proto/thrown.js";
 import type { Bundle } from "./deploy.js";
 
 /** A frame in a bundle: its function, the bundle's id, line and column. */
 const bundleFrame = /^(\s+at )(?:(.*?) \()?(?:file:\/\/)?[^\s()]*?([0-9a-f]{64})\.m?js:(\d+):(\d+)\)?$/;
+const causesMax = 16;
 const mapComment = "//# sourceMappingURL=data:application/json;base64,";
 
 export class StackTraces {
@@ -22,7 +24,18 @@ export class StackTraces {
 
   /** The error of a task, with its stack in terms of the sources. */
   errorOf(wire: WireError): VolleyError {
-    return fromWireError(wire.stack === undefined ? wire : { ...wire, stack: this.rewrite(wire.stack) });
+    const error = errorOfTask(wire, wire.stack === undefined ? undefined : this.rewrite(wire.stack));
+    this.#rewriteCauses(error.cause, 0);
+    return error;
+  }
+
+  /** Causes and inner errors have stacks of their own, as fields. */
+  #rewriteCauses(error: unknown, depth: number): void {
+    if (!(error instanceof Error) || depth > causesMax) return;
+    const inner = error as { remoteStack?: unknown; errors?: unknown };
+    if (typeof inner.remoteStack === "string") inner.remoteStack = this.rewrite(inner.remoteStack);
+    this.#rewriteCauses(error.cause, depth + 1);
+    if (Array.isArray(inner.errors)) for (const one of inner.errors) this.#rewriteCauses(one, depth + 1);
   }
 
   rewrite(stack: string): string {

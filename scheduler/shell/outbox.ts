@@ -3,8 +3,10 @@
  *
  * Sizes are estimated from what dominates them (bytes of arguments and packs), and checked exactly once the message is encoded.
  */
+
 import { encodeMessage } from "../../proto/codec.js";
 import { digestBytes } from "../../proto/digest.js";
+import { wireErrorBytes } from "../../proto/errors.js";
 import type { ClientId, Epoch, Instance, JobId, WorkerId } from "../../proto/ids.js";
 import type { ArgSpec, ResultSegment, WorkerOrder } from "../../proto/messages.js";
 import { PackReader } from "../../proto/pack.js";
@@ -48,7 +50,7 @@ const storedBytes = 64;
 export function segmentBytes(segment: ResultSegment): number {
   if (segment.r === "inline") return 96 + segment.pack.byteLength + (segment.digests?.byteLength ?? 0);
   if (segment.r === "stored") return 64 + storedBytes * segment.stored.length;
-  return 256 + 3 * segment.error.message.length + 3 * (segment.error.stack?.length ?? 0);
+  return 256 + wireErrorBytes(segment.error);
 }
 
 /** Cuts a segment into runs of tasks of about `bytesMax` each; one task's result is never cut. */

@@ -1,7 +1,5 @@
 /** Leases from order to end (M3): taken, started, limited, given back, finished. */
-
-import type { WireError } from "../../proto/errors.js";
-import { invariant } from "../../proto/errors.js";
+import { invariant, type WireError, wireErrorBytes } from "../../proto/errors.js";
 import type { LeaseId, ObjectId } from "../../proto/ids.js";
 import type { Lease } from "../../proto/messages.js";
 import type { WorkerCommand, WorkerEvent } from "./events.js";
@@ -132,7 +130,7 @@ function pushCommit(state: WorkerState, entry: HeldEntry, segment: EventOf<"resu
       ? segment.pack.byteLength + (segment.digests?.byteLength ?? 0)
       : segment.r === "stored"
         ? segment.stored.length * 64
-        : segment.error.message.length + (segment.error.stack?.length ?? 0);
+        : wireErrorBytes(segment.error);
   state.pending.commits.push({ commit: { lease: entry.lease.lease, segment, slotTimeUs }, bytes: payload + 128 });
 }
 
