@@ -71,6 +71,11 @@ export const errorCatalogue = {
     http: 503,
     doc: "No nats-server could be found, provisioned or reached; the message lists every source and why it failed.",
   },
+  JOURNAL_LOST: {
+    retry: "never",
+    http: 503,
+    doc: "The scheduler's journal is gone, or older than its snapshots; it does not start from that unless told to. The message says what to do.",
+  },
   FENCED: { retry: "never", http: 503, doc: "Another scheduler has written to the journal; this one must stop." },
   INTERNAL: { retry: "unknown-outcome", http: 500, doc: "A fault of Volley's own; please report it." },
 } as const satisfies Record<string, ErrorEntry>;

@@ -113,6 +113,7 @@ describe.each([
     await blobs.put("small", bytes("one"));
     await Promise.all([blobs.put("large", large), store.other[bucket].put("large", large), blobs.put("name.with..dots", bytes("dots"))]);
     expect(text((await store.other[bucket].get("name.with..dots")) as Uint8Array)).toBe("dots");
+    expect(await store.other[bucket].names()).toEqual(expect.arrayContaining(["empty", "large", "name.with..dots", "small"]));
     const other = store.other[bucket];
     // Put again it is the same; other bytes under the name are refused, not taken for kept.
     await other.put("small", bytes("one"));
@@ -132,6 +133,7 @@ describe.each([
     expect(await other.has("large")).toBe(true);
     await blobs.delete("small");
     expect(await other.has("small")).toBe(false);
+    expect(await other.names()).not.toContain("small");
     expect(await other.get("small")).toBeUndefined();
     await other.put("small", bytes("again"));
     expect(text((await blobs.get("small")) as Uint8Array)).toBe("again");

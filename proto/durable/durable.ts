@@ -27,6 +27,8 @@ export interface BlobStore {
   get(name: string): Promise<Uint8Array | undefined>;
   has(name: string): Promise<boolean>;
   delete(name: string): Promise<void>;
+  /** Of every blob there is. For buckets of few. */
+  names(): Promise<string[]>;
 }
 
 export interface Durable {

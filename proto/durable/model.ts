@@ -91,4 +91,8 @@ class MemoryBlobs implements BlobStore {
   async delete(name: string): Promise<void> {
     this.#blobs.delete(name);
   }
+
+  async names(): Promise<string[]> {
+    return [...this.#blobs.keys()];
+  }
 }

@@ -152,6 +152,12 @@ class NatsBlobs implements BlobStore {
     }
   }
 
+  async names(): Promise<string[]> {
+    const filter = `volley.blob.${this.#bucket}.entry.>`;
+    const info = await this.#persist("list of names", () => this.#manager.streams.info(this.#bucket, { subjects_filter: filter }));
+    return Object.keys(info.state.subjects ?? {}).map((subject) => nameOf(subject.split(".").at(-1) as string));
+  }
+
   /** B2: parts of this name that the entry does not name. */
   async #sweep(name: string): Promise<void> {
     const entry = await this.#find(name);
@@ -226,6 +232,7 @@ class NatsBlobs implements BlobStore {
 
 /** Names may hold dots, which divide subjects. */
 const tokenOf = (name: string): string => Buffer.from(name).toString("base64url");
+const nameOf = (token: string): string => Buffer.from(token, "base64url").toString();
 
 const numberIn = (about: MsgHdrs, header: string): number => Number(about.get(header));
 

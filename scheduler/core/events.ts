@@ -69,7 +69,8 @@ export interface PutFacts {
 
 /** What the journal holds. Only durable jobs have records. */
 export type JournalRecord =
-  | { k: "epoch"; epoch: Epoch; start?: SchedulerStart }
+  /** `afresh`: nothing before it counts; a person has given up what was lost there. */
+  | { k: "epoch"; epoch: Epoch; start?: SchedulerStart; afresh?: true }
   | {
       k: "submit";
       job: JobId;

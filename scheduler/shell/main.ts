@@ -28,6 +28,13 @@ export const schedulerConfig = {
     default: 128 * 1024 * 1024,
     parse: integer(1, Number.MAX_SAFE_INTEGER),
   }),
+  acceptJournalLoss: configKey({
+    env: "VOLLEY_ACCEPT_JOURNAL_LOSS",
+    flag: "accept-journal-loss",
+    doc: "Starts although the journal is lost or older than its snapshots, and forgets what it lacks: the number that JOURNAL_LOST named. Any other changes nothing.",
+    default: 0,
+    parse: integer(0, Number.MAX_SAFE_INTEGER),
+  }),
 } satisfies ConfigTable;
 
 export interface RunningScheduler {

@@ -135,7 +135,7 @@ describe("recovery", () => {
       scheduler.write(i);
       await scheduler.snapshotter.take();
     }
-    const gone: BlobStore = { put: async () => {}, has: async () => false, get: async () => undefined, delete: async () => {} };
+    const gone: BlobStore = { put: async () => {}, has: async () => false, get: async () => undefined, delete: async () => {}, names: async () => [] };
     await expect(start({ ...durable, snapshots: gone })).rejects.toMatchObject({ code: "CORRUPT" });
   });
 

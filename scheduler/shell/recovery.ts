@@ -5,6 +5,7 @@
  * R2 While we replay, a predecessor may still append. Its entries are replayed too, and the epoch is tried again; but if one of them is itself an
  *    epoch, another scheduler is starting with us and was first: we stop.
  * R3 A journal with a hole before its first entry, or an entry that cannot be read, is never played over: a state with holes would forget what clients were told.
+ *    Nor is one begun with that is gone, or older than its snapshots: see lost-journal.ts.
  */
 
 import type { Durable } from "../../proto/durable/durable.js";
@@ -13,6 +14,7 @@ import type { Epoch, SchedulerStart } from "../../proto/ids.js";
 import type { JournalRecord } from "../core/events.js";
 import type { CorePort } from "./core-port.js";
 import { type EntryAuthor, EntryReader, encodeEntry, encodeRecord, entryKind, markerOf, type SnapshotMarker } from "./journal-format.js";
+import { checkJournal, rememberEpoch, remembered } from "./lost-journal.js";
 import { readSnapshot } from "./snapshots.js";
 
 export interface Recovered<S> {
@@ -31,6 +33,8 @@ export interface RecoveryOptions<S> {
   readonly core: CorePort<S>;
   readonly durable: Durable;
   readonly nonce: Uint8Array;
+  /** The epoch whose journal a person has given up (lost-journal.ts); 0: none. */
+  readonly acceptJournalLoss?: number;
   onNote(level: "info" | "warn", text: string, fields: Record<string, string | number>): void;
 }
 
@@ -40,17 +44,26 @@ const keptBytesMax = 256 * 1024 * 1024;
 const takeoverTriesMax = 1_000;
 
 export async function recover<S>(options: RecoveryOptions<S>): Promise<Recovered<S>> {
+  const { durable, acceptJournalLoss = 0 } = options;
+  const known = await remembered(durable);
+  const goOnBehind = await checkJournal(durable, known, acceptJournalLoss);
   const replay = new Replay(options);
   await replay.start();
+  if (goOnBehind !== undefined) replay.lastSeq = goOnBehind;
   for (let tries = 0; tries < takeoverTriesMax; tries++) {
     const read = await replay.catchUp(tries > 0);
     if (tries > 1 && read === 0) throw new VolleyError("CORRUPT", `the journal ends behind entry ${replay.lastSeq}, but nothing behind it can be read`);
-    const epoch = (replay.epoch + 1) as Epoch;
+    const epoch = (Math.max(replay.epoch, known.epoch) + 1) as Epoch;
     const author: EntryAuthor = { epoch, nonce: options.nonce };
-    const record: JournalRecord = { k: "epoch", epoch, start: startOf(options.nonce) };
+    const record: JournalRecord = { k: "epoch", epoch, start: startOf(options.nonce), ...(goOnBehind === undefined ? {} : { afresh: true }) };
     try {
-      const lastSeq = await options.durable.journal.append(encodeEntry(author, entryKind.records, [encodeRecord(record)]), replay.lastSeq);
+      const lastSeq = await durable.journal.append(encodeEntry(author, entryKind.records, [encodeRecord(record)]), replay.lastSeq);
       options.core.applyRecord(replay.state, record);
+      if (known.epoch > replay.epoch) options.onNote("warn", lostTailText(replay.epoch, known.epoch), { epoch });
+      // Without it the journal is as good; what is lost is that its loss would be noticed.
+      await rememberEpoch(durable, epoch, known).catch((error: unknown) =>
+        options.onNote("warn", `the epoch was not noted beside the snapshots: ${error}`, { epoch }),
+      );
       return { state: replay.state, epoch, lastSeq, snapshots: replay.snapshots, records: replay.records, entries: replay.entries, atMs: replay.atMs };
     } catch (error) {
       if (!isVolleyError(error) || error.code !== "FENCED") throw error;
@@ -60,6 +73,10 @@ export async function recover<S>(options: RecoveryOptions<S>): Promise<Recovered
   throw new VolleyError("FENCED", `another scheduler keeps writing to the journal; gave up after ${takeoverTriesMax} tries`);
 }
 
+const lostTailText = (found: number, known: number): string =>
+  `the journal knows of epoch ${found}, but a scheduler of epoch ${known} has written it: it has lost its last writes (a power failure, an older copy). ` +
+  "What they said is forgotten, and what is submitted again is executed again";
+
 /** The nonce of the journal's entries, as far as it goes into ids. */
 const startOf = (nonce: Uint8Array): SchedulerStart => Buffer.from(nonce).toString("base64url").slice(0, 8) as SchedulerStart;
 
@@ -67,6 +84,8 @@ interface Entry {
   readonly seq: number;
   readonly data: Uint8Array;
 }
+
+const beginsAfresh = ({ seq, data }: Entry): boolean => new EntryReader().read(seq, data).some((record) => record.k === "epoch" && record.afresh);
 
 class Replay<S> {
   readonly #options: RecoveryOptions<S>;
@@ -95,10 +114,10 @@ class Replay<S> {
     const { core, durable, onNote } = this.#options;
     const markers: SnapshotMarker[] = [];
     const bad: SnapshotMarker[] = [];
-    let firstSeq: number | undefined;
+    let first: Entry | undefined;
     let bytes = 0;
     for await (const { seq, data } of durable.journal.read(0)) {
-      firstSeq ??= seq;
+      first ??= { seq, data };
       bytes += data.byteLength;
       if (bytes > keptBytesMax) this.#kept = undefined;
       this.#kept?.push({ seq, data });
@@ -123,10 +142,11 @@ class Replay<S> {
     }
     if (this.snapshots.length > 0) this.snapshots.unshift(...bad);
     this.#state ??= core.create(0 as Epoch);
-    if (firstSeq !== undefined && firstSeq > this.lastSeq + 1)
+    if (first && this.snapshots.length === 0 && beginsAfresh(first)) this.lastSeq = first.seq - 1;
+    if (first && first.seq > this.lastSeq + 1)
       throw new VolleyError(
         "CORRUPT",
-        `the journal starts at entry ${firstSeq}, but the newest readable snapshot ends at ${this.lastSeq}: entries between them are lost`,
+        `the journal starts at entry ${first.seq}, but the newest readable snapshot ends at ${this.lastSeq}: entries between them are lost`,
       );
   }
 

@@ -44,6 +44,8 @@ export interface ShellOptions<S> {
   readonly snapshotBytes: number;
   readonly clock?: MonotonicClock;
   readonly entryBytesMax?: number;
+  /** See recovery.ts. */
+  readonly acceptJournalLoss?: number;
   readonly snapshotBytesMax?: number;
   /** The shell has gone silent for good; the process must end. */
   onFatal(error: Error, exitCode: number): void;
@@ -90,7 +92,8 @@ export class SchedulerShell<S> {
     const { core, durable, log } = options;
     const nonce = new Uint8Array(randomBytes(nonceBytes));
     const from = performance.now();
-    const recovered = await recover({ core, durable, nonce, onNote: (level, text, fields) => log[level](fields, text) });
+    const { acceptJournalLoss = 0 } = options;
+    const recovered = await recover({ core, durable, nonce, acceptJournalLoss, onNote: (level, text, fields) => log[level](fields, text) });
     log.info(
       { epoch: recovered.epoch, lastSeq: recovered.lastSeq, entries: recovered.entries, records: recovered.records, ms: Math.round(performance.now() - from) },
       "recovered",
