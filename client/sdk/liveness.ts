@@ -90,10 +90,11 @@ export class Liveness {
 
   heard(epoch: number): void {
     this.#heardMs = performance.now();
-    if (epoch <= this.#epoch) return;
+    if (epoch === this.#epoch) return;
+    // A lower one: the cluster came back from an older copy (epoch-watch.ts).
     this.#epoch = epoch;
-    // A scheduler that began later cannot know this session.
-    if (this.#openings > 0 && epoch > this.#openedEpoch) this.lose();
+    // Another scheduler cannot know this session.
+    if (this.#openings > 0 && epoch !== this.#openedEpoch) this.lose();
   }
 
   /** The scheduler does not know the session: it is opened again. */
@@ -110,7 +111,7 @@ export class Liveness {
       await this.#ask(limits.requestTimeoutMs);
       await this.#options.reopen();
       // Another one may speak by now.
-      if (this.#openedEpoch < this.#epoch || this.#closed) return;
+      if (this.#openedEpoch !== this.#epoch || this.#closed) return;
       this.#openings++;
       this.#lostSinceMs = undefined;
       this.#lostWhy = undefined;

@@ -10,6 +10,7 @@ import { type ClientReply, type ClientReplyOf, type ClientRequest, clientReply }
 import { subjects } from "../../proto/subjects.js";
 import { sleep } from "../../proto/timer.js";
 import type { Transport } from "../../proto/transport/transport.js";
+import { EpochWatch } from "./epoch-watch.js";
 
 const tryTimeoutMs = 3_000;
 const pauseMsFirst = 20;
@@ -22,6 +23,7 @@ const notThere = new Set(["NO_LISTENER", "TIMEOUT", "DISCONNECTED"]);
 
 export class Requests {
   readonly transport: Transport;
+  readonly epochs = new EpochWatch();
   /** Hears the epoch of every answer. */
   onReply: ((reply: ClientReply) => void) | undefined;
 
@@ -39,6 +41,8 @@ export class Requests {
       try {
         const left = Math.max(1, deadline - performance.now());
         const reply = decodeMessage(clientReply, await this.transport.request(subjects.schedulerClient, data, { timeoutMs: Math.min(left, tryTimeoutMs) }));
+        if (!this.epochs.admits(reply.epoch))
+          throw new VolleyError("STALE_EPOCH", `a scheduler of epoch ${reply.epoch} answered ${JSON.stringify(request.t)}; epoch ${this.epochs.epoch} speaks`);
         this.onReply?.(reply);
         if (reply.t === expected) return reply as ClientReplyOf<T>;
         if (reply.t !== "error") throw new VolleyError("INTERNAL", `the scheduler answered ${JSON.stringify(request.t)} with ${JSON.stringify(reply.t)}`);

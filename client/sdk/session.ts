@@ -262,7 +262,7 @@ export class Session {
 
   #onUpdate(data: Uint8Array): void {
     const update = decodeMessage(clientUpdate, data);
-    if (update.session !== this.id || update.epoch < this.#live.epoch) return;
+    if (update.session !== this.id || !this.requests.epochs.admits(update.epoch)) return;
     this.#live.heard(update.epoch);
     for (const segment of update.segments) this.#apply(segment);
   }

@@ -121,6 +121,7 @@ export class Agent {
       worker,
       store: this.#store,
       control,
+      epoch: () => this.#state.epoch,
       framesTransport: frames,
       frames: this.#framePeer,
       durable,
@@ -132,7 +133,7 @@ export class Agent {
     this.#context = {
       pool: this.#pool,
       store: this.#store,
-      inputs: new InputResolver(control, this.#objects, new InputRoom(options.storeBytes)),
+      inputs: new InputResolver(control, this.#objects, new InputRoom(options.storeBytes), () => this.#state.epoch),
       bundles: new BundleCache(bundles, options.bundleFolder),
       durable,
       tell: (event) => this.#tell(event),

@@ -31,6 +31,7 @@ const fetchesAtOnce = 16;
 
 export class InputResolver {
   readonly #control: Transport;
+  readonly #epoch: () => number;
   readonly #objects: ObjectFetcher;
   readonly #room: InputRoom;
   /** By base and beginning of its job: a stage that is complete never changes. */
@@ -39,8 +40,9 @@ export class InputResolver {
   /** The next lease most likely reads the same list, however large it is. */
   #latest: { readonly name: string; readonly list: StageList } | undefined;
 
-  constructor(control: Transport, objects: ObjectFetcher, room: InputRoom) {
+  constructor(control: Transport, objects: ObjectFetcher, room: InputRoom, epoch: () => number = () => 0) {
     this.#control = control;
+    this.#epoch = epoch;
     this.#objects = objects;
     this.#room = room;
   }
@@ -163,7 +165,7 @@ export class InputResolver {
     const parts: StageList["parts"][number][] = [];
     let at = 0;
     while (at < count) {
-      const page = await ask(this.#control, { t: "results", job, stage, from: at, to: count });
+      const page = await ask(this.#control, { t: "results", job, stage, from: at, to: count }, this.#epoch);
       if (page.base !== base) throw new VolleyError("STALE_EPOCH", `stage ${stage} of job ${job} is ${page.base} now, not ${base}`);
       const before = at;
       for (const segment of page.segments) at = addPart(parts, base, segment, at);

@@ -24,6 +24,8 @@ export interface ObjectFetcherOptions {
   readonly worker: WorkerId;
   readonly store: ObjectStore;
   readonly control: Transport;
+  /** The highest epoch seen. */
+  readonly epoch?: () => number;
   readonly frames: FramePeer;
   readonly framesTransport: Transport;
   readonly durable: BlobStore;
@@ -76,7 +78,7 @@ export class ObjectFetcher {
   }
 
   async #locate(id: ObjectId): Promise<ObjectLocation> {
-    const { locations } = await ask(this.#options.control, { t: "locate", ids: [id] });
+    const { locations } = await ask(this.#options.control, { t: "locate", ids: [id] }, this.#options.epoch ?? (() => 0));
     const location = locations.find((candidate) => candidate.id === id);
     if (location?.state === "failed")
       throw new VolleyError("UPSTREAM_FAILED", `input ${id} failed${location.error ? `: ${fromWireError(location.error).message}` : ""}`);

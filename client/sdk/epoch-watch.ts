@@ -1,0 +1,39 @@
+/**
+ * Which scheduler to believe (M6): that of the highest epoch heard. A deposed one that has not noticed yet answers questions, too, and knows less.
+ *
+ * When nothing but lower epochs is heard for `fallenMs`, the cluster has come back from an older copy of itself: then they are believed.
+ */
+const fallenMsDefault = 15_000;
+
+export class EpochWatch {
+  readonly #nowMs: () => number;
+  readonly #fallenMs: number;
+  #epoch = 0;
+  #heardMs = 0;
+  /** Since when a lower one has been heard, and none of the highest. */
+  #lowerSinceMs: number | undefined;
+
+  constructor(nowMs: () => number = () => performance.now(), fallenMs = fallenMsDefault) {
+    this.#nowMs = nowMs;
+    this.#fallenMs = fallenMs;
+  }
+
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  /** Whether what came with this epoch counts. */
+  admits(epoch: number): boolean {
+    const nowMs = this.#nowMs();
+    if (epoch < this.#epoch && !this.#isFallen(nowMs)) return false;
+    this.#epoch = epoch;
+    this.#heardMs = nowMs;
+    this.#lowerSinceMs = undefined;
+    return true;
+  }
+
+  #isFallen(nowMs: number): boolean {
+    this.#lowerSinceMs ??= nowMs;
+    return Math.min(nowMs - this.#lowerSinceMs, nowMs - this.#heardMs) > this.#fallenMs;
+  }
+}
