@@ -15,6 +15,7 @@
 import { z } from "zod";
 import { type ErrorCode, isErrorCode } from "./errors.js";
 import { explanation } from "./explanation.js";
+import { heldLease } from "./held-lease.js";
 import type { ObjectId } from "./ids.js";
 import { limits } from "./limits.js";
 import {
@@ -268,17 +269,7 @@ export type ClientUpdate = z.infer<typeof clientUpdate>;
 
 // ------------------------------------------------------------------------------------------------ worker → scheduler
 
-export const heldLease = z.object({
-  lease: leaseId,
-  /** First task not yet finished; tasks before it are committed or in an unacknowledged commit. */
-  next: u32,
-  to: u32,
-  /** A slot is executing task `next`. */
-  running: z.boolean(),
-  /** What it needs before it can run: its inputs and code are on their way, or wait for room in the object store. */
-  waits: z.enum(["inputs", "memory"]).optional(),
-});
-export type HeldLease = z.infer<typeof heldLease>;
+export type { HeldLease } from "./held-lease.js";
 
 /** `owner`: the client that put it; it lives as long as that client's session. */
 export const storedObject = z.object({ id: objectId, bytes: count, kind: valueKind, digest: bytes, owner: clientId.optional() });
@@ -312,6 +303,8 @@ export const workerRequest = z.discriminatedUnion("t", [
     storeBudgetBytes: count,
     leases: z.array(heldLease),
     objects: z.array(storedObject),
+    /** Its reports below this number have been acknowledged or are void: none of them is still to come. */
+    reportsFrom: count.optional(),
     more: z.boolean(),
   }),
   z.object({
@@ -323,6 +316,8 @@ export const workerRequest = z.discriminatedUnion("t", [
     slotsBusy: count,
     storeBytes: count,
     spilledBytes: count,
+    /** As in hello. */
+    reportsFrom: count.optional(),
     draining: z.boolean(),
   }),
   /** M2. `done`: leases whose every task is committed, failed or given back. `back`: the unstarted rest [from, to) of a lease, given back, and why if it was not asked for. */

@@ -33,6 +33,11 @@ export function firstTime(worker: WorkerRecord, seq: number): boolean {
   return true;
 }
 
+/** No report below this number is still to come. Without knowing the first, nobody could tell whether reports are missing before the ones that were seen. */
+export function knowReports(worker: WorkerRecord, seq: number | undefined): void {
+  if (seq !== undefined && seq > 0) worker.seen.add(0, seq);
+}
+
 export function onCommits(ctx: Context, message: WorkerRequestOf<"commits">): void {
   const { state } = ctx;
   const worker = speaker(ctx, message);
@@ -249,8 +254,13 @@ export function onRetryTimers(ctx: Context): void {
     if (stage.states.at(task) !== taskState.retrying) continue;
     const claimed = stage.troubles.get(task)?.claimed;
     if (claimed && state.listenedMs - claimed.at < claimPatienceMs) state.retries.add(state.nowMs + limits.heartbeatIntervalMs, due);
-    else if (claimed) {
-      // resume.ts: nobody has it. A second execution could give a second value.
+    else if (claimed && stage.spec.options.pure) {
+      // resume.ts: nobody has it. It is made again, and must be what was shown.
+      Object.assign(troubleOf(stage, task), { claimed: undefined, expected: claimed.stored.digest });
+      ctx.out.push({ c: "count", metric: "objects_recomputed", by: 1, tenant: stage.job.tenant });
+      requeue(ctx, stage, task, task + 1);
+    } else if (claimed) {
+      // A second execution could give a second value.
       failTasks(ctx, stage, task, task + 1, {
         code: "OBJECT_LOST",
         message: `the result of task ${task} of stage ${stage.index} was made before the scheduler restarted, and no worker holds it any more; submit it again`,

@@ -18,7 +18,8 @@ export function sourceOf(state: State, id: ObjectId): { stage: StageRecord; task
   let claimed: StageRecord | undefined;
   for (const stage of state.catalog.made(base)) {
     if (stage.states.at(index) !== taskState.succeeded) continue;
-    if (!stage.claimed) return { stage, task: index };
+    // A large one is not the client's word alone: a worker has told of these bytes under this id.
+    if (!stage.claimed || stage.results.at(index)?.r === "stored") return { stage, task: index };
     claimed ??= stage;
   }
   // What a client says was made serves where no worker makes it.

@@ -176,6 +176,50 @@ describe("large results", () => {
   });
 });
 
+test("a pure result that nobody holds any more is made again where what made it is known, and must be what was shown", () => {
+  const rig = new Rig();
+  rig.open();
+  const pure = spec(0, 3, [], { pure: true });
+  rig.join(w1);
+  resume(rig, { spec: pure, segments: [storedOf(0, 0, [7, 8])] });
+  runAll(rig, w1, rig.commands.slice());
+  rig.commands.length = 0;
+  for (let ms = 0; ms < 17_000; ms += 1_000) {
+    rig.pass(1_000);
+    rig.beat(w1);
+  }
+  const again = leasesIn(rig.commands).filter(({ from }) => from < 2);
+  expect(again.length).toBeGreaterThan(0);
+  expect(failuresOf(rig, 0)).toEqual([]);
+  runAll(rig, w1, rig.commands.slice(), (lease) => stored(lease, 7));
+  expect(failuresOf(rig, 0)).toEqual(["1-2 NONDETERMINISTIC"]);
+});
+
+test("a large result that a worker told of is found although another call of the same content has none", () => {
+  const rig = new Rig();
+  rig.open();
+  const pure = spec(0, 1, [], { pure: true });
+  const theirs = "theirs" as JobId;
+  rig.ask({ t: "open", client: "other" as ClientId, session: theirs, tenant, version: PROTOCOL_VERSION });
+  rig.ask({ t: "stages", session: theirs, client: "other" as ClientId, stages: [pure] });
+  const base = rig.state.jobs.get(theirs)?.stages.get(0)?.base as ObjectBase;
+  resume(rig, { spec: pure, base, segments: [storedOf(0, 0, [7])] });
+  const id = objectIdOf(base, 0);
+  rig.hear({
+    t: "hello",
+    worker: w1,
+    node: "n",
+    pid: 1,
+    version: PROTOCOL_VERSION,
+    slots: 1,
+    storeBudgetBytes: 1e9,
+    leases: [],
+    objects: [{ id, bytes: 1e6, kind: 2, digest: digestOf(7) }],
+    more: false,
+  });
+  expect(rig.ask({ t: "locate", ids: [id] })).toMatchObject({ locations: [{ state: "ready", workers: [w1] }] });
+});
+
 describe("a stage that has ended", () => {
   test("of which not all is said ends with SESSION_LOST where it is not, and nothing of it runs, neither now nor after a loss", () => {
     const rig = new Rig();

@@ -3,7 +3,7 @@ import type { objectIdOf } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { HeldLease, StoredObject, WorkerRequestOf } from "../../proto/messages.js";
 import { isCompatible, PROTOCOL_VERSION } from "../../proto/version.js";
-import { closeLease, firstTime } from "./commits.js";
+import { closeLease, firstTime, knowReports } from "./commits.js";
 import { blame, mayJoin, speaker } from "./departed.js";
 import { sendLease } from "./dispatch.js";
 import { noteJoin } from "./engines.js";
@@ -62,6 +62,7 @@ export function onHello(ctx: Context, hello: WorkerRequestOf<"hello">, reply: Re
     noteJoin(ctx, worker);
   }
   heard(state, worker);
+  knowReports(worker, hello.reportsFrom);
   for (const object of hello.objects) addObject(ctx, worker, object);
   welcome(ctx, worker, reply);
   reconcileLeases(ctx, worker, hello.leases, reply);
@@ -89,6 +90,7 @@ export function onBeat(ctx: Context, beat: WorkerRequestOf<"beat">, reply: Reply
     return;
   }
   heard(state, worker);
+  knowReports(worker, beat.reportsFrom);
   worker.slotsBusy = beat.slotsBusy;
   worker.storeBytes = beat.storeBytes;
   worker.spilledBytes = beat.spilledBytes;

@@ -3,7 +3,7 @@ import type { Epoch } from "../../proto/ids.js";
 import type { HeldLease, WorkerOrder, WorkerOrders } from "../../proto/messages.js";
 import type { WorkerCommand } from "./events.js";
 import { dropLease } from "./leases.js";
-import { resend, voidOutbox } from "./outbox.js";
+import { firstOpenSeq, resend, voidOutbox } from "./outbox.js";
 import { nextTask, slotsBusy, type WorkerState } from "./state.js";
 
 /**
@@ -46,6 +46,7 @@ export function hello(state: WorkerState, nowMs: number, out: Out): void {
         leases: more ? [] : leases,
         objects: page,
         more,
+        reportsFrom: firstOpenSeq(state),
       },
     });
   } while (at < objects.length);
@@ -66,6 +67,7 @@ export function beat(state: WorkerState, nowMs: number, out: Out): void {
       storeBytes: state.storeBytes,
       spilledBytes: state.spilledBytes,
       draining: state.draining,
+      reportsFrom: firstOpenSeq(state),
     },
   });
   state.link = { l: "joined", beatAtMs: nowMs + state.heartbeatIntervalMs };

@@ -85,6 +85,12 @@ export function hold(state: WorkerState, object: StoredObject): void {
   retract(state, [object.id]);
 }
 
+/** The lowest number of a report that is not acknowledged; the next one's if all are. */
+export function firstOpenSeq(state: WorkerState): number {
+  for (const seq of state.outbox.keys()) return seq;
+  return state.nextSeq;
+}
+
 function post(state: WorkerState, entry: OutboxEntry, out: WorkerCommand[]): void {
   state.outbox.set(entry.message.seq, entry);
   out.push({ c: "send", answered: false, message: entry.message });
