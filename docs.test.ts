@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import type { ConfigTable } from "./proto/config.js";
 import { errorCatalogue } from "./proto/errors.js";
+import { limits } from "./proto/limits.js";
 
 const root = path.join(path.dirname(fileURLToPath(import.meta.url)), "..");
 const page = (name: string): string => path.join(root, "docs", name);
@@ -28,6 +29,22 @@ const natsServer = [
   "| `VOLLEY_NATS_SERVER` | Path of the nats-server binary to use. |",
   "| `VOLLEY_NATS_RELEASES` | A mirror of the nats-server releases, in the same layout. |",
   "| `VOLLEY_DEBIAN_MIRROR` | A mirror of Debian, where its package is fetched if nothing else is there. Default: http://deb.debian.org/debian. |",
+  "",
+];
+
+/** Of every task, in the SDK, in graphs and over HTTP. */
+const taskOptions = [
+  "## options of tasks",
+  "",
+  "Not of a process: `with({ … })` in the SDK, `options` of a stage in a graph.",
+  "",
+  "| option | default | meaning |",
+  "|---|---|---|",
+  `| \`timeoutMs\` | \`${limits.taskTimeoutMsDefault}\` (an hour) | How long one attempt of one task may execute; then it fails with \`TASK_TIMEOUT\`. At most ${limits.taskTimeoutMsMax} (366 days). |`,
+  "| `retries` | `0` | Tries after the function itself has failed. What the cluster is to blame for is tried again in any case. |",
+  "| `pure` | `false`; kernels `true` | Same inputs, same result: reuse between jobs, and lost results are made again. |",
+  "| `priority` | `0` | Order inside a tenant, -100 to 100; higher first. |",
+  "| `seed` | none | What `taskContext().seed` of each task is drawn from. |",
   "",
 ];
 
@@ -76,7 +93,7 @@ describe("reference pages", () => {
       for (const key of keys) lines.push(`| \`${key.env}\` | \`--${key.flag}\` | ${defaultOf(key)} | ${cell(key.doc)} |`);
       lines.push("");
     }
-    lines.push(...natsServer);
+    lines.push(...natsServer, ...taskOptions);
     await expect(lines.join("\n")).toMatchFileSnapshot(page("configuration.md"));
   });
 

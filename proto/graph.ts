@@ -9,6 +9,7 @@ import { VolleyError } from "./errors.js";
 import { limits } from "./limits.js";
 import type { ArgSpec, StageOptions, StageSpec } from "./messages.js";
 import { PackReader, PackWriter } from "./pack.js";
+import { taskTimeoutMs } from "./task-timeout.js";
 import { encodeValue } from "./value.js";
 import { bundleId, objectId } from "./wire-scalars.js";
 
@@ -120,7 +121,7 @@ export const jsonGraph = z.strictObject({
         options: z
           .strictObject({
             retries: z.number().int().min(0).max(1_000).optional(),
-            timeoutMs: z.number().int().min(1).max(limits.taskTimeoutMsMax).optional(),
+            timeoutMs: taskTimeoutMs.optional(),
             pure: z.boolean().optional(),
             priority: z.number().int().min(-100).max(100).optional(),
             seed: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),

@@ -33,8 +33,9 @@ export const limits = {
   sessionTimeoutMs: 300_000,
   /** Unacknowledged commits are sent again after this long. */
   commitResendMs: 1_000,
+  /** Of a task that sets no timeoutMs: an hour. */
   taskTimeoutMsDefault: 3_600_000,
-  taskTimeoutMsMax: 7 * 24 * 3_600_000,
+  taskTimeoutMsMax: 366 * 24 * 3_600_000,
   frameIdleTimeoutMs: 15_000,
 
   retryBackoffMsFirst: 100,

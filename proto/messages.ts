@@ -18,6 +18,7 @@ import { explanation } from "./explanation.js";
 import { heldLease } from "./held-lease.js";
 import type { ObjectId } from "./ids.js";
 import { limits } from "./limits.js";
+import { taskTimeoutMs } from "./task-timeout.js";
 import {
   bundleId,
   bytes,
@@ -94,14 +95,13 @@ export const argSpec: z.ZodType<ArgSpec> = z.lazy(() =>
 export const stageOptions = z.object({
   /** Tries after a failure of the user's own function; infrastructure failures do not count (I8). */
   retries: z.number().int().min(0).max(1_000),
-  timeoutMs: z.number().int().min(1).max(limits.taskTimeoutMsMax),
+  timeoutMs: taskTimeoutMs,
   /** Declared by the author: same inputs, same result. Kernels always are. */
   pure: z.boolean(),
   /** Order inside a tenant; higher first. */
   priority: z.number().int().min(-100).max(100),
   seed: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
-  /** Task i takes place `seedFrom + i` in the seed's sequence (draws.ts). Absent: 0. */
-  seedFrom: count.optional(),
+  seedFrom: count.optional(), // Task i takes place `seedFrom + i` in the seed's sequence (draws.ts). Absent: 0.
 });
 export type StageOptions = z.infer<typeof stageOptions>;
 

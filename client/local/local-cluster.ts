@@ -5,9 +5,10 @@
 import { randomBytes } from "node:crypto";
 import { createWriteStream, type WriteStream } from "node:fs";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
-import { availableParallelism, tmpdir, totalmem } from "node:os";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { VolleyError } from "../../proto/errors.js";
+import { cores, memoryBytes, slotHeapBytes } from "../../proto/host.js";
 import { type LocalNats, startLocalNats } from "./nats-server.js";
 import type { NatsBinary } from "./nats-sources/source.js";
 import { resolveNatsServer } from "./resolve-nats.js";
@@ -17,7 +18,7 @@ import { type Instance, type Supervised, type SupervisionEvent, supervise } from
 const workersMax = 256;
 /** Unless told otherwise there is one slot per core, spread over at most this many workers. */
 const workersMaxDefault = 8;
-/** All object stores of a local cluster together take at most half of the memory. */
+/** All object stores of a local cluster together take at most a quarter of the memory, the heaps of all slots half of it. */
 const storeBytesMax = 2 ** 30;
 const storeBytesMin = 64 * 2 ** 20;
 const spillFolder = "spill";
@@ -166,12 +167,14 @@ class ClusterParts {
 
   async startWorker(): Promise<string> {
     const name = `worker-${++this.#workersNamed}`;
+    const given: Readonly<Record<string, string | undefined>> = { ...process.env, ...this.#options.env };
     await this.#addRole("worker", name, () => ({
       // Another id for every process: the scheduler shall not take a restarted worker for the one that died.
       VOLLEY_WORKER: `${name}-${randomBytes(3).toString("hex")}`,
       VOLLEY_SLOTS: String(this.#shape.slots),
       VOLLEY_SPILL_FOLDER: join(this.#dataDir, spillFolder),
-      ...(process.env.VOLLEY_STORE_BYTES ? {} : { VOLLEY_STORE_BYTES: String(this.#shape.storeBytes) }),
+      ...(given.VOLLEY_STORE_BYTES ? {} : { VOLLEY_STORE_BYTES: String(this.#shape.storeBytes) }),
+      ...(given.VOLLEY_THREAD_HEAP_BYTES ? {} : { VOLLEY_THREAD_HEAP_BYTES: String(this.#shape.heapBytes) }),
     }));
     return name;
   }
@@ -261,16 +264,19 @@ interface Shape {
   readonly slots: number;
   /** Budget of one worker's object store. */
   readonly storeBytes: number;
+  /** Of one slot's thread. */
+  readonly heapBytes: number;
   readonly gateway: boolean;
 }
 
 function clusterShape(options: LocalClusterOptions): Shape {
-  const cores = availableParallelism();
-  const workers = options.workers ?? Math.min(cores, workersMaxDefault);
-  const slots = options.slots ?? Math.max(1, Math.floor(cores / Math.max(workers, 1)));
+  const all = cores();
+  const workers = options.workers ?? Math.min(all, workersMaxDefault);
+  const slots = options.slots ?? Math.max(1, Math.floor(all / Math.max(workers, 1)));
   if (!Number.isInteger(workers) || workers < 0 || workers > workersMax)
     throw new VolleyError("INVALID_ARGUMENT", `workers is ${workers}: expected a whole number from 0 to ${workersMax}`);
   if (!Number.isInteger(slots) || slots < 1) throw new VolleyError("INVALID_ARGUMENT", `slots is ${slots}: expected a whole number of at least 1`);
-  const storeBytes = Math.min(storeBytesMax, Math.max(storeBytesMin, Math.floor(totalmem() / 2 / Math.max(workers, 1))));
-  return { workers, slots, storeBytes, gateway: options.gateway ?? true };
+  const share = memoryBytes() / Math.max(workers, 1);
+  const storeBytes = Math.min(storeBytesMax, Math.max(storeBytesMin, Math.floor(share / 4)));
+  return { workers, slots, storeBytes, heapBytes: slotHeapBytes(share, slots), gateway: options.gateway ?? true };
 }

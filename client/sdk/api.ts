@@ -38,6 +38,7 @@ export type Refable<T> = T | ObjectRef<T> | (T extends readonly (infer U)[] ? Re
 export interface TaskOptions {
   /** Tries after the function itself fails. Default 0. Infrastructure failures are retried in any case. */
   retries?: number;
+  /** How long one attempt of one task may execute before its thread is ended and it fails with TASK_TIMEOUT. Default 3,600,000 (an hour); at most 366 days. */
   timeoutMs?: number;
   /** Same inputs, same result: allows reuse between jobs and recomputation of lost results. */
   pure?: boolean;

@@ -290,8 +290,11 @@ export class SlotPool {
   }
 
   #causeOf(active: ActiveRun, error: unknown): WireError {
-    if (active.killedFor === "timeout")
-      return { code: "TASK_TIMEOUT", message: `the task ran longer than its timeoutMs of ${active.spec.timeoutMs}; its thread was ended` };
+    if (active.killedFor === "timeout") {
+      const { timeoutMs } = active.spec;
+      const whose = timeoutMs === limits.taskTimeoutMsDefault ? " (the default of an hour; with({ timeoutMs }) sets another, up to 366 days)" : "";
+      return { code: "TASK_TIMEOUT", message: `the task ran longer than its timeoutMs of ${timeoutMs}${whose}; its thread was ended` };
+    }
     const code = (error as { code?: unknown } | null)?.code;
     const message = error instanceof Error ? error.message : String(error);
     if (code === "ERR_WORKER_OUT_OF_MEMORY") {

@@ -1,9 +1,10 @@
 /** The worker as a process: configuration, connections, the metrics port. Signals are the entry file's (client/cli/volley.ts). */
 import { randomBytes } from "node:crypto";
-import { availableParallelism, hostname, totalmem } from "node:os";
+import { hostname } from "node:os";
 import { pino } from "pino";
 import { type ConfigOf, type ConfigTable, configKey, integer, text } from "../../proto/config.js";
 import { openDurable } from "../../proto/durable/nats.js";
+import { cores, memoryBytes, slotHeapBytes } from "../../proto/host.js";
 import { isName, type WorkerId } from "../../proto/ids.js";
 import { type MetricsServer, serveMetrics } from "../../proto/metrics-server.js";
 import { metricsConfig, roleConfig } from "../../proto/role-config.js";
@@ -32,16 +33,16 @@ export const workerConfig = {
     env: "VOLLEY_SLOTS",
     flag: "slots",
     doc: "Tasks executed at the same time, a thread each.",
-    default: availableParallelism(),
-    defaultDoc: "the machine's cores",
+    default: cores(),
+    defaultDoc: "the cores of the machine, or of the container's quota",
     parse: integer(1, 1024),
   }),
   storeBytes: configKey({
     env: "VOLLEY_STORE_BYTES",
     flag: "store-bytes",
     doc: "Budget of the object store in shared memory, bytes; beyond it objects go to disk.",
-    default: Math.min(GiB, Math.floor(totalmem() / 4)),
-    defaultDoc: "a quarter of the memory, at most 1 GiB",
+    default: Math.min(GiB, Math.max(MiB, Math.floor(memoryBytes() / 4))),
+    defaultDoc: "a quarter of the memory (the container's, where it has a limit), at most 1 GiB",
     parse: integer(MiB, 4 * GiB - MiB),
   }),
   spillFolder: configKey<string>({
@@ -62,7 +63,8 @@ export const workerConfig = {
     env: "VOLLEY_THREAD_HEAP_BYTES",
     flag: "thread-heap-bytes",
     doc: "JavaScript heap of one slot's thread, bytes.",
-    default: GiB,
+    default: 0,
+    defaultDoc: "half of the memory, shared by the slots; 64 MiB to 1 GiB each",
     parse: integer(32 * MiB, 64 * GiB),
   }),
 } satisfies ConfigTable;
@@ -98,7 +100,7 @@ export async function runWorker(config: ConfigOf<typeof workerConfig>): Promise<
     node: hostname(),
     slots: config.slots,
     storeBytes: config.storeBytes,
-    threadHeapBytes: config.threadHeapBytes,
+    threadHeapBytes: config.threadHeapBytes || slotHeapBytes(memoryBytes(), config.slots),
     ...(config.spillFolder === "" ? {} : { spillParent: config.spillFolder }),
     ...(config.bundleFolder === "" ? {} : { bundleFolder: config.bundleFolder }),
     control,
