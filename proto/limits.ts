@@ -24,6 +24,8 @@ export const limits = {
   /** Stages of a session kept without their results, to make again what is lost of those that read them. */
   shelvedStagesMax: 10_000,
   jobsListedMax: 1_000,
+  /** Objects in one message of a client about what it has put. */
+  objectsListedMax: 2_000,
 
   requestTimeoutMs: 10_000,
   heartbeatIntervalMs: 1_000,

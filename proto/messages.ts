@@ -11,31 +11,18 @@
  *   M5 a client's beat lists the stages it still waits for; the scheduler sends their results again.
  *   M6 whatever carries an epoch below the highest seen is refused.
  *   M7 of processes under one worker's name the one that said hello last is the worker; the others are refused, and what they report does not count.
+ *   M8 what a client has put is its session's from `hold` (or `put`) until a beat lists it as dropped; of the two the higher generation is the later.
  */
 import { z } from "zod";
 import { type ErrorCode, isErrorCode } from "./errors.js";
 import { explanation } from "./explanation.js";
 import { heldLease } from "./held-lease.js";
-import type { ObjectId } from "./ids.js";
 import { limits } from "./limits.js";
-import { taskTimeoutMs } from "./task-timeout.js";
-import {
-  bundleId,
-  bytes,
-  clientId,
-  count,
-  epoch,
-  instance,
-  jobId,
-  leaseId,
-  objectBase,
-  objectId,
-  schedulerStart,
-  tenantId,
-  u32,
-  workerId,
-} from "./wire-scalars.js";
+import { argSpec, functionRef, stageOptions, stageSpec, valueKind } from "./stage-spec.js";
+import { bytes, clientId, count, epoch, instance, jobId, leaseId, objectBase, objectId, schedulerStart, tenantId, u32, workerId } from "./wire-scalars.js";
 import { engineFacts, workerStatus } from "./worker-status.js";
+
+export { type ArgSpec, type FunctionRef, type StageOptions, type StageSpec, stageOptions, stageSpec, valueKind } from "./stage-spec.js";
 
 export const wireError = z.object({
   code: z.custom<ErrorCode>(isErrorCode, { error: "expected a code of the error catalogue" }),
@@ -47,73 +34,6 @@ export const wireError = z.object({
     .optional(),
   details: z.record(z.string(), z.unknown()).optional(),
 });
-
-// ------------------------------------------------------------------------------------------------ stages
-
-/** What a stage runs: an export of a deployed bundle, or a built-in kernel. */
-export const functionRef = z.union([
-  z.object({ bundle: bundleId, export: z.string().min(1).max(128) }),
-  z.object({ kernel: z.string().min(1).max(128), version: z.number().int().min(1) }),
-]);
-export type FunctionRef = z.infer<typeof functionRef>;
-
-/** How a value is encoded (value.ts): 0 undefined, 1 msgpack, 2 Arrow IPC stream, 3 raw bytes. */
-export const valueKind = z.number().int().min(0).max(3);
-
-/** One positional argument of the function, for all tasks of the stage. */
-export type ArgSpec =
-  /** The same small value for every task. */
-  | { a: "value"; kind: number; data: Uint8Array }
-  /** Task i takes item i of this pack (pack.ts). Small packs only; a large one is put and named by `items`. */
-  | { a: "item"; pack: Uint8Array }
-  /** Task i takes item i of the pack in this object. */
-  | { a: "items"; object: ObjectId }
-  /** The value of an object that is known to the cluster: put, or made by any job of the tenant. */
-  | { a: "object"; id: ObjectId }
-  /** The output of another stage of the same job. one-to-one: task i takes output i. all: every task takes the list of all. broadcast: the output of that stage's only task. */
-  | { a: "stage"; stage: number; edge: "one-to-one" | "broadcast" | "all" }
-  /** The output of one task of another stage of the same job. */
-  | { a: "task"; stage: number; task: number }
-  /** A list of arguments, passed as one array. */
-  | { a: "list"; of: ArgSpec[] }
-  /** The task's index. */
-  | { a: "index" };
-
-export const argSpec: z.ZodType<ArgSpec> = z.lazy(() =>
-  z.discriminatedUnion("a", [
-    z.object({ a: z.literal("value"), kind: valueKind, data: bytes }),
-    z.object({ a: z.literal("item"), pack: bytes }),
-    z.object({ a: z.literal("items"), object: objectId }),
-    z.object({ a: z.literal("object"), id: objectId }),
-    z.object({ a: z.literal("stage"), stage: u32, edge: z.enum(["one-to-one", "broadcast", "all"]) }),
-    z.object({ a: z.literal("task"), stage: u32, task: u32 }),
-    z.object({ a: z.literal("list"), of: z.array(argSpec).max(100_000) }),
-    z.object({ a: z.literal("index") }),
-  ]),
-);
-
-export const stageOptions = z.object({
-  /** Tries after a failure of the user's own function; infrastructure failures do not count (I8). */
-  retries: z.number().int().min(0).max(1_000),
-  timeoutMs: taskTimeoutMs,
-  /** Declared by the author: same inputs, same result. Kernels always are. */
-  pure: z.boolean(),
-  /** Order inside a tenant; higher first. */
-  priority: z.number().int().min(-100).max(100),
-  seed: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
-  seedFrom: count.optional(), // Task i takes place `seedFrom + i` in the seed's sequence (draws.ts). Absent: 0.
-});
-export type StageOptions = z.infer<typeof stageOptions>;
-
-export const stageSpec = z.object({
-  index: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER),
-  name: z.string().min(1).max(128).optional(),
-  fn: functionRef,
-  count: z.number().int().min(1).max(limits.tasksPerStageMax),
-  args: z.array(argSpec).max(limits.argsPerTaskMax),
-  options: stageOptions,
-});
-export type StageSpec = z.infer<typeof stageSpec>;
 
 // ------------------------------------------------------------------------------------------------ results
 
@@ -190,6 +110,9 @@ export type JobStatus = z.infer<typeof jobStatus>;
 
 // ------------------------------------------------------------------------------------------------ client → scheduler
 
+/** `generation`: counts what this client has put, so that what it drops and what it puts again are told apart. */
+const heldObject = z.object({ id: objectId, kind: valueKind, bytes: count, digest: bytes, generation: count });
+
 /** Requests are sent to subjects.schedulerClient with a reply inbox; answered by {@link ClientReply}. */
 export const clientRequest = z.discriminatedUnion("t", [
   /** Opens the client's session (a job that is not durable). `session` is minted by the client. */
@@ -206,8 +129,16 @@ export const clientRequest = z.discriminatedUnion("t", [
     client: clientId,
     stages: z.array(z.object({ spec: stageSpec, base: objectBase.optional(), segments: z.array(resultSegment), last: z.boolean() })),
   }),
-  /** `waiting`: stage indexes without a complete result; `released`: stages whose results the client no longer needs. */
-  z.object({ t: z.literal("beat"), client: clientId, session: jobId, epoch, waiting: z.array(count), released: z.array(count) }),
+  /** `waiting`: stage indexes without a complete result; `released`: stages whose results the client no longer needs; `dropped`: objects it put likewise. */
+  z.object({
+    t: z.literal("beat"),
+    client: clientId,
+    session: jobId,
+    epoch,
+    waiting: z.array(count),
+    released: z.array(count),
+    dropped: z.array(z.object({ id: objectId, generation: count })).optional(),
+  }),
   z.object({ t: z.literal("close"), client: clientId, session: jobId }),
   /** Submits a durable job. Idempotent by job id; `key` makes it idempotent across job ids of a tenant. */
   z.object({
@@ -231,7 +162,18 @@ export const clientRequest = z.discriminatedUnion("t", [
   /** Which worker should take a new object of this size. */
   z.object({ t: z.literal("place"), bytes: count }),
   /** A put of at most inlineBytesMax, or one already in the durable store, is told to the scheduler by its client. `inline` absent: durable. */
-  z.object({ t: z.literal("put"), session: jobId, id: objectId, kind: valueKind, bytes: count, digest: bytes, inline: bytes.optional() }),
+  z.object({
+    t: z.literal("put"),
+    session: jobId,
+    id: objectId,
+    kind: valueKind,
+    bytes: count,
+    digest: bytes,
+    inline: bytes.optional(),
+    generation: count.optional(),
+  }),
+  /** Objects that workers took from the client belong to its session now (M8). */
+  z.object({ t: z.literal("hold"), session: jobId, client: clientId, objects: z.array(heldObject).max(limits.objectsListedMax) }),
   z.object({ t: z.literal("workers") }),
 ]);
 export type ClientRequest = z.infer<typeof clientRequest>;
@@ -243,8 +185,10 @@ export const clientReply = z.discriminatedUnion("t", [
   /** To the cancel of a stage's tasks: how many of them had not ended. `known` false: the scheduler has no such stage. */
   z.object({ t: z.literal("cancelled"), epoch, known: z.boolean(), tasks: count }),
   z.object({ t: z.literal("opened"), epoch, heartbeatIntervalMs: count, version: count }),
-  /** `known` false: the scheduler does not know this session (it restarted). Results of `waiting` stages follow as updates. */
-  z.object({ t: z.literal("beat"), epoch, known: z.boolean() }),
+  /** `known` false: the scheduler does not know this session (it restarted). Results of `waiting` stages follow as updates. `missing`: to be put again. */
+  z.object({ t: z.literal("beat"), epoch, known: z.boolean(), missing: z.array(objectId).optional() }),
+  /** Of them nobody has `missing`. */
+  z.object({ t: z.literal("held"), epoch, missing: z.array(objectId) }),
   /** `job` is an earlier job's id if `key` was used before with the same content. */
   z.object({ t: z.literal("submitted"), epoch, job: jobId, existed: z.boolean() }),
   z.object({ t: z.literal("status"), epoch, status: jobStatus }),
@@ -271,8 +215,7 @@ export type ClientUpdate = z.infer<typeof clientUpdate>;
 
 export type { HeldLease } from "./held-lease.js";
 
-/** `owner`: the client that put it; it lives as long as that client's session. */
-export const storedObject = z.object({ id: objectId, bytes: count, kind: valueKind, digest: bytes, owner: clientId.optional() });
+export const storedObject = z.object({ id: objectId, bytes: count, kind: valueKind, digest: bytes });
 export type StoredObject = z.infer<typeof storedObject>;
 
 /** One finished run of tasks of a lease. A commit names the lease, and the scheduler knows the rest from it. */

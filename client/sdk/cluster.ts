@@ -59,7 +59,9 @@ export class ClusterClient implements Cluster {
       session: mintId() as JobId,
       tenant: options.tenant,
       onError: options.onError,
-      onReopen: (objects) => this.#objects.tellAgain(objects),
+      onReopen: () => this.#objects.puts.tellAgain(),
+      onMissing: (ids) => this.#objects.puts.onMissing(ids),
+      onTurn: () => this.#objects.puts.sweep(),
       ...(options.unreachableMs === undefined ? {} : { unreachableMs: options.unreachableMs }),
     });
     this.#data = new DataPlane(options.backend, client, options.onError);
@@ -84,7 +86,7 @@ export class ClusterClient implements Cluster {
     }
     await stored;
     this.#stacks.add(bundle);
-    return libraryOf<M>(this.#session, this.#objects, bundle, options);
+    return libraryOf<M>(this.#session, this.#objects.puts, bundle, options);
   }
 
   kernel<F>(name: string, version = 1): RemoteFunction<F> {
@@ -92,7 +94,7 @@ export class ClusterClient implements Cluster {
   }
 
   #kernel(name: string, version: number): RemoteCallable {
-    return new RemoteCallable(this.#session, this.#objects, { kernel: name, version }, {});
+    return new RemoteCallable(this.#session, this.#objects.puts, { kernel: name, version }, {});
   }
 
   put<T>(value: T, options: { durable?: boolean } = {}): Promise<ObjectRef<T>> {

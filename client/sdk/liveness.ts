@@ -17,7 +17,7 @@ export interface LivenessOptions extends Pick<ClientRequestOf<"open">, "client" 
   reopen(): Promise<void>;
   /** The session is open on another scheduler, or anew: what is open is to be sent again. */
   onReopened(): void;
-  beat(): Pick<Beat, "waiting" | "released">;
+  beat(): Pick<Beat, "waiting" | "released" | "dropped">;
   onBeat(sent: Beat, reply: ClientReplyOf<"beat">): void;
   /** Once a beat, when the session is open. */
   onTurn(): void;
@@ -38,6 +38,7 @@ export class Liveness {
   #openings = 0;
   #reopening = false;
   #beating = false;
+  #beatAgain = false;
   /** Since when the scheduler that speaks is known not to have this session. */
   #lostSinceMs: number | undefined;
   #lostWhy: unknown;
@@ -137,7 +138,7 @@ export class Liveness {
       void this.#reopen();
       return;
     }
-    if (!this.#beating) void this.beat();
+    void this.#beat();
     this.#options.onTurn();
   }
 
@@ -154,8 +155,13 @@ export class Liveness {
     if (this.#lostSinceMs !== undefined) this.#lostSinceMs = nowMs;
   }
 
-  /** Says what is waited for and what is not needed any more, out of turn. */
-  async beat(): Promise<void> {
+  /** Says what is not needed any more, out of turn. */
+  beatSoon(): void {
+    if (this.#beating) this.#beatAgain = true;
+    else void this.#beat();
+  }
+
+  async #beat(): Promise<void> {
     if (this.#beating || this.#closed || this.lost || this.#openings === 0) return;
     this.#beating = true;
     try {
@@ -170,5 +176,8 @@ export class Liveness {
     } finally {
       this.#beating = false;
     }
+    if (!this.#beatAgain) return;
+    this.#beatAgain = false;
+    void this.#beat();
   }
 }

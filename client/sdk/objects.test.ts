@@ -123,7 +123,7 @@ test("a worker that is full or gone is passed over", async () => {
 });
 
 test("an upload that fails everywhere fails the calls that need it, and nothing else", async () => {
-  refuse.set("w1", new VolleyError("OUT_OF_MEMORY", "full"));
+  refuse.set("w1", new VolleyError("OUT_OF_MEMORY", "never", { details: { neededBytes: 9, storeBytes: 5 } }));
   const ref = cluster.kernel<(t: Table) => number>("identity").submit(large());
   await expect(cluster.get(ref)).rejects.toMatchObject({ code: "OUT_OF_MEMORY" });
 });

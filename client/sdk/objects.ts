@@ -1,14 +1,7 @@
-/**
- * Values that do not travel inside messages: put, fetched, made durable. Owns what this client knows of the objects it has put.
- *
- * A put of at most limits.inlineBytesMax is told to the scheduler with its bytes; a larger one is offered to a worker that the scheduler names.
- * Ids follow from the bytes, so the same value is put once.
- */
-
-import { Table } from "apache-arrow";
+/** Objects of the cluster as values: fetched from wherever they are, and made durable. What this client has put is puts.ts' business. */
 import { digestOf, equalBytes, hexOf } from "../../proto/digest.js";
 import { readObject } from "../../proto/durable/objects.js";
-import { isVolleyError, VolleyError } from "../../proto/errors.js";
+import { type ErrorCode, isVolleyError, VolleyError } from "../../proto/errors.js";
 import { type ObjectBase, type ObjectId, objectIdOf, type WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { ObjectLocation } from "../../proto/messages.js";
@@ -20,15 +13,9 @@ import type { Backend } from "./backend.js";
 import type { DataPlane } from "./data.js";
 import { Limiter } from "./limiter.js";
 import type { Patience } from "./patience.js";
+import { Puts } from "./puts.js";
 import { PutRef } from "./refs.js";
 import type { Session } from "./session.js";
-import { valueBytesMax } from "./sizes.js";
-
-export interface Put {
-  readonly id: ObjectId;
-  /** Resolves when tasks may read it. Never an unhandled rejection. */
-  readonly done: Promise<void>;
-}
 
 interface FetchOptions {
   /** Asked before bytes are fetched. */
@@ -40,202 +27,73 @@ interface FetchOptions {
 
 type Answer = (location: ObjectLocation | Error) => void;
 
-interface Note {
-  readonly kind: ValueKind;
-  readonly bytes: number;
-  readonly digest: Uint8Array;
-  readonly inline: Uint8Array | undefined;
-  durable: boolean;
-  placed: Promise<void> | undefined;
-  /** Refs that users hold. */
-  refs: number;
-}
-
 const transfersMax = 8;
 const locatedMax = 10_000;
-const placeTriesMax = 4;
+/** Ids that are known to be durable; of those forgotten the store says that it has them. */
+const durableMax = 10_000;
 /** An object that nobody knows may be announced again after a scheduler's restart. */
 const unknownGraceMs = 1_000;
 const unreachableMs = 60_000;
 const pollMsMax = 500;
 /** Failures of one copy of an object, after which the next one is tried. */
-const elsewhere = new Set(["NO_LISTENER", "TIMEOUT", "DISCONNECTED", "OBJECT_NOT_FOUND", "CORRUPT", "WORKER_LOST", "OUT_OF_MEMORY"]);
-
-const quiet = <T>(promise: Promise<T>): Promise<T> => {
-  promise.catch(() => undefined);
-  return promise;
-};
+const elsewhere: ReadonlySet<ErrorCode> = new Set(["NO_LISTENER", "TIMEOUT", "DISCONNECTED", "OBJECT_NOT_FOUND", "CORRUPT", "WORKER_LOST", "OUT_OF_MEMORY"]);
 
 export class Objects {
+  readonly puts: Puts;
   readonly #session: Session;
   readonly #backend: Backend;
   readonly #data: DataPlane;
-  readonly #notes = new Map<ObjectId, Note>();
-  readonly #tables = new WeakMap<Table, Put>();
-  readonly #refs: FinalizationRegistry<ObjectId>;
+  readonly #durable = new Set<ObjectId>();
   #asked = new Map<ObjectId, Answer[]>();
   readonly #fetches = new Limiter(transfersMax);
-  readonly #offers = new Limiter(transfersMax);
 
   constructor(session: Session, backend: Backend, data: DataPlane) {
     this.#session = session;
     this.#backend = backend;
     this.#data = data;
-    this.#refs = new FinalizationRegistry((id) => this.#unreferenced(id));
+    this.puts = new Puts(session, data);
   }
-
-  // ---------------------------------------------------------------------------------------------- put
 
   /** Throws TASK_UNSERIALIZABLE, TOO_LARGE. */
   async put<T>(value: T, options: { durable?: boolean } = {}): Promise<PutRef<T>> {
     this.#session.assertOpen();
     const encoded = encodeValue(value);
-    const { id, note } = this.#note(encoded);
-    const ref = new PutRef<T>(this.#session.id, id);
-    note.refs++;
-    this.#refs.register(ref, id);
-    if (options.durable) await this.#keep(id, note, encoded.data);
-    else await this.#place(id, note, encoded.data);
+    if (options.durable) return new PutRef<T>(this.#session.id, await this.keep(encoded));
+    const { ref, done } = this.puts.ref(encoded, value);
+    await done;
     return ref;
-  }
-
-  /** Starts to put an encoded value; the caller must not change its bytes. */
-  startPut(encoded: EncodedValue): Put {
-    const { id, note } = this.#note(encoded);
-    return { id, done: quiet(this.#place(id, note, encoded.data)) };
-  }
-
-  /** Small values as they are; large ones are put. An Arrow table, which cannot change, is put once however often it is passed. */
-  encodeArgument(value: unknown): EncodedValue | Put {
-    const table = value instanceof Table ? value : undefined;
-    const known = table && this.#tables.get(table);
-    if (known) return known;
-    const encoded = encodeValue(value);
-    if (encoded.data.byteLength <= valueBytesMax) return encoded;
-    const put = this.startPut(encoded.kind === valueKind.bytes ? { kind: encoded.kind, data: encoded.data.slice() } : encoded);
-    if (table) {
-      this.#tables.set(table, put);
-      put.done.catch(() => this.#tables.delete(table));
-    }
-    return put;
-  }
-
-  #note(encoded: EncodedValue): { id: ObjectId; note: Note } {
-    const { kind, data } = encoded;
-    if (data.byteLength > limits.objectBytesMax)
-      throw new VolleyError("TOO_LARGE", `value of ${data.byteLength} bytes is over the limit of ${limits.objectBytesMax} for one object; split it`);
-    const digest = digestOf(kind, data);
-    const id = objectIdOf(`c${hexOf(digest)}` as ObjectBase, 0);
-    let note = this.#notes.get(id);
-    if (!note) {
-      // An inline object is put again after a scheduler's restart, so its bytes must be this client's own.
-      note = {
-        kind,
-        bytes: data.byteLength,
-        digest,
-        inline: data.byteLength <= limits.inlineBytesMax ? data.slice() : undefined,
-        durable: false,
-        placed: undefined,
-        refs: 0,
-      };
-      this.#notes.set(id, note);
-    }
-    return { id, note };
-  }
-
-  #place(id: ObjectId, note: Note, data: Uint8Array): Promise<void> {
-    if (note.durable) return Promise.resolve();
-    if (!note.placed) {
-      note.placed = note.inline ? this.#tell(id, note) : this.#offers.run(() => this.#offer(id, note, data));
-      note.placed.catch(() => {
-        note.placed = undefined;
-      });
-    }
-    return note.placed;
-  }
-
-  async #tell(id: ObjectId, note: Note): Promise<void> {
-    const { kind, bytes, digest, inline } = note;
-    await this.#session.requests.ask({ t: "put", session: this.#session.id, id, kind, bytes, digest, ...(inline && !note.durable ? { inline } : {}) }, "ok");
-  }
-
-  async #offer(id: ObjectId, note: Note, data: Uint8Array): Promise<void> {
-    for (let tries = 1; ; tries++) {
-      const { worker } = await this.#session.requests.ask({ t: "place", bytes: note.bytes }, "placed");
-      try {
-        await this.#data.offer(worker, { id, kind: note.kind, digest: note.digest, data });
-        break;
-      } catch (error) {
-        if (!isVolleyError(error) || !elsewhere.has(error.code) || tries === placeTriesMax) throw error;
-        await sleep(50 * tries);
-      }
-    }
-    // The worker tells the scheduler; a stage that names the object must not overtake that.
-    for (let waitedMs = 0, pauseMs = 1; ; waitedMs += pauseMs, pauseMs = Math.min(pauseMs * 2, 100)) {
-      const { state } = await this.#locate(id);
-      if (state === "ready") return;
-      if (waitedMs > limits.requestTimeoutMs)
-        throw new VolleyError("TIMEOUT", `the worker took ${id} but the scheduler has not heard of it within ${limits.requestTimeoutMs} ms; put it again`);
-      await sleep(pauseMs);
-    }
-  }
-
-  #unreferenced(id: ObjectId): void {
-    const note = this.#notes.get(id);
-    if (note && --note.refs <= 0 && note.inline) this.#notes.delete(id);
   }
 
   // ---------------------------------------------------------------------------------------------- durable
 
   /** Sees to it that the object is in the durable store and that the scheduler knows. TOO_LARGE above limits.durableObjectBytesMax. */
   async makeDurable(id: ObjectId): Promise<void> {
-    let note = this.#notes.get(id);
-    if (note?.durable) return;
-    const encoded = note?.inline ? { kind: note.kind, data: note.inline } : await this.fetch(id);
-    const digest = note?.digest ?? digestOf(encoded.kind, encoded.data);
-    note ??= { kind: encoded.kind, bytes: encoded.data.byteLength, digest, inline: undefined, durable: false, placed: undefined, refs: 0 };
-    this.#notes.set(id, note);
-    await this.#keep(id, note, encoded.data);
+    if (!this.#durable.has(id)) await this.#keep(id, await this.fetch(id));
   }
 
   /** The same for bytes that this client has. */
   async keep(encoded: EncodedValue): Promise<ObjectId> {
-    const { id, note } = this.#note(encoded);
-    await this.#keep(id, note, encoded.data);
+    const id = objectIdOf(`c${hexOf(digestOf(encoded.kind, encoded.data))}` as ObjectBase, 0);
+    if (!this.#durable.has(id)) await this.#keep(id, encoded);
     return id;
   }
 
-  async #keep(id: ObjectId, note: Note, data: Uint8Array): Promise<void> {
-    if (note.durable) return;
-    if (note.bytes > limits.durableObjectBytesMax) {
+  async #keep(id: ObjectId, { kind, data }: EncodedValue): Promise<void> {
+    const bytes = data.byteLength;
+    if (bytes > limits.durableObjectBytesMax) {
       throw new VolleyError(
         "TOO_LARGE",
-        `object ${id} of ${note.bytes} bytes is over the limit of ${limits.durableObjectBytesMax} for the durable store; split it into several`,
+        `object ${id} of ${bytes} bytes is over the limit of ${limits.durableObjectBytesMax} for the durable store; split it into several`,
       );
     }
     const durable = await this.#backend.durable();
     await durable.objects.put(id, data);
-    note.durable = true;
-    try {
-      await this.#tell(id, note);
-    } catch (error) {
-      note.durable = false;
-      throw error;
-    }
-  }
-
-  /**
-   * Tells a scheduler that has restarted of the small and durable objects. Workers announce the others themselves: waits until it knows all of
-   * `needed`, or until it should have heard of them.
-   */
-  async tellAgain(needed: ReadonlySet<ObjectId>): Promise<void> {
-    for (const [id, note] of this.#notes) if (note.durable || note.inline) await this.#tell(id, note);
-    const deadline = performance.now() + 2 * limits.heartbeatTimeoutMs;
-    for (const id of needed) {
-      for (let pauseMs = 5; performance.now() < deadline; pauseMs = Math.min(pauseMs * 2, 200)) {
-        if ((await this.#locate(id)).state !== "unknown") break;
-        await sleep(pauseMs);
-      }
+    await this.#session.requests.ask({ t: "put", session: this.#session.id, id, kind, bytes, digest: digestOf(kind, data) }, "ok");
+    this.#durable.add(id);
+    if (this.#durable.size <= durableMax) return;
+    for (const oldest of this.#durable) {
+      this.#durable.delete(oldest);
+      return;
     }
   }
 
@@ -243,8 +101,8 @@ export class Objects {
 
   /** The encoded value of an object. Waits while it is being made. Rejects with its error, OBJECT_NOT_FOUND, OBJECT_LOST, TIMEOUT. */
   async fetch(id: ObjectId, options: FetchOptions = {}): Promise<EncodedValue> {
-    const note = this.#notes.get(id);
-    if (note?.inline) return { kind: note.kind, data: note.inline };
+    const put = this.puts.get(id);
+    if (put?.inline) return { kind: put.kind, data: put.inline };
     return this.#fetches.run(() => this.#fetch(id, options), options.patience);
   }
 
@@ -261,7 +119,9 @@ export class Objects {
         // A scheduler that has just started may hear of it in a moment.
         if (this.#session.unsettled) unknownSince = undefined;
         unknownSince ??= now;
-        if (now - unknownSince > unknownGraceMs) throw failure ?? new VolleyError("OBJECT_NOT_FOUND", `no object ${id} is known to the cluster`);
+        // What this client has put it puts again, if it can.
+        const graceMs = this.puts.get(id) ? unreachableMs : unknownGraceMs;
+        if (now - unknownSince > graceMs) throw failure ?? new VolleyError("OBJECT_NOT_FOUND", `no object ${id} is known to the cluster`);
       } else if (location.state === "ready") {
         unknownSince = undefined;
         if (!admitted) await admit?.(location.bytes ?? 0, (location.kind ?? valueKind.msgpack) as ValueKind);

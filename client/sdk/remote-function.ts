@@ -2,7 +2,7 @@
 import type { FunctionRef } from "../../proto/messages.js";
 import type { Library, ObjectRef, RefArray, RemoteFunction, TaskOptions } from "./api.js";
 import type { Bundle } from "./deploy.js";
-import type { Objects } from "./objects.js";
+import type { Puts } from "./puts.js";
 import type { Session } from "./session.js";
 import { type Callee, calleeOf, Submitter } from "./submit.js";
 
@@ -13,16 +13,16 @@ export class RemoteCallable {
   readonly ref: FunctionRef;
   readonly options: TaskOptions;
   readonly #session: Session;
-  readonly #objects: Objects;
+  readonly #puts: Puts;
   readonly #submitter: Submitter;
   readonly #prepare: Prepare;
 
-  constructor(session: Session, objects: Objects, ref: FunctionRef, options: TaskOptions, prepare: Prepare = (args) => args) {
+  constructor(session: Session, puts: Puts, ref: FunctionRef, options: TaskOptions, prepare: Prepare = (args) => args) {
     this.ref = ref;
     this.options = options;
     this.#session = session;
-    this.#objects = objects;
-    this.#submitter = new Submitter(session, objects, calleeOf(ref, options));
+    this.#puts = puts;
+    this.#submitter = new Submitter(session, puts, calleeOf(ref, options));
     this.#prepare = prepare;
   }
 
@@ -58,14 +58,14 @@ export class RemoteCallable {
   }
 
   #changed(options: TaskOptions, prepare: Prepare): RemoteCallable {
-    return new RemoteCallable(this.#session, this.#objects, this.ref, options, prepare);
+    return new RemoteCallable(this.#session, this.#puts, this.ref, options, prepare);
   }
 }
 
 /** The types are the module's own; at run time every named export is a callable, and calling one that is no function fails as a task. */
-export function libraryOf<M>(session: Session, objects: Objects, bundle: Bundle, options: TaskOptions): Library<M> {
+export function libraryOf<M>(session: Session, puts: Puts, bundle: Bundle, options: TaskOptions): Library<M> {
   const library: Record<string, unknown> = { $bundle: bundle.id };
-  for (const name of bundle.exports) library[name] = new RemoteCallable(session, objects, { bundle: bundle.id, export: name }, options);
+  for (const name of bundle.exports) library[name] = new RemoteCallable(session, puts, { bundle: bundle.id, export: name }, options);
   return Object.freeze(library) as Library<M>;
 }
 

@@ -221,7 +221,7 @@ describe("losses", () => {
   test("a cluster that is silent for too long ends the waits with DISCONNECTED, and a later wait may succeed", async () => {
     await cluster.close();
     backend = memoryBackend(network, modelDurable());
-    cluster = await open({ unreachableMs: 60 });
+    cluster = await open({ unreachableMs: 400 });
     const f = await impure<(a: number) => number>();
     const ref = f.submit(5);
     await eventually("sent", () => stagesSent().length === 1);

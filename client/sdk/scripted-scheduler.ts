@@ -65,6 +65,7 @@ export class ScriptedScheduler {
     if (answer) return answer;
     if (request.t === "cancel" && request.stage !== undefined) return { t: "cancelled", known: true, tasks: 1 };
     if (request.t === "locate") return { t: "located", locations: request.ids.map((id) => ({ id, state: "ready" as const, workers: [] })) };
+    if (request.t === "hold") return { t: "held", missing: [] };
     if (request.t === "resume") for (const stage of request.stages) this.#resumed(stage, request);
     return { t: "ok" };
   }

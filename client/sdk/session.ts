@@ -20,10 +20,11 @@ import { clientUpdate, type ResultSegment, type StageSpec } from "../../proto/me
 import { subjects } from "../../proto/subjects.js";
 import { sleep, Timer } from "../../proto/timer.js";
 import type { Subscription, Transport } from "../../proto/transport/transport.js";
+import { GivenBack } from "./given-back.js";
 import { Liveness } from "./liveness.js";
 import { Requests } from "./requests.js";
 import { Retelling } from "./retelling.js";
-import { collectObjects, specBytes } from "./spec.js";
+import { specBytes } from "./spec.js";
 import { ClientStage, StageHandle } from "./stage.js";
 
 export interface SessionOptions {
@@ -33,8 +34,12 @@ export interface SessionOptions {
   readonly tenant: TenantId;
   /** After this long without a word from the scheduler, waits end with DISCONNECTED. Default 60 s. */
   readonly unreachableMs?: number;
-  /** What must be told again to a scheduler that does not know this session, before stages that read `objects` are sent to it. */
-  onReopen?(objects: ReadonlySet<ObjectId>): Promise<void>;
+  /** What must be told again to a scheduler that does not know this session, before stages are sent to it. */
+  onReopen?(): Promise<void>;
+  /** Objects that this session has put and that nobody has any more. */
+  onMissing?(ids: readonly ObjectId[]): void;
+  /** Once a beat. */
+  onTurn?(): void;
   /** Faults that no caller can be told of. */
   onError?(error: unknown): void;
 }
@@ -58,7 +63,7 @@ export class Session {
   #nextIndex = 0;
   readonly #live: Liveness;
   readonly #retelling: Retelling;
-  #released: number[] = [];
+  readonly #givenBack = new GivenBack(() => this.#live.beatSoon());
   #subscription: Subscription | undefined;
   #stopStatus: (() => void) | undefined;
   #closed: VolleyError | undefined;
@@ -74,13 +79,17 @@ export class Session {
     this.#live = new Liveness({
       ...options,
       requests: this.requests,
-      reopen: () => this.#tellObjects(),
+      reopen: async () => this.#options.onReopen?.(),
       onReopened: () => this.#reopened(),
-      beat: () => ({ waiting: this.#waiting(), released: this.#released.slice(0, listedPerBeatMax) }),
-      onBeat: ({ released }) => {
-        this.#released = this.#released.slice(released.length);
+      beat: () => ({ waiting: this.#waiting(), ...this.#givenBack.list() }),
+      onBeat: (sent, { missing }) => {
+        this.#givenBack.listed(sent);
+        if (missing) this.#options.onMissing?.(missing);
       },
-      onTurn: () => void this.#retelling.run(),
+      onTurn: () => {
+        void this.#retelling.run();
+        this.#options.onTurn?.();
+      },
       giveUp: (error) => this.#failWaiters(error),
     });
     this.#handles = new FinalizationRegistry((index) => this.#unreferenced(index));
@@ -109,14 +118,6 @@ export class Session {
   /** The scheduler does not know yet all that this session has; what it says it does not know may be known in a moment. */
   get unsettled(): boolean {
     return this.#live.lost || this.#retelling.pending > 0;
-  }
-
-  get epoch(): number {
-    return this.#live.epoch;
-  }
-
-  get stageCount(): number {
-    return this.#stages.size;
   }
 
   /** Throws CLOSED after `close`. */
@@ -228,6 +229,7 @@ export class Session {
       stage.count = 1;
       stage.results.setCount(1);
       stage.fail(toWireError(error));
+      this.#completed(stage);
     }
   }
 
@@ -341,7 +343,7 @@ export class Session {
 
   #release(index: number): void {
     this.#stages.delete(index);
-    this.#released.push(index);
+    this.#givenBack.stage(index);
   }
 
   // ---------------------------------------------------------------------------------------------- liveness
@@ -357,11 +359,16 @@ export class Session {
     return waiting;
   }
 
-  /** What stages that have not ended read must be told before they are sent. */
-  async #tellObjects(): Promise<void> {
-    const objects = new Set<ObjectId>();
-    for (const stage of this.#stages.values()) for (const arg of stage.spec?.args ?? []) collectObjects(arg, objects);
-    await this.#options.onReopen?.(objects);
+  /** An object that was put is not needed any more. */
+  dropObject(object: { readonly id: ObjectId; readonly generation: number; readonly bytes: number }): void {
+    if (!this.#closed) this.#givenBack.object(object);
+  }
+
+  readonly beatSoon = (): void => this.#live.beatSoon();
+
+  /** The scheduler says that it does not know this session. */
+  lost(): void {
+    this.#live.lose();
   }
 
   #reopened(): void {

@@ -27,6 +27,8 @@ export class ClientStage {
   sentIn = 0;
   sentAtMs = 0;
   resends = 0;
+  /** Called once, when it has ended. */
+  onSettled: (() => void) | undefined;
   /** No ref is left; it is released when complete. */
   orphan = false;
   /** Set when a pure stage is built. */
@@ -58,6 +60,8 @@ export class ClientStage {
     }
     this.spec = undefined;
     this.reads = [];
+    this.onSettled?.();
+    this.onSettled = undefined;
   }
 
   get complete(): boolean {

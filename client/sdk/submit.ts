@@ -13,8 +13,8 @@ import { type ArgSpec, type FunctionRef, type StageOptions, type StageSpec, stag
 import { PackWriter } from "../../proto/pack.js";
 import { type EncodedValue, type ValueKind, valueKind } from "../../proto/value.js";
 import type { RefArray, TaskOptions } from "./api.js";
-import type { Objects, Put } from "./objects.js";
 import { packItems } from "./pack-items.js";
+import type { Put, Puts } from "./puts.js";
 import { isRef, isRefArray, PutRef, RefList, TaskRef, TaskRefArray } from "./refs.js";
 import type { Session } from "./session.js";
 import { packBytesMax } from "./sizes.js";
@@ -98,24 +98,26 @@ class Batch {
   }
 }
 
-/** Arguments on their way to a stage: what it reads, and what must be uploaded before. */
+/** Arguments on their way to a stage: what it reads, and what must be uploaded before and kept until it has ended. */
 class ArgList {
   readonly args: ArgSpec[] = [];
   readonly reads = new Map<ClientStage, StageHandle>();
-  readonly uploads: Promise<void>[] = [];
+  readonly puts: Put[] = [];
   #inlineBytes = 0;
   readonly #session: Session;
-  readonly #objects: Objects;
+  readonly #puts: Puts;
 
-  constructor(session: Session, objects: Objects) {
+  constructor(session: Session, puts: Puts) {
     this.#session = session;
-    this.#objects = objects;
+    this.#puts = puts;
   }
 
   of(value: unknown): ArgSpec {
     if (value instanceof TaskRef) return this.#task(value.handle, value.task);
     if (value instanceof PutRef) {
       this.#own(value.session);
+      const put = this.#puts.get(value.id);
+      if (put) this.puts.push(put);
       return { a: "object", id: value.id };
     }
     if (value instanceof TaskRefArray) {
@@ -125,10 +127,10 @@ class ArgList {
     }
     if (value instanceof RefList) return { a: "list", of: value.slice().map((inner) => this.of(inner)) };
     if (Array.isArray(value) && hasRef(value)) return { a: "list", of: value.map((inner) => this.of(inner)) };
-    const encoded = this.#objects.encodeArgument(value);
+    const encoded = this.#puts.encodeArgument(value);
     if ("id" in encoded) return this.#upload(encoded);
     const data = encoded.kind === valueKind.bytes ? encoded.data.slice() : encoded.data;
-    if (!this.#fits(data.byteLength)) return this.#upload(this.#objects.startPut({ kind: encoded.kind, data }));
+    if (!this.#fits(data.byteLength)) return this.#upload(this.#puts.start({ kind: encoded.kind, data }, value));
     return { a: "value", kind: encoded.kind, data };
   }
 
@@ -136,21 +138,21 @@ class ArgList {
   repeated(value: unknown, times: number): void {
     const arg = this.of(value);
     const large = arg.a === "value" && arg.data.byteLength > repeatedBytesMax && arg.data.byteLength * times > packBytesMax;
-    this.args.push(large ? this.#upload(this.#objects.startPut({ kind: arg.kind as ValueKind, data: arg.data })) : arg);
+    this.args.push(large ? this.#upload(this.#puts.start({ kind: arg.kind as ValueKind, data: arg.data })) : arg);
   }
 
   /** Adds what another list has. */
   append(other: ArgList): void {
     this.args.push(...other.args);
     for (const [stage, handle] of other.reads) this.reads.set(stage, handle);
-    this.uploads.push(...other.uploads);
+    this.puts.push(...other.puts);
   }
 
   /** The items of a map. */
   items(pack: Uint8Array): ArgSpec {
     if (this.#fits(pack.byteLength)) return { a: "item", pack };
-    const put = this.#objects.startPut({ kind: valueKind.bytes, data: pack });
-    this.uploads.push(put.done);
+    const put = this.#puts.start({ kind: valueKind.bytes, data: pack });
+    this.puts.push(put);
     return { a: "items", object: put.id };
   }
 
@@ -162,7 +164,7 @@ class ArgList {
   }
 
   #upload(put: Put): ArgSpec {
-    this.uploads.push(put.done);
+    this.puts.push(put);
     return { a: "object", id: put.id };
   }
 
@@ -185,15 +187,15 @@ class ArgList {
 export class Submitter {
   readonly callee: Callee;
   readonly #session: Session;
-  readonly #objects: Objects;
+  readonly #puts: Puts;
   /** The growing stage for calls of n arguments. */
   readonly #batches: (Batch | undefined)[] = [];
   /** Places of the seed's sequence that tasks of this callee have taken. */
   #places = 0;
 
-  constructor(session: Session, objects: Objects, callee: Callee) {
+  constructor(session: Session, puts: Puts, callee: Callee) {
     this.#session = session;
-    this.#objects = objects;
+    this.#puts = puts;
     this.callee = callee;
   }
 
@@ -204,7 +206,7 @@ export class Submitter {
     const values: EncodedValue[] = [];
     let bytes = 0;
     for (const arg of args) {
-      const value = this.#objects.encodeArgument(arg);
+      const value = this.#puts.encodeArgument(arg);
       if ("id" in value) return this.#alone(args);
       values.push(value);
       bytes += value.data.byteLength;
@@ -225,7 +227,7 @@ export class Submitter {
   }
 
   #alone(args: readonly unknown[]): TaskRef<unknown> {
-    const list = new ArgList(this.#session, this.#objects);
+    const list = new ArgList(this.#session, this.#puts);
     for (const arg of args) list.args.push(list.of(arg));
     return new TaskRef(this.#stage(list, 1), 0);
   }
@@ -240,7 +242,7 @@ export class Submitter {
     if (count > limits.tasksPerStageMax)
       throw new VolleyError("TOO_LARGE", `map of ${count} items is over the limit of ${limits.tasksPerStageMax} tasks in a stage`);
     if (!whole && (all as readonly unknown[]).some(hasRef)) return this.#separately(all as readonly unknown[], shared);
-    const list = new ArgList(this.#session, this.#objects);
+    const list = new ArgList(this.#session, this.#puts);
     list.args.push(whole ? oneToOne(list.of(whole)) : list.items(packItems(all as readonly unknown[])));
     for (const arg of shared) list.args.push(list.of(arg));
     return new TaskRefArray(this.#stage(list, count), 0, count);
@@ -254,11 +256,11 @@ export class Submitter {
     const count = items.length;
     if (count > separateMax)
       throw new VolleyError("TOO_LARGE", `map over ${count} separate refs is over the limit of ${separateMax}; map the whole result of an earlier map instead`);
-    const rest = new ArgList(this.#session, this.#objects);
+    const rest = new ArgList(this.#session, this.#puts);
     for (const arg of shared) rest.repeated(arg, count);
     // All arguments first: one that cannot be sent must not leave a part of the map behind.
     const lists = items.map((item) => {
-      const list = new ArgList(this.#session, this.#objects);
+      const list = new ArgList(this.#session, this.#puts);
       list.args.push(list.of(item));
       list.append(rest);
       return list;
@@ -272,14 +274,23 @@ export class Submitter {
     this.#places += count;
     const handle = this.#session.add((index) => ({ index, ...(name ? { name } : {}), fn, count, args: list.args, options }), [...list.reads.values()]);
     const { stage } = handle;
-    stage.uploads = list.uploads.length;
-    for (const upload of list.uploads) {
-      upload.then(
+    if (list.puts.length > 0) this.#keepPuts(stage, list.puts);
+    stage.finish();
+    return handle;
+  }
+
+  /** The stage waits for what is uploaded, and what it reads is kept until it has ended. */
+  #keepPuts(stage: ClientStage, puts: readonly Put[]): void {
+    stage.uploads = puts.length;
+    for (const put of puts) {
+      this.#puts.need(put);
+      put.done.then(
         () => this.#session.uploaded(stage),
         (error: unknown) => this.#session.uploaded(stage, error),
       );
     }
-    stage.finish();
-    return handle;
+    stage.onSettled = () => {
+      for (const put of puts) this.#puts.drop(put);
+    };
   }
 }

@@ -9,6 +9,7 @@ import { countBlockers, flatArgs, sourceOf } from "./links.js";
 import { heard } from "./liveness.js";
 import { durableFacts, isReusable } from "./locate.js";
 import { admit, cancelTasks, commitSegment, endJob, failTasks, forgetIfUnused, freeObjects, makeAgain, objectIds, settleJob } from "./progress.js";
+import { disown, dropPuts, missingOf } from "./puts.js";
 import { addStage, createJob, dropStage, forgetJob, write } from "./records.js";
 import { sliceSegment } from "./segments.js";
 import { type Context, isStageComplete, isTerminal, type JobRecord, type StageRecord, type TaskState, tallyOf, taskState } from "./state.js";
@@ -55,7 +56,6 @@ export function onOpen(ctx: Context, request: ClientRequestOf<"open">, reply: Re
     });
     state.jobs.set(job.id, job);
     state.sessions.set(request.client, job);
-    for (const put of state.puts.values()) if (put.claimedBy === request.client) put.owners.add(job.id);
   }
   const session = state.jobs.get(request.session);
   if (session) heard(state, session);
@@ -88,7 +88,11 @@ export function startStage(ctx: Context, stage: StageRecord): void {
   const { spec } = stage;
   const unknown = unknownObject(ctx, spec);
   if (unknown) {
-    failTasks(ctx, stage, 0, spec.count, { code: "OBJECT_NOT_FOUND", message: `object ${unknown} is not known to the cluster: put it again` });
+    failTasks(ctx, stage, 0, spec.count, {
+      code: "OBJECT_NOT_FOUND",
+      message: `object ${unknown} is not known to the cluster: put it again`,
+      details: { object: unknown },
+    });
     return;
   }
   for (const { upstream, entry } of stage.links) {
@@ -143,7 +147,9 @@ export function onClientBeat(ctx: Context, request: ClientRequestOf<"beat">, rep
     return;
   }
   heard(state, session);
-  answer(ctx, reply, { t: "beat", known: true });
+  const missing = session.missing.size > 0 ? missingOf(state, session) : [];
+  answer(ctx, reply, { t: "beat", known: true, ...(missing.length > 0 ? { missing } : {}) });
+  if (request.dropped) dropPuts(ctx, session, request.dropped);
   for (const index of request.released) {
     const stage = session.stages.get(index);
     if (!stage) continue;
@@ -194,12 +200,8 @@ export function closeSession(ctx: Context, session: JobRecord): void {
   }
   forgetJob(state, session);
   if (session.client !== undefined) state.sessions.delete(session.client);
-  for (const [id, put] of state.puts) {
-    if (!put.owners.delete(session.id) || put.owners.size > 0 || put.durable) continue;
-    state.puts.delete(id);
-    ids.add(id);
-  }
   freeObjects(ctx, ids);
+  for (const put of [...state.puts.values()]) disown(ctx, put, session);
 }
 
 // ------------------------------------------------------------------------------------------------ durable jobs
@@ -310,19 +312,3 @@ export const jobNotFound = (job: string): WireError => ({
   code: "JOB_NOT_FOUND",
   message: `no job ${job}: it was never submitted here, or has been forgotten`,
 });
-
-export function onPut(ctx: Context, request: ClientRequestOf<"put">, reply: ReplyToken | undefined): void {
-  const { state } = ctx;
-  const { id, kind, bytes, digest, inline } = request;
-  const facts: PutFacts = { id, kind, bytes, digest, ...(inline ? { inline } : {}) };
-  const known = state.puts.get(id);
-  const session = state.jobs.get(request.session);
-  if (inline) {
-    if (!known) state.puts.set(id, { facts, durable: false, owners: new Set() });
-    if (session && !session.durable) state.puts.get(id)?.owners.add(session.id);
-  } else if (!known?.durable) {
-    if (known) state.puts.delete(id);
-    write(ctx, { k: "put", object: facts }, true);
-  }
-  answer(ctx, reply, { t: "ok" }, true);
-}

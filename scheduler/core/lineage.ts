@@ -28,10 +28,10 @@ export function useOf(stage: StageRecord): "results" | "lineage" | "none" {
 }
 
 /** The stage is complete: it needs nothing of what it reads any more, unless it may run again. Returns those to which that is news. */
-export function letGo(stage: StageRecord): StageRecord[] {
+export function letGo(state: State, stage: StageRecord): StageRecord[] {
   if (mayRunAgain(stage)) return setOpen(stage, false);
   const upstreams = stage.links.map(({ upstream }) => upstream);
-  if (upstreams.length > 0) unlinkStage(stage);
+  if (upstreams.length > 0 || stage.puts.length > 0) unlinkStage(state, stage);
   return upstreams;
 }
 

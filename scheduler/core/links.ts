@@ -2,7 +2,18 @@
 import type { ObjectBase, ObjectId } from "../../proto/ids.js";
 import { splitObjectId } from "../../proto/ids.js";
 import type { ArgSpec } from "../../proto/messages.js";
-import { addDependent, type Dependent, isStageComplete, removeDependent, type Sources, type StageRecord, type State, tallyOf, taskState } from "./state.js";
+import {
+  addDependent,
+  type Dependent,
+  isStageComplete,
+  type PutRecord,
+  removeDependent,
+  type Sources,
+  type StageRecord,
+  type State,
+  tallyOf,
+  taskState,
+} from "./state.js";
 
 /** Every argument, lists opened. */
 export function* flatArgs(args: readonly ArgSpec[]): IterableIterator<Exclude<ArgSpec, { a: "list" }>> {
@@ -39,7 +50,9 @@ export function linkStage(state: State, stage: StageRecord): void {
       if (upstream) link(upstream, "task", arg.task);
     } else if (arg.a === "object" || arg.a === "items") {
       const id = arg.a === "object" ? arg.id : arg.object;
-      if (state.puts.has(id) || stage.job.objects.has(id)) continue;
+      const put = state.puts.get(id);
+      if (put && !stage.job.durable) readPut(stage, put);
+      if (put || stage.job.objects.has(id)) continue;
       const source = sourceOf(state, id);
       if (source) link(source.stage, "task", source.task);
     }
@@ -73,7 +86,20 @@ export function linkObject(state: State, stage: StageRecord, id: ObjectId): void
   stage.sources = undefined;
 }
 
-export function unlinkStage(stage: StageRecord): void {
+function readPut(stage: StageRecord, put: PutRecord): void {
+  if (put.readers.has(stage)) return;
+  put.readers.add(stage);
+  stage.puts = [...stage.puts, put];
+  if (put.missing) stage.missing++;
+}
+
+export function unlinkStage(state: State, stage: StageRecord): void {
+  for (const put of stage.puts) {
+    put.readers.delete(stage);
+    if (put.owners.size === 0) state.unread.add(put);
+  }
+  stage.puts = [];
+  stage.missing = 0;
   for (const { upstream, entry } of stage.links) removeDependent(upstream, entry);
   stage.links.length = 0;
   stage.perTask = [];
@@ -157,7 +183,7 @@ export const unmetLinks = (stage: StageRecord): StageRecord["links"] =>
 
 /** Whether task i's inputs are all there. */
 export function isReady(stage: StageRecord, task: number): boolean {
-  if (stage.blockers > 0 || stage.held) return false;
+  if (stage.blockers > 0 || stage.missing > 0 || stage.held) return false;
   for (const { upstream } of stage.perTask) if (upstream.states.at(task) !== taskState.succeeded) return false;
   return true;
 }

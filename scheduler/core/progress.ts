@@ -46,7 +46,7 @@ function listReady(state: State, stage: StageRecord): void {
 
 /** Queues those tasks of [from, to) that wait and whose inputs are all there. */
 export function admit(ctx: Context, stage: StageRecord, from: number, to: number): void {
-  if (stage.blockers > 0 || stage.held || stage.job.state !== "running") return;
+  if (stage.blockers > 0 || stage.missing > 0 || stage.held || stage.job.state !== "running") return;
   const { perTask } = stage;
   for (let i = from; i < to; ) {
     let end = stage.states.runEnd(i, to);
@@ -207,7 +207,7 @@ export function settleStage(ctx: Context, stage: StageRecord): void {
     return;
   }
   if (!isStageComplete(stage)) return;
-  for (const upstream of letGo(stage)) forgetIfUnused(ctx, upstream);
+  for (const upstream of letGo(ctx.state, stage)) forgetIfUnused(ctx, upstream);
   forgetIfUnused(ctx, stage);
 }
 
@@ -308,8 +308,6 @@ export function forgetIfUnused(ctx: Context, first: StageRecord): void {
 /** The last copy of an object is gone: pure results are made again, others are lost with an error (I5). */
 export function loseObject(ctx: Context, id: ObjectId): void {
   const { state } = ctx;
-  const put = state.puts.get(id);
-  if (put && !put.durable && !put.facts.inline) state.puts.delete(id);
   const dash = id.lastIndexOf("-");
   const task = Number(id.slice(dash + 1));
   for (const stage of [...state.catalog.made(id.slice(0, dash) as never)]) {
@@ -360,10 +358,15 @@ function block(ctx: Context, upstream: StageRecord, task: number): void {
     const { stage, kind } = entry;
     if (kind !== "one-to-one" && !unmeet(upstream, entry)) continue;
     const [from, to] = kind === "one-to-one" ? [task, task + 1] : [0, stage.spec.count];
-    for (const range of [...stage.queue]) {
-      const low = Math.max(range.from, from);
-      const high = Math.min(range.to, to);
-      if (low < high) setStates(ctx.state, stage, low, high, taskState.waiting);
-    }
+    waitAgain(ctx, stage, from, to);
+  }
+}
+
+/** Tasks that were queued wait: an input has gone. */
+export function waitAgain(ctx: Context, stage: StageRecord, from: number, to: number): void {
+  for (const range of [...stage.queue]) {
+    const low = Math.max(range.from, from);
+    const high = Math.min(range.to, to);
+    if (low < high) setStates(ctx.state, stage, low, high, taskState.waiting);
   }
 }

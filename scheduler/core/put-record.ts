@@ -1,13 +1,27 @@
-/** What is known of an object that a client put. */
-import type { ClientId, JobId } from "../../proto/ids.js";
+/** An object that a client has put, as the scheduler knows it. Rules P1, P2: puts.ts. */
+import type { JobId } from "../../proto/ids.js";
 import type { PutFacts } from "./events.js";
 
-export interface PutRecord {
-  readonly facts: PutFacts;
+/** `R`: stages. */
+export interface PutRecordOf<R> {
+  facts: PutFacts;
   durable: boolean;
-  readonly owners: Set<JobId>;
-  /** The client that put it, while its session is not known here (it opens it again after a scheduler's restart). */
-  claimedBy?: ClientId;
+  /** Sessions, and the generation by which each has it. */
+  readonly owners: Map<JobId, number>;
+  /** Sessions' stages that have it among their inputs and have tasks to go, or may run again. */
+  readonly readers: Set<R>;
+  /** Every copy is gone; since when, in listening time. */
+  missing: boolean;
+  missingAt: number;
   /** Found without an owner at the last look: dropped at the next. */
   idle?: boolean;
 }
+
+export const createPut = <R>(facts: PutFacts, durable: boolean): PutRecordOf<R> => ({
+  facts,
+  durable,
+  owners: new Map(),
+  readers: new Set(),
+  missing: false,
+  missingAt: 0,
+});

@@ -283,6 +283,15 @@ function explainWait(stage: StageRecord, task: number, head: Head): Explanation 
   const unmet = new Map<number, number>();
   for (const { upstream } of unmetLinks(stage)) unmet.set(upstream.index, upstream.spec.count - tallyOf(upstream, taskState.succeeded));
   for (const { upstream } of stage.perTask) if (upstream.states.at(task) !== taskState.succeeded) unmet.set(upstream.index, 1);
+  const put = stage.missing > 0 ? stage.puts.find(({ missing }) => missing) : undefined;
+  if (put)
+    return {
+      ...head,
+      state: "waiting",
+      reason: "inputs",
+      text: `it waits for object ${put.facts.id}, of which every copy is gone, until its client puts it again`,
+      unmet: [],
+    };
   const list = [...unmet].slice(0, unmetListedMax).map(([index, missing]) => ({ stage: index, missing }));
   const text =
     list.map(({ stage: index, missing }) => `stage ${index} (${missing} task${missing === 1 ? "" : "s"} to go)`).join(", ") +

@@ -7,6 +7,7 @@ import type { ClientId, JobId, ObjectBase } from "../../proto/ids.js";
 import type { ResultSegment, StageSpec } from "../../proto/messages.js";
 import type { JournalRecord, PutFacts } from "./events.js";
 import { linkStage, unlinkStage } from "./links.js";
+import { createPut } from "./put-record.js";
 import { RangeSet } from "./ranges.js";
 import {
   type Context,
@@ -34,7 +35,7 @@ export function applyRecord(state: State, record: JournalRecord): void {
       state.start = record.start;
       return;
     case "put":
-      if (!state.puts.has(record.object.id)) state.puts.set(record.object.id, { facts: record.object, durable: true, owners: new Set() });
+      enterDurable(state, record.object);
       return;
     case "submit":
       applySubmit(state, record);
@@ -102,6 +103,7 @@ export function createJob(
     tasks: 0,
     tally: [0, 0, 0, 0, 0, 0, 0, 0],
     argBytes: 0,
+    missing: new Set(),
     state: "running",
     endedAtMs: undefined,
     error: undefined,
@@ -143,11 +145,17 @@ function applySubmit(state: State, record: Extract<JournalRecord, { k: "submit" 
   });
 }
 
+function enterDurable(state: State, facts: PutFacts): void {
+  const known = state.puts.get(facts.id);
+  if (known) known.durable = true;
+  else state.puts.set(facts.id, createPut(facts, true));
+}
+
 /** Makes known what a durable job reads, and that it does. */
 export function enterObjects(state: State, job: JobRecord): void {
   for (const facts of job.objects.values()) {
     state.readers.set(facts.id, (state.readers.get(facts.id) ?? 0) + 1);
-    if (!state.puts.has(facts.id)) state.puts.set(facts.id, { facts, durable: facts.inline === undefined, owners: new Set() });
+    if (!state.puts.has(facts.id)) state.puts.set(facts.id, createPut(facts, facts.inline === undefined));
   }
 }
 
@@ -197,7 +205,7 @@ function closeTasks(state: State, stage: StageRecord, from: number, to: number):
 
 /** Takes a stage out of every table (I7). Its leases must be gone. */
 export function dropStage(state: State, stage: StageRecord): void {
-  unlinkStage(stage);
+  unlinkStage(state, stage);
   const { job } = stage;
   job.stages.delete(stage.index);
   job.tasks -= stage.spec.count;

@@ -6,6 +6,7 @@ import type { WireError } from "../../proto/errors.js";
 import type { Epoch, JobId, ObjectBase, TenantId } from "../../proto/ids.js";
 import type { JobState, ResultSegment, StageSpec } from "../../proto/messages.js";
 import type { PutFacts } from "./events.js";
+import { createPut } from "./put-record.js";
 import { addStage, createJob, enterObjects } from "./records.js";
 import { createState, type JobRecord, type StageRecord, type State, setStates, type TaskState, taskState, troubleOf } from "./state.js";
 
@@ -92,7 +93,7 @@ function stageData(stage: StageRecord): StageData {
 /** The state a snapshot was taken of, as far as it is durable. Call `resume` (step.ts) after the records that follow it. */
 export function restore(data: SnapshotData, options: { epoch?: Epoch } = {}): State {
   const state = createState({ epoch: options.epoch ?? data.epoch });
-  for (const facts of data.puts) state.puts.set(facts.id, { facts, durable: true, owners: new Set() });
+  for (const facts of data.puts) state.puts.set(facts.id, createPut(facts, true));
   for (const job of data.jobs) restoreJob(state, job);
   state.ended.push(...data.ended);
   return state;

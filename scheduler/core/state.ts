@@ -7,15 +7,16 @@ import { argsBytes } from "../../proto/args.js";
 import type { EngineFacts } from "../../proto/engine.js";
 import type { WireError } from "../../proto/errors.js";
 import type { BundleId, ClientId, Epoch, Instance, JobId, LeaseId, ObjectBase, ObjectId, SchedulerStart, TenantId, WorkerId } from "../../proto/ids.js";
-import type { FunctionRef, HeldLease, JobState, StageSpec, StoredResult } from "../../proto/messages.js";
+import type { FunctionRef, HeldLease, JobState, StageSpec } from "../../proto/messages.js";
 import { Catalog } from "./catalog.js";
 import { Dependents } from "./dependents.js";
 import type { Command, PutFacts } from "./events.js";
-import type { PutRecord } from "./put-record.js";
+import type { PutRecordOf } from "./put-record.js";
 import { RangeSet } from "./ranges.js";
 import { SegmentTable } from "./segments.js";
 import { type TaskState, TaskStates, taskState } from "./task-states.js";
 import { Timers } from "./timers.js";
+import type { Trouble } from "./trouble.js";
 import type { Turns } from "./turns.js";
 
 export { isTerminal, type TaskState, taskState } from "./task-states.js";
@@ -41,22 +42,6 @@ export interface Link {
 export interface Sources {
   readonly byBase: ReadonlyMap<ObjectBase, StageRecord>;
   readonly byIndex: ReadonlyMap<number, StageRecord>;
-}
-
-export interface Trouble {
-  /** Tries that ended without a commit. */
-  attempts: number;
-  /** Failures of the user's own function (these spend `retries`; durable). */
-  userFailures: number;
-  /** Deaths of workers that were executing the task (I8). */
-  blames: number;
-  /** Failures that a worker reported and that were not the function's. */
-  infraFailures: number;
-  lastError: WireError | undefined;
-  /** Digest of a result that was lost and is being made again. */
-  expected: Uint8Array | undefined;
-  /** What the client was shown before this scheduler began, until a worker says that it holds it (resume.ts). */
-  claimed?: { readonly stored: StoredResult; readonly at: number } | undefined;
 }
 
 export interface StageRecord {
@@ -96,6 +81,9 @@ export interface StageRecord {
   sentAtMs: number;
   resendAfterMs: number;
   released: boolean;
+  /** Objects that were put among its inputs, and how many of them are missing. */
+  puts: readonly PutRecord[];
+  missing: number;
   /** The client is still saying what it was shown of it: nothing of it may run. */
   held: boolean;
   /** Results are the client's word (resume.ts): they serve its own session, and nobody else's stages. */
@@ -124,6 +112,8 @@ export interface JobRecord extends Peer {
   readonly tally: number[];
   /** Bytes of its stages' arguments. */
   argBytes: number;
+  /** Of what a session has put: missing, to be put again. */
+  readonly missing: Set<ObjectId>;
   readonly outputs: readonly number[];
   /** What the graph reads that was put, as it was known at submission. */
   readonly objects: ReadonlyMap<ObjectId, PutFacts>;
@@ -209,6 +199,8 @@ export interface Departed {
   strikes: readonly { readonly job: JobId; readonly stage: number; readonly task: number }[];
 }
 
+export type PutRecord = PutRecordOf<StageRecord>;
+
 export interface State {
   epoch: Epoch;
   /** Of this scheduler, from its epoch record. */
@@ -232,6 +224,8 @@ export interface State {
   /** Stages that have (or will have) the objects of a base; the first is asked first. */
   readonly catalog: Catalog<StageRecord>;
   readonly puts: Map<ObjectId, PutRecord>;
+  /** Puts that have lost a reader in this step. */
+  readonly unread: Set<PutRecord>;
   /** How many durable jobs read an object that was put. */
   readonly readers: Map<ObjectId, number>;
   readonly holders: Map<ObjectId, Set<WorkerId>>;
@@ -271,6 +265,7 @@ export function createState(options: { epoch: Epoch }): State {
     leases: new Map(),
     catalog: new Catalog((stage) => tallyOf(stage, taskState.succeeded) > 0),
     puts: new Map(),
+    unread: new Set(),
     readers: new Map(),
     holders: new Map(),
     ready: new Map(),
@@ -297,6 +292,7 @@ export const functionKey = (fn: FunctionRef): string => ("bundle" in fn ? `${fn.
 // A session may make many thousand stages of one task a second: what most of them never have is shared until it is needed.
 const noLinks: readonly Link[] = [];
 const noLeases: ReadonlySet<LeaseRecord> = new Set();
+const noPuts: readonly PutRecord[] = [];
 const noTroubles: ReadonlyMap<number, Trouble> = new Map();
 
 export function addDependent(stage: StageRecord, entry: Dependent): void {
@@ -347,6 +343,8 @@ export function createStage(job: JobRecord, spec: StageSpec, base: ObjectBase): 
     sentAtMs: 0,
     resendAfterMs: 0,
     released: false,
+    puts: noPuts,
+    missing: 0,
     held: false,
     claimed: false,
   };

@@ -3,13 +3,15 @@
  */
 import type { ObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import { answer, closeSession, onCancel, onClientBeat, onOpen, onPut, onStages, onSubmit, startJob } from "./client-events.js";
+import { answer, closeSession, onCancel, onClientBeat, onOpen, onStages, onSubmit, startJob } from "./client-events.js";
 import { onCommits, onRetryTimers } from "./commits.js";
 import { dispatch } from "./dispatch.js";
 import type { Command, Event, ReplyToken } from "./events.js";
 import { heardSomebody, isHush, listen, silenceMs } from "./liveness.js";
 import { locate } from "./locate.js";
 import { endJob, freeObjects, objectIds } from "./progress.js";
+import { onHold, onPut } from "./put-events.js";
+import { dropUnread, sweepMissing } from "./puts.js";
 import { onExplain, onList, onPlace, onResults, onStatus, onWorkers } from "./questions.js";
 import { write } from "./records.js";
 import { onResume } from "./resume.js";
@@ -49,6 +51,7 @@ export function step(state: State, event: Event, nowMs: number): Command[] {
   onRetryTimers(ctx);
   dispatch(ctx);
   steal(ctx);
+  if (state.unread.size > 0) dropUnread(ctx);
   return ctx.out;
 }
 
@@ -109,6 +112,9 @@ function onClient(ctx: Context, event: Extract<Event, { e: "client" }>): void {
       break;
     case "put":
       onPut(ctx, request, reply);
+      break;
+    case "hold":
+      onHold(ctx, request, reply);
       break;
     case "workers":
       onWorkers(ctx, reply);
@@ -172,9 +178,10 @@ function removeSilent(ctx: Context): void {
 function sweepPuts(ctx: Context): void {
   const { state } = ctx;
   state.nextPutSweepAt = state.listenedMs + putSweepIntervalMs;
+  sweepMissing(ctx);
   // Soon after a start those who put them may not have come back.
   if (state.listenedMs < limits.sessionTimeoutMs) return;
-  const idle = [...state.puts].filter(([, put]) => !put.durable && put.owners.size === 0);
+  const idle = [...state.puts].filter(([, put]) => !put.durable && put.owners.size === 0 && put.readers.size === 0);
   if (idle.length === 0) return;
   const dropped: ObjectId[] = [];
   for (const [id, put] of idle) {

@@ -12,6 +12,8 @@ import { heard, silenceMs } from "./liveness.js";
 import { standingOf } from "./locate.js";
 import { order, sender } from "./orders.js";
 import { addHolder, loseObject } from "./progress.js";
+import { createPut } from "./put-record.js";
+import { findPut, losePut } from "./puts.js";
 import { RangeSet } from "./ranges.js";
 import { findClaim, isStranger } from "./resume.js";
 import type { Context, WorkerRecord } from "./state.js";
@@ -145,13 +147,11 @@ export function addObject(ctx: Context, worker: WorkerRecord, object: StoredObje
       if (!isStranger(ctx, worker, object)) order(ctx, worker, { o: "free", ids: [object.id] });
       return;
     }
-    state.puts.set(object.id, { facts: { id: object.id, kind: object.kind, bytes: object.bytes, digest: object.digest }, durable: false, owners: new Set() });
+    state.puts.set(object.id, createPut({ id: object.id, kind: object.kind, bytes: object.bytes, digest: object.digest }, false));
   }
-  const session = object.owner === undefined ? undefined : state.sessions.get(object.owner);
-  const put = state.puts.get(object.id);
-  if (session) put?.owners.add(session.id);
-  else if (put && object.owner !== undefined) put.claimedBy = object.owner;
   addHolder(state, object.id, worker.id);
+  const put = state.puts.get(object.id);
+  if (put) findPut(ctx, put);
 }
 
 export function onObjects(ctx: Context, message: WorkerRequestOf<"objects">): void {
@@ -176,7 +176,9 @@ function dropHolder(ctx: Context, worker: WorkerRecord, id: ReturnType<typeof ob
   const holders = ctx.state.holders.get(id);
   if (!holders?.delete(worker.id) || holders.size > 0) return;
   ctx.state.holders.delete(id);
-  loseObject(ctx, id);
+  const put = ctx.state.puts.get(id);
+  if (put) losePut(ctx, put);
+  else loseObject(ctx, id);
 }
 
 // ------------------------------------------------------------------------------------------------ leaving

@@ -141,6 +141,7 @@ export class SessionClient {
       (reply) => {
         if (reply.t !== "beat" || !this.#open || this.#closing) return;
         this.#released = this.#released.filter((index) => !released.includes(index));
+        for (const id of reply.missing ?? []) if (this.#puts.has(id)) this.#tellPut(id, () => undefined);
         if (reply.known) return;
         this.#world.story.tell(this.address, "is not known any more: opens its session again");
         this.#openSession();
@@ -254,10 +255,22 @@ export class SessionClient {
   #placePut(id: ObjectId, data: Uint8Array, onDone: () => void): void {
     this.#asker.askOnce({ t: "place", bytes: data.byteLength }, (reply) => {
       if (reply.t !== "placed") return;
-      this.#world.network.request(this.address, subjects.data(reply.worker), { t: "offer", id, kind: 3, data, owner: this.address }, () =>
-        this.#world.guard(this.address, onDone),
+      this.#world.network.request(this.address, subjects.data(reply.worker), { t: "offer", id, kind: 3, data }, () =>
+        this.#world.guard(this.address, () => this.#hold(id, data, onDone)),
       );
     });
+  }
+
+  /** Makes the object its own; given up if it has gone again: nobody has its ref yet. */
+  #hold(id: ObjectId, data: Uint8Array, onDone: () => void): void {
+    const object = { id, kind: 3, bytes: data.byteLength, digest: digestOf(3, data), generation: 1 };
+    this.#asker.ask(
+      () => ({ t: "hold", session: this.#session, client: this.address as ClientId, objects: [object] }),
+      (reply) => {
+        if (reply.t === "held" && reply.missing.length === 0) onDone();
+        return reply.t === "held";
+      },
+    );
   }
 
   #cancel(): void {

@@ -22,7 +22,7 @@ import type { Random } from "./random.js";
 import { Runs, stagesOf } from "./runs.js";
 import type { World } from "./world.js";
 
-const offer = z.object({ t: z.literal("offer"), id: z.string(), kind: z.number(), data: z.instanceof(Uint8Array), owner: z.string() });
+const offer = z.object({ t: z.literal("offer"), id: z.string(), kind: z.number(), data: z.instanceof(Uint8Array) });
 const wanted = z.object({ t: z.literal("get"), id: z.string(), digest: z.instanceof(Uint8Array).optional() });
 const dataMessage = z.discriminatedUnion("t", [offer, wanted]);
 
@@ -265,11 +265,11 @@ export class WorkerNode {
       respond?.(right ? { found: true, kind: value.kind, data: value.data } : { found: false });
       return;
     }
-    const { id, kind, owner } = message;
+    const { id, kind } = message;
     this.objects.set(id as ObjectId, { kind, data: message.data });
     const token = this.#nextToken++;
     this.#offers.set(token, () => respond?.({ found: true, kind, data: new Uint8Array(0) }));
-    const object = { id: id as ObjectId, kind, bytes: message.data.byteLength, digest: digestOf(kind, message.data), owner: owner as never };
+    const object = { id: id as ObjectId, kind, bytes: message.data.byteLength, digest: digestOf(kind, message.data) };
     this.#world.guard(this.address, () => this.#give({ e: "objects", added: [object], removed: [], token }));
   }
 }

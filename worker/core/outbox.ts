@@ -71,6 +71,16 @@ export function retract(state: WorkerState, removed: readonly ObjectId[]): void 
   }
 }
 
+/** Puts that the scheduler has not acknowledged yet. */
+export function announcedPuts(state: WorkerState): ReadonlySet<ObjectId> {
+  const ids = new Set<ObjectId>();
+  if (state.pending.tokens.length > 0) for (const id of state.pending.added.keys()) ids.add(id);
+  for (const { message, tokens } of state.outbox.values()) {
+    if (tokens.length > 0 && message.t === "objects") for (const { id } of message.added) ids.add(id);
+  }
+  return ids;
+}
+
 /** The object is held now. What is still to be said of another content of the same id is not true any more, nor that it is gone. */
 export function hold(state: WorkerState, object: StoredObject): void {
   const before = state.objects.get(object.id);

@@ -10,7 +10,7 @@ import { sameBytes } from "../../proto/same-bytes.js";
 import type { WorkerCommand, WorkerEvent } from "./events.js";
 import { announce, beat, enterEpoch, hello, welcome } from "./join.js";
 import { cancel, endRun, giveBackFrom, limited, markReady, noteWait, refuseLease, revoke, startReady, takeLease, takeResults } from "./leases.js";
-import { flush, hold, resend, retract } from "./outbox.js";
+import { announcedPuts, flush, hold, resend, retract } from "./outbox.js";
 import { remember, type WorkerState } from "./state.js";
 
 type Out = WorkerCommand[];
@@ -138,6 +138,8 @@ function takeOrder(state: WorkerState, order: WorkerOrder, nowMs: number, out: O
 /**
  * What a held lease has made is kept: the order was given before its commit was known (for what an earlier epoch had made under the same id).
  * If it was meant, the object is found unknown at the next telling.
+ * A put that is being confirmed is kept: its client gave it back and puts it again, and the order is of what was before. Should it not be, the scheduler
+ * hears of it now, finds it without an owner, and has it freed.
  */
 function free(state: WorkerState, ids: readonly ObjectId[], digests: readonly Uint8Array[] | undefined, out: Out): void {
   const made = [...state.leases.values()].filter((entry) => entry.done.length > 0 && entry.phase.p !== "void");
@@ -151,13 +153,15 @@ function free(state: WorkerState, ids: readonly ObjectId[], digests: readonly Ui
     const digest = digests[i];
     return held !== undefined && digest !== undefined && sameBytes(held.digest, digest);
   };
-  const freed = ids.filter((id, i) => isMeant(id, i) && (made.length === 0 || !isMade(id)));
+  const offered = announcedPuts(state);
+  const freed = ids.filter((id, i) => isMeant(id, i) && !offered.has(id) && (made.length === 0 || !isMade(id)));
   if (freed.length === 0) return;
   out.push({ c: "free", ids: freed, ...(digests ? { digests: freed.map((id) => state.objects.get(id)?.digest) } : {}) });
   for (const id of freed) {
     state.objects.delete(id);
     state.pending.added.delete(id);
   }
+  retract(state, freed);
 }
 
 function acknowledge(state: WorkerState, seq: number, out: Out): void {

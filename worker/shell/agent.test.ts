@@ -300,7 +300,7 @@ async function getFrom(worker: string, id: ObjectId, digest: Uint8Array): Promis
 }
 
 describe("peers", () => {
-  test("a put is confirmed only after the scheduler has acknowledged it, with its owner", async () => {
+  test("a put is confirmed only after the scheduler has acknowledged it", async () => {
     await startAgent("w1");
     scheduler.acks = false;
     let confirmed = false;
@@ -312,7 +312,7 @@ describe("peers", () => {
     expect(confirmed).toBe(false);
     scheduler.acks = true;
     const id = await put;
-    expect(scheduler.heard.find((m) => m.t === "objects")).toMatchObject({ added: [{ id, owner: "client0", bytes: 100_000, kind: 3 }] });
+    expect(scheduler.heard.find((m) => m.t === "objects")).toMatchObject({ added: [{ id, bytes: 100_000, kind: 3 }] });
   });
 
   test("what was put can be fetched, and is gone after `free`", async () => {

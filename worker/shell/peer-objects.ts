@@ -3,7 +3,7 @@
 import { type Acceptance, type Lookup, type PutRequest, type ServeOptions, serveData } from "../../proto/data-plane.js";
 import { equalBytes, hexOf } from "../../proto/digest.js";
 import { VolleyError } from "../../proto/errors.js";
-import { type ClientId, isName, type ObjectId } from "../../proto/ids.js";
+import type { ObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { StoredObject } from "../../proto/messages.js";
 import { sleep as delay } from "../../proto/timer.js";
@@ -86,13 +86,7 @@ export class PeerObjects {
   /** Resolves when the scheduler has acknowledged it. */
   async #announce(put: PutRequest): Promise<void> {
     const token = this.#nextToken++;
-    const object: StoredObject = {
-      id: put.id,
-      bytes: put.bytes,
-      kind: put.kind,
-      digest: put.digest,
-      ...(isName(put.from) ? { owner: put.from as ClientId } : {}),
-    };
+    const object: StoredObject = { id: put.id, bytes: put.bytes, kind: put.kind, digest: put.digest };
     const stop = new AbortController();
     const acknowledged = new Promise<"acknowledged">((resolve) => this.#tokens.set(token, () => resolve("acknowledged")));
     this.#tell({ e: "objects", added: [object], removed: [], token });

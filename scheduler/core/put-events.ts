@@ -1,0 +1,36 @@
+/** What clients say of objects that they have put (puts.ts). */
+import type { ClientRequestOf } from "../../proto/messages.js";
+import { answer, jobNotFound, refuse } from "./client-events.js";
+import type { PutFacts, ReplyToken } from "./events.js";
+import { heard } from "./liveness.js";
+import { createPut } from "./put-record.js";
+import { findPut, hold, own } from "./puts.js";
+import { write } from "./records.js";
+import type { Context } from "./state.js";
+
+export function onHold(ctx: Context, request: ClientRequestOf<"hold">, reply: ReplyToken | undefined): void {
+  const session = ctx.state.jobs.get(request.session);
+  if (!session || session.client !== request.client) {
+    refuse(ctx, reply, jobNotFound(request.session));
+    return;
+  }
+  heard(ctx.state, session);
+  const missing = request.objects.filter((object) => hold(ctx.state, session, object).missing).map(({ id }) => id);
+  answer(ctx, reply, { t: "held", missing });
+}
+
+/** A small object with its bytes, or one that is in the durable store. */
+export function onPut(ctx: Context, request: ClientRequestOf<"put">, reply: ReplyToken | undefined): void {
+  const { state } = ctx;
+  const { id, kind, bytes, digest, inline, generation = 0 } = request;
+  const facts: PutFacts = { id, kind, bytes, digest, ...(inline ? { inline } : {}) };
+  const known = state.puts.get(id);
+  if (inline && !known) state.puts.set(id, createPut(facts, false));
+  if (inline && known?.missing) known.facts = facts;
+  if (!inline && !known?.durable) write(ctx, { k: "put", object: facts }, true);
+  const put = state.puts.get(id);
+  const session = state.jobs.get(request.session);
+  if (put && session && !session.durable && inline) own(put, session, generation);
+  if (put) findPut(ctx, put);
+  answer(ctx, reply, { t: "ok" }, true);
+}

@@ -1,0 +1,135 @@
+/**
+ * Objects that clients have put: whose they are, who reads them, and what becomes of them.
+ *
+ * P1 A put is kept while a session owns it (from `hold` or `put` until its client lists it as dropped) or a stage reads it that has tasks to go or may
+ *    run again. After that its copies are freed at once. Generations tell a late `dropped` from the owning that followed it (M8).
+ * P2 A put whose every copy is gone is missing. Its owners are told with every beat and can put it again; what reads it waits for that. If no owner is
+ *    left, or none has put it again in time, what reads it ends with OBJECT_LOST.
+ */
+import type { ObjectId } from "../../proto/ids.js";
+import { limits } from "../../proto/limits.js";
+import type { ClientRequestOf } from "../../proto/messages.js";
+import { admit, failTasks, freeObjects, waitAgain } from "./progress.js";
+import { createPut } from "./put-record.js";
+import { type Context, isStageComplete, type JobRecord, type PutRecord, type State } from "./state.js";
+
+/** Soon after a start workers have not all said what they hold: that long nothing is called missing. */
+const startMs = 30_000;
+
+type Held = ClientRequestOf<"hold">["objects"][number];
+
+export function hold(state: State, session: JobRecord, { generation, ...facts }: Held): PutRecord {
+  let put = state.puts.get(facts.id);
+  if (!put) {
+    put = createPut(facts, false);
+    put.missing = !state.holders.has(facts.id);
+    put.missingAt = state.listenedMs;
+    state.puts.set(facts.id, put);
+  }
+  own(put, session, generation);
+  return put;
+}
+
+export function own(put: PutRecord, session: JobRecord, generation: number): void {
+  put.owners.set(session.id, Math.max(generation, put.owners.get(session.id) ?? 0));
+  if (put.missing) session.missing.add(put.facts.id);
+}
+
+/** The session's client needs them no more. */
+export function dropPuts(ctx: Context, session: JobRecord, dropped: readonly { id: ObjectId; generation: number }[]): void {
+  for (const { id, generation } of dropped) {
+    const put = ctx.state.puts.get(id);
+    const owned = put?.owners.get(session.id);
+    if (put && owned !== undefined && owned <= generation) disown(ctx, put, session);
+  }
+}
+
+export function disown(ctx: Context, put: PutRecord, session: JobRecord): void {
+  if (!put.owners.delete(session.id)) return;
+  session.missing.delete(put.facts.id);
+  if (put.owners.size > 0) return;
+  if (put.missing) giveUp(ctx, put);
+  else dropIfUnneeded(ctx, put);
+}
+
+function dropIfUnneeded(ctx: Context, put: PutRecord): void {
+  const { id } = put.facts;
+  if (put.durable || put.owners.size > 0 || put.readers.size > 0 || ctx.state.readers.has(id) || ctx.state.puts.get(id) !== put) return;
+  ctx.state.puts.delete(id);
+  freeObjects(ctx, [id]);
+}
+
+/** After a step: puts that lost their last reader. */
+export function dropUnread(ctx: Context): void {
+  for (const put of ctx.state.unread) dropIfUnneeded(ctx, put);
+  ctx.state.unread.clear();
+}
+
+// ------------------------------------------------------------------------------------------------ losses
+
+/** P2: its last copy is gone. */
+export function losePut(ctx: Context, put: PutRecord): void {
+  if (put.durable || put.facts.inline || put.missing) return;
+  const { state } = ctx;
+  put.missing = true;
+  put.missingAt = state.listenedMs;
+  for (const stage of put.readers) {
+    stage.missing++;
+    waitAgain(ctx, stage, 0, stage.spec.count);
+  }
+  for (const owner of put.owners.keys()) state.jobs.get(owner)?.missing.add(put.facts.id);
+  if (put.owners.size === 0) giveUp(ctx, put);
+}
+
+/** It is there (again). */
+export function findPut(ctx: Context, put: PutRecord): void {
+  if (!put.missing) return;
+  put.missing = false;
+  for (const owner of put.owners.keys()) ctx.state.jobs.get(owner)?.missing.delete(put.facts.id);
+  for (const stage of [...put.readers]) {
+    stage.missing--;
+    admit(ctx, stage, 0, stage.spec.count);
+  }
+}
+
+function giveUp(ctx: Context, put: PutRecord): void {
+  const { id } = put.facts;
+  const error = {
+    code: "OBJECT_LOST" as const,
+    message: `object ${id} is gone: every copy was on workers that left, and its client does not hold its value any more; put it again`,
+    details: { object: id },
+  };
+  for (const stage of [...put.readers]) {
+    if (!isStageComplete(stage)) failTasks(ctx, stage, 0, stage.spec.count, error);
+  }
+  // What has ended and may run again finds it gone then.
+  for (const stage of put.readers) {
+    stage.puts = stage.puts.filter((one) => one !== put);
+    stage.missing--;
+  }
+  put.readers.clear();
+  for (const owner of put.owners.keys()) ctx.state.jobs.get(owner)?.missing.delete(id);
+  if (ctx.state.puts.get(id) === put) ctx.state.puts.delete(id);
+}
+
+/** What the session's client should put again. */
+export function missingOf(state: State, session: JobRecord): ObjectId[] {
+  const missing: ObjectId[] = [];
+  const graceMs = state.listenedMs < startMs ? limits.heartbeatTimeoutMs : 0;
+  for (const id of session.missing) {
+    const put = state.puts.get(id);
+    if (put && state.listenedMs - put.missingAt >= graceMs) missing.push(id);
+    if (missing.length === limits.objectsListedMax) break;
+  }
+  return missing;
+}
+
+/** Now and then: nobody has put them again for as long as a client may be away. */
+export function sweepMissing(ctx: Context): void {
+  for (const session of [...ctx.state.sessions.values()]) {
+    for (const id of [...session.missing]) {
+      const put = ctx.state.puts.get(id);
+      if (put && ctx.state.listenedMs - put.missingAt > limits.sessionTimeoutMs) giveUp(ctx, put);
+    }
+  }
+}
