@@ -104,6 +104,7 @@ function addJobCommands(program: Command): void {
     .action(async (options) => (await import("./top.js")).top(options, outputOf(options)));
   addClusterCommand(program, "deploy <module>", "bundle a module, store it in the cluster and print its id and functions")
     .option("--pure", "declare every function of it pure: same inputs, same result")
+    .option("--external <package>", "leave a package outside of the bundle: it must be installed where the workers are; once for each", collect, [])
     .action(async (module, options) => (await import("./deploy.js")).deploy(module, options, outputOf(options)));
   addClusterCommand(program, "audit <function>", "check a kernel, or module.ts#export, for look-ahead; exit status 1 if it looks ahead")
     .requiredOption(

@@ -71,6 +71,16 @@ export interface RemoteFunction<F> {
   with(options: TaskOptions): RemoteFunction<F>;
 }
 
+export interface DeployOptions {
+  /** Default of the functions' own option. */
+  pure?: boolean;
+  /**
+   * Packages that stay outside of the bundle (large ones, ones with native parts): found at run time from where the importing source lies, which is
+   * enough for workers of this machine, else from the worker's working folder, where remote workers must have them installed.
+   */
+  external?: readonly string[];
+}
+
 /** Every exported function of a module, callable on the cluster. */
 export type Library<M> = { readonly [K in keyof M as M[K] extends (...args: never[]) => unknown ? K : never]: RemoteFunction<M[K]> } & {
   readonly $bundle: BundleId;
@@ -189,7 +199,7 @@ export interface Cluster extends AsyncDisposable {
   readonly url: string;
   readonly tenant: string;
   /** Bundles the module with esbuild, stores it under its SHA-256 and returns its functions. */
-  deploy<M>(module: URL | string, options?: { pure?: boolean }): Promise<Library<M>>;
+  deploy<M>(module: URL | string, options?: DeployOptions): Promise<Library<M>>;
   /** The built-in kernels as functions, typed: `cluster.kernels.rsi.submit(prices, { window: 14 })`, `cluster.kernels.asof.pit`. */
   readonly kernels: Kernels;
   /** A built-in kernel as a function, by name; version 1 unless told. */

@@ -6,7 +6,21 @@ import { isName, isObjectId, type JobId, type TenantId } from "../../proto/ids.j
 import { limits } from "../../proto/limits.js";
 import type { JobStatus } from "../../proto/messages.js";
 import { checkTimeoutMs, Timer } from "../../proto/timer.js";
-import type { Admit, AuditInput, AuditOptions, AuditReport, Cluster, GraphBuilder, Job, Kernels, Library, ObjectRef, RefArray, RemoteFunction } from "./api.js";
+import type {
+  Admit,
+  AuditInput,
+  AuditOptions,
+  AuditReport,
+  Cluster,
+  DeployOptions,
+  GraphBuilder,
+  Job,
+  Kernels,
+  Library,
+  ObjectRef,
+  RefArray,
+  RemoteFunction,
+} from "./api.js";
 import { audit } from "./audit.js";
 import type { Backend } from "./backend.js";
 import { DataPlane } from "./data.js";
@@ -75,9 +89,10 @@ export class ClusterClient implements Cluster {
     return cluster;
   }
 
-  async deploy<M>(module: URL | string, options: { pure?: boolean } = {}): Promise<Library<M>> {
+  async deploy<M>(module: URL | string, options: DeployOptions = {}): Promise<Library<M>> {
     this.#session.assertOpen();
-    const bundle = await bundleModule(module);
+    const { external, ...defaults } = options;
+    const bundle = await bundleModule(module, external === undefined ? {} : { external });
     let stored = this.#bundles.get(bundle.id);
     if (!stored) {
       stored = this.#options.backend.durable().then(({ bundles }) => bundles.put(bundle.id, bundle.code));
@@ -86,7 +101,7 @@ export class ClusterClient implements Cluster {
     }
     await stored;
     this.#stacks.add(bundle);
-    return libraryOf<M>(this.#session, this.#objects.puts, bundle, options);
+    return libraryOf<M>(this.#session, this.#objects.puts, bundle, defaults);
   }
 
   kernel<F>(name: string, version = 1): RemoteFunction<F> {

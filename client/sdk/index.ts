@@ -14,6 +14,7 @@ export type {
   CarryingFunction,
   Cluster,
   ConnectOptions,
+  DeployOptions,
   GraphArg,
   GraphBuilder,
   Job,

@@ -4,7 +4,7 @@
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import * as arrow from "apache-arrow";
-import { isVolleyError, VolleyError } from "../../proto/errors.js";
+import { errorCatalogue, isVolleyError, VolleyError } from "../../proto/errors.js";
 import type { JobId } from "../../proto/ids.js";
 
 export interface TaskContext {
@@ -37,7 +37,25 @@ export function taskSeed(seed: number, place: number): number {
   return Number((z ^ (z >> 31n)) >> 11n);
 }
 
+/** What the program's side of the package exports, and a task has no use for. */
+const outsideOnly = (name: string) => (): never => {
+  throw new VolleyError(
+    "INVALID_ARGUMENT",
+    `${name}() was called inside a task: tasks do not submit work; return what the next task needs, and submit that from the program`,
+  );
+};
+
+/** `import … from "volley"` inside a task: every name that the program's side exports, so that none is missing without a word. */
+export const volleyInTasks = Object.freeze({
+  taskContext,
+  VolleyError,
+  isVolleyError,
+  errorCatalogue,
+  ...Object.fromEntries(["connect", "bootstrapGraph", "cpcvGraph", "overfittingGraph", "walkForwardGraph"].map((name) => [name, outsideOnly(name)])),
+});
+
 export function installSharedModules(): void {
-  const shared = Object.freeze({ "apache-arrow": arrow, volley: Object.freeze({ taskContext, VolleyError, isVolleyError }) });
+  const part = (path: string): Promise<unknown> => import(/^apache-arrow\/[\w./-]+$/.test(path) ? path : "apache-arrow");
+  const shared = Object.freeze({ "apache-arrow": arrow, part, volley: volleyInTasks });
   Object.defineProperty(globalThis, Symbol.for("volley.shared"), { value: shared, configurable: false, writable: false });
 }

@@ -1,0 +1,60 @@
+/** Code as people have it, on a real cluster: deployed by one process, executed by another. */
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import * as arrow from "apache-arrow";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import * as sdk from "../client/sdk/index.js";
+import { type Cluster, connect } from "../client/sdk/index.js";
+import { volleyInTasks } from "../worker/pool/task-context.js";
+
+let cluster: Cluster;
+let folder: string;
+beforeAll(async () => {
+  cluster = await connect({ workers: 1 });
+  folder = await mkdtemp(join(tmpdir(), "volley-code-"));
+}, 60_000);
+afterAll(async () => {
+  await cluster?.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+type Library = Record<string, { submit(...args: unknown[]): sdk.ObjectRef<unknown> }>;
+
+async function call(name: string, source: string, ...args: unknown[]): Promise<unknown> {
+  const path = join(folder, name);
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, source);
+  const library = (await cluster.deploy<Record<string, never>>(path)) as unknown as Library;
+  const ref = (library.f ?? library.default)?.submit(...args);
+  if (!ref) throw new Error(`${name} exports ${Object.keys(library).join()}`);
+  return cluster.get(ref, { timeoutMs: 60_000 });
+}
+
+test("CommonJS, files beside the source, and tables of a subpath run as they do at home", async () => {
+  await writeFile(join(folder, "days.txt"), "2020-01-02");
+  expect(await call("a.cjs", "module.exports = (x) => x + 1;", 2)).toBe(3);
+  expect(await call("b.cjs", 'exports.f = () => require("node:fs").readFileSync(__dirname + "/days.txt", "utf8");')).toBe("2020-01-02");
+  const made = await call("c.mjs", 'import { tableFromArrays } from "apache-arrow/table"; export const f = () => [tableFromArrays({ x: [1, 2] })];');
+  expect((made as arrow.Table[])[0]?.toArray().map(String)).toEqual(
+    arrow
+      .tableFromArrays({ x: [1, 2] })
+      .toArray()
+      .map(String),
+  );
+});
+
+test("tables of another copy of apache-arrow are read by tasks, and a put of one gives it back", async () => {
+  const other = createRequire(import.meta.url)("apache-arrow") as typeof arrow;
+  expect(await call("d.mjs", "export const f = (t) => t.getChild('x').get(1);", other.tableFromArrays({ x: Float64Array.of(1, 2) }))).toBe(2);
+  const ref = await cluster.put(other.tableFromArrays({ x: Float64Array.of(1, 2) }));
+  expect(Object.getPrototypeOf(await cluster.get(ref))).toBe(arrow.Table.prototype);
+});
+
+test("connect inside a task says why not; tasks know every name of the package", async () => {
+  await expect(call("e.mjs", 'import { connect } from "volley"; export const f = async () => (await connect()).url;')).rejects.toThrow(
+    /connect\(\) was called inside a task/,
+  );
+  expect(Object.keys(volleyInTasks).toSorted()).toEqual(Object.keys(sdk).toSorted());
+});
