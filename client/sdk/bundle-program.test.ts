@@ -125,7 +125,7 @@ export const text = () => readFileSync(join(__dirname, "data/calendar.txt"), "ut
       "b.csv": "x,y\n1,2\n",
       "c.sql": "select 1",
       "tasks.mjs": `import a from "./a.json" with { type: "json" }; import b from "./b.csv"; import c from "./c.sql";
-const later = await import("./late.mjs");
+const later = await ${"import"}("./late.mjs");
 export const all = () => [a.symbols[0], b, c, later.value];`,
       "late.mjs": "export const value = await Promise.resolve(5);",
     });
