@@ -139,7 +139,7 @@ export const all = () => [a.symbols[0], b, c, later.value];`,
 
 describe("what cannot be in a bundle", () => {
   test("a native addon is loaded from where it lies, and says what it needs where it is not", async () => {
-    const nice = fileURLToPath(new URL("../../node_modules/@napi-rs/nice/", import.meta.url).href.replace("/dist/", "/"));
+    const nice = fileURLToPath(new URL(`../../node_modules/${["@napi-rs", "nice"].join("/")}/`, import.meta.url).href.replace("/dist/", "/"));
     await write({ "tasks.mjs": `import * as nice from ${JSON.stringify(join(nice, "index.js"))}; export const kind = () => typeof nice.nice;` });
     expect((await deployed("tasks.mjs")).loaded.kind?.()).toBe("function");
     await write({ "node_modules/broken/index.js": 'module.exports = require("./broken.node");', "node_modules/broken/broken.node": "no machine code" });
