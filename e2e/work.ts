@@ -1,6 +1,6 @@
 /** Functions that the whole-cluster tests deploy. Each execution leaves a line in a file, so that a test can count what really ran. */
 import { createHash, randomBytes } from "node:crypto";
-import { appendFileSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { type Table, tableFromArrays } from "apache-arrow";
 
 /** Waits, notes that it ran, and returns a value that depends on its arguments only. */
@@ -48,3 +48,11 @@ export async function pick(i: number, ms: number, padBytes: number): Promise<Pic
 /** What a task sees of the values that it is given. */
 export const seen = (values: readonly Picked[]): number[] => values.map(({ picked }) => picked);
 export const seenOne = ({ picked }: Picked): number => picked;
+
+/** Fails when it has not been tried before, which only its file knows. */
+export function secondTry(i: number, log: string): number {
+  const tried = existsSync(log) && readFileSync(log, "utf8").includes(`try ${i}\n`);
+  appendFileSync(log, `try ${i}\n`);
+  if (!tried) throw new Error("not at the first try");
+  return i;
+}

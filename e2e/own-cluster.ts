@@ -1,0 +1,61 @@
+/** A cluster whose processes nobody watches: each is stopped and started by the test alone, workers under fixed names as pods or units would be. */
+import { type LocalNats, startLocalNats } from "../client/local/nats-server.js";
+import { type RoleInstance, startRole } from "../client/local/role-process.js";
+
+export interface OwnCluster {
+  readonly url: string;
+  /** Every line of the scheduler's log so far. */
+  readonly schedulerLog: readonly string[];
+  readonly scheduler: RoleInstance;
+  worker(name: string): RoleInstance;
+  /** SIGKILL, and another process under the same name at once, without waiting for the end of the first. */
+  restartWorker(name: string): Promise<void>;
+  stopNats(): Promise<void>;
+  /** On the same port, with the same storage. */
+  startNats(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export async function startOwnCluster(workers: readonly string[], slots: number): Promise<OwnCluster> {
+  let nats: LocalNats = await startLocalNats();
+  const { url, dataDir, port, user, password } = nats;
+  const env = { VOLLEY_URL: url, VOLLEY_METRICS_PORT: "-1" };
+  const schedulerLog: string[] = [];
+  const roles: RoleInstance[] = [];
+  const start = async (role: "scheduler" | "worker", name: string): Promise<RoleInstance> => {
+    const own = role === "worker" ? { VOLLEY_WORKER: name, VOLLEY_SLOTS: String(slots) } : {};
+    const instance = await startRole({ role, name, env: { ...env, ...own }, ...(role === "scheduler" ? { onLine: (line) => schedulerLog.push(line) } : {}) });
+    roles.push(instance);
+    return instance;
+  };
+  const scheduler = await start("scheduler", "scheduler");
+  const running = new Map<string, RoleInstance>();
+  await Promise.all(workers.map(async (name) => running.set(name, await start("worker", name))));
+  const worker = (name: string): RoleInstance => {
+    const found = running.get(name);
+    if (!found) throw new Error(`no worker ${name}`);
+    return found;
+  };
+  return {
+    url,
+    schedulerLog,
+    scheduler,
+    worker,
+    async restartWorker(name) {
+      worker(name).signal("SIGKILL");
+      running.set(name, await start("worker", name));
+    },
+    async stopNats() {
+      nats.kill();
+      await nats.ended;
+    },
+    async startNats() {
+      nats = await startLocalNats({ dataDir, port, user, password });
+    },
+    async stop() {
+      for (const role of roles) role.signal("SIGKILL");
+      await Promise.all(roles.map((role) => role.ended));
+      await nats.stop();
+    },
+  };
+}
