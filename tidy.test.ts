@@ -26,9 +26,7 @@ const wallClockReaders: Record<string, string> = {
   "scheduler/shell/clock.ts": "the time that jobs are stamped with; read once a process",
   "client/cli/up.ts": "when a cluster was started, for a person to read",
   "client/cli/job-text.ts": "how long a job has run, for a person to read",
-  "worker/pool/pool.ts": "time limits",
-  "worker/pool/thread.ts": "time limits",
-  "worker/pool/console.ts": "a window of one second for lines of output",
+  "e2e/stepped-clock.ts": "the clock that tests step",
 };
 /**
  * Node's timers fire at once beyond 2^31 - 1 ms. proto/timer.ts waits as long as it is told; who uses Node's own says the delay as a figure, as a
@@ -315,6 +313,10 @@ describe("habits", () => {
     const product = sources.filter((file) => !/^(?:bench|examples)\//.test(file) && !isTest(file));
     const readers = product.filter((file) => reads.test(stripComments(texts.get(file) ?? "")));
     expect(readers.filter((file) => wallClockReaders[file] === undefined)).toEqual([]);
+    expect(
+      Object.keys(wallClockReaders).filter((file) => !readers.includes(file)),
+      "no longer needed: take it off the list",
+    ).toEqual([]);
   });
 
   it("no timer waits for a time that could be beyond what Node's timers take", () => {
