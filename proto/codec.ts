@@ -13,6 +13,9 @@ export function encodeMessage(message: unknown): Uint8Array {
   return packr.pack(message);
 }
 
+/** Decodes what this process or its predecessors wrote and a digest vouches for. */
+export const decodeRaw = (data: Uint8Array): unknown => packr.unpack(data);
+
 /** Decodes and validates. Throws INVALID_ARGUMENT with the path of the first fault, TOO_LARGE past the cap. */
 export function decodeMessage<S extends z.ZodType>(schema: S, data: Uint8Array): z.infer<S> {
   if (data.byteLength > decodeBytesMax) throw new VolleyError("TOO_LARGE", `message of ${data.byteLength} bytes is over the limit of ${decodeBytesMax}`);

@@ -58,13 +58,19 @@ export class PackReader {
   readonly #view: DataView;
   readonly #head: number;
 
-  constructor(data: Uint8Array) {
+  /** One that was validated before: items are found without a look at the others, so taking n items of n costs n. */
+  static trusted(data: Uint8Array): PackReader {
+    return new PackReader(data, true);
+  }
+
+  constructor(data: Uint8Array, trusted = false) {
     if (data.byteLength < 4) throw corrupt(`${data.byteLength} bytes are too few for a header`);
     this.#data = data;
     this.#view = new DataView(data.buffer, data.byteOffset, data.byteLength);
     this.count = this.#view.getUint32(0, true);
     this.#head = 4 + 5 * this.count;
     if (this.#head > data.byteLength) throw corrupt(`header of ${this.count} items does not fit into ${data.byteLength} bytes`);
+    if (trusted) return;
     let previous = 0;
     for (let i = 0; i < this.count; i++) {
       const end = this.#view.getUint32(4 + 4 * i, true);

@@ -20,4 +20,6 @@ export const streams = {
   bundles: "volley-bundles",
   objects: "volley-objects",
   snapshots: "volley-snapshots",
+  results: "volley-results",
+  scratch: "volley-scratch",
 } as const;

@@ -29,6 +29,8 @@ export interface BlobStore {
   delete(name: string): Promise<void>;
   /** Of every blob there is. For buckets of few. */
   names(): Promise<string[]>;
+  /** Deletes all of them. */
+  clear(): Promise<void>;
 }
 
 export interface Durable {
@@ -36,6 +38,10 @@ export interface Durable {
   readonly bundles: BlobStore;
   readonly objects: BlobStore;
   readonly snapshots: BlobStore;
+  /** Results of durable jobs that left the scheduler's heap. */
+  readonly results: BlobStore;
+  /** Those of sessions: of use to one scheduler process only, and emptied by the next. */
+  readonly scratch: BlobStore;
 }
 
 /** A name is written once: who finds other bytes there must not believe that his are kept. */

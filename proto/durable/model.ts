@@ -17,7 +17,14 @@ export interface ModelDurable extends Durable {
 }
 
 export function modelDurable(): ModelDurable {
-  return { journal: new MemoryJournal(), bundles: new MemoryBlobs("bundles"), objects: new MemoryBlobs("objects"), snapshots: new MemoryBlobs("snapshots") };
+  return {
+    journal: new MemoryJournal(),
+    bundles: new MemoryBlobs("bundles"),
+    objects: new MemoryBlobs("objects"),
+    snapshots: new MemoryBlobs("snapshots"),
+    results: new MemoryBlobs("results"),
+    scratch: new MemoryBlobs("scratch"),
+  };
 }
 
 const fenced = (expectedLastSeq: number): VolleyError =>
@@ -94,5 +101,9 @@ class MemoryBlobs implements BlobStore {
 
   async names(): Promise<string[]> {
     return [...this.#blobs.keys()];
+  }
+
+  async clear(): Promise<void> {
+    this.#blobs.clear();
   }
 }

@@ -158,6 +158,10 @@ class NatsBlobs implements BlobStore {
     return Object.keys(info.state.subjects ?? {}).map((subject) => nameOf(subject.split(".").at(-1) as string));
   }
 
+  async clear(): Promise<void> {
+    await this.#persist("deletion of everything", () => this.#manager.streams.purge(this.#bucket));
+  }
+
   /** B2: parts of this name that the entry does not name. */
   async #sweep(name: string): Promise<void> {
     const entry = await this.#find(name);

@@ -17,13 +17,15 @@ export async function openDurable(transport: NatsTransport, options: OpenDurable
   return persist(
     { transport, what: "opening the durable store (is JetStream enabled on this NATS server?)", cutOnDisconnect: true, attemptTimeoutMs: 10_000 },
     async () => {
-      const [journal, bundles, objects, snapshots] = await Promise.all([
+      const [journal, bundles, objects, snapshots, results, scratch] = await Promise.all([
         openJournal(transport, replicas),
         openBlobs(transport, streams.bundles, replicas),
         openBlobs(transport, streams.objects, replicas),
         openBlobs(transport, streams.snapshots, replicas),
+        openBlobs(transport, streams.results, replicas),
+        openBlobs(transport, streams.scratch, 1),
       ]);
-      return { journal, bundles, objects, snapshots };
+      return { journal, bundles, objects, snapshots, results, scratch };
     },
   );
 }

@@ -5,10 +5,10 @@ import { limits } from "../../proto/limits.js";
 import type { ClientReply, ClientRequestOf, StageSpec } from "../../proto/messages.js";
 import { isCompatible, PROTOCOL_VERSION } from "../../proto/version.js";
 import type { PutFacts, ReplyToken } from "./events.js";
-import { countBlockers, flatArgs, sourceOf } from "./links.js";
+import { countBlockers, flatArgs, setOpen, sourceOf } from "./links.js";
 import { heard } from "./liveness.js";
 import { durableFacts, isReusable } from "./locate.js";
-import { admit, cancelTasks, commitSegment, endJob, failTasks, forgetIfUnused, freeObjects, makeAgain, objectIds, settleJob } from "./progress.js";
+import { admit, cancelTasks, commitSegment, endJob, failTasks, forgetIfUnused, freeObjects, makeAgain, objectIds, settleJob, tell } from "./progress.js";
 import { disown, dropPuts, missingOf } from "./puts.js";
 import { addStage, createJob, dropStage, forgetJob, write } from "./records.js";
 import { sliceSegment } from "./segments.js";
@@ -131,7 +131,7 @@ function reuse(ctx: Context, stage: StageRecord): void {
         const end = stage.states.runEnd(i, segment.to);
         if (!isTerminal(stage.states.at(i) as TaskState)) {
           const part = { ...sliceSegment(segment, i, end), stage: stage.index };
-          if (part.r !== "failed") commitSegment(ctx, stage, part, { slotTimeUs: 0, reused: true });
+          commitSegment(ctx, stage, part, { slotTimeUs: 0, reused: true });
         }
         i = end;
       }
@@ -178,7 +178,7 @@ function resend(ctx: Context, stage: StageRecord): void {
   if (state.nowMs - stage.sentAtMs < Math.max(limits.heartbeatIntervalMs, stage.resendAfterMs)) return;
   stage.resendAfterMs = isStageComplete(stage) ? 0 : Math.min(60_000, Math.max(2_000, 2 * stage.resendAfterMs));
   stage.sentAtMs = state.nowMs;
-  for (const segment of stage.results) ctx.out.push({ c: "update", client, session: stage.job.id, segment });
+  for (const segment of stage.results) tell(ctx, stage, segment);
 }
 
 /** Ends a session: its tasks are cancelled, its stages and the objects only it put are forgotten (I7). */
@@ -283,6 +283,7 @@ export function startJob(ctx: Context, id: JobId): void {
   }
   for (const stage of job.stages.values()) {
     countBlockers(stage);
+    if (isStageComplete(stage)) setOpen(stage, false);
     admit(ctx, stage, 0, stage.spec.count);
   }
   settleJob(ctx, job);

@@ -8,6 +8,7 @@ import type { Commit, ResultSegment, WorkerRequestOf } from "../../proto/message
 import { PackReader } from "../../proto/pack.js";
 import { sameBytes } from "../../proto/same-bytes.js";
 import { isQuarantined, speaker } from "./departed.js";
+import type { HeldSegment } from "./events.js";
 import { heard } from "./liveness.js";
 import { order, sender } from "./orders.js";
 import { commitSegment, endLease, failTasks, requeue } from "./progress.js";
@@ -15,7 +16,8 @@ import { write } from "./records.js";
 import { claimPatienceMs } from "./resume.js";
 import { needRoom } from "./room.js";
 import { sliceSegment } from "./segments.js";
-import { type Context, type LeaseRecord, type StageRecord, setStates, taskState, troubleOf, type WorkerRecord } from "./state.js";
+import { troubleOf } from "./stage.js";
+import { type Context, type LeaseRecord, type StageRecord, setStates, taskState, type WorkerRecord } from "./state.js";
 import { revokeAnswered, wasAskedBack } from "./steal.js";
 
 /** Failures reported by workers that are not the function's own are retried this often. */
@@ -186,10 +188,10 @@ class ResultComparer {
     this.#segment = segment;
   }
 
-  /** No result, or a failure, contradicts nothing. */
-  as(other: ResultSegment | undefined, task: number): boolean {
+  /** No result, a failure, or what is not at hand contradicts nothing. */
+  as(other: HeldSegment | undefined, task: number): boolean {
     const segment = this.#segment;
-    if (!other || other.r === "failed") return true;
+    if (!other || other.r === "failed" || other.r === "chunk") return true;
     if (segment.r === "stored" && other.r === "stored") {
       const [a, b] = [segment.stored[task - segment.from], other.stored[task - other.from]];
       return a !== undefined && b !== undefined && sameBytes(a.digest, b.digest);
@@ -202,7 +204,7 @@ class ResultComparer {
   #item(segment: Extract<Success, { r: "inline" }>, task: number): ReturnType<PackReader["at"]> {
     let reader = this.#readers.get(segment);
     if (!reader) {
-      reader = new PackReader(segment.pack);
+      reader = PackReader.trusted(segment.pack);
       this.#readers.set(segment, reader);
     }
     return reader.at(task - segment.from);

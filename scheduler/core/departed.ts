@@ -13,7 +13,8 @@ import type { WorkerRequest } from "../../proto/messages.js";
 import type { ReplyToken } from "./events.js";
 import { order } from "./orders.js";
 import { failTasks } from "./progress.js";
-import { type Context, type LeaseRecord, type StageRecord, setStates, taskState, troubleOf, type WorkerRecord } from "./state.js";
+import { troubleOf } from "./stage.js";
+import { type Context, type LeaseRecord, type StageRecord, setStates, taskState, type WorkerRecord } from "./state.js";
 
 /** A worker that was only cut off is back by then. */
 const verdictMs = 3 * limits.heartbeatTimeoutMs;

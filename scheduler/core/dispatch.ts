@@ -11,7 +11,8 @@ import { order } from "./orders.js";
 import { failTasks } from "./progress.js";
 import { RangeSet } from "./ranges.js";
 import { needRoom } from "./room.js";
-import { addLease, type Context, type LeaseRecord, type StageRecord, type State, setStates, taskState, type WorkerRecord } from "./state.js";
+import { addLease } from "./stage.js";
+import { type Context, type LeaseRecord, type StageRecord, type State, setStates, taskState, type WorkerRecord } from "./state.js";
 
 /** A lease aims at this much work: long against a round trip (about 0.3 ms), short against a person's patience and a balanced end. */
 const leaseAimUs = 20_000;
@@ -192,7 +193,7 @@ export function sendLease(
 
 /** Item packs are cut to the lease's range: item i - from belongs to task i. */
 function cutArg(arg: ArgSpec, from: number, to: number, count: number): ArgSpec {
-  if (arg.a === "item") return from === 0 && to === count ? arg : { a: "item", pack: new PackReader(arg.pack).slice(from, to) };
+  if (arg.a === "item") return from === 0 && to === count ? arg : { a: "item", pack: PackReader.trusted(arg.pack).slice(from, to) };
   if (arg.a === "list") return { a: "list", of: arg.of.map((inner) => cutArg(inner, from, to, count)) };
   return arg;
 }

@@ -7,10 +7,51 @@
  */
 import type { WireError } from "../../proto/errors.js";
 import type { ClientId, Epoch, Instance, JobId, ObjectBase, ObjectId, SchedulerStart, TenantId, WorkerId } from "../../proto/ids.js";
-import type { ClientReply, ClientRequest, JobState, ResultSegment, StageSpec, WorkerOrder, WorkerRequest } from "../../proto/messages.js";
+import type { ClientReply, ClientRequest, JobState, ObjectLocation, ResultSegment, StageSpec, WorkerOrder, WorkerRequest } from "../../proto/messages.js";
 
 /** A handle of the shell's for an answer that is owed. The core passes it back untouched. */
 export type ReplyToken = number;
+
+export type InlineSegment = Extract<ResultSegment, { r: "inline" }>;
+
+/** Inline results that are in a blob of the shell's instead of here: as tasks [from, to) of its stage `of` (the one that made them). */
+export interface ChunkSegment {
+  r: "chunk";
+  stage: number;
+  from: number;
+  to: number;
+  blob: string;
+  of: number;
+  /** Of the results, without what packs add; after a cut, about. */
+  bytes: number;
+}
+/** What a stage's results are kept as. */
+export type HeldSegment = ResultSegment | ChunkSegment;
+
+/** One result in a blob. */
+export interface ChunkItem {
+  blob: string;
+  of: number;
+  task: number;
+}
+/** With `chunk`: kind, bytes, digest and the bytes themselves are to be read there. */
+export type HeldLocation = ObjectLocation & { chunk?: ChunkItem };
+
+/** How many names of a blob there are. `busy`: it is being written or deleted. */
+export interface BlobRefs {
+  durable: number;
+  sessions: number;
+  busy: boolean;
+}
+
+/** What can be said only after blobs have been read. */
+export type Deferred =
+  /** The page that starts with this chunk, as far as one message goes, in an answer to a question for tasks up to `end`. */
+  | { d: "results"; to: ReplyToken; base: ObjectBase; chunk: ChunkSegment; end: number }
+  | { d: "located"; to: ReplyToken; locations: HeldLocation[] }
+  | { d: "update"; client: ClientId; session: JobId; chunk: ChunkSegment }
+  /** As command `digest`: a chunk stands for the digests of its tasks. */
+  | { d: "digest"; job: JobId; parts: (Uint8Array | ChunkSegment)[] };
 
 export type Event =
   /** `bases`: the content addresses of the request's stages, computed by the shell (proto/address.ts), for `stages` and `submit`. `contentHash`: of the whole submit. */
@@ -22,7 +63,11 @@ export type Event =
    */
   | { e: "tick"; listenedMs?: number }
   /** The digest of a job's outputs, computed by the shell after command `digest`. */
-  | { e: "digest"; job: JobId; digest: string };
+  | { e: "digest"; job: JobId; digest: string }
+  /** After command `offload`: the blob is durable, or was given up. */
+  | { e: "offloaded"; job: JobId; blob: string; ok: boolean }
+  /** After command `drop`: the blobs are gone, or some may not be. */
+  | { e: "dropped"; blobs: readonly string[]; ok: boolean };
 
 export type Command =
   | { c: "reply"; to: ReplyToken; message: ClientReply; gated: boolean }
@@ -34,6 +79,11 @@ export type Command =
   | { c: "record"; record: JournalRecord }
   /** Every output of this durable job is committed: hash its tasks' digests (16 bytes each, outputs and tasks in order) and give back event `digest`. */
   | { c: "digest"; job: JobId; parts: readonly Uint8Array[] }
+  /** Write these results as one blob of this name (first letter r: it must survive everything; t: this process), then give event `offloaded`. */
+  | { c: "offload"; job: JobId; blob: string; segments: readonly InlineSegment[]; gated: true }
+  /** Delete these blobs, then give event `dropped`. */
+  | { c: "drop"; blobs: readonly string[]; gated: true }
+  | { c: "deferred"; what: Deferred; gated: boolean }
   /** A counter for the metrics: name as in docs, labels optional. */
   | { c: "count"; metric: CounterName; by: number; tenant?: TenantId; label?: string }
   /** A duration for a histogram, seconds. */
@@ -65,6 +115,8 @@ export interface PutFacts {
   bytes: number;
   digest: Uint8Array;
   inline?: Uint8Array;
+  /** Its bytes are a result in a blob; then kind, bytes and digest are not known here. */
+  chunk?: ChunkItem;
 }
 
 /** What the journal holds. Only durable jobs have records. */
@@ -87,9 +139,15 @@ export type JournalRecord =
   /** An object that is in the durable store, made known by a client. */
   | { k: "put"; object: PutFacts }
   /** First valid commits of tasks; `reused`: taken from the content-addressed store. */
-  | { k: "commit"; job: JobId; segment: ResultSegment; slotTimeUs: number; reused: boolean; worker?: WorkerId }
+  | { k: "commit"; job: JobId; segment: HeldSegment; slotTimeUs: number; reused: boolean; worker?: WorkerId }
   | { k: "retry"; job: JobId; stage: number; task: number; error: WireError }
   | { k: "cancel"; job: JobId; stage?: number; from?: number; to?: number; atMs: number }
   | { k: "end"; job: JobId; state: JobState; atMs: number; error?: WireError }
   | { k: "digest"; job: JobId; digest: string }
-  | { k: "forget"; job: JobId };
+  | { k: "forget"; job: JobId }
+  /** A blob of this name may be there from now on. */
+  | { k: "offload"; blob: string }
+  /** Results of a job stand in a blob. */
+  | { k: "chunk"; job: JobId; parts: ChunkSegment[] }
+  /** These blobs are gone. */
+  | { k: "dropped"; blobs: string[] };

@@ -2,6 +2,7 @@
 import { type ObjectId, objectIdOf, splitObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { ObjectLocation } from "../../proto/messages.js";
+import type { HeldLocation } from "./events.js";
 import { flatArgs, upstreamAt, upstreamOfBase } from "./links.js";
 import { locate, locateResult } from "./locate.js";
 import { storeBytes } from "./segments.js";
@@ -20,7 +21,7 @@ export interface Gathered {
 }
 
 /**
- * Where the lease's inputs are. Lists of whole stages (`all`) are left to the worker, which asks for the results once and keeps them.
+ * Where the lease's inputs are; those in blobs are left to the worker, which asks. Lists of whole stages (`all`) are left to the worker, which asks for the results once and keeps them.
  * `room`: of the worker's store; the inputs of all tasks of a lease are in it at the same time.
  */
 export function gatherInputs(state: State, stage: StageRecord, from: number, to: number, room = Number.POSITIVE_INFINITY): Gathered {
@@ -44,13 +45,13 @@ export function gatherInputs(state: State, stage: StageRecord, from: number, to:
     if (inputs.has(id)) continue;
     const location = locateInput(state, stage, id);
     if (location.state !== "ready") return { inputs: [], to, lost: { id, perTask: false, pending: location.state === "pending" } };
-    inputs.set(id, location);
+    if (!location.chunk) inputs.set(id, location);
     stored += roomOf(location);
   }
   if (stored > room) return { inputs: [], to, tooLarge: { bytes: stored, perTask: false } };
   let bytes = 0;
   for (let task = from; task < to && perTask.length > 0; task++) {
-    const found: ObjectLocation[] = [];
+    const found: HeldLocation[] = [];
     for (const upstream of perTask) {
       const id = objectIdOf(upstream.base, task);
       const location = locateResult(state, upstream, task, id);
@@ -63,16 +64,17 @@ export function gatherInputs(state: State, stage: StageRecord, from: number, to:
       stored += roomOf(location);
     }
     if (stored > room) return task > from ? { inputs: [...inputs.values()], to: task } : { inputs: [], to, tooLarge: { bytes: stored, perTask: true } };
-    for (const location of found) inputs.set(location.id, location);
+    for (const location of found) if (!location.chunk) inputs.set(location.id, location);
     if (inputs.size > inputsPerLeaseMax || bytes > limits.messageBytesMax / 2) return { inputs: [...inputs.values()], to: task + 1 };
   }
   return { inputs: [...inputs.values()], to };
 }
 
 /** An input of the whole stage: through its link if it has one (its stage may have left the catalog), otherwise what is known of the id. */
-function locateInput(state: State, stage: StageRecord, id: ObjectId): ObjectLocation {
+function locateInput(state: State, stage: StageRecord, id: ObjectId): HeldLocation {
   const facts = stage.job.objects.get(id);
   if (facts?.inline) return { id, state: "ready", kind: facts.kind, bytes: facts.bytes, digest: facts.digest, inline: facts.inline };
+  if (facts?.chunk) return { id, state: "ready", chunk: facts.chunk };
   if (facts)
     return { id, state: "ready", kind: facts.kind, bytes: facts.bytes, digest: facts.digest, workers: [...(state.holders.get(id) ?? [])], durable: true };
   const { base, index } = splitObjectId(id);

@@ -11,7 +11,7 @@
  */
 import { limits } from "../../proto/limits.js";
 import { setOpen, unlinkStage, unmeet } from "./links.js";
-import { dropStage } from "./records.js";
+import { dropStage, leaveResult } from "./records.js";
 import { isStageComplete, type Link, type StageRecord, type State, setStates, tallyOf, taskState } from "./state.js";
 
 /** Its results may be lost and made again, so what it reads may be needed once more. */
@@ -39,7 +39,7 @@ export function letGo(state: State, stage: StageRecord): StageRecord[] {
 export function shelve(state: State, stage: StageRecord): StageRecord | undefined {
   for (const segment of [...stage.results]) {
     if (segment.r === "failed") continue;
-    stage.results.removeSegment(segment);
+    leaveResult(state, stage, segment);
     setStates(state, stage, segment.from, segment.to, taskState.shelved);
   }
   for (const entry of stage.dependents ?? []) unmeet(stage, entry);

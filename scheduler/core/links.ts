@@ -2,18 +2,8 @@
 import type { ObjectBase, ObjectId } from "../../proto/ids.js";
 import { splitObjectId } from "../../proto/ids.js";
 import type { ArgSpec } from "../../proto/messages.js";
-import {
-  addDependent,
-  type Dependent,
-  isStageComplete,
-  type PutRecord,
-  removeDependent,
-  type Sources,
-  type StageRecord,
-  type State,
-  tallyOf,
-  taskState,
-} from "./state.js";
+import { addDependent, removeDependent } from "./stage.js";
+import { type Dependent, isStageComplete, type PutRecord, type Sources, type StageRecord, type State, tallyOf, taskState } from "./state.js";
 
 /** Every argument, lists opened. */
 export function* flatArgs(args: readonly ArgSpec[]): IterableIterator<Exclude<ArgSpec, { a: "list" }>> {

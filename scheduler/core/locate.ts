@@ -1,16 +1,16 @@
 /** Where objects are: put, inline in a result, held by workers, or in the durable store. */
 import { type ObjectId, splitObjectId, type WorkerId } from "../../proto/ids.js";
-import type { ObjectLocation, ResultSegment } from "../../proto/messages.js";
+import type { ResultSegment } from "../../proto/messages.js";
 import { PackReader } from "../../proto/pack.js";
 import { sameBytes } from "../../proto/same-bytes.js";
-import type { PutFacts } from "./events.js";
+import type { HeldLocation, HeldSegment, PutFacts } from "./events.js";
 import { sourceOf } from "./links.js";
 import { isTerminal, type StageRecord, type State, type TaskState, taskState } from "./state.js";
 
 const holdersOf = (state: State, id: ObjectId): WorkerId[] => [...(state.holders.get(id) ?? [])];
 
 /** What is known of an object. `unknown`: nothing, or every copy is gone. */
-export function locate(state: State, id: ObjectId): ObjectLocation {
+export function locate(state: State, id: ObjectId): HeldLocation {
   const put = state.puts.get(id);
   if (put) return locatePut(state, put.facts, put.durable);
   const source = sourceOf(state, id);
@@ -18,16 +18,17 @@ export function locate(state: State, id: ObjectId): ObjectLocation {
   return locateResult(state, source.stage, source.task, id);
 }
 
-function locatePut(state: State, facts: PutFacts, durable: boolean): ObjectLocation {
+function locatePut(state: State, facts: PutFacts, durable: boolean): HeldLocation {
   const { id, kind, bytes, digest } = facts;
   if (facts.inline) return { id, state: "ready", kind, bytes, digest, inline: facts.inline };
+  if (facts.chunk) return { id, state: "ready", chunk: facts.chunk };
   const workers = holdersOf(state, id);
   if (workers.length === 0 && !durable) return { id, state: "unknown" };
   return { id, state: "ready", kind, bytes, digest, workers, durable };
 }
 
 /** The location of one task's result. */
-export function locateResult(state: State, stage: StageRecord, task: number, id: ObjectId): ObjectLocation {
+export function locateResult(state: State, stage: StageRecord, task: number, id: ObjectId): HeldLocation {
   const segment = stage.results.at(task);
   if (!segment) {
     if (stage.states.at(task) === taskState.cancelled)
@@ -37,8 +38,10 @@ export function locateResult(state: State, stage: StageRecord, task: number, id:
   switch (segment.r) {
     case "failed":
       return { id, state: "failed", error: segment.error };
+    case "chunk":
+      return { id, state: "ready", chunk: { blob: segment.blob, of: segment.of, task } };
     case "inline": {
-      const value = new PackReader(segment.pack).at(task - segment.from);
+      const value = PackReader.trusted(segment.pack).at(task - segment.from);
       return { id, state: "ready", kind: value.kind, bytes: value.data.byteLength, inline: value.data };
     }
     case "stored":
@@ -46,7 +49,7 @@ export function locateResult(state: State, stage: StageRecord, task: number, id:
   }
 }
 
-function locateStored(state: State, stage: StageRecord, segment: Extract<ResultSegment, { r: "stored" }>, task: number, id: ObjectId): ObjectLocation {
+function locateStored(state: State, stage: StageRecord, segment: Extract<ResultSegment, { r: "stored" }>, task: number, id: ObjectId): HeldLocation {
   const stored = segment.stored[task - segment.from];
   const workers = holdersOf(state, id);
   if (!stored || (workers.length === 0 && !stage.job.durable)) return { id, state: "unknown" };
@@ -72,10 +75,10 @@ export function standingOf(state: State, object: { id: ObjectId; digest: Uint8Ar
 }
 
 /** Whether a result of `from` may serve a stage of another job without executing: it is durable where that is needed, and is there. */
-export function isReusable(state: State, source: StageRecord, segment: ResultSegment, durableNeeded: boolean): boolean {
+export function isReusable(state: State, source: StageRecord, segment: HeldSegment, durableNeeded: boolean): boolean {
   if (segment.r === "failed" || source.claimed) return false;
   if (durableNeeded) return source.job.durable;
-  if (segment.r === "inline") return true;
+  if (segment.r !== "stored") return true;
   for (let i = segment.from; i < segment.to; i++) {
     const { base } = source;
     if (!state.holders.get(`${base}-${i}` as ObjectId)?.size) return false;
@@ -86,10 +89,11 @@ export function isReusable(state: State, source: StageRecord, segment: ResultSeg
 /** The facts of an object that a durable job may rely on: its bytes, or that the durable store has it. undefined: it is neither. */
 export function durableFacts(state: State, id: ObjectId): PutFacts | undefined {
   const put = state.puts.get(id);
-  if (put) return put.durable || put.facts.inline ? put.facts : undefined;
+  if (put) return put.durable || put.facts.inline || (put.facts.chunk && state.blobs.get(put.facts.chunk.blob)?.durable) ? put.facts : undefined;
   const source = sourceOf(state, id);
   if (!source?.stage.job.durable) return undefined;
   const location = locateResult(state, source.stage, source.task, id);
+  if (location.chunk) return { id, kind: 0, bytes: 0, digest: new Uint8Array(16), chunk: location.chunk };
   if (location.state !== "ready" || location.kind === undefined || location.bytes === undefined) return undefined;
   const digest = location.digest ?? new Uint8Array(16);
   return { id, kind: location.kind, bytes: location.bytes, digest, ...(location.inline ? { inline: location.inline } : {}) };

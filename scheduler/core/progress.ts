@@ -6,11 +6,14 @@
 import type { WireError } from "../../proto/errors.js";
 import { type ObjectId, objectIdOf, type WorkerId } from "../../proto/ids.js";
 import type { JobState, ResultSegment } from "../../proto/messages.js";
+import type { ChunkSegment, HeldSegment } from "./events.js";
 import { drop, letGo, revive, shelve, useOf } from "./lineage.js";
 import { meet, setOpen, unmeet } from "./links.js";
 import { isBaseKnown } from "./locate.js";
+import { considerOffload } from "./offload.js";
 import { order } from "./orders.js";
 import { write } from "./records.js";
+import { removeLease, troubleOf } from "./stage.js";
 import {
   type Context,
   type Dependent,
@@ -18,14 +21,12 @@ import {
   isTerminal,
   type JobRecord,
   type LeaseRecord,
-  removeLease,
   type StageRecord,
   type State,
   setStates,
   type TaskState,
   tallyOf,
   taskState,
-  troubleOf,
 } from "./state.js";
 import { Turns } from "./turns.js";
 
@@ -94,12 +95,14 @@ function revokeLeases(ctx: Context, stage: StageRecord, from: number, to: number
 
 // ------------------------------------------------------------------------------------------------ results
 
-function tell(ctx: Context, stage: StageRecord, segment: ResultSegment): void {
+export function tell(ctx: Context, stage: StageRecord, segment: HeldSegment): void {
   const { job } = stage;
   // What it says itself the client need not hear, and what is made again of a stage whose refs are gone is nobody's to hear.
   if (job.client === undefined || stage.held || stage.released) return;
   stage.sentAtMs = ctx.state.nowMs;
-  ctx.out.push({ c: "update", client: job.client, session: job.id, segment });
+  const { client, id: session } = job;
+  if (segment.r === "chunk") ctx.out.push({ c: "deferred", what: { d: "update", client, session, chunk: segment }, gated: false });
+  else ctx.out.push({ c: "update", client, session, segment });
 }
 
 export function addHolder(state: State, id: ObjectId, worker: WorkerId): void {
@@ -115,7 +118,7 @@ export function addHolder(state: State, id: ObjectId, worker: WorkerId): void {
 export function commitSegment(
   ctx: Context,
   stage: StageRecord,
-  segment: Exclude<ResultSegment, { r: "failed" }>,
+  segment: Exclude<HeldSegment, { r: "failed" }>,
   from: { worker?: WorkerId; slotTimeUs: number; reused: boolean },
 ): void {
   const { job } = stage;
@@ -202,7 +205,9 @@ export function cancelTasks(ctx: Context, stage: StageRecord, from: number, to: 
 /** After tasks of a stage ended: ends its durable job when it was the last, forgets a session's stage that nobody needs. */
 export function settleStage(ctx: Context, stage: StageRecord): void {
   const { job } = stage;
+  if (job.looseBytes > 0) considerOffload(ctx, job);
   if (job.durable) {
+    if (isStageComplete(stage)) setOpen(stage, false);
     settleJob(ctx, job);
     return;
   }
@@ -216,14 +221,16 @@ export function settleJob(ctx: Context, job: JobRecord): void {
   if (!job.durable || job.state !== "running" || job.digesting) return;
   if (job.tally[taskState.succeeded] !== job.tasks) return;
   job.digesting = true;
-  const parts: Uint8Array[] = [];
+  const parts: (Uint8Array | ChunkSegment)[] = [];
   for (const output of job.outputs) {
     for (const segment of job.stages.get(output)?.results ?? []) {
       if (segment.r === "inline" && segment.digests) parts.push(segment.digests);
       if (segment.r === "stored") for (const stored of segment.stored) parts.push(stored.digest);
+      if (segment.r === "chunk") parts.push(segment);
     }
   }
-  ctx.out.push({ c: "digest", job: job.id, parts });
+  if (parts.some((part) => !(part instanceof Uint8Array))) ctx.out.push({ c: "deferred", what: { d: "digest", job: job.id, parts }, gated: false });
+  else ctx.out.push({ c: "digest", job: job.id, parts: parts as Uint8Array[] });
 }
 
 /** Ends a durable job, or a session. Leases stop; what has not ended is cancelled. */
@@ -241,6 +248,7 @@ export function endJob(ctx: Context, job: JobRecord, state: JobState, error?: Wi
     text: `job ${state}`,
     fields: { job: job.id, name: job.name, ...(error ? { code: error.code, error: error.message } : {}) },
   });
+  if (job.durable) considerOffload(ctx, job);
 }
 
 /**

@@ -98,6 +98,12 @@ export function onResults(ctx: Context, request: ClientRequestOf<"results">, rep
   let at = request.from;
   for (const segment of stage.results.overlapping(at, end)) {
     if (segment.from > at) break;
+    if (segment.r === "chunk") {
+      if (segments.length > 0 || reply === undefined) break;
+      const chunk = sliceSegment(segment, at, Math.min(segment.to, end));
+      ctx.out.push({ c: "deferred", what: { d: "results", to: reply, base: stage.base, chunk, end }, gated: true });
+      return;
+    }
     let part = sliceSegment(segment, at, Math.min(segment.to, end));
     const size = part.r === "stored" ? 64 * part.stored.length : segmentBytes(part) + 24 * (part.to - part.from);
     const tooLarge = bytes + size > limits.messageBytesMax;

@@ -4,23 +4,14 @@
  */
 import { invariant } from "../../proto/errors.js";
 import type { ClientId, JobId, ObjectBase } from "../../proto/ids.js";
-import type { ResultSegment, StageSpec } from "../../proto/messages.js";
-import type { JournalRecord, PutFacts } from "./events.js";
+import type { StageSpec } from "../../proto/messages.js";
+import type { HeldSegment, JournalRecord, PutFacts } from "./events.js";
 import { linkStage, unlinkStage } from "./links.js";
 import { createPut } from "./put-record.js";
 import { RangeSet } from "./ranges.js";
-import {
-  type Context,
-  createStage,
-  isTerminal,
-  type JobRecord,
-  type StageRecord,
-  type State,
-  setStates,
-  type TaskState,
-  taskState,
-  troubleOf,
-} from "./state.js";
+import { heapBytesOf } from "./segments.js";
+import { createStage, troubleOf } from "./stage.js";
+import { type Context, isTerminal, type JobRecord, type StageRecord, type State, setStates, type TaskState, taskState } from "./state.js";
 
 /** Applies a record and, if its job is durable, gives it out for the journal. */
 export function write(ctx: Context, record: JournalRecord, durable: boolean): void {
@@ -66,7 +57,10 @@ export function applyRecord(state: State, record: JournalRecord): void {
       job.endedAtMs = record.atMs;
       job.error = record.error;
       for (const stage of job.stages.values()) closeTasks(state, stage, 0, stage.spec.count);
-      if (job.durable) state.ended.push(job.id);
+      if (job.durable) {
+        shedInputs(state, job);
+        state.ended.push(job.id);
+      }
       state.unsettled.delete(job.id);
       return;
     }
@@ -75,6 +69,19 @@ export function applyRecord(state: State, record: JournalRecord): void {
       return;
     case "forget":
       forgetJob(state, jobOf(state, record.job));
+      return;
+    case "offload":
+      state.blobs.set(record.blob, { durable: 0, sessions: 0, busy: false });
+      return;
+    case "chunk":
+      for (const part of record.parts) {
+        const stage = stageOf(state, record.job, part.stage);
+        for (const replaced of stage.results.replace(part)) noteHeld(state, stage, replaced, -1);
+        noteHeld(state, stage, part, 1);
+      }
+      return;
+    case "dropped":
+      for (const blob of record.blobs) state.blobs.delete(blob);
       return;
   }
 }
@@ -109,6 +116,9 @@ export function createJob(
     error: undefined,
     digest: undefined,
     digesting: false,
+    looseBytes: 0,
+    offloading: undefined,
+    retainedBytes: undefined,
     executed: 0,
     reused: 0,
     retried: 0,
@@ -155,7 +165,8 @@ function enterDurable(state: State, facts: PutFacts): void {
 export function enterObjects(state: State, job: JobRecord): void {
   for (const facts of job.objects.values()) {
     state.readers.set(facts.id, (state.readers.get(facts.id) ?? 0) + 1);
-    if (!state.puts.has(facts.id)) state.puts.set(facts.id, createPut(facts, facts.inline === undefined));
+    if (facts.chunk) refer(state, facts.chunk.blob, true, 1);
+    if (!state.puts.has(facts.id)) state.puts.set(facts.id, createPut(facts, !facts.inline && !facts.chunk));
   }
 }
 
@@ -171,8 +182,52 @@ export function addStage(state: State, job: JobRecord, spec: StageSpec, base: Ob
   return stage;
 }
 
+export function enterResult(state: State, stage: StageRecord, segment: HeldSegment): void {
+  stage.results.insert(segment);
+  noteHeld(state, stage, segment, 1);
+}
+
+export function leaveResult(state: State, stage: StageRecord, segment: HeldSegment): void {
+  stage.results.removeSegment(segment);
+  noteHeld(state, stage, segment, -1);
+}
+
+/** A segment came (1) or goes (-1): what lies in the heap, and what is named in blobs. */
+function noteHeld(state: State, stage: StageRecord, segment: HeldSegment, sign: 1 | -1): void {
+  const { job } = stage;
+  if (segment.r === "inline") {
+    const bytes = sign * heapBytesOf(segment);
+    stage.looseBytes += bytes;
+    job.looseBytes += bytes;
+    state.looseBytes += bytes;
+  } else if (segment.r === "chunk") refer(state, segment.blob, job.durable, sign);
+  job.retainedBytes = undefined;
+}
+
+function refer(state: State, blob: string, durable: boolean, by: 1 | -1): void {
+  let refs = state.blobs.get(blob);
+  if (!refs) {
+    if (by < 0) return;
+    refs = { durable: 0, sessions: 0, busy: false };
+    state.blobs.set(blob, refs);
+  }
+  if (durable) refs.durable += by;
+  else refs.sessions += by;
+}
+
+/** A job that has ended reads nothing more: its arguments and edges are not kept for it. */
+function shedInputs(state: State, job: JobRecord): void {
+  for (const stage of job.stages.values()) {
+    unlinkStage(state, stage);
+    if (stage.spec.args.length > 0) stage.spec = { ...stage.spec, args: [] };
+    job.argBytes -= stage.argBytes;
+    stage.argBytes = 0;
+  }
+}
+
 /** Bytes of the results alone: how they were batched into packs (a head of 4 bytes, and 5 an item) does not count. */
-export function segmentBytes(segment: ResultSegment): number {
+export function segmentBytes(segment: HeldSegment): number {
+  if (segment.r === "chunk") return segment.bytes;
   if (segment.r === "inline") return segment.pack.byteLength - 4 - 5 * (segment.to - segment.from);
   return segment.r === "stored" ? segment.stored.reduce((sum, stored) => sum + stored.bytes, 0) : 0;
 }
@@ -182,7 +237,7 @@ function applyCommit(state: State, record: Extract<JournalRecord, { k: "commit" 
   const stage = stageOf(state, record.job, segment.stage);
   const { job } = stage;
   const count = segment.to - segment.from;
-  stage.results.insert(segment);
+  enterResult(state, stage, segment);
   setStates(state, stage, segment.from, segment.to, segment.r === "failed" ? taskState.failed : taskState.succeeded);
   job.slotTimeUs += record.slotTimeUs;
   job.resultBytes += segmentBytes(segment);
@@ -210,6 +265,7 @@ export function dropStage(state: State, stage: StageRecord): void {
   job.stages.delete(stage.index);
   job.tasks -= stage.spec.count;
   job.argBytes -= stage.argBytes;
+  for (const segment of stage.results) noteHeld(state, stage, segment, -1);
   job.reused -= stage.reused;
   job.retried -= stage.retried;
   for (const [s, tasks] of stage.tally.entries()) job.tally[s] = (job.tally[s] as number) - tasks;
@@ -221,7 +277,8 @@ export function dropStage(state: State, stage: StageRecord): void {
 
 export function forgetJob(state: State, job: JobRecord): void {
   for (const stage of [...job.stages.values()]) dropStage(state, stage);
-  for (const id of job.objects.keys()) {
+  for (const { id, chunk } of job.objects.values()) {
+    if (chunk) refer(state, chunk.blob, true, -1);
     const readers = (state.readers.get(id) ?? 0) - 1;
     if (readers > 0) state.readers.set(id, readers);
     else state.readers.delete(id);

@@ -16,7 +16,8 @@ import { heard } from "./liveness.js";
 import { addHolder, commitSegment, failTasks } from "./progress.js";
 import { addStage } from "./records.js";
 import { sliceSegment } from "./segments.js";
-import { type Context, type JobRecord, type StageRecord, setStates, taskState, troubleOf, type WorkerRecord } from "./state.js";
+import { troubleOf } from "./stage.js";
+import { type Context, type JobRecord, type StageRecord, setStates, taskState, type WorkerRecord } from "./state.js";
 
 /** How long a result that a worker should have is looked for, in listening time: workers say hello to a new scheduler within a few beats. */
 export const claimPatienceMs = 15_000;

@@ -4,16 +4,18 @@
  */
 import type { WireError } from "../../proto/errors.js";
 import type { Epoch, JobId, ObjectBase, TenantId } from "../../proto/ids.js";
-import type { JobState, ResultSegment, StageSpec } from "../../proto/messages.js";
-import type { PutFacts } from "./events.js";
+import type { JobState, StageSpec } from "../../proto/messages.js";
+import type { HeldSegment, PutFacts } from "./events.js";
+import { isDurableBlob } from "./offload.js";
 import { createPut } from "./put-record.js";
-import { addStage, createJob, enterObjects } from "./records.js";
-import { createState, type JobRecord, type StageRecord, type State, setStates, type TaskState, taskState, troubleOf } from "./state.js";
+import { addStage, createJob, enterObjects, enterResult } from "./records.js";
+import { troubleOf } from "./stage.js";
+import { createState, type JobRecord, type OffloadSizes, offloadSizes, type StageRecord, type State, setStates, type TaskState, taskState } from "./state.js";
 
 interface StageData {
   spec: StageSpec;
   base: ObjectBase;
-  segments: ResultSegment[];
+  segments: HeldSegment[];
   /** Ranges that were cancelled. */
   cancelled: [number, number][];
   /** [task, failures of the user's function]. */
@@ -46,6 +48,8 @@ export interface SnapshotData {
   epoch: Epoch;
   puts: PutFacts[];
   ended: JobId[];
+  /** Blobs that no durable job names: to be deleted, if they are there. Absent in older ones. */
+  blobs?: string[];
   jobs: JobData[];
 }
 
@@ -55,6 +59,10 @@ export function snapshot(state: State): SnapshotData {
     epoch: state.epoch,
     puts: [...state.puts.values()].filter((put) => put.durable).map((put) => put.facts),
     ended: [...state.ended],
+    blobs: [...state.blobs]
+      .filter(([blob, refs]) => refs.durable === 0 && isDurableBlob(blob))
+      .map(([blob]) => blob)
+      .sort(),
     jobs: [...state.jobs.values()].filter((job) => job.durable).map(jobData),
   };
 }
@@ -91,11 +99,13 @@ function stageData(stage: StageRecord): StageData {
 }
 
 /** The state a snapshot was taken of, as far as it is durable. Call `resume` (step.ts) after the records that follow it. */
-export function restore(data: SnapshotData, options: { epoch?: Epoch } = {}): State {
-  const state = createState({ epoch: options.epoch ?? data.epoch });
+export function restore(data: SnapshotData, options: { epoch?: Epoch; offload?: OffloadSizes } = {}): State {
+  const { epoch = data.epoch, offload = offloadSizes } = options;
+  const state = createState({ epoch, offload });
   for (const facts of data.puts) state.puts.set(facts.id, createPut(facts, true));
   for (const job of data.jobs) restoreJob(state, job);
   state.ended.push(...data.ended);
+  for (const blob of data.blobs ?? []) state.blobs.set(blob, { durable: 0, sessions: 0, busy: false });
   return state;
 }
 
@@ -115,7 +125,7 @@ function restoreJob(state: State, data: JobData): void {
   for (const item of data.stages) {
     const stage = addStage(state, job, item.spec, item.base);
     for (const segment of item.segments) {
-      stage.results.insert(segment);
+      enterResult(state, stage, segment);
       const next: TaskState = segment.r === "failed" ? taskState.failed : taskState.succeeded;
       setStates(state, stage, segment.from, segment.to, next);
     }

@@ -3,18 +3,17 @@
  * everything else — queues, leases, workers, locations, timers — is derived, and is built again after a restart.
  */
 
-import { argsBytes } from "../../proto/args.js";
 import type { EngineFacts } from "../../proto/engine.js";
 import type { WireError } from "../../proto/errors.js";
 import type { BundleId, ClientId, Epoch, Instance, JobId, LeaseId, ObjectBase, ObjectId, SchedulerStart, TenantId, WorkerId } from "../../proto/ids.js";
-import type { FunctionRef, HeldLease, JobState, StageSpec } from "../../proto/messages.js";
+import type { HeldLease, JobState, StageSpec } from "../../proto/messages.js";
 import { Catalog } from "./catalog.js";
-import { Dependents } from "./dependents.js";
-import type { Command, PutFacts } from "./events.js";
+import type { Dependents } from "./dependents.js";
+import type { BlobRefs, Command, InlineSegment, PutFacts } from "./events.js";
 import type { PutRecordOf } from "./put-record.js";
-import { RangeSet } from "./ranges.js";
-import { SegmentTable } from "./segments.js";
-import { type TaskState, TaskStates, taskState } from "./task-states.js";
+import type { RangeSet } from "./ranges.js";
+import type { SegmentTable } from "./segments.js";
+import { type TaskState, type TaskStates, taskState } from "./task-states.js";
 import { Timers } from "./timers.js";
 import type { Trouble } from "./trouble.js";
 import type { Turns } from "./turns.js";
@@ -47,14 +46,17 @@ export interface Sources {
 export interface StageRecord {
   readonly job: JobRecord;
   readonly index: number;
-  readonly spec: StageSpec;
-  readonly argBytes: number;
+  /** Without its arguments once its durable job has ended. */
+  spec: StageSpec;
+  argBytes: number;
   readonly base: ObjectBase;
   readonly fnKey: string;
   readonly states: TaskStates;
   /** Number of tasks in each state. */
   readonly tally: number[];
   readonly results: SegmentTable;
+  /** Of its results, what lies inline in the heap. */
+  looseBytes: number;
   readonly queue: RangeSet;
   /** It stands in the ready list. */
   listed: boolean;
@@ -130,6 +132,11 @@ export interface JobRecord extends Peer {
   retried: number;
   slotTimeUs: number;
   resultBytes: number;
+  looseBytes: number;
+  /** Results that are being written to a blob. */
+  offloading: { readonly blob: string; readonly segments: readonly InlineSegment[] } | undefined;
+  /** After its end: what it takes of the heap, once counted. */
+  retainedBytes: number | undefined;
   /** Sessions: one more than the highest stage index seen; a stage below it that is not in the table has been forgotten or never came. */
   stageHigh: number;
   /** Sessions: stages that were forgotten after their release, so that a late copy of their message does not bring them back (M1). */
@@ -201,6 +208,19 @@ export interface Departed {
 
 export type PutRecord = PutRecordOf<StageRecord>;
 
+/** When inline results leave the heap (offload.ts). */
+export interface OffloadSizes {
+  /** A running durable job has this much. */
+  readonly chunkBytes: number;
+  /** One that has ended. */
+  readonly endedBytes: number;
+  /** A session. Its blobs serve nobody else, so most sessions should have none. */
+  readonly sessionBytes: number;
+  /** All jobs together: above this, everybody gives sooner. */
+  readonly allBytes: number;
+}
+export const offloadSizes: OffloadSizes = { chunkBytes: 2 * 1024 * 1024, endedBytes: 8 * 1024, sessionBytes: 32 * 1024 * 1024, allBytes: 64 * 1024 * 1024 };
+
 export interface State {
   epoch: Epoch;
   /** Of this scheduler, from its epoch record. */
@@ -228,6 +248,11 @@ export interface State {
   readonly unread: Set<PutRecord>;
   /** How many durable jobs read an object that was put. */
   readonly readers: Map<ObjectId, number>;
+  /** Blobs of results that may be there. */
+  readonly blobs: Map<string, BlobRefs>;
+  blobCounter: number;
+  looseBytes: number;
+  readonly offload: OffloadSizes;
   readonly holders: Map<ObjectId, Set<WorkerId>>;
   /** Stages with queued tasks, by priority, in turn. */
   readonly ready: Map<number, Turns<StageRecord>>;
@@ -248,7 +273,7 @@ export interface State {
   readonly strangers: Map<ObjectId, { worker: WorkerId; digest: Uint8Array }[]>;
 }
 
-export function createState(options: { epoch: Epoch }): State {
+export function createState(options: { epoch: Epoch; offload?: OffloadSizes }): State {
   return {
     epoch: options.epoch,
     start: undefined,
@@ -267,6 +292,10 @@ export function createState(options: { epoch: Epoch }): State {
     puts: new Map(),
     unread: new Set(),
     readers: new Map(),
+    blobs: new Map(),
+    blobCounter: 0,
+    looseBytes: 0,
+    offload: options.offload ?? offloadSizes,
     holders: new Map(),
     ready: new Map(),
     costs: new Map(),
@@ -285,79 +314,6 @@ export function createState(options: { epoch: Epoch }): State {
 export interface Context {
   readonly state: State;
   readonly out: Command[];
-}
-
-export const functionKey = (fn: FunctionRef): string => ("bundle" in fn ? `${fn.bundle}/${fn.export}` : `kernel/${fn.kernel}/${fn.version}`);
-
-// A session may make many thousand stages of one task a second: what most of them never have is shared until it is needed.
-const noLinks: readonly Link[] = [];
-const noLeases: ReadonlySet<LeaseRecord> = new Set();
-const noPuts: readonly PutRecord[] = [];
-const noTroubles: ReadonlyMap<number, Trouble> = new Map();
-
-export function addDependent(stage: StageRecord, entry: Dependent): void {
-  stage.dependents ??= new Dependents();
-  stage.dependents.add(entry);
-  if (entry.open) stage.openDependents++;
-}
-
-export function removeDependent(stage: StageRecord, entry: Dependent): void {
-  stage.dependents?.delete(entry);
-  if (entry.open) stage.openDependents--;
-}
-
-export function addLease(stage: StageRecord, lease: LeaseRecord): void {
-  if (stage.leases === noLeases) stage.leases = new Set();
-  (stage.leases as Set<LeaseRecord>).add(lease);
-}
-
-export function removeLease(stage: StageRecord, lease: LeaseRecord): void {
-  if (stage.leases !== noLeases) (stage.leases as Set<LeaseRecord>).delete(lease);
-}
-
-export function createStage(job: JobRecord, spec: StageSpec, base: ObjectBase): StageRecord {
-  return {
-    job,
-    index: spec.index,
-    spec,
-    argBytes: argsBytes(spec.args),
-    base,
-    fnKey: functionKey(spec.fn),
-    states: new TaskStates(spec.count),
-    tally: [spec.count, 0, 0, 0, 0, 0, 0, 0],
-    results: new SegmentTable(),
-    queue: new RangeSet(),
-    listed: false,
-    blockers: 0,
-    links: [],
-    perTask: noLinks,
-    sources: undefined,
-    dependents: undefined,
-    openDependents: 0,
-    leases: noLeases,
-    troubles: noTroubles,
-    reused: 0,
-    retried: 0,
-    roomBytes: 0,
-    queuedAtMs: 0,
-    sentAtMs: 0,
-    resendAfterMs: 0,
-    released: false,
-    puts: noPuts,
-    missing: 0,
-    held: false,
-    claimed: false,
-  };
-}
-
-export function troubleOf(stage: StageRecord, task: number): Trouble {
-  let trouble = stage.troubles.get(task);
-  if (!trouble) {
-    trouble = { attempts: 0, userFailures: 0, blames: 0, infraFailures: 0, lastError: undefined, expected: undefined };
-    if (stage.troubles === noTroubles) stage.troubles = new Map();
-    (stage.troubles as Map<number, Trouble>).set(task, trouble);
-  }
-  return trouble;
 }
 
 export const tallyOf = (stage: StageRecord, state: TaskState): number => stage.tally[state] as number;

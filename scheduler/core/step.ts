@@ -9,12 +9,14 @@ import { dispatch } from "./dispatch.js";
 import type { Command, Event, ReplyToken } from "./events.js";
 import { heardSomebody, isHush, listen, silenceMs } from "./liveness.js";
 import { locate } from "./locate.js";
+import { onDropped, onOffloaded, sweepResults } from "./offload.js";
 import { endJob, freeObjects, objectIds } from "./progress.js";
 import { onHold, onPut } from "./put-events.js";
 import { dropUnread, sweepMissing } from "./puts.js";
 import { onExplain, onList, onPlace, onResults, onStatus, onWorkers } from "./questions.js";
 import { write } from "./records.js";
 import { onResume } from "./resume.js";
+import { heapBytesOf } from "./segments.js";
 import type { Context, JobRecord, State } from "./state.js";
 import { steal } from "./steal.js";
 import { onBeat, onBye, onHello, onObjects, removeWorker } from "./worker-events.js";
@@ -22,6 +24,9 @@ import { onBeat, onBye, onHello, onObjects, removeWorker } from "./worker-events
 /** Ended durable jobs are kept this long and this many, for their results and for reuse. */
 export const endedJobsKeptMs = 7 * 24 * 3_600_000;
 export const endedJobsKeptMax = 1_000;
+/** All of them together: what they take of the scheduler's heap, and their results wherever they are. */
+export const endedHeapBytesMax = 64 * 1024 * 1024;
+export const endedResultBytesMax = 16 * 1024 * 1024 * 1024;
 const sweepIntervalMs = 500;
 /** An object that was put, but belongs to no session, is dropped after one to two of these. */
 const putSweepIntervalMs = 30_000;
@@ -42,6 +47,12 @@ export function step(state: State, event: Event, nowMs: number): Command[] {
       break;
     case "digest":
       onDigest(ctx, event.job, event.digest);
+      break;
+    case "offloaded":
+      onOffloaded(ctx, event);
+      break;
+    case "dropped":
+      onDropped(ctx, event.blobs, event.ok);
       break;
     case "tick":
       listen(state, event.listenedMs);
@@ -105,7 +116,7 @@ function onClient(ctx: Context, event: Extract<Event, { e: "client" }>): void {
       onExplain(ctx, request, reply);
       break;
     case "locate":
-      answer(ctx, reply, { t: "located", locations: request.ids.map((id) => locate(ctx.state, id)) }, true);
+      onLocate(ctx, request.ids, reply);
       break;
     case "place":
       onPlace(ctx, request, reply);
@@ -156,11 +167,46 @@ function sweep(ctx: Context): void {
   const { state } = ctx;
   state.nextSweepMs = state.nowMs + sweepIntervalMs;
   if (!isHush(state)) removeSilent(ctx);
-  for (;;) {
-    const job = state.ended[0] === undefined ? undefined : state.jobs.get(state.ended[0]);
-    if (!job || (state.ended.length <= endedJobsKeptMax && state.nowMs - (job.endedAtMs ?? 0) <= endedJobsKeptMs)) break;
-    forget(ctx, job);
+  for (const job of jobsToForget(state)) forget(ctx, job);
+  sweepResults(ctx);
+}
+
+/** The oldest of the ended ones, until count, age and bytes are within their limits. The newest stays whatever it takes: somebody waits for it. */
+function* jobsToForget(state: State): IterableIterator<JobRecord> {
+  let heap = 0;
+  let results = 0;
+  for (const id of state.ended) {
+    const job = state.jobs.get(id) as JobRecord;
+    heap += retainedBytes(job);
+    results += job.resultBytes;
   }
+  for (const id of [...state.ended]) {
+    const job = state.jobs.get(id) as JobRecord;
+    const tooMany = state.ended.length > endedJobsKeptMax || state.nowMs - (job.endedAtMs ?? 0) > endedJobsKeptMs;
+    const tooLarge = state.ended.length > 1 && (heap > endedHeapBytesMax || results > endedResultBytesMax);
+    if (!tooMany && !tooLarge) return;
+    heap -= retainedBytes(job);
+    results -= job.resultBytes;
+    yield job;
+  }
+}
+
+/** What an ended job still takes of the heap, about. */
+function retainedBytes(job: JobRecord): number {
+  if (job.retainedBytes !== undefined) return job.retainedBytes;
+  let bytes = 1_024 + 512 * job.objects.size;
+  for (const stage of job.stages.values()) {
+    bytes += 1_024;
+    for (const segment of stage.results) bytes += heapBytesOf(segment);
+  }
+  job.retainedBytes = bytes;
+  return bytes;
+}
+
+function onLocate(ctx: Context, ids: readonly ObjectId[], reply: ReplyToken | undefined): void {
+  const locations = ids.map((id) => locate(ctx.state, id));
+  if (reply !== undefined && locations.some(({ chunk }) => chunk)) ctx.out.push({ c: "deferred", what: { d: "located", to: reply, locations }, gated: true });
+  else answer(ctx, reply, { t: "located", locations }, true);
 }
 
 function removeSilent(ctx: Context): void {

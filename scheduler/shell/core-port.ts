@@ -35,9 +35,9 @@ export interface CorePort<S> {
   /** Mutates the state. A throw is a bug: the state may be half changed and the process must stop. */
   step(state: S, event: Event, nowMs: number): Command[];
   applyRecord(state: S, record: JournalRecord): void;
-  /** Plain data, durable part only. May share memory with the state: it is encoded before the next step. */
-  snapshot(state: S): unknown;
-  restore(data: unknown, epoch: Epoch): S;
+  /** The durable part as a list of plain data that no later step changes: it is encoded one by one, while steps go on. */
+  snapshot(state: S): unknown[];
+  restore(items: readonly unknown[], epoch: Epoch): S;
   /** When the state next wants a tick; undefined: when something happens. */
   nextWakeMs(state: S): number | undefined;
   stageOf(state: S, job: JobId, stage: number): KnownStage | undefined;

@@ -14,10 +14,11 @@ import type { ClientReply, ResultSegment } from "../../proto/messages.js";
 import { subjects } from "../../proto/subjects.js";
 import type { Transport } from "../../proto/transport/transport.js";
 import type { Command, Event, JournalRecord } from "../core/events.js";
+import type { BlobEffects } from "./blob-effects.js";
 import { Outbox } from "./outbox.js";
 import type { ReplyBook } from "./reply-book.js";
 
-type Said = Extract<Command, { c: "reply" | "order" }>;
+type Said = Extract<Command, { c: "reply" | "order" | "offload" | "drop" | "deferred" }>;
 
 export interface EffectsOptions {
   readonly transport: Transport;
@@ -25,6 +26,7 @@ export interface EffectsOptions {
   readonly replies: ReplyBook;
   readonly journal: { readonly given: number; readonly durable: number; push(record: JournalRecord): void };
   readonly messageBytesMax?: number;
+  readonly blobs: BlobEffects;
   /** Gives an event to the core, after the commands at hand. */
   dispatch(event: Event): void;
   count(command: Extract<Command, { c: "count" }>): void;
@@ -86,6 +88,11 @@ export class Effects {
         case "outranked":
           this.#options.onOutranked(command.epoch);
           break;
+        case "offload":
+        case "drop":
+        case "deferred":
+          this.#gate(command);
+          break;
         case "log":
           this.#options.log(command.level, command.text, command.fields);
           break;
@@ -99,6 +106,11 @@ export class Effects {
     if (this.#closed) return;
     this.#outbox.update(client, session, segment);
     this.#schedule();
+  }
+
+  /** What had to be read first; an answer that is late for its asker goes nowhere. */
+  answer(to: number, message: ClientReply): void {
+    if (!this.#closed) this.#reply(to, message);
   }
 
   onDurable(durable: number): void {
@@ -136,9 +148,19 @@ export class Effects {
   }
 
   #say(command: Said): void {
-    if (command.c === "reply") {
-      this.#reply(command.to, command.message);
-      return;
+    switch (command.c) {
+      case "reply":
+        this.#reply(command.to, command.message);
+        return;
+      case "offload":
+        this.#options.blobs.write(command.job, command.blob, command.segments);
+        return;
+      case "drop":
+        this.#options.blobs.drop(command.blobs);
+        return;
+      case "deferred":
+        this.#options.blobs.tell(command.what);
+        return;
     }
     const owed = command.reply === undefined ? undefined : this.#options.replies.find(command.reply);
     if (owed) {

@@ -28,6 +28,8 @@ export interface SnapshotMarker {
   readonly seq: number;
   /** SHA-256 hex of the encoded state. */
   readonly hash: string;
+  /** How many blobs it lies in, besides the one that says so; absent in older ones. */
+  readonly parts?: number;
 }
 
 export const encodeRecord = (record: JournalRecord): Uint8Array => packr.pack(record);
@@ -74,7 +76,7 @@ export function markerOf(seq: number, entry: Uint8Array): SnapshotMarker | undef
   if (entry[0] !== entryKind.snapshot) return undefined;
   const marker = unpack(seq, entry.subarray(entryHeadBytes)) as Partial<SnapshotMarker>;
   if (typeof marker?.seq !== "number" || typeof marker.hash !== "string") throw corrupt(seq, "not a snapshot marker");
-  return { seq: marker.seq, hash: marker.hash };
+  return { seq: marker.seq, hash: marker.hash, ...(typeof marker.parts === "number" ? { parts: marker.parts } : {}) };
 }
 
 function unpack(seq: number, body: Uint8Array): unknown {

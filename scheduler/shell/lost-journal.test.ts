@@ -26,7 +26,7 @@ async function live(durable: Durable, records: number, snapshot: boolean): Promi
     writer.push(cancelRecord(i));
     await writer.seal();
   }
-  const capture = () => ({ epoch, state: core.snapshot(state) });
+  const capture = () => [{ epoch }, ...core.snapshot(state)];
   if (snapshot) await new Snapshotter({ durable, writer, capture, known: snapshots, onTaken: () => {}, onFailed: () => {} }).take();
   writer.abandon();
   return recovered;
@@ -143,7 +143,14 @@ describe("a start goes on", () => {
     const notes: string[] = [];
     const put = (): Promise<void> => Promise.reject(new Error("no room"));
     const { names, get, has } = durable.snapshots;
-    const snapshots = { names: names.bind(durable.snapshots), get: get.bind(durable.snapshots), has: has.bind(durable.snapshots), delete: async () => {}, put };
+    const snapshots = {
+      names: names.bind(durable.snapshots),
+      get: get.bind(durable.snapshots),
+      has: has.bind(durable.snapshots),
+      delete: async () => {},
+      clear: async () => {},
+      put,
+    };
     expect((await start({ ...durable, snapshots }, 0, notes)).epoch).toBe(1);
     expect(notes.join()).toContain("no room");
   });

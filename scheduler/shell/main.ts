@@ -25,7 +25,7 @@ export const schedulerConfig = {
     env: "VOLLEY_SNAPSHOT_BYTES",
     flag: "snapshot-bytes",
     doc: "A snapshot is taken after this many bytes of journal entries.",
-    default: 128 * 1024 * 1024,
+    default: 32 * 1024 * 1024,
     parse: integer(1, Number.MAX_SAFE_INTEGER),
   }),
   acceptJournalLoss: configKey({

@@ -6,8 +6,15 @@ export const realCore: CorePort<State> = {
   create: (epoch) => createState({ epoch }),
   step,
   applyRecord,
-  snapshot,
-  restore: (data, epoch) => restore(data as SnapshotData, { epoch }),
+  snapshot(state) {
+    const { jobs, ...head } = snapshot(state);
+    return [head, ...jobs];
+  },
+  restore(items, epoch) {
+    const [head, ...jobs] = items as [Omit<SnapshotData, "jobs"> & Partial<SnapshotData>, ...SnapshotData["jobs"]];
+    // Up to version 1 everything was one item.
+    return restore({ ...head, jobs: head.jobs ?? jobs }, { epoch });
+  },
   nextWakeMs,
   stageOf(state, job, index) {
     const stage = state.jobs.get(job)?.stages.get(index);

@@ -1,14 +1,18 @@
+import { Packr } from "msgpackr";
 import { describe, expect, test } from "vitest";
+import { encodeMessage } from "../../proto/codec.js";
+import { sha256Hex } from "../../proto/digest.js";
 import type { BlobStore, Durable } from "../../proto/durable/durable.js";
-import { modelDurable } from "../../proto/durable/model.js";
+import { type ModelDurable, modelDurable } from "../../proto/durable/model.js";
 import type { Epoch } from "../../proto/ids.js";
-import { encodeEntry, encodeRecord, entryKind } from "./journal-format.js";
+import { encodeEntry, encodeRecord, entryKind, markerOf, type SnapshotMarker } from "./journal-format.js";
 import { JournalWriter } from "./journal-writer.js";
 import { type Recovered, recover } from "./recovery.js";
 import { cancelRecord, entriesOf, faultyDurable, type ScriptedState, scriptedCore } from "./scripted-core.js";
-import { encodeState, Snapshotter, snapshotName, stateHash } from "./snapshots.js";
+import { readSnapshot, Snapshotter, snapshotName, snapshotPartName } from "./snapshots.js";
 
 const core = scriptedCore();
+const packr = new Packr({ useRecords: false, moreTypes: false });
 const nonce = (n: number): Uint8Array => new Uint8Array(8).fill(n);
 const notes: string[] = [];
 const start = (durable: Durable, n = 9): Promise<Recovered<ScriptedState>> =>
@@ -32,8 +36,9 @@ async function live(durable: Durable, n = 1) {
   const snapshotter = new Snapshotter({
     durable,
     writer,
-    capture: () => ({ epoch, state: core.snapshot(state) }),
+    capture: () => [{ epoch }, ...core.snapshot(state)],
     known: recovered.snapshots,
+    broken: recovered.broken,
     onTaken: () => {},
     onFailed: (error) => failures.push(error),
   });
@@ -44,7 +49,7 @@ async function live(durable: Durable, n = 1) {
   return { recovered, state, writer, snapshotter, write, failures };
 }
 
-const hashOf = (state: ScriptedState): string => stateHash(encodeState(core.snapshot(state)));
+const hashOf = (state: ScriptedState): string => sha256Hex(encodeMessage(core.snapshot(state)));
 
 describe("recovery", () => {
   test("gives back what was written, under the next epoch", async () => {
@@ -135,7 +140,14 @@ describe("recovery", () => {
       scheduler.write(i);
       await scheduler.snapshotter.take();
     }
-    const gone: BlobStore = { put: async () => {}, has: async () => false, get: async () => undefined, delete: async () => {}, names: async () => [] };
+    const gone: BlobStore = {
+      put: async () => {},
+      has: async () => false,
+      get: async () => undefined,
+      clear: async () => {},
+      delete: async () => {},
+      names: async () => [],
+    };
     await expect(start({ ...durable, snapshots: gone })).rejects.toMatchObject({ code: "CORRUPT" });
   });
 
@@ -153,22 +165,96 @@ describe("recovery", () => {
     expect((await entriesOf(durable.journal))[0]?.seq).toBe((taken[3] as number) + 1);
   });
 
-  test("a snapshot over the limit is refused and the journal kept whole", async () => {
+  test("a snapshot has no size at which it fails: it lies in parts, and is encoded between other work", async () => {
     const durable = modelDurable();
     const scheduler = await live(durable);
+    const items = Array.from({ length: 600 }, (_, n) => ({ n, bytes: new Uint8Array(10_000).fill(n) }));
+    const markers: number[] = [];
     const failures: unknown[] = [];
-    const small = new Snapshotter({
+    const large = new Snapshotter({
       durable,
       writer: scheduler.writer,
-      capture: () => ({ state: new Uint8Array(5_000) }),
+      capture: () => [{ epoch: 1 }, ...items],
       known: [],
-      bytesMax: 4_000,
-      onTaken: () => {},
+      partBytes: 100_000,
+      onTaken: (seq) => markers.push(seq),
       onFailed: (error) => failures.push(error),
     });
-    await small.take();
-    expect(failures).toMatchObject([{ code: "TOO_LARGE" }]);
-    expect((await entriesOf(durable.journal)).length).toBe(1);
+    let turns = 0;
+    let taking = true;
+    const counting = (async () => {
+      for (; taking; turns++) await new Promise((resolve) => setImmediate(resolve));
+    })();
+    await large.take();
+    taking = false;
+    await counting;
+    expect(failures).toEqual([]);
+    expect(turns).toBeGreaterThan(4);
+    const [marker] = (await entriesOf(durable.journal)).flatMap(({ seq, data }) => markerOf(seq, data) ?? []);
+    expect(marker?.parts).toBeGreaterThan(50);
+    const read = await readSnapshot(durable.snapshots, marker as SnapshotMarker);
+    expect(sha256Hex(encodeMessage(read))).toBe(sha256Hex(encodeMessage([{ epoch: 1 }, ...items])));
+    await durable.snapshots.delete(snapshotPartName(marker?.seq as number, 7));
+    await expect(readSnapshot(durable.snapshots, marker as SnapshotMarker)).rejects.toMatchObject({ code: "CORRUPT" });
+  });
+
+  test("a snapshot of version 1, all of it in one blob, is read", async () => {
+    const { snapshots } = modelDurable();
+    const state = packr.pack({ epoch: 3, state: { jobs: [] } });
+    const hash = sha256Hex(state);
+    await snapshots.put(snapshotName(5), packr.pack({ version: 1, seq: 5, hash, state }));
+    expect(await readSnapshot(snapshots, { seq: 5, hash })).toEqual([{ epoch: 3 }, { jobs: [] }]);
+  });
+
+  test("a crash at any write or deletion of a snapshot loses nothing, and leaves nothing for ever", async () => {
+    // Of a run in which nothing fails, how many there are.
+    const count = async (failAt: number): Promise<{ calls: number; before: string; durable: ModelDurable }> => {
+      const durable = modelDurable();
+      let calls = 0;
+      const crashing =
+        <A extends unknown[], R>(run: (...args: A) => Promise<R>) =>
+        (...args: A): Promise<R> =>
+          calls++ >= failAt ? Promise.reject(new Error("the process is gone")) : run(...args);
+      const snapshots = {
+        ...durable.snapshots,
+        get: durable.snapshots.get.bind(durable.snapshots),
+        names: durable.snapshots.names.bind(durable.snapshots),
+        put: crashing(durable.snapshots.put.bind(durable.snapshots)),
+        delete: crashing(durable.snapshots.delete.bind(durable.snapshots)),
+      } as BlobStore;
+      const journal = new Proxy(durable.journal, {
+        get: (of, key) =>
+          key === "truncate" ? crashing(of.truncate.bind(of)) : typeof of[key as "read"] === "function" ? of[key as "read"].bind(of) : of[key as never],
+      });
+      const scheduler = await live({ ...durable, snapshots, journal }, 1);
+      for (let round = 0; round < 3; round++) {
+        for (let i = 0; i < 30; i++) scheduler.write(100 * round + i);
+        await scheduler.writer.seal();
+        await scheduler.snapshotter.take();
+        if (scheduler.failures.length > 0) break;
+      }
+      const before = hashOf(scheduler.state);
+      scheduler.writer.abandon();
+      return { calls, before, durable };
+    };
+    const { calls } = await count(Number.POSITIVE_INFINITY);
+    expect(calls).toBeGreaterThan(9);
+    for (let failAt = 0; failAt < calls; failAt++) {
+      const { before, durable } = await count(failAt);
+      const again = await live(durable);
+      expect(hashOf(again.state), `after a crash at call ${failAt}`).toBe(before);
+      // Two whole snapshots later, nothing of the broken one is left.
+      for (let round = 0; round < 2; round++) {
+        again.write(1_000 + round);
+        await again.writer.seal();
+        await again.snapshotter.take();
+      }
+      expect(again.failures).toEqual([]);
+      const markers = (await entriesOf(durable.journal)).flatMap(({ seq, data }) => markerOf(seq, data) ?? []);
+      const named = new Set(markers.flatMap(({ seq, parts = 0 }) => [snapshotName(seq), ...Array.from({ length: parts }, (_, n) => snapshotPartName(seq, n))]));
+      const left = (await durable.snapshots.names()).filter((name) => name.startsWith("snapshot-") && !named.has(name));
+      expect(left).toEqual([]);
+    }
   });
 
   test("reads on while its predecessor still writes, then fences it", async () => {

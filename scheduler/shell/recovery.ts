@@ -23,6 +23,8 @@ export interface Recovered<S> {
   readonly lastSeq: number;
   /** Snapshots that may exist: the one used is the last. Empty when none was used. */
   readonly snapshots: readonly SnapshotMarker[];
+  /** Snapshots that were not finished, or cannot be read. */
+  readonly broken: readonly SnapshotMarker[];
   readonly records: number;
   readonly entries: number;
   /** The latest time that a record speaks of. */
@@ -39,7 +41,7 @@ export interface RecoveryOptions<S> {
 }
 
 /** Entries read while looking for snapshots are kept up to this size, so that most journals are read once. */
-const keptBytesMax = 256 * 1024 * 1024;
+const keptBytesMax = 64 * 1024 * 1024;
 /** Tries of the epoch entry against a predecessor that is still appending. */
 const takeoverTriesMax = 1_000;
 
@@ -64,7 +66,16 @@ export async function recover<S>(options: RecoveryOptions<S>): Promise<Recovered
       await rememberEpoch(durable, epoch, known).catch((error: unknown) =>
         options.onNote("warn", `the epoch was not noted beside the snapshots: ${error}`, { epoch }),
       );
-      return { state: replay.state, epoch, lastSeq, snapshots: replay.snapshots, records: replay.records, entries: replay.entries, atMs: replay.atMs };
+      return {
+        state: replay.state,
+        epoch,
+        lastSeq,
+        snapshots: replay.snapshots,
+        broken: replay.broken,
+        records: replay.records,
+        entries: replay.entries,
+        atMs: replay.atMs,
+      };
     } catch (error) {
       if (!isVolleyError(error) || error.code !== "FENCED") throw error;
       options.onNote("info", "the scheduler before this one is still writing; reading on", { lastSeq: replay.lastSeq });
@@ -94,6 +105,7 @@ class Replay<S> {
   #kept: Entry[] | undefined = [];
   #state: S | undefined;
   snapshots: SnapshotMarker[] = [];
+  broken: SnapshotMarker[] = [];
   epoch = 0;
   lastSeq = 0;
   records = 0;
@@ -140,7 +152,7 @@ class Replay<S> {
       markers.pop();
       bad.push(marker);
     }
-    if (this.snapshots.length > 0) this.snapshots.unshift(...bad);
+    this.broken = bad;
     this.#state ??= core.create(0 as Epoch);
     if (first && this.snapshots.length === 0 && beginsAfresh(first)) this.lastSeq = first.seq - 1;
     if (first && first.seq > this.lastSeq + 1)
@@ -150,9 +162,9 @@ class Replay<S> {
       );
   }
 
-  #use(data: unknown, marker: SnapshotMarker, markers: SnapshotMarker[]): void {
-    const { epoch, state } = data as { epoch: Epoch; state: unknown };
-    this.#state = this.#options.core.restore(state, epoch);
+  #use([head, ...items]: readonly unknown[], marker: SnapshotMarker, markers: SnapshotMarker[]): void {
+    const { epoch } = head as { epoch: Epoch };
+    this.#state = this.#options.core.restore(items, epoch);
     this.epoch = epoch;
     this.lastSeq = marker.seq;
     this.snapshots = [...markers];

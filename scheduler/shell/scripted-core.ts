@@ -35,8 +35,8 @@ export function scriptedCore(script: Script = () => []): ScriptedCore {
       if (record.k === "epoch") state.epoch = record.epoch;
       else state.records.push(record);
     },
-    snapshot: (state) => state.records,
-    restore: (data, epoch) => ({ epoch, records: [...(data as JournalRecord[])], stages: new Map() }),
+    snapshot: (state) => [...state.records],
+    restore: (items, epoch) => ({ epoch, records: [...(items as JournalRecord[])], stages: new Map() }),
     nextWakeMs: () => undefined,
     stageOf: (state, job, stage) => state.stages.get(`${job}/${stage}`),
     sizeOf: () => undefined,
@@ -93,7 +93,14 @@ export class FaultyJournal implements Journal {
 }
 
 export function faultyDurable(inner: Durable): Durable & { readonly journal: FaultyJournal } {
-  return { journal: new FaultyJournal(inner.journal), bundles: inner.bundles, objects: inner.objects, snapshots: inner.snapshots };
+  return {
+    journal: new FaultyJournal(inner.journal),
+    bundles: inner.bundles,
+    objects: inner.objects,
+    snapshots: inner.snapshots,
+    results: inner.results,
+    scratch: inner.scratch,
+  };
 }
 
 export async function entriesOf(journal: Journal): Promise<{ seq: number; data: Uint8Array }[]> {

@@ -11,6 +11,8 @@ import { type Epoch, epochMax } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { Transport } from "../../proto/transport/transport.js";
 import type { Event } from "../core/events.js";
+import { BlobEffects } from "./blob-effects.js";
+import { ChunkStore } from "./chunks.js";
 import { MonotonicClock } from "./clock.js";
 import type { CorePort } from "./core-port.js";
 import { Effects } from "./effects.js";
@@ -46,7 +48,6 @@ export interface ShellOptions<S> {
   readonly entryBytesMax?: number;
   /** See recovery.ts. */
   readonly acceptJournalLoss?: number;
-  readonly snapshotBytesMax?: number;
   /** The shell has gone silent for good; the process must end. */
   onFatal(error: Error, exitCode: number): void;
 }
@@ -98,6 +99,8 @@ export class SchedulerShell<S> {
       { epoch: recovered.epoch, lastSeq: recovered.lastSeq, entries: recovered.entries, records: recovered.records, ms: Math.round(performance.now() - from) },
       "recovered",
     );
+    // What sessions had there ended with the process that they were sessions of; and behind the fence nobody else writes.
+    await durable.scratch.clear();
     const shell = new SchedulerShell(options, recovered, nonce);
     shell.#intake.start();
     await options.transport.flush();
@@ -128,6 +131,7 @@ export class SchedulerShell<S> {
       },
     });
     this.#effects = new Effects({
+      blobs: this.#blobEffects(epoch),
       transport,
       epoch,
       replies: this.#replies,
@@ -154,9 +158,9 @@ export class SchedulerShell<S> {
     this.#snapshotter = new Snapshotter({
       durable,
       writer: this.#writer,
-      capture: () => ({ epoch, state: core.snapshot(state) }),
+      capture: () => [{ epoch }, ...core.snapshot(state)],
       known: recovered.snapshots,
-      ...(options.snapshotBytesMax === undefined ? {} : { bytesMax: options.snapshotBytesMax }),
+      broken: recovered.broken,
       onTaken: (seq, bytes, seconds) => {
         this.#snapshotted = bytes;
         metrics.add("snapshots", "Snapshots taken.", 1);
@@ -179,6 +183,19 @@ export class SchedulerShell<S> {
     });
     this.#entriesSince = recovered.entries;
     metrics.watch(() => core.figures(state));
+  }
+
+  #blobEffects(epoch: Epoch): BlobEffects {
+    const { durable, log } = this.#options;
+    return new BlobEffects({
+      chunks: new ChunkStore(durable.results, durable.scratch),
+      epoch,
+      alive: () => this.#phase !== "dead" && this.#phase !== "stopped",
+      dispatch: (event) => this.dispatch(event),
+      answer: (to, message) => this.#effects.answer(to, message),
+      update: (client, session, segment) => this.#effects.tell(client, session, segment),
+      log: (level, text, fields) => log[level](fields ?? {}, text),
+    });
   }
 
   get healthy(): boolean {

@@ -39,6 +39,8 @@ export class Disk {
   readonly snapshots: { readonly seq: number; readonly data: Uint8Array }[] = [];
   /** By the names of proto/durable/objects.ts. */
   readonly #blobs = new Map<string, StoredValue>();
+  /** Blobs of results. */
+  readonly results = new Map<string, Uint8Array>();
   readonly facts = new Map<JobId, JobFacts>();
   /** Violations found by the index when an entry lands, in the middle of somebody's callback. */
   readonly faults: Violation[] = [];

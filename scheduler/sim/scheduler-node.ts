@@ -13,9 +13,11 @@ import { type ClientRequest, clientRequest, type WorkerOrder, type WorkerRequest
 import { subjects } from "../../proto/subjects.js";
 import type { Command, Event, JournalRecord } from "../core/events.js";
 import { applyRecord, checkInvariants, createState, nextWakeMs, restore, type SnapshotData, type State, snapshot, step } from "../core/index.js";
+import { type BlobCommand, BlobShelf, offload } from "./blob-shelf.js";
 import { describe, describeRecord } from "./describe.js";
 import { packPlain, unpackPlain } from "./disk.js";
 import { ghostBeat } from "./ghost-beat.js";
+import { noteGrant, staleCommits } from "./grants.js";
 import { Violation } from "./job-model.js";
 import type { Delivery } from "./network.js";
 import { OrderBox } from "./order-box.js";
@@ -24,7 +26,7 @@ import { compareWithReplay } from "./replay-check.js";
 import { StageIntake } from "./stage-intake.js";
 import type { World } from "./world.js";
 
-type Said = Extract<Command, { c: "reply" | "order" }>;
+type Said = Extract<Command, { c: "reply" | "order" }> | BlobCommand;
 type Cause = ClientRequest["t"] | WorkerRequest["t"] | "tick";
 interface Owed {
   readonly respond: (message: unknown) => void;
@@ -41,6 +43,7 @@ export class SchedulerNode {
   readonly #world: World;
   readonly #random: Random;
   readonly #stages = new StageIntake((client, session, segment) => this.#say({ c: "update", client, session, segment }));
+  readonly #blobs: BlobShelf;
   #state: State | undefined;
   #epoch = 0;
   #dead = false;
@@ -60,6 +63,13 @@ export class SchedulerNode {
     this.#world = world;
     this.#random = world.fork();
     this.address = address;
+    this.#blobs = new BlobShelf({
+      durable: world.disk.results,
+      random: this.#random,
+      later: (delayMs, run) => this.#later(delayMs, run),
+      step: (event) => this.#step(event, "tick"),
+      say: (command) => this.#say(command),
+    });
   }
 
   get dead(): boolean {
@@ -112,8 +122,8 @@ export class SchedulerNode {
     if (used) {
       counts.restores++;
       const { epoch, data } = unpackPlain(used.data) as { epoch: Epoch; data: SnapshotData };
-      state = restore(data, { epoch });
-    } else state = createState({ epoch: 0 as Epoch });
+      state = restore(data, { epoch, offload });
+    } else state = createState({ epoch: 0 as Epoch, offload });
     let entries = Array.from({ length: end - (used?.seq ?? 0) }, (_, i) => disk.read((used?.seq ?? 0) + i));
     if (plant?.replayed) entries = plant.replayed(entries);
     for (const records of entries) for (const record of records) applyRecord(state, record);
@@ -196,7 +206,7 @@ export class SchedulerNode {
     const { plant } = this.#world;
     const stale = request.t === "commits" && request.epoch < this.#epoch;
     if (plant?.workerRequest) request = plant.workerRequest(request, this.#epoch, this.#state as State);
-    if (plant?.secondCommitWins && request.t === "commits") this.#commitStale(request);
+    if (plant?.secondCommitWins && request.t === "commits") this.#carryOut(staleCommits(request, this.#state as State, this.#leased), "commits");
     const commands = this.#step({ e: "worker", request, ...(respond ? { reply: this.#owe(respond) } : {}) }, request.t);
     if (stale && commands.some((command) => command.c === "count" && command.metric === "tasks_committed")) {
       throw new Violation("I2", `a report of ${request.worker} from an older epoch than ${this.#epoch} had results committed`);
@@ -262,6 +272,9 @@ export class SchedulerNode {
           break;
         case "reply":
         case "order":
+        case "offload":
+        case "drop":
+        case "deferred":
           if (!command.gated || this.#world.plant?.ungated || (this.#gated.length === 0 && this.#given === this.#durable)) this.#say(command);
           else this.#gated.push({ after: this.#given, command });
           break;
@@ -305,6 +318,10 @@ export class SchedulerNode {
       owed?.respond(command.message);
       return;
     }
+    if (command.c !== "order") {
+      this.#blobs.carryOut(command, this.#epoch as Epoch);
+      return;
+    }
     if (command.order.o === "lease") this.#noteGrant(command.order.lease, command.worker);
     const owed = command.reply === undefined ? undefined : this.#replies.get(command.reply);
     if (!owed) this.#outbox.add(command.worker, command.instance, command.order);
@@ -315,16 +332,9 @@ export class SchedulerNode {
   }
 
   #noteGrant(lease: Extract<WorkerOrder, { o: "lease" }>["lease"], worker: WorkerId): void {
-    if (this.#world.grants.has(lease.lease)) return;
-    this.#world.grants.set(lease.lease, { atMs: this.#world.clock.nowMs, epoch: this.#epoch });
+    if (!noteGrant(this.#world, this.#epoch, lease)) return;
     this.#leased.set(lease.lease, { job: lease.job, durable: lease.durable });
     this.#tell(`leases ${lease.lease} to ${worker}: ${lease.job} stage ${lease.stage} [${lease.from}, ${lease.to}) attempt ${lease.attempt}`);
-    if (!lease.durable || this.#epoch < this.#world.epoch) return;
-    for (let task = lease.from; task < lease.to; task++) {
-      if (this.#world.disk.committedAtMs(lease.job, lease.stage, task) !== undefined) {
-        throw new Violation("once", `task ${task} of stage ${lease.stage} of ${lease.job} is leased again (${lease.lease}), but its commit is in the journal`);
-      }
-    }
   }
 
   /** What one turn gave rise to goes out as one message a worker. */
@@ -386,15 +396,4 @@ export class SchedulerNode {
   }
 
   // ---------------------------------------------------------------------------------------------- planted
-
-  /** What a core without the lease check would do with results under leases that are over. */
-  #commitStale(request: Extract<WorkerRequest, { t: "commits" }>): void {
-    const state = this.#state as State;
-    const over = request.commits.filter(({ lease, segment }) => !state.leases.has(lease) && segment.r !== "failed");
-    for (const { lease, segment, slotTimeUs } of over) {
-      const job = this.#leased.get(lease);
-      if (job?.durable)
-        this.#carryOut([{ c: "record", record: { k: "commit", job: job.job, segment, slotTimeUs, reused: false, worker: request.worker } }], "commits");
-    }
-  }
 }
