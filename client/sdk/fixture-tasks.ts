@@ -54,3 +54,6 @@ export function rateLimited(): never {
   const limited = Object.assign(new Error("rate limited"), { name: "VendorError", status: 429, code: "E_VENDOR", at: new Date(5), retry: () => 1 });
   throw new AggregateError([limited, new RangeError("negative price")], "no venue", { cause: { symbol: "KO" } });
 }
+
+export const firstOf = (values: ArrayLike<number>): number => values[0] as number;
+export const bytesOf = (n: number): Uint8Array => new Uint8Array(n).fill(1);

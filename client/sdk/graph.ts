@@ -6,7 +6,7 @@ import { withDraws } from "../../proto/draws.js";
 import { VolleyError } from "../../proto/errors.js";
 import { type CompiledGraph, validateStages } from "../../proto/graph.js";
 import type { ArgSpec, StageSpec } from "../../proto/messages.js";
-import { encodeValue } from "../../proto/value.js";
+import { encodeValue, valueKind } from "../../proto/value.js";
 import type { GraphBuilder, ObjectRef, RemoteFunction, StageRef, TaskOptions } from "./api.js";
 import { packItems } from "./pack-items.js";
 import { isRef, isRefArray } from "./refs.js";
@@ -101,7 +101,9 @@ export class Graph {
     if (isRefArray(value)) return { a: "list", of: [...value].map((ref) => this.#arg(ref)) };
     const nested = (inner: unknown): boolean => isRef(inner) || inner instanceof GraphStage || isRefArray(inner);
     if (Array.isArray(value) && value.some(nested)) return { a: "list", of: value.map((inner) => this.#arg(inner)) };
-    return { a: "value", ...encodeValue(value) };
+    const { kind, data } = encodeValue(value);
+    // Raw bytes are the caller's own array, which it may change before the graph is run.
+    return { a: "value", kind, data: kind === valueKind.bytes ? data.slice() : data };
   }
 
   #own(stage: unknown): GraphStage {

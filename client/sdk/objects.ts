@@ -38,6 +38,10 @@ const pollMsMax = 500;
 /** Failures of one copy of an object, after which the next one is tried. */
 const elsewhere: ReadonlySet<ErrorCode> = new Set(["NO_LISTENER", "TIMEOUT", "DISCONNECTED", "OBJECT_NOT_FOUND", "CORRUPT", "WORKER_LOST", "OUT_OF_MEMORY"]);
 
+/** Raw bytes are the caller's own array, which it may change while they travel: under the name of what they were. */
+const ownBytes = (encoded: EncodedValue): EncodedValue =>
+  encoded.kind === valueKind.bytes ? { kind: encoded.kind, data: new Uint8Array(encoded.data) } : encoded;
+
 export class Objects {
   readonly puts: Puts;
   readonly #session: Session;
@@ -57,7 +61,7 @@ export class Objects {
   /** Throws TASK_UNSERIALIZABLE, TOO_LARGE. */
   async put<T>(value: T, options: { durable?: boolean } = {}): Promise<PutRef<T>> {
     this.#session.assertOpen();
-    const encoded = encodeValue(value);
+    const encoded = ownBytes(encodeValue(value));
     if (options.durable) return new PutRef<T>(this.#session.id, await this.keep(encoded));
     const { ref, done } = this.puts.ref(encoded, value);
     await done;

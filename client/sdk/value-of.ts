@@ -1,6 +1,7 @@
 /** From refs to values: waits, decodes, fetches. What is here already costs no promise. */
 import { VolleyError } from "../../proto/errors.js";
 import { type ObjectId, objectIdOf } from "../../proto/ids.js";
+import { limits } from "../../proto/limits.js";
 import { decodeValue, type EncodedValue, valueKind } from "../../proto/value.js";
 import type { Admit } from "./api.js";
 import type { Objects } from "./objects.js";
@@ -10,10 +11,15 @@ import type { Outcome } from "./results.js";
 import type { StackTraces } from "./stack-traces.js";
 import type { StageHandle } from "./stage.js";
 
-/** An Arrow stream is read in place, so it must stand at a multiple of 8. */
+/**
+ * Bytes and tables are views on what they are decoded from. Small results are kept here, to be given again and sent again, so each caller gets memory
+ * of its own to write into; large ones are fetched anew each time. And an Arrow stream is read in place, so it must stand at a multiple of 8.
+ */
 export function decodeAligned(encoded: EncodedValue): unknown {
-  if (encoded.kind === valueKind.arrow && encoded.data.byteOffset % 8 !== 0) return decodeValue({ kind: encoded.kind, data: new Uint8Array(encoded.data) });
-  return decodeValue(encoded);
+  const { kind, data } = encoded;
+  const isView = kind === valueKind.bytes || kind === valueKind.arrow;
+  const copied = isView && (data.byteLength <= limits.inlineBytesMax || (kind === valueKind.arrow && data.byteOffset % 8 !== 0));
+  return decodeValue(copied ? { kind, data: new Uint8Array(data) } : encoded);
 }
 
 export class Values {

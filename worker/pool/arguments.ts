@@ -13,6 +13,7 @@ import { PackReader } from "../../proto/pack.js";
 import { decodeTable, decodeValue, type ValueKind, valueKind } from "../../proto/value.js";
 import type { SharedMemory } from "../store/memory.js";
 import { ByteCache } from "./byte-cache.js";
+import { assertFits } from "./decoded-size.js";
 import { ownArray, SharedTable, TaskScope } from "./private-table.js";
 import type { Source, ThreadArg } from "./run-message.js";
 import { Template } from "./template.js";
@@ -24,6 +25,8 @@ const heavyBytes = 256 * 1024;
 /** What is kept of a table or pack beside its memory, which is the store's. */
 const viewBytes = 16 * 1024;
 const seenMax = 1_024;
+/** Of the heap, for decoded values that are kept from run to run. */
+const cachedShare = 1 / 8;
 
 export type Resolver = (task: number) => unknown;
 
@@ -44,16 +47,17 @@ type AllParts = Extract<ThreadArg, { a: "all" }>["parts"];
 
 export class ArgumentDecoder {
   readonly #memory: SharedMemory | null;
+  readonly #heapBytes: number;
   readonly #cache: ByteCache<unknown>;
   /** Handles of values that were decoded for one task: who comes a second time is worth keeping. */
   readonly #seen = new Set<number>();
   #scope: TaskScope | undefined;
   #heavy = false;
 
-  /** `cacheBytes`: of decoded values that are kept between runs. */
-  constructor(memory: SharedMemory | null, cacheBytes: number) {
+  constructor(memory: SharedMemory | null, heapBytes: number) {
     this.#memory = memory;
-    this.#cache = new ByteCache(cacheBytes);
+    this.#heapBytes = heapBytes;
+    this.#cache = new ByteCache(heapBytes * cachedShare);
   }
 
   /** One function per argument, from a task's index to its value. */
@@ -185,7 +189,7 @@ export class ArgumentDecoder {
     const items = "handle" in pack || isShared(pack.data) ? new PackReader(reader.slice(as.from - first, as.to - first)) : reader;
     const start = items === reader ? first : as.from;
     this.#note(bytesOf(pack) / Math.max(1, reader.count));
-    return (task) => decodeItem(items, task - start);
+    return (task) => this.#item(items, task - start);
   }
 
   #all(parts: AllParts, name: string, as: ReadAs): Resolver {
@@ -215,7 +219,7 @@ export class ArgumentDecoder {
         continue;
       }
       const reader = new PackReader(this.#view(part.pack));
-      for (let i = 0; i < reader.count; i++) list.push(decodeItem(reader, i));
+      for (let i = 0; i < reader.count; i++) list.push(this.#item(reader, i));
     }
     return list;
   }
@@ -224,7 +228,16 @@ export class ArgumentDecoder {
 
   #decode(source: Source): unknown {
     const view = this.#view(source);
+    if (source.kind === valueKind.msgpack) assertFits(view, this.#heapBytes);
     return decodeValue({ kind: source.kind as ValueKind, data: isShared(view) ? view.slice() : view });
+  }
+
+  /** An item's own value: a table wants its bytes aligned, and a pack does not align them. */
+  #item(reader: PackReader, index: number): unknown {
+    const { kind, data } = reader.at(index);
+    if (kind === valueKind.msgpack) assertFits(data, this.#heapBytes);
+    const copied = kind === valueKind.arrow || kind === valueKind.bytes || isShared(data);
+    return decodeValue({ kind, data: copied ? data.slice() : data });
   }
 
   /** In place. */
@@ -256,10 +269,3 @@ function sameBytes(kept: AllParts, parts: AllParts): boolean {
 
 const isShared = (data: Uint8Array): boolean => data.buffer instanceof SharedArrayBuffer;
 const bytesOf = (source: Source): number => ("data" in source ? source.data.byteLength : source.bytes);
-
-/** An item's own value: a table wants its bytes aligned, and a pack does not align them. */
-function decodeItem(reader: PackReader, index: number): unknown {
-  const item = reader.at(index);
-  const copied = item.kind === valueKind.arrow || item.kind === valueKind.bytes || isShared(item.data);
-  return decodeValue(copied ? { kind: item.kind, data: item.data.slice() } : item);
-}

@@ -15,8 +15,11 @@ const bundlesMax = 64;
 const bundles = new Set<string>();
 let bundleBytes = 0;
 
-/** Whether the modules loaded so far take too much of the thread. `bytesMax`: of their text, which is a fraction of what they become. */
-export const modulesOutgrown = (bytesMax: number): boolean => bundles.size > bundlesMax || (bundles.size > 1 && bundleBytes > bytesMax / 2);
+/** Their text is a fraction of what they become. */
+const heapShare = 1 / 16;
+
+/** Whether the modules loaded so far take too much of the thread. */
+export const modulesOutgrown = (heapBytes: number): boolean => bundles.size > bundlesMax || (bundles.size > 1 && bundleBytes > heapBytes * heapShare);
 
 const keyOf = (fn: ThreadFunction): string => ("kernel" in fn ? `kernel:${fn.kernel}@${fn.version}` : `${fn.bundle}:${fn.export}`);
 

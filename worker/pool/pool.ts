@@ -63,9 +63,6 @@ const killGraceMs = 20;
 /** A thread that dies without executing anything gets this many chances. */
 const idleDeathsMax = 3;
 
-/** Of a thread's heap, for decoded values that it keeps from run to run. */
-const cachedShare = 1 / 8;
-
 interface Slot {
   readonly index: number;
   readonly channel: SlotChannel;
@@ -111,7 +108,7 @@ export class SlotPool {
       regions: regionsOf(options.reserved, options.slots),
       channels: this.#slots.map((slot) => slot.channel.buffer),
       inlineBytesMax: limits.inlineBytesMax,
-      cacheBytes: Math.floor(options.heapBytesMax * cachedShare),
+      heapBytes: options.heapBytesMax,
     };
     this.#piscina = new Piscina({
       filename: new URL("./thread.js", import.meta.url).href,

@@ -71,6 +71,6 @@ export interface ThreadData {
   readonly regions: readonly { readonly offset: number; readonly bytes: number }[];
   readonly channels: readonly SharedArrayBuffer[];
   readonly inlineBytesMax: number;
-  /** Of decoded values that a thread keeps from run to run. */
-  readonly cacheBytes: number;
+  /** What the thread's heap may take. */
+  readonly heapBytes: number;
 }

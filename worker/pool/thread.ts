@@ -40,7 +40,7 @@ const immediately = setImmediate;
 const leave = process.exit.bind(process);
 
 const post = (message: ThreadMessage, transfer: ArrayBuffer[] = []): void => port?.postMessage(message, transfer);
-const decoder = new ArgumentDecoder(data.memory, data.cacheBytes);
+const decoder = new ArgumentDecoder(data.memory, data.heapBytes);
 const channels = data.channels.map((buffer) => new SlotChannel(buffer));
 const engines = new KernelEngines(data.memory, data.regions);
 const relay = new ConsoleRelay(post);
@@ -83,7 +83,7 @@ export async function run(message: RunMessage): Promise<RunReply> {
   channel.loaded();
   const next = await new Execution(message, channel, fn, resolved).all();
   channel.rest();
-  if (!globalsIntact() || modulesOutgrown(data.cacheBytes)) {
+  if (!globalsIntact() || modulesOutgrown(data.heapBytes)) {
     channel.retire(next);
     leave(0);
   }
