@@ -26,6 +26,8 @@ export interface LeaseRunContext {
   onFault(error: unknown, where: string): void;
 }
 
+const keepTriesMax = 30;
+
 /** Faults of the code or of an upstream task stay faults wherever the lease runs; everything else is given back. */
 const definite: ReadonlySet<WireError["code"]> = new Set(["BUNDLE_NOT_FOUND", "FUNCTION_NOT_FOUND", "UPSTREAM_FAILED", "INVALID_DATA"]);
 
@@ -38,6 +40,7 @@ export class LeaseRun {
   #prepared: (PreparedInputs & { fn: ThreadFunction }) | undefined;
   #run: Run | undefined;
   #released = false;
+  #killed = false;
   /** Aborted when the lease is over before it could run. */
   readonly #given = new AbortController();
   /** Large results that are not in the store yet. */
@@ -118,6 +121,7 @@ export class LeaseRun {
   }
 
   kill(): void {
+    this.#killed = true;
     this.#run?.kill();
   }
 
@@ -128,6 +132,19 @@ export class LeaseRun {
     this.#prepared = undefined;
   }
 
+  /** What has been computed is not computed again because NATS was away: every try waits for its return for a minute, and there are quite a few. */
+  async #keep(name: string, data: Uint8Array): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      try {
+        await this.#context.durable.put(name, data);
+        return;
+      } catch (error) {
+        if (!isVolleyError(error) || error.code !== "DISCONNECTED" || this.#killed || tries === keepTriesMax) throw error;
+        this.#context.onFault(error, `keeping a result of lease ${this.#lease.lease}; trying again`);
+      }
+    }
+  }
+
   /** Into the store, and for durable leases into the durable store, before the core hears of it (W6). */
   async #store({ task, kind, data, digest, slotTimeUs, stored }: LargeResult): Promise<void> {
     const { lease, stage, base, durable } = this.#lease;
@@ -135,7 +152,7 @@ export class LeaseRun {
     const id = objectIdOf(base, task);
     this.#context.onSlotTime(slotTimeUs);
     try {
-      if (durable) await this.#context.durable.put(objectBlobName(id, digest), data);
+      if (durable) await this.#keep(objectBlobName(id, digest), data);
       // The scheduler has given the task out again, to this worker: what this lease made is not asked for any more.
       if (!(await store.put(id, data, { kind, digest }, { copy: durable, order: this.#order }))) return;
       this.#context.tell({

@@ -1,0 +1,95 @@
+import { expect, test } from "vitest";
+import { digestOf } from "../../proto/digest.js";
+import { modelDurable } from "../../proto/durable/model.js";
+import { objectBlobName } from "../../proto/durable/objects.js";
+import { VolleyError } from "../../proto/errors.js";
+import { type JobId, type LeaseId, type ObjectBase, objectIdOf } from "../../proto/ids.js";
+import type { Lease } from "../../proto/messages.js";
+import type { WorkerEvent } from "../core/events.js";
+import type { SlotPool } from "../pool/pool.js";
+import { ObjectStore } from "../store/store.js";
+import { LeaseRun, type LeaseRunContext } from "./lease-run.js";
+
+const base = "sj_0" as ObjectBase;
+const lease: Lease = {
+  lease: "1.1" as LeaseId,
+  job: "j" as JobId,
+  stage: 0,
+  base,
+  fn: { kernel: "noop", version: 1 },
+  from: 0,
+  to: 1,
+  attempt: 1,
+  args: [],
+  bases: [],
+  inputs: [],
+  durable: true,
+  options: { retries: 0, timeoutMs: 1_000, pure: false, priority: 0 },
+};
+const data = new Uint8Array(10_000).fill(5);
+const digest = digestOf(3, data);
+
+/** One task with a large result, whose durable store is away so many times. */
+async function run(failures: number, kill = false): Promise<{ events: WorkerEvent[]; executions: number; kept: boolean; tries: number }> {
+  const durable = modelDurable().objects;
+  const events: WorkerEvent[] = [];
+  let executions = 0;
+  let tries = 0;
+  let ended = (): void => undefined;
+  const end = new Promise<void>((resolve) => {
+    ended = resolve;
+  });
+  const put = async (name: string, bytes: Uint8Array): Promise<void> => {
+    if (++tries <= failures) {
+      if (kill && tries === 3) leaseRun.kill();
+      throw new VolleyError("DISCONNECTED", "NATS is away");
+    }
+    await durable.put(name, bytes);
+  };
+  const pool: Pick<SlotPool, "run"> = {
+    run: (_spec, listener) => {
+      executions++;
+      listener.large({ task: 0, kind: 3, data, digest, slotTimeUs: 1, stored: () => undefined });
+      return { done: Promise.resolve(), limit: (to) => to, kill: () => undefined };
+    },
+  };
+  const store = new ObjectStore({ budgetBytes: 2 ** 22, reservedBytes: 0 });
+  const context = {
+    pool,
+    store,
+    inputs: { prepare: async () => ({ args: [], release: () => undefined }) },
+    durable: { put },
+    tell: (event: WorkerEvent) => {
+      events.push(event);
+      if (event.e === "ended") ended();
+    },
+    onSlotTime: () => undefined,
+    onEnded: () => undefined,
+    onFault: () => undefined,
+  } as unknown as LeaseRunContext;
+  const leaseRun = new LeaseRun(context, lease, 1);
+  await leaseRun.prepare();
+  leaseRun.start(0, 1);
+  await end;
+  const kept = await durable.has(objectBlobName(objectIdOf(base, 0), digest));
+  store.close();
+  return { events, executions, kept, tries };
+}
+
+test("a result that was computed while NATS was away is kept when it is back, however long that took, and not computed again", async () => {
+  const { events, executions, kept, tries } = await run(20);
+  expect(events.map(({ e }) => e)).toEqual(["ready", "results", "ended"]);
+  expect([executions, kept, tries]).toEqual([1, true, 21]);
+});
+
+test("a lease that is stopped gives up at the next failure", async () => {
+  const { events, kept, tries } = await run(100, true);
+  expect(events.map(({ e }) => e)).toEqual(["ready", "ended"]);
+  expect([kept, tries]).toEqual([false, 3]);
+});
+
+test("a store that stays away ends the lease without the result, so that the task goes elsewhere", async () => {
+  const { events, kept } = await run(1_000);
+  expect(events.map(({ e }) => e)).toEqual(["ready", "ended"]);
+  expect(kept).toBe(false);
+});
