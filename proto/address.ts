@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import { encodeMessage } from "./codec.js";
 import { sha256Hex } from "./digest.js";
+import { engineOfStage } from "./engine.js";
 import { type JobId, type ObjectBase, type ObjectId, objectIdOf, splitObjectId, stageBaseOf } from "./ids.js";
 import type { ArgSpec, StageSpec } from "./messages.js";
 
@@ -42,10 +43,16 @@ function addressArg(arg: ArgSpec, baseOf: (stage: number) => ObjectBase): unknow
   }
 }
 
-/** The base of a stage's objects. `baseOf` gives the bases of the stages before it. */
+/**
+ * The base of a stage's objects. `baseOf` gives the bases of the stages before it.
+ * A pure function of a user is addressed together with the engine that runs it, for another one may give other bits; where the engine is not known, as if
+ * it were impure, and nothing is shared. Kernels give the same bits on every engine.
+ */
 export function stageBase(job: JobId, spec: StageSpec, baseOf: (stage: number) => ObjectBase): ObjectBase {
-  if (!spec.options.pure) return stageBaseOf(job, spec.index);
+  const engine = engineOfStage(spec);
+  if (!spec.options.pure || engine === "") return stageBaseOf(job, spec.index);
   const fn = "bundle" in spec.fn ? ["bundle", spec.fn.bundle, spec.fn.export] : ["kernel", spec.fn.kernel, spec.fn.version];
+  if (engine !== undefined) fn.push(engine);
   const what = [
     "volley-stage-1",
     fn,

@@ -47,6 +47,11 @@ export const errorCatalogue = {
   CANCELLED: { retry: "never", http: 409, doc: "The job or task was cancelled." },
   OBJECT_LOST: { retry: "retry", http: 410, doc: "Every copy is gone and it could not be made again with the same content." },
   NONDETERMINISTIC: { retry: "never", http: 500, doc: "A function declared pure gave two different results for the same inputs." },
+  ENGINE_CHANGED: {
+    retry: "never",
+    http: 409,
+    doc: "A lost result of a pure function was made again by another engine (Node version or processor) and differs; submit it again.",
+  },
   LOOK_AHEAD: { retry: "never", http: 422, doc: "The look-ahead check found that a result depends on what was not known at its time." },
   OUT_OF_MEMORY: { retry: "retry-elsewhere", http: 507, doc: "The worker's object store and its spill folder are full." },
 

@@ -19,7 +19,22 @@ import { explanation } from "./explanation.js";
 import { heldLease } from "./held-lease.js";
 import { limits } from "./limits.js";
 import { argSpec, functionRef, stageOptions, stageSpec, valueKind } from "./stage-spec.js";
-import { bytes, clientId, count, epoch, instance, jobId, leaseId, objectBase, objectId, schedulerStart, tenantId, u32, workerId } from "./wire-scalars.js";
+import {
+  bytes,
+  clientId,
+  count,
+  engineName,
+  epoch,
+  instance,
+  jobId,
+  leaseId,
+  objectBase,
+  objectId,
+  schedulerStart,
+  tenantId,
+  u32,
+  workerId,
+} from "./wire-scalars.js";
 import { engineFacts, workerStatus } from "./worker-status.js";
 
 export { type ArgSpec, type FunctionRef, type StageOptions, type StageSpec, stageOptions, stageSpec, valueKind } from "./stage-spec.js";
@@ -184,9 +199,10 @@ export const clientReply = z.discriminatedUnion("t", [
   z.object({ t: z.literal("ok"), epoch }),
   /** To the cancel of a stage's tasks: how many of them had not ended. `known` false: the scheduler has no such stage. */
   z.object({ t: z.literal("cancelled"), epoch, known: z.boolean(), tasks: count }),
-  z.object({ t: z.literal("opened"), epoch, heartbeatIntervalMs: count, version: count }),
+  /** `engine`: what pure functions of users are addressed with from now on; "" while no worker has joined. */
+  z.object({ t: z.literal("opened"), epoch, heartbeatIntervalMs: count, version: count, engine: engineName.optional() }),
   /** `known` false: the scheduler does not know this session (it restarted). Results of `waiting` stages follow as updates. `missing`: to be put again. */
-  z.object({ t: z.literal("beat"), epoch, known: z.boolean(), missing: z.array(objectId).optional() }),
+  z.object({ t: z.literal("beat"), epoch, known: z.boolean(), missing: z.array(objectId).optional(), engine: engineName.optional() }),
   /** Of them nobody has `missing`. */
   z.object({ t: z.literal("held"), epoch, missing: z.array(objectId) }),
   /** `job` is an earlier job's id if `key` was used before with the same content. */

@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { ObjectId } from "./ids.js";
 import { limits } from "./limits.js";
 import { taskTimeoutMs } from "./task-timeout.js";
-import { bundleId, bytes, count, objectId, u32 } from "./wire-scalars.js";
+import { bundleId, bytes, count, engineName, objectId, u32 } from "./wire-scalars.js";
 
 /** What a stage runs: an export of a deployed bundle, or a built-in kernel. */
 export const functionRef = z.union([
@@ -57,6 +57,8 @@ export const stageOptions = z.object({
   priority: z.number().int().min(-100).max(100),
   seed: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
   seedFrom: count.optional(), // Task i takes place `seedFrom + i` in the seed's sequence (draws.ts). Absent: 0.
+  /** Of pure functions of users: the engine whose results these are (engine.ts); "" where none was known. Absent of clients that know of none. */
+  engine: engineName.optional(),
 });
 export type StageOptions = z.infer<typeof stageOptions>;
 

@@ -35,3 +35,6 @@ export const instance = name<Instance>();
 export const schedulerStart = name<SchedulerStart>();
 export const leaseId = z.custom<LeaseId>((v) => typeof v === "string" && v.length <= 40, { error: "expected a lease id" });
 export const epoch = z.custom<Epoch>((v) => typeof v === "number" && Number.isInteger(v) && v >= 0 && v < epochMax, { error: "expected an epoch below 2^31" });
+
+/** A family of engines (engine.ts); "": not known. */
+export const engineName = z.string().max(96);

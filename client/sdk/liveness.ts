@@ -1,9 +1,10 @@
 /**
  * Whether the scheduler that speaks knows this client's session: openings, beats, and what is done when it does not. Rules S4 and S5 of session.ts.
  */
+import { ofEngine } from "../../proto/engine.js";
 import { isVolleyError, VolleyError } from "../../proto/errors.js";
 import { limits } from "../../proto/limits.js";
-import type { ClientReplyOf, ClientRequestOf } from "../../proto/messages.js";
+import type { ClientReplyOf, ClientRequestOf, StageSpec } from "../../proto/messages.js";
 import { PROTOCOL_VERSION } from "../../proto/version.js";
 import type { Requests } from "./requests.js";
 
@@ -35,6 +36,7 @@ export class Liveness {
   #epoch = 0;
   /** The epoch of the scheduler that has opened the session. */
   #openedEpoch = 0;
+  #engine: string | undefined;
   #openings = 0;
   #reopening = false;
   #beating = false;
@@ -65,6 +67,11 @@ export class Liveness {
     return this.#lostSinceMs !== undefined;
   }
 
+  /** The stage as one of the engine that the scheduler has named; an older scheduler names none. */
+  addressed(spec: StageSpec): StageSpec {
+    return this.#engine === undefined ? spec : ofEngine(spec, this.#engine);
+  }
+
   get intervalMs(): number {
     return this.#intervalMs;
   }
@@ -84,9 +91,17 @@ export class Liveness {
 
   async #ask(timeoutMs: number): Promise<void> {
     const { client, session, tenant, requests } = this.#options;
-    const { heartbeatIntervalMs, epoch } = await requests.ask({ t: "open", client, session, tenant, version: PROTOCOL_VERSION }, "opened", { timeoutMs });
+    const { heartbeatIntervalMs, epoch, engine } = await requests.ask({ t: "open", client, session, tenant, version: PROTOCOL_VERSION }, "opened", {
+      timeoutMs,
+    });
     this.#intervalMs = Math.max(10, heartbeatIntervalMs);
     this.#openedEpoch = epoch;
+    this.#heardOf(engine);
+  }
+
+  /** What is known stays when a scheduler that has just started knows of no worker yet. */
+  #heardOf(engine: string | undefined): void {
+    if (engine !== undefined && (engine !== "" || this.#engine === undefined)) this.#engine = engine;
   }
 
   heard(epoch: number): void {
@@ -168,6 +183,7 @@ export class Liveness {
       const { client, session, requests } = this.#options;
       const sent: Beat = { t: "beat", client, session, epoch: this.#epoch as Beat["epoch"], ...this.#options.beat() };
       const reply = await requests.ask(sent, "beat", { timeoutMs: this.#intervalMs });
+      this.#heardOf(reply.engine);
       this.#options.onBeat(sent, reply);
       if (!reply.known) this.lose();
     } catch (error) {

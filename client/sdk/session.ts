@@ -132,7 +132,7 @@ export class Session {
     this.assertOpen();
     const index = this.#nextIndex++;
     const stage = new ClientStage(this.id, index, () => {
-      const spec = build(index);
+      const spec = this.#live.addressed(build(index));
       if (spec.options.pure) stage.pureBase = stageBase(this.id, spec, (upstream) => this.#baseOf(upstream));
       return spec;
     });

@@ -4,6 +4,7 @@ import type { JobId, ObjectBase, ObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { ClientReply, ClientRequestOf, StageSpec } from "../../proto/messages.js";
 import { isCompatible, PROTOCOL_VERSION } from "../../proto/version.js";
+import { clusterEngine } from "./engines.js";
 import type { PutFacts, ReplyToken } from "./events.js";
 import { countBlockers, flatArgs, setOpen, sourceOf } from "./links.js";
 import { heard } from "./liveness.js";
@@ -59,7 +60,7 @@ export function onOpen(ctx: Context, request: ClientRequestOf<"open">, reply: Re
   }
   const session = state.jobs.get(request.session);
   if (session) heard(state, session);
-  answer(ctx, reply, { t: "opened", heartbeatIntervalMs: limits.heartbeatIntervalMs, version: PROTOCOL_VERSION });
+  answer(ctx, reply, { t: "opened", heartbeatIntervalMs: limits.heartbeatIntervalMs, version: PROTOCOL_VERSION, engine: clusterEngine(state) });
 }
 
 export function onStages(ctx: Context, request: ClientRequestOf<"stages">, bases: readonly ObjectBase[]): void {
@@ -148,7 +149,7 @@ export function onClientBeat(ctx: Context, request: ClientRequestOf<"beat">, rep
   }
   heard(state, session);
   const missing = session.missing.size > 0 ? missingOf(state, session) : [];
-  answer(ctx, reply, { t: "beat", known: true, ...(missing.length > 0 ? { missing } : {}) });
+  answer(ctx, reply, { t: "beat", known: true, engine: clusterEngine(state), ...(missing.length > 0 ? { missing } : {}) });
   if (request.dropped) dropPuts(ctx, session, request.dropped);
   for (const index of request.released) {
     const stage = session.stages.get(index);

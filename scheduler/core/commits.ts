@@ -8,6 +8,7 @@ import type { Commit, ResultSegment, WorkerRequestOf } from "../../proto/message
 import { PackReader } from "../../proto/pack.js";
 import { sameBytes } from "../../proto/same-bytes.js";
 import { isQuarantined, speaker } from "./departed.js";
+import { engineChange } from "./engines.js";
 import type { HeldSegment } from "./events.js";
 import { heard } from "./liveness.js";
 import { order, sender } from "./orders.js";
@@ -139,12 +140,14 @@ function commitChecked(ctx: Context, stage: StageRecord, segment: Success, from:
   if (trouble?.expected) {
     const digest = segment.r === "stored" ? segment.stored[0]?.digest : undefined;
     if (!digest || !sameBytes(digest, trouble.expected)) {
-      alarm(ctx, stage, segment.from, `made again, task ${segment.from} of stage ${stage.index} gave another result`);
+      const change = engineChange(stage, ctx.state.workers.get(from.worker), segment.from);
+      if (change) failTasks(ctx, stage, segment.from, segment.to, change);
+      else alarm(ctx, stage, segment.from, `made again, task ${segment.from} of stage ${stage.index} gave another result`);
       return;
     }
     trouble.expected = undefined;
   }
-  if (stage.spec.options.pure && ctx.state.catalog.isShared(stage.base)) commitShared(ctx, stage, segment, from);
+  if (stage.spec.options.pure && !stage.strayed && ctx.state.catalog.isShared(stage.base)) commitShared(ctx, stage, segment, from);
   else commitSegment(ctx, stage, segment, from);
 }
 
@@ -158,7 +161,7 @@ function commitShared(ctx: Context, stage: StageRecord, segment: Success, from: 
   const same = new ResultComparer(segment);
   const differs = (task: number): StageRecord | undefined => {
     for (const other of ctx.state.catalog.made(stage.base)) {
-      const result = other === stage || other.claimed ? undefined : other.results.at(task);
+      const result = other === stage || other.ownOnly ? undefined : other.results.at(task);
       if (result?.r === "failed") continue;
       // One that has the result speaks for all: theirs were compared with it.
       if (result) return same.as(result, task) ? undefined : other;

@@ -5,6 +5,7 @@
 import type { LeaseId, ObjectId } from "../../proto/ids.js";
 import type { ArgSpec, Lease, ObjectLocation } from "../../proto/messages.js";
 import { PackReader } from "../../proto/pack.js";
+import { pinOf } from "./engines.js";
 import { gatherInputs } from "./inputs.js";
 import { countBlockers, isReady, linkObject } from "./links.js";
 import { order } from "./orders.js";
@@ -22,6 +23,8 @@ export const leaseFloorUs = 1_000;
 const oversubscribeBelowUs = 20_000;
 /** Of a function never measured, at most this many tasks go out at once. */
 const unmeasuredTasksMax = 8;
+/** Stages that are looked through for one that another engine may run. */
+const behindMax = 1_000;
 
 export function dispatch(ctx: Context): void {
   const { state } = ctx;
@@ -36,11 +39,31 @@ export function dispatch(ctx: Context): void {
       rotate(state, stage);
       continue;
     }
-    // Every slot is taken; or those of workers that are large enough for it, and then others go past it.
-    if (stage.roomBytes === 0 || !rotate(state, stage)) break;
-    passed ??= new Set();
-    passed.add(stage);
+    // Every slot is taken; or those of workers that are large enough for it, or of its engine, and then others go past it.
+    if (stage.roomBytes > 0 && rotate(state, stage)) {
+      passed ??= new Set();
+      passed.add(stage);
+    } else if (state.engines.size < 2 || !grantBehind(ctx)) break;
   }
+}
+
+/** Workers of the head's engine are busy, others may not be: the first stage behind it that one of them may take. */
+function grantBehind(ctx: Context): boolean {
+  const { state } = ctx;
+  const free = (worker: WorkerRecord): boolean => !worker.draining && worker.leases.size <= worker.slots;
+  if (![...state.workers.values()].some(free)) return false;
+  let seen = 0;
+  for (const priority of [...state.ready.keys()].sort((a, b) => b - a)) {
+    for (const stage of state.ready.get(priority) ?? []) {
+      if (stage.queue.isEmpty) continue;
+      if (++seen > behindMax) return false;
+      const worker = pickWorker(state, stage);
+      if (!worker) continue;
+      grant(ctx, stage, worker);
+      return true;
+    }
+  }
+  return false;
 }
 
 /** The stage at the head of the highest priority that has queued tasks; empty ones are taken off the lists on the way. */
@@ -76,10 +99,12 @@ export const costUs = (state: State, stage: StageRecord): number | undefined => 
 function pickWorker(state: State, stage: StageRecord): WorkerRecord | undefined {
   const cost = costUs(state, stage);
   const extra = cost !== undefined && cost < oversubscribeBelowUs ? 1 : 0;
+  const pin = pinOf(state, stage);
   let best: WorkerRecord | undefined;
   let bestLoad = Number.POSITIVE_INFINITY;
   for (const worker of state.workers.values()) {
     if (worker.draining || worker.leases.size >= worker.slots + extra || worker.storeBudgetBytes < stage.roomBytes) continue;
+    if (pin !== undefined && worker.family !== pin) continue;
     const load = worker.leases.size / worker.slots;
     if (load < bestLoad) {
       best = worker;
@@ -148,6 +173,7 @@ function grant(ctx: Context, stage: StageRecord, worker: WorkerRecord): void {
     revokeAskedMs: undefined,
     revokeAgainMs: 0,
   };
+  if (stage.engine === "") stage.pin ??= worker.family;
   state.leases.set(lease.id, lease);
   worker.leases.set(lease.id, lease);
   addLease(stage, lease);

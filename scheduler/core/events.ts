@@ -104,6 +104,7 @@ export type CounterName =
   | "leases_revoked"
   | "leases_resent"
   | "engine_mixes"
+  | "tasks_strayed"
   | "workers_lost"
   | "objects_lost"
   | "objects_recomputed";
@@ -138,8 +139,8 @@ export type JournalRecord =
     }
   /** An object that is in the durable store, made known by a client. */
   | { k: "put"; object: PutFacts }
-  /** First valid commits of tasks; `reused`: taken from the content-addressed store. */
-  | { k: "commit"; job: JobId; segment: HeldSegment; slotTimeUs: number; reused: boolean; worker?: WorkerId }
+  /** First valid commits of tasks; `reused`: taken from the content-addressed store; `engine`: where it is another than the stage says. */
+  | { k: "commit"; job: JobId; segment: HeldSegment; slotTimeUs: number; reused: boolean; worker?: WorkerId; engine?: string }
   | { k: "retry"; job: JobId; stage: number; task: number; error: WireError }
   | { k: "cancel"; job: JobId; stage?: number; from?: number; to?: number; atMs: number }
   | { k: "end"; job: JobId; state: JobState; atMs: number; error?: WireError }

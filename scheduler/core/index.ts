@@ -1,5 +1,5 @@
 /** The scheduler core: a pure state machine. See docs/ARCHITECTURE.md. */
-export { enginesOf } from "./engines.js";
+export { clusterEngine, enginesOf } from "./engines.js";
 export type { ChunkSegment, Command, Deferred, Event, HeldLocation, InlineSegment, JournalRecord, PutFacts, ReplyToken } from "./events.js";
 export { checkInvariants } from "./invariants.js";
 export { applyRecord } from "./records.js";

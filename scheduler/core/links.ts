@@ -20,11 +20,11 @@ export function sourceOf(state: State, id: ObjectId): { stage: StageRecord; task
   for (const stage of state.catalog.made(base)) {
     if (stage.states.at(index) !== taskState.succeeded) continue;
     // A large one is not the client's word alone: a worker has told of these bytes under this id.
-    if (!stage.claimed || stage.results.at(index)?.r === "stored") return { stage, task: index };
+    if (!stage.ownOnly || stage.results.at(index)?.r === "stored") return { stage, task: index };
     claimed ??= stage;
   }
   // What a client says was made serves where no worker makes it.
-  for (const stage of state.catalog.of(base)) if (!stage.claimed || !claimed) return index < stage.spec.count ? { stage, task: index } : undefined;
+  for (const stage of state.catalog.of(base)) if (!stage.ownOnly || !claimed) return index < stage.spec.count ? { stage, task: index } : undefined;
   return claimed && { stage: claimed, task: index };
 }
 

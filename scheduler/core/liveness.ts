@@ -7,7 +7,8 @@
  *    before is taken back, so that the others have theirs.
  */
 import { limits } from "../../proto/limits.js";
-import type { Peer, State } from "./state.js";
+import type { Peer } from "./peer.js";
+import type { State } from "./state.js";
 
 /** Nobody heard for so long: it may be us. Above two beats, below the timeout. */
 const hushMs = 2.5 * limits.heartbeatIntervalMs;

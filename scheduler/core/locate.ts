@@ -69,14 +69,14 @@ export function standingOf(state: State, object: { id: ObjectId; digest: Uint8Ar
     const digest = segment.r === "stored" ? segment.stored[index - segment.from]?.digest : undefined;
     if (digest && sameBytes(digest, object.digest)) return "object";
     // One client's word does not make what workers have made for others something else.
-    if (!stage.claimed || !state.catalog.isShared(base)) standing = "other";
+    if (!stage.ownOnly || !state.catalog.isShared(base)) standing = "other";
   }
   return standing;
 }
 
 /** Whether a result of `from` may serve a stage of another job without executing: it is durable where that is needed, and is there. */
 export function isReusable(state: State, source: StageRecord, segment: HeldSegment, durableNeeded: boolean): boolean {
-  if (segment.r === "failed" || source.claimed) return false;
+  if (segment.r === "failed" || source.ownOnly) return false;
   if (durableNeeded) return source.job.durable;
   if (segment.r !== "stored") return true;
   for (let i = segment.from; i < segment.to; i++) {

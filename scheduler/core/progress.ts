@@ -6,6 +6,7 @@
 import type { WireError } from "../../proto/errors.js";
 import { type ObjectId, objectIdOf, type WorkerId } from "../../proto/ids.js";
 import type { JobState, ResultSegment } from "../../proto/messages.js";
+import { engineToRecord, noteStray } from "./engines.js";
 import type { ChunkSegment, HeldSegment } from "./events.js";
 import { drop, letGo, revive, shelve, useOf } from "./lineage.js";
 import { meet, setOpen, unmeet } from "./links.js";
@@ -122,11 +123,11 @@ export function commitSegment(
   from: { worker?: WorkerId; slotTimeUs: number; reused: boolean },
 ): void {
   const { job } = stage;
-  write(
-    ctx,
-    { k: "commit", job: job.id, segment, slotTimeUs: from.slotTimeUs, reused: from.reused, ...(from.worker ? { worker: from.worker } : {}) },
-    job.durable,
-  );
+  const { worker, slotTimeUs, reused } = from;
+  const engine = stage.engine === undefined || worker === undefined ? undefined : engineToRecord(stage, ctx.state.workers.get(worker));
+  const origin = { ...(worker ? { worker } : {}), ...(engine === undefined ? {} : { engine }) };
+  if (engine !== undefined) noteStray(ctx, stage, engine, segment.to - segment.from);
+  write(ctx, { k: "commit", job: job.id, segment, slotTimeUs, reused, ...origin }, job.durable);
   if (segment.r === "stored" && from.worker) {
     for (let i = segment.from; i < segment.to; i++) addHolder(ctx.state, objectIdOf(stage.base, i), from.worker);
   }

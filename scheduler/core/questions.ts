@@ -5,6 +5,7 @@ import { limits } from "../../proto/limits.js";
 import type { ClientRequestOf, JobStatus, ResultSegment, StageStatus } from "../../proto/messages.js";
 import type { WorkerStatus } from "../../proto/worker-status.js";
 import { answer, jobNotFound, refuse } from "./client-events.js";
+import { pinOf } from "./engines.js";
 import type { ReplyToken } from "./events.js";
 import { unmetLinks } from "./links.js";
 import { silenceMs } from "./liveness.js";
@@ -233,7 +234,7 @@ export function explain(state: State, stage: StageRecord, task: number): Explana
     case taskState.leased:
       return explainLease(state, stage, task, head);
     case taskState.queued:
-      return explainQueue(state, head, last);
+      return explainQueue(state, stage, head, last);
     default:
       return explainWait(stage, task, head);
   }
@@ -267,13 +268,22 @@ function explainLease(state: State, stage: StageRecord, task: number, head: Head
   return { ...head, ...where, state: "leased", reason: "behind-in-lease", text: `worker ${lease.worker.id} holds it in lease ${lease.id}, behind other tasks` };
 }
 
-function explainQueue(state: State, head: Head, last: string): Explanation {
+function explainQueue(state: State, stage: StageRecord, head: Head, last: string): Explanation {
   const queueAhead = state.queued - 1;
   if (state.workers.size === 0)
     return { ...head, state: "queued", reason: "no-workers", text: `no worker has joined the cluster; start one with \`volley worker\`${last}`, queueAhead };
   const takers = [...state.workers.values()].filter((worker) => !worker.draining);
   if (takers.length === 0)
     return { ...head, state: "queued", reason: "all-draining", text: `all ${state.workers.size} workers are draining${last}`, queueAhead };
+  const pin = pinOf(state, stage);
+  if (pin !== undefined && takers.some((worker) => worker.family !== pin && worker.leases.size < worker.slots))
+    return {
+      ...head,
+      state: "queued",
+      reason: "other-engine",
+      text: `slots are free on workers of other engines, but its function is pure and its results are those of ${pin}, whose slots are taken${last}`,
+      queueAhead,
+    };
   return {
     ...head,
     state: "queued",

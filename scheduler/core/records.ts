@@ -5,6 +5,7 @@
 import { invariant } from "../../proto/errors.js";
 import type { ClientId, JobId, ObjectBase } from "../../proto/ids.js";
 import type { StageSpec } from "../../proto/messages.js";
+import { noteEngine } from "./engines.js";
 import type { HeldSegment, JournalRecord, PutFacts } from "./events.js";
 import { linkStage, unlinkStage } from "./links.js";
 import { createPut } from "./put-record.js";
@@ -241,6 +242,7 @@ function applyCommit(state: State, record: Extract<JournalRecord, { k: "commit" 
   setStates(state, stage, segment.from, segment.to, segment.r === "failed" ? taskState.failed : taskState.succeeded);
   job.slotTimeUs += record.slotTimeUs;
   job.resultBytes += segmentBytes(segment);
+  if (record.engine !== undefined) noteEngine(stage, record.engine);
   if (segment.r === "failed") return;
   state.catalog.noteResult(stage);
   if (record.reused) {

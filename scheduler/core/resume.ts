@@ -58,7 +58,7 @@ function holdStage(ctx: Context, session: JobRecord, spec: StageSpec, base: Obje
   session.stageHigh = Math.max(session.stageHigh, spec.index + 1);
   const stage = addStage(ctx.state, session, spec, base);
   stage.held = true;
-  stage.claimed = true;
+  stage.ownOnly = true;
   return stage;
 }
 

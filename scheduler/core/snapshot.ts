@@ -5,6 +5,7 @@
 import type { WireError } from "../../proto/errors.js";
 import type { Epoch, JobId, ObjectBase, TenantId } from "../../proto/ids.js";
 import type { JobState, StageSpec } from "../../proto/messages.js";
+import { noteStrayed } from "./engines.js";
 import type { HeldSegment, PutFacts } from "./events.js";
 import { isDurableBlob } from "./offload.js";
 import { createPut } from "./put-record.js";
@@ -22,6 +23,9 @@ interface StageData {
   failures: [number, number][];
   reused: number;
   retried: number;
+  /** Where another engine made results than the specification says. */
+  engine?: string;
+  strayed?: true;
 }
 
 interface JobData {
@@ -95,7 +99,10 @@ function stageData(stage: StageRecord): StageData {
   }
   const failures = [...stage.troubles].filter(([, t]) => t.userFailures > 0).map(([task, t]): [number, number] => [task, t.userFailures]);
   failures.sort((a, b) => a[0] - b[0]);
-  return { spec: stage.spec, base: stage.base, segments: [...stage.results], cancelled, failures, reused: stage.reused, retried: stage.retried };
+  const { spec, base, reused, retried, engine } = stage;
+  const found = engine === undefined || engine === spec.options.engine ? {} : { engine };
+  const strayed = stage.strayed ? { strayed: true as const } : {};
+  return { spec, base, segments: [...stage.results], cancelled, failures, reused, retried, ...found, ...strayed };
 }
 
 /** The state a snapshot was taken of, as far as it is durable. Call `resume` (step.ts) after the records that follow it. */
@@ -131,6 +138,8 @@ function restoreJob(state: State, data: JobData): void {
     }
     for (const [from, to] of item.cancelled) setStates(state, stage, from, to, taskState.cancelled);
     for (const [task, failures] of item.failures) troubleOf(stage, task).userFailures = failures;
+    if (item.engine !== undefined) stage.engine = item.engine;
+    if (item.strayed) noteStrayed(stage);
     stage.reused = item.reused;
     stage.retried = item.retried;
     job.reused += item.reused;

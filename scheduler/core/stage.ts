@@ -1,5 +1,7 @@
 /** A stage's record: how it begins, and what is added to it as needed. */
+
 import { argsBytes } from "../../proto/args.js";
+import { engineOfStage } from "../../proto/engine.js";
 import type { ObjectBase } from "../../proto/ids.js";
 import type { FunctionRef, StageSpec } from "../../proto/messages.js";
 import { Dependents } from "./dependents.js";
@@ -69,7 +71,10 @@ export function createStage(job: JobRecord, spec: StageSpec, base: ObjectBase): 
     puts: noPuts,
     missing: 0,
     held: false,
-    claimed: false,
+    ownOnly: false,
+    engine: engineOfStage(spec),
+    pin: undefined,
+    strayed: false,
   };
 }
 

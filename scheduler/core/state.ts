@@ -2,7 +2,6 @@
  * The scheduler's state. Durable facts (specs, terminal task states, results, ends) come from records only (records.ts);
  * everything else — queues, leases, workers, locations, timers — is derived, and is built again after a restart.
  */
-
 import type { EngineFacts } from "../../proto/engine.js";
 import type { WireError } from "../../proto/errors.js";
 import type { BundleId, ClientId, Epoch, Instance, JobId, LeaseId, ObjectBase, ObjectId, SchedulerStart, TenantId, WorkerId } from "../../proto/ids.js";
@@ -10,6 +9,7 @@ import type { HeldLease, JobState, StageSpec } from "../../proto/messages.js";
 import { Catalog } from "./catalog.js";
 import type { Dependents } from "./dependents.js";
 import type { BlobRefs, Command, InlineSegment, PutFacts } from "./events.js";
+import type { Peer } from "./peer.js";
 import type { PutRecordOf } from "./put-record.js";
 import type { RangeSet } from "./ranges.js";
 import type { SegmentTable } from "./segments.js";
@@ -88,16 +88,13 @@ export interface StageRecord {
   missing: number;
   /** The client is still saying what it was shown of it: nothing of it may run. */
   held: boolean;
-  /** Results are the client's word (resume.ts): they serve its own session, and nobody else's stages. */
-  claimed: boolean;
-}
-
-/** Somebody whose silence would mean something. */
-export interface Peer {
-  /** When it was last heard. */
-  heardMs: number;
-  /** The same in listening time (liveness.ts). */
-  heardAt: number;
+  /** Its results serve its own job and nobody else's stages: they are the client's word (resume.ts), or strayed. */
+  ownOnly: boolean;
+  /** Of a user's pure function: the engine whose results these are, "" until there is one (engines.ts). */
+  engine: string | undefined;
+  /** While that is "": of the worker that got the first lease. */
+  pin: string | undefined;
+  strayed: boolean; // another engine made some of its results
 }
 
 export interface JobRecord extends Peer {
@@ -180,6 +177,7 @@ export interface WorkerRecord extends Peer {
   readonly pid: number;
   readonly volley: string | undefined;
   readonly engine: EngineFacts | undefined;
+  readonly family: string;
   readonly slots: number;
   readonly storeBudgetBytes: number;
   readonly leases: Map<LeaseId, LeaseRecord>;
@@ -262,6 +260,9 @@ export interface State {
   queued: number;
   /** Sum of slots of workers that take leases. */
   slots: number;
+  /** Slots of workers that are not leaving, by the family of their engine; and the one of most, as last known ("" before the first). */
+  engines: ReadonlyMap<string, number>;
+  engine: string;
   /** Durable jobs that have ended, oldest first, for forgetting. */
   readonly ended: JobId[];
   /** Jobs to look at in the next live step: restored from the journal at some point between two records. */
@@ -302,6 +303,8 @@ export function createState(options: { epoch: Epoch; offload?: OffloadSizes }): 
     retries: new Timers(),
     queued: 0,
     slots: 0,
+    engines: new Map(),
+    engine: "",
     ended: [],
     unsettled: new Set(),
     nextSweepMs: 0,

@@ -6,6 +6,7 @@
  * T3 An answer that does not come is not waited for: after `patienceMs` other leases are asked instead. It counts all the same when it comes.
  */
 import { costUs, leaseFloorUs } from "./dispatch.js";
+import { pinOf } from "./engines.js";
 import { order } from "./orders.js";
 import type { Context, LeaseRecord, State } from "./state.js";
 
@@ -21,6 +22,7 @@ export function steal(ctx: Context): void {
   if (state.queued > 0 || state.leases.size === 0) return;
   const idle = idleSlots(state);
   if (idle === 0) return;
+  const mixed = state.engines.size > 1;
   let asked = 0;
   let best: LeaseRecord | undefined;
   let bestUs = stealFloorUs;
@@ -30,6 +32,7 @@ export function steal(ctx: Context): void {
       continue;
     }
     if (state.nowMs < lease.revokeAgainMs) continue;
+    if (mixed && idleSlots(state, pinOf(state, lease.stage)) === 0) continue;
     const movable = lease.open.size - (isBehind(lease) ? 0 : 1);
     const us = movable * (costUs(state, lease.stage) ?? leaseFloorUs);
     if (movable > 0 && us > bestUs) {
@@ -49,9 +52,11 @@ export function steal(ctx: Context): void {
 /** It waits at its worker for a slot: all of it can be moved. */
 const isBehind = (lease: LeaseRecord): boolean => lease.worker.leases.size > lease.worker.slots && !lease.running;
 
-function idleSlots(state: State): number {
+/** Of all workers, or of those of one engine. */
+function idleSlots(state: State, engine?: string): number {
   let idle = 0;
-  for (const worker of state.workers.values()) if (!worker.draining) idle += Math.max(0, worker.slots - worker.leases.size);
+  for (const worker of state.workers.values())
+    if (!worker.draining && (engine === undefined || worker.family === engine)) idle += Math.max(0, worker.slots - worker.leases.size);
   return idle;
 }
 

@@ -11,6 +11,10 @@ export class Turns<T> {
     return this.#items[this.#head];
   }
 
+  *[Symbol.iterator](): IterableIterator<T> {
+    for (let at = this.#head; at < this.#items.length; at++) yield this.#items[at] as T;
+  }
+
   push(item: T): void {
     this.#items.push(item);
   }

@@ -1,4 +1,5 @@
 /** What workers say apart from commits: hello, beats, objects, bye; and what follows when one is no longer heard. */
+import { engineFamily } from "../../proto/engine.js";
 import type { objectIdOf } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { HeldLease, StoredObject, WorkerRequestOf } from "../../proto/messages.js";
@@ -6,7 +7,7 @@ import { isCompatible, PROTOCOL_VERSION } from "../../proto/version.js";
 import { closeLease, firstTime, knowReports } from "./commits.js";
 import { blame, mayJoin, speaker } from "./departed.js";
 import { sendLease } from "./dispatch.js";
-import { noteJoin } from "./engines.js";
+import { countEngines, noteJoin } from "./engines.js";
 import type { ReplyToken } from "./events.js";
 import { heard, silenceMs } from "./liveness.js";
 import { standingOf } from "./locate.js";
@@ -43,6 +44,7 @@ export function onHello(ctx: Context, hello: WorkerRequestOf<"hello">, reply: Re
       pid: hello.pid,
       volley: hello.volley,
       engine: hello.engine,
+      family: engineFamily(hello.engine),
       slots: hello.slots,
       storeBudgetBytes: hello.storeBudgetBytes,
       leases: new Map(),
@@ -61,6 +63,7 @@ export function onHello(ctx: Context, hello: WorkerRequestOf<"hello">, reply: Re
     state.workers.set(worker.id, worker);
     state.slots += worker.slots;
     ctx.out.push({ c: "log", level: "info", text: "worker joined", fields: { worker: worker.id, node: worker.node, slots: worker.slots } });
+    countEngines(state);
     noteJoin(ctx, worker);
   }
   heard(state, worker);
@@ -96,7 +99,10 @@ export function onBeat(ctx: Context, beat: WorkerRequestOf<"beat">, reply: Reply
   worker.slotsBusy = beat.slotsBusy;
   worker.storeBytes = beat.storeBytes;
   worker.spilledBytes = beat.spilledBytes;
-  if (beat.draining) worker.draining = true;
+  if (beat.draining && !worker.draining) {
+    worker.draining = true;
+    countEngines(state);
+  }
   reconcileLeases(ctx, worker, beat.leases, reply);
   // A beat is always answered, so that the worker knows that it is known.
   if (reply !== undefined) welcome(ctx, worker, reply);
@@ -193,6 +199,7 @@ export function removeWorker(ctx: Context, worker: WorkerRecord, how: "left" | "
   const { state } = ctx;
   state.workers.delete(worker.id);
   state.slots -= worker.slots;
+  countEngines(state);
   if (how !== "left") {
     const { id, leases, objects } = worker;
     const fields = { worker: id, how, leases: leases.size, objects: objects.size, silentMs: Math.round(silenceMs(state, worker)) };

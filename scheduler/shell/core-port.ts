@@ -42,6 +42,8 @@ export interface CorePort<S> {
   nextWakeMs(state: S): number | undefined;
   stageOf(state: S, job: JobId, stage: number): KnownStage | undefined;
   sizeOf(state: S, session: JobId): SessionSize | undefined;
+  /** What pure functions of users are addressed with ("": not known); undefined of a core that knows nothing of engines. */
+  engineOf(state: S): string | undefined;
   /** For gauges; read when metrics are scraped. */
   figures(state: S): SchedulerFigures;
 }

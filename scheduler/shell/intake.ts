@@ -6,6 +6,7 @@ import { z } from "zod";
 import { stageBase } from "../../proto/address.js";
 import { decodeMessage, encodeMessage } from "../../proto/codec.js";
 import { digestBytes, sha256Hex } from "../../proto/digest.js";
+import { ofEngine } from "../../proto/engine.js";
 import { toWireError, VolleyError, type WireError } from "../../proto/errors.js";
 import { validateStages } from "../../proto/graph.js";
 import type { ClientId, Epoch, JobId, ObjectBase } from "../../proto/ids.js";
@@ -27,6 +28,8 @@ export interface IntakeOptions {
   readonly replies: ReplyBook;
   stageOf(job: JobId, stage: number): KnownStage | undefined;
   sizeOf(session: JobId): SessionSize | undefined;
+  /** What pure functions of users are addressed with. */
+  engine(): string | undefined;
   dispatch(event: Event): void;
   /** Tells a session's client that tasks of a stage end with this error, though the core never saw the stage. */
   fail(client: ClientId, session: JobId, segment: ResultSegment): void;
@@ -180,9 +183,13 @@ export class Intake {
     const { stages, outputs, job } = request;
     validateStages(stages, outputs);
     for (const stage of stages) checkArgsFit(stage, this.#argsBytesMax);
+    const engine = this.#options.engine();
+    const addressed = engine === undefined ? stages : stages.map((stage) => ofEngine(stage, engine));
     const bases: ObjectBase[] = [];
-    for (const stage of stages) bases.push(stageBase(job, stage, (index) => bases[index] as ObjectBase));
-    return { e: "client", request, bases, contentHash: sha256Hex(encodeMessage([stages, outputs])) };
+    for (const stage of addressed) bases.push(stageBase(job, stage, (index) => bases[index] as ObjectBase));
+    // The same graph is the same submission whichever engine is there now.
+    const contentHash = sha256Hex(encodeMessage([stages, outputs]));
+    return { e: "client", request: { ...request, stages: addressed }, bases, contentHash };
   }
 
   #decodeClient(message: Message): ClientRequest {

@@ -24,6 +24,7 @@ const counterHelp: Partial<Record<CounterName, string>> = {
   leases_granted: "Leases given to workers.",
   leases_revoked: "Leases whose unstarted rest was asked back.",
   leases_resent: "Leases sent again because a worker did not list them.",
+  tasks_strayed: "Results of pure functions that another engine made than their address says, because no worker had it any more.",
   engine_mixes: "Joins of a worker whose engine no other worker had, beside workers of another.",
   workers_lost: "Workers that stopped answering.",
   objects_lost: "Objects of which every copy went.",

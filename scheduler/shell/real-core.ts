@@ -1,5 +1,5 @@
 /** scheduler/core as the shell's core. */
-import { applyRecord, createState, enginesOf, nextWakeMs, restore, type SnapshotData, type State, snapshot, step } from "../core/index.js";
+import { applyRecord, clusterEngine, createState, enginesOf, nextWakeMs, restore, type SnapshotData, type State, snapshot, step } from "../core/index.js";
 import type { CorePort, SchedulerFigures } from "./core-port.js";
 
 export const realCore: CorePort<State> = {
@@ -24,6 +24,7 @@ export const realCore: CorePort<State> = {
     const job = state.jobs.get(session);
     return job && { stages: job.stages.size, tasks: job.tasks, argBytes: job.argBytes };
   },
+  engineOf: clusterEngine,
   figures: figuresOf,
 };
 

@@ -40,6 +40,7 @@ export function scriptedCore(script: Script = () => []): ScriptedCore {
     nextWakeMs: () => undefined,
     stageOf: (state, job, stage) => state.stages.get(`${job}/${stage}`),
     sizeOf: () => undefined,
+    engineOf: () => undefined,
     figures: () => ({ queued: 0, running: 0, workers: 0, engines: new Map(), slots: 0, sessions: 0, jobs: {} }),
   };
   return core;

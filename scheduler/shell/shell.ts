@@ -149,6 +149,7 @@ export class SchedulerShell<S> {
       replies: this.#replies,
       stageOf: (job, stage) => core.stageOf(state, job, stage),
       sizeOf: (session) => core.sizeOf(state, session),
+      engine: () => core.engineOf(state),
       dispatch: (event) => this.dispatch(event),
       fail: (client, session, segment) => this.#effects.tell(client, session, segment),
       onMalformed: (from, error, bytes) => this.#onMalformed(from, error, bytes),
