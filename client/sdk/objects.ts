@@ -1,4 +1,6 @@
 /** Objects of the cluster as values: fetched from wherever they are, and made durable. What this client has put is puts.ts' business. */
+
+import { contentDigest } from "../../proto/address.js";
 import { digestOf, equalBytes, hexOf } from "../../proto/digest.js";
 import { readObject } from "../../proto/durable/objects.js";
 import { type ErrorCode, isVolleyError, VolleyError } from "../../proto/errors.js";
@@ -70,9 +72,17 @@ export class Objects {
 
   // ---------------------------------------------------------------------------------------------- durable
 
-  /** Sees to it that the object is in the durable store and that the scheduler knows. TOO_LARGE above limits.durableObjectBytesMax. */
-  async makeDurable(id: ObjectId): Promise<void> {
-    if (!this.#durable.has(id)) await this.#keep(id, await this.fetch(id));
+  /**
+   * Sees to it that what the object says is in the durable store and that the scheduler knows. Returns the name it has there: a session's result is
+   * kept under the name of its bytes, because its own says what made it, and nobody could tell a wrong one. TOO_LARGE above limits.durableObjectBytesMax.
+   */
+  async makeDurable(id: ObjectId): Promise<ObjectId> {
+    if (this.#durable.has(id)) return id;
+    if (!contentDigest(id)) {
+      const { state, durable } = await this.#locate(id);
+      if (state === "ready" && durable) return id;
+    }
+    return this.keep(await this.fetch(id));
   }
 
   /** The same for bytes that this client has. */

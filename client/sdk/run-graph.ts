@@ -12,7 +12,7 @@ import { type EncodedValue, valueKind } from "../../proto/value.js";
 import type { Objects } from "./objects.js";
 import type { Session } from "./session.js";
 import { packBytesMax, valueBytesMax } from "./sizes.js";
-import { argBytes, collectObjects, specBytes } from "./spec.js";
+import { argBytes, collectObjects, renameObjects, specBytes } from "./spec.js";
 
 /** 96 random bits in hex: what this client mints for jobs, sessions and itself. */
 export const mintId = (): string => randomBytes(12).toString("hex");
@@ -28,20 +28,21 @@ export async function submitGraph(
 ): Promise<{ job: JobId; existed: boolean }> {
   validateStages(graph.stages, graph.outputs);
   const out = (encoded: EncodedValue): Promise<ObjectId> => objects.keep(encoded);
-  const stages: StageSpec[] = [];
+  const given: StageSpec[] = [];
   // One after the other: a graph of many large values must not be in memory twice.
-  for (const stage of graph.stages) stages.push({ ...stage, args: await moveOut(stage.args, out) });
-  const bytes = stages.reduce((sum, stage) => sum + specBytes(stage), 0);
+  for (const stage of graph.stages) given.push({ ...stage, args: await moveOut(stage.args, out) });
+  const bytes = given.reduce((sum, stage) => sum + specBytes(stage), 0);
   const bytesMax = session.requests.transport.payloadBytesMax - 1_024;
   if (bytes > bytesMax) {
     throw new VolleyError(
       "TOO_LARGE",
-      `the graph has ${bytes} bytes in ${stages.length} stages, over the limit of ${bytesMax} of one message; put its values first and pass their refs`,
+      `the graph has ${bytes} bytes in ${given.length} stages, over the limit of ${bytesMax} of one message; put its values first and pass their refs`,
     );
   }
   const reads = new Set<ObjectId>();
-  for (const stage of stages) for (const arg of stage.args) collectObjects(arg, reads);
-  await Promise.all([...reads].map((id) => objects.makeDurable(id)));
+  for (const stage of given) for (const arg of stage.args) collectObjects(arg, reads);
+  const names = new Map(await Promise.all([...reads].map(async (id) => [id, await objects.makeDurable(id)] as const)));
+  const stages = given.map((stage) => ({ ...stage, args: stage.args.map((arg) => renameObjects(arg, (id) => names.get(id) ?? id)) }));
   const job = mintId() as JobId;
   const { client, tenant } = session;
   const reply = await session.requests.ask(

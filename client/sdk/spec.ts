@@ -27,3 +27,10 @@ export function collectObjects(arg: ArgSpec, into: Set<ObjectId>): void {
   else if (arg.a === "items") into.add(arg.object);
   else if (arg.a === "list") for (const inner of arg.of) collectObjects(inner, into);
 }
+
+/** The argument with other names for the objects that it reads. */
+export function renameObjects(arg: ArgSpec, nameOf: (id: ObjectId) => ObjectId): ArgSpec {
+  if (arg.a === "object") return { ...arg, id: nameOf(arg.id) };
+  if (arg.a === "items") return { ...arg, object: nameOf(arg.object) };
+  return arg.a === "list" ? { ...arg, of: arg.of.map((inner) => renameObjects(inner, nameOf)) } : arg;
+}
