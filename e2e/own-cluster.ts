@@ -1,4 +1,5 @@
 /** A cluster whose processes nobody watches: each is stopped and started by the test alone, workers under fixed names as pods or units would be. */
+import { join } from "node:path";
 import { type LocalNats, startLocalNats } from "../client/local/nats-server.js";
 import { type RoleInstance, startRole } from "../client/local/role-process.js";
 
@@ -7,9 +8,13 @@ export interface OwnCluster {
   /** Every line of the scheduler's log so far. */
   readonly schedulerLog: readonly string[];
   readonly scheduler: RoleInstance;
+  /** SIGKILL, and another one when it is gone. */
+  restartScheduler(): Promise<void>;
   worker(name: string): RoleInstance;
   /** SIGKILL, and another process under the same name at once, without waiting for the end of the first. */
   restartWorker(name: string): Promise<void>;
+  /** The folder of its storage. */
+  readonly natsStore: string;
   stopNats(): Promise<void>;
   /** On the same port, with the same storage. */
   startNats(): Promise<void>;
@@ -28,7 +33,7 @@ export async function startOwnCluster(workers: readonly string[], slots: number)
     roles.push(instance);
     return instance;
   };
-  const scheduler = await start("scheduler", "scheduler");
+  let scheduler = await start("scheduler", "scheduler");
   const running = new Map<string, RoleInstance>();
   await Promise.all(workers.map(async (name) => running.set(name, await start("worker", name))));
   const worker = (name: string): RoleInstance => {
@@ -39,8 +44,16 @@ export async function startOwnCluster(workers: readonly string[], slots: number)
   return {
     url,
     schedulerLog,
-    scheduler,
+    get scheduler() {
+      return scheduler;
+    },
+    async restartScheduler() {
+      scheduler.signal("SIGKILL");
+      await scheduler.ended;
+      scheduler = await start("scheduler", "scheduler");
+    },
     worker,
+    natsStore: join(dataDir, "jetstream"),
     async restartWorker(name) {
       worker(name).signal("SIGKILL");
       running.set(name, await start("worker", name));
