@@ -26,6 +26,8 @@ export class ScriptedScheduler {
   /** Opened sessions. A restart forgets them. */
   readonly sessions = new Map<JobId, ClientId>();
   heartbeatIntervalMs = 20;
+  /** What it says pure functions are addressed with. */
+  engine: string | undefined;
   /** Called for every message but `open` and `beat`, which have usual answers. */
   onRequest: (request: ClientRequest) => Answer | undefined = () => undefined;
   /** What it was told of stages that it had not heard of, by stage and task; of this epoch. */
@@ -54,7 +56,7 @@ export class ScriptedScheduler {
   #answer(request: ClientRequest): Answer | undefined {
     if (request.t === "open") {
       this.sessions.set(request.session, request.client);
-      return { t: "opened", heartbeatIntervalMs: this.heartbeatIntervalMs, version: 1 };
+      return { t: "opened", heartbeatIntervalMs: this.heartbeatIntervalMs, version: 1, ...(this.engine === undefined ? {} : { engine: this.engine }) };
     }
     if (request.t === "beat") return this.onRequest(request) ?? { t: "beat", known: this.sessions.has(request.session) };
     if (request.t === "stages") {

@@ -103,6 +103,35 @@ describe("submissions of one tick", () => {
     expect(stagesSent().map(({ count }) => count)).toEqual([1, 1, 1]);
   });
 
+  test("of a user's pure function are addressed with the engine that the scheduler named; where it knows none, with their place in the session", async () => {
+    scheduler.execute((a) => a);
+    const run = async (): Promise<{ id: string; engines: unknown[] }> => {
+      const own = await open({ backend: memoryBackend(network, modelDurable()) });
+      const library = await own.deploy<typeof import("./fixture-tasks.js")>(new URL("./fixture-tasks.js", import.meta.url), { pure: true });
+      const ref = (library.f as unknown as RemoteFunction<(x: number) => number>).submit(7);
+      const of = own.kernel<(x: number) => number>("identity").submit(7);
+      await own.get([ref, of] as never);
+      await own.close();
+      return {
+        id: ref.id,
+        engines: stagesSent()
+          .slice(-2)
+          .map(({ options }) => options.engine),
+      };
+    };
+    const before = await run();
+    expect(before.engines).toEqual([undefined, undefined]);
+    scheduler.engine = "v8-1.2-x64";
+    const one = await run();
+    expect(one.engines).toEqual(["v8-1.2-x64", undefined]);
+    scheduler.engine = "v8-3.4-x64";
+    const other = await run();
+    expect(new Set([before.id, one.id, other.id]).size).toBe(3);
+    expect(other.id).toMatch(/^p/);
+    scheduler.engine = "";
+    expect((await run()).id).toMatch(/^s/);
+  });
+
   test("bytes changed by the caller after submit are sent as they were", async () => {
     scheduler.execute((a) => (a as Uint8Array)[0]);
     const f = await impure<(a: Uint8Array) => number>();
