@@ -14,7 +14,7 @@ import { heard } from "./liveness.js";
 import { order, sender } from "./orders.js";
 import { commitSegment, endLease, failTasks, requeue } from "./progress.js";
 import { write } from "./records.js";
-import { claimPatienceMs } from "./resume.js";
+import { claimPatienceMs, takeShared } from "./resume.js";
 import { needRoom } from "./room.js";
 import { sliceSegment } from "./segments.js";
 import { troubleOf } from "./stage.js";
@@ -258,6 +258,7 @@ export function onRetryTimers(ctx: Context): void {
     const { stage, task } = due;
     if (stage.states.at(task) !== taskState.retrying) continue;
     const claimed = stage.troubles.get(task)?.claimed;
+    if (claimed && takeShared(ctx, stage, task)) continue;
     if (claimed && state.listenedMs - claimed.at < claimPatienceMs) state.retries.add(state.nowMs + limits.heartbeatIntervalMs, due);
     else if (claimed && stage.spec.options.pure) {
       // resume.ts: nobody has it. It is made again, and must be what was shown.

@@ -220,6 +220,26 @@ test("a large result that a worker told of is found although another call of the
   expect(rig.ask({ t: "locate", ids: [id] })).toMatchObject({ locations: [{ state: "ready", workers: [w1] }] });
 });
 
+test.each(["before", "after"])("a large result is found where another session's call of the same content has it, committed %s it is asked for", (when) => {
+  const rig = new Rig();
+  rig.open();
+  const pure = spec(0, 1, [], { pure: true });
+  const theirs = "theirs" as JobId;
+  rig.ask({ t: "open", client: "other" as ClientId, session: theirs, tenant, version: PROTOCOL_VERSION });
+  rig.ask({ t: "stages", session: theirs, client: "other" as ClientId, stages: [pure] });
+  const base = rig.state.jobs.get(theirs)?.stages.get(0)?.base as ObjectBase;
+  const told = () => resume(rig, { spec: pure, base, segments: [storedOf(0, 0, [7])] });
+  if (when === "after") told();
+  runAll(rig, w1, rig.join(w1), (lease) => stored(lease, 7));
+  if (when === "before") told();
+  for (let ms = 0; ms < 17_000; ms += 1_000) {
+    rig.pass(1_000);
+    rig.beat(w1);
+  }
+  expect(failuresOf(rig, 0)).toEqual([]);
+  expect(rig.state.jobs.get(session)?.stages.get(0)?.results.at(0)?.r).toBe("stored");
+});
+
 describe("a stage that has ended", () => {
   test("of which not all is said ends with SESSION_LOST where it is not, and nothing of it runs, neither now nor after a loss", () => {
     const rig = new Rig();

@@ -13,6 +13,7 @@ import { sameBytes } from "../../proto/same-bytes.js";
 import { answer, jobNotFound, refuse, startStage } from "./client-events.js";
 import type { ReplyToken } from "./events.js";
 import { heard } from "./liveness.js";
+import { standingOf } from "./locate.js";
 import { addHolder, commitSegment, failTasks } from "./progress.js";
 import { addStage } from "./records.js";
 import { sliceSegment } from "./segments.js";
@@ -91,9 +92,25 @@ function claimStored(ctx: Context, stage: StageRecord, task: number, stored: Sto
     if (record) findClaim(ctx, record, { id, digest });
   }
   state.strangers.delete(id);
+  takeShared(ctx, stage, task);
 }
 
-function settleClaim(ctx: Context, stage: StageRecord, task: number, stored: StoredResult): void {
+/** Another call of the same content may have the result that is waited for: true if it has. */
+export function takeShared(ctx: Context, stage: StageRecord, task: number): boolean {
+  const { state } = ctx;
+  const id = objectIdOf(stage.base, task);
+  const digest = stage.troubles.get(task)?.claimed?.stored.digest;
+  if (!digest || !state.holders.has(id) || standingOf(state, { id, digest }) !== "object") return false;
+  takeClaim(ctx, stage, task);
+  return true;
+}
+
+/** The result is there. */
+function takeClaim(ctx: Context, stage: StageRecord, task: number): void {
+  const trouble = troubleOf(stage, task);
+  const { stored } = trouble.claimed ?? {};
+  trouble.claimed = undefined;
+  if (!stored || stage.states.at(task) !== taskState.retrying) return;
   commitSegment(ctx, stage, { r: "stored", stage: stage.index, from: task, to: task + 1, stored: [stored] }, { slotTimeUs: 0, reused: true });
 }
 
@@ -111,11 +128,8 @@ export function findClaim(ctx: Context, worker: WorkerRecord, object: Pick<Store
   for (const stage of [...ctx.state.catalog.of(base)]) {
     const trouble = stage.troubles.get(index);
     if (!trouble?.claimed || !sameBytes(trouble.claimed.stored.digest, object.digest)) continue;
-    const { stored } = trouble.claimed;
-    trouble.claimed = undefined;
-    if (stage.states.at(index) !== taskState.retrying) continue;
     addHolder(ctx.state, object.id, worker.id);
-    settleClaim(ctx, stage, index, stored);
+    takeClaim(ctx, stage, index);
   }
 }
 
