@@ -3,9 +3,15 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type LocalCluster, startLocalCluster } from "../client/local/local-cluster.js";
 import type { Cluster, Library } from "../client/sdk/api.js";
 import { connect } from "../client/sdk/index.js";
+import { decodeMessage } from "../proto/codec.js";
+import { clientRequest } from "../proto/messages.js";
+import { subjects } from "../proto/subjects.js";
+import { connectNats } from "../proto/transport/nats.js";
 import type * as work from "./work.js";
 
 const tasks = 40;
+/** Hours of patience are for a person to ask for. */
+const isLong = process.env.VOLLEY_E2E_LONG === "1";
 
 let local: LocalCluster;
 let cluster: Cluster;
@@ -49,5 +55,39 @@ describe("a scheduler that dies while random functions run", () => {
     expect(await cluster.get(broadcast, { timeoutMs: 60_000 })).toBe(one);
     // Refs from before the restart are as good as ever.
     expect(await cluster.get(lib.seen.submit([map.at(3), map.at(4)]), { timeoutMs: 60_000 })).toEqual(values.slice(3, 5));
+  });
+});
+
+describe("a client whose own code keeps its event loop busy", () => {
+  const blockedMs = isLong ? 120_000 : 12_000;
+
+  test(`for ${blockedMs / 1000} s loses nothing: it is heard all the while, and what was made meanwhile is there`, async () => {
+    const watch = await connectNats({ url: local.url, name: "session-test" });
+    const beats: string[] = [];
+    // What is said while this loop is busy waits in the server's socket and is counted after.
+    watch.subscribe(subjects.schedulerClient, ({ data }) => {
+      const request = decodeMessage(clientRequest, data);
+      // The thread speaks for no epoch; what the loop itself says names that of its scheduler.
+      if (request.t === "beat" && request.epoch === 0) beats.push(request.session);
+    });
+    await using busy = await connect({ url: local.url });
+    const own = await busy.deploy<typeof work>(new URL("./work.js", import.meta.url));
+    const put = await busy.put(new Uint8Array(1_000_000).fill(7));
+    const held = own.pick.submit(1, 0, 500_000);
+    await busy.wait([held]);
+    const running = own.pick.submit(2, blockedMs / 2, 500_000);
+    const uploading = busy.put(new Uint8Array(3_000_000).fill(8));
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    beats.length = 0;
+    const until = performance.now() + blockedMs;
+    while (performance.now() < until);
+    const [first, second, third] = await Promise.all([busy.get(held), busy.get(running), uploading]);
+    expect([first.i, second.i]).toEqual([1, 2]);
+    expect((await busy.get(put))[999_999]).toBe(7);
+    expect((await busy.get(third))[0]).toBe(8);
+    expect(await busy.get(own.seen.submit([held, running]))).toEqual([first.picked, second.picked]);
+    // The thread beats every 5 s; the loop itself could not.
+    expect(beats.length).toBeGreaterThanOrEqual(blockedMs / 6_000);
+    await watch.close();
   });
 });

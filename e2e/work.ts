@@ -56,3 +56,5 @@ export function secondTry(i: number, log: string): number {
   if (!tried) throw new Error("not at the first try");
   return i;
 }
+
+export const sizeOf = (data: Uint8Array): number => data.byteLength;

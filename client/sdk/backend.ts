@@ -1,6 +1,7 @@
 /** The connections of one client: control, frames and the durable store, the latter two made at first need. */
 import type { Durable } from "../../proto/durable/durable.js";
 import type { Transport } from "../../proto/transport/transport.js";
+import type { KeepAliveMessages, KeptAlive } from "./keep-alive.js";
 
 export interface Backend {
   readonly url: string;
@@ -8,5 +9,7 @@ export interface Backend {
   /** A connection of its own, so that a large frame does not delay heartbeats. */
   frames(): Promise<Transport>;
   durable(): Promise<Durable>;
+  /** Says for the session that its process lives, whatever the event loop does. Absent where there is no other thread to do it. */
+  keepAlive?(messages: KeepAliveMessages): KeptAlive;
   close(): Promise<void>;
 }

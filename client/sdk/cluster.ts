@@ -73,6 +73,7 @@ export class ClusterClient implements Cluster {
       session: mintId() as JobId,
       tenant: options.tenant,
       onError: options.onError,
+      ...(options.backend.keepAlive ? { keepAlive: options.backend.keepAlive } : {}),
       onReopen: () => this.#objects.puts.tellAgain(),
       onMissing: (ids) => this.#objects.puts.onMissing(ids),
       onTurn: () => this.#objects.puts.sweep(),

@@ -1,11 +1,14 @@
 /**
  * Whether the scheduler that speaks knows this client's session: openings, beats, and what is done when it does not. Rules S4 and S5 of session.ts.
  */
+import { encodeMessage } from "../../proto/codec.js";
 import { ofEngine } from "../../proto/engine.js";
 import { isVolleyError, VolleyError } from "../../proto/errors.js";
 import { limits } from "../../proto/limits.js";
 import type { ClientReplyOf, ClientRequestOf, StageSpec } from "../../proto/messages.js";
+import { subjects } from "../../proto/subjects.js";
 import { PROTOCOL_VERSION } from "../../proto/version.js";
+import type { KeepAliveMessages, KeptAlive } from "./keep-alive.js";
 import type { Requests } from "./requests.js";
 
 type Beat = ClientRequestOf<"beat">;
@@ -18,6 +21,8 @@ export interface LivenessOptions extends Pick<ClientRequestOf<"open">, "client" 
   reopen(): Promise<void>;
   /** The session is open on another scheduler, or anew: what is open is to be sent again. */
   onReopened(): void;
+  /** Says that this process lives while the event loop is busy. */
+  keepAlive?(messages: KeepAliveMessages): KeptAlive;
   beat(): Pick<Beat, "waiting" | "released" | "dropped">;
   onBeat(sent: Beat, reply: ClientReplyOf<"beat">): void;
   /** Once a beat, when the session is open. */
@@ -49,6 +54,7 @@ export class Liveness {
   #intervalMs: number = limits.heartbeatIntervalMs;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
+  #alive: KeptAlive | undefined;
 
   constructor(options: LivenessOptions) {
     this.#options = options;
@@ -84,8 +90,18 @@ export class Liveness {
     this.#timer = setInterval(() => this.#turn(), Math.min(this.#intervalMs, intervalMsMax));
   }
 
+  /** From now on there is something to lose. Started late, because a thread costs some milliseconds and megabytes. */
+  stayAlive(): void {
+    const { client, session, keepAlive } = this.#options;
+    if (this.#alive || this.#closed || !keepAlive) return;
+    const beat: Beat = { t: "beat", client, session, epoch: 0 as Beat["epoch"], waiting: [], released: [] };
+    const close: ClientRequestOf<"close"> = { t: "close", client, session };
+    this.#alive = keepAlive({ subject: subjects.schedulerClient, alive: encodeMessage(beat), bye: encodeMessage(close) });
+  }
+
   close(): void {
     this.#closed = true;
+    this.#alive?.stop();
     clearInterval(this.#timer);
   }
 

@@ -3,6 +3,7 @@ import type { Durable } from "../../proto/durable/durable.js";
 import { openDurable } from "../../proto/durable/nats.js";
 import { connectNats } from "../../proto/transport/nats.js";
 import type { Backend } from "./backend.js";
+import { keepAlive } from "./keep-alive.js";
 
 export interface NatsBackendOptions {
   readonly url: string;
@@ -42,6 +43,7 @@ export async function natsBackend(options: NatsBackendOptions): Promise<Backend>
           durable = undefined;
         },
       )),
+    keepAlive: (messages) => keepAlive(url, messages, onError),
     async close() {
       await Promise.all(opened.map((transport) => transport.close()));
     },

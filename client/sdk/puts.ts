@@ -101,6 +101,7 @@ export class Puts {
     const digest = digestOf(kind, data);
     const id = objectIdOf(`c${hexOf(digest)}` as ObjectBase, 0);
     const known = this.#byId.get(id);
+    this.#session.live.stayAlive();
     if (known) {
       if (!known.inline) this.#kept.keep(known, data, value);
       return known;
@@ -217,7 +218,7 @@ export class Puts {
   /** U3. */
   #makeRoom(): void {
     for (const put of [...this.#lingering.keys()]) this.#giveBack(put);
-    this.#session.beatSoon();
+    this.#session.live.beatSoon();
   }
 
   /** Returns those that nobody has. The session may have to be opened first. */
@@ -229,7 +230,7 @@ export class Puts {
         return (await this.#session.requests.ask({ t: "hold", session, client, objects }, "held")).missing;
       } catch (error) {
         if (!isVolleyError(error) || error.code !== "JOB_NOT_FOUND" || tries > 10) throw error;
-        this.#session.lost();
+        this.#session.live.lose();
         await sleep(200);
       }
     }

@@ -13,6 +13,8 @@ import type { Transport } from "../../proto/transport/transport.js";
 import { EpochWatch } from "./epoch-watch.js";
 
 const tryTimeoutMs = 3_000;
+/** A timeout comes this much too late when the process stood still. */
+const stoodStillMs = 1_000;
 const pauseMsFirst = 20;
 const pauseMsMax = 500;
 
@@ -34,12 +36,13 @@ export class Requests {
   /** Asks until answered. Rejects with the scheduler's own error, or NO_SCHEDULER, DISCONNECTED, TIMEOUT, CLOSED, TOO_LARGE. */
   async ask<T extends ClientReply["t"]>(request: ClientRequest, expected: T, options: { timeoutMs?: number } = {}): Promise<ClientReplyOf<T>> {
     const timeoutMs = options.timeoutMs ?? limits.requestTimeoutMs;
-    const deadline = performance.now() + timeoutMs;
+    let deadline = performance.now() + timeoutMs;
     const data = encodeMessage(request);
     for (let pauseMs = pauseMsFirst; ; pauseMs = Math.min(pauseMs * 2, pauseMsMax)) {
       let failure: VolleyError;
+      const left = Math.max(1, deadline - performance.now());
+      const triedAt = performance.now();
       try {
-        const left = Math.max(1, deadline - performance.now());
         const reply = decodeMessage(clientReply, await this.transport.request(subjects.schedulerClient, data, { timeoutMs: Math.min(left, tryTimeoutMs) }));
         if (!this.epochs.admits(reply.epoch))
           throw new VolleyError("STALE_EPOCH", `a scheduler of epoch ${reply.epoch} answered ${JSON.stringify(request.t)}; epoch ${this.epochs.epoch} speaks`);
@@ -53,6 +56,9 @@ export class Requests {
         if (!notThere.has(error.code) && !askAgain.has(error.code)) throw error;
         failure = error;
       }
+      // Time in which this process stood still was nobody's time to answer: the answer may be here, unread.
+      const stillMs = performance.now() - triedAt - Math.min(left, tryTimeoutMs);
+      if (stillMs > stoodStillMs) deadline += stillMs;
       if (performance.now() + pauseMs >= deadline) throw absence(request.t, timeoutMs, failure);
       await sleep(pauseMs);
     }

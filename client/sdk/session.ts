@@ -21,13 +21,13 @@ import { subjects } from "../../proto/subjects.js";
 import { sleep, Timer } from "../../proto/timer.js";
 import type { Subscription, Transport } from "../../proto/transport/transport.js";
 import { GivenBack } from "./given-back.js";
-import { Liveness } from "./liveness.js";
+import { Liveness, type LivenessOptions } from "./liveness.js";
 import { Requests } from "./requests.js";
 import { Retelling } from "./retelling.js";
 import { specBytes } from "./spec.js";
 import { ClientStage, StageHandle } from "./stage.js";
 
-export interface SessionOptions {
+export interface SessionOptions extends Pick<LivenessOptions, "keepAlive"> {
   readonly transport: Transport;
   readonly client: ClientId;
   readonly session: JobId;
@@ -61,9 +61,10 @@ export class Session {
   #outbox: ClientStage[] = [];
   #flushing = false;
   #nextIndex = 0;
-  readonly #live: Liveness;
+  /** Whether the scheduler knows this session. */
+  readonly live: Liveness;
   readonly #retelling: Retelling;
-  readonly #givenBack = new GivenBack(() => this.#live.beatSoon());
+  readonly #givenBack = new GivenBack(() => this.live.beatSoon());
   #subscription: Subscription | undefined;
   #stopStatus: (() => void) | undefined;
   #closed: VolleyError | undefined;
@@ -75,8 +76,8 @@ export class Session {
     this.client = options.client;
     this.tenant = options.tenant;
     this.requests = new Requests(options.transport);
-    this.requests.onReply = ({ epoch }) => this.#live.heard(epoch);
-    this.#live = new Liveness({
+    this.requests.onReply = ({ epoch }) => this.live.heard(epoch);
+    this.live = new Liveness({
       ...options,
       requests: this.requests,
       reopen: async () => this.#options.onReopen?.(),
@@ -97,10 +98,10 @@ export class Session {
       requests: this.requests,
       session: this.id,
       client: this.client,
-      opening: () => this.#live.opening,
+      opening: () => this.live.opening,
       onTold: (stage) => this.#sent(stage),
       onRefused: (stage, error) => this.#refused(stage, error),
-      onLost: () => this.#live.lose(),
+      onLost: () => this.live.lose(),
       onIdle: () => this.flush(),
     });
   }
@@ -108,7 +109,7 @@ export class Session {
   /** Rejects with NO_SCHEDULER, DISCONNECTED, VERSION_MISMATCH. */
   async open(timeoutMs: number = limits.requestTimeoutMs): Promise<void> {
     this.#subscription = this.#transport.subscribe(subjects.client(this.client), (message) => this.#onUpdate(message.data));
-    await this.#live.open(timeoutMs);
+    await this.live.open(timeoutMs);
     this.#stopStatus = this.#transport.onStatus((status) => {
       if (status === "connected") this.#resendIncomplete();
     });
@@ -117,7 +118,7 @@ export class Session {
 
   /** The scheduler does not know yet all that this session has; what it says it does not know may be known in a moment. */
   get unsettled(): boolean {
-    return this.#live.lost || this.#retelling.pending > 0;
+    return this.live.lost || this.#retelling.pending > 0;
   }
 
   /** Throws CLOSED after `close`. */
@@ -130,9 +131,10 @@ export class Session {
   /** A new stage, to be sent at the end of this tick. `build` is called then; `reads` are the stages it reads. */
   add(build: (index: number) => StageSpec, reads: StageHandle[] = []): StageHandle {
     this.assertOpen();
+    this.live.stayAlive();
     const index = this.#nextIndex++;
     const stage = new ClientStage(this.id, index, () => {
-      const spec = this.#live.addressed(build(index));
+      const spec = this.live.addressed(build(index));
       if (spec.options.pure) stage.pureBase = stageBase(this.id, spec, (upstream) => this.#baseOf(upstream));
       return spec;
     });
@@ -158,7 +160,7 @@ export class Session {
     this.#flushing = false;
     if (this.#outbox.length === 0 || this.#closed) return;
     for (const stage of this.#outbox) this.#finish(stage);
-    if (this.#live.opening === 0 || this.#live.lost || this.#transport.status !== "connected") return;
+    if (this.live.opening === 0 || this.live.lost || this.#transport.status !== "connected") return;
     const held: ClientStage[] = [];
     let batch: StageSpec[] = [];
     let bytes = 0;
@@ -188,7 +190,7 @@ export class Session {
     if (stage.uploads > 0 || this.#retelling.has(stage)) return false;
     let ready = true;
     for (const { stage: read } of stage.reads) {
-      if (read.sentIn === this.#live.opening) continue;
+      if (read.sentIn === this.live.opening) continue;
       ready = false;
       if (!read.complete) continue;
       if (read.untold) {
@@ -204,7 +206,7 @@ export class Session {
   }
 
   #sent(stage: ClientStage): void {
-    stage.sentIn = this.#live.opening;
+    stage.sentIn = this.live.opening;
     stage.sentAtMs = performance.now();
   }
 
@@ -254,7 +256,7 @@ export class Session {
     const waiting = new Set(this.#outbox);
     for (const stage of this.#stages.values()) {
       // Of what has results here the scheduler that sent them knows.
-      if (!stage.complete && (stage.sentIn !== this.#live.opening || stage.results.settled === 0)) waiting.add(stage);
+      if (!stage.complete && (stage.sentIn !== this.live.opening || stage.results.settled === 0)) waiting.add(stage);
     }
     this.#outbox = [...waiting].sort((a, b) => a.index - b.index);
     this.flush();
@@ -265,7 +267,7 @@ export class Session {
   #onUpdate(data: Uint8Array): void {
     const update = decodeMessage(clientUpdate, data);
     if (update.session !== this.id || !this.requests.epochs.admits(update.epoch)) return;
-    this.#live.heard(update.epoch);
+    this.live.heard(update.epoch);
     for (const segment of update.segments) this.#apply(segment);
   }
 
@@ -308,7 +310,7 @@ export class Session {
         if (performance.now() > deadline)
           throw new VolleyError("TIMEOUT", `the scheduler could not be told of stage ${stage.index} within ${limits.requestTimeoutMs} ms`);
         await sleep(20);
-      } else if (this.#live.lost || stage.sentIn !== this.#live.opening) {
+      } else if (this.live.lost || stage.sentIn !== this.live.opening) {
         // The scheduler has not heard of it, and what is ended here is not sent (S3).
         for (const run of [...stage.results.open(from, to)]) stage.results.accept({ r: "failed", stage: stage.index, ...run, error: cancelled });
         if (stage.complete) this.#completed(stage);
@@ -320,7 +322,7 @@ export class Session {
   async #askCancel(stage: ClientStage, from: number, to: number): Promise<boolean> {
     const { known } = await this.requests.ask({ t: "cancel", job: this.id, stage: stage.index, from, to }, "cancelled").catch((error: unknown) => {
       if (!isVolleyError(error) || error.code !== "JOB_NOT_FOUND") throw error;
-      this.#live.lose();
+      this.live.lose();
       return { known: false };
     });
     if (known) return true;
@@ -350,10 +352,10 @@ export class Session {
 
   /** Stages whose results are due: those sent in this tick's neighbourhood have had no time. */
   #waiting(): number[] {
-    const sentBefore = performance.now() - this.#live.intervalMs;
+    const sentBefore = performance.now() - this.live.intervalMs;
     const waiting: number[] = [];
     for (const stage of this.#stages.values()) {
-      if (!stage.complete && stage.sentIn === this.#live.opening && stage.sentAtMs < sentBefore) waiting.push(stage.index);
+      if (!stage.complete && stage.sentIn === this.live.opening && stage.sentAtMs < sentBefore) waiting.push(stage.index);
       if (waiting.length === listedPerBeatMax) break;
     }
     return waiting;
@@ -362,13 +364,6 @@ export class Session {
   /** An object that was put is not needed any more. */
   dropObject(object: { readonly id: ObjectId; readonly generation: number; readonly bytes: number }): void {
     if (!this.#closed) this.#givenBack.object(object);
-  }
-
-  readonly beatSoon = (): void => this.#live.beatSoon();
-
-  /** The scheduler says that it does not know this session. */
-  lost(): void {
-    this.#live.lose();
   }
 
   #reopened(): void {
@@ -390,10 +385,10 @@ export class Session {
     if (this.#closed) return;
     this.flush();
     this.#closed = new VolleyError("CLOSED", "this connection to the cluster has been closed");
-    this.#live.close();
+    this.live.close();
     this.#stopStatus?.();
     this.#failWaiters(this.#closed);
-    if (this.#live.opening > 0)
+    if (this.live.opening > 0)
       await this.requests.ask({ t: "close", client: this.client, session: this.id }, "ok", { timeoutMs: 1_000 }).catch(() => undefined);
     this.#subscription?.unsubscribe();
   }
