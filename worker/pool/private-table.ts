@@ -44,6 +44,17 @@ export function ownArray<T extends ArrayBufferView>(array: T): T {
   return new (array.constructor as ArrayOf<T>)(bytes.buffer, 0, byteLength / BYTES_PER_ELEMENT);
 }
 
+/** What this file alone may see of a chunk: there must be no way from a table to the store's memory. */
+let inside: {
+  /** undefined while it is being constructed. */
+  own(data: PrivateData): Map<string, unknown> | undefined;
+  raw(data: PrivateData): Data;
+  /** As long as nothing of it has been copied. */
+  untouched(data: PrivateData): Data | undefined;
+  scope(data: PrivateData): TaskScope;
+  copy(data: PrivateData, name: BufferName): unknown;
+};
+
 /** A column's chunk whose buffers become copies when they are asked for. */
 class PrivateData extends Data {
   readonly #raw: Data;
@@ -57,37 +68,13 @@ class PrivateData extends Data {
   }
 
   static {
-    const accessor = (name: string, make: (data: PrivateData) => unknown): void => {
-      Object.defineProperty(PrivateData.prototype, name, {
-        configurable: true,
-        enumerable: true,
-        get(this: PrivateData): unknown {
-          if (!(#own in this)) return undefined;
-          if (!this.#own.has(name)) {
-            this.#scope.assertOpen();
-            this.#own.set(name, make(this));
-          }
-          return this.#own.get(name);
-        },
-        set(this: PrivateData, value: unknown) {
-          // The constructor of Data sets what it was not given.
-          if (#own in this) this.#own.set(name, value);
-        },
-      });
+    inside = {
+      own: (data) => (#own in data ? data.#own : undefined),
+      raw: (data) => data.#raw,
+      untouched: (data) => data.#untouched(),
+      scope: (data) => data.#scope,
+      copy: (data, name) => data.#copy(name),
     };
-    for (const name of bufferNames) accessor(name, (data) => data.#copy(name));
-    accessor("variadicBuffers", (data) => buffersOf(data.#raw).variadicBuffers.map(ownArray));
-    accessor("children", (data) => data.#raw.children.map((child) => new PrivateData(child, data.#scope)));
-    accessor("dictionary", (data) => data.#raw.dictionary && privateDictionary(data.#raw.dictionary, data.#scope));
-    // As an override its type would have to be generic.
-    Object.defineProperty(PrivateData.prototype, "clone", {
-      value(this: PrivateData, ...args: Parameters<Data["clone"]>): Data {
-        const [type = this.type, offset, length, nullCount, buffers = this, children] = args;
-        const { raw } = this;
-        if (!raw || (buffers as unknown) !== this || children) return Data.prototype.clone.apply(this, args);
-        return new PrivateData(raw.clone(type, offset, length, nullCount), this.#scope);
-      },
-    });
   }
 
   #copy(name: BufferName): unknown {
@@ -105,41 +92,76 @@ class PrivateData extends Data {
     return own;
   }
 
-  /** The store's memory, as long as nothing of it has been copied. */
-  get raw(): Data | undefined {
+  #untouched(): Data | undefined {
     if (this.#own.size === 0) return this.#raw;
     const children = this.#own.size === 1 ? (this.#own.get("children") as readonly Data[] | undefined) : undefined;
     if (children?.length !== this.#raw.children.length) return undefined;
-    return children.every((child, i) => child instanceof PrivateData && child.raw === this.#raw.children[i]) ? this.#raw : undefined;
+    return children.every((child, i) => child instanceof PrivateData && child.#untouched() === this.#raw.children[i]) ? this.#raw : undefined;
   }
 
-  get #readable(): Data | undefined {
-    const { raw } = this;
+  #readable(): Data | undefined {
+    const raw = this.#untouched();
     if (raw) this.#scope.assertOpen();
     return raw;
   }
 
   override get byteLength(): number {
-    return this.raw?.byteLength ?? super.byteLength;
+    return this.#untouched()?.byteLength ?? super.byteLength;
   }
 
   override get nullCount(): number {
-    return this.#readable?.nullCount ?? super.nullCount;
+    return this.#readable()?.nullCount ?? super.nullCount;
   }
 
   override get nullable(): boolean {
-    return this.#readable?.nullable ?? super.nullable;
+    return this.#readable()?.nullable ?? super.nullable;
   }
 
   override getValid(index: number): boolean {
-    return this.#readable?.getValid(index) ?? super.getValid(index);
+    return this.#readable()?.getValid(index) ?? super.getValid(index);
   }
 
   override slice(offset: number, length: number): this {
-    const raw = this.#readable;
+    const raw = this.#readable();
     return (raw ? new PrivateData(raw.slice(offset, length), this.#scope) : super.slice(offset, length)) as this;
   }
 }
+
+/** Defined from outside: as overrides they would be fields, which the constructor of Data sets. */
+function accessor(name: string, make: (data: PrivateData) => unknown): void {
+  Object.defineProperty(PrivateData.prototype, name, {
+    configurable: true,
+    enumerable: true,
+    get(this: PrivateData): unknown {
+      const own = inside.own(this);
+      if (!own) return undefined;
+      if (!own.has(name)) {
+        inside.scope(this).assertOpen();
+        own.set(name, make(this));
+      }
+      return own.get(name);
+    },
+    set(this: PrivateData, value: unknown) {
+      inside.own(this)?.set(name, value);
+    },
+  });
+}
+for (const name of bufferNames) accessor(name, (data) => inside.copy(data, name));
+accessor("variadicBuffers", (data) => buffersOf(inside.raw(data)).variadicBuffers.map(ownArray));
+accessor("children", (data) => inside.raw(data).children.map((child) => new PrivateData(child, inside.scope(data))));
+accessor("dictionary", (data) => {
+  const { dictionary } = inside.raw(data);
+  return dictionary && privateDictionary(dictionary, inside.scope(data));
+});
+// Its type as an override would have to be generic.
+Object.defineProperty(PrivateData.prototype, "clone", {
+  value(this: PrivateData, ...args: Parameters<Data["clone"]>): Data {
+    const [type = this.type, offset, length, nullCount, buffers = this, children] = args;
+    const raw = inside.untouched(this);
+    if (!raw || (buffers as unknown) !== this || children) return Data.prototype.clone.apply(this, args);
+    return new PrivateData(raw.clone(type, offset, length, nullCount), inside.scope(this));
+  },
+});
 
 function privateDictionary(raw: Vector, scope: TaskScope): Vector {
   let vector = scope.dictionaries.get(raw);
@@ -174,7 +196,7 @@ function privateVector(raw: Vector, data: readonly PrivateData[], scope: TaskSco
   const ownGet = vector.get.bind(vector);
   const get = (index: number): unknown => {
     // Once a chunk has been copied it may have been changed as well.
-    for (const chunk of data) if (chunk.raw === undefined) return ownGet(index);
+    for (const chunk of data) if (inside.untouched(chunk) === undefined) return ownGet(index);
     scope.assertOpen();
     return raw.get(index);
   };
@@ -245,7 +267,9 @@ function rowReader(table: Table, batches: readonly RecordBatch[]): (index: numbe
       let at = index;
       for (const { data } of batches) {
         if (at < data.length)
-          return data instanceof PrivateData && data.raw && data.nullCount === 0 ? new StructRow(data.slice(at, 1) as never, 0) : plainRow(table, index);
+          return data instanceof PrivateData && inside.untouched(data) && data.nullCount === 0
+            ? new StructRow(data.slice(at, 1) as never, 0)
+            : plainRow(table, index);
         at -= data.length;
       }
     }
@@ -288,9 +312,9 @@ function fixMap(map: Map<unknown, unknown>): void {
  */
 export function bareTable(table: Table): Table {
   if (!table.batches.some(({ data }) => data instanceof PrivateData || data.children.some((child) => child instanceof PrivateData))) return table;
-  const bare = (data: Data): Data => (data instanceof PrivateData ? (data.raw ?? data) : data);
+  const bare = (data: Data): Data => (data instanceof PrivateData ? (inside.untouched(data) ?? data) : data);
   const batches = table.batches.map((batch) => {
-    const data = batch.data instanceof PrivateData ? batch.data.raw : undefined;
+    const data = batch.data instanceof PrivateData ? inside.untouched(batch.data) : undefined;
     return new RecordBatch(
       table.schema,
       (data ?? batch.data.clone(undefined, undefined, undefined, undefined, undefined, batch.data.children.map(bare) as never)) as never,
