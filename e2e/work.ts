@@ -58,3 +58,9 @@ export function secondTry(i: number, log: string): number {
 }
 
 export const sizeOf = (data: Uint8Array): number => data.byteLength;
+
+/** Takes its time, and one number of what all tasks share. */
+export async function quote(i: number, values: Float64Array, ms: number): Promise<number> {
+  await new Promise((resolve) => setTimeout(resolve, ms));
+  return values[i] as number;
+}

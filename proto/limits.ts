@@ -33,6 +33,8 @@ export const limits = {
   heartbeatTimeoutMs: 5_000,
   /** A client may be away this long (stopped by a signal or a debugger, a suspended laptop) before its session ends. One that closes ends at once. */
   sessionTimeoutMs: 300_000,
+  /** A worker that drains waits for others to fetch what it alone holds as long as the scheduler says so; without a word from it this long. */
+  drainGraceMs: 20_000,
   /** Unacknowledged commits are sent again after this long. */
   commitResendMs: 1_000,
   /** Of a task that sets no timeoutMs: an hour. */

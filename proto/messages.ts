@@ -231,7 +231,8 @@ export type ClientUpdate = z.infer<typeof clientUpdate>;
 
 export type { HeldLease } from "./held-lease.js";
 
-export const storedObject = z.object({ id: objectId, bytes: count, kind: valueKind, digest: bytes });
+/** `copy`: it was fetched for a lease, and is dropped when its room is needed. */
+export const storedObject = z.object({ id: objectId, bytes: count, kind: valueKind, digest: bytes, copy: z.literal(true).optional() });
 export type StoredObject = z.infer<typeof storedObject>;
 
 /** One finished run of tasks of a lease. A commit names the lease, and the scheduler knows the rest from it. */
@@ -346,6 +347,12 @@ export const workerOrder = z.discriminatedUnion("o", [
   /** `digests`, one an id: only what has that content; another of the same id stays. */
   z.object({ o: z.literal("free"), ids: z.array(objectId), digests: z.array(bytes).optional() }),
   z.object({ o: z.literal("drain") }),
+  /** Copies of these are not dropped any more: others that held them have gone. What is not there is told as `removed`. */
+  z.object({ o: z.literal("keep"), ids: z.array(objectId) }),
+  /** Fetch these and keep them: whoever holds them leaves. Answered by `added`, or by `removed` for what could not be had. */
+  z.object({ o: z.literal("fetch"), objects: z.array(objectLocation) }),
+  /** To a worker that drains: so many of its objects are still needed. At 0 it may say goodbye. */
+  z.object({ o: z.literal("leave"), needed: count }),
 ]);
 export type WorkerOrder = z.infer<typeof workerOrder>;
 

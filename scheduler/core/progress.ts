@@ -6,6 +6,7 @@
 import type { WireError } from "../../proto/errors.js";
 import { type ObjectId, objectIdOf, type WorkerId } from "../../proto/ids.js";
 import type { JobState, ResultSegment } from "../../proto/messages.js";
+import { addHolder } from "./copies.js";
 import { engineToRecord, noteStray } from "./engines.js";
 import type { ChunkSegment, HeldSegment } from "./events.js";
 import { drop, letGo, revive, shelve, useOf } from "./lineage.js";
@@ -104,15 +105,6 @@ export function tell(ctx: Context, stage: StageRecord, segment: HeldSegment): vo
   const { client, id: session } = job;
   if (segment.r === "chunk") ctx.out.push({ c: "deferred", what: { d: "update", client, session, chunk: segment }, gated: false });
   else ctx.out.push({ c: "update", client, session, segment });
-}
-
-export function addHolder(state: State, id: ObjectId, worker: WorkerId): void {
-  const record = state.workers.get(worker);
-  if (!record) return;
-  record.objects.add(id);
-  const holders = state.holders.get(id);
-  if (holders) holders.add(worker);
-  else state.holders.set(id, new Set([worker]));
 }
 
 /** A valid commit: the tasks of the segment succeed. The caller has checked that they are open in a live lease, or that they are reused. */
@@ -264,7 +256,9 @@ export function freeObjects(ctx: Context, ids: Iterable<ObjectId>): void {
       const list = byWorker.get(worker);
       if (list) list.push(id);
       else byWorker.set(worker, [id]);
-      ctx.state.workers.get(worker)?.objects.delete(id);
+      const record = ctx.state.workers.get(worker);
+      record?.objects.delete(id);
+      record?.copies.delete(id);
     }
     ctx.state.holders.delete(id);
   }

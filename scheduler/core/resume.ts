@@ -5,16 +5,18 @@
  * A large result is where its worker keeps it. A worker that has not been heard yet is waited for; if the object does not turn up in time, its task
  * ends with OBJECT_LOST: it is not executed a second time for a second value.
  */
+
 import type { JobId, ObjectBase } from "../../proto/ids.js";
 import { objectIdOf, splitObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { ClientRequestOf, ResultSegment, StageSpec, StoredObject, StoredResult } from "../../proto/messages.js";
 import { sameBytes } from "../../proto/same-bytes.js";
 import { answer, jobNotFound, refuse, startStage } from "./client-events.js";
+import { addHolder } from "./copies.js";
 import type { ReplyToken } from "./events.js";
 import { heard } from "./liveness.js";
 import { standingOf } from "./locate.js";
-import { addHolder, commitSegment, failTasks } from "./progress.js";
+import { commitSegment, failTasks } from "./progress.js";
 import { addStage } from "./records.js";
 import { sliceSegment } from "./segments.js";
 import { troubleOf } from "./stage.js";

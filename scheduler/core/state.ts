@@ -7,7 +7,9 @@ import type { WireError } from "../../proto/errors.js";
 import type { BundleId, ClientId, Epoch, Instance, JobId, LeaseId, ObjectBase, ObjectId, SchedulerStart, TenantId, WorkerId } from "../../proto/ids.js";
 import type { HeldLease, JobState, StageSpec } from "../../proto/messages.js";
 import { Catalog } from "./catalog.js";
+import type { Departed } from "./departed-record.js";
 import type { Dependents } from "./dependents.js";
+import type { Drain } from "./drain-record.js";
 import type { BlobRefs, Command, InlineSegment, PutFacts } from "./events.js";
 import type { Peer } from "./peer.js";
 import type { PutRecordOf } from "./put-record.js";
@@ -182,6 +184,11 @@ export interface WorkerRecord extends Peer {
   readonly storeBudgetBytes: number;
   readonly leases: Map<LeaseId, LeaseRecord>;
   readonly objects: Set<ObjectId>;
+  /** Those of its objects that it may drop (copies.ts). */
+  readonly copies: Set<ObjectId>;
+  /** While it leaves. */
+  drain: Drain | undefined;
+  readonly version: number;
   /** Sequence numbers of reports that were handled; one range unless some are missing. */
   readonly seen: RangeSet;
   /** The highest of them. */
@@ -193,15 +200,6 @@ export interface WorkerRecord extends Peer {
   storeBytes: number;
   spilledBytes: number;
   tasksDone: number;
-}
-
-/** A worker process that was given up, in case it was not dead after all. */
-export interface Departed {
-  readonly worker: WorkerId;
-  /** Another process has taken its name: it may not join again while that one is there. */
-  readonly superseded: boolean;
-  /** Tasks that were blamed for its death. */
-  strikes: readonly { readonly job: JobId; readonly stage: number; readonly task: number }[];
 }
 
 export type PutRecord = PutRecordOf<StageRecord>;
@@ -252,6 +250,8 @@ export interface State {
   looseBytes: number;
   readonly offload: OffloadSizes;
   readonly holders: Map<ObjectId, Set<WorkerId>>;
+  /** Workers that leave. */
+  readonly drains: Set<WorkerRecord>;
   /** Stages with queued tasks, by priority, in turn. */
   readonly ready: Map<number, Turns<StageRecord>>;
   /** Measured microseconds per task, by function. */
@@ -298,6 +298,7 @@ export function createState(options: { epoch: Epoch; offload?: OffloadSizes }): 
     looseBytes: 0,
     offload: options.offload ?? offloadSizes,
     holders: new Map(),
+    drains: new Set(),
     ready: new Map(),
     costs: new Map(),
     retries: new Timers(),

@@ -5,6 +5,7 @@ import type { ObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import { answer, closeSession, onCancel, onClientBeat, onOpen, onStages, onSubmit, startJob } from "./client-events.js";
 import { onCommits, onRetryTimers } from "./commits.js";
+import { advanceDrains } from "./copies.js";
 import { dispatch } from "./dispatch.js";
 import type { Command, Event, ReplyToken } from "./events.js";
 import { heardSomebody, isHush, listen, silenceMs } from "./liveness.js";
@@ -60,6 +61,7 @@ export function step(state: State, event: Event, nowMs: number): Command[] {
       break;
   }
   onRetryTimers(ctx);
+  if (state.drains.size > 0) advanceDrains(ctx);
   dispatch(ctx);
   steal(ctx);
   if (state.unread.size > 0) dropUnread(ctx);

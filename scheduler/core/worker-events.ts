@@ -5,6 +5,7 @@ import { limits } from "../../proto/limits.js";
 import type { HeldLease, StoredObject, WorkerRequestOf } from "../../proto/messages.js";
 import { isCompatible, PROTOCOL_VERSION } from "../../proto/version.js";
 import { closeLease, firstTime, knowReports } from "./commits.js";
+import { forgetDrains, keepEnough, noteHolder, noteMissing, startDrain, tellDrain } from "./copies.js";
 import { blame, mayJoin, speaker } from "./departed.js";
 import { sendLease } from "./dispatch.js";
 import { countEngines, noteJoin } from "./engines.js";
@@ -12,7 +13,7 @@ import type { ReplyToken } from "./events.js";
 import { heard, silenceMs } from "./liveness.js";
 import { standingOf } from "./locate.js";
 import { order, sender } from "./orders.js";
-import { addHolder, loseObject } from "./progress.js";
+import { loseObject } from "./progress.js";
 import { createPut } from "./put-record.js";
 import { findPut, losePut } from "./puts.js";
 import { RangeSet } from "./ranges.js";
@@ -49,6 +50,9 @@ export function onHello(ctx: Context, hello: WorkerRequestOf<"hello">, reply: Re
       storeBudgetBytes: hello.storeBudgetBytes,
       leases: new Map(),
       objects: new Set(),
+      copies: new Set(),
+      drain: undefined,
+      version: hello.version,
       seen: new RangeSet(),
       seenMax: -1,
       bundles: new Set(),
@@ -68,7 +72,7 @@ export function onHello(ctx: Context, hello: WorkerRequestOf<"hello">, reply: Re
   }
   heard(state, worker);
   knowReports(worker, hello.reportsFrom);
-  for (const object of hello.objects) addObject(ctx, worker, object);
+  for (const object of hello.objects) addObject(ctx, worker, object, true);
   welcome(ctx, worker, reply);
   reconcileLeases(ctx, worker, hello.leases, reply);
 }
@@ -100,12 +104,13 @@ export function onBeat(ctx: Context, beat: WorkerRequestOf<"beat">, reply: Reply
   worker.storeBytes = beat.storeBytes;
   worker.spilledBytes = beat.spilledBytes;
   if (beat.draining && !worker.draining) {
-    worker.draining = true;
+    startDrain(ctx, worker);
     countEngines(state);
   }
   reconcileLeases(ctx, worker, beat.leases, reply);
   // A beat is always answered, so that the worker knows that it is known.
   if (reply !== undefined) welcome(ctx, worker, reply);
+  tellDrain(ctx, worker);
 }
 
 /** M4: sends again what the worker should hold and does not, stops what it holds and should not. */
@@ -133,7 +138,8 @@ function reconcileLeases(ctx: Context, worker: WorkerRecord, held: readonly Held
 
 // ------------------------------------------------------------------------------------------------ objects
 
-export function addObject(ctx: Context, worker: WorkerRecord, object: StoredObject): void {
+/** `joining`: others may say the same in a moment. */
+export function addObject(ctx: Context, worker: WorkerRecord, object: StoredObject, joining = false): void {
   const { state } = ctx;
   const standing = standingOf(state, object);
   if (standing === "other") {
@@ -155,7 +161,7 @@ export function addObject(ctx: Context, worker: WorkerRecord, object: StoredObje
     }
     state.puts.set(object.id, createPut({ id: object.id, kind: object.kind, bytes: object.bytes, digest: object.digest }, false));
   }
-  addHolder(state, object.id, worker.id);
+  noteHolder(ctx, worker, object.id, object.copy === true, joining);
   const put = state.puts.get(object.id);
   if (put) findPut(ctx, put);
 }
@@ -179,8 +185,14 @@ export function onObjects(ctx: Context, message: WorkerRequestOf<"objects">): vo
 
 function dropHolder(ctx: Context, worker: WorkerRecord, id: ReturnType<typeof objectIdOf>): void {
   worker.objects.delete(id);
+  worker.copies.delete(id);
+  noteMissing(ctx.state, id, worker);
   const holders = ctx.state.holders.get(id);
-  if (!holders?.delete(worker.id) || holders.size > 0) return;
+  if (!holders?.delete(worker.id)) return;
+  if (holders.size > 0) {
+    keepEnough(ctx, id);
+    return;
+  }
   ctx.state.holders.delete(id);
   const put = ctx.state.puts.get(id);
   if (put) losePut(ctx, put);
@@ -206,6 +218,7 @@ export function removeWorker(ctx: Context, worker: WorkerRecord, how: "left" | "
     ctx.out.push({ c: "count", metric: "workers_lost", by: 1 }, { c: "log", level: "warn", text: "worker lost", fields });
     blame(ctx, worker, how === "superseded");
   }
+  forgetDrains(state, worker);
   for (const lease of [...worker.leases.values()]) closeLease(ctx, lease);
   for (const id of [...worker.objects]) dropHolder(ctx, worker, id);
 }

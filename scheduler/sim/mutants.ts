@@ -164,7 +164,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   "draining-worker-gets-leases": {
     doc: "a worker that leaves goes on being given leases",
     area: "drain",
-    edits: [core("worker-events", "if (beat.draining) worker.draining = true;", "")],
+    edits: [core("copies", "worker.draining = true;", "")],
     faults: { workerDrainMs: 2_000 },
   },
   "drain-leaves-reports-unsaid": {
@@ -179,8 +179,8 @@ export const mutants: Readonly<Record<string, Mutant>> = {
     edits: [
       worker(
         "step",
-        'else if (entry.phase.p === "preparing" || entry.phase.p === "ready") giveBackFrom(state, id, entry.lease.from, out); } } function leave',
-        "} } function leave",
+        'else if (entry.phase.p === "preparing" || entry.phase.p === "ready") giveBackFrom(state, id, entry.lease.from, out); } } /** K2',
+        "} } /** K2",
       ),
     ],
     faults: { workerDrainMs: 2_000 },
@@ -224,7 +224,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   "held-objects-not-told": {
     doc: "a scheduler does not listen to what a worker says in its hello that it holds",
     area: "objects",
-    edits: [core("worker-events", "for (const object of hello.objects) addObject(ctx, worker, object);", "")],
+    edits: [core("worker-events", "for (const object of hello.objects) addObject(ctx, worker, object, true);", "")],
   },
   "put-acknowledged-before-it-is-known": {
     doc: "a worker confirms a put before the scheduler has heard of it",

@@ -8,7 +8,8 @@ import { digestOf, equalBytes } from "../../proto/digest.js";
 import type { WireError } from "../../proto/errors.js";
 import type { Instance, LeaseId, ObjectId, WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import { type Lease, type StoredObject, workerOrders } from "../../proto/messages.js";
+import type { StoredObject } from "../../proto/messages.js";
+import { type Lease, type ObjectLocation, workerOrders } from "../../proto/messages.js";
 import { subjects } from "../../proto/subjects.js";
 import { PROTOCOL_VERSION } from "../../proto/version.js";
 import type { WorkerCommand, WorkerEvent } from "../../worker/core/events.js";
@@ -30,6 +31,8 @@ export class WorkerNode {
   readonly id: WorkerId;
   readonly address: string;
   readonly objects = new Map<ObjectId, StoredValue>();
+  /** Those that may be dropped. */
+  readonly #copies = new Set<ObjectId>();
   readonly #world: World;
   readonly #random: Random;
   readonly #state: WorkerState;
@@ -122,6 +125,7 @@ export class WorkerNode {
   #tick(): void {
     this.#later(100, () => {
       this.#give({ e: "tick", storeBytes: this.objects.size, spilledBytes: 0 });
+      if (this.#copies.size > 0 && this.#random.chance(0.02)) this.#dropCopy();
       this.#tick();
     });
   }
@@ -189,6 +193,12 @@ export class WorkerNode {
           this.#free(id, command.digests?.[i]);
         });
         return;
+      case "keep":
+        for (const id of command.ids) this.#copies.delete(id);
+        return;
+      case "fetch":
+        for (const location of command.objects) this.#take(location);
+        return;
       case "objectsAcked":
         this.#offers.get(command.token)?.();
         this.#offers.delete(command.token);
@@ -250,9 +260,34 @@ export class WorkerNode {
     for (const [id, { kind, data, inline }] of found) {
       if (inline || this.objects.has(id)) continue;
       this.objects.set(id, { kind, data });
-      added.push({ id, kind, bytes: data.byteLength, digest: digestOf(kind, data) });
+      this.#copies.add(id);
+      added.push({ id, kind, bytes: data.byteLength, digest: digestOf(kind, data), copy: true });
     }
     if (added.length > 0) this.#give({ e: "objects", added, removed: [] });
+  }
+
+  /** A worker that leaves holds it alone. */
+  #take(location: ObjectLocation): void {
+    const { id } = location;
+    this.#fetcher.fetch(new Set([id]), [location], this.objects, (found) => {
+      const value = found.get(id);
+      if (value) {
+        this.objects.set(id, value);
+        this.#copies.delete(id);
+      }
+      const added = value ? [{ id, kind: value.kind, bytes: value.data.byteLength, digest: digestOf(value.kind, value.data) }] : [];
+      this.#give({ e: "objects", added, removed: value ? [] : [id] });
+    });
+  }
+
+  /** Room is needed: a copy goes. */
+  #dropCopy(): void {
+    for (const id of this.#copies) {
+      this.#copies.delete(id);
+      this.objects.delete(id);
+      this.#give({ e: "objects", added: [], removed: [id] });
+      return;
+    }
   }
 
   #onData(data: Uint8Array, respond: ((message: unknown) => void) | undefined): void {

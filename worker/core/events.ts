@@ -15,7 +15,7 @@
  */
 import type { WireError } from "../../proto/errors.js";
 import type { LeaseId, ObjectId } from "../../proto/ids.js";
-import type { Lease, ResultSegment, StoredObject, WorkerOrders, WorkerRequest } from "../../proto/messages.js";
+import type { Lease, ObjectLocation, ResultSegment, StoredObject, WorkerOrders, WorkerRequest } from "../../proto/messages.js";
 
 export type WorkerEvent =
   /** Once, first: the worker says hello. */
@@ -60,6 +60,10 @@ export type WorkerCommand =
   | { c: "release"; lease: LeaseId }
   /** Drop these objects from the store; with `digests`, those of them that have that content. */
   | { c: "free"; ids: readonly ObjectId[]; digests?: readonly (Uint8Array | undefined)[] }
+  /** These copies are the worker's own from now on: they are not dropped. */
+  | { c: "keep"; ids: readonly ObjectId[] }
+  /** Fetch these and keep them; each is answered by event `objects`, with it as added, or as removed if it cannot be had. */
+  | { c: "fetch"; objects: readonly ObjectLocation[] }
   /** The scheduler has acknowledged the objects told with this token. */
   | { c: "objectsAcked"; token: number }
   /** The first welcome of an epoch. */

@@ -1,4 +1,5 @@
 /** Joining a scheduler, beating, and following the next one (M4, M6). */
+
 import type { Epoch } from "../../proto/ids.js";
 import type { HeldLease, WorkerOrder, WorkerOrders } from "../../proto/messages.js";
 import type { WorkerCommand } from "./events.js";

@@ -1,4 +1,5 @@
 /** What the worker has to tell: buffered within a turn, cut into messages, numbered, kept until acknowledged (M2). */
+
 import type { Epoch, ObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { StoredObject } from "../../proto/messages.js";
@@ -84,13 +85,15 @@ export function announcedPuts(state: WorkerState): ReadonlySet<ObjectId> {
 /** The object is held now. What is still to be said of another content of the same id is not true any more, nor that it is gone. */
 export function hold(state: WorkerState, object: StoredObject): void {
   const before = state.objects.get(object.id);
-  state.objects.set(object.id, object);
+  const isSame = before !== undefined && sameBytes(before.digest, object.digest);
+  state.objects.set(object.id, isSame ? merged(before, object) : object);
+  if (state.leave) state.leave.free = false;
   state.pending.removed.delete(object.id);
   for (const entry of state.outbox.values()) {
     if (entry.message.t !== "objects" || !entry.message.removed.includes(object.id)) continue;
     entry.message = { ...entry.message, removed: entry.message.removed.filter((id) => id !== object.id) };
   }
-  if (!before || sameBytes(before.digest, object.digest)) return;
+  if (!before || isSame) return;
   state.pending.added.delete(object.id);
   retract(state, [object.id]);
 }
@@ -99,6 +102,11 @@ export function hold(state: WorkerState, object: StoredObject): void {
 export function firstOpenSeq(state: WorkerState): number {
   for (const seq of state.outbox.keys()) return seq;
   return state.nextSeq;
+}
+
+/** What is the worker's own does not become a copy by being fetched again. */
+function merged(before: StoredObject, object: StoredObject): StoredObject {
+  return object.copy && !before.copy ? before : object;
 }
 
 function post(state: WorkerState, entry: OutboxEntry, out: WorkerCommand[]): void {

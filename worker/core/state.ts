@@ -53,6 +53,8 @@ export interface WorkerState {
   followed: { epoch: Epoch; start: SchedulerStart } | undefined;
   link: Link;
   draining: boolean;
+  /** While it drains and has nothing else to do: the scheduler says whether it may go, and it goes by itself if nothing is heard until then. */
+  leave: { free: boolean; untilMs: number } | undefined;
   heartbeatIntervalMs: number;
   storeBytes: number;
   spilledBytes: number;
@@ -84,6 +86,7 @@ export function createWorkerState(identity: WorkerIdentity, heartbeatIntervalMs:
     followed: undefined,
     link: { l: "joining", helloAtMs: 0 },
     draining: false,
+    leave: undefined,
     heartbeatIntervalMs,
     storeBytes: 0,
     spilledBytes: 0,

@@ -3,9 +3,10 @@
  *
  * It reads no clock and touches nothing outside of `state`; the shell, tests and the simulator drive the same code.
  */
+
 import { type Epoch, type ObjectId, splitObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import type { WorkerOrder, WorkerOrders } from "../../proto/messages.js";
+import type { ObjectLocation, StoredObject, WorkerOrder, WorkerOrders } from "../../proto/messages.js";
 import { sameBytes } from "../../proto/same-bytes.js";
 import type { WorkerCommand, WorkerEvent } from "./events.js";
 import { announce, beat, enterEpoch, hello, welcome } from "./join.js";
@@ -48,7 +49,7 @@ export function workerStep(state: WorkerState, event: WorkerEvent, nowMs: number
       noteObjects(state, event);
       break;
     case "drain":
-      drain(state, out);
+      drain(state, nowMs, out);
       break;
     case "connected":
       reconnect(state, nowMs, out);
@@ -61,7 +62,7 @@ export function workerStep(state: WorkerState, event: WorkerEvent, nowMs: number
       break;
   }
   start(state, nowMs, out);
-  leaveIfDrained(state, out);
+  leaveIfDrained(state, nowMs, out);
   return out;
 }
 
@@ -130,7 +131,16 @@ function takeOrder(state: WorkerState, order: WorkerOrder, nowMs: number, out: O
       free(state, order.ids, order.digests, out);
       return;
     case "drain":
-      drain(state, out);
+      drain(state, nowMs, out);
+      return;
+    case "keep":
+      keep(state, order.ids, out);
+      return;
+    case "fetch":
+      fetch(state, order.objects, out);
+      return;
+    case "leave":
+      if (state.draining) state.leave = { free: order.needed === 0, untilMs: nowMs + limits.drainGraceMs };
       return;
   }
 }
@@ -183,7 +193,8 @@ function noteObjects(state: WorkerState, event: EventOf<"objects">): void {
   const { pending } = state;
   for (const object of event.added) {
     hold(state, object);
-    pending.added.set(object.id, object);
+    const held = state.objects.get(object.id) as StoredObject;
+    pending.added.set(object.id, held);
   }
   for (const id of event.removed) {
     state.objects.delete(id);
@@ -194,22 +205,55 @@ function noteObjects(state: WorkerState, event: EventOf<"objects">): void {
   if (event.token !== undefined) pending.tokens.push(event.token);
 }
 
-function drain(state: WorkerState, out: Out): void {
+/** Nobody else holds these any more. */
+function keep(state: WorkerState, ids: readonly ObjectId[], out: Out): void {
+  const kept: ObjectId[] = [];
+  for (const id of ids) {
+    const held = state.objects.get(id);
+    if (!held) {
+      state.pending.removed.add(id);
+      continue;
+    }
+    kept.push(id);
+    const { copy: _, ...own } = held;
+    state.objects.set(id, own);
+    state.pending.added.set(id, own);
+  }
+  if (kept.length > 0) out.push({ c: "keep", ids: kept });
+}
+
+/** Of a worker that leaves. One that leaves itself is no place for them. */
+function fetch(state: WorkerState, objects: readonly ObjectLocation[], out: Out): void {
+  if (!state.draining) out.push({ c: "fetch", objects });
+  else for (const { id } of objects) if (!state.objects.has(id)) state.pending.removed.add(id);
+}
+
+function drain(state: WorkerState, nowMs: number, out: Out): void {
   if (state.draining) return;
   state.draining = true;
+  // Said at once: others must fetch what only this worker holds.
+  if (state.link.l === "joined") beat(state, nowMs, out);
   for (const [id, entry] of [...state.leases]) {
     if (entry.phase.p === "running") out.push({ c: "limit", lease: id, to: entry.lease.from });
     else if (entry.phase.p === "preparing" || entry.phase.p === "ready") giveBackFrom(state, id, entry.lease.from, out);
   }
 }
 
-function leaveIfDrained(state: WorkerState, out: Out): void {
+/** K2 of scheduler/core/copies.ts: what only this worker holds is fetched by others first. */
+function leaveIfDrained(state: WorkerState, nowMs: number, out: Out): void {
   if (!state.draining || state.leases.size > 0 || state.outbox.size > 0) return;
   const { commits, done, back, added, removed } = state.pending;
   const unsaid = commits.length + done.length + back.length + added.size + removed.size;
   // Without a scheduler there is nobody to tell.
   if (unsaid > 0 && state.epoch > 0) return;
   const { worker, instance } = state.identity;
+  if (state.epoch > 0 && state.objects.size > 0) {
+    state.leave ??= { free: false, untilMs: nowMs + limits.drainGraceMs };
+    const { free, untilMs } = state.leave;
+    if (!free && nowMs < untilMs) return;
+    if (!free)
+      out.push({ c: "log", level: "warn", text: "left although objects may be needed: no word from the scheduler", fields: { objects: state.objects.size } });
+  }
   if (state.epoch > 0) out.push({ c: "send", answered: false, message: { t: "bye", worker, instance, epoch: state.epoch as Epoch } });
   out.push({ c: "stopped" });
   state.link = { l: "left" };

@@ -161,7 +161,7 @@ describe("a lease", () => {
 });
 
 describe("inputs", () => {
-  test("are fetched from the worker that holds them, in place for the task; copies are not announced", async () => {
+  test("are fetched from the worker that holds them, in place for the task; copies are told as such", async () => {
     await startAgent("w1");
     const other = await startAgent("w2");
     const stream = tableToIPC(tableFromArrays({ x: Float64Array.from({ length: 100_000 }, (_, i) => i) }), "stream");
@@ -173,7 +173,7 @@ describe("inputs", () => {
     await scheduler.ended("1.1");
     expect([0, 3].map((task) => scheduler.value("1.1", task))).toEqual([4_999_950_000, 4_999_950_000]);
     expect(other.figures().store.objects).toBe(1);
-    expect(scheduler.heard.filter((m) => m.t === "objects" && m.worker === "w2")).toEqual([]);
+    expect(scheduler.heard.flatMap((m) => (m.t === "objects" && m.worker === "w2" ? m.added : []))).toMatchObject([{ id, copy: true }]);
   });
 
   test("are the committed bytes, not others that this worker holds under the same id", async () => {

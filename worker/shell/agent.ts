@@ -127,9 +127,14 @@ export class Agent {
       durable,
       onFetched: (bytes, seconds) => this.metrics.fetched(bytes, seconds),
       order: () => this.#leasesTaken,
+      onCopied: (object) => this.#tell({ e: "objects", added: [object], removed: [] }),
       onMissing: (id) => this.#tellHeld(id),
     });
-    this.#peers = new PeerObjects(this.#store, (event) => this.#tell(event));
+    this.#peers = new PeerObjects(
+      this.#store,
+      (event) => this.#tell(event),
+      () => this.#state.draining,
+    );
     this.#context = {
       pool: this.#pool,
       store: this.#store,
@@ -207,8 +212,9 @@ export class Agent {
   // ---------------------------------------------------------------------------------------------- the core's loop
 
   #tick(): void {
-    const { usedBytes, spilledBytes } = this.#store.stats;
-    this.#tell({ e: "tick", storeBytes: usedBytes, spilledBytes });
+    const { usedBytes, copyBytes, spilledBytes } = this.#store.stats;
+    // Copies are as good as free: they go when their room is needed.
+    this.#tell({ e: "tick", storeBytes: Math.max(0, usedBytes - copyBytes), spilledBytes });
   }
 
   #hear(data: Uint8Array): void {
@@ -273,6 +279,12 @@ export class Agent {
         command.ids.forEach((id, i) => {
           this.#store.free(id, command.digests?.[i]);
         });
+        return;
+      case "keep":
+        for (const id of command.ids) this.#store.own(id);
+        return;
+      case "fetch":
+        for (const location of command.objects) void this.#objects.take(location).then(() => this.#tellHeld(location.id));
         return;
       case "objectsAcked":
         this.#peers.acknowledged(command.token);

@@ -13,7 +13,7 @@ import { fromWireError, isVolleyError, VolleyError } from "../../proto/errors.js
 import type { FramePeer } from "../../proto/frame-peer.js";
 import type { ObjectId, WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import type { ObjectLocation } from "../../proto/messages.js";
+import type { ObjectLocation, StoredObject } from "../../proto/messages.js";
 import { sleep as delay } from "../../proto/timer.js";
 import type { Transport } from "../../proto/transport/transport.js";
 import type { Allocation, ObjectStore, Pin } from "../store/store.js";
@@ -31,6 +31,8 @@ export interface ObjectFetcherOptions {
   readonly durable: BlobStore;
   /** Grows with every lease taken: what comes later is the newer (store S5). */
   order(): number;
+  /** A copy is here that others may fetch too. */
+  onCopied?(object: StoredObject): void;
   onFetched?(bytes: number, seconds: number): void;
   /** The scheduler takes this worker for a holder, and it is not, or of something else. */
   onMissing?(id: ObjectId): void;
@@ -39,12 +41,16 @@ export interface ObjectFetcherOptions {
 export type Found = { readonly kind: number; readonly data: Uint8Array; release(): void } | { readonly pin: Pin; release(): void };
 
 const attemptsMax = 4;
+/** Objects taken over from a worker that leaves, at once. */
+const lanesMax = 4;
 const bytesPerSecondMin = 4 * 1024 * 1024;
 const nothing = (): void => undefined;
 
 export class ObjectFetcher {
   readonly #options: ObjectFetcherOptions;
   readonly #fetches = new Map<ObjectId, Promise<void>>();
+  readonly #lanes: Promise<void>[] = [];
+  #nextLane = 0;
   constructor(options: ObjectFetcherOptions) {
     this.#options = options;
   }
@@ -70,6 +76,22 @@ export class ObjectFetcher {
       }
     }
     throw last;
+  }
+
+  /** Fetches the object to keep it. Never fails: whether it is here is to be looked at afterwards. */
+  async take(location: ObjectLocation): Promise<void> {
+    const { id, digest } = location;
+    const { store } = this.#options;
+    if (digest && !store.has(id, digest)) await this.#inLane(() => this.#shared(id, location)).catch(nothing);
+    if (digest && store.has(id, digest)) store.own(id);
+  }
+
+  /** A few at a time, each behind the one before in its lane. */
+  #inLane(work: () => Promise<void>): Promise<void> {
+    const lane = this.#nextLane++ % lanesMax;
+    const done = (this.#lanes[lane] ?? Promise.resolve()).then(work);
+    this.#lanes[lane] = done.catch(nothing);
+    return done;
   }
 
   async #pinned(id: ObjectId, digest: Uint8Array | undefined): Promise<Found> {
@@ -145,6 +167,7 @@ export class ObjectFetcher {
       const filled = room;
       room = undefined;
       if (!store.seal(id, filled, { kind, digest }, { copy: true, order })) throw superseded(id);
+      this.#options.onCopied?.({ id, bytes, kind, digest, copy: true });
       return bytes;
     } finally {
       if (room) store.abandon(room);
@@ -159,6 +182,7 @@ export class ObjectFetcher {
     const data = await readObject(durable, id, digest, (found) => checkDigest(id, kind, found, digest));
     if (!data) throw new VolleyError("OBJECT_LOST", `object ${id} is not in the durable store, although the scheduler says so`);
     if (!(await store.put(id, data, { kind, digest }, { copy: true, order }))) throw superseded(id);
+    this.#options.onCopied?.({ id, bytes: data.byteLength, kind, digest, copy: true });
     return data.byteLength;
   }
 }

@@ -37,7 +37,11 @@ function serve(): { store: ObjectStore; told: WorkerEvent[]; fetch(): Promise<Ui
     return { transport, frames: new FramePeer({ transport, peer }) };
   });
   if (!holder || !reader) throw new Error("no peers");
-  new PeerObjects(store, (event) => told.push(event)).serve({ ...holder, onError: () => undefined });
+  new PeerObjects(
+    store,
+    (event) => told.push(event),
+    () => false,
+  ).serve({ ...holder, onError: () => undefined });
   closing.push(
     () => holder.frames.close(),
     () => reader.frames.close(),

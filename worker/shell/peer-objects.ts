@@ -19,13 +19,15 @@ const announceTimeoutMs = 8_000;
 export class PeerObjects {
   readonly #store: ObjectStore;
   readonly #tell: (event: WorkerEvent) => void;
+  readonly #leaves: () => boolean;
   /** Puts that the scheduler has not acknowledged. */
   readonly #tokens = new Map<number, () => void>();
   #nextToken = 1;
 
-  constructor(store: ObjectStore, tell: (event: WorkerEvent) => void) {
+  constructor(store: ObjectStore, tell: (event: WorkerEvent) => void, leaves: () => boolean) {
     this.#store = store;
     this.#tell = tell;
+    this.#leaves = leaves;
   }
 
   serve(options: Pick<ServeOptions, "transport" | "frames" | "onError">): Subscription {
@@ -61,6 +63,7 @@ export class PeerObjects {
       throw new VolleyError("INVALID_ARGUMENT", `object ${put.id} is not named by its bytes; only such objects can be put`);
     if (put.bytes > limits.objectBytesMax)
       throw new VolleyError("TOO_LARGE", `object ${put.id} of ${put.bytes} bytes is over the limit of ${limits.objectBytesMax}`);
+    if (this.#leaves()) throw new VolleyError("WORKER_LOST", "this worker is leaving: put it to another");
     if (this.#store.has(put.id, put.digest)) {
       this.#store.own(put.id);
       await this.#announce(put);

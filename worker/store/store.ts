@@ -169,7 +169,8 @@ export class ObjectStore {
     if (known && (equalBytes(known.digest, meta.digest) || known.order > (options.order ?? 0))) {
       return this.#enter(id, data.byteLength, meta, options, known.place) !== "older";
     }
-    const allocation = await this.#roomUnlessBlocked(data.byteLength);
+    // A copy that finds no room is of no use on disk.
+    const allocation = await (options.copy ? this.allocate(data.byteLength) : this.#roomUnlessBlocked(data.byteLength));
     if (allocation) {
       allocation.view.set(data);
       return this.seal(id, allocation, meta, options);

@@ -1,0 +1,194 @@
+/**
+ * Where the only copies are. What a worker has fetched for a lease is a copy: it may drop it when it needs the room. Everything else it keeps.
+ *
+ * K1 An object that is needed and not in the durable store has a keeper as long as any worker that stays holds it: when the last keeper goes, a copy
+ *    becomes kept. What clients put, and so what everybody reads, has two keepers as soon as another worker has fetched it anyway.
+ * K2 A worker that leaves says goodbye only after the scheduler has said that nothing is needed of it any more: what it alone holds is fetched by
+ *    others first. What nobody can take (there is no other worker, or none is large enough, or all fail) is said in the log, with its size.
+ * K3 Nothing here is remembered across a restart of the scheduler: workers tell what they hold, and that they leave.
+ */
+import type { ObjectId, WorkerId } from "../../proto/ids.js";
+import type { ObjectLocation } from "../../proto/messages.js";
+import type { Drain } from "./drain-record.js";
+import { locate } from "./locate.js";
+import { order } from "./orders.js";
+import { storeBytes } from "./segments.js";
+import type { Context, State, WorkerRecord } from "./state.js";
+
+/** From this version on workers understand `keep`, `fetch` and `leave`. */
+const versionFrom = 2;
+const keepersOfPuts = 2;
+/** On their way from one worker that leaves, at most. */
+const movesMax = 128;
+const moveBytesMax = 256 * 1024 * 1024;
+/** A move that takes longer than this, and a second for each 4 MiB, is tried elsewhere. */
+const moveTimeoutMs = 5_000;
+const bytesPerSecondMin = 4 * 1024 * 1024;
+const triesMax = 3;
+
+// ------------------------------------------------------------------------------------------------ keepers
+
+/** A worker holds an object. `copy`: it may drop it. */
+export function noteHolder(ctx: Context, worker: WorkerRecord, id: ObjectId, copy: boolean, joining: boolean): void {
+  const { state } = ctx;
+  const isNew = !worker.objects.has(id);
+  addHolder(state, id, worker.id);
+  if (!copy) {
+    worker.copies.delete(id);
+    noteKept(state, id, worker);
+    return;
+  }
+  // It has not heard yet, or not any more, that it is to keep it.
+  if (!isNew && !worker.copies.has(id)) keep(ctx, worker, id);
+  else {
+    worker.copies.add(id);
+    // While workers join, the keeper may be the next to say so.
+    if (!joining) keepEnough(ctx, id);
+  }
+}
+
+export function addHolder(state: State, id: ObjectId, worker: WorkerId): void {
+  const record = state.workers.get(worker);
+  if (!record) return;
+  record.objects.add(id);
+  if (record.drain) {
+    record.drain.todo.add(id);
+    record.drain.free = false;
+  }
+  const holders = state.holders.get(id);
+  if (holders) holders.add(worker);
+  else state.holders.set(id, new Set([worker]));
+}
+
+/** K1, after a copy came or a holder went. */
+export function keepEnough(ctx: Context, id: ObjectId): void {
+  const { state } = ctx;
+  const put = state.puts.get(id);
+  const wanted = put && !put.durable ? keepersOfPuts : 1;
+  let keepers = 0;
+  const copies: WorkerRecord[] = [];
+  for (const holder of state.holders.get(id) ?? []) {
+    const worker = state.workers.get(holder);
+    if (!worker || worker.draining) continue;
+    if (worker.copies.has(id)) copies.push(worker);
+    else keepers++;
+  }
+  if (keepers >= wanted || copies.length === 0 || isDurable(state, id)) return;
+  for (const worker of copies.slice(0, wanted - keepers)) keep(ctx, worker, id);
+}
+
+function keep(ctx: Context, worker: WorkerRecord, id: ObjectId): void {
+  if (worker.version < versionFrom) return;
+  worker.copies.delete(id);
+  order(ctx, worker, { o: "keep", ids: [id] });
+  noteKept(ctx.state, id, worker);
+}
+
+const isDurable = (state: State, id: ObjectId): boolean => locate(state, id).durable === true;
+
+// ------------------------------------------------------------------------------------------------ moves
+
+/** The worker leaves (K2). */
+export function startDrain(ctx: Context, worker: WorkerRecord): void {
+  if (worker.draining) return;
+  worker.draining = true;
+  ctx.state.drains.add(worker);
+  worker.drain = { todo: new Set(worker.objects), moving: new Map(), movingBytes: 0, failed: new Map(), free: false };
+  // It keeps nothing from now on, so copies elsewhere may have to be kept.
+  for (const id of worker.objects) if (!worker.copies.has(id)) keepEnough(ctx, id);
+}
+
+function endMove(drain: Drain, id: ObjectId): void {
+  const move = drain.moving.get(id);
+  if (!move) return;
+  drain.moving.delete(id);
+  drain.movingBytes -= move.bytes;
+}
+
+function noteKept(state: State, id: ObjectId, by: WorkerRecord): void {
+  if (!by.draining) for (const { drain } of state.drains) if (drain) endMove(drain, id);
+}
+
+/** The worker does not have the object: if it was to fetch it, that has failed. */
+export function noteMissing(state: State, id: ObjectId, worker: WorkerRecord): void {
+  for (const { drain } of state.drains) if (drain?.moving.get(id)?.to === worker.id) failMove(drain, id);
+}
+
+function failMove(drain: Drain, id: ObjectId): void {
+  endMove(drain, id);
+  drain.failed.set(id, (drain.failed.get(id) ?? 0) + 1);
+  drain.todo.add(id);
+}
+
+/** A worker is gone: what it left behind, and what was on its way to it. */
+export function forgetDrains(state: State, gone: WorkerRecord): void {
+  state.drains.delete(gone);
+  for (const { drain } of state.drains) {
+    if (!drain) continue;
+    for (const [id, move] of drain.moving) if (move.to === gone.id) failMove(drain, id);
+    drain.free = false;
+  }
+}
+
+/** Gives out moves, and the word that a worker may go. Called after every step while a worker leaves; does little if nothing has changed. */
+export function advanceDrains(ctx: Context): void {
+  for (const worker of ctx.state.drains) if (worker.drain && worker.version >= versionFrom) advance(ctx, worker, worker.drain);
+}
+
+function advance(ctx: Context, worker: WorkerRecord, drain: Drain): void {
+  const { state } = ctx;
+  for (const [id, move] of drain.moving) if (state.nowMs > move.untilMs) failMove(drain, id);
+  for (const id of drain.todo) {
+    if (drain.moving.size >= movesMax || drain.movingBytes >= moveBytesMax) return;
+    drain.todo.delete(id);
+    if (drain.moving.has(id) || !worker.objects.has(id)) continue;
+    const location = locate(state, id);
+    if (location.state !== "ready" || location.durable || location.inline || hasKeeper(state, id)) continue;
+    const target = (drain.failed.get(id) ?? 0) < triesMax ? pickTarget(state, location, drain.failed.get(id) ?? 0) : undefined;
+    if (!target) continue;
+    const bytes = location.bytes ?? 0;
+    drain.moving.set(id, { to: target.id, bytes, untilMs: state.nowMs + moveTimeoutMs + (bytes / bytesPerSecondMin) * 1_000 });
+    drain.movingBytes += bytes;
+    order(ctx, target, { o: "fetch", objects: [location] });
+  }
+  if (drain.free || drain.moving.size > 0 || worker.leases.size > 0) return;
+  // Keepers may have gone since they were looked at.
+  const left = [...worker.objects]
+    .map((id) => locate(state, id))
+    .filter(({ id, state: s, durable, inline }) => s === "ready" && !durable && !inline && !hasKeeper(state, id));
+  const hopeless = left.filter((location) => (drain.failed.get(location.id) ?? 0) >= triesMax || !pickTarget(state, location, 0));
+  if (hopeless.length < left.length) {
+    for (const { id } of left) drain.todo.add(id);
+    return;
+  }
+  if (hopeless.length > 0) {
+    const bytes = hopeless.reduce((sum, location) => sum + (location.bytes ?? 0), 0);
+    const fields = { worker: worker.id, objects: hopeless.length, bytes, example: hopeless[0]?.id ?? "" };
+    ctx.out.push({ c: "log", level: "warn", text: "a worker leaves with objects that no other can take: those that cannot be made again are lost", fields });
+  }
+  drain.free = true;
+  order(ctx, worker, { o: "leave", needed: 0 });
+}
+
+/** A beat of a worker that leaves is answered with how much is still needed of it. */
+export function tellDrain(ctx: Context, worker: WorkerRecord): void {
+  const { drain } = worker;
+  if (!drain || worker.version < versionFrom) return;
+  order(ctx, worker, { o: "leave", needed: drain.free ? 0 : Math.max(1, drain.todo.size + drain.moving.size) });
+}
+
+function hasKeeper(state: State, id: ObjectId): boolean {
+  for (const holder of state.holders.get(id) ?? []) {
+    const worker = state.workers.get(holder);
+    if (worker && !worker.draining && !worker.copies.has(id)) return true;
+  }
+  return false;
+}
+
+/** The worker that stays and has the most room; after a failure the next one. */
+function pickTarget(state: State, location: ObjectLocation, skip: number): WorkerRecord | undefined {
+  const needed = storeBytes(location.bytes ?? 0);
+  const able = [...state.workers.values()].filter((worker) => !worker.draining && worker.version >= versionFrom && worker.storeBudgetBytes >= needed);
+  able.sort((a, b) => b.storeBudgetBytes - b.storeBytes - (a.storeBudgetBytes - a.storeBytes));
+  return able[skip % Math.max(1, able.length)];
+}

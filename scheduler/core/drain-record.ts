@@ -1,0 +1,20 @@
+/** What a worker that leaves still holds alone, and where that goes (copies.ts). */
+import type { ObjectId, WorkerId } from "../../proto/ids.js";
+
+interface Move {
+  readonly to: WorkerId;
+  readonly bytes: number;
+  readonly untilMs: number;
+}
+
+/** A worker that leaves, and what it still holds alone. */
+export interface Drain {
+  /** To be looked at. */
+  readonly todo: Set<ObjectId>;
+  readonly moving: Map<ObjectId, Move>;
+  movingBytes: number;
+  /** Moves that failed, by object. */
+  readonly failed: Map<ObjectId, number>;
+  /** It has been told that it may go. */
+  free: boolean;
+}
