@@ -213,8 +213,12 @@ export interface Cluster extends AsyncDisposable {
   ): Promise<{ ready: ObjectRef<T>[]; pending: ObjectRef<T>[] }>;
   cancel(ref: ObjectRef<unknown> | RefArray<unknown>): Promise<void>;
   graph(name: string): GraphBuilder;
-  /** Submits a graph as a durable job. `key` makes the submission idempotent. Objects it reads are made durable first. */
-  run(graph: GraphBuilder | import("../../proto/graph.js").CompiledGraph, options?: { key?: string }): Promise<Job>;
+  /**
+   * Submits a graph as a durable job. `key` makes the submission idempotent, and so does `id`, the job's own id (else one is minted): an error without an
+   * answer (TIMEOUT, DISCONNECTED, NO_SCHEDULER) has it as `details.job`, to ask `job(id)` whether it was taken, or to submit again. Objects it reads are
+   * made durable first.
+   */
+  run(graph: GraphBuilder | import("../../proto/graph.js").CompiledGraph, options?: { key?: string; id?: string }): Promise<Job>;
   /** A job by its id, whoever submitted it. */
   job(id: string): Job;
   jobs(options?: { limit?: number }): Promise<JobStatus[]>;

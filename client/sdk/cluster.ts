@@ -197,16 +197,16 @@ export class ClusterClient implements Cluster {
     return asBuilder(new Graph(name));
   }
 
-  async run(graph: GraphBuilder | CompiledGraph, options: { key?: string } = {}): Promise<Job> {
+  async run(graph: GraphBuilder | CompiledGraph, options: { key?: string; id?: string } = {}): Promise<Job> {
     this.#session.assertOpen();
-    if (!(graph instanceof Graph)) return this.#submit(graph as CompiledGraph, options.key);
+    if (!(graph instanceof Graph)) return this.#submit(graph as CompiledGraph, options);
     // Tasks whose results the graph reads must have ended before the results can be made durable.
     await Promise.all([...graph.refs.values()].map((ref) => this.#values.ended(ref)));
-    return this.#submit(graph.compile(), options.key);
+    return this.#submit(graph.compile(), options);
   }
 
-  async #submit(graph: CompiledGraph, key: string | undefined): Promise<Job> {
-    const { job } = await submitGraph(this.#session, this.#objects, graph, key);
+  async #submit(graph: CompiledGraph, options: { key?: string; id?: string }): Promise<Job> {
+    const { job } = await submitGraph(this.#session, this.#objects, graph, options);
     return new RemoteJob(job, this.#session.requests, this.#objects, this.#stacks);
   }
 

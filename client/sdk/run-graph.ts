@@ -3,9 +3,9 @@
  * objects follows from the graph's content alone, so the same graph has the same addresses whoever submits it.
  */
 import { randomBytes } from "node:crypto";
-import { VolleyError } from "../../proto/errors.js";
+import { type ErrorCode, isVolleyError, VolleyError } from "../../proto/errors.js";
 import { type CompiledGraph, validateStages } from "../../proto/graph.js";
-import type { JobId, ObjectId } from "../../proto/ids.js";
+import { isName, type JobId, type ObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { ArgSpec, StageSpec } from "../../proto/messages.js";
 import { type EncodedValue, valueKind } from "../../proto/value.js";
@@ -24,8 +24,11 @@ export async function submitGraph(
   session: Session,
   objects: Objects,
   graph: CompiledGraph,
-  key: string | undefined,
+  { key, id }: { key?: string | undefined; id?: string | undefined },
 ): Promise<{ job: JobId; existed: boolean }> {
+  // Known before anything is asked, so that a submission that was not answered can be looked for.
+  const job = (id ?? mintId()) as JobId;
+  if (!isName(job)) throw new VolleyError("INVALID_ARGUMENT", `job id ${JSON.stringify(id)}: expected 1 to 64 letters, digits, _ or -`);
   validateStages(graph.stages, graph.outputs);
   const out = (encoded: EncodedValue): Promise<ObjectId> => objects.keep(encoded);
   const given: StageSpec[] = [];
@@ -43,14 +46,21 @@ export async function submitGraph(
   for (const stage of given) for (const arg of stage.args) collectObjects(arg, reads);
   const names = new Map(await Promise.all([...reads].map(async (id) => [id, await objects.makeDurable(id)] as const)));
   const stages = given.map((stage) => ({ ...stage, args: stage.args.map((arg) => renameObjects(arg, (id) => names.get(id) ?? id)) }));
-  const job = mintId() as JobId;
   const { client, tenant } = session;
-  const reply = await session.requests.ask(
-    { t: "submit", job, client, tenant, name: graph.name, stages, outputs: graph.outputs, ...(key === undefined ? {} : { key }) },
-    "submitted",
-    { timeoutMs: submitTimeoutMs },
-  );
+  const submit = { t: "submit", job, client, tenant, name: graph.name, stages, outputs: graph.outputs, ...(key === undefined ? {} : { key }) } as const;
+  const reply = await session.requests.ask(submit, "submitted", { timeoutMs: submitTimeoutMs }).catch((error: unknown) => {
+    throw unanswered(error, job);
+  });
   return { job: reply.job, existed: reply.existed };
+}
+
+const outcomeUnknown: ReadonlySet<ErrorCode> = new Set(["TIMEOUT", "DISCONNECTED", "NO_SCHEDULER"]);
+
+/** It may have been taken all the same: the error says how to find out. */
+function unanswered(error: unknown, job: JobId): unknown {
+  if (!isVolleyError(error) || !outcomeUnknown.has(error.code)) return error;
+  const text = `${error.message}; the submission may have been taken: ask for job ${job}, or submit again with this id or with its key`;
+  return new VolleyError(error.code, text, { cause: error, details: { ...error.details, job } });
 }
 
 /** Values above valueBytesMax and packs above packBytesMax become objects; then the largest ones, until the stage fits into messages. */
