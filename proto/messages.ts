@@ -8,7 +8,7 @@
  *   M2 `commits` are kept by the worker until `ack`ed by seq, and sent again every commitResendMs.
  *   M3 leases are idempotent by lease id, at every phase of the lease's life.
  *   M4 a worker's beat lists the leases it holds; the scheduler sends again what is missing and revokes what it does not know.
- *   M5 a client's beat lists the stages it still waits for; the scheduler sends their results again.
+ *   M5 a client's beat lists the stages it still waits for, and what is missing of them; the scheduler sends that again, and no more.
  *   M6 whatever carries an epoch below the highest seen is refused.
  *   M7 of processes under one worker's name the one that said hello last is the worker; the others are refused, and what they report does not count.
  *   M8 what a client has put is its session's from `hold` (or `put`) until a beat lists it as dropped; of the two the higher generation is the later.
@@ -151,6 +151,8 @@ export const clientRequest = z.discriminatedUnion("t", [
     session: jobId,
     epoch,
     waiting: z.array(count),
+    /** Of stages in `waiting` that are settled in part: the runs [from, to) that are missing, as from, to, from, to, … Of the others all is. */
+    gaps: z.array(z.tuple([count, z.array(u32)])).optional(),
     released: z.array(count),
     dropped: z.array(z.object({ id: objectId, generation: count })).optional(),
   }),

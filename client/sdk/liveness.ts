@@ -23,7 +23,7 @@ export interface LivenessOptions extends Pick<ClientRequestOf<"open">, "client" 
   onReopened(): void;
   /** Says that this process lives while the event loop is busy. */
   keepAlive?(messages: KeepAliveMessages): KeptAlive;
-  beat(): Pick<Beat, "waiting" | "released" | "dropped">;
+  beat(): Pick<Beat, "waiting" | "gaps" | "released" | "dropped">;
   onBeat(sent: Beat, reply: ClientReplyOf<"beat">): void;
   /** Once a beat, when the session is open. */
   onTurn(): void;

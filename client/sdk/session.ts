@@ -10,11 +10,12 @@
  * S4 Nothing waits for ever: when the cluster is not heard, or the session cannot be opened again, for `unreachableMs`, every wait ends with
  *    DISCONNECTED. Time in which this process itself stood still does not count.
  * S5 An opening counts when all of it has succeeded; one that fails half-way is tried again, whole.
+ * S6 At most a window of stages and bytes is at the scheduler unsettled; the rest waits here, in order (window.ts).
  */
 import { stageBase } from "../../proto/address.js";
 import { decodeMessage, encodeMessage } from "../../proto/codec.js";
 import { isVolleyError, toWireError, VolleyError, type WireError } from "../../proto/errors.js";
-import { type ClientId, type JobId, type ObjectBase, type ObjectId, stageBaseOf, type TenantId } from "../../proto/ids.js";
+import { type ClientId, type JobId, type ObjectId, stageBaseOf, type TenantId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import { clientUpdate, type ResultSegment, type StageSpec } from "../../proto/messages.js";
 import { subjects } from "../../proto/subjects.js";
@@ -26,6 +27,8 @@ import { Requests } from "./requests.js";
 import { Retelling } from "./retelling.js";
 import { specBytes } from "./spec.js";
 import { ClientStage, StageHandle } from "./stage.js";
+import { waitingOf } from "./waiting.js";
+import { SendWindow } from "./window.js";
 
 export interface SessionOptions extends Pick<LivenessOptions, "keepAlive"> {
   readonly transport: Transport;
@@ -46,7 +49,6 @@ export interface SessionOptions extends Pick<LivenessOptions, "keepAlive"> {
 
 /** Stages the scheduler says it does not know are sent again this often. */
 const resendsMax = 5;
-const listedPerBeatMax = 10_000;
 const cancelled: WireError = { code: "CANCELLED", message: "cancelled by its owner" };
 
 export class Session {
@@ -59,6 +61,7 @@ export class Session {
   readonly #stages = new Map<number, ClientStage>();
   readonly #handles: FinalizationRegistry<number>;
   #outbox: ClientStage[] = [];
+  readonly #window = new SendWindow();
   #flushing = false;
   #nextIndex = 0;
   /** Whether the scheduler knows this session. */
@@ -82,7 +85,7 @@ export class Session {
       requests: this.requests,
       reopen: async () => this.#options.onReopen?.(),
       onReopened: () => this.#reopened(),
-      beat: () => ({ waiting: this.#waiting(), ...this.#givenBack.list() }),
+      beat: () => ({ ...waitingOf(this.#stages.values(), this.live.opening, performance.now() - this.live.intervalMs), ...this.#givenBack.list() }),
       onBeat: (sent, { missing }) => {
         this.#givenBack.listed(sent);
         if (missing) this.#options.onMissing?.(missing);
@@ -135,7 +138,7 @@ export class Session {
     const index = this.#nextIndex++;
     const stage = new ClientStage(this.id, index, () => {
       const spec = this.live.addressed(build(index));
-      if (spec.options.pure) stage.pureBase = stageBase(this.id, spec, (upstream) => this.#baseOf(upstream));
+      if (spec.options.pure) stage.pureBase = stageBase(this.id, spec, (read) => this.#stages.get(read)?.base() ?? stageBaseOf(this.id, read));
       return spec;
     });
     stage.reads = reads;
@@ -143,34 +146,41 @@ export class Session {
     const handle = new StageHandle(this.id, stage);
     this.#handles.register(handle, index);
     this.#outbox.push(stage);
-    // After every microtask of this tick: continuations of one batch of results submit again in one message.
-    if (!this.#flushing) {
-      this.#flushing = true;
-      process.nextTick(() => this.flush());
-    }
+    this.#flushLater();
     return handle;
   }
 
-  #baseOf(index: number): ObjectBase {
-    return this.#stages.get(index)?.base() ?? stageBaseOf(this.id, index);
+  /** After every microtask of this tick: continuations of one batch of results submit again in one message. */
+  #flushLater(): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    process.nextTick(() => this.flush());
   }
 
-  /** Sends what can be sent (S1). */
+  /** S1. */
   flush(): void {
     this.#flushing = false;
-    if (this.#outbox.length === 0 || this.#closed) return;
+    if (this.#closed) return;
     for (const stage of this.#outbox) this.#finish(stage);
     if (this.live.opening === 0 || this.live.lost || this.#transport.status !== "connected") return;
+    const taken = this.#window.take();
+    const ready = taken.length > 0 ? [...taken, ...this.#outbox] : this.#outbox;
+    if (ready.length === 0) return;
     const held: ClientStage[] = [];
     let batch: StageSpec[] = [];
     let bytes = 0;
-    for (const stage of this.#outbox) {
+    for (const [i, stage] of ready.entries()) {
       if (stage.complete || !this.#sendable(stage)) {
         if (!stage.complete) held.push(stage);
         continue;
       }
+      if (this.#window.isFull && !this.#window.has(stage)) {
+        this.#window.hold(stage, i < taken.length);
+        continue;
+      }
       const spec = stage.spec as StageSpec;
       const size = specBytes(spec);
+      this.#window.add(stage, size);
       if (bytes + size > limits.messageBytesMax && batch.length > 0) {
         this.#publish(batch);
         batch = [];
@@ -258,6 +268,7 @@ export class Session {
       // Of what has results here the scheduler that sent them knows.
       if (!stage.complete && (stage.sentIn !== this.live.opening || stage.results.settled === 0)) waiting.add(stage);
     }
+    this.#window.forgetHeld();
     this.#outbox = [...waiting].sort((a, b) => a.index - b.index);
     this.flush();
   }
@@ -333,6 +344,7 @@ export class Session {
 
   #completed(stage: ClientStage): void {
     stage.settle();
+    if (this.#window.settle(stage)) this.#flushLater();
     if (stage.orphan) this.#release(stage.index);
   }
 
@@ -346,19 +358,6 @@ export class Session {
   #release(index: number): void {
     this.#stages.delete(index);
     this.#givenBack.stage(index);
-  }
-
-  // ---------------------------------------------------------------------------------------------- liveness
-
-  /** Stages whose results are due: those sent in this tick's neighbourhood have had no time. */
-  #waiting(): number[] {
-    const sentBefore = performance.now() - this.live.intervalMs;
-    const waiting: number[] = [];
-    for (const stage of this.#stages.values()) {
-      if (!stage.complete && stage.sentIn === this.live.opening && stage.sentAtMs < sentBefore) waiting.push(stage.index);
-      if (waiting.length === listedPerBeatMax) break;
-    }
-    return waiting;
   }
 
   /** An object that was put is not needed any more. */

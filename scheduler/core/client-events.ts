@@ -157,9 +157,10 @@ export function onClientBeat(ctx: Context, request: ClientRequestOf<"beat">, rep
     stage.released = true;
     forgetIfUnused(ctx, stage);
   }
+  const gaps = new Map(request.gaps);
   for (const index of request.waiting) {
     const stage = session.stages.get(index);
-    if (stage) resend(ctx, stage);
+    if (stage) resend(ctx, stage, gaps.get(index));
     else unknownStage(ctx, session, index);
   }
 }
@@ -172,14 +173,17 @@ function unknownStage(ctx: Context, session: JobRecord, index: number): void {
 }
 
 /** M5. What was sent a moment ago is under way; after that, ever more patience for stages that still grow. */
-function resend(ctx: Context, stage: StageRecord): void {
+function resend(ctx: Context, stage: StageRecord, gaps: readonly number[] = [0, stage.spec.count]): void {
   const { state } = ctx;
   const { client } = stage.job;
   if (client === undefined || stage.results.count === 0) return;
   if (state.nowMs - stage.sentAtMs < Math.max(limits.heartbeatIntervalMs, stage.resendAfterMs)) return;
   stage.resendAfterMs = isStageComplete(stage) ? 0 : Math.min(60_000, Math.max(2_000, 2 * stage.resendAfterMs));
   stage.sentAtMs = state.nowMs;
-  for (const segment of stage.results) tell(ctx, stage, segment);
+  for (let i = 0; i + 1 < gaps.length; i += 2) {
+    const [from, to] = [gaps[i] as number, Math.min(gaps[i + 1] as number, stage.spec.count)];
+    for (const segment of stage.results.overlapping(from, to)) tell(ctx, stage, sliceSegment(segment, Math.max(segment.from, from), Math.min(segment.to, to)));
+  }
 }
 
 /** Ends a session: its tasks are cancelled, its stages and the objects only it put are forgotten (I7). */

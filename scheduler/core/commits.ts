@@ -27,6 +27,8 @@ const infraFailuresMax = 10;
 const definite: ReadonlySet<WireError["code"]> = new Set(["FUNCTION_NOT_FOUND", "TASK_UNSERIALIZABLE", "TOO_LARGE"]);
 /** Weight of a new measurement in the time per task. */
 const costWeight = 0.3;
+/** Functions whose time per task is kept: bundles come and go with every deploy. */
+export const costsMax = 10_000;
 
 /** True the first time a worker's numbered report is seen (M2). */
 export function firstTime(worker: WorkerRecord, seq: number): boolean {
@@ -217,6 +219,8 @@ class ResultComparer {
 function learnCost(ctx: Context, stage: StageRecord, us: number): void {
   const before = ctx.state.costs.get(stage.fnKey);
   ctx.state.costs.set(stage.fnKey, before === undefined ? us : before + costWeight * (us - before));
+  // What falls out is measured again when it is run again.
+  if (before === undefined && ctx.state.costs.size > costsMax) for (const oldest of ctx.state.costs.keys()) return void ctx.state.costs.delete(oldest);
 }
 
 /** Failures whose class says "never" are the function's own and spend its retries; the others are infrastructure (I8). */

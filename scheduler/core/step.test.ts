@@ -43,6 +43,31 @@ describe("sessions", () => {
     ]);
   });
 
+  test("of a stage that is settled in part only what the beat names is sent again, and nothing where nothing is missing that is there (M5)", () => {
+    const rig = new Rig();
+    rig.join(w1, 2);
+    rig.open();
+    rig.ask({ t: "stages", session, client, stages: [spec(0, 400)] });
+    // All but the first task, which takes its time.
+    for (let leases = leasesIn(rig.commands); leases.length > 0; ) {
+      const out = leases.flatMap((lease) => (lease.from > 0 ? rig.commit(w1, [fill(lease)], { done: [lease.lease] }) : []));
+      leases = leasesIn(out);
+    }
+    const { epoch } = rig.state;
+    const asked = (gaps: [number, number[]][]): [number, number][] => {
+      rig.pass(61_000 - (rig.now % 1_000));
+      rig.join(w1, 2);
+      rig.commands.length = 0;
+      rig.ask({ t: "beat", client, session, epoch, waiting: [0], gaps, released: [] });
+      return updatesIn(rig.commands).map((segment) => [segment.from, segment.to]);
+    };
+    expect(asked([[0, [0, 1]]])).toEqual([]);
+    const ranges = asked([[0, [0, 1, 150, 160, 390, 1_000]]]);
+    expect(ranges.reduce((sum, [from, to]) => sum + to - from, 0)).toBe(20);
+    expect(ranges[0]?.[0]).toBe(150);
+    expect(ranges.at(-1)?.[1]).toBe(400);
+  });
+
   test("one-to-one lets task i go when task i is done; all waits for every task", () => {
     const rig = new Rig();
     rig.join(w1, 4);

@@ -1,6 +1,7 @@
 /** The scheduler's metrics. Counting on the hot path is one map entry; it reaches prom-client when somebody asks. */
 import { type IntervalHistogram, monitorEventLoopDelay } from "node:perf_hooks";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { TenantId } from "../../proto/ids.js";
 import type { Command, CounterName } from "../core/events.js";
 import type { SchedulerFigures } from "./core-port.js";
 
@@ -36,8 +37,13 @@ const appendBuckets = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
 const enginesShownMax = 16;
 const jobStates = ["running", "succeeded", "failed", "cancelled"];
 
+export const tenantsShown = 200;
+/** Not a tenant's name: those have no parentheses. */
+export const otherTenants = "(others)";
+
 export class SchedulerMetrics {
   readonly registry = new Registry();
+  readonly #tenants = new Set<TenantId>();
   readonly #pending = new Map<string, { command: Count; by: number }>();
   readonly #counters = new Map<string, Counter<string>>();
   readonly #tasks: Counter<"state" | "tenant">;
@@ -79,14 +85,22 @@ export class SchedulerMetrics {
   }
 
   count(command: Count): void {
-    const key = `${command.metric}/${command.tenant ?? ""}/${command.label ?? ""}`;
+    const key = `${command.metric}/${this.#tenantOf(command)}/${command.label ?? ""}`;
     const pending = this.#pending.get(key);
     if (pending) pending.by += command.by;
     else this.#pending.set(key, { command, by: command.by });
   }
 
+  /** Every label value is a series that is kept for ever and read with every scrape: the first tenants have their own, the others share one. */
+  #tenantOf({ tenant = "" as TenantId }: { tenant?: TenantId }): string {
+    if (tenant === "" || this.#tenants.has(tenant)) return tenant;
+    if (this.#tenants.size >= tenantsShown) return otherTenants;
+    this.#tenants.add(tenant);
+    return tenant;
+  }
+
   observe(command: Observe): void {
-    this.#durations[command.metric].observe({ tenant: command.tenant ?? "" }, command.value);
+    this.#durations[command.metric].observe({ tenant: this.#tenantOf(command) }, command.value);
   }
 
   appended(seconds: number, bytes: number, records: number): void {
@@ -137,7 +151,8 @@ export class SchedulerMetrics {
 
   #flushCounts(): void {
     for (const { command, by } of this.#pending.values()) {
-      const { metric, tenant = "", label } = command;
+      const { metric, label } = command;
+      const tenant = this.#tenantOf(command);
       const state = taskStates[metric];
       if (state !== undefined) this.#tasks.inc({ state, tenant }, by);
       else this.add(metric, counterHelp[metric] ?? metric, by, label === undefined ? { tenant } : { tenant, label });

@@ -15,6 +15,9 @@ export interface Owed {
   instance: Instance | undefined;
 }
 
+/** Answers owed at most: while the journal stands still, askers go on asking. The oldest of them has asked again by then. */
+export const owedMax = 100_000;
+
 export class ReplyBook {
   readonly #owed = new Map<ReplyToken, Owed>();
   readonly #keepMs: number;
@@ -34,6 +37,11 @@ export class ReplyBook {
 
   add(message: Message, kind: Owed["kind"]): ReplyToken {
     const token = this.#next++;
+    if (this.#owed.size >= owedMax)
+      for (const oldest of this.#owed.keys()) {
+        this.#owed.delete(oldest);
+        break;
+      }
     this.#owed.set(token, { message, kind, sinceMs: this.#nowMs(), orders: [], worker: undefined, instance: undefined });
     if (kind === "worker") this.#asking.push(token);
     return token;

@@ -31,6 +31,7 @@ interface Troubles {
 
 const orphanedMax = 3;
 const troublesKept = 10_000;
+const sessionsKept = 1_000;
 
 const needsCheck = (arg: ArgSpec): boolean => arg.a === "stage" || arg.a === "task" || arg.a === "item" || arg.a === "list";
 
@@ -69,6 +70,11 @@ export class SessionStages {
 
   constructor(options: SessionStagesOptions) {
     this.#options = options;
+  }
+
+  /** Sessions of which something is kept. */
+  get size(): number {
+    return this.#troubles.size;
   }
 
   forget(session: JobId): void {
@@ -175,6 +181,12 @@ export class SessionStages {
   #of(session: JobId): Troubles {
     const known = this.#troubles.get(session);
     if (known) return known;
+    // Of sessions that never said goodbye: the oldest is long over, or gets its patience anew.
+    if (this.#troubles.size >= sessionsKept)
+      for (const oldest of this.#troubles.keys()) {
+        this.#troubles.delete(oldest);
+        break;
+      }
     const troubles: Troubles = { rejected: new Set(), orphaned: new Map() };
     this.#troubles.set(session, troubles);
     return troubles;

@@ -18,7 +18,7 @@ import type {
 import { PackWriter } from "../../proto/pack.js";
 import { encodeValue } from "../../proto/value.js";
 import { PROTOCOL_VERSION } from "../../proto/version.js";
-import { type Command, checkInvariants, createState, type JournalRecord, type State, step } from "../core/index.js";
+import { type Command, checkInvariants, createState, type Event, type JournalRecord, type State, step } from "../core/index.js";
 
 export const client = "client" as ClientId;
 export const session = "session" as JobId;
@@ -49,6 +49,11 @@ export class Rig {
     for (const command of commands) if (command.c === "record") this.records.push(command.record);
     this.commands.push(...commands);
     return commands;
+  }
+
+  /** An event that is neither a client's nor a worker's. */
+  take(event: Event): Command[] {
+    return this.#take(step(this.state, event, this.now));
   }
 
   ask(request: ClientRequest): ClientReply | undefined {

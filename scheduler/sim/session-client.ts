@@ -135,9 +135,10 @@ export class SessionClient {
     const waiting = [...this.#stages]
       .filter(([, stage]) => stage.left > 0 && !stage.released && nowMs - stage.sentAtMs > limits.heartbeatIntervalMs)
       .map(([index]) => index);
+    const gaps = waiting.flatMap((index) => gapsOf(index, this.#stages.get(index)?.done));
     const released = [...this.#released];
     this.#asker.askOnce(
-      { t: "beat", client: this.address as ClientId, session: this.#session, epoch: this.#asker.epoch as Epoch, waiting, released },
+      { t: "beat", client: this.address as ClientId, session: this.#session, epoch: this.#asker.epoch as Epoch, waiting, gaps, released },
       (reply) => {
         if (reply.t !== "beat" || !this.#open || this.#closing) return;
         this.#released = this.#released.filter((index) => !released.includes(index));
@@ -375,4 +376,17 @@ export class SessionClient {
       if (value) this.#model.checkContent(stage.spec.index, task, value.data);
     });
   }
+}
+
+/** What is missing of a stage that is settled in part, as a beat says it (M5). */
+function gapsOf(index: number, done: Uint8Array | undefined): [number, number[]][] {
+  if (!done?.includes(1)) return [];
+  const runs: number[] = [];
+  for (let from = done.indexOf(0); from >= 0; from = done.indexOf(0, from)) {
+    const end = done.indexOf(1, from);
+    runs.push(from, end < 0 ? done.length : end);
+    if (end < 0) break;
+    from = end;
+  }
+  return [[index, runs]];
 }
