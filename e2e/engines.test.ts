@@ -10,7 +10,7 @@ import { type LocalCluster, startLocalCluster } from "../client/local/local-clus
 /** A version whose V8 is another than this one's; undefined, and why, if it cannot be had. */
 function otherNode(): { binary?: string; version: string; why?: string } {
   const own = Number.parseInt(process.versions.node, 10);
-  const version = nodeVersions.find((one) => (own < 24 ? one.startsWith("24.") : one.startsWith("20."))) as string;
+  const version = nodeVersions.find((one) => (own < 24 ? one.startsWith("26.") : one.startsWith("20."))) as string;
   try {
     return { binary: nodeBinary(version), version };
   } catch (error) {
