@@ -66,3 +66,68 @@ test("a durable job of random results of 20 KB whose scheduler and worker are ki
   // Otherwise nothing was put to the test.
   expect(new Set(drawn()).size).toBeLessThan(drawn().length);
 });
+
+/** How long the mix below goes on. */
+const mixMs = process.env.VOLLEY_E2E_LONG ? 600_000 : 20_000;
+
+test(
+  "processes are killed and workers drained while random results are made, read and put again: every value seen is the one committed",
+  async () => {
+    const until = Date.now() + mixMs;
+    const victims = ["worker-1", "scheduler", "worker-2"] as const;
+    let rounds = 0;
+    let compared = 0;
+    let lost = 0;
+    while (Date.now() < until || rounds === 0) {
+      const victim = victims[rounds % victims.length] as string;
+      const signal = victim !== "scheduler" && rounds % 2 === 0 ? "SIGTERM" : "SIGKILL";
+      const note = await cluster.put(new Uint8Array(20_000).fill(rounds));
+      // In a session: results that only workers hold, read by others at once.
+      const draws = lib.draw.map(
+        Array.from({ length: 16 }, (_, i) => i),
+        { shared: [20, 20_000, "/dev/null"] },
+      );
+      const each = lib.fingerprint.map(draws);
+      const all = lib.fingerprints.submit(draws);
+      const noted = lib.fingerprint.submit(note);
+      // And durably.
+      const graph = cluster.graph(`mix-${rounds}`);
+      const durableDraws = graph.map(
+        lib.draw,
+        Array.from({ length: 12 }, (_, i) => i),
+        { shared: [40, 20_000, "/dev/null"] },
+      );
+      graph.output(durableDraws, graph.each(lib.fingerprint, durableDraws));
+      const job = await cluster.run(graph);
+      local.kill(victim, signal);
+      await job.done({ timeoutMs: 120_000 });
+      const shown = (await job.results<Uint8Array>(0)).map(sha256);
+      expect(await job.results<string>(1)).toEqual(shown);
+      compared += shown.length;
+      expect(await cluster.get(noted, { timeoutMs: 120_000 })).toBe(sha256(new Uint8Array(20_000).fill(rounds)));
+      // What only a killed worker held cannot be made again and says so; whatever is seen is what its readers saw.
+      const whole = await cluster.get(all, { timeoutMs: 120_000 }).catch(expectLost);
+      for (let i = 0; i < draws.length; i++) {
+        const value = await cluster.get(draws.at(i), { timeoutMs: 120_000 }).catch(expectLost);
+        const read = await cluster.get(each.at(i), { timeoutMs: 120_000 }).catch(expectLost);
+        if (value === undefined || read === undefined) {
+          lost++;
+          continue;
+        }
+        expect(read).toBe(sha256(value));
+        if (whole) expect(whole[i]).toBe(read);
+        compared++;
+      }
+      if (signal === "SIGTERM") expect(lost).toBe(0);
+      lost = 0;
+      rounds++;
+      await expect.poll(async () => (await cluster.workers()).workers.filter((worker) => !worker.draining).length, { timeout: 60_000 }).toBe(2);
+    }
+    expect(compared).toBeGreaterThan(12);
+  },
+  mixMs + 300_000,
+);
+
+function expectLost(error: unknown): undefined {
+  expect(["OBJECT_LOST", "UPSTREAM_FAILED", "OBJECT_NOT_FOUND"]).toContain((error as { code?: string }).code);
+}
