@@ -91,3 +91,16 @@ describe("a client whose own code keeps its event loop busy", () => {
     await watch.close();
   });
 });
+
+test("what was put comes back by itself when every worker that held it was killed", async () => {
+  const value = new Uint8Array(1_000_000).fill(9);
+  const put = await cluster.put(value);
+  const passed = new Uint8Array(800_000).fill(4);
+  expect(await cluster.get([lib.sizeOf.submit(put), lib.sizeOf.submit(passed)])).toEqual([1_000_000, 800_000]);
+  for (const { name, role } of local.processes) if (role === "worker") local.kill(name);
+  // At once, while the scheduler still takes them for there, and later.
+  expect(await cluster.get(lib.sizeOf.submit(put), { timeoutMs: 60_000 })).toBe(1_000_000);
+  expect(await cluster.get(lib.sizeOf.submit(passed), { timeoutMs: 60_000 })).toBe(800_000);
+  expect((await cluster.get(put, { timeoutMs: 60_000 }))[7]).toBe(9);
+  expect((await cluster.put(value)).id).toBe(put.id);
+});
