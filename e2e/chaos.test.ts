@@ -77,7 +77,7 @@ async function until(job: Job, succeeded: number): Promise<void> {
 
 /** How often the journal says that each task was committed, straight from the stream. */
 async function commitsInJournal(id: string): Promise<Map<string, number>> {
-  const transport = await connectNats({ url: local.url, name: "chaos-test" });
+  const transport = await connectNats({ url: local.urls.scheduler, name: "chaos-test" });
   try {
     const durable = await openDurable(transport);
     const counts = new Map<string, number>();

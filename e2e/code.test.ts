@@ -58,3 +58,21 @@ test("connect inside a task says why not; tasks know every name of the package",
   );
   expect(Object.keys(volleyInTasks).toSorted()).toEqual(Object.keys(sdk).toSorted());
 });
+
+test.runIf(process.platform === "linux")("a task finds no credentials of the cluster in its process, its parents' or their files", async () => {
+  const source = `import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+export const f = () => {
+  const found = [];
+  const look = (what, path) => { try { const text = readFileSync(path, "latin1"); if (/nats:\\/\\/[^\\s\\0]*:[^\\s\\0]*@|password/.test(text)) found.push(what); } catch {} };
+  const parentOf = (pid) => Number(/^PPid:\\s*(\\d+)/m.exec(readFileSync("/proc/" + pid + "/status", "latin1"))?.[1]);
+  let seen = 0;
+  for (let pid = process.pid, i = 0; i < 3 && pid > 1; pid = parentOf(pid), i++) { for (const name of ["environ", "cmdline"]) look(pid + " " + name, "/proc/" + pid + "/" + name); seen++; }
+  for (const fd of readdirSync("/proc/self/fd")) { try { const path = readlinkSync("/proc/self/fd/" + fd); if (path.startsWith("/") && !path.startsWith("/dev/")) look(path, path); } catch {} }
+  for (const [name, value] of Object.entries(process.env)) if (/^VOLLEY_/.test(name) || /nats:/.test(value)) found.push(name);
+  const folder = /VOLLEY_SPILL_FOLDER=([^\\0]*)/.exec(readFileSync("/proc/self/environ", "latin1"))?.[1];
+  if (!folder) found.push("no folder to look into");
+  else for (const name of readdirSync(folder + "/..", { recursive: true })) if (!/jetstream/.test(name)) look(name, folder + "/../" + name);
+  return { found, seen };
+};`;
+  expect(await call("g.mjs", source)).toEqual({ found: [], seen: 3 });
+});

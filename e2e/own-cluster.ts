@@ -23,13 +23,19 @@ export interface OwnCluster {
 
 export async function startOwnCluster(workers: readonly string[], slots: number): Promise<OwnCluster> {
   let nats: LocalNats = await startLocalNats();
-  const { url, dataDir, port, user, password } = nats;
-  const env = { VOLLEY_URL: url, VOLLEY_METRICS_PORT: "-1" };
+  const { urls, dataDir, port, user, password, roles: passwords } = nats;
+  const env = { VOLLEY_METRICS_PORT: "-1" };
   const schedulerLog: string[] = [];
   const roles: RoleInstance[] = [];
   const start = async (role: "scheduler" | "worker", name: string): Promise<RoleInstance> => {
     const own = role === "worker" ? { VOLLEY_WORKER: name, VOLLEY_SLOTS: String(slots) } : {};
-    const instance = await startRole({ role, name, env: { ...env, ...own }, ...(role === "scheduler" ? { onLine: (line) => schedulerLog.push(line) } : {}) });
+    const instance = await startRole({
+      role,
+      name,
+      env: { ...env, ...own },
+      secrets: { VOLLEY_URL: urls[role] },
+      ...(role === "scheduler" ? { onLine: (line) => schedulerLog.push(line) } : {}),
+    });
     roles.push(instance);
     return instance;
   };
@@ -42,7 +48,7 @@ export async function startOwnCluster(workers: readonly string[], slots: number)
     return found;
   };
   return {
-    url,
+    url: urls.client,
     schedulerLog,
     get scheduler() {
       return scheduler;
@@ -63,7 +69,7 @@ export async function startOwnCluster(workers: readonly string[], slots: number)
       await nats.ended;
     },
     async startNats() {
-      nats = await startLocalNats({ dataDir, port, user, password });
+      nats = await startLocalNats({ dataDir, port, user, password, roles: passwords });
     },
     async stop() {
       for (const role of roles) role.signal("SIGKILL");

@@ -1,8 +1,17 @@
 /** The keys that the configurations of all roles have. */
 import { type ConfigTable, configKey, integer, text } from "./config.js";
 
+/** Set in a role's environment: "ipc" says that its parent will tell the secret keys of its configuration. */
+export const secretsKey = "VOLLEY_SECRETS";
+
 export const roleConfig = {
-  url: configKey<string>({ env: "VOLLEY_URL", flag: "url", doc: "nats://user:password@host:port of the cluster.", default: undefined, parse: text }),
+  url: configKey<string>({
+    env: "VOLLEY_URL",
+    flag: "url",
+    doc: "nats://user:password@host:port of the cluster. VOLLEY_URL_FILE names a file with it, which is removed once it is read.",
+    default: undefined,
+    parse: text,
+  }),
   logLevel: configKey<string>({
     env: "VOLLEY_LOG",
     flag: "log",

@@ -4,6 +4,8 @@ import type { ClientId, WorkerId } from "./ids.js";
 export const subjects = {
   /** ClientRequest in, ClientReply out. */
   schedulerClient: "volley.scheduler.client",
+  /** What workers may ask of what clients may: where objects are, and results of a stage. */
+  schedulerQuestion: "volley.scheduler.question",
   /** WorkerRequest in; WorkerOrders out as reply. */
   schedulerWorker: "volley.scheduler.worker",
   client: (client: ClientId): string => `volley.client.${client}`,

@@ -10,6 +10,7 @@ import { type ConfigOf, type ConfigTable, readConfig } from "../../proto/config.
 import { InvariantViolation } from "../../proto/errors.js";
 import { Timer } from "../../proto/timer.js";
 import { exitCodes, toCliFailure } from "./exit-codes.js";
+import { type Env, roleEnvironment } from "./role-environment.js";
 
 const drainDeadlineMs = 30_000;
 const stopDeadlineMs = 3_000;
@@ -28,14 +29,16 @@ interface RoleHandle {
   readonly metricsPort?: number;
 }
 
+type Flags = Readonly<Record<string, string | undefined>>;
+
 export interface RoleModule {
   readonly table: ConfigTable;
-  run(flags: Readonly<Record<string, string | undefined>>): Promise<RoleHandle>;
+  run(flags: Flags, env: Env): Promise<RoleHandle>;
 }
 
 const bind = <C extends ConfigTable>(table: C, run: (config: ConfigOf<C>) => Promise<RoleHandle>): RoleModule => ({
   table,
-  run: (flags) => run(readConfig(table, flags, process.env)),
+  run: (flags, env) => run(readConfig(table, flags, env)),
 });
 
 /** Loads a role's code: heavy, so only when it is asked for. */
@@ -65,6 +68,8 @@ export async function runRole(role: RoleName, module: RoleModule, flags: Readonl
     if (error instanceof InvariantViolation && error.stack) process.stderr.write(`${error.stack}\n`);
     return process.exit(failure.exitCode);
   };
+  // Flags may hold credentials, and a process's command line is read by others.
+  process.title = `volley ${role}`;
   process.on("uncaughtException", fail);
   process.on("unhandledRejection", fail);
 
@@ -87,7 +92,7 @@ export async function runRole(role: RoleName, module: RoleModule, flags: Readonl
   });
 
   try {
-    handle = await module.run(flags);
+    handle = await module.run(flags, await roleEnvironment(role));
   } catch (error) {
     return fail(error);
   }

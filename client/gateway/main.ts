@@ -17,7 +17,7 @@ export const gatewayConfig = {
   token: configKey({
     env: "VOLLEY_TOKEN",
     flag: "token",
-    doc: "The bearer token that every request but health must carry; 16 characters or more.",
+    doc: "The bearer token that every request but health must carry; 16 characters or more. VOLLEY_TOKEN_FILE names a file with it, which is removed once it is read.",
     default: undefined,
     parse: (value) => {
       if (value.length < 16 || /\s/.test(value)) throw new Error("expected at least 16 characters without spaces");

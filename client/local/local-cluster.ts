@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { VolleyError } from "../../proto/errors.js";
 import { cores, memoryBytes, slotHeapBytes } from "../../proto/host.js";
+import type { NatsRole } from "../../proto/permissions.js";
 import { type LocalNats, startLocalNats } from "./nats-server.js";
 import type { NatsBinary } from "./nats-sources/source.js";
 import { resolveNatsServer } from "./resolve-nats.js";
@@ -56,8 +57,10 @@ export interface LocalClusterOptions {
 }
 
 export interface LocalCluster {
-  /** nats://user:password@127.0.0.1:port */
+  /** nats://client:password@127.0.0.1:port: of the user for clients. */
   readonly url: string;
+  /** Of each role's own user (proto/permissions.ts). */
+  readonly urls: Readonly<Record<NatsRole, string>>;
   readonly gatewayUrl?: string;
   readonly token: string;
   readonly dataDir: string;
@@ -91,14 +94,15 @@ export async function startLocalCluster(options: LocalClusterOptions = {}): Prom
   const token = options.token ?? randomBytes(32).toString("base64url");
   const parts = new ClusterParts(options, dataDir, temporary, shape);
   try {
-    const url = await parts.startNats(binary);
+    const urls = await parts.startNats(binary);
     parts.progress(`starting scheduler, ${shape.workers} ${shape.workers === 1 ? "worker" : "workers"}${shape.gateway ? " and gateway" : ""}`);
     const gateway = shape.gateway ? [parts.startGateway(token, options.gatewayPort ?? 0)] : [];
     const workers = Array.from({ length: shape.workers }, () => parts.startWorker());
     await parts.allOrGiveUp([parts.startScheduler(), ...workers, ...gateway]);
     const gatewayUrl = await gateway[0];
     return {
-      url,
+      url: urls.client,
+      urls,
       ...(gatewayUrl ? { gatewayUrl } : {}),
       token,
       dataDir,
@@ -126,7 +130,7 @@ class ClusterParts {
   /** Ends starts that are under way, when another has failed or the caller has lost interest. */
   readonly #giveUp = new AbortController();
   #workersNamed = 0;
-  #url = "";
+  #urls: Readonly<Record<NatsRole, string>> | undefined;
   #stopped: Promise<void> | undefined;
 
   constructor(options: LocalClusterOptions, dataDir: string, temporary: boolean, shape: Shape) {
@@ -142,23 +146,24 @@ class ClusterParts {
     this.#emit({ type: "progress", text });
   }
 
-  /** Returns the url. The server keeps port, store and credentials over its restarts, so that everybody just reconnects. */
-  async startNats(binary: NatsBinary): Promise<string> {
+  /** Returns the urls. The server keeps port, store and credentials over its restarts, so that everybody just reconnects. */
+  async startNats(binary: NatsBinary): Promise<Readonly<Record<NatsRole, string>>> {
     this.progress(`starting nats-server ${binary.version} (from ${binary.source})`);
     let first: LocalNats | undefined;
     const nats = await this.#add("nats", "nats", async () => {
-      const again = first ? { port: first.port, user: first.user, password: first.password } : {};
+      const again = first ? { port: first.port, user: first.user, password: first.password, roles: first.roles } : {};
       const scratchDir = this.#temporary ? this.#dataDir : undefined;
       const server = await startLocalNats({ dataDir: join(this.#dataDir, "nats"), binary: binary.path, scratchDir, ...again });
       first ??= server;
       return server;
     });
-    this.#url = nats.current().url;
+    const { urls } = nats.current();
+    this.#urls = urls;
     // The data folder is ours alone now. What was spilled in a former life belongs to nobody.
     const spill = join(this.#dataDir, spillFolder);
     await rm(spill, { recursive: true, force: true });
     await mkdir(spill, { mode: 0o700 });
-    return this.#url;
+    return urls;
   }
 
   async startScheduler(): Promise<void> {
@@ -181,7 +186,7 @@ class ClusterParts {
 
   async startGateway(token: string, port: number): Promise<string | undefined> {
     let fixedPort = port;
-    const gateway = await this.#addRole("gateway", "gateway", () => ({ VOLLEY_TOKEN: token, VOLLEY_GATEWAY_PORT: String(fixedPort) }));
+    const gateway = await this.#addRole("gateway", "gateway", () => ({ VOLLEY_GATEWAY_PORT: String(fixedPort) }), { VOLLEY_TOKEN: token });
     const { url } = gateway.current().ready;
     if (url) fixedPort = Number(new URL(url).port); // A restarted gateway is found where it was.
     return url;
@@ -243,7 +248,7 @@ class ClusterParts {
     return supervised;
   }
 
-  #addRole(role: RoleName, name: string, ownEnv: () => Record<string, string>): Promise<Supervised<RoleInstance>> {
+  #addRole(role: RoleName, name: string, ownEnv: () => Record<string, string>, secrets: Record<string, string> = {}): Promise<Supervised<RoleInstance>> {
     const log = createWriteStream(join(this.#dataDir, "logs", `${name}.log`), { mode: 0o600 });
     log.on("error", () => {}); // A full disk must not end the cluster for the sake of its log.
     this.#logs.push(log);
@@ -252,7 +257,8 @@ class ClusterParts {
         role,
         name,
         signal: AbortSignal.any([signal, this.#giveUp.signal]),
-        env: { VOLLEY_URL: this.#url, VOLLEY_METRICS_PORT: "0", ...this.#options.env, ...ownEnv() },
+        env: { VOLLEY_METRICS_PORT: "0", ...this.#options.env, ...ownEnv() },
+        secrets: { VOLLEY_URL: this.#urls?.[role] ?? "", ...secrets },
         onLine: (line) => log.write(`${line}\n`),
       }),
     );

@@ -9,6 +9,7 @@ import { get } from "node:http";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { VolleyError } from "../../proto/errors.js";
+import { type NatsRole, natsRoles } from "../../proto/permissions.js";
 import { sleep as delay } from "../../proto/timer.js";
 import { lockDataDir } from "./data-lock.js";
 import { type GuardedProcess, type ProcessEnd, spawnGuarded } from "./guarded-process.js";
@@ -26,6 +27,8 @@ export interface LocalNatsOptions {
   /** Default: generated. */
   readonly user?: string;
   readonly password?: string;
+  /** Passwords of the roles' users. Default: generated. */
+  readonly roles?: Readonly<Record<NatsRole, string>>;
   /** Path of nats-server. Default: whatever {@link resolveNatsServer} finds. */
   readonly binary?: string;
   /** Removed when this process dies without stopping the server. Default: the data folder, if it is temporary. */
@@ -34,8 +37,11 @@ export interface LocalNatsOptions {
 }
 
 export interface LocalNats {
-  /** nats://user:password@127.0.0.1:port */
+  /** nats://user:password@127.0.0.1:port, of a user who may do everything. */
   readonly url: string;
+  /** The same for each role's own user (proto/permissions.ts). */
+  readonly urls: Readonly<Record<NatsRole, string>>;
+  readonly roles: Readonly<Record<NatsRole, string>>;
   readonly user: string;
   readonly password: string;
   /** Of the server itself. */
@@ -73,6 +79,7 @@ export async function startLocalNats(options: LocalNatsOptions = {}): Promise<Lo
   const dataDir = resolve(options.dataDir ?? (await temporaryDir()));
   const user = options.user ?? "volley";
   const password = options.password ?? randomBytes(24).toString("base64url");
+  const roles = options.roles ?? generatedRoles();
   const storeDir = join(dataDir, "jetstream");
   await mkdir(storeDir, { recursive: true, mode: 0o700 });
   const lock = await lockDataDir(dataDir);
@@ -85,7 +92,7 @@ export async function startLocalNats(options: LocalNatsOptions = {}): Promise<Lo
   };
   try {
     const configPath = join(dataDir, "nats-server.conf");
-    await writeFile(configPath, natsConfig({ dataDir, storeDir, port: options.port ?? -1, user, password }), { mode: 0o600 });
+    await writeFile(configPath, natsConfig({ dataDir, storeDir, port: options.port ?? -1, user, password, roles }), { mode: 0o600 });
     await chmod(configPath, 0o600); // `mode` above has no effect on a file that was there.
     server = await spawnGuarded({
       command: binary,
@@ -94,9 +101,14 @@ export async function startLocalNats(options: LocalNatsOptions = {}): Promise<Lo
     });
     await lock.assign(server.pid);
     const ports = await waitUntilHealthy(server, join(dataDir, `${basename(binary)}_${server.pid}.ports`), options.startTimeoutMs ?? startTimeoutMsDefault);
+    // The server has read it, and it holds every password: what runs as this user might read it, too.
+    await rm(configPath, { force: true });
     const running = server;
+    const urlOf = (name: string, secret: string): string => `nats://${name}:${secret}@127.0.0.1:${ports.client}`;
     return {
-      url: `nats://${user}:${password}@127.0.0.1:${ports.client}`,
+      url: urlOf(user, password),
+      urls: Object.fromEntries(natsRoles.map((role) => [role, urlOf(role, roles[role])])) as Record<NatsRole, string>,
+      roles,
       user,
       password,
       pid: running.pid,
@@ -122,6 +134,9 @@ export async function startLocalNats(options: LocalNatsOptions = {}): Promise<Lo
     });
   }
 }
+
+const generatedRoles = (): Record<NatsRole, string> =>
+  Object.fromEntries(natsRoles.map((role) => [role, randomBytes(24).toString("base64url")])) as Record<NatsRole, string>;
 
 interface Ports {
   client: number;

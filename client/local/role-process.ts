@@ -1,6 +1,7 @@
 /** One role (scheduler, worker, gateway) as a child process: started, ready, stopped. */
 import { fileURLToPath } from "node:url";
 import { VolleyError } from "../../proto/errors.js";
+import { secretsKey } from "../../proto/role-config.js";
 import { spawnGuarded } from "./guarded-process.js";
 import type { Instance } from "./supervise.js";
 
@@ -27,6 +28,8 @@ export interface RoleOptions {
   readonly role: RoleName;
   readonly name: string;
   readonly env: Readonly<Record<string, string>>;
+  /** Configuration that does not stand in the environment, which tasks could read: said over IPC. */
+  readonly secrets: Readonly<Record<string, string>>;
   readonly onLine?: ((line: string) => void) | undefined;
   readonly signal?: AbortSignal;
 }
@@ -40,13 +43,14 @@ export async function startRole(options: RoleOptions): Promise<RoleInstance> {
   const child = await spawnGuarded({
     command: process.execPath,
     args: [entryFile, options.role],
-    env: options.env,
+    env: { ...options.env, VOLLEY_URL: undefined, VOLLEY_TOKEN: undefined, [secretsKey]: "ipc" },
     ipc: true,
     onMessage(message) {
       if (isReady(message)) tellReady(message);
     },
     ...(options.onLine ? { onLine: options.onLine } : {}),
   });
+  child.send({ secrets: options.secrets });
   const kill = () => child.signal("SIGKILL");
   options.signal?.addEventListener("abort", kill);
   if (options.signal?.aborted) kill();

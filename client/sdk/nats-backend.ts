@@ -1,6 +1,6 @@
 /** The backend on NATS. */
 import type { Durable } from "../../proto/durable/durable.js";
-import { openDurable } from "../../proto/durable/nats.js";
+import { openStores } from "../../proto/durable/nats.js";
 import { connectNats } from "../../proto/transport/nats.js";
 import type { Backend } from "./backend.js";
 import { keepAlive } from "./keep-alive.js";
@@ -24,7 +24,7 @@ export async function natsBackend(options: NatsBackendOptions): Promise<Backend>
     return transport;
   };
   let frames: ReturnType<typeof second> | undefined;
-  let durable: Promise<Durable> | undefined;
+  let durable: Promise<Pick<Durable, "bundles" | "objects">> | undefined;
   const retryable = <T>(promise: Promise<T>, reset: () => void): Promise<T> => {
     promise.catch(reset);
     return promise;
@@ -38,7 +38,7 @@ export async function natsBackend(options: NatsBackendOptions): Promise<Backend>
       })),
     durable: () =>
       (durable ??= retryable(
-        second("durable").then((transport) => openDurable(transport)),
+        second("durable").then((transport) => openStores(transport)),
         () => {
           durable = undefined;
         },

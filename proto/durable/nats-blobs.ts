@@ -6,7 +6,7 @@
  *   volley.blob.<bucket>.part.<name>.<put>.<n>    the parts; <put> is minted by every put, so that two puts never mix
  *
  * B1 The entry is written after every part is on disk, and only if there is none: a blob is seen whole or not at all, and the first put wins.
- * B2 What a writer that died has left (parts without an entry) goes with the next put or deletion of that name.
+ * B2 What a writer that died has left (parts without an entry) goes with the next put or deletion of that name by one who may delete.
  */
 import { randomBytes } from "node:crypto";
 import {
@@ -51,10 +51,12 @@ interface Entry {
   readonly data: Uint8Array;
 }
 
-export async function openBlobs(transport: NatsTransport, bucket: string, replicas: number): Promise<BlobStore> {
+/** `owner`: makes the bucket if it is missing, and may delete. Without it a bucket that is missing is an error of JetStream's. */
+export async function openBlobs(transport: NatsTransport, bucket: string, owner?: { replicas: number }): Promise<BlobStore> {
   const manager = await jetstreamManager(transport.natsConnection, { timeout: requestTimeoutMs });
-  const actual = await ensureStream(manager, bucket, replicas);
-  return new NatsBlobs(transport, bucket, manager, jetstream(transport.natsConnection, { timeout: requestTimeoutMs }), actual > 1);
+  const actual = owner ? await ensureStream(manager, bucket, owner.replicas) : (await manager.streams.info(bucket)).config.num_replicas;
+  const client = jetstream(transport.natsConnection, { timeout: requestTimeoutMs });
+  return new NatsBlobs(transport, bucket, manager, client, { replicated: actual > 1, sweeps: owner !== undefined });
 }
 
 /** Gives the stream's number of replicas. */
@@ -82,13 +84,15 @@ class NatsBlobs implements BlobStore {
   readonly #client: JetStreamClient;
   /** Direct reads may be answered by a replica that is behind. */
   readonly #replicated: boolean;
+  readonly #sweeps: boolean;
 
-  constructor(transport: NatsTransport, bucket: string, manager: JetStreamManager, client: JetStreamClient, replicated: boolean) {
+  constructor(transport: NatsTransport, bucket: string, manager: JetStreamManager, client: JetStreamClient, facts: { replicated: boolean; sweeps: boolean }) {
     this.#transport = transport;
     this.#bucket = bucket;
     this.#manager = manager;
     this.#client = client;
-    this.#replicated = replicated;
+    this.#replicated = facts.replicated;
+    this.#sweeps = facts.sweeps;
   }
 
   async put(name: string, data: Uint8Array): Promise<void> {
@@ -112,7 +116,7 @@ class NatsBlobs implements BlobStore {
     about.set(partsHeader, String(parts));
     about.set(partBytesHeader, String(partBytes));
     const written = await this.#append(this.#entry(name), parts === 0 ? data : new Uint8Array(0), about);
-    if (parts > 0) await this.#sweep(name);
+    if (parts > 0 && this.#sweeps) await this.#sweep(name);
     // Another writer was first, or an earlier try of this one.
     if (!written) await this.#isThere(name, digest);
   }

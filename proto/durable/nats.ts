@@ -1,7 +1,7 @@
 /** The durable store of a cluster on JetStream. Creates stream and buckets where they are missing. */
 import { streams } from "../subjects.js";
 import type { NatsTransport } from "../transport/nats.js";
-import type { Durable } from "./durable.js";
+import type { BlobStore, Durable } from "./durable.js";
 import { openBlobs } from "./nats-blobs.js";
 import { openJournal } from "./nats-journal.js";
 import { persist } from "./retry.js";
@@ -11,21 +11,52 @@ export interface OpenDurableOptions {
   readonly replicas?: number;
 }
 
-/** Fails with DISCONNECTED when JetStream cannot be reached within 60 s. */
+const what = "opening the durable store (is JetStream enabled on this NATS server?)";
+
+/** For the scheduler, which owns stream and buckets. Fails with DISCONNECTED when JetStream cannot be reached within 60 s. */
 export async function openDurable(transport: NatsTransport, options: OpenDurableOptions = {}): Promise<Durable> {
   const replicas = options.replicas ?? 1;
-  return persist(
-    { transport, what: "opening the durable store (is JetStream enabled on this NATS server?)", cutOnDisconnect: true, attemptTimeoutMs: 10_000 },
-    async () => {
-      const [journal, bundles, objects, snapshots, results, scratch] = await Promise.all([
-        openJournal(transport, replicas),
-        openBlobs(transport, streams.bundles, replicas),
-        openBlobs(transport, streams.objects, replicas),
-        openBlobs(transport, streams.snapshots, replicas),
-        openBlobs(transport, streams.results, replicas),
-        openBlobs(transport, streams.scratch, 1),
-      ]);
-      return { journal, bundles, objects, snapshots, results, scratch };
-    },
-  );
+  return persist({ transport, what, cutOnDisconnect: true, attemptTimeoutMs: 10_000 }, async () => {
+    const [journal, bundles, objects, snapshots, results, scratch] = await Promise.all([
+      openJournal(transport, replicas),
+      openBlobs(transport, streams.bundles, { replicas }),
+      openBlobs(transport, streams.objects, { replicas }),
+      openBlobs(transport, streams.snapshots, { replicas }),
+      openBlobs(transport, streams.results, { replicas }),
+      openBlobs(transport, streams.scratch, { replicas: 1 }),
+    ]);
+    return { journal, bundles, objects, snapshots, results, scratch };
+  });
+}
+
+/**
+ * For workers and clients: bundles and objects. They are opened at their first use, because the scheduler makes them and may not have run yet; nothing is
+ * deleted by these. Fails with DISCONNECTED when there are none within 60 s.
+ */
+export function openStores(transport: NatsTransport): Pick<Durable, "bundles" | "objects"> {
+  const store = (bucket: string): BlobStore => {
+    const name = `${what}: ${bucket}, which the scheduler makes`;
+    return opened(() => persist({ transport, what: name, cutOnDisconnect: true, attemptTimeoutMs: 10_000 }, () => openBlobs(transport, bucket)));
+  };
+  return { bundles: store(streams.bundles), objects: store(streams.objects) };
+}
+
+/** Opens the store when it is used, again if that failed. */
+function opened(open: () => Promise<BlobStore>): BlobStore {
+  let opening: Promise<BlobStore> | undefined;
+  const store = (): Promise<BlobStore> => {
+    opening ??= open().catch((error: unknown) => {
+      opening = undefined;
+      throw error;
+    });
+    return opening;
+  };
+  return {
+    put: async (name, data) => (await store()).put(name, data),
+    get: async (name) => (await store()).get(name),
+    has: async (name) => (await store()).has(name),
+    delete: async (name) => (await store()).delete(name),
+    names: async () => (await store()).names(),
+    clear: async () => (await store()).clear(),
+  };
 }

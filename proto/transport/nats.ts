@@ -7,6 +7,7 @@
 
 import { connect, createInbox, errors, type Msg, type NatsConnection } from "@nats-io/transport-node";
 import { isVolleyError, VolleyError } from "../errors.js";
+import { inboxOf } from "../permissions.js";
 import { sleep as delay } from "../timer.js";
 import { checkPayload, closed, disconnected, joined, noListener, throwUnheard } from "./faults.js";
 import { presizeBuffers, writeParts } from "./nats-fast-path.js";
@@ -86,6 +87,7 @@ export async function connectNats(options: ConnectNatsOptions): Promise<NatsTran
         ...credentials,
         ...(tls ? { tls: {} } : {}),
         name: options.name,
+        inboxPrefix: inboxOf(credentials.user ?? ""),
         noAsyncTraces: true,
         maxReconnectAttempts: -1,
         reconnectTimeWait: retryIntervalMs,
@@ -97,7 +99,7 @@ export async function connectNats(options: ConnectNatsOptions): Promise<NatsTran
         // Also of every later dial.
         timeout: Math.max(1_000, Math.min(5_000, timeoutMs)),
       });
-      return new NatsTransportImpl(connection, options);
+      return new NatsTransportImpl(connection, options, createInbox(inboxOf(credentials.user ?? "")));
     } catch (cause) {
       if (isVolleyError(cause)) throw cause;
       const why = cause instanceof Error ? cause.message : String(cause);
@@ -143,11 +145,12 @@ class NatsTransportImpl implements NatsTransport {
   readonly #onError: (error: unknown, where: string) => void;
   readonly #listeners = new Set<(status: TransportStatus) => void>();
   readonly #pending = new PendingRequests();
-  readonly #inbox = createInbox();
+  readonly #inbox: string;
   #status: TransportStatus = "connected";
   #closing: Promise<void> | undefined;
 
-  constructor(connection: NatsConnection, options: ConnectNatsOptions) {
+  constructor(connection: NatsConnection, options: ConnectNatsOptions, inbox: string) {
+    this.#inbox = inbox;
     this.natsConnection = connection;
     this.#onError = options.onError?.bind(options) ?? throwUnheard;
     connection.subscribe(`${this.#inbox}.*`, { callback: (error, msg) => this.#answered(error, msg) });

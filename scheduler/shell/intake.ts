@@ -104,6 +104,7 @@ export class Intake {
     const { transport } = this.#options;
     this.#subscriptions = [
       transport.subscribe(subjects.schedulerClient, (message) => this.#guard("client", message, () => this.#client(message))),
+      transport.subscribe(subjects.schedulerQuestion, (message) => this.#guard("worker", message, () => this.#question(message))),
       transport.subscribe(subjects.schedulerWorker, (message) => this.#guard("worker", message, () => this.#worker(message))),
     ];
   }
@@ -123,7 +124,13 @@ export class Intake {
       this.#options.onMalformed(from, wire, message.data.byteLength);
       if (!message.wantsReply) return;
       const { epoch } = this.#options;
-      message.respond(encodeMessage(from === "client" ? { t: "error", epoch, error: wire } : { t: "orders", epoch, orders: [{ o: "refused", error: wire }] }));
+      message.respond(
+        encodeMessage(
+          from === "client" || message.subject === subjects.schedulerQuestion
+            ? { t: "error", epoch, error: wire }
+            : { t: "orders", epoch, orders: [{ o: "refused", error: wire }] },
+        ),
+      );
     }
   }
 
@@ -147,6 +154,13 @@ export class Intake {
     const event = this.#event(request);
     if (message.wantsReply) event.reply = this.#options.replies.add(message, "client");
     this.#options.dispatch(event);
+  }
+
+  /** A worker asks; it has no business with what else a client may say. */
+  #question(message: Message): void {
+    const request = decodeMessage(clientRequest, message.data);
+    if (request.t !== "locate" && request.t !== "results") throw new VolleyError("FORBIDDEN", `a worker may not ask for ${request.t}`);
+    this.#options.dispatch({ e: "client", request, ...(message.wantsReply ? { reply: this.#options.replies.add(message, "client") } : {}) });
   }
 
   #event(request: ClientRequest): Extract<Event, { e: "client" }> {

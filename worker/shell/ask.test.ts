@@ -9,7 +9,7 @@ test("what a scheduler of a lower epoch answers does not count: an input it says
   const network = new MemoryNetwork();
   const id = `p${"0".repeat(32)}-0` as ObjectId;
   const epochs = [6, 6, 7];
-  network.connect("scheduler").subscribe(subjects.schedulerClient, (message) => {
+  network.connect("scheduler").subscribe(subjects.schedulerQuestion, (message) => {
     const epoch = epochs.shift() as number;
     const known = epoch === 7;
     if (epochs.length === 2) message.respond(encodeMessage({ t: "error", epoch, error: { code: "JOB_NOT_FOUND", message: "no such job" } }));

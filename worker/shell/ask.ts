@@ -24,7 +24,7 @@ export async function ask<Q extends Question>(transport: Transport, question: Q,
   const data = encodeMessage(question);
   for (let pauseMs = 50; ; pauseMs = Math.min(1_000, pauseMs * 2)) {
     try {
-      const reply = decodeMessage(clientReply, await transport.request(subjects.schedulerClient, data, { timeoutMs: limits.requestTimeoutMs }));
+      const reply = decodeMessage(clientReply, await transport.request(subjects.schedulerQuestion, data, { timeoutMs: limits.requestTimeoutMs }));
       if (reply.epoch < epoch()) throw new VolleyError("STALE_EPOCH", `a scheduler of epoch ${reply.epoch} answered ${question.t}; epoch ${epoch()} speaks`);
       if (reply.t === "error") throw fromWireError(reply.error);
       if (reply.t !== (question.t === "locate" ? "located" : "results"))

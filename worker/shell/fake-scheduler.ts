@@ -27,7 +27,7 @@ export class FakeScheduler {
   constructor(transport: Transport) {
     this.#transport = transport;
     transport.subscribe(subjects.schedulerWorker, (message) => this.#worker(message));
-    transport.subscribe(subjects.schedulerClient, (message) => message.respond(encodeMessage(this.answer(decodeMessage(clientRequest, message.data)))));
+    transport.subscribe(subjects.schedulerQuestion, (message) => message.respond(encodeMessage(this.answer(decodeMessage(clientRequest, message.data)))));
   }
 
   order(worker: string, ...orders: WorkerOrder[]): void {

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { pino } from "pino";
 import { type ConfigOf, type ConfigTable, configKey, integer, text } from "../../proto/config.js";
-import { openDurable } from "../../proto/durable/nats.js";
+import { openStores } from "../../proto/durable/nats.js";
 import { cores, memoryBytes, slotHeapBytes } from "../../proto/host.js";
 import { isName, type WorkerId } from "../../proto/ids.js";
 import { type MetricsServer, serveMetrics } from "../../proto/metrics-server.js";
@@ -94,7 +94,7 @@ export async function runWorker(config: ConfigOf<typeof workerConfig>): Promise<
   const control = await connectNats({ url: config.url, name: `volley-worker-${worker}`, onError });
   const frames = await connectNats({ url: config.url, name: `volley-worker-frames-${worker}`, onError });
   // Blobs are large: they go with the frames, so that they do not delay the beats.
-  const durable = await openDurable(frames);
+  const durable = openStores(frames);
   const agent = new Agent({
     worker,
     node: hostname(),
