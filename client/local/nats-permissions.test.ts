@@ -51,6 +51,8 @@ const publishing: readonly (readonly [string, readonly NatsRole[]])[] = [
   ["volley.data.w1", peers],
   ["volley.frames.w1", peers],
   ["volley.blob.volley-snapshots.entry.x", ["scheduler"]],
+  ["volley.blob.volley-results.entry.x", ["scheduler"]],
+  ["volley.blob.volley-scratch.entry.x", ["scheduler"]],
   ["volley.blob.volley-objects.entry.x", all],
   ["volley.blob.volley-bundles.entry.x", ["scheduler", ...clients]],
   ["_INBOX.client.stolen.1", ["scheduler"]],
