@@ -28,19 +28,21 @@ export function gatherInputs(state: State, stage: StageRecord, from: number, to:
   const inputs = new Map<ObjectId, ObjectLocation>();
   const shared: ObjectId[] = [];
   const perTask: StageRecord[] = [];
-  const lists = new Set<StageRecord>();
+  let lists: Set<StageRecord> | undefined;
   for (const arg of flatArgs(stage.spec.args)) {
     if (arg.a === "object") shared.push(arg.id);
     else if (arg.a === "items") shared.push(arg.object);
     else if (arg.a === "task" || arg.a === "stage") {
       const upstream = upstreamAt(stage, arg.stage);
-      if (upstream && arg.a === "stage" && arg.edge === "all") lists.add(upstream);
-      else if (upstream && arg.a === "stage" && arg.edge === "one-to-one") perTask.push(upstream);
+      if (upstream && arg.a === "stage" && arg.edge === "all") {
+        lists ??= new Set();
+        lists.add(upstream);
+      } else if (upstream && arg.a === "stage" && arg.edge === "one-to-one") perTask.push(upstream);
       else if (upstream) shared.push(objectIdOf(upstream.base, arg.a === "task" ? arg.task : 0));
     }
   }
   let stored = 0;
-  for (const { results } of lists) stored += results.storedBytes;
+  for (const { results } of lists ?? []) stored += results.storedBytes;
   for (const id of shared) {
     if (inputs.has(id)) continue;
     const location = locateInput(state, stage, id);

@@ -14,6 +14,8 @@ import { setOpen, unlinkStage, unmeet } from "./links.js";
 import { dropStage, leaveResult } from "./records.js";
 import { isStageComplete, type Link, type StageRecord, type State, setStates, tallyOf, taskState } from "./state.js";
 
+const none: StageRecord[] = [];
+
 /** Its results may be lost and made again, so what it reads may be needed once more. */
 const mayRunAgain = (stage: StageRecord): boolean =>
   stage.spec.options.pure && !stage.job.durable && (stage.results.storedTasks > 0 || tallyOf(stage, taskState.shelved) > 0);
@@ -29,9 +31,10 @@ export function useOf(stage: StageRecord): "results" | "lineage" | "none" {
 
 /** The stage is complete: it needs nothing of what it reads any more, unless it may run again. Returns those to which that is news. */
 export function letGo(state: State, stage: StageRecord): StageRecord[] {
+  if (stage.links.length === 0 && stage.puts.length === 0) return none;
   if (mayRunAgain(stage)) return setOpen(stage, false);
   const upstreams = stage.links.map(({ upstream }) => upstream);
-  if (upstreams.length > 0 || stage.puts.length > 0) unlinkStage(state, stage);
+  unlinkStage(state, stage);
   return upstreams;
 }
 
@@ -56,6 +59,9 @@ interface Wanted {
   readonly from: number;
   readonly to: number;
 }
+
+/** Whether anything that the stage reads was given up. */
+export const readsShelved = (stage: StageRecord): boolean => stage.links.some(({ upstream }) => tallyOf(upstream, taskState.shelved) > 0);
 
 /**
  * L3: shelved tasks that [from, to) of the stage read wait again. Returns the stages that may have tasks to queue now, or the stage that
@@ -112,7 +118,7 @@ function* shelvedOf({ upstream, entry }: Link, item: Wanted, seen: Map<StageReco
 
 /** Takes the stage out of every table. Returns the stages that it read, which may be needed no more. */
 export function drop(state: State, stage: StageRecord): StageRecord[] {
-  const upstreams = stage.links.map(({ upstream }) => upstream);
+  const upstreams = stage.links.length === 0 ? none : stage.links.map(({ upstream }) => upstream);
   stage.job.shelved.delete(stage);
   dropStage(state, stage);
   return upstreams;

@@ -9,7 +9,7 @@ import type { JobState, ResultSegment } from "../../proto/messages.js";
 import { addHolder } from "./copies.js";
 import { engineToRecord, noteStray } from "./engines.js";
 import type { ChunkSegment, HeldSegment } from "./events.js";
-import { drop, letGo, revive, shelve, useOf } from "./lineage.js";
+import { drop, letGo, readsShelved, revive, shelve, useOf } from "./lineage.js";
 import { meet, setOpen, unmeet } from "./links.js";
 import { isBaseKnown } from "./locate.js";
 import { considerOffload } from "./offload.js";
@@ -287,6 +287,7 @@ export function* objectIds(state: State, stage: StageRecord): IterableIterator<O
 /** A session's stage goes when its client has released it and nothing that reads it is still to come (I7); or is shelved (lineage.ts), if it may be needed. */
 export function forgetIfUnused(ctx: Context, first: StageRecord): void {
   const { state } = ctx;
+  if (useOf(first) === "results") return;
   const work = [first];
   for (let stage = work.pop(); stage; stage = work.pop()) {
     if (stage.job.stages.get(stage.index) !== stage) continue;
@@ -336,7 +337,7 @@ export function loseObject(ctx: Context, id: ObjectId): void {
 
 /** Tasks that wait are queued when their inputs are there; inputs that were given up are made again first, and theirs. */
 export function makeAgain(ctx: Context, stage: StageRecord, from: number, to: number): void {
-  if (stage.links.length === 0) {
+  if (!readsShelved(stage)) {
     admit(ctx, stage, from, to);
     return;
   }
