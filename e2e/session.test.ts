@@ -62,7 +62,7 @@ describe("a client whose own code keeps its event loop busy", () => {
   const blockedMs = isLong ? 120_000 : 12_000;
 
   test(`for ${blockedMs / 1000} s loses nothing: it is heard all the while, and what was made meanwhile is there`, async () => {
-    const watch = await connectNats({ url: local.url, name: "session-test" });
+    const watch = await connectNats({ url: local.urls.scheduler, name: "session-test" });
     const beats: string[] = [];
     // What is said while this loop is busy waits in the server's socket and is counted after.
     watch.subscribe(subjects.schedulerClient, ({ data }) => {
