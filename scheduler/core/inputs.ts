@@ -41,13 +41,16 @@ export function gatherInputs(state: State, stage: StageRecord, from: number, to:
       else if (upstream) shared.push(objectIdOf(upstream.base, arg.a === "task" ? arg.task : 0));
     }
   }
+  const counted = new Set<ObjectId>();
   let stored = 0;
   for (const { results } of lists ?? []) stored += results.storedBytes;
   for (const id of shared) {
-    if (inputs.has(id)) continue;
+    if (counted.has(id)) continue;
+    counted.add(id);
     const location = locateInput(state, stage, id);
     if (location.state !== "ready") return { inputs: [], to, lost: { id, perTask: false, pending: location.state === "pending" } };
-    if (!location.chunk) inputs.set(id, location);
+    // Of very many the worker asks for the rest, in questions of a size that leaves room for those of others.
+    if (!location.chunk && inputs.size < inputsPerLeaseMax) inputs.set(id, location);
     stored += roomOf(location);
   }
   if (stored > room) return { inputs: [], to, tooLarge: { bytes: stored, perTask: false } };
