@@ -32,7 +32,7 @@ function weightsIn(table: Table, panel: Panel, { columns, direction, rebalance }
 
 export const backtestWeights = defineKernel({
   name: "backtest.weights",
-  version: 1,
+  version: 2,
   causality: "causal",
   family: "backtest",
   doc:

@@ -82,7 +82,7 @@ function splitsOf(kernel: string, table: Table, guard: Guard, groups: number, te
 }
 
 const facts = {
-  version: 1,
+  version: 2,
   causality: "summary",
   family: "Validation",
   columns: { inputs: [], outputs: splitColumns },
