@@ -156,7 +156,7 @@ function grant(ctx: Context, stage: StageRecord, worker: WorkerRecord): void {
   const open = new RangeSet();
   open.add(from, to);
   const lease: LeaseRecord = {
-    id: `${state.epoch}.${state.start === undefined ? "" : `${state.start}.`}${state.leaseCounter}` as LeaseId,
+    id: `${state.start ?? state.epoch}.${state.leaseCounter}` as LeaseId,
     worker,
     stage,
     from,

@@ -88,8 +88,8 @@ const lostTailText = (found: number, known: number): string =>
   `the journal knows of epoch ${found}, but a scheduler of epoch ${known} has written it: it has lost its last writes (a power failure, an older copy). ` +
   "What they said is forgotten, and what is submitted again is executed again";
 
-/** The nonce of the journal's entries, as far as it goes into ids. */
-const startOf = (nonce: Uint8Array): SchedulerStart => Buffer.from(nonce).toString("base64url").slice(0, 8) as SchedulerStart;
+/** The nonce of the journal's entries, as far as it goes into ids: strings of fewer than 16 bytes are read several times as fast. */
+const startOf = (nonce: Uint8Array): SchedulerStart => Buffer.from(nonce).toString("base64url").slice(0, 6) as SchedulerStart;
 
 interface Entry {
   readonly seq: number;
