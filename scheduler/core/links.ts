@@ -3,7 +3,18 @@ import type { ObjectBase, ObjectId } from "../../proto/ids.js";
 import { splitObjectId } from "../../proto/ids.js";
 import type { ArgSpec } from "../../proto/messages.js";
 import { addDependent, removeDependent } from "./stage.js";
-import { type Dependent, isStageComplete, type PutRecord, type Sources, type StageRecord, type State, tallyOf, taskState } from "./state.js";
+import {
+  type Dependent,
+  isStageComplete,
+  isTerminal,
+  type PutRecord,
+  type Sources,
+  type StageRecord,
+  type State,
+  type TaskState,
+  tallyOf,
+  taskState,
+} from "./state.js";
 
 /** Every argument, lists opened. */
 export function* flatArgs(args: readonly ArgSpec[]): IterableIterator<Exclude<ArgSpec, { a: "list" }>> {
@@ -23,9 +34,15 @@ export function sourceOf(state: State, id: ObjectId): { stage: StageRecord; task
     if (!stage.ownOnly || stage.results.at(index)?.r === "stored") return { stage, task: index };
     claimed ??= stage;
   }
-  // What a client says was made serves where no worker makes it.
-  for (const stage of state.catalog.of(base)) if (!stage.ownOnly || !claimed) return index < stage.spec.count ? { stage, task: index } : undefined;
-  return claimed && { stage: claimed, task: index };
+  // What a client says was made serves where no worker makes it; what has ended without a result serves nobody who can have it elsewhere.
+  let ended: StageRecord | undefined;
+  for (const stage of state.catalog.of(base)) {
+    if (index >= stage.spec.count) return undefined;
+    if (isTerminal(stage.states.at(index) as TaskState)) ended ??= stage;
+    else if (!stage.ownOnly || !claimed) return { stage, task: index };
+  }
+  const stage = claimed ?? ended;
+  return stage && { stage, task: index };
 }
 
 /** Enters the stage's links. Throws nothing: what is unknown was refused at intake; objects that were put need no link. */

@@ -65,7 +65,8 @@ export function standingOf(state: State, object: { id: ObjectId; digest: Uint8Ar
   let standing: "uncommitted" | "other" = "uncommitted";
   for (const stage of state.catalog.of(base)) {
     const segment = stage.results.at(index);
-    if (!segment) continue;
+    // A failure, or a cancel, says nothing of what the bytes are.
+    if (!segment || segment.r === "failed") continue;
     const digest = segment.r === "stored" ? segment.stored[index - segment.from]?.digest : undefined;
     if (digest && sameBytes(digest, object.digest)) return "object";
     // One client's word does not make what workers have made for others something else.

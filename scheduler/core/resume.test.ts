@@ -240,6 +240,29 @@ test.each(["before", "after"])("a large result is found where another session's 
   expect(rig.state.jobs.get(session)?.stages.get(0)?.results.at(0)?.r).toBe("stored");
 });
 
+test("another session's call of the same content that was cancelled is not waited for by who names the result", () => {
+  const rig = new Rig();
+  rig.open();
+  const pure = spec(0, 1, [], { pure: true });
+  const theirs = "theirs" as JobId;
+  rig.ask({ t: "open", client: "other" as ClientId, session: theirs, tenant, version: PROTOCOL_VERSION });
+  rig.ask({ t: "stages", session: theirs, client: "other" as ClientId, stages: [pure] });
+  const base = rig.state.jobs.get(theirs)?.stages.get(0)?.base as ObjectBase;
+  rig.ask({ t: "cancel", job: theirs, stage: 0, from: 0, to: 1 });
+  resume(rig, { spec: pure, base, segments: [storedOf(0, 0, [7])] });
+  rig.ask({ t: "stages", session, client, stages: [spec(1, 1, [{ a: "object", id: objectIdOf(base, 0) }])] });
+  rig.join(w1);
+  rig.hear({
+    t: "objects",
+    worker: w1,
+    epoch: rig.state.epoch,
+    seq: 1,
+    added: [{ id: objectIdOf(base, 0), bytes: 1e6, kind: 2, digest: digestOf(7) }],
+    removed: [],
+  });
+  expect(leasesIn(rig.commands).map((lease) => lease.stage)).toEqual([1]);
+});
+
 describe("a stage that has ended", () => {
   test("of which not all is said ends with SESSION_LOST where it is not, and nothing of it runs, neither now nor after a loss", () => {
     const rig = new Rig();

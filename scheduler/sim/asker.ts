@@ -2,25 +2,30 @@
 import { decodeMessage } from "../../proto/codec.js";
 import { type ClientReply, type ClientRequest, clientReply } from "../../proto/messages.js";
 import { subjects } from "../../proto/subjects.js";
+import type { Process } from "./process.js";
 import type { Random } from "./random.js";
 import type { World } from "./world.js";
 
 const repeatMs = 400;
 
 export class Asker {
-  readonly address: string;
+  readonly #process: Process;
   epoch = 0;
   readonly #world: World;
   readonly #random: Random;
 
-  constructor(world: World, random: Random, address: string) {
+  constructor(world: World, random: Random, process: Process) {
     this.#world = world;
     this.#random = random;
-    this.address = address;
+    this.#process = process;
   }
 
   later(delayMs: number, run: () => void): void {
-    this.#world.clock.after(delayMs, () => this.#world.guard(this.address, run));
+    this.#process.later(delayMs, run);
+  }
+
+  get address(): string {
+    return this.#process.address;
   }
 
   /** True if the speaker is not outdated; remembers the newest. */
@@ -33,11 +38,11 @@ export class Asker {
   /** One try: the first acceptable answer is given on. */
   askOnce(request: ClientRequest, onReply: (reply: ClientReply) => void): void {
     let answered = false;
-    this.#world.network.request(this.address, subjects.schedulerClient, request, (data) => {
+    this.#world.network.request(this.#process.address, subjects.schedulerClient, request, (data) => {
       const reply = decodeMessage(clientReply, data);
       if (answered || !this.accepts(reply.epoch)) return;
       answered = true;
-      this.#world.guard(this.address, () => onReply(reply));
+      onReply(reply);
     });
   }
 

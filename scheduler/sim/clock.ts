@@ -13,6 +13,11 @@ export class Clock {
     this.#due.add(this.#nowMs + Math.max(0, delayMs), run);
   }
 
+  /** Everything stands still for so long; what was due meanwhile is late. */
+  jump(ms: number): void {
+    this.#nowMs += ms;
+  }
+
   /** Runs the next thing that is due before `untilMs`; false when there is none. */
   advance(untilMs: number): boolean {
     const next = this.#due.nextMs;
@@ -20,7 +25,7 @@ export class Clock {
       this.#nowMs = Math.max(this.#nowMs, untilMs);
       return false;
     }
-    this.#nowMs = next;
+    this.#nowMs = Math.max(this.#nowMs, next);
     this.#due.take(next)?.();
     return true;
   }

@@ -12,11 +12,27 @@ export interface FaultRates {
   readonly usurpationMs: number;
   readonly schedulerCutMs: number;
   readonly clientCutMs: number;
+  readonly workerPauseMs: number;
+  readonly schedulerPauseMs: number;
+  readonly clientPauseMs: number;
+  readonly clientCrashMs: number;
+  /** The broker is away, and the disk with it. */
+  readonly outageMs: number;
+  /** Chance that a worker that died is started again at once under its own name. */
+  readonly sameName: number;
+  /** How far the wall clock of a machine may be off when a scheduler starts. */
+  readonly clockStepMs: number;
+  /** Chances that an append is refused, and that its answer does not come. */
+  readonly appendRefusal: number;
+  readonly appendSilence: number;
+  /** Part of the stages that are not what they say: declared pure and not, or the death of whoever executes them. */
+  readonly badWork: number;
   readonly network: NetworkFaults;
 }
 
 export function randomFaults(random: Random): FaultRates {
-  const untilMs = random.between(3_000, 30_000);
+  const long = random.chance(0.04);
+  const untilMs = long ? random.between(100_000, 400_000) : random.between(3_000, 30_000);
   const calm = random.chance(0.15);
   const rate = (chance: number, from: number, to: number): number => (!calm && random.chance(chance) ? random.between(from, to) : Number.POSITIVE_INFINITY);
   const network = (chance: number, most: number): number => (!calm && random.chance(chance) ? random.unit() * most : 0);
@@ -29,6 +45,16 @@ export function randomFaults(random: Random): FaultRates {
     usurpationMs: rate(0.25, 3_000, 15_000),
     schedulerCutMs: rate(0.15, 4_000, 15_000),
     clientCutMs: rate(0.2, 4_000, 15_000),
+    workerPauseMs: rate(0.3, 3_000, 15_000),
+    schedulerPauseMs: rate(0.2, 4_000, 15_000),
+    clientPauseMs: rate(0.2, 4_000, 20_000),
+    clientCrashMs: rate(0.15, 4_000, 30_000),
+    outageMs: rate(long ? 0.7 : 0.2, 4_000, 20_000),
+    sameName: random.chance(0.4) ? 0.7 : 0,
+    clockStepMs: random.chance(0.3) ? 8 * 3_600_000 : 0,
+    appendRefusal: !calm && random.chance(0.15) ? 0.1 : 0,
+    appendSilence: !calm && random.chance(0.15) ? 0.03 : 0,
+    badWork: 0.05,
     network: { loss: network(0.5, 0.1), duplication: network(0.5, 0.1), reorder: network(0.5, 0.2), delayMs: random.pick([0.2, 0.5, 2, 20]) },
   };
 }

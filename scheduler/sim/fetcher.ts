@@ -6,6 +6,7 @@ import type { ObjectId } from "../../proto/ids.js";
 import { clientReply, type ObjectLocation } from "../../proto/messages.js";
 import { subjects } from "../../proto/subjects.js";
 import type { StoredValue } from "./disk.js";
+import type { Process } from "./process.js";
 import type { Random } from "./random.js";
 import type { World } from "./world.js";
 
@@ -34,27 +35,19 @@ interface Fetch {
 export class Fetcher {
   readonly #world: World;
   readonly #random: Random;
-  readonly #address: string;
-  readonly #isDead: () => boolean;
+  readonly #process: Process;
   readonly #onMissing: ((id: ObjectId) => void) | undefined;
 
-  constructor(world: World, random: Random, address: string, isDead: () => boolean, onMissing?: (id: ObjectId) => void) {
+  constructor(world: World, random: Random, process: Process, onMissing?: (id: ObjectId) => void) {
     this.#world = world;
     this.#random = random;
-    this.#address = address;
-    this.#isDead = isDead;
+    this.#process = process;
     this.#onMissing = onMissing;
   }
 
   fetch(wants: ReadonlySet<ObjectId>, known: readonly ObjectLocation[], own: ReadonlyMap<ObjectId, StoredValue>, done: Done): void {
     const locations = new Map(known.map((location) => [location.id, location]));
-    this.#later(0, () => this.#round({ wants, locations, own, found: new Map(), done, rounds: 0 }));
-  }
-
-  #later(delayMs: number, run: () => void): void {
-    this.#world.clock.after(delayMs, () => {
-      if (!this.#isDead()) this.#world.guard(this.#address, run);
-    });
+    this.#process.later(0, () => this.#round({ wants, locations, own, found: new Map(), done, rounds: 0 }));
   }
 
   #missing(fetch: Fetch): ObjectId[] {
@@ -69,7 +62,7 @@ export class Fetcher {
       fetch.done(fetch.found, undefined, undefined);
       return;
     }
-    this.#later(asked ? timeoutMs : 0, () => this.#locate(fetch));
+    this.#process.later(asked ? timeoutMs : 0, () => this.#locate(fetch));
   }
 
   #tryOne(fetch: Fetch, id: ObjectId): boolean {
@@ -90,10 +83,9 @@ export class Fetcher {
       fetch.found.set(id, durable);
       return false;
     }
-    const workers = (location.workers ?? []).filter((worker) => worker !== this.#address || this.#onMissing?.(id));
+    const workers = (location.workers ?? []).filter((worker) => worker !== this.#process.address || this.#onMissing?.(id));
     if (workers.length === 0) return false;
-    network.request(this.#address, subjects.data(this.#random.pick(workers)), { t: "get", id, digest: location.digest }, (data) => {
-      if (this.#isDead()) return;
+    network.request(this.#process.address, subjects.data(this.#random.pick(workers)), { t: "get", id, digest: location.digest }, (data) => {
       const reply = decodeMessage(answer, data);
       if (reply.found && (!location.digest || equalBytes(digestOf(reply.kind, reply.data), location.digest))) fetch.found.set(id, reply);
     });
@@ -111,11 +103,10 @@ export class Fetcher {
       fetch.done(fetch.found, first, fetch.locations.get(first));
       return;
     }
-    this.#world.network.request(this.#address, subjects.schedulerClient, { t: "locate", ids: missing }, (data) => {
-      if (this.#isDead()) return;
+    this.#world.network.request(this.#process.address, subjects.schedulerClient, { t: "locate", ids: missing }, (data) => {
       const reply = decodeMessage(clientReply, data);
       if (reply.t === "located") for (const location of reply.locations) fetch.locations.set(location.id, location);
     });
-    this.#later(fetch.rounds === 1 ? 20 : pauseMs, () => this.#round(fetch));
+    this.#process.later(fetch.rounds === 1 ? 20 : pauseMs, () => this.#round(fetch));
   }
 }

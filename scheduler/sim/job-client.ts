@@ -5,16 +5,18 @@
 import { putObjectId } from "../../proto/address.js";
 import { digestOf } from "../../proto/digest.js";
 import type { ErrorCode } from "../../proto/errors.js";
-import type { ClientId, Epoch, JobId, ObjectId, TenantId } from "../../proto/ids.js";
+import { type ClientId, type Epoch, type JobId, type ObjectId, objectIdOf, type TenantId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { ClientReply, ClientReplyOf, ClientRequest, StageSpec, StoredResult } from "../../proto/messages.js";
 import { PackWriter } from "../../proto/pack.js";
 import { PROTOCOL_VERSION } from "../../proto/version.js";
+import { flatArgs } from "../core/links.js";
 import { Asker } from "./asker.js";
-import { JobModel, Violation } from "./job-model.js";
+import { JobModel, type StageModel, Violation } from "./job-model.js";
+import { Process } from "./process.js";
 import type { Random } from "./random.js";
 import { randomStage } from "./random-graph.js";
-import { metricOf, type World } from "./world.js";
+import type { World } from "./world.js";
 
 /** A put may have to be said again so often: when the scheduler restarts, or takes the client for gone, in between. */
 const putsMax = 20;
@@ -29,7 +31,7 @@ export interface JobPlan {
 }
 
 /** `made`: results of earlier jobs that it may read. */
-export function randomJobPlan(random: Random, name: string, made: readonly ObjectId[]): JobPlan {
+export function randomJobPlan(random: Random, name: string, made: readonly ObjectId[], badWork: number): JobPlan {
   const puts = new Map<ObjectId, { data: Uint8Array; inline: boolean }>();
   const packs: { id: ObjectId; count: number }[] = [];
   const objects: ObjectId[] = made.length > 0 && random.chance(0.6) ? [random.pick(made), random.pick(made)] : [];
@@ -50,7 +52,7 @@ export function randomJobPlan(random: Random, name: string, made: readonly Objec
   }
   const stages: StageSpec[] = [];
   for (let index = 0, count = random.between(1, 7); index < count; index++) {
-    stages.push(randomStage({ random, stages: stages.map((spec) => ({ spec })), objects, packs }, index));
+    stages.push(randomStage({ random, stages: stages.map((spec) => ({ spec })), objects, packs, badWork }, index));
   }
   const outputs = [stages.length - 1, ...(stages.length > 1 && random.chance(0.3) ? [random.between(0, stages.length - 2)] : [])];
   return {
@@ -64,25 +66,29 @@ export function randomJobPlan(random: Random, name: string, made: readonly Objec
 
 export class JobClient {
   readonly address: string;
+  readonly process: Process;
   readonly #world: World;
   readonly #random: Random;
   readonly #asker: Asker;
   readonly #makePlan: () => JobPlan;
   #plan!: JobPlan;
   #model!: JobModel;
+  readonly #tenant: TenantId;
   #job: JobId;
   #cancelled = false;
   #done = false;
   #doing = "nothing";
   #puts = 0;
 
-  constructor(world: World, name: string, plan: () => JobPlan) {
+  constructor(world: World, name: string, plan: () => JobPlan, tenant = "acme", job = `job-${name}`) {
     this.#world = world;
     this.#random = world.fork();
     this.address = name;
-    this.#asker = new Asker(world, this.#random, name);
+    this.process = new Process(world, name);
+    this.#asker = new Asker(world, this.#random, this.process);
     this.#makePlan = plan;
-    this.#job = `job-${name}` as JobId;
+    this.#job = job as JobId;
+    this.#tenant = tenant as TenantId;
   }
 
   get done(): boolean {
@@ -97,20 +103,53 @@ export class JobClient {
 
   /** Durable jobs keep nothing on workers alone, so no object of theirs is ever lost. */
   #excuses(code: ErrorCode): boolean {
-    if (code === "TASK_QUARANTINED") return metricOf(this.#world, "workers_lost") >= limits.blamesMax;
+    if (code === "TASK_QUARANTINED")
+      return this.#anyTask((stage, task) => this.#world.truth.mayHaveKilled(this.#job, stage.spec.index, task) >= limits.blamesMax);
+    if (code === "NONDETERMINISTIC") return this.#anyTask((stage, task) => this.#world.truth.contentsOf(objectIdOf(stage.base, task)) > 1);
     return code === "CANCELLED" && this.#world.disk.facts.get(this.#job)?.ended === "cancelled";
+  }
+
+  #anyTask(found: (stage: StageModel, task: number) => boolean): boolean {
+    for (const stage of this.#model.stages.values()) for (let task = 0; task < stage.count; task++) if (found(stage, task)) return true;
+    return false;
   }
 
   start(): void {
     const plan = this.#makePlan();
     const foreign = (id: ObjectId): Uint8Array | undefined => plan.puts.get(id)?.data ?? this.#world.made.get(id);
     this.#plan = plan;
-    this.#model = new JobModel({ job: this.#job, durable: true, excuses: (code) => this.#excuses(code), foreign });
+    this.#model = new JobModel({
+      job: this.#job,
+      durable: true,
+      tenant: this.#tenant,
+      excuses: (code) => this.#excuses(code),
+      foreign,
+      throwsOf: (stage, task) => this.#world.truth.throwsOf(this.#job, stage, task),
+      onShown: (id, hex) => this.#world.provenance.shown(this.#job, id, hex),
+    });
     for (const spec of plan.stages) this.#model.add(spec);
     this.#world.jobs.set(this.#job, this.#model);
     this.#open();
     this.#beat();
     if (this.#plan.cancelAfterMs !== undefined) this.#asker.later(this.#plan.cancelAfterMs, () => this.#cancel());
+  }
+
+  /** It reads nothing that others have made. */
+  get isSelfContained(): boolean {
+    const { stages, puts } = this.#makePlan();
+    return stages.every(({ args }) =>
+      [...flatArgs(args)].every((arg) => (arg.a !== "object" || puts.has(arg.id)) && (arg.a !== "items" || puts.has(arg.object))),
+    );
+  }
+
+  /** The same job under the same id, submitted by somebody else. */
+  again(name: string): JobClient {
+    return new JobClient(this.#world, name, this.#makePlan, this.#tenant, this.#job);
+  }
+
+  crash(): void {
+    this.process.die("crashed");
+    this.#done = true;
   }
 
   get #session(): JobId {
@@ -120,7 +159,7 @@ export class JobClient {
   /** Small puts belong to a session until a job reads them. */
   #open(): void {
     this.#doing = "its session";
-    const request = { t: "open", client: this.address as ClientId, session: this.#session, tenant: "acme" as TenantId, version: PROTOCOL_VERSION } as const;
+    const request = { t: "open", client: this.address as ClientId, session: this.#session, tenant: this.#tenant, version: PROTOCOL_VERSION } as const;
     this.#asker.ask(
       () => request,
       (reply) => {
@@ -164,7 +203,7 @@ export class JobClient {
       t: "submit",
       job: this.#job,
       client: this.address as ClientId,
-      tenant: "acme" as TenantId,
+      tenant: this.#tenant,
       name: "model",
       stages: [...stages],
       outputs: [...outputs],
@@ -192,6 +231,7 @@ export class JobClient {
       if (this.#plan.key === undefined || !reply.existed) throw new Violation("submit", `${this.#job} was answered with ${reply.job}`);
       const model = this.#world.jobs.get(reply.job);
       if (!model) throw new Violation("submit", `${this.#job} was answered with ${reply.job}, which nobody submitted`);
+      if (model.tenant !== this.#tenant) throw new Violation("tenants", `${this.#job} of ${this.#tenant} was answered with ${reply.job} of ${model.tenant}`);
       this.#model = model;
     }
     this.#world.story.tell(this.address, `${reply.job} is accepted${reply.existed ? ", it existed" : ""}`);

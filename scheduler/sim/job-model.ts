@@ -11,7 +11,7 @@ import type { ResultSegment, StageSpec, StoredResult } from "../../proto/message
 import { PackReader } from "../../proto/pack.js";
 import { alwaysFails, evaluate, objectsOf, type StageFacts, traitsOf } from "./model-function.js";
 
-/** undefined: the task fails. "any": the function is restless. */
+/** undefined: the task fails. "any": the function is restless, or reads what such a one has made. */
 type Expected = Uint8Array | "any" | undefined;
 
 export class Violation extends Error {
@@ -22,7 +22,7 @@ export class Violation extends Error {
   }
 }
 
-interface StageModel extends StageFacts {
+export interface StageModel extends StageFacts {
   readonly spec: StageSpec;
   readonly expected: Expected[];
   /** Hex digests of results that were shown, by task (I1). */
@@ -32,16 +32,32 @@ interface StageModel extends StageFacts {
 export class JobModel {
   readonly job: JobId;
   readonly durable: boolean;
+  readonly tenant: string;
   readonly stages = new Map<number, StageModel>();
   /** Codes that results may carry although the serial evaluation succeeds, because of what happened in this run. */
-  readonly excuses: (code: ErrorCode) => boolean;
+  readonly #excuses: (code: ErrorCode, stage: StageModel, task: number) => boolean;
   readonly #foreign: (id: ObjectId) => Uint8Array | undefined;
+  readonly #onShown: (id: ObjectId, hex: string) => void;
+  readonly #throwsOf: (stage: number, task: number) => number;
 
-  constructor(options: { job: JobId; durable: boolean; excuses: (code: ErrorCode) => boolean; foreign: (id: ObjectId) => Uint8Array | undefined }) {
+  constructor(options: {
+    job: JobId;
+    durable: boolean;
+    tenant: string;
+    excuses: (code: ErrorCode, stage: StageModel, task: number) => boolean;
+    foreign: (id: ObjectId) => Uint8Array | undefined;
+    /** A value of one of its objects was shown to the client. */
+    onShown: (id: ObjectId, hex: string) => void;
+    /** How often this task's function truly threw. */
+    throwsOf: (stage: number, task: number) => number;
+  }) {
     this.job = options.job;
     this.durable = options.durable;
-    this.excuses = options.excuses;
+    this.tenant = options.tenant;
+    this.#excuses = options.excuses;
     this.#foreign = options.foreign;
+    this.#onShown = options.onShown;
+    this.#throwsOf = options.throwsOf;
   }
 
   add(spec: StageSpec): StageModel {
@@ -51,9 +67,13 @@ export class JobModel {
     const expected: Expected[] = [];
     for (let task = 0; task < spec.count; task++) {
       const inputs = spec.args.flatMap((arg) => [...objectsOf(arg, task, stageOf)]);
-      const fails = alwaysFails(traits, task) || traits.failFirst > spec.options.retries || inputs.some((id) => this.contentOf(id) === undefined);
+      const fails =
+        alwaysFails(traits, task) ||
+        traits.mood === "poison" ||
+        traits.failFirst > spec.options.retries ||
+        inputs.some((id) => this.contentOf(id) === undefined);
       if (fails) expected.push(undefined);
-      else if (traits.restless) expected.push("any");
+      else if (traits.mood !== "steady" || inputs.some((id) => this.contentOf(id) === "any")) expected.push("any");
       else expected.push(evaluate(traits, spec.args, task, stageOf, (id) => this.contentOf(id) as Uint8Array, 0).data);
     }
     const model: StageModel = { spec, base, count: spec.count, expected, shown: new Map() };
@@ -68,11 +88,10 @@ export class JobModel {
   }
 
   /** The bytes that an object must have, as far as this job can know them. */
-  contentOf(id: ObjectId): Uint8Array | undefined {
+  contentOf(id: ObjectId): Expected {
     for (const { base, expected } of this.stages.values()) {
       if (!id.startsWith(`${base}-`)) continue;
-      const content = expected[Number(id.slice(base.length + 1))];
-      return content === "any" ? undefined : content;
+      return expected[Number(id.slice(base.length + 1))];
     }
     return this.#foreign(id);
   }
@@ -114,6 +133,17 @@ export class JobModel {
     this.#checkDigest(this.stage(stageIndex), task, { kind: 3, digest: digestOf(3, data), bytes: data.byteLength });
   }
 
+  mayBeLost(stageIndex: number, task: number): boolean {
+    const stage = this.stage(stageIndex);
+    return (["OBJECT_LOST", "NONDETERMINISTIC", "UPSTREAM_FAILED"] as const).some((code) => this.#excuses(code, stage, task));
+  }
+
+  /** A result that was shown cannot be had any more. */
+  checkLoss(stage: number, task: number): void {
+    if (!this.mayBeLost(stage, task))
+      throw new Violation("objects", `the result of task ${task} of stage ${stage} of ${this.job} was shown, and cannot be fetched`);
+  }
+
   #checkDigest(stage: StageModel, task: number, { kind, digest }: StoredResult): void {
     const name = `task ${task} of stage ${stage.spec.index} of ${this.job}`;
     const expected = stage.expected[task];
@@ -122,20 +152,27 @@ export class JobModel {
     if (expected !== "any" && hex !== hexOf(digestOf(kind, expected)))
       throw new Violation("values", `${name} is ${hex}, expected ${hexOf(digestOf(3, expected))}`);
     const before = stage.shown.get(task);
-    // A restless function of a session may be shown anew after a scheduler's restart, which the session's client hears of.
-    if (before !== undefined && before !== hex && (expected !== "any" || this.durable))
-      throw new Violation("I1", `${name} was shown as ${before} and now as ${hex}`);
+    if (before !== undefined && before !== hex) throw new Violation("I1", `${name} was shown as ${before} and now as ${hex}`);
     stage.shown.set(task, hex);
+    this.#onShown(objectIdOf(stage.base, task), hex);
   }
 
   #checkFailure(stage: StageModel, task: number, code: ErrorCode, message: string): void {
     const name = `task ${task} of stage ${stage.spec.index} of ${this.job}`;
-    if (stage.expected[task] === undefined && (code === "TASK_FAILED" || code === "UPSTREAM_FAILED")) return;
-    if (this.excuses(code)) return;
+    if (code === "TASK_FAILED") this.#checkTries(stage, task, name);
+    const poison = traitsOf(stage.spec.fn).mood === "poison";
+    if (stage.expected[task] === undefined && (code === "UPSTREAM_FAILED" || code === (poison ? "TASK_QUARANTINED" : "TASK_FAILED"))) return;
+    if (this.#excuses(code, stage, task)) return;
     throw new Violation(
       "values",
       `${name} failed with ${code} (${message}), but the serial evaluation ${stage.expected[task] === undefined ? "fails otherwise" : "succeeds"}`,
     );
+  }
+
+  #checkTries(stage: StageModel, task: number, name: string): void {
+    const { retries } = stage.spec.options;
+    const throws = this.#throwsOf(stage.spec.index, task);
+    if (throws <= retries) throw new Violation("retries", `${name} has failed for good after ${throws} failures, although it has ${retries} retries`);
   }
 
   /** What the job's digest must be: over the digests of the outputs' tasks in order. undefined where a restless function has a say. */

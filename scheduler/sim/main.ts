@@ -33,7 +33,7 @@ function add(summary: Summary, { seed, counts, network, virtualMs, violation }: 
   summary.executions += counts.executions;
   summary.resultsChecked += counts.resultsChecked;
   summary.virtualSeconds += virtualMs / 1000;
-  const { workerCrashes, schedulerCrashes, schedulerUsurpations, drains, partitions } = counts;
+  const { workerCrashes, schedulerCrashes, schedulerUsurpations, drains, partitions, pauses, outages, clientCrashes } = counts;
   const { lost, duplicated, reordered } = network;
   for (const [name, count] of Object.entries({
     workerCrashes,
@@ -41,6 +41,9 @@ function add(summary: Summary, { seed, counts, network, virtualMs, violation }: 
     schedulerUsurpations,
     drains,
     partitions,
+    pauses,
+    outages,
+    clientCrashes,
     messagesLost: lost,
     messagesDuplicated: duplicated,
     messagesReordered: reordered,

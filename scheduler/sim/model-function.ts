@@ -9,6 +9,12 @@ import type { ArgSpec, FunctionRef } from "../../proto/messages.js";
 import { PackReader } from "../../proto/pack.js";
 import type { EncodedValue } from "../../proto/value.js";
 
+/**
+ * restless: returns something else at every execution, and is not declared pure. liar: does, and is declared pure all the same.
+ * poison: its worker dies of it.
+ */
+export type Mood = "steady" | "restless" | "liar" | "poison";
+
 export interface Traits {
   readonly name: string;
   /** Virtual time per task. */
@@ -19,13 +25,12 @@ export interface Traits {
   readonly failEvery: number;
   /** Every so many-th task's result is too large to travel inline; 0: none. */
   readonly largeEvery: number;
-  /** It returns something else at every execution. */
-  readonly restless: boolean;
+  readonly mood: Mood;
 }
 
 const order = ["durationMs", "failFirst", "failEvery", "largeEvery"] as const;
 
-export const encodeTraits = (traits: Traits): string => [traits.name, ...order.map((key) => traits[key]), traits.restless ? "restless" : "steady"].join(":");
+export const encodeTraits = (traits: Traits): string => [traits.name, ...order.map((key) => traits[key]), traits.mood].join(":");
 
 export function traitsOf(fn: FunctionRef): Traits {
   const [name = "", durationMs, failFirst, failEvery, largeEvery, mood] = ("bundle" in fn ? fn.export : fn.kernel).split(":");
@@ -35,7 +40,7 @@ export function traitsOf(fn: FunctionRef): Traits {
     failFirst: Number(failFirst),
     failEvery: Number(failEvery),
     largeEvery: Number(largeEvery),
-    restless: mood === "restless",
+    mood: (mood ?? "steady") as Mood,
   };
 }
 
@@ -98,7 +103,7 @@ function textOf(arg: ArgSpec, task: number, stageOf: StageLookup, contentOf: (id
   return [...objectsOf(arg, task, stageOf)].map((id) => hexOf(contentOf(id))).join();
 }
 
-/** The result of one task as encoded value; `salt` differs per execution and counts for restless functions only. */
+/** The result of one task as encoded value; `salt` differs per execution and counts for functions that are not steady. */
 export function evaluate(
   traits: Traits,
   args: readonly ArgSpec[],
@@ -108,6 +113,6 @@ export function evaluate(
   salt: number,
 ): EncodedValue {
   const texts = args.map((arg) => textOf(arg, task, stageOf, contentOf));
-  const text = `${traits.name}(${texts.join(";")})${traits.restless ? salt : ""}`;
+  const text = `${traits.name}(${texts.join(";")})${traits.mood === "steady" ? "" : salt}`;
   return { kind: 3, data: digestOf(3, Buffer.from(text)) };
 }

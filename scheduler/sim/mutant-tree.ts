@@ -7,7 +7,7 @@ import type { Edit } from "./mutants.js";
 import type { simulate } from "./simulation.js";
 
 /** What the simulation loads, by the table of imports in docs/ARCHITECTURE.md. */
-const folders = ["proto", "scheduler/core", "scheduler/sim", "worker/core"];
+const folders = ["proto", "scheduler/core", "scheduler/shell", "scheduler/sim", "worker/core"];
 
 const dist = path.join(path.dirname(fileURLToPath(import.meta.url)), "../..");
 

@@ -24,19 +24,20 @@ const core = (file: string, find: string, put: string): Edit => ({ file: `schedu
 const worker = (file: string, find: string, put: string): Edit => ({ file: `worker/core/${file}.js`, find, put });
 
 const deaths = { workerCrashMs: 1_500 };
+const liars = { ...deaths, badWork: 0.5 };
 
 export const mutants: Readonly<Record<string, Mutant>> = {
   "lost-digest-forgotten": {
     doc: "the digest of a lost pure result is not kept for the one that is made again",
     area: "lineage",
     edits: [core("progress", "troubleOf(stage, task).expected = segment.stored[task - segment.from]?.digest;", "")],
-    faults: deaths,
+    faults: liars,
   },
   "digests-compared-by-length": {
     doc: "a result that is made again is compared by the length of its digest",
     area: "lineage",
     edits: [core("commits", "!sameBytes(digest, trouble.expected)", "digest.byteLength !== trouble.expected.byteLength")],
-    faults: deaths,
+    faults: liars,
   },
   "dependents-not-blocked": {
     doc: "what waits in the queue for a result that is lost does not wait again",
@@ -65,19 +66,19 @@ export const mutants: Readonly<Record<string, Mutant>> = {
     doc: "a task that was executing on a worker that died is not blamed",
     area: "blame",
     edits: [core("worker-events", 'blame(ctx, worker, how === "superseded");', "")],
-    faults: deaths,
+    faults: liars,
   },
   "blamed-twice": {
     doc: "a death counts for two",
     area: "blame",
     edits: [core("departed", "++troubleOf(stage, task).blames", "(troubleOf(stage, task).blames += 2)")],
-    faults: deaths,
+    faults: liars,
   },
   "quarantined-late": {
     doc: "a task is quarantined after many more deaths than the limit",
     area: "blame",
     edits: [core("departed", ".blames >= limits.blamesMax", ".blames >= 3 * limits.blamesMax")],
-    faults: deaths,
+    faults: liars,
   },
   "goodbye-taken-for-death": {
     doc: "a worker that says goodbye is counted as lost",
@@ -188,7 +189,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   "ended-jobs-kept": {
     doc: "jobs that ended are never forgotten",
     area: "retention",
-    edits: [core("step", "state.nowMs - (job.endedAtMs ?? 0) <= endedJobsKeptMs", "true")],
+    edits: [core("step", "state.nowMs - (job.endedAtMs ?? 0) > endedJobsKeptMs", "false")],
   },
   "keys-outlive-their-jobs": {
     doc: "the key of a forgotten job is kept",

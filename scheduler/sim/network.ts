@@ -30,21 +30,27 @@ export type Handler = (delivery: Delivery) => void;
 export class Network {
   faults: NetworkFaults = calmNetwork;
   readonly counts = { sent: 0, lost: 0, duplicated: 0, reordered: 0, cut: 0 };
+  /** The broker is away: nobody is heard, and what is under way is lost. */
+  away = false;
   readonly #clock: Clock;
   readonly #random: Random;
+  readonly #hear: (address: string, run: () => void) => void;
   readonly #subscribers = new Map<string, { address: string; handler: Handler }[]>();
   readonly #cut = new Set<string>();
   readonly #gone = new Set<string>();
   readonly #lastAtMs = new Map<string, number>();
 
-  constructor(clock: Clock, random: Random) {
+  /** `hear`: lets the process of this address take what has come for it, now or when it can. */
+  constructor(clock: Clock, random: Random, hear: (address: string, run: () => void) => void) {
     this.#clock = clock;
     this.#random = random;
+    this.#hear = hear;
   }
 
   subscribe(subject: string, address: string, handler: Handler): void {
     const list = this.#subscribers.get(subject) ?? [];
     list.push({ address, handler });
+    this.#gone.delete(address);
     this.#subscribers.set(subject, list);
   }
 
@@ -55,7 +61,7 @@ export class Network {
     this.#cut.delete(address);
   }
   isCut(address: string): boolean {
-    return this.#cut.has(address);
+    return this.away || this.#cut.has(address);
   }
 
   /** The process behind this address is dead: it hears nothing more. What it said before is under way. */
@@ -77,23 +83,41 @@ export class Network {
     this.#send(from, subject, encodeMessage(message), onReply);
   }
 
+  /** A round trip to the broker and back. It fails when the way is interrupted meanwhile, which shows when it is there again. */
+  flush(from: string): Promise<void> {
+    // A promise would wait for the end of the run.
+    // biome-ignore lint/suspicious/noThenProperty: it waits for nothing but this answer, and is asked for it at once.
+    return { then: (onAnswer: () => void, onFailure: () => void) => this.#flush(from, onAnswer, onFailure) } as unknown as Promise<void>;
+  }
+
+  #flush(from: string, onAnswer: () => void, onFailure: () => void): void {
+    let interrupted = false;
+    const arrive = (): void => {
+      if (this.isCut(from)) {
+        interrupted = true;
+        this.#clock.after(100, arrive);
+      } else this.#hear(from, interrupted ? onFailure : onAnswer);
+    };
+    this.#clock.after(this.#random.delay(this.faults.delayMs), arrive);
+  }
+
   #send(from: string, subject: string, data: Uint8Array, onReply: ((data: Uint8Array) => void) | undefined): void {
     this.#carry(from, `${from} ${subject}`, () => {
       for (const { address, handler } of [...(this.#subscribers.get(subject) ?? [])]) {
-        if (this.#cut.has(address)) {
+        if (this.isCut(address)) {
           this.counts.cut++;
           continue;
         }
         const respond = onReply && ((message: unknown) => this.#answer(address, from, encodeMessage(message), onReply));
-        handler({ from, data, respond });
+        this.#hear(address, () => handler({ from, data, respond }));
       }
     });
   }
 
   #answer(from: string, to: string, data: Uint8Array, onReply: (data: Uint8Array) => void): void {
     this.#carry(from, `${from} inbox ${to}`, () => {
-      if (this.#cut.has(to)) this.counts.cut++;
-      else if (!this.#gone.has(to)) onReply(data);
+      if (this.isCut(to)) this.counts.cut++;
+      else if (!this.#gone.has(to)) this.#hear(to, () => onReply(data));
     });
   }
 
@@ -102,7 +126,7 @@ export class Network {
     const { loss, duplication, reorder, delayMs } = this.faults;
     const random = this.#random;
     this.counts.sent++;
-    if (this.#cut.has(from)) {
+    if (this.isCut(from)) {
       this.counts.cut++;
       return;
     }

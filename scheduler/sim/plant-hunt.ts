@@ -30,12 +30,13 @@ export async function withPlant<T>(name: string, use: (run: (options: Simulation
 
 const processesMax = 2;
 
-/** Every planted bug, each until it is caught or `seeds` seeds have been run. */
-export async function huntAll(seeds: number): Promise<Catch[]> {
-  const all = [
+/** Every planted bug (or those named), each until it is caught or `seeds` seeds have been run. */
+export async function huntAll(seeds: number, names?: readonly string[]): Promise<Catch[]> {
+  const known = [
     ...Object.entries(plants).map(([plant, { doc }]) => ({ plant, area: "shell", doc })),
     ...Object.entries(mutants).map(([plant, { doc, area }]) => ({ plant, area, doc })),
   ];
+  const all = names ? known.filter(({ plant }) => names.includes(plant)) : known;
   const caught: Catch[] = [];
   let next = 0;
   const work = async (): Promise<void> => {

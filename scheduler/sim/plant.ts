@@ -2,12 +2,13 @@
  * Planted bugs: mutations of what the shells do around the real cores, switched on by name, to show that the oracles see them.
  * Each is a mistake that somebody could make; the cores stay clean.
  */
-import type { Epoch } from "../../proto/ids.js";
+import type { Epoch, JobId, LeaseId, WorkerId } from "../../proto/ids.js";
 import type { ClientRequest, WorkerOrders, WorkerRequest } from "../../proto/messages.js";
 import type { WorkerCommand } from "../../worker/core/events.js";
 import type { Command, JournalRecord } from "../core/events.js";
 import type { State } from "../core/index.js";
 import type { FaultRates } from "./fault-rates.js";
+import { ghostBeat } from "./ghost-beat.js";
 
 export interface Plant {
   readonly doc: string;
@@ -26,12 +27,28 @@ export interface Plant {
   readonly schedulerCommands?: (commands: Command[], cause: ClientRequest["t"] | WorkerRequest["t"] | "tick") => Command[];
   readonly workerCommands?: (commands: WorkerCommand[], seen: Set<number>) => WorkerCommand[];
   /** The scheduler goes on hearing beats of workers that are dead. */
-  readonly ghosts?: true;
+  readonly ghosts?: (state: State, isAlive: (worker: WorkerId) => boolean) => WorkerRequest[];
   /** A result that the core refuses as stale is committed all the same. */
-  readonly secondCommitWins?: true;
+  readonly secondCommits?: typeof commitsOfEndedLeases;
 }
 
 const takeovers = { usurpationMs: 2_000, schedulerCutMs: 6_000, workerCutMs: 4_000 };
+
+/** What workers that are dead would say. */
+function beatsOfGhosts(state: State, isAlive: (worker: WorkerId) => boolean): WorkerRequest[] {
+  const dead = [...state.workers.values()].filter((worker) => !isAlive(worker.id) && state.nowMs - worker.heardMs >= 500);
+  return dead.map((worker) => ghostBeat(worker, state.epoch));
+}
+
+/** What a core without the lease check would do with results under leases that are over. */
+function commitsOfEndedLeases(request: WorkerRequest, state: State, jobOf: (lease: LeaseId) => { job: JobId; durable: boolean } | undefined): Command[] {
+  if (request.t !== "commits") return [];
+  return request.commits.flatMap(({ lease, segment, slotTimeUs }): Command[] => {
+    const job = jobOf(lease);
+    if (state.leases.has(lease) || segment.r === "failed" || !job?.durable) return [];
+    return [{ c: "record", record: { k: "commit", job: job.job, segment, slotTimeUs, reused: false, worker: request.worker } }];
+  });
+}
 
 export const plants: Readonly<Record<string, Plant>> = {
   "commit-acknowledged-before-append": { doc: "replies and acks do not wait for the journal", ungated: true },
@@ -60,8 +77,8 @@ export const plants: Readonly<Record<string, Plant>> = {
     doc: "workers obey a deposed scheduler",
     workerOrders: (orders, epoch) => ({ ...orders, epoch: Math.max(orders.epoch, epoch) as typeof orders.epoch }),
   },
-  "second-commit-wins": { doc: "a result under a lease that is over replaces the committed one", secondCommitWins: true },
-  "lost-lease-never-requeued": { doc: "a dead worker is believed to be alive", ghosts: true },
+  "second-commit-wins": { doc: "a result under a lease that is over replaces the committed one", secondCommits: commitsOfEndedLeases },
+  "lost-lease-never-requeued": { doc: "a dead worker is believed to be alive", ghosts: beatsOfGhosts },
   "results-not-resent": {
     doc: "the scheduler does not send results again that a client's beat asks for",
     schedulerCommands: (commands, cause) => (cause === "beat" ? commands.filter((command) => command.c !== "update") : commands),

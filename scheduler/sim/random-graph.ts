@@ -14,6 +14,8 @@ export interface GraphContext {
   /** Objects that were put; `items`: of packs, with their counts. */
   readonly objects: readonly ObjectId[];
   readonly packs: readonly { id: ObjectId; count: number }[];
+  /** Part of the stages that are not what they say. */
+  readonly badWork: number;
 }
 
 const allEdgeMax = 64;
@@ -35,7 +37,27 @@ function randomTraits(random: Random, retries: number, count: number): Traits {
     failFirst: random.chance(0.15) ? random.between(0, retries) : 0,
     failEvery: random.chance(0.05) ? random.between(1, 12) : 0,
     largeEvery: random.chance(0.3) ? random.between(1, 4) : 0,
-    restless: random.chance(0.03),
+    mood: random.chance(0.08) ? "restless" : "steady",
+  };
+}
+
+/** Functions that are not what they say: one that is declared pure and is not, one that its workers die of. */
+function badStage(random: Random, index: number): StageSpec {
+  const poison = random.chance(0.4);
+  const traits: Traits = {
+    name: `bad${random.between(0, 3)}`,
+    durationMs: poison ? random.between(2_300, 3_000) : random.between(0, 40),
+    failFirst: 0,
+    failEvery: 0,
+    largeEvery: poison ? 0 : 1,
+    mood: poison ? "poison" : "liar",
+  };
+  return {
+    index,
+    fn: { bundle, export: encodeTraits(traits) },
+    count: poison ? 1 : random.between(1, 6),
+    args: [{ a: "index" }],
+    options: { retries: random.between(0, 1), timeoutMs: 600_000, pure: !poison, priority: 0 },
   };
 }
 
@@ -43,9 +65,9 @@ const payload = (random: Random): Uint8Array => Uint8Array.of(random.between(0, 
 
 function edge(context: GraphContext, count: number): ArgSpec | undefined {
   const { random, stages } = context;
-  const steady = stages.filter(({ spec }) => !traitsOf(spec.fn).restless);
-  if (steady.length === 0) return undefined;
-  const upstream = random.pick(steady.slice(-6));
+  const usable = stages.filter(({ spec }) => traitsOf(spec.fn).mood !== "poison");
+  if (usable.length === 0) return undefined;
+  const upstream = random.pick(usable.slice(-6));
   const stage = upstream.spec.index;
   const task = random.between(0, upstream.spec.count - 1);
   if (upstream.objectOf && random.chance(0.2)) return { a: "object", id: upstream.objectOf(task) };
@@ -76,7 +98,7 @@ function randomArg(context: GraphContext, count: number, depth: number): ArgSpec
 /** Stages that many graphs have in common: their results are reused between jobs. */
 function menuStage(random: Random, index: number): StageSpec {
   const dish = random.between(0, 7);
-  const traits: Traits = { name: `menu${dish}`, durationMs: 5 * dish, failFirst: 0, failEvery: 0, largeEvery: dish % 3, restless: false };
+  const traits: Traits = { name: `menu${dish}`, durationMs: 5 * dish, failFirst: 0, failEvery: 0, largeEvery: dish % 3, mood: "steady" };
   const count = [1, 4, 9, 30][dish % 4] as number;
   const options = { retries: 1, timeoutMs: 600_000, pure: true, priority: 0 };
   return { index, fn: { kernel: encodeTraits(traits), version: 1 }, count, args: [{ a: "index" }], options };
@@ -85,12 +107,13 @@ function menuStage(random: Random, index: number): StageSpec {
 export function randomStage(context: GraphContext, index: number): StageSpec {
   const { random, stages } = context;
   if (random.chance(0.15)) return menuStage(random, index);
+  if (random.chance(context.badWork)) return badStage(random, index);
   const retries = random.chance(0.5) ? random.between(1, 4) : 0;
   const like = stages.length > 0 && random.chance(0.4) ? random.pick(stages.slice(-4)) : undefined;
   const count = like ? like.spec.count : randomCount(random);
   const traits = randomTraits(random, retries, count);
   const args = Array.from({ length: random.between(0, 3) }, () => randomArg(context, count, 0));
-  const kernel = random.chance(0.2) && !traits.restless;
+  const kernel = random.chance(0.2) && traits.mood === "steady";
   const name = encodeTraits(traits);
   return {
     index,
@@ -100,7 +123,7 @@ export function randomStage(context: GraphContext, index: number): StageSpec {
     options: {
       retries,
       timeoutMs: 600_000,
-      pure: kernel || (!traits.restless && random.chance(0.5)),
+      pure: kernel || (traits.mood === "steady" && random.chance(0.5)),
       priority: random.chance(0.1) ? random.between(-2, 2) : 0,
     },
   };

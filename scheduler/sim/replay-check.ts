@@ -1,8 +1,9 @@
-/** I9: the replay of the journal, from its first entry, gives the state that somebody has. */
+/** Recovery, and I9: the replay of the journal, from its first entry, gives the state that somebody has. */
 import { sha256Hex } from "../../proto/digest.js";
 import type { Epoch } from "../../proto/ids.js";
-import { applyRecord, createState, type State, snapshot } from "../core/index.js";
-import { packPlain } from "./disk.js";
+import { applyRecord, checkInvariants, createState, restore, type SnapshotData, type State, snapshot } from "../core/index.js";
+import { offload } from "./blob-shelf.js";
+import { packPlain, unpackPlain } from "./disk.js";
 import { Violation } from "./job-model.js";
 import type { World } from "./world.js";
 
@@ -15,6 +16,28 @@ export function compareWithReplay({ disk, counts }: World, state: State, what: s
   if (Buffer.compare(a, b) === 0) return;
   const hashes = `${sha256Hex(a).slice(0, 12)} and ${sha256Hex(b).slice(0, 12)}`;
   throw new Violation("I9", `${what} and the replay of the journal differ (${hashes}): ${firstDifference(snapshot(state), snapshot(replayed))}`);
+}
+
+/** The state that snapshot and journal give, and the latest time that a record speaks of. */
+export function replay(world: World, used: { readonly seq: number; readonly data: Uint8Array } | undefined): { state: State; atMs: number } {
+  const { disk, plant, counts } = world;
+  let state = createState({ epoch: 0 as Epoch, offload });
+  if (used) {
+    counts.restores++;
+    const { epoch, data } = unpackPlain(used.data) as { epoch: Epoch; data: SnapshotData };
+    state = restore(data, { epoch, offload });
+  }
+  const from = used?.seq ?? 0;
+  let entries = Array.from({ length: disk.entries.length - from }, (_, i) => disk.read(from + i));
+  if (plant?.replayed) entries = plant.replayed(entries);
+  let atMs = 0;
+  for (const record of entries.flat()) {
+    applyRecord(state, record);
+    if ("atMs" in record) atMs = Math.max(atMs, record.atMs);
+  }
+  checkInvariants(state);
+  if (used) compareWithReplay(world, state, "a snapshot and the entries behind it");
+  return { state, atMs };
 }
 
 /** The path of the first place where two plain values differ. */

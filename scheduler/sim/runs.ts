@@ -1,5 +1,5 @@
 /** What a worker's threads do: tasks of a run one after the other, in virtual time, with results in batches; limits and kills in the middle (W2–W4, W6). */
-import { digestOf } from "../../proto/digest.js";
+import { digestOf, hexOf } from "../../proto/digest.js";
 import type { WireError } from "../../proto/errors.js";
 import { type LeaseId, type ObjectId, objectIdOf } from "../../proto/ids.js";
 import type { ArgSpec, Lease, ResultSegment } from "../../proto/messages.js";
@@ -9,18 +9,22 @@ import type { WorkerEvent } from "../../worker/core/events.js";
 import type { StoredValue } from "./disk.js";
 import { Violation } from "./job-model.js";
 import { alwaysFails, evaluate, isLarge, type StageLookup, traitsOf } from "./model-function.js";
+import type { Process } from "./process.js";
 import type { Random } from "./random.js";
 import type { World } from "./world.js";
 
 /** The worker around the runs. */
 interface Host {
   readonly world: World;
+  readonly process: Process;
   readonly random: Random;
   readonly objects: Map<ObjectId, StoredValue>;
   inputsOf(lease: LeaseId): ReadonlyMap<ObjectId, StoredValue> | undefined;
   /** The core counts it among the worker's objects. */
   isAnnounced(id: ObjectId): boolean;
   give(event: WorkerEvent): void;
+  /** The process dies of what it executes. */
+  perish(): void;
   later(delayMs: number, run: () => void): void;
 }
 
@@ -67,6 +71,12 @@ export class Runs {
     const task = run.next++;
     this.#noteExecution(lease, task);
     const started = this.#host.world.clock.nowMs;
+    if (traitsOf(lease.fn).mood === "poison") {
+      this.#host.later(traitsOf(lease.fn).durationMs, () => {
+        if (!run.killed) this.#host.perish();
+      });
+      return;
+    }
     this.#host.later(this.#host.random.delay(traitsOf(lease.fn).durationMs), () => {
       if (run.killed) {
         this.#finish(run);
@@ -81,6 +91,7 @@ export class Runs {
     const key = `${lease.job}/${lease.stage}/${task}`;
     executions.set(key, (executions.get(key) ?? 0) + 1);
     counts.executions++;
+    this.#host.world.truth.started(this.#host.process, lease, task, grants.get(lease.lease)?.epoch ?? 0);
     const grant = grants.get(lease.lease);
     if (!grant) throw new Violation("leases", `lease ${lease.lease} was never given out`);
     const committedAtMs = lease.durable ? disk.committedAtMs(lease.job, lease.stage, task) : undefined;
@@ -97,6 +108,7 @@ export class Runs {
     const traits = traitsOf(lease.fn);
     const times = this.#host.world.executions.get(`${lease.job}/${lease.stage}/${task}`) ?? 1;
     if (alwaysFails(traits, task) || times <= traits.failFirst) {
+      this.#host.world.truth.ended(lease.job, lease.stage, task, lease.lease, "threw");
       this.#giveHeld(run, 0);
       const error: WireError = { code: "TASK_FAILED", message: `${traits.name} threw at task ${task}` };
       this.#host.give({ e: "results", lease: lease.lease, segment: { r: "failed", stage: lease.stage, from: task, to: task + 1, error }, slotTimeUs });
@@ -105,13 +117,16 @@ export class Runs {
       return;
     }
     const inputs = this.#host.inputsOf(lease.lease);
+    const read = new Map<ObjectId, string>();
     const contentOf = (id: ObjectId): Uint8Array => {
       const value = inputs?.get(id);
       if (!value) throw new Violation("leases", `lease ${lease.lease} runs without its input ${id}`);
+      read.set(id, hexOf(digestOf(value.kind, value.data)));
       return value.data;
     };
     const args = lease.args.map((arg) => cutBack(arg, lease.from));
     const value = evaluate(traits, args, task, stagesOf(lease), contentOf, this.#host.random.u32());
+    this.#noteResult(lease, task, value, read);
     if (isLarge(traits, task)) {
       this.#giveHeld(run, 0);
       this.#store(run, task, value, slotTimeUs);
@@ -120,6 +135,15 @@ export class Runs {
     run.held.values.push(value);
     if (this.#host.random.chance(0.4) || run.next >= run.to) this.#giveHeld(run, slotTimeUs);
     this.#execute(lease.lease);
+  }
+
+  #noteResult(lease: Lease, task: number, value: EncodedValue, read: ReadonlyMap<ObjectId, string>): void {
+    const { truth, provenance } = this.#host.world;
+    const id = objectIdOf(lease.base, task);
+    const digest = digestOf(value.kind, value.data);
+    truth.ended(lease.job, lease.stage, task, lease.lease, "result", isLarge(traitsOf(lease.fn), task));
+    truth.made(id, digest);
+    provenance.made(lease.job, id, hexOf(digest), read);
   }
 
   /** W6: a large result is in its stores before the core hears of it. */
@@ -160,6 +184,11 @@ export class Runs {
     if (!this.#runs.delete(run.lease.lease)) return;
     if (!run.killed || this.#host.random.chance(0.5)) this.#giveHeld(run, 0);
     this.#host.give({ e: "ended", lease: run.lease.lease });
+  }
+
+  unstarted(id: LeaseId): number {
+    const run = this.#runs.get(id);
+    return run && !run.killed ? run.to - run.next : 0;
   }
 
   limit(id: LeaseId, to: number): void {

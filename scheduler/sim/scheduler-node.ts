@@ -2,32 +2,38 @@
  * A scheduler process around the real core: intake, gate, journal writer, snapshots, recovery, as scheduler/shell does them, on the models of
  * network and disk. The oracles that can only be asked here: I9, and that nothing committed is leased again.
  */
-
 import { stageBase } from "../../proto/address.js";
 import { decodeMessage, encodeMessage } from "../../proto/codec.js";
 import { sha256Hex } from "../../proto/digest.js";
 import { toWireError } from "../../proto/errors.js";
 import { validateStages } from "../../proto/graph.js";
-import type { Epoch, Instance, JobId, LeaseId, ObjectBase, SchedulerStart, WorkerId } from "../../proto/ids.js";
+import type { Epoch, Instance, ObjectBase, SchedulerStart } from "../../proto/ids.js";
+import { limits } from "../../proto/limits.js";
 import { type ClientRequest, clientRequest, type WorkerOrder, type WorkerRequest, workerRequest } from "../../proto/messages.js";
 import { subjects } from "../../proto/subjects.js";
 import type { Command, Event, JournalRecord } from "../core/events.js";
-import { applyRecord, checkInvariants, createState, nextWakeMs, restore, type SnapshotData, type State, snapshot, step } from "../core/index.js";
-import { type BlobCommand, BlobShelf, offload } from "./blob-shelf.js";
+import { applyRecord, checkInvariants, nextWakeMs, type State, snapshot, step } from "../core/index.js";
+import { MonotonicClock } from "../shell/clock.js";
+import type { Hearing } from "../shell/hearing.js";
+import { realCore } from "../shell/real-core.js";
+import { SessionStages } from "../shell/session-stages.js";
+import { type BlobCommand, BlobShelf } from "./blob-shelf.js";
 import { describe, describeRecord } from "./describe.js";
-import { packPlain, unpackPlain } from "./disk.js";
-import { ghostBeat } from "./ghost-beat.js";
-import { noteGrant, staleCommits } from "./grants.js";
+import { packPlain } from "./disk.js";
+import { GrantJudge } from "./grant-judge.js";
 import { Violation } from "./job-model.js";
+import { listen } from "./listen.js";
 import type { Delivery } from "./network.js";
 import { OrderBox } from "./order-box.js";
+import { Process } from "./process.js";
 import type { Random } from "./random.js";
-import { compareWithReplay } from "./replay-check.js";
-import { StageIntake } from "./stage-intake.js";
+import { compareWithReplay, replay } from "./replay-check.js";
+import { SilenceJudge } from "./silence-judge.js";
 import type { World } from "./world.js";
 
 type Said = Extract<Command, { c: "reply" | "order" }> | BlobCommand;
 type Cause = ClientRequest["t"] | WorkerRequest["t"] | "tick";
+
 interface Owed {
   readonly respond: (message: unknown) => void;
   readonly orders: WorkerOrder[];
@@ -40,13 +46,18 @@ const snapshotEvery = 25;
 
 export class SchedulerNode {
   readonly address: string;
+  readonly process: Process;
   readonly #world: World;
   readonly #random: Random;
-  readonly #stages = new StageIntake((client, session, segment) => this.#say({ c: "update", client, session, segment }));
+  readonly #stages = new SessionStages({
+    stageOf: (job, stage) => realCore.stageOf(this.#state as State, job, stage),
+    sizeOf: (session) => realCore.sizeOf(this.#state as State, session),
+    argsBytesMax: limits.messageBytesMax,
+    fail: (client, session, segment) => this.#say({ c: "update", client, session, segment }),
+  });
   readonly #blobs: BlobShelf;
   #state: State | undefined;
   #epoch = 0;
-  #dead = false;
   #replies = new Map<number, Owed>();
   #nextReply = 1;
   #records: JournalRecord[] = [];
@@ -55,14 +66,18 @@ export class SchedulerNode {
   #lastSeq = 0;
   #appending = false;
   #gated: { after: number; command: Said }[] = [];
+  readonly #judge: SilenceJudge;
+  readonly #clock: MonotonicClock;
   #tickedAtMs = 0;
+  #hearing: Hearing | undefined;
   #entriesSince = 0;
-  #leased = new Map<LeaseId, { job: JobId; durable: boolean }>();
+  readonly #grants: GrantJudge;
 
   constructor(world: World, address: string) {
     this.#world = world;
     this.#random = world.fork();
     this.address = address;
+    this.process = new Process(world, address);
     this.#blobs = new BlobShelf({
       durable: world.disk.results,
       random: this.#random,
@@ -70,13 +85,18 @@ export class SchedulerNode {
       step: (event) => this.#step(event, "tick"),
       say: (command) => this.#say(command),
     });
+    // What its machine's wall clock says when it starts; time passes from there.
+    const startMs = 1e12 + Math.round(world.clockStepMs * (2 * this.#random.unit() - 1));
+    this.#clock = new MonotonicClock(() => startMs + world.clock.nowMs);
+    this.#judge = new SilenceJudge(world, this.process, () => this.#epoch === world.epoch);
+    this.#grants = new GrantJudge(world, (what) => this.#tell(what));
   }
 
   get dead(): boolean {
-    return this.#dead;
+    return this.process.dead;
   }
   get serving(): boolean {
-    return !this.#dead && this.#state !== undefined;
+    return !this.dead && this.#state !== undefined;
   }
   get epoch(): number {
     return this.#epoch;
@@ -85,28 +105,20 @@ export class SchedulerNode {
   get state(): State | undefined {
     return this.#state;
   }
-  get #nowMs(): number {
-    return Math.floor(this.#world.clock.nowMs);
-  }
 
   #tell(what: string): void {
-    this.#world.story.tell(this.address, what);
+    this.process.tell(what);
   }
 
   #later(delayMs: number, run: () => void): void {
-    this.#world.clock.after(delayMs, () => {
-      if (!this.#dead) this.#world.guard(this.address, run);
-    });
+    this.process.later(delayMs, run);
   }
 
   die(why: string): void {
-    if (this.#dead) return;
-    this.#dead = true;
-    this.#tell(`dies: ${why}`);
-    this.#world.network.remove(this.address);
+    if (this.dead) return;
+    this.process.die(why);
+    this.#world.schedulerGone();
   }
-
-  // ---------------------------------------------------------------------------------------------- recovery
 
   start(): void {
     this.#tell("starts");
@@ -114,21 +126,10 @@ export class SchedulerNode {
   }
 
   #recover(): void {
-    const { disk, plant, counts } = this.#world;
-    const found = disk.snapshots.at(-1);
-    const used = found && this.#random.chance(0.7) ? found : undefined;
+    const { disk, plant } = this.#world;
     const end = disk.entries.length;
-    let state: State;
-    if (used) {
-      counts.restores++;
-      const { epoch, data } = unpackPlain(used.data) as { epoch: Epoch; data: SnapshotData };
-      state = restore(data, { epoch, offload });
-    } else state = createState({ epoch: 0 as Epoch, offload });
-    let entries = Array.from({ length: end - (used?.seq ?? 0) }, (_, i) => disk.read((used?.seq ?? 0) + i));
-    if (plant?.replayed) entries = plant.replayed(entries);
-    for (const records of entries) for (const record of records) applyRecord(state, record);
-    checkInvariants(state);
-    if (used && !plant?.replayed) compareWithReplay(this.#world, state, "a snapshot and the entries behind it");
+    const { state, atMs } = replay(this.#world, this.#random.chance(0.7) && !plant?.replayed ? disk.snapshots.at(-1) : undefined);
+    this.#clock.atLeast(atMs);
     this.#takeOver(state, end);
   }
 
@@ -139,13 +140,17 @@ export class SchedulerNode {
     const start = `start-${this.#random.between(0, 999_999)}` as SchedulerStart;
     const record: JournalRecord = { k: "epoch", epoch, start };
     disk.append(
+      this.address,
       [record],
       plant?.replayed ? disk.entries.length : seq,
       () => !network.isCut(this.address),
-      (landed) => {
-        if (this.#dead) return;
-        this.#world.guard(this.address, () => {
-          if (landed) {
+      (outcome) => {
+        this.process.hear(() => {
+          if (outcome === "failed") {
+            this.die("the journal cannot be written");
+            return;
+          }
+          if (outcome === "landed") {
             applyRecord(state, record);
             this.#serve(state, epoch, plant?.replayed || plant?.unfenced ? disk.entries.length : seq + 1);
             return;
@@ -168,45 +173,40 @@ export class SchedulerNode {
     this.#epoch = epoch;
     this.#lastSeq = lastSeq;
     this.#world.epoch = Math.max(this.#world.epoch, epoch);
+    this.#world.truth.forgetKills();
     this.#tell(`serves as epoch ${epoch}, journal at ${lastSeq}`);
     network.subscribe(subjects.schedulerClient, this.address, (delivery) => this.#receive(delivery, (d) => this.#onClient(d)));
     network.subscribe(subjects.schedulerWorker, this.address, (delivery) => this.#receive(delivery, (d) => this.#onWorker(d)));
-    this.#step({ e: "tick" }, "tick");
+    this.#step({ e: "tick", listenedMs: 0 }, "tick");
     this.#tick();
+    this.#hearing = listen(this.#world, this.process);
   }
 
   #tick(): void {
-    this.#later(tickMs, () => {
+    this.#later(this.#world.resting ? 10 * tickMs : tickMs, () => {
       const state = this.#state as State;
       const wakeMs = nextWakeMs(state);
-      if (this.#world.plant?.ghosts) this.#beatForGhosts(state);
-      if ((wakeMs !== undefined && wakeMs <= this.#nowMs) || this.#nowMs - this.#tickedAtMs >= idleTickMs) {
-        this.#tickedAtMs = this.#nowMs;
-        this.#step({ e: "tick" }, "tick");
+      for (const request of this.#world.plant?.ghosts?.(state, (worker) => this.#world.isAlive(worker)) ?? []) this.#step({ e: "worker", request }, "beat");
+      if ((wakeMs !== undefined && wakeMs <= this.#clock.nowMs()) || this.#clock.nowMs() - this.#tickedAtMs >= idleTickMs) {
+        this.#tickedAtMs = this.#clock.nowMs();
+        this.#step({ e: "tick", listenedMs: this.#hearing?.take() ?? 0 }, "tick");
       }
       this.#tick();
     });
   }
 
-  #beatForGhosts(state: State): void {
-    for (const worker of [...state.workers.values()]) {
-      if (this.#world.isAlive(worker.id) || this.#nowMs - worker.heardMs < 500) continue;
-      this.#step({ e: "worker", request: ghostBeat(worker, this.#epoch as Epoch) }, "beat");
-    }
-  }
-
-  // ---------------------------------------------------------------------------------------------- intake
-
   #receive(delivery: Delivery, handle: (delivery: Delivery) => void): void {
-    if (!this.#dead) this.#world.guard(this.address, () => handle(delivery));
+    if (!this.dead) handle(delivery);
   }
 
   #onWorker({ data, respond }: Delivery): void {
     let request: WorkerRequest = decodeMessage(workerRequest, data);
+    this.#judge.heard(request.worker);
     const { plant } = this.#world;
     const stale = request.t === "commits" && request.epoch < this.#epoch;
     if (plant?.workerRequest) request = plant.workerRequest(request, this.#epoch, this.#state as State);
-    if (plant?.secondCommitWins && request.t === "commits") this.#carryOut(staleCommits(request, this.#state as State, this.#leased), "commits");
+    const over = plant?.secondCommits?.(request, this.#state as State, (lease) => this.#grants.jobOf(lease)) ?? [];
+    if (over.length > 0) this.#carryOut(over, "commits");
     const commands = this.#step({ e: "worker", request, ...(respond ? { reply: this.#owe(respond) } : {}) }, request.t);
     if (stale && commands.some((command) => command.c === "count" && command.metric === "tasks_committed")) {
       throw new Violation("I2", `a report of ${request.worker} from an older epoch than ${this.#epoch} had results committed`);
@@ -215,10 +215,14 @@ export class SchedulerNode {
 
   #onClient({ data, respond }: Delivery): void {
     const request: ClientRequest = decodeMessage(clientRequest, data);
+    if ("client" in request) this.#judge.heard(request.client);
     const reply = respond ? { reply: this.#owe(respond) } : {};
     if (request.t === "stages") {
-      const { stages, bases } = this.#stages.admit(request, this.#state as State);
-      if (stages.length > 0) this.#step({ e: "client", request: { ...request, stages }, bases, ...reply }, "stages");
+      this.#step({ e: "client", ...this.#stages.admit(request), ...reply }, "stages");
+      return;
+    }
+    if (request.t === "resume") {
+      this.#step({ e: "client", request, bases: this.#stages.resume(request), ...reply }, "resume");
       return;
     }
     if (request.t !== "submit") {
@@ -241,15 +245,13 @@ export class SchedulerNode {
     return this.#nextReply++;
   }
 
-  // ---------------------------------------------------------------------------------------------- stepping
-
   #step(event: Event, cause: Cause): readonly Command[] {
     const state = this.#state as State;
     const { counts, plant } = this.#world;
     counts.steps++;
     let commands: Command[];
     try {
-      commands = step(state, event, this.#nowMs);
+      commands = step(state, event, this.#clock.nowMs());
       checkInvariants(state);
     } catch (error) {
       this.#tell(`fails in ${describe(event)}`);
@@ -295,6 +297,7 @@ export class SchedulerNode {
           this.#given++;
           break;
         case "log":
+          this.#judge.onLog(command.text, command.fields ?? {}, cause);
           this.#tell(`${cause} -> ${command.text} ${JSON.stringify(command.fields ?? {})}`);
           break;
         default:
@@ -322,19 +325,14 @@ export class SchedulerNode {
       this.#blobs.carryOut(command, this.#epoch as Epoch);
       return;
     }
-    if (command.order.o === "lease") this.#noteGrant(command.order.lease, command.worker);
+    if (command.order.o === "cancel") this.#world.truth.cancelled(command.order.lease);
+    if (command.order.o === "lease") this.#grants.granted(command.order.lease, command.worker, this.#epoch as Epoch, this.#state as State);
     const owed = command.reply === undefined ? undefined : this.#replies.get(command.reply);
     if (!owed) this.#outbox.add(command.worker, command.instance, command.order);
     else {
       owed.instance = command.instance;
       owed.orders.push(command.order);
     }
-  }
-
-  #noteGrant(lease: Extract<WorkerOrder, { o: "lease" }>["lease"], worker: WorkerId): void {
-    if (!noteGrant(this.#world, this.#epoch, lease)) return;
-    this.#leased.set(lease.lease, { job: lease.job, durable: lease.durable });
-    this.#tell(`leases ${lease.lease} to ${worker}: ${lease.job} stage ${lease.stage} [${lease.from}, ${lease.to}) attempt ${lease.attempt}`);
   }
 
   /** What one turn gave rise to goes out as one message a worker. */
@@ -349,39 +347,44 @@ export class SchedulerNode {
       network.publish(this.address, subjects.worker(worker), { t: "orders", epoch: this.#epoch, instance, orders });
   }
 
-  // ---------------------------------------------------------------------------------------------- journal
-
   #write(): void {
     if (this.#appending || this.#records.length === 0) {
       if (!this.#appending) this.#atRest();
       return;
     }
-    const { disk, network, plant } = this.#world;
-    const records = this.#records.splice(0, this.#random.chance(0.2) ? 1 : this.#records.length);
     this.#appending = true;
+    this.#append(this.#records.splice(0, this.#random.chance(0.2) ? 1 : this.#records.length), 0);
+  }
+
+  /** Every failure but FENCED is tried again; FENCED after one may mean that the entry of an earlier try is there. */
+  #append(records: JournalRecord[], tries: number): void {
+    const { disk, network } = this.#world;
     disk.append(
+      this.address,
       records,
       this.#lastSeq,
       () => !network.isCut(this.address),
-      (landed) => {
-        if (this.#dead) return;
-        this.#world.guard(this.address, () => {
-          this.#appending = false;
-          if (!landed) {
-            this.die("fenced: another scheduler writes the journal");
-            return;
-          }
-          if (records.some((record) => record.k === "epoch"))
-            throw new Violation("M6", `a worker has followed a scheduler that the journal of epoch ${this.#epoch} knows nothing of`);
-          this.#lastSeq = plant?.unfenced ? disk.entries.length : this.#lastSeq + 1;
-          this.#durable += records.length;
-          this.#entriesSince++;
-          while (this.#gated[0] && this.#gated[0].after <= this.#durable) this.#say((this.#gated.shift() as { command: Said }).command);
-          this.#flush();
-          this.#write();
+      (outcome) => {
+        this.process.hear(() => {
+          if (outcome === "landed" || (outcome === "fenced" && tries > 0 && disk.authors[this.#lastSeq] === this.address)) this.#appended(records);
+          else if (outcome === "fenced") this.die("fenced: another scheduler writes the journal");
+          else this.#later(Math.min(50 * 2 ** tries, 2_000), () => this.#append(records, tries + 1));
         });
       },
     );
+  }
+
+  #appended(records: readonly JournalRecord[]): void {
+    const { disk, plant } = this.#world;
+    this.#appending = false;
+    if (records.some((record) => record.k === "epoch"))
+      throw new Violation("M6", `a worker has followed a scheduler that the journal of epoch ${this.#epoch} knows nothing of`);
+    this.#lastSeq = plant?.unfenced ? disk.entries.length : this.#lastSeq + 1;
+    this.#durable += records.length;
+    this.#entriesSince++;
+    while (this.#gated[0] && this.#gated[0].after <= this.#durable) this.#say((this.#gated.shift() as { command: Said }).command);
+    this.#flush();
+    this.#write();
   }
 
   /** Everything given out is on disk: the moment at which state and journal must agree (I9). */
@@ -394,6 +397,4 @@ export class SchedulerNode {
     compareWithReplay(this.#world, state, "what the live steps made");
     disk.snapshots.push({ seq: this.#lastSeq, data: packPlain({ epoch: this.#epoch, data: snapshot(state) }) });
   }
-
-  // ---------------------------------------------------------------------------------------------- planted
 }

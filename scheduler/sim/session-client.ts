@@ -2,21 +2,23 @@
  * A model SDK client: a session, stages submitted over time, beats, stages sent again when the scheduler says it does not know them, puts,
  * cancels, releases, fetches of large results; and a check of everything it is shown.
  */
-import { putObjectId } from "../../proto/address.js";
 import { decodeMessage } from "../../proto/codec.js";
-import { digestOf } from "../../proto/digest.js";
-import type { ErrorCode } from "../../proto/errors.js";
 import { type ClientId, type Epoch, type JobId, type ObjectId, splitObjectId, type TenantId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import { clientUpdate, type ResultSegment, type StageSpec } from "../../proto/messages.js";
 import { subjects } from "../../proto/subjects.js";
 import { PROTOCOL_VERSION } from "../../proto/version.js";
+import type { SegmentTable } from "../core/segments.js";
 import { Asker } from "./asker.js";
+import { Excuses } from "./excuse.js";
 import { Fetcher } from "./fetcher.js";
 import { JobModel, Violation } from "./job-model.js";
+import { Process } from "./process.js";
 import type { Random } from "./random.js";
 import { randomStage } from "./random-graph.js";
-import { metricOf, type World } from "./world.js";
+import { emptyShown, gapsOf, keepShown, retell } from "./retelling.js";
+import { SessionPuts } from "./session-puts.js";
+import type { World } from "./world.js";
 
 interface ClientStage {
   readonly spec: StageSpec;
@@ -28,7 +30,11 @@ interface ClientStage {
   sentIn: number;
   fetches: number;
   released: boolean;
+  readonly results: SegmentTable;
 }
+
+/** A fetch is tried so often after the last fault. */
+const fetchesMax = 20;
 
 export interface SessionPlan {
   readonly stages: number;
@@ -38,20 +44,26 @@ export interface SessionPlan {
 
 export class SessionClient {
   readonly address: string;
+  readonly process: Process;
   readonly #world: World;
   readonly #random: Random;
   readonly #asker: Asker;
   readonly #fetcher: Fetcher;
   readonly #model: JobModel;
+  readonly #excuses: Excuses;
+  readonly #cancels: { stage: number; from: number; to: number }[] = [];
+  /** Stages of which a scheduler knows the results alone, not what made them. */
+  readonly #retold = new Set<number>();
+  /** Stages whose refs were gone at some time. */
+  readonly #gone = new Set<number>();
   readonly #session: JobId;
   readonly #plan: SessionPlan;
   readonly #stages = new Map<number, ClientStage>();
-  readonly #puts = new Map<ObjectId, Uint8Array>();
+  readonly #puts: SessionPuts;
   #released: number[] = [];
   #open = false;
   #opening = 0;
   #submitted = 0;
-  #cancelled = false;
   #closing = false;
   #done = false;
 
@@ -59,16 +71,22 @@ export class SessionClient {
     this.#world = world;
     this.#random = world.fork();
     this.address = name;
-    this.#asker = new Asker(world, this.#random, name);
-    this.#fetcher = new Fetcher(world, this.#random, name, () => this.#done);
+    this.process = new Process(world, name);
+    this.#asker = new Asker(world, this.#random, this.process);
+    this.#fetcher = new Fetcher(world, this.#random, this.process);
     this.#session = `session-${name}` as JobId;
     this.#plan = plan;
+    this.#puts = new SessionPuts(world, this.#random, this.#asker, this.#session);
     this.#model = new JobModel({
       job: this.#session,
       durable: false,
-      excuses: (code) => this.#excuses(code),
-      foreign: (id) => this.#puts.get(id) ?? world.made.get(id),
+      tenant: "acme",
+      excuses: (code, stage, task) => this.#excuses.explains(code, stage, task),
+      throwsOf: (stage, task) => world.truth.throwsOf(this.#session, stage, task),
+      onShown: (id, hex) => world.provenance.shown(this.#session, id, hex),
+      foreign: (id) => this.#puts.valueOf(id) ?? world.made.get(id),
     });
+    this.#excuses = new Excuses(world.truth, this.#model, this);
     world.jobs.set(this.#session, this.#model);
   }
 
@@ -81,30 +99,28 @@ export class SessionClient {
     return left.length > 0 ? left.join(", ") : this.#closing ? "the answer to its close" : "nothing";
   }
 
-  #excuses(code: ErrorCode): boolean {
-    const { counts } = this.#world;
-    const lost = metricOf(this.#world, "workers_lost") + counts.workerCrashes + counts.schedulerCrashes + counts.schedulerUsurpations + counts.drains > 0;
-    switch (code) {
-      case "CANCELLED":
-        return this.#cancelled;
-      case "OBJECT_LOST":
-      case "OBJECT_NOT_FOUND":
-        return lost;
-      case "TASK_QUARANTINED":
-        return metricOf(this.#world, "workers_lost") >= limits.blamesMax;
-      case "UPSTREAM_FAILED":
-        return this.#cancelled || lost;
-      default:
-        return false;
-    }
+  isCancelled(stage: number, task: number): boolean {
+    return this.#cancels.some((one) => one.stage === stage && one.from <= task && task < one.to);
+  }
+  wasRetold(stage: number): boolean {
+    return this.#retold.has(stage);
+  }
+  wasReleased(stage: number): boolean {
+    return this.#gone.has(stage);
+  }
+  get lapsed(): boolean {
+    return this.#world.lapsed.has(this.#session);
   }
 
   start(): void {
-    this.#world.network.subscribe(subjects.client(this.address as ClientId), this.address, ({ data }) =>
-      this.#world.guard(this.address, () => this.#onUpdate(data)),
-    );
+    this.#world.network.subscribe(subjects.client(this.address as ClientId), this.address, ({ data }) => this.#onUpdate(data));
     this.#openSession();
     this.#beat();
+  }
+
+  crash(): void {
+    this.process.die("crashed");
+    this.#done = true;
   }
 
   // ---------------------------------------------------------------------------------------------- opening
@@ -119,9 +135,10 @@ export class SessionClient {
         if (reply.t !== "opened" || this.#open) return reply.t === "opened";
         this.#open = true;
         this.#opening++;
-        for (const id of this.#puts.keys()) this.#tellPut(id, () => undefined);
-        if (this.#submitted === 0) this.#act();
-        else this.#send(this.#withAncestors([...this.#stages.values()].filter((stage) => stage.left > 0)));
+        this.#puts.tellAll(() => {
+          if (this.#submitted === 0) this.#act();
+          else this.#send(this.#incomplete());
+        });
         return true;
       },
     );
@@ -133,7 +150,7 @@ export class SessionClient {
     if (!this.#open || this.#closing) return;
     const nowMs = this.#world.clock.nowMs;
     const waiting = [...this.#stages]
-      .filter(([, stage]) => stage.left > 0 && !stage.released && nowMs - stage.sentAtMs > limits.heartbeatIntervalMs)
+      .filter(([, stage]) => stage.left > 0 && stage.sentIn === this.#opening && nowMs - stage.sentAtMs > limits.heartbeatIntervalMs)
       .map(([index]) => index);
     const gaps = waiting.flatMap((index) => gapsOf(index, this.#stages.get(index)?.done));
     const released = [...this.#released];
@@ -142,7 +159,7 @@ export class SessionClient {
       (reply) => {
         if (reply.t !== "beat" || !this.#open || this.#closing) return;
         this.#released = this.#released.filter((index) => !released.includes(index));
-        for (const id of reply.missing ?? []) if (this.#puts.has(id)) this.#tellPut(id, () => undefined);
+        this.#puts.tellAgain(reply.missing ?? []);
         if (reply.known) return;
         this.#world.story.tell(this.address, "is not known any more: opens its session again");
         this.#openSession();
@@ -157,7 +174,7 @@ export class SessionClient {
     if (this.#done || this.#closing) return;
     if (this.#random.chance(0.3)) this.#wonder();
     if (this.#submitted < this.#plan.stages) {
-      if (this.#random.chance(0.15)) this.#put();
+      if (this.#random.chance(0.15)) this.#puts.put();
       this.#submit(this.#random.between(1, 3));
       if (this.#random.chance(0.05)) this.#cancel();
     }
@@ -190,7 +207,7 @@ export class SessionClient {
     const stages: ClientStage[] = [];
     for (let i = 0; i < howMany && this.#submitted < this.#plan.stages; i++) {
       const index = this.#submitted++;
-      const readable = [...this.#stages.values()].filter((stage) => !stage.released && stage.sentIn === this.#opening);
+      const readable = [...this.#stages.values()].filter((stage) => !stage.released);
       const spec = randomStage(
         {
           random: this.#random,
@@ -198,28 +215,71 @@ export class SessionClient {
             spec: stage.spec,
             objectOf: stage.left === 0 ? (task: number) => this.#model.objectOf(stage.spec.index, task) : undefined,
           })),
-          objects: [...this.#puts.keys(), ...[...this.#world.made.keys()].slice(-4)],
+          objects: [...this.#puts.ids, ...[...this.#world.made.keys()].slice(-4)],
           packs: [],
+          badWork: this.#world.badWork,
         },
         index,
       );
       this.#model.add(spec);
-      const stage = { spec, done: new Uint8Array(spec.count), left: spec.count, sentAtMs: 0, sentIn: this.#opening, fetches: 0, released: false };
+      const stage = { spec, done: new Uint8Array(spec.count), left: spec.count, sentAtMs: 0, sentIn: 0, fetches: 0, released: false, results: emptyShown() };
       this.#stages.set(index, stage);
       stages.push(stage);
     }
     this.#send(stages);
   }
 
-  /** Publishes stages in order; without an answer: results and beats tell what became of them. */
+  #incomplete(): ClientStage[] {
+    return [...this.#stages.values()].filter((stage) => stage.left > 0);
+  }
+
+  /** Tells of what was shown of these stages and of those they read, unless this scheduler knows it; then sends those of which nothing was shown. */
   #send(stages: readonly ClientStage[]): void {
     if (!this.#open) return;
+    const opening = this.#opening;
+    const due = this.#unknownTo(stages);
+    const told = due.filter(({ results }) => results.count > 0);
+    const fresh = due.filter(({ results }) => results.count === 0);
+    if (told.length === 0) {
+      this.#publish(fresh);
+      return;
+    }
+    const shown = told.map(({ spec, left, results }) => ({ spec, base: this.#model.stage(spec.index).base, results, complete: left === 0 }));
+    this.#world.story.tell(this.address, `tells what it was shown of stages ${told.map(({ spec }) => spec.index).join(" ")}`);
+    retell(this.#asker, this.#random, { client: this.address as ClientId, session: this.#session }, shown, (known) => {
+      if (opening !== this.#opening || !this.#open || this.#closing) return;
+      if (!known) {
+        this.#openSession();
+        return;
+      }
+      for (const stage of told) this.#sent(stage);
+      this.#publish(fresh);
+    });
+  }
+
+  #sent(stage: ClientStage): void {
+    stage.sentAtMs = this.#world.clock.nowMs;
+    stage.sentIn = this.#opening;
+  }
+
+  /** These, and what they read as far as this scheduler does not know it, in order. What is complete is told without what it read. */
+  #unknownTo(stages: readonly ClientStage[]): ClientStage[] {
+    const due = new Set<ClientStage>();
+    const visit = (stage: ClientStage): void => {
+      if (due.has(stage)) return;
+      due.add(stage);
+      if (stage.left > 0) for (const read of this.#readsOf(stage)) if (read.sentIn !== this.#opening) visit(read);
+      if (stage.left === 0) this.#retold.add(stage.spec.index);
+    };
+    for (const stage of stages) visit(stage);
+    return [...due].sort((a, b) => a.spec.index - b.spec.index);
+  }
+
+  /** Without an answer: results and beats tell what became of them. */
+  #publish(stages: readonly ClientStage[]): void {
     for (let at = 0; at < stages.length; at += 4) {
       const batch = stages.slice(at, at + 4);
-      for (const stage of batch) {
-        stage.sentAtMs = this.#world.clock.nowMs;
-        stage.sentIn = this.#opening;
-      }
+      for (const stage of batch) this.#sent(stage);
       this.#world.story.tell(this.address, `submits stages ${batch.map(({ spec }) => `${spec.index}x${spec.count}`).join(" ")}`);
       this.#world.network.publish(this.address, subjects.schedulerClient, {
         t: "stages",
@@ -230,56 +290,12 @@ export class SessionClient {
     }
   }
 
-  #put(): void {
-    const data = Uint8Array.of(1, 2, 3, this.#random.between(0, 255));
-    const id = putObjectId(3, data);
-    const small = this.#random.chance(0.6);
-    const known = (): void => {
-      this.#puts.set(id, data);
-    };
-    if (small) this.#tellPut(id, known, data);
-    else this.#placePut(id, data, known);
-  }
-
-  #tellPut(id: ObjectId, onDone: () => void, data = this.#puts.get(id) as Uint8Array): void {
-    const request = { t: "put", session: this.#session, id, kind: 3, bytes: data.byteLength, digest: digestOf(3, data), inline: data } as const;
-    this.#asker.ask(
-      () => request,
-      (reply) => {
-        if (reply.t === "ok") onDone();
-        return reply.t === "ok";
-      },
-    );
-  }
-
-  /** A large object goes to a worker, which tells the scheduler. Given up if the worker does not answer: nobody has its ref yet. */
-  #placePut(id: ObjectId, data: Uint8Array, onDone: () => void): void {
-    this.#asker.askOnce({ t: "place", bytes: data.byteLength }, (reply) => {
-      if (reply.t !== "placed") return;
-      this.#world.network.request(this.address, subjects.data(reply.worker), { t: "offer", id, kind: 3, data }, () =>
-        this.#world.guard(this.address, () => this.#hold(id, data, onDone)),
-      );
-    });
-  }
-
-  /** Makes the object its own; given up if it has gone again: nobody has its ref yet. */
-  #hold(id: ObjectId, data: Uint8Array, onDone: () => void): void {
-    const object = { id, kind: 3, bytes: data.byteLength, digest: digestOf(3, data), generation: 1 };
-    this.#asker.ask(
-      () => ({ t: "hold", session: this.#session, client: this.address as ClientId, objects: [object] }),
-      (reply) => {
-        if (reply.t === "held" && reply.missing.length === 0) onDone();
-        return reply.t === "held";
-      },
-    );
-  }
-
   #cancel(): void {
     const open = [...this.#stages.values()].filter((stage) => stage.left > 0 && !stage.released);
     if (open.length === 0) return;
     const { spec } = this.#random.pick(open);
     const from = this.#random.between(0, spec.count - 1);
-    this.#cancelled = true;
+    this.#cancels.push({ stage: spec.index, from, to: spec.count });
     this.#world.story.tell(this.address, `cancels stage ${spec.index} from ${from}`);
     this.#asker.askOnce({ t: "cancel", job: this.#session, stage: spec.index, from, to: spec.count }, () => undefined);
   }
@@ -289,6 +305,7 @@ export class SessionClient {
     if (stage.released || stage.left > 0 || stage.fetches > 0) return;
     if (this.#needed().has(stage)) return;
     stage.released = true;
+    this.#gone.add(stage.spec.index);
     this.#released.push(stage.spec.index);
   }
 
@@ -317,10 +334,11 @@ export class SessionClient {
     const stage = this.#stages.get(segment.stage);
     if (!stage) throw new Violation("session", `${this.address} was sent results of stage ${segment.stage}, which it never submitted`);
     if (segment.r === "failed" && segment.error.code === "SESSION_LOST") {
-      if (stage.left > 0 && !stage.released) this.#asker.later(50, () => this.#send(this.#withAncestors([stage])));
+      if (stage.left > 0 && !stage.released) this.#asker.later(50, () => this.#send([stage]));
       return;
     }
     this.#world.counts.resultsChecked += this.#model.check(segment);
+    keepShown(stage.results, segment);
     for (let task = segment.from; task < segment.to; task++) {
       if (stage.done[task] !== 0) continue;
       stage.done[task] = 1;
@@ -329,28 +347,10 @@ export class SessionClient {
     }
   }
 
-  #ancestry(stages: readonly ClientStage[]): Set<ClientStage> {
-    const chosen = new Set<ClientStage>();
-    const visit = (one: ClientStage): void => {
-      if (chosen.has(one)) return;
-      chosen.add(one);
-      for (const upstream of this.#readsOf(one)) visit(upstream);
-    };
-    for (const stage of stages) visit(stage);
-    return chosen;
-  }
-
-  /** What is not complete and what that reads, however far up: after a loss all of it may have to be sent again. */
+  /** What is not complete, and what that reads. */
   #needed(): Set<ClientStage> {
-    return this.#ancestry([...this.#stages.values()].filter((stage) => stage.left > 0));
-  }
-
-  /** The stages and, before them, what they read and what that reads: it may be as unknown as they are. It can be released again later. */
-  #withAncestors(stages: readonly ClientStage[]): ClientStage[] {
-    const chosen = this.#ancestry(stages);
-    for (const stage of chosen) stage.released = false;
-    this.#released = this.#released.filter((index) => this.#stages.get(index)?.released === true);
-    return [...chosen].sort((a, b) => a.spec.index - b.spec.index);
+    const incomplete = this.#incomplete();
+    return new Set([...incomplete, ...incomplete.flatMap((stage) => this.#readsOf(stage))]);
   }
 
   /** The stages it reads, by edge or by object id. */
@@ -367,26 +367,27 @@ export class SessionClient {
     return [...this.#stages.values()].find(({ spec }) => this.#model.stage(spec.index).base === base);
   }
 
-  #fetch(stage: ClientStage, task: number): void {
+  /** A result that was shown can be had, if not at once: it may have to be made again. */
+  #fetch(stage: ClientStage, task: number, tries = 0): void {
     const id = this.#model.objectOf(stage.spec.index, task);
     stage.fetches++;
     this.#fetcher.fetch(new Set([id]), [], new Map(), (found) => {
       stage.fetches--;
       const value = found.get(id);
       if (value) this.#model.checkContent(stage.spec.index, task, value.data);
+      else if (this.#done || this.#closing) return;
+      else if (tries < fetchesMax) this.#fetchLater(stage, task, tries + 1);
+      else this.#model.checkLoss(stage.spec.index, task);
     });
   }
-}
 
-/** What is missing of a stage that is settled in part, as a beat says it (M5). */
-function gapsOf(index: number, done: Uint8Array | undefined): [number, number[]][] {
-  if (!done?.includes(1)) return [];
-  const runs: number[] = [];
-  for (let from = done.indexOf(0); from >= 0; from = done.indexOf(0, from)) {
-    const end = done.indexOf(1, from);
-    runs.push(from, end < 0 ? done.length : end);
-    if (end < 0) break;
-    from = end;
+  #fetchLater(stage: ClientStage, task: number, tries: number): void {
+    if (!this.#model.mayBeLost(stage.spec.index, task)) {
+      stage.fetches++;
+      this.#asker.later(2_000, () => {
+        stage.fetches--;
+        this.#fetch(stage, task, this.#world.calm ? tries : 0);
+      });
+    }
   }
-  return [[index, runs]];
 }

@@ -21,6 +21,9 @@ describe("the simulated cluster", () => {
       schedulerUsurpations: 0,
       drains: 0,
       partitions: 0,
+      pauses: 0,
+      outages: 0,
+      clientCrashes: 0,
     };
     const network = { lost: 0, duplicated: 0, reordered: 0, cut: 0 };
     for (const { counts, network: seen } of outcomes.values()) {

@@ -4,20 +4,26 @@
  */
 
 import { isVolleyError } from "../../proto/errors.js";
-import { type JobId, type LeaseId, type ObjectId, splitObjectId, type WorkerId } from "../../proto/ids.js";
+import type { JobId, LeaseId, ObjectId, WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
+import type { State } from "../core/index.js";
+import { endedJobsKeptMs } from "../core/step.js";
 import { Clock } from "./clock.js";
 import { Disk } from "./disk.js";
 import { type FaultRates, randomFaults } from "./fault-rates.js";
 import { FaultPlan, type Victims } from "./faults.js";
 import { JobClient, randomJobPlan } from "./job-client.js";
 import { type JobModel, Violation } from "./job-model.js";
+import { checkForgotten, checkLeftovers } from "./leftovers.js";
 import { calmNetwork, Network } from "./network.js";
 import { type Plant, plants } from "./plant.js";
+import type { Process } from "./process.js";
 import { Random } from "./random.js";
 import { SchedulerNode } from "./scheduler-node.js";
 import { SessionClient } from "./session-client.js";
 import { Story } from "./story.js";
+import { Provenance, Truth } from "./truth.js";
+import { Watch } from "./watch.js";
 import { WorkerNode } from "./worker-node.js";
 import type { Counts } from "./world.js";
 
@@ -37,14 +43,17 @@ export interface Outcome {
   readonly virtualMs: number;
   readonly counts: Counts;
   readonly network: Readonly<Network["counts"]>;
+  readonly faults: FaultRates;
   readonly storyHash: string;
   readonly story: readonly string[];
 }
 
 /** Virtual time by which everything must have ended after the last fault. Retries back off up to 30 s, sessions end with their clients. */
 const settleMsMax = 240_000;
-/** Sessions time out, and what was kept for them goes then; puts without an owner go 30 to 60 s later. */
-const afterglowMs = limits.sessionTimeoutMs + 100_000;
+/** Sessions of clients that crashed end, and so long after its start a scheduler keeps what sessions might come back for. Puts go 60 s later. */
+const afterglowMs = limits.sessionTimeoutMs + 70_000;
+/** After days: sweeps, and a page of held objects told again every 5 s. */
+const forgettingMs = 90_000;
 
 export class Simulation implements Victims {
   readonly clock = new Clock();
@@ -61,12 +70,19 @@ export class Simulation implements Victims {
     drains: 0,
     joins: 0,
     partitions: 0,
+    pauses: 0,
+    outages: 0,
+    clientCrashes: 0,
     restores: 0,
     replayChecks: 0,
     resultsChecked: 0,
     metrics: new Map(),
   };
   readonly jobs = new Map<JobId, JobModel>();
+  readonly processes = new Map<string, Process>();
+  readonly lapsed = new Set<JobId>();
+  readonly truth = new Truth(this);
+  readonly provenance = new Provenance();
   readonly grants = new Map<LeaseId, { atMs: number; epoch: number }>();
   readonly made = new Map<ObjectId, Uint8Array>();
   readonly executions = new Map<string, number>();
@@ -74,9 +90,12 @@ export class Simulation implements Victims {
   readonly schedulers: SchedulerNode[] = [];
   readonly clients: (SessionClient | JobClient)[] = [];
   epoch = 0;
+  calm = false;
+  resting = false;
   readonly #seed: number;
   readonly #random: Random;
   readonly #faults: FaultPlan;
+  readonly #rates: FaultRates;
   #violation: { rule: string; message: string } | undefined;
   #workerCount = 0;
 
@@ -84,14 +103,20 @@ export class Simulation implements Victims {
     this.#seed = options.seed;
     this.#random = new Random(options.seed);
     this.story = new Story({ kept: options.storyKept ?? 400, now: () => this.clock.nowMs });
-    this.network = new Network(this.clock, this.fork());
+    this.network = new Network(this.clock, this.fork(), (address, run) => this.processes.get(address)?.hear(run));
     this.disk = new Disk(this.clock, this.fork());
     if (options.plant !== undefined) {
       this.plant = plants[options.plant];
       if (!this.plant) throw new RangeError(`no planted bug is named ${JSON.stringify(options.plant)}; there are: ${Object.keys(plants).join(", ")}`);
     }
+    this.disk.onForget = (job) => {
+      this.truth.forget(job);
+      this.provenance.forget(job);
+      for (const key of this.executions.keys()) if (key.startsWith(`${job}/`)) this.executions.delete(key);
+    };
     this.disk.fenced = this.plant?.unfenced !== true;
-    this.#faults = new FaultPlan(this, this.fork(), { ...randomFaults(this.#random), ...options.faults });
+    this.#rates = { ...randomFaults(this.#random), ...options.faults };
+    this.#faults = new FaultPlan(this, this.fork(), this.#rates);
   }
 
   fork(): Random {
@@ -100,6 +125,28 @@ export class Simulation implements Victims {
 
   isAlive(worker: WorkerId): boolean {
     return this.workers.get(worker)?.dead === false;
+  }
+
+  get badWork(): number {
+    return this.#rates.badWork;
+  }
+  get clockStepMs(): number {
+    return this.#rates.clockStepMs;
+  }
+
+  isAnybodyThere(): boolean {
+    return this.liveWorkers.some((worker) => !worker.state.draining && !worker.process.paused && !this.network.isCut(worker.address));
+  }
+
+  schedulerGone(): void {
+    this.clock.after(this.#random.delay(500), () => {
+      if (this.liveSchedulers.length === 0) this.addScheduler();
+    });
+  }
+
+  replace(worker: WorkerId): void {
+    const again = this.#random.chance(this.#rates.sameName);
+    this.clock.after(this.#random.delay(500), () => this.addWorker(again ? worker : undefined));
   }
 
   violate(violation: Violation): void {
@@ -135,10 +182,11 @@ export class Simulation implements Victims {
     return node;
   }
 
-  addWorker(): WorkerNode {
+  /** A new worker, or a new process of an old name. */
+  addWorker(name = `worker${this.#workerCount + 1}`): WorkerNode {
     this.#workerCount++;
     this.counts.joins++;
-    const node = new WorkerNode(this, `worker${this.#workerCount}`, this.#random.between(1, 3));
+    const node = new WorkerNode(this, name, this.#random.between(1, 3), this.#workerCount);
     this.workers.set(node.id, node);
     this.guard(node.address, () => node.start());
     return node;
@@ -161,9 +209,12 @@ export class Simulation implements Victims {
       );
     }
     for (let i = random.between(this.clients.length === 0 ? 1 : 0, 3); i > 0; i--) {
-      const plan = lazily(() => randomJobPlan(this.fork(), `${i}`, [...this.made.keys()]));
+      const plan = lazily(() => randomJobPlan(this.fork(), `${i}`, [...this.made.keys()], this.#rates.badWork));
       this.clients.push(new JobClient(this, `client${this.clients.length + 1}`, plan));
       if (random.chance(0.3)) this.clients.push(new JobClient(this, `client${this.clients.length + 1}`, plan));
+      // Another tenant has the same key in mind, for the same or another job.
+      const other = random.chance(0.5) ? plan : lazily(() => randomJobPlan(this.fork(), `${i}`, [], this.#rates.badWork));
+      if (random.chance(0.3)) this.clients.push(new JobClient(this, `client${this.clients.length + 1}`, other, "zeta"));
     }
     for (const client of this.clients) this.clock.after(random.unit() * 0.7 * this.#faults.untilMs, () => this.guard(client.address, () => client.start()));
   }
@@ -173,6 +224,7 @@ export class Simulation implements Victims {
   run(): Outcome {
     this.#populate();
     this.#faults.start();
+    new Watch(this).start();
     this.#advance(this.#faults.untilMs, () => false);
     this.#calmDown();
     const deadlineMs = this.clock.nowMs + settleMsMax;
@@ -185,8 +237,13 @@ export class Simulation implements Victims {
           `${settleMsMax} ms after the last fault, ${waiting.map((client) => `${client.address} still waits for ${client.waitsFor}`).join("; ")}`,
         ),
       );
+    this.resting = true;
     this.#advance(this.clock.nowMs + afterglowMs, () => false);
-    this.guard("oracle", () => this.#checkLeftovers());
+    this.guard("oracle", () => {
+      this.#checkEnded();
+      checkLeftovers(this.#finalState, this.liveWorkers);
+    });
+    if (!this.#violation) this.#comeBackLater();
     const { counts, story } = this;
     return {
       seed: this.#seed,
@@ -194,6 +251,7 @@ export class Simulation implements Victims {
       virtualMs: this.clock.nowMs,
       counts,
       network: this.network.counts,
+      faults: this.#rates,
       storyHash: story.hash,
       story: story.lines,
     };
@@ -206,6 +264,7 @@ export class Simulation implements Victims {
   /** The last fault is over: everybody can reach everybody, one scheduler speaks, and somebody works. */
   #calmDown(): void {
     this.story.tell("world", "faults stop");
+    this.calm = true;
     this.network.faults = calmNetwork;
     this.#faults.healAll();
     const newest = Math.max(0, ...this.liveSchedulers.map((scheduler) => scheduler.epoch));
@@ -214,26 +273,31 @@ export class Simulation implements Victims {
     if (this.liveWorkers.length === 0 || this.liveWorkers.every((worker) => worker.state.draining)) this.addWorker();
   }
 
-  /** I7: what was closed has left nothing behind. Durable jobs that ended are kept, with what they refer to. */
-  #checkLeftovers(): void {
+  get #finalState(): State {
     const state = this.liveSchedulers.find((scheduler) => scheduler.serving)?.state;
     if (!state) throw new Violation("I11", "no scheduler serves at the end");
-    const left: string[] = [];
-    for (const job of state.jobs.values()) if (!job.durable || job.state === "running") left.push(`job ${job.id} (${job.state})`);
-    if (state.leases.size > 0) left.push(`leases ${[...state.leases.keys()].join()}`);
-    if (state.queued > 0) left.push(`${state.queued} queued tasks`);
-    for (const worker of this.liveWorkers)
-      if (worker.state.leases.size + worker.state.outbox.size > 0)
-        left.push(`${worker.id} with ${worker.state.leases.size} leases and ${worker.state.outbox.size} unacknowledged reports`);
-    const referred = new Set([...state.jobs.values()].flatMap((job) => [...job.objects.values()].map((facts) => facts.id)));
-    for (const [id, put] of state.puts) if (!put.durable && !referred.has(id)) left.push(`put ${id}`);
-    for (const id of state.holders.keys()) if (!state.catalog.has(splitObjectId(id).base) && !state.puts.has(id)) left.push(`holders of ${id}`);
-    if (this.network.counts.lost + this.network.counts.cut === 0) {
-      for (const worker of this.liveWorkers)
-        for (const id of worker.objects.keys())
-          if (!state.catalog.has(splitObjectId(id).base) && !state.puts.has(id)) left.push(`object ${id} on ${worker.id}`);
-    }
-    if (left.length > 0) throw new Violation("I7", `left behind: ${left.slice(0, 8).join(", ")}`);
+    return state;
+  }
+
+  /** Jobs go on without their clients. */
+  #checkEnded(): void {
+    for (const [job, { ended }] of this.disk.facts) if (ended === undefined) throw new Violation("I11", `job ${job} has not ended`);
+  }
+
+  /** Long after: what ended has been forgotten; who submits it again gets it anew. */
+  #comeBackLater(): void {
+    this.story.tell("world", "days pass");
+    this.clock.jump(endedJobsKeptMs + 24 * 3_600_000);
+    this.#advance(this.clock.nowMs + forgettingMs, () => false);
+    this.guard("oracle", () => checkForgotten(this.#finalState, this.liveWorkers));
+    const again = this.clients
+      .filter((client) => client instanceof JobClient && client.done && !client.process.dead && client.isSelfContained)
+      .slice(0, 2) as JobClient[];
+    this.resting = false;
+    const late = again.map((client, i) => client.again(`late${i + 1}`));
+    for (const client of late) this.guard(client.address, () => client.start());
+    this.#advance(this.clock.nowMs + settleMsMax, () => late.every((client) => client.done));
+    for (const client of late) if (!client.done) this.violate(new Violation("I11", `${client.address} still waits for ${client.waitsFor}`));
   }
 }
 

@@ -19,8 +19,10 @@ import type { StoredValue } from "./disk.js";
 import { type FetchedValue, Fetcher } from "./fetcher.js";
 import { Violation } from "./job-model.js";
 import { objectsOf } from "./model-function.js";
+import { Process } from "./process.js";
 import type { Random } from "./random.js";
 import { Runs, stagesOf } from "./runs.js";
+import { Shelf } from "./truth.js";
 import type { World } from "./world.js";
 
 const offer = z.object({ t: z.literal("offer"), id: z.string(), kind: z.number(), data: z.instanceof(Uint8Array) });
@@ -30,7 +32,8 @@ const dataMessage = z.discriminatedUnion("t", [offer, wanted]);
 export class WorkerNode {
   readonly id: WorkerId;
   readonly address: string;
-  readonly objects = new Map<ObjectId, StoredValue>();
+  readonly objects: Shelf<StoredValue>;
+  readonly process: Process;
   /** Those that may be dropped. */
   readonly #copies = new Set<ObjectId>();
   readonly #world: World;
@@ -43,19 +46,20 @@ export class WorkerNode {
   readonly #offers = new Map<number, () => void>();
   #nextToken = 1;
   #flushing = false;
-  #dead = false;
 
-  constructor(world: World, id: string, slots: number) {
+  constructor(world: World, id: string, slots: number, pid = 1) {
     this.#world = world;
     this.#random = world.fork();
     this.id = id as WorkerId;
     this.address = id;
+    this.process = new Process(world, id);
+    this.objects = new Shelf(world.truth, this.process);
     this.#state = createWorkerState(
       {
         worker: this.id,
-        instance: `instance-${this.#random.between(0, 999_999)}` as Instance,
+        instance: `instance-${pid}` as Instance,
         node: "model",
-        pid: 1,
+        pid,
         version: PROTOCOL_VERSION,
         slots,
         storeBudgetBytes: 1 << 30,
@@ -64,27 +68,31 @@ export class WorkerNode {
     );
     this.#runs = new Runs({
       world,
+      process: this.process,
       random: this.#random,
       objects: this.objects,
       inputsOf: (lease) => this.#inputs.get(lease),
       isAnnounced: (id) => this.#state.objects.has(id),
       give: (event) => this.#give(event),
+      perish: () => {
+        this.die("of a poisonous task");
+        world.replace(this.id);
+      },
       later: (delayMs, run) => this.#later(delayMs, run),
     });
-    this.#fetcher = new Fetcher(
-      world,
-      this.#random,
-      this.address,
-      () => this.#dead,
-      (id) => this.#missing(id),
-    );
+    this.#fetcher = new Fetcher(world, this.#random, this.process, (id) => this.#missing(id));
   }
 
   get dead(): boolean {
-    return this.#dead;
+    return this.process.dead;
   }
   get state(): WorkerState {
     return this.#state;
+  }
+
+  /** Tasks of a running lease that no thread has begun. */
+  unstarted(lease: LeaseId): number {
+    return this.#runs.unstarted(lease);
   }
 
   start(): void {
@@ -106,24 +114,27 @@ export class WorkerNode {
   }
 
   die(why: string): void {
-    if (this.#dead) return;
-    this.#dead = true;
-    this.#tell(`dies: ${why}`);
-    this.#world.network.remove(this.address);
+    if (this.dead) return;
+    this.process.die(why);
+    this.#world.truth.died(this.process);
+  }
+
+  /** Drained: what it held is with others, if there are any. */
+  #leave(): void {
+    this.process.die("drained");
+    this.#world.truth.left(this.process);
   }
 
   #tell(what: string): void {
-    this.#world.story.tell(this.address, what);
+    this.process.tell(what);
   }
 
   #later(delayMs: number, run: () => void): void {
-    this.#world.clock.after(delayMs, () => {
-      if (!this.#dead) this.#world.guard(this.address, run);
-    });
+    this.process.later(delayMs, run);
   }
 
   #tick(): void {
-    this.#later(100, () => {
+    this.#later(this.#world.resting ? 500 : 100, () => {
       this.#give({ e: "tick", storeBytes: this.objects.size, spilledBytes: 0 });
       if (this.#copies.size > 0 && this.#random.chance(0.02)) this.#dropCopy();
       this.#tick();
@@ -133,7 +144,7 @@ export class WorkerNode {
   // ---------------------------------------------------------------------------------------------- the core
 
   #onOrders(data: Uint8Array): void {
-    if (this.#dead) return;
+    if (this.dead) return;
     this.#world.guard(this.address, () => {
       let message = decodeMessage(workerOrders, data);
       const { plant } = this.#world;
@@ -150,7 +161,7 @@ export class WorkerNode {
   }
 
   #give(event: WorkerEvent): readonly WorkerCommand[] {
-    if (this.#dead) return [];
+    if (this.dead) return [];
     this.#world.counts.steps++;
     let commands = workerStep(this.#state, event, this.#world.clock.nowMs);
     checkWorkerInvariants(this.#state);
@@ -204,7 +215,7 @@ export class WorkerNode {
         this.#offers.delete(command.token);
         return;
       case "stopped":
-        this.#later(0, () => this.die("drained"));
+        this.#later(0, () => this.#leave());
         return;
       case "refused":
         throw new Violation("join", `${this.id} was refused: ${command.error.code} ${command.error.message}`);
@@ -291,7 +302,7 @@ export class WorkerNode {
   }
 
   #onData(data: Uint8Array, respond: ((message: unknown) => void) | undefined): void {
-    if (this.#dead) return;
+    if (this.dead) return;
     const message = decodeMessage(dataMessage, data);
     if (message.t === "get") {
       const value = this.objects.get(message.id as ObjectId);

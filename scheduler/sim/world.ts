@@ -5,8 +5,10 @@ import type { Disk } from "./disk.js";
 import type { JobModel, Violation } from "./job-model.js";
 import type { Network } from "./network.js";
 import type { Plant } from "./plant.js";
+import type { Process } from "./process.js";
 import type { Random } from "./random.js";
 import type { Story } from "./story.js";
+import type { Provenance, Truth } from "./truth.js";
 
 export interface Counts {
   steps: number;
@@ -17,6 +19,9 @@ export interface Counts {
   drains: number;
   joins: number;
   partitions: number;
+  pauses: number;
+  outages: number;
+  clientCrashes: number;
   restores: number;
   replayChecks: number;
   resultsChecked: number;
@@ -26,6 +31,15 @@ export interface Counts {
 
 export interface World {
   readonly clock: Clock;
+  readonly badWork: number;
+  /** Nothing is going on any more: clocks may tick more slowly. */
+  readonly resting: boolean;
+  /** How far the wall clock of a machine may be off. */
+  readonly clockStepMs: number;
+  /** The last fault is over. */
+  readonly calm: boolean;
+  readonly truth: Truth;
+  readonly provenance: Provenance;
   readonly network: Network;
   readonly disk: Disk;
   readonly story: Story;
@@ -40,11 +54,19 @@ export interface World {
   readonly executions: Map<string, number>;
   /** Highest epoch in which a scheduler has served. */
   epoch: number;
+  /** By address; of a name that was used again, the latest. */
+  readonly processes: Map<string, Process>;
   fork(): Random;
   isAlive(worker: WorkerId): boolean;
+  /** A worker that lives, can be reached and is not about to leave. */
+  isAnybodyThere(): boolean;
+  /** A scheduler's process has ended: somebody starts another one if there is none. */
+  schedulerGone(): void;
+  /** A worker has died of what it executed: another one comes. */
+  replace(worker: WorkerId): void;
+  /** Sessions that were closed because nothing was heard of their clients, and rightly so. */
+  readonly lapsed: Set<JobId>;
   violate(violation: Violation): void;
   /** Runs what an actor does; a throw of a core is a violation. */
   guard(actor: string, run: () => void): void;
 }
-
-export const metricOf = (world: World, name: string): number => world.counts.metrics.get(name) ?? 0;
