@@ -137,7 +137,7 @@ export class SessionClient {
         this.#opening++;
         this.#puts.tellAll(() => {
           if (this.#submitted === 0) this.#act();
-          else this.#send(this.#incomplete());
+          else this.#send([...this.#incomplete(), ...this.#largeResults()]);
         });
         return true;
       },
@@ -227,6 +227,11 @@ export class SessionClient {
       stages.push(stage);
     }
     this.#send(stages);
+  }
+
+  /** What is complete and lies with workers: whoever wants it must be told where. */
+  #largeResults(): ClientStage[] {
+    return [...this.#stages.values()].filter(({ left, released, results }) => left === 0 && !released && [...results].some(({ r }) => r === "stored"));
   }
 
   #incomplete(): ClientStage[] {

@@ -49,7 +49,7 @@ export interface Outcome {
 }
 
 /** Virtual time by which everything must have ended after the last fault. Retries back off up to 30 s, sessions end with their clients. */
-const settleMsMax = 240_000;
+const settleMsMax = 400_000;
 /** Sessions of clients that crashed end, and so long after its start a scheduler keeps what sessions might come back for. Puts go 60 s later. */
 const afterglowMs = limits.sessionTimeoutMs + 70_000;
 /** After days: sweeps, and a page of held objects told again every 5 s. */
@@ -270,7 +270,8 @@ export class Simulation implements Victims {
     const newest = Math.max(0, ...this.liveSchedulers.map((scheduler) => scheduler.epoch));
     for (const scheduler of this.liveSchedulers) if (scheduler.serving && scheduler.epoch < newest) scheduler.die("another one has taken over");
     if (this.liveSchedulers.length === 0) this.addScheduler();
-    if (this.liveWorkers.length === 0 || this.liveWorkers.every((worker) => worker.state.draining)) this.addWorker();
+    // Poison may kill all but one in turn.
+    while (this.liveWorkers.filter((worker) => !worker.state.draining).length < 3) this.addWorker();
   }
 
   get #finalState(): State {
