@@ -78,7 +78,7 @@ function requiredOf(kernel: { argSchema(name: string): unknown }): Record<string
 
 function refusalOf(kernel: string, args: readonly unknown[]): VolleyError {
   try {
-    requireKernel(kernel).run(...args);
+    requireKernel(kernel, 1).run(...args);
   } catch (error) {
     if (isVolleyError(error)) return error;
     throw error;

@@ -52,9 +52,9 @@ export const findKernel = (name: string, version: number): Kernel | undefined =>
 
 export const listKernels = (): readonly Kernel[] => kernels;
 
-/** Of the version, or the only one there is. Throws FUNCTION_NOT_FOUND that names the versions there are, or the near names. */
-export function requireKernel(name: string, version?: number): Kernel {
-  const kernel = version === undefined ? kernels.find((k) => k.name === name) : findKernel(name, version);
+/** Throws FUNCTION_NOT_FOUND that names the versions there are, or the near names. */
+export function requireKernel(name: string, version: number): Kernel {
+  const kernel = findKernel(name, version);
   if (kernel) return kernel;
   const versions = kernels.filter((k) => k.name === name).map((k) => k.version);
   const near = nearNames(
@@ -63,5 +63,5 @@ export function requireKernel(name: string, version?: number): Kernel {
   );
   const meant = near.length > 0 ? `did you mean ${near.join(", ")}?` : "`volley kernels` and GET /v1/kernels list them";
   const hint = versions.length > 0 ? `it has version ${versions.join(", ")}` : meant;
-  throw new VolleyError("FUNCTION_NOT_FOUND", `no kernel ${name}${version === undefined ? "" : ` of version ${version}`}: ${hint}`);
+  throw new VolleyError("FUNCTION_NOT_FOUND", `no kernel ${name} of version ${version}: ${hint}`);
 }

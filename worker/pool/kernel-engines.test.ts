@@ -13,7 +13,7 @@ const store = new ObjectStore({ budgetBytes: 1 << 20, reservedBytes: kernelBytes
 const engines = new KernelEngines(store.memory, regionsOf(store.reserved, slots));
 const values = Float64Array.from({ length: 5_000 }, (_, i) => (i % 97 === 0 ? Number.NaN : 50 + Math.sin(i)));
 const table = new Table({ x: float64Vector(values) });
-const kernel = requireKernel("feature.rolling_mean");
+const kernel = requireKernel("feature.rolling_mean", 1);
 const mean = (): Float64Array => optionalFloat64Column(kernel.run(table, { window: 20 }) as Table, "x");
 
 /** What the engine itself hands out, without the kernel around it. */

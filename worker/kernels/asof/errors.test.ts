@@ -17,8 +17,8 @@ import { VolleyError } from "../../../proto/errors.js";
 import { requireKernel } from "../registry.js";
 import { openAsofJoin } from "./join.js";
 
-const join = requireKernel("asof.join");
-const pit = requireKernel("asof.pit");
+const join = requireKernel("asof.join", 1);
+const pit = requireKernel("asof.pit", 1);
 const floats = (...values: (number | null)[]): Vector => vectorFromArray(values, new Float64());
 const texts = (...values: (string | null)[]): Vector => vectorFromArray(values, new Utf8());
 const seconds = (...values: bigint[]): Vector =>

@@ -8,7 +8,7 @@ import { openAsofJoin } from "./join.js";
 import { naiveJoin, type OracleRow } from "./naive-oracle.js";
 import { families, inBatches, type KeyType, keyText, keyVector, type RandomRow, rowsArbitrary, sortedInGroups, type TimeType } from "./random-tables.js";
 
-const join = requireKernel("asof.join");
+const join = requireKernel("asof.join", 1);
 const rowsOf = (table: Table): number[] => [...(table.getChild("row") ?? [])].map((row) => (row as number | null) ?? -1);
 
 const oracleRows = (rows: readonly RandomRow[], type: TimeType): OracleRow[] =>

@@ -7,8 +7,8 @@ import { requireKernel } from "../registry.js";
 import { ByKeys } from "./by-keys.js";
 import { rightSideOf } from "./kept.js";
 
-const join = requireKernel("asof.join");
-const pit = requireKernel("asof.pit");
+const join = requireKernel("asof.join", 1);
+const pit = requireKernel("asof.pit", 1);
 const table = (): Table => new Table({ v: vectorFromArray(Int32Array.of(1)) });
 const copyOf = ({ schema, batches }: Table): Table => new Table(schema, batches);
 

@@ -8,7 +8,7 @@ import { naivePit } from "./naive-oracle.js";
 import { openPit } from "./pit.js";
 import { families, inBatches, type KeyType, keyText, keyVector, type RandomRow, rowsArbitrary, sortedInGroups, type TimeType } from "./random-tables.js";
 
-const pit = requireKernel("asof.pit");
+const pit = requireKernel("asof.pit", 1);
 const rowsOf = (table: Table): number[] => [...(table.getChild("row") ?? [])].map((row) => (row as number | null) ?? -1);
 const numbers = (length: number): Vector => vectorFromArray(Int32Array.from({ length }, (_, i) => i));
 

@@ -97,7 +97,7 @@ describe("labels", () => {
   });
 
   test.each(["forward", "nearest"])("asof.join with direction %s is declared a label, and found out", (direction) => {
-    const kernel = requireKernel("asof.join");
+    const kernel = requireKernel("asof.join", 1);
     const found = { truncate: 0, poison: 0 };
     for (const call of callsOf(kernel, 30)) {
       const [left, right, params] = call.args;
@@ -110,7 +110,7 @@ describe("labels", () => {
   });
 
   test("a forward return passes once it is lagged by its horizon, and not a bar sooner", () => {
-    const [forward, shift] = [requireKernel("panel.forward_returns"), requireKernel("feature.shift")];
+    const [forward, shift] = [requireKernel("panel.forward_returns", 1), requireKernel("feature.shift", 1)];
     const composed =
       (horizon: number, periods: number): Run =>
       (bars) => {

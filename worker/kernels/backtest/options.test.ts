@@ -8,7 +8,7 @@ import { days, floats, type Series, tableOf, words } from "./test-bars.js";
 type Orders = [bar: number, side: string, cause: string, size: number, price: number][];
 
 const run = (kernel: string, bars: Table, params: Record<string, unknown>): Record<string, Table> =>
-  requireKernel(`backtest.${kernel}`).run(bars, params) as Record<string, Table>;
+  requireKernel(`backtest.${kernel}`, 1).run(bars, params) as Record<string, Table>;
 
 function ordersOf(tables: Record<string, Table>): Orders {
   const orders = tables.orders as Table;

@@ -17,7 +17,7 @@ function expectClose(actual: readonly number[], expected: readonly number[], wha
 }
 
 const runCase = (one: Case): Record<string, Table> =>
-  requireKernel(one.kernel).run(tableOfCase(fixture, one), { ...one.params, outputs }) as Record<string, Table>;
+  requireKernel(one.kernel, 1).run(tableOfCase(fixture, one), { ...one.params, outputs }) as Record<string, Table>;
 
 /** What filled, by symbol, then time. */
 function filled(orders: Table): number[][] {

@@ -92,7 +92,7 @@ function runOf(kernel: "signals" | "weights", { symbols, columns }: Market, { sh
     ),
   );
   const direction = kernel === "weights" && shorts ? { direction: "both" } : {};
-  return requireKernel(`backtest.${kernel}`).run(table, { ...params, ...direction, ...(lot === undefined ? {} : { lot }), outputs }) as Tables;
+  return requireKernel(`backtest.${kernel}`, 1).run(table, { ...params, ...direction, ...(lot === undefined ? {} : { lot }), outputs }) as Tables;
 }
 
 /** Cash and positions told from the orders and splits alone, compared with what the tables say at every bar. */
@@ -204,7 +204,7 @@ describe("the order of rows", () => {
         const byTime = new Table(
           Object.fromEntries(table.schema.fields.map(({ name }) => [name, new Vector([gather(table.getChild(name) as Vector, order)])])),
         );
-        const kernel = requireKernel("backtest.signals");
+        const kernel = requireKernel("backtest.signals", 1);
         const [a, b] = [table, byTime].map((bars) => kernel.run(bars, { ...params, outputs }) as Tables) as [Tables, Tables];
         for (const output of outputs as (keyof Tables)[]) for (const { name } of a[output].schema.fields) same(a[output], b[output], name);
       }),
@@ -225,7 +225,7 @@ describe("the plain loop", () => {
           const plain = Object.fromEntries(["open", "close", "entries", "exits"].map((name) => [name, m.columns[name] as Series[]]));
           // A column of splits, if only of nulls, makes it a run of the other kind.
           const none = (m.columns.close as Series[]).map((series) => [...series].map(() => null));
-          const kernel = requireKernel("backtest.signals");
+          const kernel = requireKernel("backtest.signals", 1);
           const [a, b] = [plain, { ...plain, split: none }].map((columns) => kernel.run(tableOf(m.symbols, columns), { fill, fees, slippage, outputs })) as [
             Tables,
             Tables,

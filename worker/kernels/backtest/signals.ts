@@ -54,7 +54,7 @@ const flag = { type: "boolean" } as const;
 
 export const backtestSignals = defineKernel({
   name: "backtest.signals",
-  version: 2,
+  version: 1,
   causality: "causal",
   family: "backtest",
   doc:

@@ -7,7 +7,7 @@ import { requireKernel } from "../registry.js";
 import { days, floats, type Series, tableOf, words } from "./test-bars.js";
 
 const run = (kernel: string, bars: Table, params: Record<string, unknown>): Record<string, Table> =>
-  requireKernel(`backtest.${kernel}`).run(bars, params) as Record<string, Table>;
+  requireKernel(`backtest.${kernel}`, 1).run(bars, params) as Record<string, Table>;
 const one = (columns: Record<string, Series>): Table => tableOf(["A"], Object.fromEntries(Object.entries(columns).map(([name, series]) => [name, [series]])));
 
 interface Bar {

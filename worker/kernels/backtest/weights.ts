@@ -32,7 +32,7 @@ function weightsIn(table: Table, panel: Panel, { columns, direction, rebalance }
 
 export const backtestWeights = defineKernel({
   name: "backtest.weights",
-  version: 2,
+  version: 1,
   causality: "causal",
   family: "backtest",
   doc:

@@ -60,7 +60,7 @@ const sweepFold: DrawnKernel = {
     // A trade at least in every training window: without one there is nothing to choose.
     const prices = draw.prices(rows, 3);
     const [split, test] = [draw.int(0, 1), draw.int(4, 6)];
-    const splits = requireKernel("validation.walk_forward").run(prices, {
+    const splits = requireKernel("validation.walk_forward", 1).run(prices, {
       splits: 2,
       test,
       mode: draw.pick(["rolling", "expanding"]),
@@ -149,7 +149,7 @@ function unspoilt(table: Table): Table {
 }
 
 const pathStatistics = (draw: Draw): Table =>
-  requireKernel("stats.returns").run(new Table({ r: float64Vector(draw.returns(draw.int(2, 12))) }), { periodsPerYear: 252 }) as Table;
+  requireKernel("stats.returns", 1).run(new Table({ r: float64Vector(draw.returns(draw.int(2, 12))) }), { periodsPerYear: 252 }) as Table;
 
 export const validationCalls: Readonly<Record<string, DrawnKernel>> = {
   "validation.walk_forward": {

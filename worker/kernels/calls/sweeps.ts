@@ -115,7 +115,7 @@ export const sweepCalls: Readonly<Record<string, DrawnKernel>> = {
     rows: [1, 9],
     whole: "one verdict over all families together",
     draw: (draw, rows) => {
-      const selected = draw.list(draw.int(1, 3), () => requireKernel("sweep.select").run([traded(sweepTable(draw, rows))], "ma-cross"));
+      const selected = draw.list(draw.int(1, 3), () => requireKernel("sweep.select", 1).run([traded(sweepTable(draw, rows))], "ma-cross"));
       return { args: [selected, selected.map(() => "ma-cross"), sweepTable(draw, 1), draw.pick([12, 252])] };
     },
   },

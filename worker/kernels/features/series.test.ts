@@ -38,7 +38,7 @@ test("the rows of a key give what they give as a table of their own, whatever th
       const order = sorted ? given.toSorted((x, y) => x.key - y.key) : given;
       const tableOf = (some: typeof given): Table =>
         new Table({ key: kind(some.map(({ key }) => key)), a: floats(some.map(({ a }) => a)), b: floats(some.map(({ b }) => b)) });
-      const run = (table: Table, more: object): Table => requireKernel(name).run(table, { ...params, columns: ["a", "b"], ...more }) as Table;
+      const run = (table: Table, more: object): Table => requireKernel(name, 1).run(table, { ...params, columns: ["a", "b"], ...more }) as Table;
       const whole = run(tableOf(order), { by: "key" });
       for (const key of new Set(order.map((row) => row.key))) {
         const at = order.flatMap((row, i) => (row.key === key ? [i] : []));

@@ -5,7 +5,7 @@ import { requireKernel } from "../registry.js";
 import type { WireResult } from "./carry.js";
 
 const floats = (...values: (number | null)[]): Vector => vectorFromArray(values, new Float64());
-const run = (name: string, ...args: unknown[]): Table => requireKernel(`feature.${name}`).run(...args) as Table;
+const run = (name: string, ...args: unknown[]): Table => requireKernel(`feature.${name}`, 1).run(...args) as Table;
 const column = (table: Table, name: string): unknown[] => [...(table.getChild(name) ?? [])];
 /** What is sent between two tasks, and comes out at the other. */
 const overTheWire = (value: unknown): unknown => {
@@ -96,7 +96,7 @@ describe("many series in one table", () => {
   });
 
   it("partitions hand on the states of all keys, also of those that a partition does not have", () => {
-    const kernel = requireKernel("feature.ema");
+    const kernel = requireKernel("feature.ema", 1);
     const params = { window: 2, by: "symbol", columns: ["close"], withCarry: true };
     const whole = column((kernel.run(long, params) as WireResult).table, "close");
     let before: unknown;

@@ -30,7 +30,7 @@ const delistings = new Table({ symbol: texts("B"), date: days(0) });
 /** Code and message of what the kernel throws; a program reads kernel and column in the details. */
 function refusal(kernel: string, ...args: unknown[]): string {
   try {
-    requireKernel(`panel.${kernel}`).run(...args);
+    requireKernel(`panel.${kernel}`, 1).run(...args);
   } catch (error) {
     if (!isVolleyError(error)) throw error;
     const column = /: column "([^"]*)" /.exec(error.message)?.[1];
@@ -69,7 +69,7 @@ describe("every kernel on a panel", () => {
   });
 
   it.each(onPanels)("panel.%s gives the columns it says, and of a table without rows none", (kernel, { params, beside = [], columns }) => {
-    const run = requireKernel(`panel.${kernel}`).run;
+    const run = requireKernel(`panel.${kernel}`, 1).run;
     expect(names(run(table, ...beside, params))).toEqual(columns);
     const empty = run(table.slice(0, 0), ...beside, params) as Table;
     expect(names(empty)).toEqual(columns);
@@ -139,8 +139,8 @@ describe("columns", () => {
   });
 
   it("by default are those of numbers that have no other role", () => {
-    expect(names(requireKernel("panel.rank").run(table))).toEqual(["date", "symbol", "x", "y", "close"]);
-    expect(names(requireKernel("panel.neutralise").run(table, { method: "regress", exposures: ["y"], keep: ["close"] }))).toEqual([
+    expect(names(requireKernel("panel.rank", 1).run(table))).toEqual(["date", "symbol", "x", "y", "close"]);
+    expect(names(requireKernel("panel.neutralise", 1).run(table, { method: "regress", exposures: ["y"], keep: ["close"] }))).toEqual([
       "date",
       "symbol",
       "close",
@@ -214,7 +214,7 @@ describe("tables beside the panel", () => {
     expect(refusal("unpivot", new Table({ date: days(0), A: floats(1) }), { value: "date" })).toContain(
       'params.value is "date": date, symbol and value are not three names',
     );
-    expect(names(requireKernel("panel.unpivot").run(new Table({ date: days(), A: floats() })))).toEqual(["date", "symbol", "value"]);
+    expect(names(requireKernel("panel.unpivot", 1).run(new Table({ date: days(), A: floats() })))).toEqual(["date", "symbol", "value"]);
   });
 
   it("a summary says which columns there are", () => {
@@ -222,7 +222,7 @@ describe("tables beside the panel", () => {
       "panel.ic_summary: no column begins with ic_; give params.columns. The table has date, x",
     );
     expect(refusal("ic_summary", new Table({ x: texts("a") }), { columns: ["x"] })).toContain('column "x" of the given table is Utf8; expected numbers');
-    const none = requireKernel("panel.ic_summary").run(new Table({ ic_x: floats() })) as Table;
+    const none = requireKernel("panel.ic_summary", 1).run(new Table({ ic_x: floats() })) as Table;
     expect([...(none.getChild("n") ?? []), ...(none.getChild("mean") ?? [])]).toEqual([0, null]);
   });
 });

@@ -7,7 +7,7 @@ import { requireKernel } from "../registry.js";
 import { type PanelRow, panels, tableOfRows, valuesOf } from "./cases.js";
 
 const runs = { numRuns: casesPerKernel };
-const run = (kernel: string, ...args: unknown[]): Table => requireKernel(`panel.${kernel}`).run(...args) as Table;
+const run = (kernel: string, ...args: unknown[]): Table => requireKernel(`panel.${kernel}`, 1).run(...args) as Table;
 const datesOf = (rows: readonly PanelRow[]): number[] => [...new Set(rows.map(({ date }) => date))];
 const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
 

@@ -88,7 +88,7 @@ const parameters = z.strictObject({
 
 export const panelForwardReturns = defineKernel({
   name: "panel.forward_returns",
-  version: 2,
+  version: 1,
   causality: "label",
   doc: "Return of every symbol from each date to the one h steps later. It looks ahead: for labels and the analysis of factors, never for signals. A partition sees its own rows only.",
   family,

@@ -31,7 +31,7 @@ import { type PanelRow, panelSymbols, panels, tableOfRows } from "./cases.js";
 import { panelKernels } from "./index.js";
 
 const cases = { numRuns: casesPerKernel };
-const run = (kernel: string, ...args: unknown[]): Table => requireKernel(`panel.${kernel}`).run(...args) as Table;
+const run = (kernel: string, ...args: unknown[]): Table => requireKernel(`panel.${kernel}`, 1).run(...args) as Table;
 const day = (date: number): Date => new Date(date * 86_400_000);
 const days = (dates: readonly (number | null)[]): Vector =>
   vectorFromArray(
@@ -141,7 +141,7 @@ describe("partitions between dates", () => {
   it("are those of every kernel that has a panel", () => {
     expect([...all.map(([kernel]) => kernel), ...others].map((kernel) => `panel.${kernel}`).sort()).toEqual(panelKernels.map(({ name }) => name).sort());
     for (const [kernel, { params, before = 0 }] of all) {
-      const { lookback, causality } = requireKernel(`panel.${kernel}`);
+      const { lookback, causality } = requireKernel(`panel.${kernel}`, 1);
       if (causality === "causal") expect([kernel, lookback?.(params)]).toEqual([kernel, before]);
     }
   });

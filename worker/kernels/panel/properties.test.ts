@@ -7,7 +7,7 @@ import { requireKernel } from "../registry.js";
 import { bySection, type PanelRow, panels, tableOfRows, valuesOf } from "./cases.js";
 
 const runs = { numRuns: casesPerKernel };
-const run = (kernel: string, ...args: unknown[]): Table => requireKernel(`panel.${kernel}`).run(...args) as Table;
+const run = (kernel: string, ...args: unknown[]): Table => requireKernel(`panel.${kernel}`, 1).run(...args) as Table;
 const rules = fc.record({ group: fc.boolean(), mask: fc.boolean() });
 type Rules = { readonly group: boolean; readonly mask: boolean };
 const wire = ({ group, mask }: Rules) => ({ columns: ["x"], ...(group ? { group: "sector" } : {}), ...(mask ? { mask: "use" } : {}) });

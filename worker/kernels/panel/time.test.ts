@@ -8,7 +8,7 @@ import { requireKernel } from "../registry.js";
 import { contents, type PanelRow, panels, tableOfRows, valuesOf } from "./cases.js";
 
 const runs = { numRuns: casesPerKernel };
-const run = (kernel: string, ...args: unknown[]): Table => requireKernel(`panel.${kernel}`).run(...args) as Table;
+const run = (kernel: string, ...args: unknown[]): Table => requireKernel(`panel.${kernel}`, 1).run(...args) as Table;
 const day = (date: number): Date => new Date(date * 86_400_000);
 const days = (dates: readonly (number | null)[]): Vector =>
   vectorFromArray(

@@ -11,7 +11,7 @@ import { maxDrawdown } from "./returns.js";
 import { faultOf, readStatisticsOracle, rowsOf, tableOf } from "./statistics-oracle.js";
 
 const oracle = readStatisticsOracle();
-const run = (kernel: string, ...args: unknown[]): Table => requireKernel(kernel).run(...args) as Table;
+const run = (kernel: string, ...args: unknown[]): Table => requireKernel(kernel, 1).run(...args) as Table;
 /** Relative; absolute below 1e-5, because 1 + r keeps no more of a tiny r. */
 const close = (ours: unknown, theirs: number | null | undefined, what: string, digits = 1e-9): void => {
   if (theirs === null || theirs === undefined) expect(ours, what).toBe(theirs ?? null);

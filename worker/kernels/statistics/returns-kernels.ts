@@ -85,7 +85,7 @@ export function statisticsOfReturns(values: Float64Array, params: z.output<typeo
 
 export const statsReturns = defineKernel({
   name: "stats.returns",
-  version: 2,
+  version: 1,
   causality: "summary",
   family,
   doc: "Statistics of per-bar simple returns, a row per column: Sharpe, Sortino, CAGR, volatility, maximum drawdown, Calmar, moments, hit rate, profit factor and historical tail risk. Conventions are those of empyrical, except that the CAGR takes A bars a year as given; null where a statistic is not defined.",
@@ -121,7 +121,7 @@ const drawdownsParams = z.strictObject({
 
 export const statsDrawdowns = defineKernel({
   name: "stats.drawdowns",
-  version: 2,
+  version: 1,
   causality: "summary",
   family,
   doc: "The deepest drawdowns of accounts that start with 1 and compound per-bar simple returns: rows of peak, valley and recovery. A peak that is null is the starting value, before the first bar; a recovery that is null has not come.",

@@ -8,7 +8,7 @@ import { estimateOf } from "./sharpe-kernels.js";
 import { faultOf, readStatisticsOracle, rowsOf, type StatisticsOracle, tableOf } from "./statistics-oracle.js";
 
 const oracle = readStatisticsOracle();
-const run = (kernel: string, ...args: unknown[]): Table => requireKernel(kernel).run(...args) as Table;
+const run = (kernel: string, ...args: unknown[]): Table => requireKernel(kernel, 1).run(...args) as Table;
 const returns = oracle.series.normal?.returns as number[];
 const table = tableOf({ r: returns });
 

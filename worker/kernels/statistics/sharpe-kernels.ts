@@ -36,7 +36,7 @@ const confidence = z.number().gt(0).lt(1).default(0.95).describe("Confidence of 
 
 export const statsSharpeProbabilistic = defineKernel({
   name: "stats.sharpe_probabilistic",
-  version: 2,
+  version: 1,
   causality: "summary",
   family,
   doc: "Probabilistic Sharpe ratio (Bailey and López de Prado 2012), a row per column: the probability that the true Sharpe ratio is above the benchmark, Φ((SR - SR*) sqrt(T - 1) / sqrt(1 - γ3 SR + (γ4 - 1)/4 SR²)) with SR per bar and γ4 raw; and the bars that it takes to say so with the given confidence. Null where the returns do not vary.",
@@ -96,7 +96,7 @@ function trialsOf(tables: readonly Table[] | undefined, params: DeflatedParams):
 
 export const statsSharpeDeflated = defineKernel({
   name: "stats.sharpe_deflated",
-  version: 2,
+  version: 1,
   causality: "summary",
   family,
   doc: "Deflated Sharpe ratio (Bailey and López de Prado 2014), a row per column: the probability that the true Sharpe ratio is above what luck alone gives the best of N trials, SR* = sqrt(V) ((1 - γe) Z⁻¹(1 - 1/N) + γe Z⁻¹(1 - 1/(N e))). N and V come from the tables of all trials that were run (a row each, as the sweeps give them), or from the parameters.",

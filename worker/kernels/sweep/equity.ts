@@ -36,7 +36,7 @@ function record(bars: Bars, settings: SweepSettings, name: FamilyName, choice: z
 
 export const sweepEquity = defineKernel({
   name: "sweep.equity",
-  version: 2,
+  version: 1,
   causality: "causal",
   doc: "The equity curve of one combination: per bar the account's value (it starts with 1), the fall from its peak so far, and whether it is long at the close.",
   lookback: () => Number.POSITIVE_INFINITY,
@@ -63,7 +63,7 @@ export const sweepEquity = defineKernel({
 
 export const sweepTrades = defineKernel({
   name: "sweep.trades",
-  version: 2,
+  version: 1,
   causality: "label",
   doc: "The trades of one combination: days and prices (slippage in, fees out) of entry and exit, size, bars held, and the return after fees. A position still open at the end is marked at the last close (`open` is true). The row of an entry says how it came out: it is known at its exit.",
   args: { prices: tableArg, family: familyName, chosen, settings: sweepSettings },
@@ -91,7 +91,7 @@ export const sweepTrades = defineKernel({
 
 export const sweepBenchmark = defineKernel({
   name: "sweep.benchmark",
-  version: 2,
+  version: 1,
   causality: "summary",
   doc: "Buy and hold over the same bars, fills and fees: the statistics of a sweep in one row.",
   args: { prices: tableArg, settings: sweepSettings },

@@ -24,7 +24,7 @@ import { statisticColumns } from "./table.js";
 const oracle = readOracle();
 const prices = realPrices();
 const { settings } = oracle;
-const run = (kernel: string, ...args: unknown[]): Table => requireKernel(kernel).run(...args) as Table;
+const run = (kernel: string, ...args: unknown[]): Table => requireKernel(kernel, 1).run(...args) as Table;
 const sweepOf = (family: FamilyName, grid: Record<string, number[]>): Table => run(`sweep.${family}`, prices, grid, settings);
 const only = (family: FamilyName, parameters: readonly number[]): Record<string, number[]> =>
   Object.fromEntries(familyOf(family).parameters.map((name, i) => [name, [parameters[i] as number]]));

@@ -39,7 +39,7 @@ function defineSweep<N extends string>(name: FamilyName, axes: Record<N, z.ZodAr
   const family = familyOf(name);
   return defineKernel({
     name: `sweep.${name}`,
-    version: 2,
+    version: 1,
     causality: "summary",
     doc: `${family.doc} Every combination of the slice, whole capital, filled at the next open with fees and slippage: one row each, in and out of sample.`,
     args: { prices: tableArg, chunk: chunkSchema, settings: sweepSettings },

@@ -11,8 +11,8 @@ const oracle = readStatisticsOracle();
 const { seed, meanBlock, rows: drawn, sharpe, maxDrawdown, interval } = oracle.bootstrap;
 const returns = ((oracle.series.normal as { returns: readonly (number | null)[] }).returns as number[]).slice(0, 200);
 const run = (table: Table, params: Record<string, unknown>): Table =>
-  requireKernel("validation.bootstrap").run(table, { periodsPerYear: 252, seed: 1, ...params }) as Table;
-const intervals = (tables: readonly Table[], params: unknown = {}): Table => requireKernel("validation.bootstrap_interval").run(tables, params) as Table;
+  requireKernel("validation.bootstrap", 1).run(table, { periodsPerYear: 252, seed: 1, ...params }) as Table;
+const intervals = (tables: readonly Table[], params: unknown = {}): Table => requireKernel("validation.bootstrap_interval", 1).run(tables, params) as Table;
 
 describe("validation.bootstrap", () => {
   it("draws the bars that Python's integers draw", () => {

@@ -47,7 +47,7 @@ export function resample(seed: number, replicate: number, meanBlock: number, row
 
 export const bootstrap = defineKernel({
   name: "validation.bootstrap",
-  version: 2,
+  version: 1,
   causality: "summary",
   family: "Validation",
   doc: "Stationary bootstrap (Politis and Romano 1994) of return statistics: a row per replicate and column. In one replicate all columns are drawn on the same bars, which keeps their correlation. Replicates have numbers, and each has its own stream of the seed (Philox4x32-10), so that tasks with other ranges of replicates give the same rows bit for bit.",
@@ -93,7 +93,7 @@ const intervalParams = z.strictObject({ confidence: z.number().gt(0).lt(1).defau
 
 export const bootstrapInterval = defineKernel({
   name: "validation.bootstrap_interval",
-  version: 2,
+  version: 1,
   causality: "summary",
   family: "Validation",
   doc: "Percentile intervals from all tables of a bootstrap, a row per column and statistic; the order of the tables does not matter, and a replicate that is there twice is refused. Replicates in which a statistic is null are left out and counted.",

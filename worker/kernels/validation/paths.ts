@@ -11,7 +11,7 @@ const folds = z.array(z.looseObject({ choice: tableArg, returns: tableArg })).mi
 
 export const validationChoices = defineKernel({
   name: "validation.choices",
-  version: 2,
+  version: 1,
   causality: "summary",
   family: "Validation",
   doc: "What every split chose and what that came to, a row per split, from all results of validation.sweep_fold.",
@@ -33,7 +33,7 @@ interface Piece {
 
 export const validationPath = defineKernel({
   name: "validation.path",
-  version: 2,
+  version: 1,
   causality: "causal",
   family: "Validation",
   doc: "One path of a validation, from all results of validation.sweep_fold: the out-of-sample returns of its test ranges in the order of the bars, and the account (it starts with 1) that compounds them. A bar that is there twice is refused.",
@@ -105,7 +105,7 @@ function pathTable(pieces: readonly Piece[], path: number): Table {
 
 export const validationReport = defineKernel({
   name: "validation.report",
-  version: 2,
+  version: 1,
   causality: "summary",
   family: "Validation",
   doc: "A validation in one row: the spread of the out-of-sample Sharpe ratios over the paths (from stats.returns of each), how much of the training Sharpe ratio is left of them, and how many combinations the cluster ran to choose.",

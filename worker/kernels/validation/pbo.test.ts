@@ -6,7 +6,7 @@ import { requireKernel } from "../registry.js";
 import { faultOf, readStatisticsOracle, rowsOf, tableOf } from "../statistics/statistics-oracle.js";
 
 const oracle = readStatisticsOracle();
-const run = (tables: unknown, params: unknown = {}): Table => requireKernel("validation.pbo").run(tables, params) as Table;
+const run = (tables: unknown, params: unknown = {}): Table => requireKernel("validation.pbo", 1).run(tables, params) as Table;
 const trials = (returns: readonly (readonly number[])[]): Table => tableOf(Object.fromEntries(returns.map((values, i) => [`trial${i}`, values])));
 const noise = (seed: number, bars: number): number[] => Array.from({ length: bars }, (_, i) => Math.sin((seed * 7919 + i) ** 2 * 0.7) / 100);
 

@@ -129,7 +129,7 @@ function degradation(all: readonly Choice[]): { slope: number; intercept: number
 
 export const pbo = defineKernel({
   name: "validation.pbo",
-  version: 2,
+  version: 1,
   causality: "summary",
   family: "Validation",
   doc: "Probability of backtest overfitting by combinatorially symmetric cross-validation (Bailey, Borwein, López de Prado and Zhu 2017) over columns of per-bar returns, one per trial; several tables stand side by side. With the slope of out-of-sample on in-sample performance and the chance that the chosen trial loses out of sample. A trial without variation ranks by the sign of its mean.",

@@ -82,7 +82,7 @@ function splitsOf(kernel: string, table: Table, guard: Guard, groups: number, te
 }
 
 const facts = {
-  version: 2,
+  version: 1,
   causality: "summary",
   family: "Validation",
   columns: { inputs: [], outputs: splitColumns },

@@ -9,7 +9,7 @@ import { blocksOf, runsOf, type Split, splitIn } from "./ranges.js";
 
 const oracle = readStatisticsOracle();
 const barsOf = (count: number): Table => new Table({ x: vectorFromArray(new Float64Array(count)) });
-const run = (kernel: string, table: Table, params?: unknown): Table => requireKernel(`validation.${kernel}`).run(table, params) as Table;
+const run = (kernel: string, table: Table, params?: unknown): Table => requireKernel(`validation.${kernel}`, 1).run(table, params) as Table;
 const splitsIn = (table: Table, bars: number): Split[] => {
   const last = table.getChild("split")?.get(table.numRows - 1) as number;
   return Array.from({ length: last + 1 }, (_, split) => splitIn(table, split, bars));

@@ -18,7 +18,7 @@ const prices = realPrices().slice(0, 1_200);
 const bars = barsOf(prices);
 const grid = { fast: [20, 5, 10], slow: [50, 30, 20] };
 const params = { family: "ma-cross", grid, settings: { fees: 0.001, slippage: 0.0005 } };
-const run = (kernel: string, ...args: unknown[]): unknown => requireKernel(kernel).run(...args);
+const run = (kernel: string, ...args: unknown[]): unknown => requireKernel(kernel, 1).run(...args);
 const fold = (splits: Table, split: number, more: Record<string, unknown> = {}): Fold =>
   run("validation.sweep_fold", prices, splits, split, { ...params, ...more }) as Fold;
 const cpcv = run("validation.cpcv", prices, { groups: 5, testGroups: 2, embargo: 50 }) as Table;

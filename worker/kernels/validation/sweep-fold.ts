@@ -158,7 +158,7 @@ function choiceTable(split: number, family: Family, chosen: Chosen, test: Outcom
 
 export const sweepFold = defineKernel({
   name: "validation.sweep_fold",
-  version: 2,
+  version: 1,
   causality: "causal",
   family: "Validation",
   doc: "One split of a validation: tries every combination of a grid of a strategy family on the training ranges, takes the best Sharpe ratio (ties: the smaller parameters) and runs it on the test ranges. Returns { choice, returns }: one row with parameters, true trial count, Sharpe ratios of both sides and the deflated one; and the test bars' returns. It reads the training ranges, and of the test ranges no bar after the row's own: with walk-forward splits nothing after a bar.",

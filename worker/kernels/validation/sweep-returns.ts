@@ -11,7 +11,7 @@ const cellsMax = 50_000_000;
 
 export const sweepReturns = defineKernel({
   name: "validation.sweep_returns",
-  version: 2,
+  version: 1,
   causality: "causal",
   family: "Validation",
   doc: "The per-bar returns of every combination of a grid of a strategy family over all bars, a column per combination, named by its parameters. From the second bar on: the first has no return. A slice without a combination that the family allows gives a table without columns.",

@@ -50,7 +50,7 @@ export function walkForwardSplits(count: number, params: WalkForwardParams): Spl
 
 export const walkForward = defineKernel({
   name: "validation.walk_forward",
-  version: 2,
+  version: 1,
   causality: "summary",
   family: "Validation",
   doc: "Walk-forward splits of a table's bars, rolling or expanding: a row per range. Test windows end with the last bar and do not overlap; with step = test they make one path without a gap. With the defaults and `splits` the test windows are those of scikit-learn's TimeSeriesSplit.",
