@@ -54,7 +54,7 @@ describe("volley up", () => {
       up.once("exit", (code) => reject(new Error(`volley up ended with ${code}: ${words}`)));
     });
     const { url, gatewayUrl, processes } = JSON.parse(line) as { url: string; gatewayUrl: string; processes: { pid: number }[] };
-    expect(url).toMatch(/^nats:\/\/volley:.+@127\.0\.0\.1:\d+$/);
+    expect(url).toMatch(/^nats:\/\/client:.+@127\.0\.0\.1:\d+$/);
     expect(gatewayUrl).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
     const state = join(home, "state", "volley", "local.json");
     expect(statSync(state).mode & 0o777).toBe(0o600);
