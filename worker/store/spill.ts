@@ -85,7 +85,8 @@ export class SpillFolder {
 
   removeAll(): void {
     process.removeListener("exit", this.#onExit);
-    rmSync(this.path, { recursive: true, force: true });
+    // A write may be on its way in another thread; once the folder is gone, none can begin.
+    rmSync(this.path, { recursive: true, force: true, maxRetries: 5, retryDelay: 10 });
   }
 }
 
