@@ -137,6 +137,17 @@ describe("large results", () => {
     expect(freed(rig)).toEqual([]);
   });
 
+  test("that two workers told of before the session was open again are known to be with both", () => {
+    const rig = new Rig();
+    hello(rig, w2, [{ stage: 0, task: 0, seed: 7 }]);
+    hello(rig, w1, [{ stage: 0, task: 0, seed: 7 }]);
+    rig.open();
+    resume(rig, { spec: spec(0, 1), base: stageBaseOf(session, 0), segments: [storedOf(0, 0, [7])] });
+    rig.hear({ t: "objects", worker: w2, epoch: rig.state.epoch, seq: 1_001, added: [], removed: [idOf(0, 0)] });
+    expect(rig.ask({ t: "locate", ids: [idOf(0, 0)] })).toMatchObject({ locations: [{ state: "ready", workers: [w1] }] });
+    expect(failuresOf(rig, 0)).toEqual([]);
+  });
+
   test("that nobody asked for in time are freed at their next telling", () => {
     const rig = new Rig();
     hello(rig, w1, [{ stage: 0, task: 0, seed: 7 }]);

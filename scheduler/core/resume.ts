@@ -91,7 +91,10 @@ function claimStored(ctx: Context, stage: StageRecord, task: number, stored: Sto
   const id = objectIdOf(stage.base, task);
   for (const { worker, digest } of state.strangers.get(id) ?? []) {
     const record = state.workers.get(worker);
-    if (record) findClaim(ctx, record, { id, digest });
+    if (!record) continue;
+    findClaim(ctx, record, { id, digest });
+    // The first of them settles the claim; the others have it, too.
+    if (sameBytes(digest, stored.digest)) addHolder(state, id, record.id);
   }
   state.strangers.delete(id);
   takeShared(ctx, stage, task);

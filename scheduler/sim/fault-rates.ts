@@ -27,6 +27,8 @@ export interface FaultRates {
   readonly appendSilence: number;
   /** Part of the stages that are not what they say: declared pure and not, or the death of whoever executes them. */
   readonly badWork: number;
+  /** Part of the stages whose tasks take seconds. */
+  readonly slowWork: number;
   readonly network: NetworkFaults;
 }
 
@@ -55,6 +57,7 @@ export function randomFaults(random: Random): FaultRates {
     appendRefusal: !calm && random.chance(0.15) ? 0.1 : 0,
     appendSilence: !calm && random.chance(0.15) ? 0.03 : 0,
     badWork: 0.05,
+    slowWork: random.chance(0.1) ? 0.2 : 0,
     network: { loss: network(0.5, 0.1), duplication: network(0.5, 0.1), reorder: network(0.5, 0.2), delayMs: random.pick([0.2, 0.5, 2, 20]) },
   };
 }

@@ -31,7 +31,7 @@ export interface JobPlan {
 }
 
 /** `made`: results of earlier jobs that it may read. */
-export function randomJobPlan(random: Random, name: string, made: readonly ObjectId[], badWork: number): JobPlan {
+export function randomJobPlan(random: Random, name: string, made: readonly ObjectId[], { badWork, slowWork }: { badWork: number; slowWork: number }): JobPlan {
   const puts = new Map<ObjectId, { data: Uint8Array; inline: boolean }>();
   const packs: { id: ObjectId; count: number }[] = [];
   const objects: ObjectId[] = made.length > 0 && random.chance(0.6) ? [random.pick(made), random.pick(made)] : [];
@@ -52,7 +52,7 @@ export function randomJobPlan(random: Random, name: string, made: readonly Objec
   }
   const stages: StageSpec[] = [];
   for (let index = 0, count = random.between(1, 7); index < count; index++) {
-    stages.push(randomStage({ random, stages: stages.map((spec) => ({ spec })), objects, packs, badWork }, index));
+    stages.push(randomStage({ random, stages: stages.map((spec) => ({ spec })), objects, packs, badWork, slowWork }, index));
   }
   const outputs = [stages.length - 1, ...(stages.length > 1 && random.chance(0.3) ? [random.between(0, stages.length - 2)] : [])];
   return {

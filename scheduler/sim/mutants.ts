@@ -61,6 +61,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
     doc: "a held lease that the scheduler does not know is left running",
     area: "reports",
     edits: [core("worker-events", "if (item.next < item.to)", "if (item.next > item.to)")],
+    faults: { workerPauseMs: 1_200, workerCutMs: 2_000, slowWork: 0.6, network: { loss: 0, duplication: 0, reorder: 0, delayMs: 0.5 } },
   },
   "executing-task-not-blamed": {
     doc: "a task that was executing on a worker that died is not blamed",

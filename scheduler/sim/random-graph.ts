@@ -16,6 +16,8 @@ export interface GraphContext {
   readonly packs: readonly { id: ObjectId; count: number }[];
   /** Part of the stages that are not what they say. */
   readonly badWork: number;
+  /** Part of the stages whose tasks take seconds. */
+  readonly slowWork: number;
 }
 
 const allEdgeMax = 64;
@@ -112,9 +114,10 @@ export function randomStage(context: GraphContext, index: number): StageSpec {
   const like = stages.length > 0 && random.chance(0.4) ? random.pick(stages.slice(-4)) : undefined;
   const count = like ? like.spec.count : randomCount(random);
   const traits = randomTraits(random, retries, count);
+  const slow = context.slowWork > 0 && random.chance(context.slowWork) ? { durationMs: Math.ceil(stageMsMax / Math.min(count, 3)) } : {};
   const args = Array.from({ length: random.between(0, 3) }, () => randomArg(context, count, 0));
   const kernel = random.chance(0.2) && traits.mood === "steady";
-  const name = encodeTraits(traits);
+  const name = encodeTraits({ ...traits, ...(count <= 6 ? slow : {}) });
   return {
     index,
     fn: kernel ? { kernel: name, version: 1 } : { bundle, export: name },

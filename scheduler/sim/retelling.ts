@@ -48,7 +48,7 @@ function* partsOf(random: Random, { spec, base, results, complete }: Shown): Ite
   yield { ...head, segments, last: true };
 }
 
-/** Tells page by page, each until it is answered. `onEnd(false)`: the session is not known. */
+/** Tells page by page, each until it is taken: what it reads may be under way, or lost and sent again after a beat. `onEnd(false)`: the session is not known. */
 export function retell(
   asker: Asker,
   random: Random,
@@ -76,6 +76,7 @@ export function retell(
     asker.ask(
       () => ({ t: "resume", ...who, stages: page }),
       (reply) => {
+        if (reply.t === "error" && reply.error.code === "INVALID_GRAPH") return false;
         if (reply.t === "ok") next();
         else if (reply.t === "error" && reply.error.code === "JOB_NOT_FOUND") onEnd(false);
         else throw new RangeError(`a session's stages are not taken back: ${JSON.stringify(reply)}`);

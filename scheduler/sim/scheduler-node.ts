@@ -1,7 +1,4 @@
-/**
- * A scheduler process around the real core: intake, gate, journal writer, snapshots, recovery, as scheduler/shell does them, on the models of
- * network and disk. The oracles that can only be asked here: I9, and that nothing committed is leased again.
- */
+/** A scheduler process around the real core: intake, gate, journal writer, snapshots, recovery, as scheduler/shell does them, on models of network and disk. */
 import { stageBase } from "../../proto/address.js";
 import { decodeMessage, encodeMessage } from "../../proto/codec.js";
 import { sha256Hex } from "../../proto/digest.js";
@@ -33,7 +30,6 @@ import type { World } from "./world.js";
 
 type Said = Extract<Command, { c: "reply" | "order" }> | BlobCommand;
 type Cause = ClientRequest["t"] | WorkerRequest["t"] | "tick";
-
 interface Owed {
   readonly respond: (message: unknown) => void;
   readonly orders: WorkerOrder[];
@@ -101,7 +97,6 @@ export class SchedulerNode {
   get epoch(): number {
     return this.#epoch;
   }
-  /** For the end of a run: what is left. */
   get state(): State | undefined {
     return this.#state;
   }
@@ -133,7 +128,7 @@ export class SchedulerNode {
     this.#takeOver(state, end);
   }
 
-  /** The epoch entry is the fence; behind a predecessor that still writes, it is tried again. */
+  /** The fence; behind a predecessor that still writes, it is tried again. */
   #takeOver(state: State, seq: number): void {
     const { disk, network, plant } = this.#world;
     const epoch = ((state.epoch as number) + 1) as Epoch;
@@ -222,22 +217,27 @@ export class SchedulerNode {
       return;
     }
     if (request.t === "resume") {
-      this.#step({ e: "client", request, bases: this.#stages.resume(request), ...reply }, "resume");
+      const bases = this.#orRefused(respond, () => this.#stages.resume(request));
+      if (bases) this.#step({ e: "client", request, bases, ...reply }, "resume");
       return;
     }
     if (request.t !== "submit") {
       this.#step({ e: "client", request, ...reply }, request.t);
       return;
     }
-    try {
-      validateStages(request.stages, request.outputs);
-    } catch (error) {
-      respond?.({ t: "error", epoch: this.#epoch, error: toWireError(error) });
-      return;
-    }
+    if (!this.#orRefused(respond, () => validateStages(request.stages, request.outputs) ?? true)) return;
     const bases: ObjectBase[] = [];
     for (const stage of request.stages) bases.push(stageBase(request.job, stage, (index) => bases[index] as ObjectBase));
     this.#step({ e: "client", request, bases, contentHash: sha256Hex(encodeMessage([request.stages, request.outputs])), ...reply }, "submit");
+  }
+
+  #orRefused<T>(respond: Delivery["respond"], check: () => T): T | undefined {
+    try {
+      return check();
+    } catch (error) {
+      respond?.({ t: "error", epoch: this.#epoch, error: toWireError(error) });
+      return undefined;
+    }
   }
 
   #owe(respond: (message: unknown) => void): number {

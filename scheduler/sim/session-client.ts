@@ -93,7 +93,6 @@ export class SessionClient {
   get done(): boolean {
     return this.#done;
   }
-  /** What it still waits for, for the reader of a story. */
   get waitsFor(): string {
     const left = [...this.#stages].filter(([, stage]) => stage.left > 0).map(([index, stage]) => `stage ${index}: ${stage.left} of ${stage.spec.count}`);
     return left.length > 0 ? left.join(", ") : this.#closing ? "the answer to its close" : "nothing";
@@ -217,7 +216,8 @@ export class SessionClient {
           })),
           objects: [...this.#puts.ids, ...[...this.#world.made.keys()].slice(-4)],
           packs: [],
-          badWork: this.#world.badWork,
+          badWork: this.#world.rates.badWork,
+          slowWork: this.#world.rates.slowWork,
         },
         index,
       );
@@ -243,22 +243,21 @@ export class SessionClient {
     if (!this.#open) return;
     const opening = this.#opening;
     const due = this.#unknownTo(stages);
-    const told = due.filter(({ results }) => results.count > 0);
-    const fresh = due.filter(({ results }) => results.count === 0);
-    if (told.length === 0) {
-      this.#publish(fresh);
-      return;
-    }
+    const from = due.findIndex(({ results }) => results.count > 0);
+    if (from !== 0) this.#publish(due.slice(0, from < 0 ? due.length : from));
+    if (from < 0) return;
+    // In the order of their indexes: what one reads is known before it.
+    const to = due.findIndex(({ results }, i) => i > from && results.count === 0);
+    const told = due.slice(from, to < 0 ? due.length : to);
     const shown = told.map(({ spec, left, results }) => ({ spec, base: this.#model.stage(spec.index).base, results, complete: left === 0 }));
     this.#world.story.tell(this.address, `tells what it was shown of stages ${told.map(({ spec }) => spec.index).join(" ")}`);
     retell(this.#asker, this.#random, { client: this.address as ClientId, session: this.#session }, shown, (known) => {
       if (opening !== this.#opening || !this.#open || this.#closing) return;
-      if (!known) {
-        this.#openSession();
-        return;
+      if (!known) this.#openSession();
+      else {
+        for (const stage of told) this.#sent(stage);
+        if (to >= 0) this.#send(due.slice(to));
       }
-      for (const stage of told) this.#sent(stage);
-      this.#publish(fresh);
     });
   }
 

@@ -127,8 +127,8 @@ export class Simulation implements Victims {
     return this.workers.get(worker)?.dead === false;
   }
 
-  get badWork(): number {
-    return this.#rates.badWork;
+  get rates(): FaultRates {
+    return this.#rates;
   }
   get clockStepMs(): number {
     return this.#rates.clockStepMs;
@@ -209,11 +209,11 @@ export class Simulation implements Victims {
       );
     }
     for (let i = random.between(this.clients.length === 0 ? 1 : 0, 3); i > 0; i--) {
-      const plan = lazily(() => randomJobPlan(this.fork(), `${i}`, [...this.made.keys()], this.#rates.badWork));
+      const plan = lazily(() => randomJobPlan(this.fork(), `${i}`, [...this.made.keys()], this.#rates));
       this.clients.push(new JobClient(this, `client${this.clients.length + 1}`, plan));
       if (random.chance(0.3)) this.clients.push(new JobClient(this, `client${this.clients.length + 1}`, plan));
       // Another tenant has the same key in mind, for the same or another job.
-      const other = random.chance(0.5) ? plan : lazily(() => randomJobPlan(this.fork(), `${i}`, [], this.#rates.badWork));
+      const other = random.chance(0.5) ? plan : lazily(() => randomJobPlan(this.fork(), `${i}`, [], this.#rates));
       if (random.chance(0.3)) this.clients.push(new JobClient(this, `client${this.clients.length + 1}`, other, "zeta"));
     }
     for (const client of this.clients) this.clock.after(random.unit() * 0.7 * this.#faults.untilMs, () => this.guard(client.address, () => client.start()));

@@ -31,7 +31,7 @@ export interface Counts {
 
 export interface World {
   readonly clock: Clock;
-  readonly badWork: number;
+  readonly rates: { readonly badWork: number; readonly slowWork: number };
   /** Nothing is going on any more: clocks may tick more slowly. */
   readonly resting: boolean;
   /** How far the wall clock of a machine may be off. */
