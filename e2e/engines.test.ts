@@ -46,7 +46,7 @@ describe.skipIf(other.binary === undefined)("workers on two versions of Node", (
   });
 
   async function addWorker(name: string, slots: number): Promise<void> {
-    const args = [volley, "worker", "--url", local.url, "--name", name, "--slots", String(slots)];
+    const args = [volley, "worker", "--url", local.urls.worker, "--name", name, "--slots", String(slots)];
     children.push(spawn(other.binary as string, args, { stdio: ["ignore", "ignore", "inherit"], env: { ...process.env, VOLLEY_LOG: "error" } }));
     await using cluster = await connect({ url: local.url });
     await expect.poll(async () => (await cluster.workers()).workers.map(({ worker }) => worker), { timeout: 20_000 }).toContain(name);

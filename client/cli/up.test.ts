@@ -53,8 +53,9 @@ describe("volley up", () => {
       createInterface(up.stdout as NodeJS.ReadableStream).once("line", resolve);
       up.once("exit", (code) => reject(new Error(`volley up ended with ${code}: ${words}`)));
     });
-    const { url, gatewayUrl, processes } = JSON.parse(line) as { url: string; gatewayUrl: string; processes: { pid: number }[] };
+    const { url, workerUrl, gatewayUrl, processes } = JSON.parse(line) as { url: string; workerUrl: string; gatewayUrl: string; processes: { pid: number }[] };
     expect(url).toMatch(/^nats:\/\/client:.+@127\.0\.0\.1:\d+$/);
+    expect(workerUrl).toMatch(/^nats:\/\/worker:.+@127\.0\.0\.1:\d+$/);
     expect(gatewayUrl).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
     const state = join(home, "state", "volley", "local.json");
     expect(statSync(state).mode & 0o777).toBe(0o600);

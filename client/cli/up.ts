@@ -35,13 +35,15 @@ export async function up(options: UpOptions, output: Output): Promise<void> {
   try {
     const { url, gatewayUrl, token, processes } = cluster;
     writeLocalState({ pid: process.pid, url, token, startedAtMs: Date.now(), ...(gatewayUrl ? { gatewayUrl } : {}) });
-    output.result({ url, gatewayUrl, token, dataDir: cluster.dataDir, processes }, () =>
+    const workerUrl = cluster.urls.worker;
+    output.result({ url, workerUrl, gatewayUrl, token, dataDir: cluster.dataDir, processes }, () =>
       [
         `Volley is up (${((performance.now() - startedAtMs) / 1000).toFixed(1)} s). Ctrl-C ends it.`,
         ...(gatewayUrl
           ? [`  gateway  ${gatewayUrl}`, `  token    ${token}`, `  API      ${gatewayUrl}/docs  (in a browser: any user name, the token as password)`]
           : []),
         `  cluster  ${url}`,
+        `  workers  VOLLEY_URL=${workerUrl} volley worker  (another one, by hand)`,
         `  data     ${cluster.dataDir}${options.ephemeral ? " (removed in the end)" : ""}`,
         "Other terminals of yours find it by themselves: volley top, volley jobs, volley submit graph.json",
       ].join("\n"),

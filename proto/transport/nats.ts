@@ -72,6 +72,15 @@ function parseServers(url: string): { servers: string[]; credentials: Credential
 
 const isAuthFailure = (error: unknown): boolean => error instanceof errors.AuthorizationError || error instanceof errors.UserAuthenticationExpiredError;
 
+/** The server lets the user of the url have no part in this subject: it is another role's. No time heals that. */
+export function asRefusedSubject(error: unknown): VolleyError | undefined {
+  if (!(error instanceof errors.PermissionViolationError)) return undefined;
+  return new VolleyError(
+    "UNAUTHENTICATED",
+    `NATS refuses the user of the url a ${error.operation} of ${error.subject}; each role joins with the url of its own user`,
+  );
+}
+
 /**
  * Connects, trying again until `connectTimeoutMs` is over. Fails with NATS_UNAVAILABLE, or UNAUTHENTICATED if the server refused the credentials.
  * Once connected it reconnects for ever; `onStatus` tells.

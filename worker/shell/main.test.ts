@@ -62,6 +62,14 @@ test("joins, runs a kernel, shows its metrics, drains and ends", async () => {
   await expect(fetch(`http://127.0.0.1:${worker.metricsPort}/healthz`)).rejects.toThrow();
 });
 
+test("with another role's user it does not start, and says which url to take", async () => {
+  const config = readConfig(workerConfig, {}, { VOLLEY_URL: nats.urls.client, VOLLEY_LOG: "silent", VOLLEY_WORKER: "w-wrong" });
+  await expect(runWorker(config)).rejects.toMatchObject({
+    code: "UNAUTHENTICATED",
+    message: expect.stringMatching(/each role joins with the url of its own user/),
+  });
+});
+
 test("settings outside their bounds name the key, the value and what was expected", () => {
   expect(() => readConfig(workerConfig, { slots: "0" }, { VOLLEY_URL: "nats://x" })).toThrow(/VOLLEY_SLOTS \(--slots\) is "0": expected a whole number from 1/);
   expect(() => readConfig(workerConfig, {}, { VOLLEY_URL: "nats://x", VOLLEY_STORE_BYTES: "5000000000" })).toThrow(/VOLLEY_STORE_BYTES/);

@@ -9,7 +9,7 @@ import { isName, type WorkerId } from "../../proto/ids.js";
 import { type MetricsServer, serveMetrics } from "../../proto/metrics-server.js";
 import { metricsConfig, roleConfig } from "../../proto/role-config.js";
 import { sleep as delay } from "../../proto/timer.js";
-import { connectNats } from "../../proto/transport/nats.js";
+import { asRefusedSubject, connectNats } from "../../proto/transport/nats.js";
 import { Agent } from "./agent.js";
 
 const MiB = 2 ** 20;
@@ -90,7 +90,15 @@ export async function runWorker(config: ConfigOf<typeof workerConfig>): Promise<
     .replace(/[^A-Za-z0-9_-]/g, "-")
     .slice(0, 40);
   const worker = (config.worker || `${host}-${randomBytes(4).toString("hex")}`) as WorkerId;
-  const onError = (error: unknown, where: string): void => log.error({ error: String(error), where }, "transport");
+  let refuse: (why: Error) => void = () => {};
+  const refused = new Promise<never>((_, reject) => {
+    refuse = reject;
+  });
+  const onError = (error: unknown, where: string): void => {
+    log.error({ error: String(error), where }, "transport");
+    const why = asRefusedSubject(error);
+    if (why) refuse(why);
+  };
   const control = await connectNats({ url: config.url, name: `volley-worker-${worker}`, onError });
   const frames = await connectNats({ url: config.url, name: `volley-worker-frames-${worker}`, onError });
   // Blobs are large: they go with the frames, so that they do not delay the beats.
@@ -122,18 +130,26 @@ export async function runWorker(config: ConfigOf<typeof workerConfig>): Promise<
     });
   }
   agent.start();
+  const ended = Promise.race([agent.ended, refused]);
+  ended.catch(() => undefined);
   const patience = new AbortController();
-  await Promise.race([agent.joined, agent.ended, delay(joinPatienceMs, undefined, { signal: patience.signal }).catch(() => undefined)]);
+  const stop = async (): Promise<void> => {
+    await agent.stop();
+    await server?.close();
+  };
+  try {
+    await Promise.race([agent.joined, ended, delay(joinPatienceMs, undefined, { signal: patience.signal }).catch(() => undefined)]);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
   patience.abort();
   log.info({ worker, slots: config.slots, storeBytes: config.storeBytes, metricsPort: server?.port ?? -1 }, "serving");
   return {
     worker,
-    ended: agent.ended,
+    ended,
     metricsPort: server?.port ?? -1,
     drain: () => agent.drain(),
-    stop: async () => {
-      await agent.stop();
-      await server?.close();
-    },
+    stop,
   };
 }
