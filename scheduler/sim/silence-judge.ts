@@ -52,16 +52,17 @@ export class SilenceJudge {
 
   onLog(text: string, fields: Readonly<Record<string, string | number>>, cause: string): void {
     if (!this.#isNewest()) return;
-    if (text === "worker lost") this.#onLost(String(fields.worker));
+    if (text === "worker lost") this.#onLost(String(fields.worker), fields.how === "superseded");
     if (text === "job cancelled" && cause === "tick") this.#onClosed(String(fields.job));
   }
 
-  #onLost(worker: string): void {
+  /** `superseded`: another process has come under its name, which is used again only when its owner is dead. */
+  #onLost(worker: string, superseded: boolean): void {
     const last = this.#heard.get(worker);
     const before = this.#succeeded.get(worker);
     this.#succeeded.delete(worker);
     if (before?.dead) this.#world.truth.buried(before);
-    if (!last || before?.dead) return;
+    if (!last || superseded || before?.dead) return;
     const silentMs = this.#openMs - last.openMs;
     if (!last.process.dead && silentMs < limits.heartbeatTimeoutMs - slackMs)
       throw new Violation("lost", `${worker} is taken for dead after ${silentMs} ms in which it could have been heard`);
