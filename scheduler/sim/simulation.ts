@@ -241,7 +241,8 @@ export class Simulation implements Victims {
     this.#advance(this.clock.nowMs + afterglowMs, () => false);
     this.guard("oracle", () => {
       this.#checkEnded();
-      checkLeftovers(this.#finalState, this.liveWorkers);
+      const { lost, reordered, cut } = this.network.counts;
+      checkLeftovers(this.#finalState, this.liveWorkers, lost + reordered + cut === 0);
     });
     if (!this.#violation) this.#comeBackLater();
     const { counts, story } = this;
