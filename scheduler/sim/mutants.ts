@@ -54,7 +54,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   "lost-result-taken-for-there": {
     doc: "when the last copy of a result is gone, nobody looks for who made it",
     area: "lineage",
-    edits: [core("worker-events", "loseObject(ctx, id);", "")],
+    edits: [core("worker-events", "loseObject(ctx, id);", "undefined;")],
     faults: deaths,
   },
   "unknown-lease-left-running": {
