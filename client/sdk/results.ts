@@ -84,6 +84,11 @@ export class StageResults {
     }
   }
 
+  /** The runs of tasks that have a value. */
+  *successes(): IterableIterator<{ from: number; to: number }> {
+    for (const { from, to, content } of this.#runs) if (content.r !== "failed") yield { from, to };
+  }
+
   get hasStored(): boolean {
     return this.#runs.some((run) => run.content.r === "stored");
   }

@@ -25,6 +25,7 @@ import { GivenBack } from "./given-back.js";
 import { Liveness, type LivenessOptions } from "./liveness.js";
 import { Requests } from "./requests.js";
 import { Retelling } from "./retelling.js";
+import { endReadUnseen, noteReads } from "./shown-inputs.js";
 import { specBytes } from "./spec.js";
 import { ClientStage, StageHandle } from "./stage.js";
 import { waitingOf } from "./waiting.js";
@@ -343,6 +344,7 @@ export class Session {
   }
 
   #completed(stage: ClientStage): void {
+    noteReads(stage);
     stage.settle();
     if (this.#window.settle(stage)) this.#flushLater();
     if (stage.orphan) this.#release(stage.index);
@@ -367,6 +369,7 @@ export class Session {
 
   #reopened(): void {
     this.#retelling.clear();
+    for (const stage of endReadUnseen(this.#stages.values())) this.#completed(stage);
     for (const stage of this.#stages.values()) {
       stage.resends = 0;
       // Refs to large results must stay good; of small ones the values are here, and they are told when something reads them.

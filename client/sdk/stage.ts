@@ -23,6 +23,8 @@ export class ClientStage {
   uploads = 0;
   /** Handles of the stages that this one reads: kept alive until it is complete. */
   reads: StageHandle[] = [];
+  /** Tasks whose results were read by tasks whose results are here; of those that are not settled (shown-inputs.ts). */
+  readUnseen: { readonly from: number; readonly to: number }[] = [];
   /** The opening of the session in which it was last sent; 0: never. */
   sentIn = 0;
   sentAtMs = 0;
@@ -60,6 +62,7 @@ export class ClientStage {
     }
     this.spec = undefined;
     this.reads = [];
+    this.readUnseen = [];
     this.onSettled?.();
     this.onSettled = undefined;
   }
