@@ -179,7 +179,7 @@ describe("losses", () => {
   test("a session that cannot be opened again ends the waits, although the scheduler answers", async () => {
     await cluster.close();
     backend = memoryBackend(network, modelDurable());
-    cluster = await open({ unreachableMs: 80 });
+    cluster = await open({ unreachableMs: 2_000 });
     const f = await impure<(a: unknown) => number>();
     await cluster.put([1, 2, 3]);
     const ref = f.submit(1);
@@ -221,7 +221,7 @@ describe("losses", () => {
   test("a cluster that is silent for too long ends the waits with DISCONNECTED, and a later wait may succeed", async () => {
     await cluster.close();
     backend = memoryBackend(network, modelDurable());
-    cluster = await open({ unreachableMs: 400 });
+    cluster = await open({ unreachableMs: 2_000 });
     const f = await impure<(a: number) => number>();
     const ref = f.submit(5);
     await eventually("sent", () => stagesSent().length === 1);
