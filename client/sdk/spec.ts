@@ -1,25 +1,14 @@
 /** Specifications of stages: their size on the wire, and the objects they read. */
+import { argsBytes } from "../../proto/args.js";
 import type { ObjectId } from "../../proto/ids.js";
 import type { ArgSpec, StageSpec } from "../../proto/messages.js";
 
-/** Bytes of everything in an argument but its payload. */
-const argHeadBytes = 64;
 const specHeadBytes = 320;
 
-export function argBytes(arg: ArgSpec): number {
-  switch (arg.a) {
-    case "value":
-      return argHeadBytes + arg.data.byteLength;
-    case "item":
-      return argHeadBytes + arg.pack.byteLength;
-    case "list":
-      return arg.of.reduce((sum, inner) => sum + argBytes(inner), argHeadBytes);
-    default:
-      return argHeadBytes;
-  }
-}
+/** Bytes of one argument in a message, about. */
+export const argBytes = (arg: ArgSpec): number => argsBytes([arg]);
 
-export const specBytes = (spec: StageSpec): number => spec.args.reduce((sum, arg) => sum + argBytes(arg), specHeadBytes);
+export const specBytes = (spec: StageSpec): number => specHeadBytes + argsBytes(spec.args);
 
 /** The objects that an argument reads. */
 export function collectObjects(arg: ArgSpec, into: Set<ObjectId>): void {
