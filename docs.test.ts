@@ -19,7 +19,7 @@ const roles = [
   { role: "gateway", file: "client/gateway/main.js", table: "gatewayConfig" },
 ];
 
-/** What is read before there is a role to configure: client/local/resolve-nats.ts. */
+/** What is read before there is a role to configure: cluster/local/resolve-nats.ts. */
 const natsServer = [
   "## nats-server of a local cluster",
   "",

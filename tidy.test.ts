@@ -34,16 +34,19 @@ const wallClockReaders: Record<string, string> = {
  */
 const timerExceptions: Record<string, string> = {
   "proto/timer.ts": "it is the one",
-  "worker/kernels/basics.ts": "the kernel's schema has the bound",
+  "kernels/basics.ts": "the kernel's schema has the bound",
   "worker/store/store.ts": "no configuration reaches it",
   "client/sdk/fixture-tasks.ts": "user code of tests",
 };
 /** Imports against the table, each with its reason. */
-const importExceptions: Record<string, string> = {};
+const importExceptions: Record<string, string> = {
+  "client/sdk/cluster.ts -> client/research/audit.ts": "`cluster.audit` stands on the cluster until research has its own face",
+  "client/sdk/index.ts -> client/research/validation.ts": "validation graphs are exported by the package until research has a subpath of its own",
+};
 
 // ------------------------------------------------------------------------------------------------ the tree
 
-const folders = ["proto", "scheduler", "worker", "client", "bench", "e2e", "examples"];
+const folders = ["proto", "scheduler", "worker", "kernels", "data", "client", "cluster", "sim", "bench", "e2e", "examples"];
 const walk = (folder: string): string[] =>
   existsSync(path.join(root, folder))
     ? readdirSync(path.join(root, folder), { recursive: true, encoding: "utf8" }).map((file) => `${folder}/${file.split(path.sep).join("/")}`)
@@ -110,7 +113,7 @@ function mayImport(edge: Import): boolean {
   if (rule === undefined || target === undefined) return false;
   if (zone === target || rule.all) return true;
   // A test may start a real server, and may test with whatever its own folder is allowed to see or is seen by.
-  if (isTest(from) && (target === "client/local" || target === "proto/transport" || target === "proto/durable" || target === "scheduler/sim")) return true;
+  if (isTest(from) && (target === "cluster/local" || target === "proto/transport" || target === "proto/durable" || target === "sim")) return true;
   if (zone === "client/cli" && edge.dynamic && roleEntries.has(to)) return true;
   return rule.allowed.some((name) =>
     name.endsWith("/*") ? target.startsWith(name.slice(0, -1)) : target === name || (name === "proto" && !rule.pure && target.startsWith("proto/")),

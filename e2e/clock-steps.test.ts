@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { startLocalCluster } from "../client/local/local-cluster.js";
 import { connect } from "../client/sdk/index.js";
+import { startLocalCluster } from "../cluster/local/local-cluster.js";
 import type * as work from "./work.js";
 
 const hourMs = 3_600_000;

@@ -9,11 +9,11 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, expect, test } from "vitest";
 import { sweepGraph } from "../client/cli/demo/plan.js";
-import { loadCsv } from "../client/ingest/index.js";
+import { loadCsv } from "../data/ingest/index.js";
+import { evaluateSerially } from "../kernels/serial.js";
 import { putObjectId } from "../proto/address.js";
 import { parseGraph } from "../proto/graph.js";
 import { encodeValue } from "../proto/value.js";
-import { evaluateSerially } from "../worker/kernels/serial.js";
 
 const folder = mkdtempSync(join(tmpdir(), "volley-demo-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

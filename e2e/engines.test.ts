@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { connect } from "volley";
 import { nodeBinary, nodeVersions } from "../bench/engines/node-binaries.js";
-import { type LocalCluster, startLocalCluster } from "../client/local/local-cluster.js";
+import { type LocalCluster, startLocalCluster } from "../cluster/local/local-cluster.js";
 
 /** A version whose V8 is another than this one's; undefined, and why, if it cannot be had. */
 function otherNode(): { binary?: string; version: string; why?: string } {

@@ -9,8 +9,8 @@ import path from "node:path";
 import { promisify } from "node:util";
 import { tableFromIPC } from "apache-arrow";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { mutate, sampleStream, structureBytes } from "../client/ingest/mutants.js";
-import { type LocalCluster, startLocalCluster } from "../client/local/local-cluster.js";
+import { type LocalCluster, startLocalCluster } from "../cluster/local/local-cluster.js";
+import { mutate, sampleStream, structureBytes } from "../data/ingest/mutants.js";
 import type { JobStatus } from "../proto/messages.js";
 
 const run = promisify(execFile);

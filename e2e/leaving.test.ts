@@ -3,9 +3,9 @@
  * that stays has or could have fetched.
  */
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { type LocalCluster, startLocalCluster } from "../client/local/local-cluster.js";
 import type { Cluster, Library } from "../client/sdk/api.js";
 import { connect } from "../client/sdk/index.js";
+import { type LocalCluster, startLocalCluster } from "../cluster/local/local-cluster.js";
 import type * as work from "./work.js";
 
 let local: LocalCluster;

@@ -7,9 +7,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type LocalCluster, startLocalCluster } from "../client/local/local-cluster.js";
 import type { Cluster, Job, Library } from "../client/sdk/api.js";
 import { connect } from "../client/sdk/index.js";
+import { type LocalCluster, startLocalCluster } from "../cluster/local/local-cluster.js";
 import { startOwnCluster } from "./own-cluster.js";
 import type * as work from "./work.js";
 

@@ -1,8 +1,8 @@
 /** Sessions on a cluster of real processes: what a client was shown stays true, whatever is killed. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type LocalCluster, startLocalCluster } from "../client/local/local-cluster.js";
 import type { Cluster, Library } from "../client/sdk/api.js";
 import { connect } from "../client/sdk/index.js";
+import { type LocalCluster, startLocalCluster } from "../cluster/local/local-cluster.js";
 import { decodeMessage } from "../proto/codec.js";
 import { clientRequest } from "../proto/messages.js";
 import { subjects } from "../proto/subjects.js";

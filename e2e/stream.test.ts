@@ -4,9 +4,9 @@
  */
 import { existsSync, readFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type LocalCluster, startLocalCluster } from "../client/local/local-cluster.js";
 import type { Cluster, Library } from "../client/sdk/api.js";
 import { connect } from "../client/sdk/index.js";
+import { type LocalCluster, startLocalCluster } from "../cluster/local/local-cluster.js";
 import type * as work from "./work.js";
 
 const calls = process.env.VOLLEY_E2E_LONG === "1" ? 10_000 : 700;

@@ -1,14 +1,14 @@
 /** Validations as jobs on a cluster with two workers, against an evaluation of the same graphs in one thread. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { connect } from "volley";
-import { loadCsv } from "../client/ingest/index.js";
-import { type LocalCluster, startLocalCluster } from "../client/local/local-cluster.js";
-import { bootstrapGraph, cpcvGraph, overfittingGraph, walkForwardGraph } from "../client/sdk/graphs/validation.js";
+import { bootstrapGraph, cpcvGraph, overfittingGraph, walkForwardGraph } from "../client/research/validation.js";
+import { type LocalCluster, startLocalCluster } from "../cluster/local/local-cluster.js";
+import { loadCsv } from "../data/ingest/index.js";
+import { requireKernel } from "../kernels/registry.js";
+import { evaluateSerially } from "../kernels/serial.js";
 import { putObjectId } from "../proto/address.js";
 import { parseGraph } from "../proto/graph.js";
 import { encodeValue } from "../proto/value.js";
-import { requireKernel } from "../worker/kernels/registry.js";
-import { evaluateSerially } from "../worker/kernels/serial.js";
 
 let local: LocalCluster;
 beforeAll(async () => {

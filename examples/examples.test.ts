@@ -3,7 +3,7 @@ import { readdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type LocalCluster, startLocalCluster } from "../client/local/local-cluster.js";
+import { type LocalCluster, startLocalCluster } from "../cluster/local/local-cluster.js";
 
 let local: LocalCluster;
 beforeAll(async () => {

@@ -1,7 +1,7 @@
 /** Fetch, offer and serve of objects, over both transports, with both sides failing. */
 import { randomBytes } from "node:crypto";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { type LocalNats, startLocalNats } from "../client/local/nats-server.js";
+import { type LocalNats, startLocalNats } from "../cluster/local/nats-server.js";
 import { type Acceptance, fetchObject, type Lookup, offerObject, type PutRequest, serveData } from "./data-plane.js";
 import { digestOf } from "./digest.js";
 import { VolleyError } from "./errors.js";

@@ -2,7 +2,7 @@
 import { fork } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { type LocalNats, startLocalNats } from "../client/local/nats-server.js";
+import { type LocalNats, startLocalNats } from "../cluster/local/nats-server.js";
 import { VolleyError } from "./errors.js";
 import { FramePeer, type FramePeerOptions } from "./frame-peer.js";
 import { decodeFrame, encodeFrameHead, frameType } from "./frames.js";

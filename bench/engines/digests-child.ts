@@ -1,8 +1,8 @@
 /** Computes the digest of every kernel over fixed calls on the engine that runs it, in both forms, and prints them as JSON. */
-import { pinnedDigest } from "../../worker/kernels/calls/pinned.js";
-import { setEngine } from "../../worker/kernels/features/engine.js";
-import { listKernels } from "../../worker/kernels/registry.js";
-import { openWasmEngine } from "../../worker/kernels/wasm/engine.js";
+import { pinnedDigest } from "../../kernels/calls/pinned.js";
+import { setEngine } from "../../kernels/features/engine.js";
+import { listKernels } from "../../kernels/registry.js";
+import { openWasmEngine } from "../../kernels/wasm/engine.js";
 
 const digests = (): Record<string, string> => Object.fromEntries(listKernels().map((kernel) => [`${kernel.name} ${kernel.version}`, pinnedDigest(kernel)]));
 const plain = digests();

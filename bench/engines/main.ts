@@ -1,6 +1,6 @@
 /**
  * `npm run engines [-- --only 20,26] [--demo] [--update]`: the digest of every kernel over fixed calls, in both forms, on several versions of Node,
- * compared with worker/kernels/fixtures/digests.json. --demo compares the digest of the whole demo too. --update writes the file by this Node.
+ * compared with kernels/fixtures/digests.json. --demo compares the digest of the whole demo too. --update writes the file by this Node.
  */
 import { execFile } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";

@@ -1,11 +1,11 @@
-"""What pandas, polars and DuckDB answer to as-of joins: fixtures of the tests of worker/kernels/asof, which then need no Python.
+"""What pandas, polars and DuckDB answer to as-of joins: fixtures of the tests of kernels/asof, which then need no Python.
 
-Writes worker/kernels/asof/fixtures/peers.json. `sets`: small tables, and for each peer and choice of options the index of the right row beside every left
+Writes kernels/asof/fixtures/peers.json. `sets`: small tables, and for each peer and choice of options the index of the right row beside every left
 row (null for none). `feeds`: of 12,000 rows a side, which the tests make again from the same generator, the SHA-256 of those indices as int32 (-1 for none).
 Tables have ties, gaps and keys of one side only; times are integers, so that all peers compare exactly.
 
     python3 -m venv DIR && DIR/bin/pip install -r bench/peers/requirements-asof.txt
-    DIR/bin/python bench/peers/asof_fixtures.py && npx biome format --write worker/kernels/asof/fixtures
+    DIR/bin/python bench/peers/asof_fixtures.py && npx biome format --write kernels/asof/fixtures
 """
 import array
 import hashlib
@@ -133,7 +133,7 @@ def main():
         right = table(rng, rows, span, ["A", "B", "C", "right only"], not ties)
         sets.append({"name": name, "left": left, "right": right, "cases": list(cases(left, right, ties))})
     versions = {"pandas": pd.__version__, "polars": pl.__version__, "DuckDB": duckdb.__version__}
-    path = ROOT / "worker/kernels/asof/fixtures/peers.json"
+    path = ROOT / "kernels/asof/fixtures/peers.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps({"versions": versions, "sets": sets, "feeds": list(feeds(12_000))}) + "\n")
 

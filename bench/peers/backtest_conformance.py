@@ -1,10 +1,10 @@
 """What vectorbt makes of signals and weights over 10,240 bars at three scales: the oracle of the backtests in docs/conformance.md.
 
-Writes worker/kernels/fixtures/backtest-vectorbt.json: of each run the account's value at every bar as conformance_blocks.py keeps it, and the
-number of orders. The bars are those of feature_bars.py; worker/kernels/backtest/conformance-rows.ts makes them again, and the signals too.
+Writes kernels/fixtures/backtest-vectorbt.json: of each run the account's value at every bar as conformance_blocks.py keeps it, and the
+number of orders. The bars are those of feature_bars.py; kernels/backtest/conformance-rows.ts makes them again, and the signals too.
 
     VOLLEY_PEERS_PYTHON bench/peers/backtest_conformance.py      (bench/peers/requirements-features.txt)
-    npx biome format --write worker/kernels/fixtures
+    npx biome format --write kernels/fixtures
 """
 import json
 import pathlib
@@ -89,7 +89,7 @@ def main():
             portfolio = run(scale)
             found[name].append({"scale": scale, "orders": len(portfolio.order_records), "value": kept.keep(np.asarray(portfolio.value(), dtype=float))})
     document = {"vectorbt": vbt.__version__, "runs": found, **kept.fields()}
-    path = pathlib.Path(__file__).resolve().parents[2] / "worker/kernels/fixtures/backtest-vectorbt.json"
+    path = pathlib.Path(__file__).resolve().parents[2] / "kernels/fixtures/backtest-vectorbt.json"
     path.write_text(json.dumps(document, allow_nan=False) + "\n")
     print(f"{path.name}: {len(kept.columns)} columns, {path.stat().st_size // 1024} kB, orders {[row['orders'] for rows in found.values() for row in rows]}")
 

@@ -1,9 +1,9 @@
-"""Writes worker/kernels/fixtures/backtest.json: what vectorbt and a slow, obvious oracle make of the same bars.
+"""Writes kernels/fixtures/backtest.json: what vectorbt and a slow, obvious oracle make of the same bars.
 
     VOLLEY_PEERS_PYTHON bench/peers/backtest_fixtures.py      (bench/peers/requirements-features.txt)
 
 vectorbt fills at the close that decides, so its cases are same-close, or its signals moved by one bar and filled at the open.
-The oracle states the rules of worker/kernels/backtest once more, one order at a time, for what vectorbt has not.
+The oracle states the rules of kernels/backtest once more, one order at a time, for what vectorbt has not.
 """
 import json
 import pathlib
@@ -284,7 +284,7 @@ def main():
     out = {"source": f"bench/peers/backtest_fixtures.py, vectorbt {vbt.__version__}", "symbols": SYMBOLS, "bars": BARS,
            "markets": {m["id"]: columns_of(m) for m in (whole, gaps, events)}, "cases": cases}
     text = json.dumps(short(out), separators=(",", ":"), allow_nan=False)
-    path = pathlib.Path(__file__).resolve().parents[2] / "worker/kernels/fixtures/backtest.json"
+    path = pathlib.Path(__file__).resolve().parents[2] / "kernels/fixtures/backtest.json"
     path.write_text(text + "\n")
     print(path, len(text), "bytes,", sum(len(c["orders"]) for c in cases), "orders")
 

@@ -1,10 +1,10 @@
 """What TA-Lib, pandas, polars and vectorbt make of 10,240 bars: the oracle of docs/conformance.md.
 
-Writes worker/kernels/fixtures/features-<peer>.json, which the tests read, so that they need no Python. A fixture holds what conformance_blocks.py
+Writes kernels/fixtures/features-<peer>.json, which the tests read, so that they need no Python. A fixture holds what conformance_blocks.py
 keeps of each column, not the bars: those are made again from the seed.
 
     python3 -m venv DIR && DIR/bin/pip install -r bench/peers/requirements-features.txt
-    DIR/bin/python bench/peers/feature_fixtures.py && npx biome format --write worker/kernels/fixtures
+    DIR/bin/python bench/peers/feature_fixtures.py && npx biome format --write kernels/fixtures
 """
 import functools
 import importlib.metadata
@@ -65,7 +65,7 @@ def cells_of(kept, cells, data_sets):
 
 def write(peer, package, cells, kept):
     document = {"peer": peer, "version": importlib.metadata.version(package), "cells": cells, **kept.fields()}
-    path = ROOT / f"worker/kernels/fixtures/features-{peer.lower()}.json"
+    path = ROOT / f"kernels/fixtures/features-{peer.lower()}.json"
     path.write_text(json.dumps(document, allow_nan=False) + "\n")
     print(f"{path.name}: {len(cells)} cells, {len(kept.columns)} columns, {path.stat().st_size // 1024} kB")
 

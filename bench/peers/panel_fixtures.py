@@ -1,10 +1,10 @@
-"""What pandas, numpy, scipy and polars make of a (date, symbol) panel: the oracle of worker/kernels/panel.
+"""What pandas, numpy, scipy and polars make of a (date, symbol) panel: the oracle of kernels/panel.
 
-Writes worker/kernels/fixtures/panel-peers.json. The panel of panel_rows.py is made again by the tests, at three scales, so only the peers'
+Writes kernels/fixtures/panel-peers.json. The panel of panel_rows.py is made again by the tests, at three scales, so only the peers'
 columns are kept, as conformance_blocks.py does it; the tests need no Python.
 
     python3 -m venv DIR && DIR/bin/pip install -r bench/peers/requirements-panel.txt
-    DIR/bin/python bench/peers/panel_fixtures.py && npx biome format --write worker/kernels/fixtures/panel-peers.json
+    DIR/bin/python bench/peers/panel_fixtures.py && npx biome format --write kernels/fixtures/panel-peers.json
 """
 import json
 import pathlib
@@ -199,6 +199,6 @@ document = {
     "cells": found,
     **kept.fields(),
 }
-path = ROOT / "worker/kernels/fixtures/panel-peers.json"
+path = ROOT / "kernels/fixtures/panel-peers.json"
 path.write_text(json.dumps(document, allow_nan=False) + "\n")
 print(f"{path.name}: {len(panel(1))} rows, {len(found)} cells, {len(kept.columns)} columns, {path.stat().st_size // 1024} kB")

@@ -1,6 +1,6 @@
 """Small Parquet files as pyarrow and polars write them, with their values as JSON, and facts of flights-3m.parquet.
 
-python bench/peers/parquet_fixtures.py <flights-3m.parquet> client/lake/fixtures
+python bench/peers/parquet_fixtures.py <flights-3m.parquet> data/lake/fixtures
 Needs pyarrow and polars.
 """
 

@@ -1,4 +1,4 @@
-"""Writes worker/kernels/fixtures/powers.json: powers and exponentials rounded correctly by mpmath, random ones and such as are hard to round."""
+"""Writes kernels/fixtures/powers.json: powers and exponentials rounded correctly by mpmath, random ones and such as are hard to round."""
 import json
 import pathlib
 import random

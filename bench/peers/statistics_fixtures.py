@@ -1,10 +1,10 @@
 """Return statistics, splits, overfitting and bootstrap by empyrical, scipy, scikit-learn, skfolio and numpy: an oracle for
-worker/kernels/statistics and worker/kernels/validation.
+kernels/statistics and kernels/validation.
 
-Writes worker/kernels/fixtures/statistics-oracle.json, which the tests read, so that they need no Python.
+Writes kernels/fixtures/statistics-oracle.json, which the tests read, so that they need no Python.
 
     python3 -m venv DIR && DIR/bin/pip install -r bench/peers/requirements-statistics.txt
-    DIR/bin/python bench/peers/statistics_fixtures.py && npx biome format --write worker/kernels/fixtures
+    DIR/bin/python bench/peers/statistics_fixtures.py && npx biome format --write kernels/fixtures
 """
 import itertools
 import json
@@ -286,7 +286,7 @@ def main():
         "bootstrap": bootstrap_case(returns["normal"][:200], 8, 40, 3),
         "longBootstrap": bootstrap_case(walk(), 50, 12, 0),
     }
-    out = ROOT / "worker/kernels/fixtures/statistics-oracle.json"
+    out = ROOT / "kernels/fixtures/statistics-oracle.json"
     out.write_text(json.dumps(fixture, default=float) + "\n")
     print(f"{out.relative_to(ROOT)}: {out.stat().st_size} bytes")
 

@@ -1,9 +1,9 @@
-"""The sweep strategies the slow and obvious way, with pandas, TA-Lib and scipy: an oracle for worker/kernels/sweep.
+"""The sweep strategies the slow and obvious way, with pandas, TA-Lib and scipy: an oracle for kernels/sweep.
 
-Writes worker/kernels/fixtures/sweep-oracle.json, which the tests read, so that they need no Python.
+Writes kernels/fixtures/sweep-oracle.json, which the tests read, so that they need no Python.
 
     python3 -m venv DIR && DIR/bin/pip install -r bench/peers/requirements-sweep.txt
-    DIR/bin/python bench/peers/sweep_oracle.py && npx biome format --write worker/kernels/fixtures
+    DIR/bin/python bench/peers/sweep_oracle.py && npx biome format --write kernels/fixtures
 """
 import json
 import math
@@ -154,7 +154,7 @@ def main():
         "normal": {"cdf": [[x, float(stats.norm.cdf(x))] for x in points], "quantile": [[p, float(stats.norm.ppf(p))] for p in chances]},
         "sharpe": sharpe_cases(rng),
     }
-    out = ROOT / "worker/kernels/fixtures/sweep-oracle.json"
+    out = ROOT / "kernels/fixtures/sweep-oracle.json"
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(fixture, indent=1, default=float) + "\n")
     print(f"{out.relative_to(ROOT)}: {sum(map(len, fixture['families'].values()))} combinations")

@@ -5,7 +5,7 @@
  * other and with the peer's, so that what else the machine does falls on all of them alike; figures are medians of the repeats.
  */
 import { connect } from "volley";
-import { type LocalCluster, startLocalCluster } from "../../client/local/local-cluster.js";
+import { type LocalCluster, startLocalCluster } from "../../cluster/local/local-cluster.js";
 import { type Peer, startPeer } from "../peers/peer.js";
 import { type Measure, measure, median, quantile, type Suite, type SuiteOptions } from "../report.js";
 import { bigMap, type Cost, costOf, inFlight, oneAtATime, putAndGet } from "./measures.js";

@@ -6,8 +6,8 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { DateDay, Table, vectorFromArray } from "apache-arrow";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { readParquet, writeParquet } from "../lake/index.js";
-import { type LocalCluster, startLocalCluster } from "../local/local-cluster.js";
+import { type LocalCluster, startLocalCluster } from "../../cluster/local/local-cluster.js";
+import { readParquet, writeParquet } from "../../data/lake/index.js";
 
 const volley = fileURLToPath(new URL("./volley.js", import.meta.url));
 let local: LocalCluster;

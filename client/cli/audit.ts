@@ -50,7 +50,7 @@ async function inputOf(text: string): Promise<AuditInput> {
   const at = text.lastIndexOf(":");
   const [file, known] = [text.slice(0, at), text.slice(at + 1)];
   if (at <= 0 || known === "") throw new UsageError(`--data takes FILES:COLUMN, where COLUMN says when a row could be known; got ${JSON.stringify(text)}`);
-  const { openLake } = await import("../lake/index.js");
+  const { openLake } = await import("../../data/lake/index.js");
   const table = await (await openLake(file)).table();
   const names = table.schema.fields.map(({ name }) => name);
   if (!names.includes(known)) throw new UsageError(`--data ${text}: ${file} has no column ${JSON.stringify(known)}; it has ${names.slice(0, 20).join(", ")}`);

@@ -1,6 +1,7 @@
 /** How commands find a cluster and hold on to it no longer than they need. */
+
+import { readLocalState } from "../../cluster/local/state-file.js";
 import { VolleyError } from "../../proto/errors.js";
-import { readLocalState } from "../local/state-file.js";
 import type { Cluster } from "../sdk/api.js";
 import { type Interruption, interruption } from "./interruption.js";
 import type { ClusterOptions } from "./program.js";

@@ -5,7 +5,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { describeParquet } from "../lake/index.js";
+import { describeParquet } from "../../data/lake/index.js";
 
 const volley = fileURLToPath(new URL("./volley.js", import.meta.url));
 const run = (...args: string[]) => promisify(execFile)(process.execPath, [volley, "data", "synth", ...args]);

@@ -1,5 +1,5 @@
 /** `volley data synth`. */
-import { writeMarket } from "../synth/index.js";
+import { writeMarket } from "../../data/synth/index.js";
 import { Interrupted } from "./exit-codes.js";
 import { type Interruption, interruption } from "./interruption.js";
 import { formatBytes, type Output } from "./output.js";

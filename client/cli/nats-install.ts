@@ -1,5 +1,5 @@
 /** `volley nats install`: provisions nats-server now, so that the first `volley up` does not have to. */
-import { resolveNatsServer } from "../local/resolve-nats.js";
+import { resolveNatsServer } from "../../cluster/local/resolve-nats.js";
 import { interruption } from "./interruption.js";
 import type { Output } from "./output.js";
 

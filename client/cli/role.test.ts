@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type LocalNats, startLocalNats } from "../local/nats-server.js";
+import { type LocalNats, startLocalNats } from "../../cluster/local/nats-server.js";
 
 const entryFile = fileURLToPath(new URL("./volley.js", import.meta.url));
 const children: ChildProcess[] = [];

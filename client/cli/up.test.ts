@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test } from "vitest";
-import { isAlive } from "../local/guarded-process.js";
+import { isAlive } from "../../cluster/local/guarded-process.js";
 
 const entryFile = fileURLToPath(new URL("./volley.js", import.meta.url));
 const home = mkdtempSync(join(tmpdir(), "volley-up-"));

@@ -1,8 +1,8 @@
 /** `volley up`: a local cluster that runs until Ctrl-C. */
 import { join } from "node:path";
-import { homeFolder } from "../local/home-folder.js";
-import { type ClusterEvent, startLocalCluster } from "../local/local-cluster.js";
-import { removeLocalState, writeLocalState } from "../local/state-file.js";
+import { homeFolder } from "../../cluster/local/home-folder.js";
+import { type ClusterEvent, startLocalCluster } from "../../cluster/local/local-cluster.js";
+import { removeLocalState, writeLocalState } from "../../cluster/local/state-file.js";
 import { Interrupted, UsageError } from "./exit-codes.js";
 import { interruption } from "./interruption.js";
 import type { Output } from "./output.js";

@@ -3,10 +3,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from "fastify";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
+import type { IngestPool } from "../../data/ingest/index.js";
 import { VolleyError } from "../../proto/errors.js";
 import { isName } from "../../proto/ids.js";
 import type { JobStatus } from "../../proto/messages.js";
-import type { IngestPool } from "../ingest/index.js";
 import type { Cluster, Job } from "../sdk/api.js";
 import type { EventStreams } from "./event-streams.js";
 import type { Answers, Gate, GatewayMetrics } from "./metrics.js";

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { tableToIPC } from "apache-arrow";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { randomOf, sampleStream, sampleTable } from "../../data/ingest/mutants.js";
+import { encodeParquet } from "../../data/lake/index.js";
 import { errorCatalogue, VolleyError } from "../../proto/errors.js";
-import { randomOf, sampleStream, sampleTable } from "../ingest/mutants.js";
-import { encodeParquet } from "../lake/index.js";
 import type { GatewayOptions } from "./gateway.js";
 import { TestGateway, testToken } from "./test-gateway.js";
 

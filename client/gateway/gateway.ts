@@ -6,9 +6,9 @@
 import type { Socket } from "node:net";
 import Fastify, { type FastifyBaseLogger, type FastifyReply, type FastifyRequest, LogController } from "fastify";
 import { validatorCompiler } from "fastify-type-provider-zod";
+import { IngestPool } from "../../data/ingest/index.js";
 import { VolleyError } from "../../proto/errors.js";
 import { limits } from "../../proto/limits.js";
-import { IngestPool } from "../ingest/index.js";
 import type { App, Context, GatewayCluster } from "./context.js";
 import { docsPage } from "./docs-page.js";
 import { eventRoute } from "./event-route.js";

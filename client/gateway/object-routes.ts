@@ -2,11 +2,11 @@
 import { tableFromIPC } from "apache-arrow";
 import type { FastifyRequest } from "fastify";
 import { z } from "zod";
+import type { Ingested, IngestFormat } from "../../data/ingest/index.js";
+import { readParquet } from "../../data/lake/index.js";
 import { isVolleyError, VolleyError } from "../../proto/errors.js";
 import { isObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import type { Ingested, IngestFormat } from "../ingest/index.js";
-import { readParquet } from "../lake/index.js";
 import type { App, Context } from "./context.js";
 import { formOf, forms, render } from "./result-form.js";
 import { errorShape, idParams, uploadedShape, uploadQuery } from "./shapes.js";

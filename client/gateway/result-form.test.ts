@@ -1,6 +1,6 @@
 import { Bool, Field, Float64, Int32, List, Table, TimestampMicrosecond, tableFromArrays, tableFromIPC, vectorFromArray } from "apache-arrow";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { describeParquet, readParquet } from "../lake/index.js";
+import { describeParquet, readParquet } from "../../data/lake/index.js";
 import { TestGateway } from "./test-gateway.js";
 
 let gateway: TestGateway;

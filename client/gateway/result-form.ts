@@ -2,8 +2,8 @@
 import { Readable } from "node:stream";
 import { setImmediate } from "node:timers/promises";
 import { makeData, RecordBatch, RecordBatchStreamWriter, type Schema, Struct, Table } from "apache-arrow";
+import { ParquetEncoder } from "../../data/lake/index.js";
 import { isVolleyError, VolleyError } from "../../proto/errors.js";
-import { ParquetEncoder } from "../lake/index.js";
 import { ByteBudget, bytesOf, Hold } from "./held-bytes.js";
 import { type Plain, plain, plainRows } from "./plain-json.js";
 

@@ -1,8 +1,8 @@
 /** Parameters, queries and answers of the routes, as zod schemas: they validate requests and describe both in the OpenAPI document. */
 import { z } from "zod";
+import { textTypes } from "../../data/ingest/ingested.js";
 import { errorCatalogue } from "../../proto/errors.js";
 import { limits } from "../../proto/limits.js";
-import { textTypes } from "../ingest/ingested.js";
 
 export const idParams = z.object({ id: z.string().min(1).max(256) });
 export const listQuery = z.object({ limit: z.coerce.number().int().min(1).max(limits.jobsListedMax).default(100) });

@@ -1,8 +1,8 @@
 /** The SDK against a real cluster: every verb once, with what can go wrong. */
 import { type Table, tableFromArrays } from "apache-arrow";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type LocalCluster, startLocalCluster } from "../../cluster/local/local-cluster.js";
 import type { VolleyError } from "../../proto/errors.js";
-import { type LocalCluster, startLocalCluster } from "../local/local-cluster.js";
 import type { Cluster, Library } from "./api.js";
 import { connect } from "./connect.js";
 

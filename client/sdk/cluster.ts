@@ -6,6 +6,7 @@ import { isName, isObjectId, type JobId, type TenantId } from "../../proto/ids.j
 import { limits } from "../../proto/limits.js";
 import type { JobStatus } from "../../proto/messages.js";
 import { checkTimeoutMs, Timer } from "../../proto/timer.js";
+import { audit } from "../research/audit.js";
 import type {
   Admit,
   AuditInput,
@@ -21,7 +22,6 @@ import type {
   RefArray,
   RemoteFunction,
 } from "./api.js";
-import { audit } from "./audit.js";
 import type { Backend } from "./backend.js";
 import { DataPlane } from "./data.js";
 import { bundleModule } from "./deploy.js";

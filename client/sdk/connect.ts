@@ -20,7 +20,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Cluster> {
   checkTimeoutMs(timeoutMs, "connectTimeoutMs");
   const url = options.url ?? process.env.VOLLEY_URL;
   if (url) return join(url, tenant as TenantId, timeoutMs);
-  const { startLocalCluster } = await import("../local/local-cluster.js");
+  const { startLocalCluster } = await import("../../cluster/local/local-cluster.js");
   const local = await startLocalCluster({ ...(options.workers === undefined ? {} : { workers: options.workers }), gateway: false });
   try {
     return await join(local.url, tenant as TenantId, timeoutMs, () => local.stop());

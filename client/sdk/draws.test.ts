@@ -1,6 +1,6 @@
 /** What a seed gives does not depend on how tasks travel: a Monte Carlo loop draws the same paths awaited in turn, in one tick, or as a map. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type LocalCluster, startLocalCluster } from "../local/local-cluster.js";
+import { type LocalCluster, startLocalCluster } from "../../cluster/local/local-cluster.js";
 import type { Cluster, Library } from "./api.js";
 import { connect } from "./connect.js";
 

@@ -5,6 +5,17 @@ export type { CompiledGraph, JsonGraph, JsonGraphInput } from "../../proto/graph
 export type { BundleId, JobId, ObjectId, WorkerId } from "../../proto/ids.js";
 export type { FunctionRef, JobState, JobStatus, StageStatus } from "../../proto/messages.js";
 export type { WorkerStatus } from "../../proto/worker-status.js";
+export {
+  type Bootstrap,
+  bootstrapGraph,
+  type CombinatorialPurged,
+  cpcvGraph,
+  type Overfitting,
+  overfittingGraph,
+  type SweptStrategy,
+  type WalkForward,
+  walkForwardGraph,
+} from "../research/validation.js";
 export type {
   Admit,
   AuditFinding,
@@ -29,15 +40,4 @@ export type {
   TaskOptions,
 } from "./api.js";
 export { connect } from "./connect.js";
-export {
-  type Bootstrap,
-  bootstrapGraph,
-  type CombinatorialPurged,
-  cpcvGraph,
-  type Overfitting,
-  overfittingGraph,
-  type SweptStrategy,
-  type WalkForward,
-  walkForwardGraph,
-} from "./graphs/validation.js";
 export { type TaskContext, taskContext } from "./task-context.js";

@@ -1,7 +1,7 @@
 import { Bool, DateDay, Float64, Table, tableFromArrays, Utf8, vectorFromArray } from "apache-arrow";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Callable, callables, feature, listKernels } from "volley/kernels";
-import { type LocalCluster, startLocalCluster } from "../local/local-cluster.js";
+import { type LocalCluster, startLocalCluster } from "../../cluster/local/local-cluster.js";
 import type { Cluster, ObjectRef } from "./api.js";
 import { connect } from "./connect.js";
 import type { Kernels } from "./index.js";

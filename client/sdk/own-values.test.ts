@@ -1,7 +1,7 @@
 /** What the caller passes is what it was when it was passed, and what the caller gets is its own. */
 import { tableFromArrays } from "apache-arrow";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type LocalCluster, startLocalCluster } from "../local/local-cluster.js";
+import { type LocalCluster, startLocalCluster } from "../../cluster/local/local-cluster.js";
 import type { Cluster, Library } from "./api.js";
 import { connect } from "./connect.js";
 

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type LocalNats, startLocalNats } from "../../client/local/nats-server.js";
+import { type LocalNats, startLocalNats } from "../../cluster/local/nats-server.js";
 import { limits } from "../limits.js";
 import { streams } from "../subjects.js";
 import { connectNats, type NatsTransport } from "../transport/nats.js";

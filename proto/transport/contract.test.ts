@@ -1,7 +1,7 @@
 /** T1..T7 of transport.ts, for every form of Transport. */
 import { randomBytes } from "node:crypto";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { type LocalNats, startLocalNats } from "../../client/local/nats-server.js";
+import { type LocalNats, startLocalNats } from "../../cluster/local/nats-server.js";
 import { isVolleyError } from "../errors.js";
 import { MemoryNetwork } from "./memory.js";
 import { connectNats, redactUrl } from "./nats.js";

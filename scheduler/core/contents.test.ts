@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import type { Epoch, JobId, ObjectId } from "../../proto/ids.js";
 import type { Commit, Lease, StoredObject } from "../../proto/messages.js";
-import { client, inline, leasesIn, one, Rig, session, spec, stored, tenant, updatesIn, w1, w2 } from "../sim/core-rig.js";
+import { client, inline, leasesIn, one, Rig, session, spec, stored, tenant, updatesIn, w1, w2 } from "../../sim/core-rig.js";
 import type { Command } from "./index.js";
 
 const id = `s${session}_0-0` as ObjectId;

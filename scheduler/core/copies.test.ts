@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import type { Epoch, ObjectId, WorkerId } from "../../proto/ids.js";
 import type { Lease, StoredObject, WorkerOrder } from "../../proto/messages.js";
-import { client, leasesIn, Rig, runAll, session, spec, stored, updatesIn, w1, w2 } from "../sim/core-rig.js";
+import { client, leasesIn, Rig, runAll, session, spec, stored, updatesIn, w1, w2 } from "../../sim/core-rig.js";
 import type { Command } from "./index.js";
 
 const w3 = "w3" as WorkerId;

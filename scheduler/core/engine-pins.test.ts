@@ -4,7 +4,7 @@ import { stageBase } from "../../proto/address.js";
 import type { BundleId, ClientId, JobId, WorkerId } from "../../proto/ids.js";
 import type { ArgSpec, ClientReply, Lease, StageSpec } from "../../proto/messages.js";
 import { PROTOCOL_VERSION } from "../../proto/version.js";
-import { client, fill, inline, leasesIn, one, Rig, session, spec, stored, tenant, updatesIn, w1, w2 } from "../sim/core-rig.js";
+import { client, fill, inline, leasesIn, one, Rig, session, spec, stored, tenant, updatesIn, w1, w2 } from "../../sim/core-rig.js";
 import { applyRecord, type Command, createState, restore, snapshot } from "./index.js";
 
 const a = { engine: { runtime: "node 20.20.2", v8: "11.3.244.8-node.38", arch: "x64" } };

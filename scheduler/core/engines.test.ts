@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { engineFamily } from "../../proto/engine.js";
 import type { WorkerId } from "../../proto/ids.js";
-import { Rig, w1, w2 } from "../sim/core-rig.js";
+import { Rig, w1, w2 } from "../../sim/core-rig.js";
 import type { Command } from "./index.js";
 
 const node20 = { volley: "0.1.0", engine: { runtime: "node 20.20.2", v8: "11.3.244.8-node.38", arch: "x64" } };

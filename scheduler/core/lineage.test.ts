@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { limits } from "../../proto/limits.js";
 import type { ArgSpec, Lease, StageSpec } from "../../proto/messages.js";
-import { client, inline, leasesIn, Rig, runAll, session, spec, stored, updatesIn, w1, w2 } from "../sim/core-rig.js";
+import { client, inline, leasesIn, Rig, runAll, session, spec, stored, updatesIn, w1, w2 } from "../../sim/core-rig.js";
 import { type Command, checkInvariants } from "./index.js";
 
 const pure = { pure: true };

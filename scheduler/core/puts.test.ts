@@ -4,7 +4,7 @@ import type { ClientId, JobId, ObjectId, WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { ClientReplyOf, ClientRequestOf } from "../../proto/messages.js";
 import { PROTOCOL_VERSION } from "../../proto/version.js";
-import { client, fill, leasesIn, one, Rig, runAll, session, spec, stored, tenant, updatesIn, w1, w2 } from "../sim/core-rig.js";
+import { client, fill, leasesIn, one, Rig, runAll, session, spec, stored, tenant, updatesIn, w1, w2 } from "../../sim/core-rig.js";
 
 const id = `c${"1".repeat(32)}-0` as ObjectId;
 const facts = { id, kind: 3, bytes: 100_000, digest: new Uint8Array(16).fill(0x11) };

@@ -1,6 +1,6 @@
 /** Reports of a worker that overtake each other, or come for the first time late. */
 import { expect, test } from "vitest";
-import { client, fill, leasesIn, one, Rig, session, spec, w1 } from "../sim/core-rig.js";
+import { client, fill, leasesIn, one, Rig, session, spec, w1 } from "../../sim/core-rig.js";
 
 /** One lease of two tasks; `first`: what the worker says of its first report. */
 function scene(first: number) {

@@ -6,7 +6,7 @@ import type { ArgSpec, ResultSegment, StageSpec } from "../../proto/messages.js"
 import { PackReader, PackWriter } from "../../proto/pack.js";
 import { decodeValue, encodeValue } from "../../proto/value.js";
 import { PROTOCOL_VERSION } from "../../proto/version.js";
-import { client, fill, leasesIn, one, Rig, runAll, session, spec, stored, tenant, updatesIn, w1, w2 } from "../sim/core-rig.js";
+import { client, fill, leasesIn, one, Rig, runAll, session, spec, stored, tenant, updatesIn, w1, w2 } from "../../sim/core-rig.js";
 
 const inlineOf = (stage: number, from: number, values: unknown[]): ResultSegment => {
   const pack = new PackWriter();

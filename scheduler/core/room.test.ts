@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import type { LeaseId } from "../../proto/ids.js";
 import type { ArgSpec, Commit, Lease } from "../../proto/messages.js";
-import { client, leasesIn, one, Rig, runAll, session, spec, updatesIn, w1, w2 } from "../sim/core-rig.js";
+import { client, leasesIn, one, Rig, runAll, session, spec, updatesIn, w1, w2 } from "../../sim/core-rig.js";
 
 const MB = 1_000_000;
 const stored = (lease: Lease, bytes: number): Commit => ({

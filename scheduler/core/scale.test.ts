@@ -5,7 +5,7 @@
 import { describe, expect, test } from "vitest";
 import type { JobId, ObjectId, WorkerId } from "../../proto/ids.js";
 import type { ArgSpec, Commit, Lease, StageSpec } from "../../proto/messages.js";
-import { client, fill, leasesIn, Rig, session, spec, stored, tenant, w1, w2 } from "../sim/core-rig.js";
+import { client, fill, leasesIn, Rig, session, spec, stored, tenant, w1, w2 } from "../../sim/core-rig.js";
 
 const pure = { pure: true };
 const refs = (of: ArgSpec[]): ArgSpec[] => [{ a: "list", of }];

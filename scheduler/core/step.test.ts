@@ -1,12 +1,12 @@
 /**
  * The core by hand: a scripted client and scripted workers, no clock and no network. Each test checks the invariants after every step.
- * The wide search through orders and faults is the simulation's (scheduler/sim).
+ * The wide search through orders and faults is the simulation's (sim).
  */
 import { describe, expect, test } from "vitest";
 import type { Epoch, JobId, LeaseId, WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { ClientRequest, Lease, ResultSegment, StageSpec } from "../../proto/messages.js";
-import { client, failed, fill, inline, leasesIn, one, Rig, runAll, session, spec, stored, tenant, updatesIn, w1, w2 } from "../sim/core-rig.js";
+import { client, failed, fill, inline, leasesIn, one, Rig, runAll, session, spec, stored, tenant, updatesIn, w1, w2 } from "../../sim/core-rig.js";
 import { applyRecord, createState, restore, snapshot } from "./index.js";
 
 describe("sessions", () => {

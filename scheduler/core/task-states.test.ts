@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test, vi } from "vitest";
 import type { ObjectBase } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import { client, leasesIn, one, Rig, session, spec, tenant, w1 } from "../sim/core-rig.js";
+import { client, leasesIn, one, Rig, session, spec, tenant, w1 } from "../../sim/core-rig.js";
 import { step } from "./index.js";
 import { type TaskState, TaskStates, taskState } from "./task-states.js";
 

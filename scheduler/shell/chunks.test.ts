@@ -7,8 +7,8 @@ import { type ModelDurable, modelDurable } from "../../proto/durable/model.js";
 import type { Epoch, JobId } from "../../proto/ids.js";
 import { PackReader } from "../../proto/pack.js";
 import { decodeValue } from "../../proto/value.js";
+import { client, inline, leasesIn, Rig, session, spec, tenant, w1 } from "../../sim/core-rig.js";
 import { applyRecord, type Command, createState, type JournalRecord, restore, type State, snapshot } from "../core/index.js";
-import { client, inline, leasesIn, Rig, session, spec, tenant, w1 } from "../sim/core-rig.js";
 import { ChunkStore } from "./chunks.js";
 
 const job = "job" as JobId;

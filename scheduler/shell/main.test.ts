@@ -3,7 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type LocalNats, startLocalNats } from "../../client/local/nats-server.js";
+import { type LocalNats, startLocalNats } from "../../cluster/local/nats-server.js";
 import { decodeMessage, encodeMessage } from "../../proto/codec.js";
 import { readConfig } from "../../proto/config.js";
 import type { ClientId, JobId, TenantId } from "../../proto/ids.js";

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { ObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { ObjectLocation, StoredObject, WorkerOrder } from "../../proto/messages.js";
-import { Harness, kinds, sent } from "../../scheduler/sim/worker-rig.js";
+import { Harness, kinds, sent } from "../../sim/worker-rig.js";
 import type { WorkerCommand } from "./events.js";
 
 const id = "sj_3-0" as ObjectId;

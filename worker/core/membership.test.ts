@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { Epoch, Instance, LeaseId, ObjectId, SchedulerStart } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { StoredObject, WorkerRequest } from "../../proto/messages.js";
-import { Harness, identity, inline, kinds, leaseOf, sent } from "../../scheduler/sim/worker-rig.js";
+import { Harness, identity, inline, kinds, leaseOf, sent } from "../../sim/worker-rig.js";
 import { createWorkerState } from "./state.js";
 
 const mine = "mine" as Instance;

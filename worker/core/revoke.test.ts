@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { LeaseId } from "../../proto/ids.js";
-import { Harness, inline, leaseOf } from "../../scheduler/sim/worker-rig.js";
+import { Harness, inline, leaseOf } from "../../sim/worker-rig.js";
 
 describe("revoke and cancel", () => {
   test("the unstarted rest of a waiting lease goes back at once", () => {

@@ -1,9 +1,9 @@
 /** In the thread: from a function's name to the function. Modules stay loaded for the life of the thread. */
 import { accessSync, constants, statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { engineOf } from "../../kernels/features/engine.js";
+import { requireKernel } from "../../kernels/registry.js";
 import { isVolleyError, VolleyError } from "../../proto/errors.js";
-import { engineOf } from "../kernels/features/engine.js";
-import { requireKernel } from "../kernels/registry.js";
 import type { ThreadFunction } from "./run-message.js";
 
 export type UserFunction = (...args: unknown[]) => unknown;

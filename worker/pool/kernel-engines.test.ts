@@ -1,8 +1,8 @@
 import { Table } from "apache-arrow";
 import { afterEach, expect, test } from "vitest";
-import { float64Vector, optionalFloat64Column } from "../kernels/columns.js";
-import { engineOf, setEngine } from "../kernels/features/engine.js";
-import { requireKernel } from "../kernels/registry.js";
+import { float64Vector, optionalFloat64Column } from "../../kernels/columns.js";
+import { engineOf, setEngine } from "../../kernels/features/engine.js";
+import { requireKernel } from "../../kernels/registry.js";
 import { ObjectStore } from "../store/store.js";
 import { KernelEngines, kernelBytes, regionsOf } from "./kernel-engines.js";
 

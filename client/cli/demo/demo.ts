@@ -5,11 +5,11 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { Table } from "apache-arrow";
+import { type LocalCluster, startLocalCluster } from "../../../cluster/local/local-cluster.js";
+import { loadCsv } from "../../../data/ingest/index.js";
 import { VolleyError } from "../../../proto/errors.js";
 import { parseGraph } from "../../../proto/graph.js";
 import type { JobStatus } from "../../../proto/messages.js";
-import { loadCsv } from "../../ingest/index.js";
-import { type LocalCluster, startLocalCluster } from "../../local/local-cluster.js";
 import type { Job } from "../../sdk/api.js";
 import { connect } from "../../sdk/index.js";
 import { Interrupted } from "../exit-codes.js";

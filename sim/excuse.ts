@@ -1,0 +1,85 @@
+/**
+ * Whether a session's task may fail as it did. A failure is excused only by what truly happened: its function throws, its client cancelled it, it was executing
+ * on workers that died, its result or something that it reads is gone with every copy and cannot be made again.
+ */
+import type { ErrorCode } from "../proto/errors.js";
+import { type ObjectId, objectIdOf, splitObjectId } from "../proto/ids.js";
+import { limits } from "../proto/limits.js";
+import type { JobModel, StageModel } from "./job-model.js";
+import { isLarge, objectsOf, traitsOf } from "./model-function.js";
+import type { Truth } from "./truth.js";
+
+/** What only the client knows. */
+export interface ClientFacts {
+  isCancelled(stage: number, task: number): boolean;
+  /** Its refs were gone at some time: its objects may have been freed. */
+  wasReleased(stage: number): boolean;
+  /** A scheduler was told of its results, and does not know what made them. */
+  wasRetold(stage: number): boolean;
+  /** Everything of it may be gone: it was silent for longer than a session lives. */
+  readonly lapsed: boolean;
+}
+
+export class Excuses {
+  readonly #truth: Truth;
+  readonly #model: JobModel;
+  readonly #facts: ClientFacts;
+
+  constructor(truth: Truth, model: JobModel, facts: ClientFacts) {
+    this.#truth = truth;
+    this.#model = model;
+    this.#facts = facts;
+  }
+
+  explains(code: ErrorCode, stage: StageModel, task: number): boolean {
+    const { job } = this.#model;
+    switch (code) {
+      case "CANCELLED":
+        return this.#facts.isCancelled(stage.spec.index, task);
+      case "TASK_QUARANTINED":
+        return this.#truth.mayHaveKilled(job, stage.spec.index, task) >= limits.blamesMax;
+      case "NONDETERMINISTIC":
+        return stage.spec.options.pure && this.#truth.contentsOf(objectIdOf(stage.base, task)) > 1;
+      case "OBJECT_LOST":
+        return this.#facts.lapsed || this.#isLost(objectIdOf(stage.base, task)) || this.#inputsOf(stage, task).some((id) => this.#isLost(id));
+      case "OBJECT_NOT_FOUND":
+        return this.#facts.lapsed || this.#inputsOf(stage, task).some((id) => this.#isLost(id));
+      case "UPSTREAM_FAILED":
+        return this.#facts.lapsed || this.#inputsOf(stage, task).some((id) => this.#isLost(id) || this.#mayHaveFailed(id));
+      case "SESSION_LOST":
+        return this.#facts.lapsed;
+      default:
+        return false;
+    }
+  }
+
+  #inputsOf(stage: StageModel, task: number): ObjectId[] {
+    return stage.spec.args.flatMap((arg) => [...objectsOf(arg, task, (index) => this.#model.stage(index))]);
+  }
+
+  #makerOf(id: ObjectId): { stage: StageModel; task: number } | undefined {
+    const { base, index } = splitObjectId(id);
+    for (const stage of this.#model.stages.values()) if (stage.base === base) return { stage, task: index };
+    return undefined;
+  }
+
+  /** Every copy is truly gone, and it cannot be made again. */
+  #isLost(id: ObjectId): boolean {
+    const maker = this.#makerOf(id);
+    if (!maker) return this.#truth.hasDied(id);
+    const { stage, task } = maker;
+    const kept =
+      !isLarge(traitsOf(stage.spec.fn), task) || !(this.#truth.hasDied(id) || (this.#facts.wasRetold(stage.spec.index) && this.#truth.isOutOfReach(id)));
+    if (kept && !this.#facts.wasReleased(stage.spec.index)) return false;
+    return !stage.spec.options.pure || this.#facts.wasRetold(stage.spec.index) || this.#inputsOf(stage, task).some((input) => this.#isLost(input));
+  }
+
+  #mayHaveFailed(id: ObjectId): boolean {
+    const maker = this.#makerOf(id);
+    if (!maker) return false;
+    const { stage, task } = maker;
+    if (stage.expected[task] === undefined || this.#isLost(id)) return true;
+    for (const code of ["CANCELLED", "TASK_QUARANTINED", "NONDETERMINISTIC"] as const) if (this.explains(code, stage, task)) return true;
+    return this.#inputsOf(stage, task).some((input) => this.#isLost(input) || this.#mayHaveFailed(input));
+  }
+}

@@ -1,0 +1,50 @@
+/** A copy of the compiled tree, as far as the simulation loads it, with a planted bug in it. */
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import type { Edit } from "./mutants.js";
+import type { simulate } from "./simulation.js";
+
+/** What the simulation loads, by the table of imports in docs/ARCHITECTURE.md. */
+const folders = ["proto", "scheduler/core", "scheduler/shell", "sim", "worker/core"];
+
+const dist = path.join(path.dirname(fileURLToPath(import.meta.url)), "../..");
+
+/** The text with the edit made; white space in `find` stands for any. Throws if what is to be replaced is not there, or there more than once. */
+export function mutate(text: string, { file, find, put }: Edit): string {
+  const pattern = find.replace(/[.*+?^${}()|[\]\\]/g, "\\$&").replace(/\s+/g, "\\s+");
+  const parts = text.split(new RegExp(pattern));
+  if (parts.length !== 2) {
+    throw new Error(
+      `a planted bug replaces ${JSON.stringify(find)} in ${file}, where it stands ${parts.length - 1} times instead of once: write the plant anew`,
+    );
+  }
+  return parts.join(put);
+}
+
+/** The texts of the compiled files that the edits change, changed. */
+export function mutatedFiles(edits: readonly Edit[]): ReadonlyMap<string, string> {
+  const texts = new Map<string, string>();
+  for (const edit of edits) texts.set(edit.file, mutate(texts.get(edit.file) ?? readFileSync(path.join(dist, edit.file), "utf8"), edit));
+  return texts;
+}
+
+/** Runs `use` with the simulation of a mutated product; the copy is removed afterwards. */
+export async function withMutant<T>(edits: readonly Edit[], use: (run: typeof simulate) => T): Promise<T> {
+  const texts = mutatedFiles(edits);
+  const root = mkdtempSync(path.join(os.tmpdir(), "volley-mutant-"));
+  try {
+    for (const folder of folders) {
+      mkdirSync(path.join(root, folder), { recursive: true });
+      cpSync(path.join(dist, folder), path.join(root, folder), { recursive: true, filter: (file) => !/\.(?:test\.js|d\.ts|map)$/.test(file) });
+    }
+    symlinkSync(path.join(dist, "../node_modules"), path.join(root, "node_modules"), "dir");
+    writeFileSync(path.join(root, "package.json"), '{ "type": "module" }\n');
+    for (const [file, text] of texts) writeFileSync(path.join(root, file), text);
+    const loaded = (await import(pathToFileURL(path.join(root, "sim/simulation.js")).href)) as { simulate: typeof simulate };
+    return use(loaded.simulate);
+  } finally {
+    rmSync(root, { recursive: true, force: true });
+  }
+}

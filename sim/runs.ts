@@ -1,0 +1,223 @@
+/** What a worker's threads do: tasks of a run one after the other, in virtual time, with results in batches; limits and kills in the middle (W2–W4, W6). */
+import { digestOf, hexOf } from "../proto/digest.js";
+import type { WireError } from "../proto/errors.js";
+import { type LeaseId, type ObjectId, objectIdOf } from "../proto/ids.js";
+import type { ArgSpec, Lease, ResultSegment } from "../proto/messages.js";
+import { PackReader, PackWriter } from "../proto/pack.js";
+import type { EncodedValue } from "../proto/value.js";
+import type { WorkerEvent } from "../worker/core/events.js";
+import type { StoredValue } from "./disk.js";
+import { Violation } from "./job-model.js";
+import { alwaysFails, evaluate, isLarge, type StageLookup, traitsOf } from "./model-function.js";
+import type { Process } from "./process.js";
+import type { Random } from "./random.js";
+import type { World } from "./world.js";
+
+/** The worker around the runs. */
+interface Host {
+  readonly world: World;
+  readonly process: Process;
+  readonly random: Random;
+  readonly objects: Map<ObjectId, StoredValue>;
+  inputsOf(lease: LeaseId): ReadonlyMap<ObjectId, StoredValue> | undefined;
+  /** The core counts it among the worker's objects. */
+  isAnnounced(id: ObjectId): boolean;
+  give(event: WorkerEvent): void;
+  /** The process dies of what it executes. */
+  perish(): void;
+  later(delayMs: number, run: () => void): void;
+}
+
+interface Run {
+  readonly lease: Lease;
+  to: number;
+  /** The first task that has not started. */
+  next: number;
+  killed: boolean;
+  /** Inline results that have not been given to the core yet: tasks [from, next). */
+  readonly held: { from: number; values: EncodedValue[] };
+}
+
+/** Where the lease says the objects of its upstream stages are. */
+export const stagesOf =
+  (lease: Lease): StageLookup =>
+  (stage) => {
+    const found = lease.bases.find(([index]) => index === stage);
+    if (!found) throw new Violation("leases", `lease ${lease.lease} does not say where the objects of stage ${stage} are`);
+    return { base: found[1], count: found[2] };
+  };
+
+export class Runs {
+  readonly #host: Host;
+  readonly #runs = new Map<LeaseId, Run>();
+
+  constructor(host: Host) {
+    this.#host = host;
+  }
+
+  start(lease: Lease, from: number, to: number): void {
+    this.#runs.set(lease.lease, { lease, to, next: from, killed: false, held: { from, values: [] } });
+    this.#host.later(0, () => this.#execute(lease.lease));
+  }
+
+  #execute(id: LeaseId): void {
+    const run = this.#runs.get(id);
+    if (!run) return;
+    if (run.killed || run.next >= run.to) {
+      this.#finish(run);
+      return;
+    }
+    const { lease } = run;
+    const task = run.next++;
+    this.#noteExecution(lease, task);
+    const started = this.#host.world.clock.nowMs;
+    if (traitsOf(lease.fn).mood === "poison") {
+      this.#host.later(traitsOf(lease.fn).durationMs, () => {
+        if (!run.killed) this.#host.perish();
+      });
+      return;
+    }
+    this.#host.later(this.#host.random.delay(traitsOf(lease.fn).durationMs), () => {
+      if (run.killed) {
+        this.#finish(run);
+        return;
+      }
+      this.#conclude(run, task, Math.round(1000 * (this.#host.world.clock.nowMs - started)));
+    });
+  }
+
+  #noteExecution(lease: Lease, task: number): void {
+    const { executions, counts, grants, disk } = this.#host.world;
+    const key = `${lease.job}/${lease.stage}/${task}`;
+    executions.set(key, (executions.get(key) ?? 0) + 1);
+    counts.executions++;
+    this.#host.world.truth.started(this.#host.process, lease, task, grants.get(lease.lease)?.epoch ?? 0);
+    const grant = grants.get(lease.lease);
+    if (!grant) throw new Violation("leases", `lease ${lease.lease} was never given out`);
+    const committedAtMs = lease.durable ? disk.committedAtMs(lease.job, lease.stage, task) : undefined;
+    if (committedAtMs !== undefined && committedAtMs < grant.atMs && grant.epoch === this.#host.world.epoch) {
+      throw new Violation(
+        "once",
+        `task ${task} of stage ${lease.stage} of ${lease.job} runs under lease ${lease.lease}, but its commit was in the journal before`,
+      );
+    }
+  }
+
+  #conclude(run: Run, task: number, slotTimeUs: number): void {
+    const { lease } = run;
+    const traits = traitsOf(lease.fn);
+    const times = this.#host.world.executions.get(`${lease.job}/${lease.stage}/${task}`) ?? 1;
+    if (alwaysFails(traits, task) || times <= traits.failFirst) {
+      this.#host.world.truth.ended(lease.job, lease.stage, task, lease.lease, "threw");
+      this.#giveHeld(run, 0);
+      const error: WireError = { code: "TASK_FAILED", message: `${traits.name} threw at task ${task}` };
+      this.#host.give({ e: "results", lease: lease.lease, segment: { r: "failed", stage: lease.stage, from: task, to: task + 1, error }, slotTimeUs });
+      run.held.from = task + 1;
+      this.#execute(lease.lease);
+      return;
+    }
+    const inputs = this.#host.inputsOf(lease.lease);
+    const read = new Map<ObjectId, string>();
+    const contentOf = (id: ObjectId): Uint8Array => {
+      const value = inputs?.get(id);
+      if (!value) throw new Violation("leases", `lease ${lease.lease} runs without its input ${id}`);
+      read.set(id, hexOf(digestOf(value.kind, value.data)));
+      return value.data;
+    };
+    const args = lease.args.map((arg) => cutBack(arg, lease.from));
+    const value = evaluate(traits, args, task, stagesOf(lease), contentOf, this.#host.random.u32());
+    this.#noteResult(lease, task, value, read);
+    if (isLarge(traits, task)) {
+      this.#giveHeld(run, 0);
+      this.#store(run, task, value, slotTimeUs);
+      return;
+    }
+    run.held.values.push(value);
+    if (this.#host.random.chance(0.4) || run.next >= run.to) this.#giveHeld(run, slotTimeUs);
+    this.#execute(lease.lease);
+  }
+
+  #noteResult(lease: Lease, task: number, value: EncodedValue, read: ReadonlyMap<ObjectId, string>): void {
+    const { truth, provenance } = this.#host.world;
+    const id = objectIdOf(lease.base, task);
+    const digest = digestOf(value.kind, value.data);
+    truth.ended(lease.job, lease.stage, task, lease.lease, "result", isLarge(traitsOf(lease.fn), task));
+    truth.made(id, digest);
+    provenance.made(lease.job, id, hexOf(digest), read);
+  }
+
+  /** W6: a large result is in its stores before the core hears of it. */
+  #store(run: Run, task: number, { kind, data }: EncodedValue, slotTimeUs: number): void {
+    const { lease } = run;
+    const id = objectIdOf(lease.base, task);
+    this.#host.objects.set(id, { kind, data });
+    const tell = (): void => {
+      if (run.killed) {
+        if (!this.#host.isAnnounced(id)) this.#host.objects.delete(id);
+        this.#finish(run);
+        return;
+      }
+      if (lease.durable) this.#host.world.disk.keepObject(id, { kind, data });
+      const stored = [{ bytes: 100_000, kind, digest: digestOf(kind, data) }];
+      this.#host.give({ e: "results", lease: lease.lease, segment: { r: "stored", stage: lease.stage, from: task, to: task + 1, stored }, slotTimeUs });
+      run.held.from = task + 1;
+      this.#execute(lease.lease);
+    };
+    if (lease.durable) this.#host.later(this.#host.random.delay(3), tell);
+    else tell();
+  }
+
+  #giveHeld(run: Run, slotTimeUs: number): void {
+    const { lease, held } = run;
+    if (held.values.length === 0) return;
+    const pack = new PackWriter();
+    for (const value of held.values) pack.add(value);
+    const to = held.from + held.values.length;
+    const digests = lease.durable ? { digests: new Uint8Array(Buffer.concat(held.values.map(({ kind, data }) => digestOf(kind, data)))) } : {};
+    const segment: ResultSegment = { r: "inline", stage: lease.stage, from: held.from, to, pack: pack.finish(), ...digests };
+    held.from = to;
+    held.values.length = 0;
+    this.#host.give({ e: "results", lease: lease.lease, segment, slotTimeUs });
+  }
+
+  #finish(run: Run): void {
+    if (!this.#runs.delete(run.lease.lease)) return;
+    if (!run.killed || this.#host.random.chance(0.5)) this.#giveHeld(run, 0);
+    this.#host.give({ e: "ended", lease: run.lease.lease });
+  }
+
+  unstarted(id: LeaseId): number {
+    const run = this.#runs.get(id);
+    return run && !run.killed ? run.to - run.next : 0;
+  }
+
+  limit(id: LeaseId, to: number): void {
+    const run = this.#runs.get(id);
+    if (!run) return;
+    run.to = Math.min(run.to, Math.max(to, run.next));
+    const limit = run.to;
+    this.#host.later(0, () => {
+      if (this.#runs.has(id)) this.#host.give({ e: "limited", lease: id, to: limit });
+    });
+  }
+
+  kill(id: LeaseId): void {
+    const run = this.#runs.get(id);
+    if (!run) return;
+    this.#host.later(this.#host.random.delay(5), () => {
+      run.killed = true;
+      this.#finish(run);
+    });
+  }
+}
+
+/** Items come cut to the lease's range: item i - from belongs to task i. */
+function cutBack(arg: ArgSpec, from: number): ArgSpec {
+  if (arg.a === "list") return { a: "list", of: arg.of.map((inner) => cutBack(inner, from)) };
+  if (arg.a !== "item" || from === 0) return arg;
+  const cut = new PackReader(arg.pack);
+  const whole = new PackWriter();
+  for (let i = 0; i < from; i++) whole.add({ kind: 0, data: new Uint8Array(0) });
+  for (let i = 0; i < cut.count; i++) whole.add(cut.at(i));
+  return { a: "item", pack: whole.finish() };
+}

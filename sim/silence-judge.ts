@@ -1,0 +1,81 @@
+/**
+ * Whether a scheduler was right to take somebody for lost: only time counts in which it could have heard, had anybody spoken. Measured from outside, where it
+ * is known who was paused, cut off, or without a broker.
+ */
+import type { JobId } from "../proto/ids.js";
+import { limits } from "../proto/limits.js";
+import { Violation } from "./job-model.js";
+import type { Process } from "./process.js";
+import type { World } from "./world.js";
+
+const lookEveryMs = 50;
+/** The scheduler counts from its last tick before the message, and in round trips to the broker. */
+const slackMs = 900;
+
+export class SilenceJudge {
+  readonly #world: World;
+  readonly #process: Process;
+  /** Time in which this scheduler could hear. */
+  #openMs = 0;
+  /** By address: which process was heard last, and when in that time. */
+  readonly #heard = new Map<string, { process: Process; openMs: number }>();
+
+  /** By address: the process that had the name before. */
+  readonly #succeeded = new Map<string, Process>();
+  readonly #isNewest: () => boolean;
+
+  /** `isNewest`: a deposed scheduler does no harm by what it believes. */
+  constructor(world: World, process: Process, isNewest: () => boolean) {
+    this.#world = world;
+    this.#isNewest = isNewest;
+    this.#process = process;
+    this.#look();
+  }
+
+  #look(): void {
+    const { clock, network } = this.#world;
+    const passMs = this.#world.resting ? 8 * lookEveryMs : lookEveryMs;
+    clock.after(passMs, () => {
+      if (this.#process.dead) return;
+      if (!this.#process.paused && !network.isCut(this.#process.address)) this.#openMs += passMs;
+      this.#look();
+    });
+  }
+
+  heard(address: string): void {
+    const process = this.#world.processes.get(address);
+    if (!process) return;
+    const before = this.#heard.get(address);
+    if (before && before.process !== process) this.#succeeded.set(address, before.process);
+    this.#heard.set(address, { process, openMs: this.#openMs });
+  }
+
+  onLog(text: string, fields: Readonly<Record<string, string | number>>, cause: string): void {
+    if (!this.#isNewest()) return;
+    if (text === "worker lost") this.#onLost(String(fields.worker), fields.how === "superseded");
+    if (text === "job cancelled" && cause === "tick") this.#onClosed(String(fields.job));
+  }
+
+  /** `superseded`: another process has come under its name, which is used again only when its owner is dead. */
+  #onLost(worker: string, superseded: boolean): void {
+    const last = this.#heard.get(worker);
+    const before = this.#succeeded.get(worker);
+    this.#succeeded.delete(worker);
+    if (before?.dead) this.#world.truth.buried(before);
+    if (!last || superseded || before?.dead) return;
+    const silentMs = this.#openMs - last.openMs;
+    if (!last.process.dead && silentMs < limits.heartbeatTimeoutMs - slackMs)
+      throw new Violation("lost", `${worker} is taken for dead after ${silentMs} ms in which it could have been heard`);
+    this.#world.truth.buried(last.process);
+  }
+
+  #onClosed(session: string): void {
+    const client = session.replace(/^session-/, "");
+    const last = this.#heard.get(client);
+    if (!session.startsWith("session-") || !last) return;
+    const silentMs = this.#openMs - last.openMs;
+    if (silentMs < limits.sessionTimeoutMs - slackMs)
+      throw new Violation("lost", `${session} is closed after ${silentMs} ms in which its client could have been heard`);
+    this.#world.lapsed.add(session as JobId);
+  }
+}
