@@ -1,5 +1,6 @@
 /**
- * Reference pages are written from the tables that drive the code, so the two cannot differ. `npm run docs` writes the pages anew.
+ * Reference pages are written from the tables that drive the code, so the two cannot differ. `npm run docs` writes the
+ * pages anew.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
@@ -58,7 +59,9 @@ function defaultOf(key: ConfigTable[string]): string {
 
 describe("reference pages", () => {
   it("docs/errors.md is the error catalogue", async () => {
-    const rows = Object.entries(errorCatalogue).map(([code, entry]) => `| \`${code}\` | ${entry.http} | ${entry.retry} | ${cell(entry.doc)} |`);
+    const rows = Object.entries(errorCatalogue).map(
+      ([code, entry]) => `| \`${code}\` | ${entry.http} | ${entry.retry} | ${cell(entry.doc)} |`,
+    );
     const retry = [
       "- `never`: the same request fails again.",
       "- `retry`: try again, anywhere.",
@@ -75,7 +78,9 @@ describe("reference pages", () => {
       ...retry,
       "",
     ];
-    await expect([...lines, "| code | HTTP | retry | meaning |", "|---|---|---|---|", ...rows, ""].join("\n")).toMatchFileSnapshot(page("errors.md"));
+    await expect(
+      [...lines, "| code | HTTP | retry | meaning |", "|---|---|---|---|", ...rows, ""].join("\n"),
+    ).toMatchFileSnapshot(page("errors.md"));
   });
 
   it("docs/configuration.md is the configuration of every role", async () => {
@@ -90,7 +95,8 @@ describe("reference pages", () => {
       const keys = Object.values(module[table] ?? {});
       expect(keys.length, `${table} in ${file}`).toBeGreaterThan(0);
       lines.push(`## ${role}`, "", "| environment | flag | default | meaning |", "|---|---|---|---|");
-      for (const key of keys) lines.push(`| \`${key.env}\` | \`--${key.flag}\` | ${defaultOf(key)} | ${cell(key.doc)} |`);
+      for (const key of keys)
+        lines.push(`| \`${key.env}\` | \`--${key.flag}\` | ${defaultOf(key)} | ${cell(key.doc)} |`);
       lines.push("");
     }
     lines.push(...natsServer, ...taskOptions);
@@ -109,7 +115,11 @@ describe("reference pages", () => {
     );
     // Quoted or read from an environment: VOLLEY_JOURNAL, a stream's name, is neither a key nor read.
     const used = new Set(
-      files.flatMap((file) => [...readFileSync(file, "utf8").matchAll(/\benv(?:\.|\[["']|: ["'])(VOLLEY_[A-Z0-9_]+)/g)].map((match) => match[1] as string)),
+      files.flatMap((file) =>
+        [...readFileSync(file, "utf8").matchAll(/\benv(?:\.|\[["']|: ["'])(VOLLEY_[A-Z0-9_]+)/g)].map(
+          (match) => match[1] as string,
+        ),
+      ),
     );
     expect([...used].filter((name) => !documented.includes(name)).sort()).toEqual([]);
   });

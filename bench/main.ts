@@ -1,4 +1,7 @@
-/** `npm run bench -- NAME [--json] [--repeats N]`: one suite of measurements. With --json, one JSON object per measure and nothing else on stdout. */
+/**
+ * `npm run bench -- NAME [--json] [--repeats N]`: one suite of measurements. With --json, one JSON object per measure
+ * and nothing else on stdout.
+ */
 import { parseArgs } from "node:util";
 import { kernelsSuite } from "./kernels/suite.js";
 import { type Suite, tableOf } from "./report.js";

@@ -8,7 +8,9 @@ test("quantiles interpolate between neighbours", () => {
 });
 
 test("the ratio says how many times better, whichever way better is", () => {
-  expect(measure("rate", "1/s", [90, 100, 500], { better: "higher", peer: "P", peerRepeats: [10, 20, 30] })).toMatchObject({
+  expect(
+    measure("rate", "1/s", [90, 100, 500], { better: "higher", peer: "P", peerRepeats: [10, 20, 30] }),
+  ).toMatchObject({
     value: 100,
     peer: "P",
     peerValue: 20,

@@ -44,7 +44,14 @@ export function measure(
   name: string,
   unit: string,
   repeats: readonly number[],
-  options: { better: "higher" | "lower"; peer?: string; peerRepeats?: readonly number[]; p50?: number; p99?: number; note?: string },
+  options: {
+    better: "higher" | "lower";
+    peer?: string;
+    peerRepeats?: readonly number[];
+    p50?: number;
+    p99?: number;
+    note?: string;
+  },
 ): Measure {
   const value = median(repeats);
   const peerValue = options.peerRepeats && options.peerRepeats.length > 0 ? median(options.peerRepeats) : null;
@@ -64,12 +71,25 @@ export function measure(
   };
 }
 
-const shown = (value: number | null): string => (value === null ? "–" : Number(value.toPrecision(3)).toLocaleString("en-US", { maximumFractionDigits: 3 }));
+const shown = (value: number | null): string =>
+  value === null ? "–" : Number(value.toPrecision(3)).toLocaleString("en-US", { maximumFractionDigits: 3 });
 
 export function tableOf(measures: readonly Measure[]): string {
-  const table = new Table({ head: ["measure", "value", "unit", "p50", "p99", "peer", "peer's value", "ratio"], style: { head: [], border: [] } });
+  const table = new Table({
+    head: ["measure", "value", "unit", "p50", "p99", "peer", "peer's value", "ratio"],
+    style: { head: [], border: [] },
+  });
   for (const { name, value, unit, p50, p99, peer, peerValue, ratio } of measures) {
-    table.push([name, shown(value), unit, shown(p50 ?? null), shown(p99 ?? null), peer ?? "–", shown(peerValue), ratio === null ? "–" : `${shown(ratio)}x`]);
+    table.push([
+      name,
+      shown(value),
+      unit,
+      shown(p50 ?? null),
+      shown(p99 ?? null),
+      peer ?? "–",
+      shown(peerValue),
+      ratio === null ? "–" : `${shown(ratio)}x`,
+    ]);
   }
   const notes = measures.filter(({ note }) => note !== undefined).map(({ name, note }) => `${name}: ${note}`);
   return [table.toString(), ...notes].join("\n");

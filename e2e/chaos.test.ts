@@ -1,10 +1,10 @@
 /**
  * Durable jobs while processes are killed.
  *
- * One cluster of real processes; one graph: 48 steps → 48 tables (one-to-one, too large to travel inline) → their total (all). It runs undisturbed
- * first. Then it runs again while a worker, the scheduler, nats-server, and at last all of them in turn are killed with SIGKILL. Each time the job must end with
- * the undisturbed digest and the values computed here, every task committed exactly once in the journal, and no task that was
- * committed before the kill may run again.
+ * One cluster of real processes; one graph: 48 steps → 48 tables (one-to-one, too large to travel inline) → their total
+ * (all). It runs undisturbed first. Then it runs again while a worker, the scheduler, nats-server, and at last all of
+ * them in turn are killed with SIGKILL. Each time the job must end with the undisturbed digest and the values computed
+ * here, every task committed exactly once in the journal, and no task that was committed before the kill may run again.
  */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -71,7 +71,8 @@ async function committed(job: Job): Promise<Set<number>> {
 async function until(job: Job, succeeded: number): Promise<void> {
   for await (const status of job.progress()) {
     if (status.succeeded >= succeeded) return;
-    if (status.state !== "running") throw new Error(`the job was ${status.state} before ${succeeded} tasks had succeeded`);
+    if (status.state !== "running")
+      throw new Error(`the job was ${status.state} before ${succeeded} tasks had succeeded`);
   }
 }
 
@@ -98,11 +99,19 @@ async function commitsInJournal(id: string): Promise<Map<string, number>> {
 }
 
 async function expectExactlyOnce(job: Job, status: JobStatus): Promise<void> {
-  expect(status).toMatchObject({ state: "succeeded", tasks: 2 * tasks + 1, succeeded: 2 * tasks + 1, executed: 2 * tasks + 1, digest: undisturbed });
+  expect(status).toMatchObject({
+    state: "succeeded",
+    tasks: 2 * tasks + 1,
+    succeeded: 2 * tasks + 1,
+    executed: 2 * tasks + 1,
+    digest: undisturbed,
+  });
   const counts = await commitsInJournal(job.id);
   expect(counts.size).toBe(2 * tasks + 1);
   expect([...counts].filter(([, times]) => times !== 1)).toEqual([]);
-  expect(await job.results(0)).toEqual(Array.from({ length: tasks }, (_, i) => ({ i, square: i * i, text: `value ${i}` })));
+  expect(await job.results(0)).toEqual(
+    Array.from({ length: tasks }, (_, i) => ({ i, square: i * i, text: `value ${i}` })),
+  );
   const expected = total(Array.from({ length: tasks }, (_, i) => widen({ i, square: i * i })));
   expect(await job.results(2)).toEqual([expected]);
 }

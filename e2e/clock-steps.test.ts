@@ -1,4 +1,7 @@
-/** The wall clock is stepped by an hour, forward and back, while work runs and schedulers are replaced: time limits, retries and timeouts do not notice. */
+/**
+ * The wall clock is stepped by an hour, forward and back, while work runs and schedulers are replaced: time limits,
+ * retries and timeouts do not notice.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -29,11 +32,16 @@ test("steps of an hour", async () => {
       expect(await cluster.get(retried, { timeoutMs: 60_000 })).toEqual([0, 1, 2]);
       const graph = cluster.graph(name);
       graph.output(graph.map(lib.secondTry, [3, 4], { shared: [`${log}-tries`], retries: 2 }));
-      expect(await (await cluster.run(graph)).done({ timeoutMs: 60_000 })).toMatchObject({ state: "succeeded", retried: 2 });
+      expect(await (await cluster.run(graph)).done({ timeoutMs: 60_000 })).toMatchObject({
+        state: "succeeded",
+        retried: 2,
+      });
     };
     await ran("right");
     // The clock moves while tasks run, too.
-    const running = lib.step.with({ timeoutMs: 10_000 }).map([0, 1, 2, 3], { shared: [1_500, join(folder, "running")] });
+    const running = lib.step
+      .with({ timeoutMs: 10_000 })
+      .map([0, 1, 2, 3], { shared: [1_500, join(folder, "running")] });
     for (const [name, ms] of [
       ["ahead", hourMs],
       ["behind", -hourMs],

@@ -35,8 +35,13 @@ async function call(name: string, source: string, ...args: unknown[]): Promise<u
 test("CommonJS, files beside the source, and tables of a subpath run as they do at home", async () => {
   await writeFile(join(folder, "days.txt"), "2020-01-02");
   expect(await call("a.cjs", "module.exports = (x) => x + 1;", 2)).toBe(3);
-  expect(await call("b.cjs", 'exports.f = () => require("node:fs").readFileSync(__dirname + "/days.txt", "utf8");')).toBe("2020-01-02");
-  const made = await call("c.mjs", 'import { tableFromArrays } from "apache-arrow/table"; export const f = () => [tableFromArrays({ x: [1, 2] })];');
+  expect(
+    await call("b.cjs", 'exports.f = () => require("node:fs").readFileSync(__dirname + "/days.txt", "utf8");'),
+  ).toBe("2020-01-02");
+  const made = await call(
+    "c.mjs",
+    'import { tableFromArrays } from "apache-arrow/table"; export const f = () => [tableFromArrays({ x: [1, 2] })];',
+  );
   expect((made as arrow.Table[])[0]?.toArray().map(String)).toEqual(
     arrow
       .tableFromArrays({ x: [1, 2] })
@@ -47,20 +52,28 @@ test("CommonJS, files beside the source, and tables of a subpath run as they do 
 
 test("tables of another copy of apache-arrow are read by tasks, and a put of one gives it back", async () => {
   const other = createRequire(import.meta.url)("apache-arrow") as typeof arrow;
-  expect(await call("d.mjs", "export const f = (t) => t.getChild('x').get(1);", other.tableFromArrays({ x: Float64Array.of(1, 2) }))).toBe(2);
+  expect(
+    await call(
+      "d.mjs",
+      "export const f = (t) => t.getChild('x').get(1);",
+      other.tableFromArrays({ x: Float64Array.of(1, 2) }),
+    ),
+  ).toBe(2);
   const ref = await cluster.put(other.tableFromArrays({ x: Float64Array.of(1, 2) }));
   expect(Object.getPrototypeOf(await cluster.get(ref))).toBe(arrow.Table.prototype);
 });
 
 test("connect inside a task says why not; tasks know every name of the package", async () => {
-  await expect(call("e.mjs", 'import { connect } from "volley"; export const f = async () => (await connect()).url;')).rejects.toThrow(
-    /connect\(\) was called inside a task/,
-  );
+  await expect(
+    call("e.mjs", 'import { connect } from "volley"; export const f = async () => (await connect()).url;'),
+  ).rejects.toThrow(/connect\(\) was called inside a task/);
   expect(Object.keys(volleyInTasks).toSorted()).toEqual(Object.keys(sdk).toSorted());
 });
 
-test.runIf(process.platform === "linux")("a task finds no credentials of the cluster in its process, its parents' or their files", async () => {
-  const source = `import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+test.runIf(process.platform === "linux")(
+  "a task finds no credentials of the cluster in its process, its parents' or their files",
+  async () => {
+    const source = `import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 export const f = () => {
   const found = [];
   const look = (what, path) => { try { const text = readFileSync(path, "latin1"); if (/nats:\\/\\/[^\\s\\0]*:[^\\s\\0]*@|password/.test(text)) found.push(what); } catch {} };
@@ -74,5 +87,6 @@ export const f = () => {
   else for (const name of readdirSync(folder + "/..", { recursive: true })) if (!/jetstream/.test(name)) look(name, folder + "/../" + name);
   return { found, seen };
 };`;
-  expect(await call("g.mjs", source)).toEqual({ found: [], seen: 3 });
-});
+    expect(await call("g.mjs", source)).toEqual({ found: [], seen: 3 });
+  },
+);

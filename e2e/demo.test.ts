@@ -1,5 +1,6 @@
 /**
- * The demo as a user runs it, against an evaluation of the same graph in one thread: whatever the cluster did, the digest is the same.
+ * The demo as a user runs it, against an evaluation of the same graph in one thread: whatever the cluster did, the
+ * digest is the same.
  */
 import { execFile } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -18,10 +19,16 @@ import { encodeValue } from "../proto/value.js";
 const folder = mkdtempSync(join(tmpdir(), "volley-demo-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-test("volley demo --json: the digest of a serial evaluation, twice, the second time from the store", { timeout: 300_000 }, async () => {
+test("volley demo --json: the digest of a serial evaluation, twice, the second time from the store", {
+  timeout: 300_000,
+}, async () => {
   const report = join(folder, "report.html");
   const cli = fileURLToPath(new URL("../client/cli/volley.js", import.meta.url));
-  const { stdout } = await promisify(execFile)(process.execPath, [cli, "demo", "--json", "--workers", "2", "--out", report], { timeout: 240_000 });
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    [cli, "demo", "--json", "--workers", "2", "--out", report],
+    { timeout: 240_000 },
+  );
   const lines = stdout.trimEnd().split("\n");
   expect(lines).toHaveLength(1);
   const summary = JSON.parse(lines[0] as string) as Record<string, unknown>;
@@ -32,7 +39,8 @@ test("volley demo --json: the digest of a serial evaluation, twice, the second t
   const serial = await evaluateSerially(parseGraph(sweepGraph(id)), new Map([[id, prices]]));
 
   expect(summary.digestSdk).toBe(serial.digest);
-  // On every version of Node (`npm run engines -- --demo`); another one is a change of what kernels give, or of how values are digested.
+  // On every version of Node (`npm run engines -- --demo`); another one is a change of what kernels give, or of how
+  // values are digested.
   expect(summary.digestSdk).toBe("af9b1f60bf4024e3f99a256d5dc054d8da21cbe285f2ead8120252effa09318f");
   expect(summary.digestGateway).toBe(serial.digest);
   expect(summary.combinations).toBeGreaterThanOrEqual(20_000);

@@ -1,4 +1,7 @@
-/** Workers on two versions of Node: what users' functions give there is shown, kept apart, and never mixed in what is declared pure. */
+/**
+ * Workers on two versions of Node: what users' functions give there is shown, kept apart, and never mixed in what is
+ * declared pure.
+ */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
@@ -18,7 +21,8 @@ function otherNode(): { binary?: string; version: string; why?: string } {
   }
 }
 const other = otherNode();
-if (other.why) process.stderr.write(`e2e/engines: Node ${other.version} cannot be had, so nothing is tested: ${other.why}\n`);
+if (other.why)
+  process.stderr.write(`e2e/engines: Node ${other.version} cannot be had, so nothing is tested: ${other.why}\n`);
 
 const volley = fileURLToPath(new URL("../client/cli/volley.js", import.meta.url));
 const points = 400;
@@ -47,16 +51,25 @@ describe.skipIf(other.binary === undefined)("workers on two versions of Node", (
 
   async function addWorker(name: string, slots: number): Promise<void> {
     const args = [volley, "worker", "--url", local.urls.worker, "--name", name, "--slots", String(slots)];
-    children.push(spawn(other.binary as string, args, { stdio: ["ignore", "ignore", "inherit"], env: { ...process.env, VOLLEY_LOG: "error" } }));
+    children.push(
+      spawn(other.binary as string, args, {
+        stdio: ["ignore", "ignore", "inherit"],
+        env: { ...process.env, VOLLEY_LOG: "error" },
+      }),
+    );
     await using cluster = await connect({ url: local.url });
-    await expect.poll(async () => (await cluster.workers()).workers.map(({ worker }) => worker), { timeout: 20_000 }).toContain(name);
+    await expect
+      .poll(async () => (await cluster.workers()).workers.map(({ worker }) => worker), { timeout: 20_000 })
+      .toContain(name);
   }
 
   test("a pure function stays on one of them, an impure one does not, and a later engine makes its own results", async () => {
     await addWorker("other-1", 1);
     await using cluster = await connect({ url: local.url });
     const { workers } = await cluster.workers();
-    expect(new Set(workers.map(({ engine }) => engine?.runtime))).toEqual(new Set([`node ${process.versions.node}`, `node ${other.version}`]));
+    expect(new Set(workers.map(({ engine }) => engine?.runtime))).toEqual(
+      new Set([`node ${process.versions.node}`, `node ${other.version}`]),
+    );
     const module = new URL("./engine-tasks.js", import.meta.url);
     const impure = await cluster.deploy<typeof import("./engine-tasks.js")>(module);
     const pure = await cluster.deploy<typeof import("./engine-tasks.js")>(module, { pure: true });

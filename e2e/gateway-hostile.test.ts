@@ -1,7 +1,7 @@
 /**
- * The gateway as a process of a real cluster, fed what nobody should send: 10,000 mutated Arrow streams, and bombs that unpack into far more than
- * they are. Every one must be answered (201 if the change is only another value, else 400 or 413), the process must be the same one
- * afterwards with about the memory it had, and the cluster must still do work.
+ * The gateway as a process of a real cluster, fed what nobody should send: 10,000 mutated Arrow streams, and bombs that
+ * unpack into far more than they are. Every one must be answered (201 if the change is only another value, else 400 or
+ * 413), the process must be the same one afterwards with about the memory it had, and the cluster must still do work.
  */
 import { readFileSync } from "node:fs";
 import { Field, makeData, Null, RecordBatch, Schema, Struct, Table, tableFromIPC, tableToIPC } from "apache-arrow";
@@ -12,7 +12,10 @@ import { mutate, sampleStream, sampleTable, structureBytes } from "../data/inges
 const mutants = 10_000;
 const clients = 4;
 const arrowType = "application/vnd.apache.arrow.stream";
-/** What the process may have grown by in the end: code that got compiled, two threads, buffers that V8 has not given back. */
+/**
+ * What the process may have grown by in the end: code that got compiled, two threads, buffers that V8 has not given
+ * back.
+ */
 const growthMibMax = 400;
 
 let local: LocalCluster;
@@ -36,16 +39,23 @@ async function upload(type: string, body: Uint8Array): Promise<Answer> {
     });
     const json = (await response.json()) as { rows?: number; object?: string; error?: { code: string } };
     // A bound that did its work: the sender waits as it was told.
-    if (response.status !== 429) return { status: response.status, rows: json.rows, object: json.object, code: json.error?.code };
+    if (response.status !== 429)
+      return { status: response.status, rows: json.rows, object: json.object, code: json.error?.code };
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
 
 const gatewayPid = (): number => local.processes.find(({ role }) => role === "gateway")?.pid ?? 0;
-const residentMib = (): number => Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${gatewayPid()}/status`, "utf8"))?.[1]) / 1024;
+const residentMib = (): number =>
+  Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${gatewayPid()}/status`, "utf8"))?.[1]) / 1024;
 
 test("10,000 mutated Arrow streams are each answered, and nothing grows", { timeout: 300_000 }, async () => {
-  const streams = [sampleStream(30, 2), sampleStream(1, 1), tableToIPC(sampleTable(200, 1), "stream"), sampleStream(8, 5)].map((stream) => ({
+  const streams = [
+    sampleStream(30, 2),
+    sampleStream(1, 1),
+    tableToIPC(sampleTable(200, 1), "stream"),
+    sampleStream(8, 5),
+  ].map((stream) => ({
     stream,
     structure: structureBytes(stream),
     rows: tableFromIPC(stream).numRows,
@@ -76,7 +86,10 @@ function rowsOfNothing(): Uint8Array {
   const fields = [new Field("nothing", new Null(), true)];
   const schema = new Schema(fields);
   const length = 2_000_000_000;
-  const batch = new RecordBatch(schema, makeData({ type: new Struct(fields), length, nullCount: 0, children: [makeData({ type: new Null(), length })] }));
+  const batch = new RecordBatch(
+    schema,
+    makeData({ type: new Struct(fields), length, nullCount: 0, children: [makeData({ type: new Null(), length })] }),
+  );
   return tableToIPC(new Table(schema, [batch]), "stream");
 }
 
@@ -89,7 +102,12 @@ test("bombs end in their thread, and the cluster still works", { timeout: 300_00
     [json, Buffer.from(`[${"[{}],".repeat(10_000_000)}{}]`), 400, "INVALID_DATA"],
     [json, Buffer.from(`[${'{"a":1},'.repeat(7_000_000)}{"b":{}}]`), 400, "INVALID_DATA"],
     // Each row has another key: rows times columns cells.
-    [json, Buffer.from(`[${Array.from({ length: 4_000 }, (_, i) => `{"k${i}":1}`).join(",")}${",{}".repeat(1_000_000)}]`), 413, "TOO_LARGE"],
+    [
+      json,
+      Buffer.from(`[${Array.from({ length: 4_000 }, (_, i) => `{"k${i}":1}`).join(",")}${",{}".repeat(1_000_000)}]`),
+      413,
+      "TOO_LARGE",
+    ],
     [json, Buffer.from("[".repeat(5_000_000)), 400, "INVALID_DATA"],
     ["text/csv", Buffer.from(`a\n"${"x".repeat(40_000_000)}`), 400, "INVALID_DATA"],
     ["text/csv", Buffer.from(`${Array.from({ length: 100_000 }, (_, i) => `c${i}`).join(",")}\n`), 413, "TOO_LARGE"],
@@ -103,6 +121,8 @@ test("bombs end in their thread, and the cluster still works", { timeout: 300_00
   expect((await fetch(`${local.gatewayUrl}/readyz`)).status).toBe(200);
   const sound = await upload(arrowType, sampleStream(30, 2));
   expect(sound).toMatchObject({ status: 201, rows: 60 });
-  const back = await fetch(`${local.gatewayUrl}/v1/objects/${sound.object}`, { headers: { authorization: `Bearer ${local.token}`, accept: arrowType } });
+  const back = await fetch(`${local.gatewayUrl}/v1/objects/${sound.object}`, {
+    headers: { authorization: `Bearer ${local.token}`, accept: arrowType },
+  });
   expect(tableFromIPC(new Uint8Array(await back.arrayBuffer())).numRows).toBe(60);
 });

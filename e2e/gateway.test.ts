@@ -1,6 +1,6 @@
 /**
- * A cluster over HTTP, by programs that know nothing of Volley: curl, and pyarrow where VOLLEY_PEERS_PYTHON names a Python that has it
- * (python3 -m venv …, pip install pyarrow). Everything behind the gateway is real.
+ * A cluster over HTTP, by programs that know nothing of Volley: curl, and pyarrow where VOLLEY_PEERS_PYTHON names a
+ * Python that has it (python3 -m venv …, pip install pyarrow). Everything behind the gateway is real.
  */
 import { execFile } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -42,16 +42,40 @@ interface Answer {
 async function curl(url: string, args: readonly string[] = [], token = true): Promise<Answer> {
   const out = file("body");
   const auth = token ? ["-H", `Authorization: Bearer ${local.token}`] : [];
-  const { stdout } = await run("curl", ["-sS", "--max-time", "60", "-o", out, "-D", "-", ...auth, ...args, `${local.gatewayUrl}${url}`]);
+  const { stdout } = await run("curl", [
+    "-sS",
+    "--max-time",
+    "60",
+    "-o",
+    out,
+    "-D",
+    "-",
+    ...auth,
+    ...args,
+    `${local.gatewayUrl}${url}`,
+  ]);
   const statuses = [...stdout.matchAll(/^HTTP\/[\d.]+ (\d{3})/gm)];
   // An answer without a body (304) leaves no file.
   const body = existsSync(out) ? readFileSync(out) : Buffer.alloc(0);
   rmSync(out, { force: true });
   const text = body.toString("utf8");
-  return { status: Number(statuses.at(-1)?.[1]), headers: stdout, body, json: text.startsWith("{") ? JSON.parse(text) : {} };
+  return {
+    status: Number(statuses.at(-1)?.[1]),
+    headers: stdout,
+    body,
+    json: text.startsWith("{") ? JSON.parse(text) : {},
+  };
 }
 const post = (url: string, type: string, data: string, headers: readonly string[] = []) =>
-  curl(url, ["-X", "POST", "-H", `Content-Type: ${type}`, ...headers.flatMap((header) => ["-H", header]), "--data-binary", data]);
+  curl(url, [
+    "-X",
+    "POST",
+    "-H",
+    `Content-Type: ${type}`,
+    ...headers.flatMap((header) => ["-H", header]),
+    "--data-binary",
+    data,
+  ]);
 const submit = async (graph: unknown, headers: readonly string[] = []): Promise<string> => {
   const answer = await post("/v1/jobs", "application/json", JSON.stringify(graph), headers);
   expect(answer.status, answer.body.toString()).toBe(202);
@@ -60,32 +84,54 @@ const submit = async (graph: unknown, headers: readonly string[] = []): Promise<
 /** The events of a job, read by curl until the gateway closes the stream. */
 async function events(job: string): Promise<{ event: string; status: JobStatus }[]> {
   const { body } = await curl(`/v1/jobs/${job}/events`, ["-N"]);
-  return [...body.toString().matchAll(/^event: (.*)\ndata: (.*)$/gm)].map((match) => ({ event: match[1] as string, status: JSON.parse(match[2] as string) }));
+  return [...body.toString().matchAll(/^event: (.*)\ndata: (.*)$/gm)].map((match) => ({
+    event: match[1] as string,
+    status: JSON.parse(match[2] as string),
+  }));
 }
-const echo = (arg: unknown, count?: number) => ({ name: "echo", stages: [{ name: "echo", fn: { kernel: "volley.echo" }, count, args: [arg] }] });
+const echo = (arg: unknown, count?: number) => ({
+  name: "echo",
+  stages: [{ name: "echo", fn: { kernel: "volley.echo" }, count, args: [arg] }],
+});
 
 describe("what is wrong is said so", () => {
   test("no token, a malformed graph, an unknown job, an oversized body, a mutated Arrow upload", async () => {
-    expect(await curl("/v1/jobs", [], false)).toMatchObject({ status: 401, json: { error: { code: "UNAUTHENTICATED" } } });
+    expect(await curl("/v1/jobs", [], false)).toMatchObject({
+      status: 401,
+      json: { error: { code: "UNAUTHENTICATED" } },
+    });
     const malformed = await post(
       "/v1/jobs",
       "application/json",
       JSON.stringify({ stages: [{ name: "a", fn: { kernel: "volley.echo" }, args: [{ stage: "b", edge: "all" }] }] }),
     );
-    expect(malformed).toMatchObject({ status: 400, json: { error: { code: "INVALID_GRAPH", path: "stages.0.args.0.stage" } } });
+    expect(malformed).toMatchObject({
+      status: 400,
+      json: { error: { code: "INVALID_GRAPH", path: "stages.0.args.0.stage" } },
+    });
     expect(await curl("/v1/jobs/none")).toMatchObject({ status: 404, json: { error: { code: "JOB_NOT_FOUND" } } });
     writeFileSync(file("large"), Buffer.alloc(80 * 1024 * 1024, "x"));
     for (const url of ["/v1/jobs", "/v1/objects"])
-      expect(await post(url, "application/json", `@${file("large")}`)).toMatchObject({ status: 413, json: { error: { code: "TOO_LARGE" } } });
+      expect(await post(url, "application/json", `@${file("large")}`)).toMatchObject({
+        status: 413,
+        json: { error: { code: "TOO_LARGE" } },
+      });
     const stream = sampleStream();
     writeFileSync(file("mutant"), mutate(stream, structureBytes(stream), 3));
-    expect(await post("/v1/objects", arrowType, `@${file("mutant")}`)).toMatchObject({ status: 400, json: { error: { code: "INVALID_DATA" } } });
+    expect(await post("/v1/objects", arrowType, `@${file("mutant")}`)).toMatchObject({
+      status: 400,
+      json: { error: { code: "INVALID_DATA" } },
+    });
     expect((await curl("/healthz", [], false)).status).toBe(200);
     expect((await curl("/readyz", [], false)).status).toBe(200);
   });
 
   test("a kernel that does not exist, and a job that was cancelled", async () => {
-    const unknown = await post("/v1/jobs", "application/json", JSON.stringify({ stages: [{ name: "a", fn: { kernel: "volley.nothing" } }] }));
+    const unknown = await post(
+      "/v1/jobs",
+      "application/json",
+      JSON.stringify({ stages: [{ name: "a", fn: { kernel: "volley.nothing" } }] }),
+    );
     if (unknown.status === 202) {
       const [last] = (await events(unknown.json.job as string)).slice(-1);
       expect(last?.status).toMatchObject({ state: "failed", error: { code: "FUNCTION_NOT_FOUND" } });
@@ -94,10 +140,20 @@ describe("what is wrong is said so", () => {
 
     const job = await submit({
       name: "long",
-      stages: [{ name: "sleep", fn: { kernel: "volley.sleep" }, args: [{ items: Array(20).fill(60_000) }, { value: false }, { index: true }] }],
+      stages: [
+        {
+          name: "sleep",
+          fn: { kernel: "volley.sleep" },
+          args: [{ items: Array(20).fill(60_000) }, { value: false }, { index: true }],
+        },
+      ],
     });
     expect((await curl(`/v1/jobs/${job}/result`)).json.error.code).toBe("NOT_READY");
-    expect((await curl(`/v1/jobs/${job}/explain?stage=sleep&task=19`)).json).toMatchObject({ stage: 0, task: 19, reason: expect.any(String) });
+    expect((await curl(`/v1/jobs/${job}/explain?stage=sleep&task=19`)).json).toMatchObject({
+      stage: 0,
+      task: 19,
+      reason: expect.any(String),
+    });
     expect((await curl(`/v1/jobs/${job}`, ["-X", "DELETE"])).status).toBe(202);
     const [last] = (await events(job)).slice(-1);
     expect(last).toMatchObject({ event: "end", status: { state: "cancelled" } });
@@ -148,7 +204,12 @@ describe("a job from upload to result", () => {
       "date,open,high,low,close,adjclose,volume",
       "2000-01-03,1469.25,1478,1438.359985,1455.219971,1455.219971,931800000",
     ]);
-    const again = await curl(`/v1/jobs/${job}/result`, ["-H", "Accept: text/csv", "-H", `If-None-Match: "${digest}.0.csv"`]);
+    const again = await curl(`/v1/jobs/${job}/result`, [
+      "-H",
+      "Accept: text/csv",
+      "-H",
+      `If-None-Match: "${digest}.0.csv"`,
+    ]);
     expect(again.status).toBe(304);
   });
 
@@ -157,7 +218,9 @@ describe("a job from upload to result", () => {
     const first = await submit(graph, ["Idempotency-Key: e2e-1"]);
     await events(first);
     expect(await submit(graph, ["Idempotency-Key: e2e-1"])).toBe(first);
-    expect(await post("/v1/jobs", "application/json", JSON.stringify(echo({ items: [1] })), ["Idempotency-Key: e2e-1"])).toMatchObject({
+    expect(
+      await post("/v1/jobs", "application/json", JSON.stringify(echo({ items: [1] })), ["Idempotency-Key: e2e-1"]),
+    ).toMatchObject({
       status: 409,
       json: { error: { code: "CONFLICT" } },
     });
@@ -166,34 +229,43 @@ describe("a job from upload to result", () => {
     const end = (await events(second)).at(-1)?.status;
     expect(end).toMatchObject({ state: "succeeded", executed: 0, reused: 3 });
     expect((await curl(`/v1/jobs/${second}/result`)).json.values).toEqual(["a", { b: [1, 2.5, null] }, 3]);
-    expect(((await curl("/v1/jobs")).json.jobs as JobStatus[]).map((status) => status.job)).toEqual(expect.arrayContaining([first, second]));
-    expect((await curl("/v1/workers")).json.workers).toMatchObject([{ volley: expect.any(String), engine: { v8: process.versions.v8 } }]);
+    expect(((await curl("/v1/jobs")).json.jobs as JobStatus[]).map((status) => status.job)).toEqual(
+      expect.arrayContaining([first, second]),
+    );
+    expect((await curl("/v1/workers")).json.workers).toMatchObject([
+      { volley: expect.any(String), engine: { v8: process.versions.v8 } },
+    ]);
     expect((await curl("/metrics")).body.toString()).toContain("volley_gateway_http_request_duration_seconds_bucket");
   });
 });
 
-test.skipIf(!python)("pyarrow reads what the gateway gives, and what pyarrow writes comes back as it was (skipped without VOLLEY_PEERS_PYTHON)", async () => {
-  const write = [
-    "import pyarrow as pa, datetime as dt, sys",
-    "n = 500; idx = range(n)",
-    "t = pa.table({'b': [None if i % 7 == 0 else i % 2 == 0 for i in idx], 'i': pa.array([None if i % 3 == 0 else i for i in idx], pa.int32()), 'l': pa.array(idx, pa.int64()),",
-    "  'f': [i / 7 for i in idx], 's': [None if i % 5 == 0 else 'ü %d' % i for i in idx], 'ls': pa.array(['L%d' % i for i in idx], pa.large_string()),",
-    "  'd': [dt.date(2020, 1, 1) + dt.timedelta(days=i) for i in idx], 't': pa.array([dt.datetime(2020, 1, 1, 0, 0, i % 60, i) for i in idx], pa.timestamp('us', 'UTC')),",
-    "  'c': pa.array([['x', 'y', None][i % 3] for i in idx]).dictionary_encode(), 'n': pa.nulls(n)})",
-    "with pa.OSFile(sys.argv[1], 'wb') as f, pa.ipc.new_stream(f, t.schema) as w: w.write_table(t, max_chunksize=77)",
-  ].join("\n");
-  const compare = [
-    "import pyarrow as pa, sys",
-    "a, b = (pa.ipc.open_stream(open(p, 'rb')).read_all() for p in sys.argv[1:3]); b.validate(full=True)",
-    "assert b.num_rows == 2 * a.num_rows, b.num_rows",
-    "for name in a.column_names: assert a[name].to_pylist() * 2 == b[name].to_pylist(), name",
-    "print('equal', a.num_rows, a.num_columns)",
-  ].join("\n");
-  await run(python as string, ["-c", write, file("sent.arrow")]);
-  const uploaded = await post("/v1/objects", arrowType, `@${file("sent.arrow")}`);
-  expect(uploaded, uploaded.body.toString()).toMatchObject({ status: 201, json: { rows: 500 } });
-  const job = await submit(echo({ object: uploaded.json.object }, 2));
-  await events(job);
-  writeFileSync(file("got.arrow"), (await curl(`/v1/jobs/${job}/result`, ["-H", `Accept: ${arrowType}`])).body);
-  expect((await run(python as string, ["-c", compare, file("sent.arrow"), file("got.arrow")])).stdout).toBe("equal 500 10\n");
-});
+test.skipIf(!python)(
+  "pyarrow reads what the gateway gives, and what pyarrow writes comes back as it was (skipped without VOLLEY_PEERS_PYTHON)",
+  async () => {
+    const write = [
+      "import pyarrow as pa, datetime as dt, sys",
+      "n = 500; idx = range(n)",
+      "t = pa.table({'b': [None if i % 7 == 0 else i % 2 == 0 for i in idx], 'i': pa.array([None if i % 3 == 0 else i for i in idx], pa.int32()), 'l': pa.array(idx, pa.int64()),",
+      "  'f': [i / 7 for i in idx], 's': [None if i % 5 == 0 else 'ü %d' % i for i in idx], 'ls': pa.array(['L%d' % i for i in idx], pa.large_string()),",
+      "  'd': [dt.date(2020, 1, 1) + dt.timedelta(days=i) for i in idx], 't': pa.array([dt.datetime(2020, 1, 1, 0, 0, i % 60, i) for i in idx], pa.timestamp('us', 'UTC')),",
+      "  'c': pa.array([['x', 'y', None][i % 3] for i in idx]).dictionary_encode(), 'n': pa.nulls(n)})",
+      "with pa.OSFile(sys.argv[1], 'wb') as f, pa.ipc.new_stream(f, t.schema) as w: w.write_table(t, max_chunksize=77)",
+    ].join("\n");
+    const compare = [
+      "import pyarrow as pa, sys",
+      "a, b = (pa.ipc.open_stream(open(p, 'rb')).read_all() for p in sys.argv[1:3]); b.validate(full=True)",
+      "assert b.num_rows == 2 * a.num_rows, b.num_rows",
+      "for name in a.column_names: assert a[name].to_pylist() * 2 == b[name].to_pylist(), name",
+      "print('equal', a.num_rows, a.num_columns)",
+    ].join("\n");
+    await run(python as string, ["-c", write, file("sent.arrow")]);
+    const uploaded = await post("/v1/objects", arrowType, `@${file("sent.arrow")}`);
+    expect(uploaded, uploaded.body.toString()).toMatchObject({ status: 201, json: { rows: 500 } });
+    const job = await submit(echo({ object: uploaded.json.object }, 2));
+    await events(job);
+    writeFileSync(file("got.arrow"), (await curl(`/v1/jobs/${job}/result`, ["-H", `Accept: ${arrowType}`])).body);
+    expect((await run(python as string, ["-c", compare, file("sent.arrow"), file("got.arrow")])).stdout).toBe(
+      "equal 500 10\n",
+    );
+  },
+);

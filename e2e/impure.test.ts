@@ -1,6 +1,6 @@
 /**
- * Functions that give another result each time they run, large ones, and processes that die: what a client is shown, what the next tasks have read,
- * and what the commit names must be the same bytes.
+ * Functions that give another result each time they run, large ones, and processes that die: what a client is shown,
+ * what the next tasks have read, and what the commit names must be the same bytes.
  */
 import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -121,7 +121,11 @@ test(
       if (signal === "SIGTERM") expect(lost).toBe(0);
       lost = 0;
       rounds++;
-      await expect.poll(async () => (await cluster.workers()).workers.filter((worker) => !worker.draining).length, { timeout: 60_000 }).toBe(2);
+      await expect
+        .poll(async () => (await cluster.workers()).workers.filter((worker) => !worker.draining).length, {
+          timeout: 60_000,
+        })
+        .toBe(2);
     }
     expect(compared).toBeGreaterThan(12);
   },

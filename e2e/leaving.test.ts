@@ -1,6 +1,6 @@
 /**
- * Workers that leave and workers that die, with results that cannot be made again and values that everybody reads: nothing is lost that any worker
- * that stays has or could have fetched.
+ * Workers that leave and workers that die, with results that cannot be made again and values that everybody reads:
+ * nothing is lost that any worker that stays has or could have fetched.
  */
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Cluster, Library } from "../client/sdk/api.js";
@@ -40,14 +40,21 @@ test("a worker that is asked to leave takes no result with it", async () => {
   expect(await cluster.get(lib.fingerprints.submit(draws))).toEqual(seen);
 });
 
-test.each(["worker-1", "worker-2"])("a sweep over one value that all tasks read survives the death of %s", async (victim) => {
-  const prices = Float64Array.from({ length: 200_000 }, (_, i) => i);
-  const shared = await cluster.put(prices);
-  const sweep = lib.quote.map(
-    Array.from({ length: 60 }, (_, i) => i),
-    { shared: [shared, 60] },
-  );
-  await expect.poll(async () => (await cluster.workers()).workers.filter((worker) => worker.tasksDone > 3).length, { timeout: 60_000 }).toBe(2);
-  local.kill(victim);
-  expect(await cluster.get(sweep)).toEqual(Array.from({ length: 60 }, (_, i) => i));
-});
+test.each(["worker-1", "worker-2"])(
+  "a sweep over one value that all tasks read survives the death of %s",
+  async (victim) => {
+    const prices = Float64Array.from({ length: 200_000 }, (_, i) => i);
+    const shared = await cluster.put(prices);
+    const sweep = lib.quote.map(
+      Array.from({ length: 60 }, (_, i) => i),
+      { shared: [shared, 60] },
+    );
+    await expect
+      .poll(async () => (await cluster.workers()).workers.filter((worker) => worker.tasksDone > 3).length, {
+        timeout: 60_000,
+      })
+      .toBe(2);
+    local.kill(victim);
+    expect(await cluster.get(sweep)).toEqual(Array.from({ length: 60 }, (_, i) => i));
+  },
+);

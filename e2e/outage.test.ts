@@ -1,6 +1,7 @@
 /**
- * Who is away comes back: nats-server or the scheduler stand still for longer than any heartbeat's timeout while work runs, or nats-server is gone for minutes.
- * Nothing is lost, nothing is executed twice, nobody is blamed, and the processes are the same as before.
+ * Who is away comes back: nats-server or the scheduler stand still for longer than any heartbeat's timeout while work
+ * runs, or nats-server is gone for minutes. Nothing is lost, nothing is executed twice, nobody is blamed, and the
+ * processes are the same as before.
  */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -23,19 +24,22 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const executions = (log: string): number[] => {
   const counts = new Array<number>(tasks).fill(0);
-  for (const line of readFileSync(log, "utf8").trim().split("\n")) counts[Number(line.split(" ")[1])] = (counts[Number(line.split(" ")[1])] ?? 0) + 1;
+  for (const line of readFileSync(log, "utf8").trim().split("\n"))
+    counts[Number(line.split(" ")[1])] = (counts[Number(line.split(" ")[1])] ?? 0) + 1;
   return counts;
 };
 
 async function until(job: Job, succeeded: number): Promise<void> {
   for await (const status of job.progress()) {
     if (status.succeeded >= succeeded) return;
-    if (status.state !== "running") throw new Error(`the job was ${status.state} before ${succeeded} tasks had succeeded`);
+    if (status.state !== "running")
+      throw new Error(`the job was ${status.state} before ${succeeded} tasks had succeeded`);
   }
 }
 
 /** What a scheduler's log says that it must not: somebody lost or joining anew, a strike. */
-const condemned = (lines: readonly string[]): string[] => lines.filter((line) => /worker lost|quarantin|worker joined/i.test(line));
+const condemned = (lines: readonly string[]): string[] =>
+  lines.filter((line) => /worker lost|quarantin|worker joined/i.test(line));
 
 interface Scene {
   readonly cluster: Cluster;
@@ -46,7 +50,11 @@ interface Scene {
 }
 
 /** Starts work of every kind, brings the outage upon it, and looks at what is left. */
-async function survives(name: string, { cluster, lib, schedulerLog, pids }: Scene, outage: () => Promise<void>): Promise<void> {
+async function survives(
+  name: string,
+  { cluster, lib, schedulerLog, pids }: Scene,
+  outage: () => Promise<void>,
+): Promise<void> {
   const log = join(folder, name);
   const drawn = lib.draw.map([0, 1, 2, 3], { shared: [1, 200_000, join(folder, `${name}-drawn`)] });
   const prints = await cluster.get(lib.fingerprint.map(drawn));
@@ -61,18 +69,30 @@ async function survives(name: string, { cluster, lib, schedulerLog, pids }: Scen
   graph.output(steps, graph.all(lib.total, graph.each(lib.widen, steps)));
   const job = await cluster.run(graph);
   await until(job, 10);
-  const before = { pids: pids(), workers: (await cluster.workers()).workers.map(({ worker, pid }) => `${worker} ${pid}`).sort(), lines: schedulerLog().length };
+  const before = {
+    pids: pids(),
+    workers: (await cluster.workers()).workers.map(({ worker, pid }) => `${worker} ${pid}`).sort(),
+    lines: schedulerLog().length,
+  };
 
   await outage();
 
-  expect(await job.done({ timeoutMs: 120_000 })).toMatchObject({ state: "succeeded", executed: 2 * tasks + 1, retried: 0 });
-  expect(await job.results(0)).toEqual(Array.from({ length: tasks }, (_, i) => ({ i, square: i * i, text: `value ${i}` })));
+  expect(await job.done({ timeoutMs: 120_000 })).toMatchObject({
+    state: "succeeded",
+    executed: 2 * tasks + 1,
+    retried: 0,
+  });
+  expect(await job.results(0)).toEqual(
+    Array.from({ length: tasks }, (_, i) => ({ i, square: i * i, text: `value ${i}` })),
+  );
   expect(executions(log)).toEqual(new Array<number>(tasks).fill(1));
   expect(await cluster.get(long, { timeoutMs: 60_000 })).toMatchObject({ i: 0 });
   expect(readFileSync(join(folder, `${name}-long`), "utf8")).toBe("step 0\n");
   // Results of an impure function, held by one worker alone, and what was put.
   expect(await cluster.get(lib.fingerprint.map(drawn))).toEqual(prints);
-  expect(await cluster.get(lib.fingerprint.submit(put))).toEqual(await cluster.get(lib.fingerprint.submit(new Uint8Array(300_000).fill(7))));
+  expect(await cluster.get(lib.fingerprint.submit(put))).toEqual(
+    await cluster.get(lib.fingerprint.submit(new Uint8Array(300_000).fill(7))),
+  );
   expect(pids()).toEqual(before.pids);
   expect((await cluster.workers()).workers.map(({ worker, pid }) => `${worker} ${pid}`).sort()).toEqual(before.workers);
   expect(condemned(schedulerLog().slice(before.lines))).toEqual([]);

@@ -1,4 +1,7 @@
-/** A cluster whose processes nobody watches: each is stopped and started by the test alone, workers under fixed names as pods or units would be. */
+/**
+ * A cluster whose processes nobody watches: each is stopped and started by the test alone, workers under fixed names as
+ * pods or units would be.
+ */
 import { join } from "node:path";
 import { type LocalNats, startLocalNats } from "../cluster/local/nats-server.js";
 import { type RoleInstance, startRole } from "../cluster/local/role-process.js";

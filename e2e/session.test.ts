@@ -54,7 +54,9 @@ describe("a scheduler that dies while random functions run", () => {
     expect(await cluster.get(list, { timeoutMs: 60_000 })).toEqual([values[tasks - 1], one, values[0]]);
     expect(await cluster.get(broadcast, { timeoutMs: 60_000 })).toBe(one);
     // Refs from before the restart are as good as ever.
-    expect(await cluster.get(lib.seen.submit([map.at(3), map.at(4)]), { timeoutMs: 60_000 })).toEqual(values.slice(3, 5));
+    expect(await cluster.get(lib.seen.submit([map.at(3), map.at(4)]), { timeoutMs: 60_000 })).toEqual(
+      values.slice(3, 5),
+    );
   });
 });
 

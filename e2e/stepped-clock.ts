@@ -1,6 +1,7 @@
 /**
- * Loaded into every process and thread of a cluster (`node --import`): their wall clock is off by the milliseconds in a file, and moves when the file does, as
- * it would for a person, NTP or a machine that was suspended. What is monotonic stays as it is; threads and processes begun later have their origin off, too.
+ * Loaded into every process and thread of a cluster (`node --import`): their wall clock is off by the milliseconds in a
+ * file, and moves when the file does, as it would for a person, NTP or a machine that was suspended. What is monotonic
+ * stays as it is; threads and processes begun later have their origin off, too.
  */
 import { readFileSync } from "node:fs";
 

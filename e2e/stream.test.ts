@@ -1,6 +1,7 @@
 /**
- * A client that streams: every call puts 1 MiB and drops its refs. Far more goes through the cluster than its object store and spill folder hold
- * together, so whatever is kept shows: as OUT_OF_MEMORY, as a store that fills, as a process that grows. VOLLEY_E2E_LONG=1 makes 10,000 calls of it.
+ * A client that streams: every call puts 1 MiB and drops its refs. Far more goes through the cluster than its object
+ * store and spill folder hold together, so whatever is kept shows: as OUT_OF_MEMORY, as a store that fills, as a
+ * process that grows. VOLLEY_E2E_LONG=1 makes 10,000 calls of it.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -36,7 +37,9 @@ afterAll(async () => {
 });
 
 const rssOf = (pid: number): number =>
-  existsSync(`/proc/${pid}/status`) ? 1024 * Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) : 0;
+  existsSync(`/proc/${pid}/status`)
+    ? 1024 * Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0)
+    : 0;
 
 async function measure(): Promise<{ rss: Record<string, number>; kept: number }> {
   const rss: Record<string, number> = { client: rssOf(process.pid) };
@@ -53,7 +56,9 @@ async function call(i: number): Promise<void> {
   expect(await cluster.get(ref)).toBe(callBytes);
 }
 
-test(`${calls} calls of 1 MiB each go through a store of 64 MiB, and no process grows`, { timeout: 3_600_000 }, async () => {
+test(`${calls} calls of 1 MiB each go through a store of 64 MiB, and no process grows`, {
+  timeout: 3_600_000,
+}, async () => {
   let next = 0;
   const run = async (to: number): Promise<void> => {
     const loop = async (): Promise<void> => {
@@ -66,5 +71,6 @@ test(`${calls} calls of 1 MiB each go through a store of 64 MiB, and no process 
   await run(calls);
   const after = await measure();
   expect(after.kept).toBeLessThan(storeBytes);
-  for (const [name, rss] of Object.entries(after.rss)) expect(rss - (before.rss[name] ?? 0), `growth of ${name}`).toBeLessThan(growthBytesMax);
+  for (const [name, rss] of Object.entries(after.rss))
+    expect(rss - (before.rss[name] ?? 0), `growth of ${name}`).toBeLessThan(growthBytesMax);
 });

@@ -23,8 +23,15 @@ test("walk-forward, CPCV, overfitting and bootstrap: the digest of a serial eval
   const pricesId = putObjectId(prices.kind, prices.data);
   const objects = new Map([[pricesId, prices]]);
   expect((await cluster.put(table)).id).toBe(pricesId);
-  const strategy = { prices: pricesId, family: "ma-cross", grid: { fast: [5, 10, 20, 90], slow: [60, 100, 200] } } as const;
-  const daily = requireKernel("validation.sweep_returns", 1).run(table, { family: "ma-cross", grid: { fast: [5], slow: [60, 100] } }) as typeof table;
+  const strategy = {
+    prices: pricesId,
+    family: "ma-cross",
+    grid: { fast: [5, 10, 20, 90], slow: [60, 100, 200] },
+  } as const;
+  const daily = requireKernel("validation.sweep_returns", 1).run(table, {
+    family: "ma-cross",
+    grid: { fast: [5], slow: [60, 100] },
+  }) as typeof table;
   const account = await cluster.put(daily);
   objects.set(account.id, encodeValue(daily));
   for (const graph of [

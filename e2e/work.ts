@@ -1,4 +1,7 @@
-/** Functions that the whole-cluster tests deploy. Each execution leaves a line in a file, so that a test can count what really ran. */
+/**
+ * Functions that the whole-cluster tests deploy. Each execution leaves a line in a file, so that a test can count what
+ * really ran.
+ */
 import { createHash, randomBytes } from "node:crypto";
 import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { type Table, tableFromArrays } from "apache-arrow";

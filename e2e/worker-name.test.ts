@@ -1,4 +1,7 @@
-/** A worker that is killed and started again under its own name, as pods and units are: twenty times, at once, while it works. */
+/**
+ * A worker that is killed and started again under its own name, as pods and units are: twenty times, at once, while it
+ * works.
+ */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -10,8 +10,12 @@ export function roll(count: number): number[] {
   });
 }
 
-export const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
-export const summary = (means: readonly number[], rolls: readonly number[][]): { parts: number; rolls: number; mean: number } => ({
+export const mean = (values: readonly number[]): number =>
+  values.reduce((sum, value) => sum + value, 0) / values.length;
+export const summary = (
+  means: readonly number[],
+  rolls: readonly number[][],
+): { parts: number; rolls: number; mean: number } => ({
   parts: means.length,
   rolls: rolls.reduce((sum, part) => sum + part.length, 0),
   mean: mean(means),

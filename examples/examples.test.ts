@@ -13,8 +13,17 @@ afterAll(() => local?.stop());
 
 /** Runs an example as its header says, on the tests' cluster; gives what it printed. */
 async function run(name: string): Promise<string> {
-  const env = { ...process.env, VOLLEY_URL: local.url, VOLLEY_GATEWAY_URL: local.gatewayUrl, VOLLEY_TOKEN: local.token };
-  const { stdout } = await promisify(execFile)(process.execPath, [fileURLToPath(new URL(`./${name}.js`, import.meta.url))], { env, timeout: 60_000 });
+  const env = {
+    ...process.env,
+    VOLLEY_URL: local.url,
+    VOLLEY_GATEWAY_URL: local.gatewayUrl,
+    VOLLEY_TOKEN: local.token,
+  };
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    [fileURLToPath(new URL(`./${name}.js`, import.meta.url))],
+    { env, timeout: 60_000 },
+  );
   return stdout;
 }
 
@@ -28,8 +37,12 @@ const examples: Record<string, (output: string) => void> = {
     expect(output.match(/^fast \d+, slow \d+: Sharpe 0\.\d\d, growth [\d.]+x, \d+ trades$/gm)).toHaveLength(3);
   },
   "walk-forward": (output) => {
-    expect(output.match(/^split \d+: fast \d+, slow \d+, Sharpe -?\d\.\d\d in training, (?:-?\d\.\d\d|none) after$/gm)).toHaveLength(12);
-    expect(output).toContain("walk-forward: 192 trials, Sharpe 0.56 on 3024 days out of sample, 0.81 of the one in training");
+    expect(
+      output.match(/^split \d+: fast \d+, slow \d+, Sharpe -?\d\.\d\d in training, (?:-?\d\.\d\d|none) after$/gm),
+    ).toHaveLength(12);
+    expect(output).toContain(
+      "walk-forward: 192 trials, Sharpe 0.56 on 3024 days out of sample, 0.81 of the one in training",
+    );
     expect(output).toContain("CPCV: 28 splits, 7 paths, Sharpe 0.21 to 0.45, 0.00 of the paths lost");
     expect(output).toContain("overfitting: in 0.51 of 252 ways to choose, the best is below the median afterwards");
     expect(output).toContain("bootstrap: Sharpe 0.05 to 1.09 at 95 %, the same from 16 tasks and from 5: true");
@@ -55,7 +68,8 @@ const examples: Record<string, (output: string) => void> = {
     expect(output).toContain("planted in 14 years: 15.0 %");
     // 335 positions of about 35 % deviation a year.
     expect(Math.abs(difference - 15)).toBeLessThan(4);
-    const tooMuch = (mistake: string): number => figures(new RegExp(`^${mistake}: .*, (-?[\\d.]+) % too much$`, "m"))[0] ?? 0;
+    const tooMuch = (mistake: string): number =>
+      figures(new RegExp(`^${mistake}: .*, (-?[\\d.]+) % too much$`, "m"))[0] ?? 0;
     expect(tooMuch("filing of the same evening")).toBeGreaterThan(3);
     expect(tooMuch("no publication lag")).toBeGreaterThan(8);
     expect(tooMuch("restated values")).toBeGreaterThan(4);

@@ -1,12 +1,15 @@
 /**
- * What goes wrong on the cluster arrives as a VolleyError with a code: the function's own error with its stack, retries, time limits, inputs that failed.
+ * What goes wrong on the cluster arrives as a VolleyError with a code: the function's own error with its stack,
+ * retries, time limits, inputs that failed.
  *
  *   node dist/examples/failures.js
  */
 import { connect, isVolleyError, type ObjectRef } from "volley";
 
 await using cluster = await connect();
-const tasks = await cluster.deploy<typeof import("./failures-tasks.js")>(new URL("./failures-tasks.ts", import.meta.url));
+const tasks = await cluster.deploy<typeof import("./failures-tasks.js")>(
+  new URL("./failures-tasks.ts", import.meta.url),
+);
 
 async function show(what: string, ref: ObjectRef<unknown>): Promise<void> {
   try {

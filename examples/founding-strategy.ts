@@ -1,8 +1,9 @@
 /**
  * Small caps with low price-to-book, rebalanced once a year: point in time, and with each of the classic mistakes.
  *
- * The market is synthetic, and cheap small caps earn 15 % a year more than other small caps in it, because they were made to. Annual statements are due
- * on the last trading day of April, and half of the companies publish theirs on that evening. We buy at that day's close.
+ * The market is synthetic, and cheap small caps earn 15 % a year more than other small caps in it, because they were
+ * made to. Annual statements are due on the last trading day of April, and half of the companies publish theirs on that
+ * evening. We buy at that day's close.
  *
  *   node dist/examples/founding-strategy.js
  */
@@ -19,11 +20,15 @@ const folder = await mkdtemp(path.join(tmpdir(), "volley-market-"));
 await writeMarket({ ...market, out: folder, by: "date" });
 
 await using cluster = await connect();
-const tasks = await cluster.deploy<typeof import("./founding-strategy-tasks.js")>(new URL("./founding-strategy-tasks.ts", import.meta.url), { pure: true });
+const tasks = await cluster.deploy<typeof import("./founding-strategy-tasks.js")>(
+  new URL("./founding-strategy-tasks.ts", import.meta.url),
+  { pure: true },
+);
 const pit = cluster.kernel<(left: Table, facts: Table, params: object) => Table>("asof.pit");
 const select = cluster.kernel<(panel: Table, params: object) => Table>("panel.select");
 
-// One row a symbol and rebalance: of 168 monthly files the 14 of April are read, the statistics of the others say that they have no such day.
+// One row a symbol and rebalance: of 168 monthly files the 14 of April are read, the statistics of the others say that
+// they have no such day.
 const { calendar } = makeMarket({ ...market, symbols: 1 });
 const rebalances = Array.from(calendar.deadlines, (index) => new Date((calendar.days[index] as number) * 86_400_000));
 const lake = await openLake(path.join(folder, "prices/*.parquet"), {
@@ -46,8 +51,21 @@ interface Choice {
   readonly survivorsOnly?: boolean;
 }
 
-function backtest({ decisionMs = closeMs, time = "date", known = "known", facts = statements, survivorsOnly = false }: Choice = {}) {
-  const seen = pit.submit(panel, facts as never, { time, event: "event", known, by: ["symbol"], decisionMs, columns: ["book"] });
+function backtest({
+  decisionMs = closeMs,
+  time = "date",
+  known = "known",
+  facts = statements,
+  survivorsOnly = false,
+}: Choice = {}) {
+  const seen = pit.submit(panel, facts as never, {
+    time,
+    event: "event",
+    known,
+    by: ["symbol"],
+    decisionMs,
+    columns: ["book"],
+  });
   const small = select.submit(tasks.priceToBook.submit(seen), {
     columns: ["cap"],
     side: "bottom",
@@ -70,7 +88,9 @@ function backtest({ decisionMs = closeMs, time = "date", known = "known", facts 
 
 const right = await backtest();
 const percent = (value: number): string => `${(value * 100).toFixed(1)} %`;
-console.log(`${lake.partitions.length} of ${lake.partitions.length + lake.pruned.files} price files read, ${right.held} positions in ${right.years} years`);
+console.log(
+  `${lake.partitions.length} of ${lake.partitions.length + lake.pruned.files} price files read, ${right.held} positions in ${right.years} years`,
+);
 console.log(
   `point in time: cheap small caps ${percent(right.cheap)}, other small caps ${percent(right.others)}, difference ${percent(right.cheap - right.others)}`,
 );

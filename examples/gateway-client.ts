@@ -1,6 +1,6 @@
 /**
- * The same cluster over HTTP, with nothing but fetch: a graph as JSON, its progress, its result in the form that is asked for. `volley up` prints
- * the address and the token:
+ * The same cluster over HTTP, with nothing but fetch: a graph as JSON, its progress, its result in the form that is
+ * asked for. `volley up` prints the address and the token:
  *
  *   VOLLEY_GATEWAY_URL=http://127.0.0.1:… VOLLEY_TOKEN=… node dist/examples/gateway-client.js
  */
@@ -8,7 +8,10 @@ const { VOLLEY_GATEWAY_URL: gateway, VOLLEY_TOKEN: token } = process.env;
 if (!gateway || !token) throw new Error("VOLLEY_GATEWAY_URL and VOLLEY_TOKEN are required; `volley up` prints both");
 
 async function call(path: string, init: RequestInit = {}): Promise<Response> {
-  const response = await fetch(new URL(path, gateway), { ...init, headers: { authorization: `Bearer ${token}`, ...init.headers } });
+  const response = await fetch(new URL(path, gateway), {
+    ...init,
+    headers: { authorization: `Bearer ${token}`, ...init.headers },
+  });
   if (!response.ok) throw new Error(`${init.method ?? "GET"} ${path}: ${response.status} ${await response.text()}`);
   return response;
 }

@@ -1,6 +1,7 @@
 /**
- * The kernel library on twenty years of the S&P 500 (npm package vega-datasets): features, an as-of join of the monthly closes on the days
- * after them, and a backtest of what the RSI says. Kernels feed each other by refs; nothing comes back before it is asked for.
+ * The kernel library on twenty years of the S&P 500 (npm package vega-datasets): features, an as-of join of the monthly
+ * closes on the days after them, and a backtest of what the RSI says. Kernels feed each other by refs; nothing comes
+ * back before it is asked for.
  *
  *   node dist/examples/kernels.js
  */
@@ -17,7 +18,11 @@ const numbers = (name: string) =>
     new Float64(),
   );
 const days = rows.map(({ date }) => new Date(`${date}T00:00:00Z`));
-const prices = new Table({ date: vectorFromArray(days, new DateDay()), open: numbers("open"), close: numbers("close") });
+const prices = new Table({
+  date: vectorFromArray(days, new DateDay()),
+  open: numbers("open"),
+  close: numbers("close"),
+});
 
 await using cluster = await connect();
 const { rsi, rolling_std, asof, backtest } = cluster.kernels;
@@ -25,7 +30,9 @@ const { rsi, rolling_std, asof, backtest } = cluster.kernels;
 const bars = await cluster.put(prices);
 const strength = await cluster.get(rsi.submit(bars, { window: 14, columns: ["close"], as: "rsi" }));
 const spread = await cluster.get(rolling_std.submit(bars, { window: 20, columns: ["close"], as: "std" }));
-console.log(`day 15: RSI ${strength.getChild("rsi")?.get(14).toFixed(2)}; day 20: standard deviation ${spread.getChild("std")?.get(19).toFixed(2)}`);
+console.log(
+  `day 15: RSI ${strength.getChild("rsi")?.get(14).toFixed(2)}; day 20: standard deviation ${spread.getChild("std")?.get(19).toFixed(2)}`,
+);
 
 // Every day with the close of the last month that had ended before it.
 const ends = rows.flatMap((row, i) => (row.date?.slice(0, 7) === rows[i + 1]?.date?.slice(0, 7) ? [] : [i]));
@@ -52,4 +59,6 @@ const signals = prices.assign(new Table({ entries: says((value) => value < 30), 
 const { trades, equity } = await cluster.get(
   backtest.signals.submit(signals, { cash: 100_000, fees: 0.0005, slippage: 0.0005, outputs: ["trades", "equity"] }),
 );
-console.log(`${trades?.numRows} trades on ${equity?.numRows} days; 100,000 became ${equity?.getChild("value")?.at(-1).toFixed(0)}`);
+console.log(
+  `${trades?.numRows} trades on ${equity?.numRows} days; 100,000 became ${equity?.getChild("value")?.at(-1).toFixed(0)}`,
+);

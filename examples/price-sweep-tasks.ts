@@ -1,4 +1,7 @@
-/** What price-sweep.ts runs on the cluster: one moving-average cross over daily closes, long or flat, filled at the next close, with costs. */
+/**
+ * What price-sweep.ts runs on the cluster: one moving-average cross over daily closes, long or flat, filled at the next
+ * close, with costs.
+ */
 import type { Table } from "apache-arrow";
 
 export interface Cross {
@@ -50,8 +53,15 @@ export function cross({ fast, slow }: Cross, prices: Table): Outcome {
   const days = closes.length - slow;
   const mean = sum / days;
   const deviation = Math.sqrt(squares / days - mean * mean);
-  return { fast, slow, sharpe: deviation > 0 ? (mean / deviation) * Math.sqrt(daysPerYear) : 0, growth: Math.exp(sum), trades };
+  return {
+    fast,
+    slow,
+    sharpe: deviation > 0 ? (mean / deviation) * Math.sqrt(daysPerYear) : 0,
+    growth: Math.exp(sum),
+    trades,
+  };
 }
 
 /** The best of a part; tables and lists of any size go through the cluster the same way. */
-export const top = (outcomes: readonly Outcome[], count: number): Outcome[] => outcomes.toSorted((a, b) => b.sharpe - a.sharpe).slice(0, count);
+export const top = (outcomes: readonly Outcome[], count: number): Outcome[] =>
+  outcomes.toSorted((a, b) => b.sharpe - a.sharpe).slice(0, count);

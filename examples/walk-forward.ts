@@ -1,7 +1,7 @@
 /**
- * How much of a moving-average cross is luck? Twenty years of the S&P 500 (npm package vega-datasets), validated on the cluster: walk-forward,
- * combinatorial purged cross-validation, the probability of overfitting, and a bootstrap of what is left. Each is one durable job, a
- * task per split.
+ * How much of a moving-average cross is luck? Twenty years of the S&P 500 (npm package vega-datasets), validated on the
+ * cluster: walk-forward, combinatorial purged cross-validation, the probability of overfitting, and a bootstrap of what
+ * is left. Each is one durable job, a task per split.
  *
  *   node dist/examples/walk-forward.js
  */
@@ -31,14 +31,23 @@ const prices = new Table({
 
 await using cluster = await connect();
 const put = await cluster.put(prices);
-const strategy = { prices: put.id, family: "ma-cross", grid: { fast: [5, 10, 20, 40], slow: [60, 100, 150, 200] } } as const;
+const strategy = {
+  prices: put.id,
+  family: "ma-cross",
+  grid: { fast: [5, 10, 20, 40], slow: [60, 100, 150, 200] },
+} as const;
 /** Results by output stage: a table for each of its tasks. */
 async function run(graph: JsonGraphInput): Promise<Record<string, Table[]>> {
   const compiled = parseGraph(graph);
   const job = await cluster.run(compiled);
-  return Object.fromEntries(await Promise.all(compiled.outputs.map(async (stage) => [compiled.stages[stage]?.name, await job.results<Table>(stage)])));
+  return Object.fromEntries(
+    await Promise.all(
+      compiled.outputs.map(async (stage) => [compiled.stages[stage]?.name, await job.results<Table>(stage)]),
+    ),
+  );
 }
-const row = (table: Table | undefined): Record<string, number> => (table?.get(0)?.toJSON() ?? {}) as Record<string, number>;
+const row = (table: Table | undefined): Record<string, number> =>
+  (table?.get(0)?.toJSON() ?? {}) as Record<string, number>;
 /** A year in cash has no Sharpe ratio. */
 const two = (x: number | null | undefined): string => x?.toFixed(2) ?? "none";
 
@@ -48,7 +57,9 @@ for (const { split, parameters, sharpeTrain, sharpeTest } of choices?.[0]?.toArr
   console.log(`split ${split}: ${parameters}, Sharpe ${two(sharpeTrain)} in training, ${two(sharpeTest)} after`);
 const { trials, sharpeMean, efficiency } = row(report?.[0]);
 const account = paths?.[0];
-console.log(`walk-forward: ${trials} trials, Sharpe ${two(sharpeMean)} on ${account?.numRows} days out of sample, ${two(efficiency)} of the one in training`);
+console.log(
+  `walk-forward: ${trials} trials, Sharpe ${two(sharpeMean)} on ${account?.numRows} days out of sample, ${two(efficiency)} of the one in training`,
+);
 
 const cross = row((await run(cpcvGraph({ ...strategy, groups: 8, testGroups: 2, embargo: 200 }))).report?.[0]);
 console.log(
@@ -60,7 +71,15 @@ console.log(`overfitting: in ${two(pbo)} of ${ways} ways to choose, the best is 
 
 if (!account) throw new Error("the walk-forward has no account");
 const { id } = await cluster.put(account);
-const again = { returns: id, columns: ["return"], seed: 7, replicates: 400, meanBlock: 20, statistics: ["sharpe"], periodsPerYear: 252 };
+const again = {
+  returns: id,
+  columns: ["return"],
+  seed: 7,
+  replicates: 400,
+  meanBlock: 20,
+  statistics: ["sharpe"],
+  periodsPerYear: 252,
+};
 const interval = row((await run(bootstrapGraph(again))).intervals?.[0]);
 const same = row((await run(bootstrapGraph({ ...again, tasks: 5 }))).intervals?.[0]);
 const { lower, upper } = interval;

@@ -1,6 +1,6 @@
 /**
- * Every kernel by the path that programs call it by (`asof.pit`), with its positional arguments and their types, which come from its
- * declaration. Features are called by their short name: see `FeatureCall`.
+ * Every kernel by the path that programs call it by (`asof.pit`), with its positional arguments and their types, which
+ * come from its declaration. Features are called by their short name: see `FeatureCall`.
  */
 import type { Table } from "apache-arrow";
 import { asofJoin, asofPit } from "./asof/index.js";
@@ -51,10 +51,16 @@ type Positional<A, N extends readonly unknown[]> = N extends readonly [infer Nam
     : never
   : [];
 
-/** The same call of one partition of several in a row: it takes what the previous partition's gave, and gives its table and what the next one takes. */
+/**
+ * The same call of one partition of several in a row: it takes what the previous partition's gave, and gives its table
+ * and what the next one takes.
+ */
 type Carried<K extends Typed, N extends readonly unknown[]> = Types<K>["args"] extends { readonly carry?: unknown }
   ? (
-      ...args: [...Positional<Types<K>["args"], N>, previous?: Extract<Types<K>["result"], { readonly carry: unknown }> | undefined]
+      ...args: [
+        ...Positional<Types<K>["args"], N>,
+        previous?: Extract<Types<K>["result"], { readonly carry: unknown }> | undefined,
+      ]
     ) => Extract<Types<K>["result"], { readonly carry: unknown }>
   : never;
 
@@ -71,20 +77,48 @@ export interface Callable<F, C = never> {
 const call = <K extends Typed, const N extends readonly (keyof Types<K>["args"] & string)[]>(
   kernel: K,
   ...args: N
-): Callable<(...args: Positional<Types<K>["args"], N>) => ResultOf<Types<K>["result"]>, Carried<K, N>> => ({ kernel, args });
+): Callable<(...args: Positional<Types<K>["args"], N>) => ResultOf<Types<K>["result"]>, Carried<K, N>> => ({
+  kernel,
+  args,
+});
 
 export const callables = {
   asof: { join: call(asofJoin, "left", "right", "params"), pit: call(asofPit, "left", "facts", "params", "calendar") },
-  audit: { compare: call(auditCompare, "part", "full", "cut"), cut: call(auditCut, "table", "cut"), cuts: call(auditCuts, "table", "params") },
+  audit: {
+    compare: call(auditCompare, "part", "full", "cut"),
+    cut: call(auditCut, "table", "cut"),
+    cuts: call(auditCuts, "table", "params"),
+  },
   backtest: { signals: call(backtestSignals, "bars", "params"), weights: call(backtestWeights, "bars", "params") },
   panel: {
-    ...{ rank: call(panelRank, "table", "params"), quantile: call(panelQuantile, "table", "params"), select: call(panelSelect, "table", "params") },
-    ...{ zscore: call(panelZscore, "table", "params"), demean: call(panelDemean, "table", "params"), winsorize: call(panelWinsorize, "table", "params") },
-    ...{ neutralise: call(panelNeutralise, "table", "params"), universe: call(panelUniverse, "table", "spells", "delistings", "params") },
+    ...{
+      rank: call(panelRank, "table", "params"),
+      quantile: call(panelQuantile, "table", "params"),
+      select: call(panelSelect, "table", "params"),
+    },
+    ...{
+      zscore: call(panelZscore, "table", "params"),
+      demean: call(panelDemean, "table", "params"),
+      winsorize: call(panelWinsorize, "table", "params"),
+    },
+    ...{
+      neutralise: call(panelNeutralise, "table", "params"),
+      universe: call(panelUniverse, "table", "spells", "delistings", "params"),
+    },
     ...{ pivot: call(panelPivot, "table", "params"), unpivot: call(panelUnpivot, "table", "params") },
-    ...{ forward_returns: call(panelForwardReturns, "table", "params"), quantile_returns: call(panelQuantileReturns, "table", "params") },
-    ...{ ic: call(panelIc, "table", "params"), ic_summary: call(panelIcSummary, "table", "params"), ic_decay: call(panelIcDecay, "table", "params") },
-    ...{ turnover: call(panelTurnover, "table", "params"), rank_autocorrelation: call(panelRankAutocorrelation, "table", "params") },
+    ...{
+      forward_returns: call(panelForwardReturns, "table", "params"),
+      quantile_returns: call(panelQuantileReturns, "table", "params"),
+    },
+    ...{
+      ic: call(panelIc, "table", "params"),
+      ic_summary: call(panelIcSummary, "table", "params"),
+      ic_decay: call(panelIcDecay, "table", "params"),
+    },
+    ...{
+      turnover: call(panelTurnover, "table", "params"),
+      rank_autocorrelation: call(panelRankAutocorrelation, "table", "params"),
+    },
   },
   stats: {
     ...{ returns: call(statsReturns, "table", "params"), drawdowns: call(statsDrawdowns, "table", "params") },
@@ -103,18 +137,36 @@ export const callables = {
     verdict: call(sweepVerdict, "selected", "families", "benchmark", "periodsPerYear"),
   },
   validation: {
-    ...{ walk_forward: call(walkForward, "table", "params"), purged_kfold: call(purgedKfold, "table", "params"), cpcv: call(cpcv, "table", "params") },
-    ...{ sweep_fold: call(sweepFold, "prices", "splits", "split", "params"), sweep_returns: call(sweepReturns, "prices", "params") },
-    ...{ choices: call(validationChoices, "folds"), path: call(validationPath, "folds", "path"), report: call(validationReport, "statistics", "choices") },
+    ...{
+      walk_forward: call(walkForward, "table", "params"),
+      purged_kfold: call(purgedKfold, "table", "params"),
+      cpcv: call(cpcv, "table", "params"),
+    },
+    ...{
+      sweep_fold: call(sweepFold, "prices", "splits", "split", "params"),
+      sweep_returns: call(sweepReturns, "prices", "params"),
+    },
+    ...{
+      choices: call(validationChoices, "folds"),
+      path: call(validationPath, "folds", "path"),
+      report: call(validationReport, "statistics", "choices"),
+    },
     ...{ pbo: call(pbo, "tables", "params"), bootstrap: call(bootstrap, "table", "params") },
     bootstrap_interval: call(bootstrapInterval, "tables", "params"),
   },
-  volley: { noop: call(noop, "a", "b", "c"), echo: call(echo, "value"), sleep: call(sleep, "ms", "busy", "value"), concat: call(concat, "tables") },
+  volley: {
+    noop: call(noop, "a", "b", "c"),
+    echo: call(echo, "value"),
+    sleep: call(sleep, "ms", "busy", "value"),
+    concat: call(concat, "tables"),
+  },
 };
 
 /** Parameters that every feature has beside its own. */
 export interface FeatureWireParameters {
-  /** Of a feature of one column: which it is applied to. Of several: which columns they are, by the conventional name. */
+  /**
+   * Of a feature of one column: which it is applied to. Of several: which columns they are, by the conventional name.
+   */
   columns?: string[] | Readonly<Record<string, string>>;
   as?: string;
   keep?: string[];
@@ -125,7 +177,9 @@ type FeatureOptions<N extends FeatureName> = FeatureParameters<N> & FeatureWireP
 
 /** A feature as a function of a table; the parameters may be left out where each has a default. */
 export type FeatureCall<N extends FeatureName> =
-  Record<string, never> extends FeatureParameters<N> ? (table: Table, params?: FeatureOptions<N>) => Table : (table: Table, params: FeatureOptions<N>) => Table;
+  Record<string, never> extends FeatureParameters<N>
+    ? (table: Table, params?: FeatureOptions<N>) => Table
+    : (table: Table, params: FeatureOptions<N>) => Table;
 
 /** The same over partitions in a row: `previous` is what the call on the partition before gave. */
 export type FeatureCarryCall<N extends FeatureName> =

@@ -10,7 +10,9 @@ const settings = { inSampleEnd: "2020-01-01" };
 const strategy = { family: "ma-cross", grid: { fast: [2], slow: [5] } };
 const rated = { factor: "x", meaning: "count", buckets: 2 };
 
-/** What each kernel is called with, all tables the same one; features and the kernels of `reading nothing` are below. */
+/**
+ * What each kernel is called with, all tables the same one; features and the kernels of `reading nothing` are below.
+ */
 const calls: Readonly<Record<string, (table: Table) => unknown[]>> = {
   "sweep.ma-cross": (table) => [table, { fast: [2], slow: [5] }, settings],
   "sweep.rsi-reversion": (table) => [table, { period: [2], lower: [30], upper: [70] }, settings],
@@ -61,7 +63,14 @@ const calls: Readonly<Record<string, (table: Table) => unknown[]>> = {
 };
 
 /** Kernels that read no column by name. */
-const readingNothing = ["volley.noop", "volley.echo", "volley.sleep", "volley.concat", "validation.walk_forward", "validation.choices"];
+const readingNothing = [
+  "volley.noop",
+  "volley.echo",
+  "volley.sleep",
+  "volley.concat",
+  "validation.walk_forward",
+  "validation.choices",
+];
 
 const ofFeatures = Object.fromEntries(
   features.map(({ kernel, inputs }) => [
@@ -101,7 +110,10 @@ describe("a kernel that is given a table of other columns", () => {
 
   for (const [kernel, argsOf] of Object.entries(all)) {
     it(`${kernel} names itself, the column, what it is, what is expected and what there is`, () => {
-      const columns: Record<string, ReturnType<typeof int32Vector>> = { before: int32Vector(two), after: int32Vector(two) };
+      const columns: Record<string, ReturnType<typeof int32Vector>> = {
+        before: int32Vector(two),
+        after: int32Vector(two),
+      };
       const missing = new Set<string>();
       for (;;) {
         const table = new Table(columns);

@@ -1,8 +1,8 @@
 /**
  * Arrow columns as typed arrays and back. Reading a Float64 column of one batch copies nothing.
  *
- * What is refused is told as column, what it is, what was expected and which columns there are; the kernel's name is put before it in
- * one place for all, `defineKernel`.
+ * What is refused is told as column, what it is, what was expected and which columns there are; the kernel's name is
+ * put before it in one place for all, `defineKernel`.
  */
 import {
   Bool,
@@ -52,11 +52,14 @@ const numbers = "numbers";
 const dates = "dates, timestamps or ISO text such as 2008-09-15";
 
 export const isText = (type: DataType): boolean =>
-  DataType.isUtf8(type) || DataType.isLargeUtf8(type) || (DataType.isDictionary(type) && isText((type as Dictionary).dictionary));
+  DataType.isUtf8(type) ||
+  DataType.isLargeUtf8(type) ||
+  (DataType.isDictionary(type) && isText((type as Dictionary).dictionary));
 
 function refuseNulls(vector: Vector, name: string): void {
   if (vector.nullCount === 0) return;
-  for (let i = 0; i < vector.length; i++) if (!vector.isValid(i)) throw columnFault(name, `is null in row ${i}; fill or drop the row first`);
+  for (let i = 0; i < vector.length; i++)
+    if (!vector.isValid(i)) throw columnFault(name, `is null in row ${i}; fill or drop the row first`);
 }
 
 /** A numeric column as float64, in place where it is float64 in one batch. Nulls are refused. */
@@ -104,21 +107,29 @@ export function dayColumn(table: Table, name: string): Int32Array {
   if (DataType.isDate(type) && type.unit === DateUnit.DAY) return storedValues(vector) as Int32Array;
   if (DataType.isDate(type) || DataType.isTimestamp(type)) {
     const perDay = DataType.isTimestamp(type) ? ticksPerDay(type.unit) : BigInt(dayMs);
-    return Int32Array.from(storedValues(vector) as ArrayLike<bigint>, (tick) => Number((tick - (((tick % perDay) + perDay) % perDay)) / perDay));
+    return Int32Array.from(storedValues(vector) as ArrayLike<bigint>, (tick) =>
+      Number((tick - (((tick % perDay) + perDay) % perDay)) / perDay),
+    );
   }
   const days = new Int32Array(vector.length);
   for (let i = 0; i < days.length; i++) {
     const value: unknown = vector.get(i);
     const day = typeof value === "string" ? dayOf(value) : undefined;
-    if (day === undefined) throw columnFault(name, `is ${JSON.stringify(value)} (${type}) in row ${i}; expected a date such as 2008-09-15`);
+    if (day === undefined)
+      throw columnFault(name, `is ${JSON.stringify(value)} (${type}) in row ${i}; expected a date such as 2008-09-15`);
     days[i] = day;
   }
   return days;
 }
 
-/** The values as they are stored; of a column of one batch they are not copied. (`toArray` of a date column converts each to milliseconds.) */
+/**
+ * The values as they are stored; of a column of one batch they are not copied. (`toArray` of a date column converts
+ * each to milliseconds.)
+ */
 export function storedValues(vector: Vector): ArrayLike<number | bigint> {
-  const batches = vector.data.map((data) => (data.values as { subarray(from: number, to: number): Int32Array }).subarray(0, data.length));
+  const batches = vector.data.map((data) =>
+    (data.values as { subarray(from: number, to: number): Int32Array }).subarray(0, data.length),
+  );
   const [first = new Int32Array(0)] = batches;
   if (batches.length <= 1) return first;
   const all = new (first.constructor as new (length: number) => Int32Array)(vector.length);
@@ -131,7 +142,12 @@ export function storedValues(vector: Vector): ArrayLike<number | bigint> {
 }
 
 function ticksPerDay(unit: TimeUnit): bigint {
-  const perSecond = { [TimeUnit.SECOND]: 1n, [TimeUnit.MILLISECOND]: 1_000n, [TimeUnit.MICROSECOND]: 1_000_000n, [TimeUnit.NANOSECOND]: 1_000_000_000n }[unit];
+  const perSecond = {
+    [TimeUnit.SECOND]: 1n,
+    [TimeUnit.MILLISECOND]: 1_000n,
+    [TimeUnit.MICROSECOND]: 1_000_000n,
+    [TimeUnit.NANOSECOND]: 1_000_000_000n,
+  }[unit];
   return perSecond * 86_400n;
 }
 
@@ -145,14 +161,18 @@ export function dayOf(text: string): number | undefined {
 // ------------------------------------------------------------------------------------------------ building
 
 /** NaN becomes null: a statistic that is not defined is missing, not a number. */
-export const float64Vector = (values: Float64Array): Vector<Float64> => ownFloat64Vector(hasNaN(values) ? values.slice() : values);
+export const float64Vector = (values: Float64Array): Vector<Float64> =>
+  ownFloat64Vector(hasNaN(values) ? values.slice() : values);
 
 function hasNaN(values: Float64Array): boolean {
   for (let i = 0; i < values.length; i++) if (Number.isNaN(values[i])) return true;
   return false;
 }
 
-/** The same for values that nobody else reads: what is NaN is set to 0 in place, as the bytes under a null are part of a result's digest. */
+/**
+ * The same for values that nobody else reads: what is NaN is set to 0 in place, as the bytes under a null are part of a
+ * result's digest.
+ */
 export function ownFloat64Vector(values: Float64Array): Vector<Float64> {
   const { length } = values;
   const nullBitmap = new Uint8Array((length + 7) >> 3);
@@ -186,7 +206,9 @@ export interface Validity {
 export function maskedFloat64Vector(data: Float64Array, { nullCount, nullBitmap }: Validity): Vector<Float64> {
   const type = new Float64();
   const { length } = data;
-  return new Vector([makeData(nullCount === 0 ? { type, length, nullCount, data } : { type, length, nullCount, nullBitmap, data })]);
+  return new Vector([
+    makeData(nullCount === 0 ? { type, length, nullCount, data } : { type, length, nullCount, nullBitmap, data }),
+  ]);
 }
 
 function markMissing(values: Float64Array, from: number, to: number, nullBitmap: Uint8Array): number {

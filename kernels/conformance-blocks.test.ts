@@ -66,15 +66,22 @@ describe("columns kept by blocks", () => {
     expect(blockAbs).toBeGreaterThan(1);
   });
 
-  it.each([1, 2, 3, 4, 5, 6, 8, 12])("show an error that changes its sign every %i rows, and one that does not", (period) => {
-    const { blockAbs } = compared(values.map((value, i) => value + (Math.floor(i / period) % 2 === 0 ? 0.01 : -0.01)));
-    expect(blockAbs).toBeGreaterThan(0.01);
-    expect(compared(values.map((value) => value + 0.01)).blockAbs).toBeGreaterThan(0.64);
-  });
+  it.each([1, 2, 3, 4, 5, 6, 8, 12])(
+    "show an error that changes its sign every %i rows, and one that does not",
+    (period) => {
+      const { blockAbs } = compared(
+        values.map((value, i) => value + (Math.floor(i / period) % 2 === 0 ? 0.01 : -0.01)),
+      );
+      expect(blockAbs).toBeGreaterThan(0.01);
+      expect(compared(values.map((value) => value + 0.01)).blockAbs).toBeGreaterThan(0.64);
+    },
+  );
 
   it("show by their digest what the sums do not", () => {
     // 7 rows apart the weights are the same.
-    const { maxAbs, blockAbs } = compared(changed((ours) => ours.set([ours[19] as number], 12) ?? ours.set([values[12] as number], 19)));
+    const { maxAbs, blockAbs } = compared(
+      changed((ours) => ours.set([ours[19] as number], 12) ?? ours.set([values[12] as number], 19)),
+    );
     expect([maxAbs, blockAbs]).toEqual([0.5, 0]);
   });
 
@@ -97,8 +104,15 @@ describe("columns kept by blocks", () => {
       into,
       true,
     );
-    expect(into.result()).toEqual({ ...same, singly: 14, nullsDiffer: 8, maxAbs: 500 - theirs, maxRel: (500 - theirs) / theirs });
+    expect(into.result()).toEqual({
+      ...same,
+      singly: 14,
+      nullsDiffer: 8,
+      maxAbs: 500 - theirs,
+      maxRel: (500 - theirs) / theirs,
+    });
   });
 
-  it("of another length are refused", () => expect(() => compared(values.subarray(1))).toThrow(/999 values against 1000/));
+  it("of another length are refused", () =>
+    expect(() => compared(values.subarray(1))).toThrow(/999 values against 1000/));
 });

@@ -1,16 +1,17 @@
 /**
- * A peer's column of ten thousand values, kept in a thousand bytes (bench/peers/conformance_blocks.py makes them), beside ours. The inputs are
- * made on both sides by the same generator, so only outputs are kept:
+ * A peer's column of ten thousand values, kept in a thousand bytes (bench/peers/conformance_blocks.py makes them),
+ * beside ours. The inputs are made on both sides by the same generator, so only outputs are kept:
  *
  * K1  where there is no value: exactly, every row;
- * K2  of every block of 64 rows the sum of its values, each times a whole number by its position: every value counts, and neighbours that
+ * K2  of every block of 64 rows the sum of its values, each times a whole number by its position: every value counts,
+ * and neighbours that
  *     are exchanged show. The peer's sum is exact and ours is compensated, so that what differs are the values;
- * K3  every 251st value itself, and those of rows that the fixture names; of columns of up to 512 rows all, and no sums;
- * K4  of whole numbers (and halves) also a digest: they are the same or they are not;
- * K5  blocks end at the fixture's edges too, so that rows where only one side has values by convention leave no others uncompared.
+ * K3  every 251st value itself, and those of rows that the fixture names; of columns of up to 512 rows all, and no
+ * sums; K4  of whole numbers (and halves) also a digest: they are the same or they are not; K5  blocks end at the
+ * fixture's edges too, so that rows where only one side has values by convention leave no others uncompared.
  *
- * A difference between two sums is counted as if all of it were in one row of the least weight, so that a row that differs alone shows at its
- * full size at least; relative to the weighted mean magnitude of its block.
+ * A difference between two sums is counted as if all of it were in one row of the least weight, so that a row that
+ * differs alone shows at its full size at least; relative to the weighted mean magnitude of its block.
  */
 import { createHash } from "node:crypto";
 import { inflateSync } from "node:zlib";
@@ -77,7 +78,10 @@ interface Sum {
   readonly magnitude: number;
 }
 
-/** Neumaier's sum of the rows where the peer has a value; undefined where ours lacks one of them: the sums are not of the same. */
+/**
+ * Neumaier's sum of the rows where the peer has a value; undefined where ours lacks one of them: the sums are not of
+ * the same.
+ */
 function weightedSum(ours: Float64Array, there: (row: number) => boolean, from: number, to: number): Sum | undefined {
   let [sum, rest, magnitude, weights] = [0, 0, 0, 0];
   for (let row = from; row < to; row++) {
@@ -94,8 +98,17 @@ function weightedSum(ours: Float64Array, there: (row: number) => boolean, from: 
   return { total: sum + rest, magnitude: weights > 0 ? magnitude / weights : 0 };
 }
 
-/** Counts what differs between ours (NaN is missing) and column `index`. `unscaled`: it counts for the absolute difference. */
-export function compareKept(kept: KeptColumns, index: number, ours: Float64Array, into: Differences, unscaled: boolean): void {
+/**
+ * Counts what differs between ours (NaN is missing) and column `index`. `unscaled`: it counts for the absolute
+ * difference.
+ */
+export function compareKept(
+  kept: KeptColumns,
+  index: number,
+  ours: Float64Array,
+  into: Differences,
+  unscaled: boolean,
+): void {
   const column = kept.columns[index] as KeptColumn;
   if (ours.length !== column.rows) throw new VolleyError("INTERNAL", `${ours.length} values against ${column.rows}`);
   const mask = inflated(kept.masks[column.mask] as string);
@@ -105,7 +118,8 @@ export function compareKept(kept: KeptColumns, index: number, ours: Float64Array
   for (let row = 0; row < ours.length; row++) if (there(row) === Number.isNaN(ours[row])) nullsDiffer++;
   const floor = column.rms / 1_000;
   let differs = nullsDiffer > 0;
-  const relative = (difference: number, magnitude: number): number => (difference === 0 ? 0 : difference / Math.max(magnitude, floor));
+  const relative = (difference: number, magnitude: number): number =>
+    difference === 0 ? 0 : difference / Math.max(magnitude, floor);
   const rows = singlesOf(ours.length, kept.also?.[column.also ?? ""]);
   const singles = unpackedNumbers(column.singles);
   rows.forEach((row, i) => {
@@ -131,4 +145,5 @@ export function compareKept(kept: KeptColumns, index: number, ours: Float64Array
   if (column.digest !== undefined && !differs && column.digest !== digestOf(ours)) into.difference(0.5, 1, unscaled);
 }
 
-const unpackedSums = ({ sums }: KeptColumn): Float64Array => (sums === undefined ? new Float64Array(0) : unpackedNumbers(sums));
+const unpackedSums = ({ sums }: KeptColumn): Float64Array =>
+  sums === undefined ? new Float64Array(0) : unpackedNumbers(sums);

@@ -8,7 +8,13 @@ import { features } from "./features/index.js";
 import { panelConformance } from "./panel/conformance-rows.js";
 import { statisticsConformance } from "./statistics/conformance-rows.js";
 
-const rows = [...featureConformance(), ...asofConformance(), ...backtestConformance(), ...panelConformance(), ...statisticsConformance()];
+const rows = [
+  ...featureConformance(),
+  ...asofConformance(),
+  ...backtestConformance(),
+  ...panelConformance(),
+  ...statisticsConformance(),
+];
 
 describe("conformance", () => {
   it.each(rows.map((row) => [`${row.kernel}, ${row.option}, ${row.peer}, ${row.peerOption}`, row] as const))(
@@ -31,18 +37,29 @@ describe("conformance", () => {
 
   it("a note stands only where there is something to explain", () => {
     const idle = rows.filter(
-      (row) => row.note !== undefined && !rows.some((other) => other.note === row.note && (other.nullsDiffer > 0 || worstOf(other) > unexplainedRelMax)),
+      (row) =>
+        row.note !== undefined &&
+        !rows.some((other) => other.note === row.note && (other.nullsDiffer > 0 || worstOf(other) > unexplainedRelMax)),
     );
     expect(idle).toEqual([]);
   });
 
   it("no cell of docs/conformance.md has changed (`npm run docs` writes it anew)", async () => {
-    await expect(renderConformance(rows)).toMatchFileSnapshot(fileURLToPath(new URL("../../docs/conformance.md", import.meta.url)));
+    await expect(renderConformance(rows)).toMatchFileSnapshot(
+      fileURLToPath(new URL("../../docs/conformance.md", import.meta.url)),
+    );
   });
 
   it("counts differences in bars where only one side has a value", () => {
     const differences = new Differences();
     differences.add([Number.NaN, 1, 2, 3], [1, Number.NaN, 2, 3.5], true);
-    expect(differences.result()).toEqual({ maxAbs: 0.5, maxRel: 0.5 / 3.5, n: 4, uncompared: 0, singly: 4, nullsDiffer: 2 });
+    expect(differences.result()).toEqual({
+      maxAbs: 0.5,
+      maxRel: 0.5 / 3.5,
+      n: 4,
+      uncompared: 0,
+      singly: 4,
+      nullsDiffer: 2,
+    });
   });
 });

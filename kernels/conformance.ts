@@ -1,6 +1,7 @@
 /**
- * The table of docs/conformance.md: which option of which kernel is whose convention, and by how much the numbers differ. Each topic gives
- * its rows (features/conformance-rows.ts is one); conformance.test.ts writes the page and holds the limits.
+ * The table of docs/conformance.md: which option of which kernel is whose convention, and by how much the numbers
+ * differ. Each topic gives its rows (features/conformance-rows.ts is one); conformance.test.ts writes the page and
+ * holds the limits.
  */
 import { VolleyError } from "../proto/errors.js";
 
@@ -14,7 +15,10 @@ export interface ConformanceRow {
   readonly peerOption: string;
   /** Largest absolute difference of values compared singly, in the unit of the output, where prices are not scaled. */
   readonly maxAbs: number;
-  /** Largest difference of those, relative to the larger of the peer's value and a thousandth of the root mean square of its column. */
+  /**
+   * Largest difference of those, relative to the larger of the peer's value and a thousandth of the root mean square of
+   * its column.
+   */
   readonly maxRel: number;
   /** The same of sums of blocks (conformance-blocks.ts); left out where everything is compared singly. */
   readonly blockAbs?: number;
@@ -59,7 +63,8 @@ export class Differences {
 
   /** Values of the same bars, compared singly. `unscaled`: they count for the absolute difference. */
   add(ours: ArrayLike<number>, theirs: ArrayLike<number>, unscaled: boolean): void {
-    if (ours.length !== theirs.length) throw new VolleyError("INTERNAL", `${ours.length} values against ${theirs.length}`);
+    if (ours.length !== theirs.length)
+      throw new VolleyError("INTERNAL", `${ours.length} values against ${theirs.length}`);
     const present = Array.from(theirs).filter((x) => Number.isFinite(x));
     const floor = Math.sqrt(present.reduce((total, x) => total + x * x, 0) / Math.max(present.length, 1)) / 1_000;
     let nullsDiffer = 0;
@@ -92,7 +97,10 @@ export class Differences {
     this.#blocks = { abs: unscaled ? Math.max(abs, absolute) : abs, rel: Math.max(rel, relative) };
   }
 
-  result(): Pick<ConformanceRow, "maxAbs" | "maxRel" | "blockAbs" | "blockRel" | "n" | "uncompared" | "singly" | "nullsDiffer"> {
+  result(): Pick<
+    ConformanceRow,
+    "maxAbs" | "maxRel" | "blockAbs" | "blockRel" | "n" | "uncompared" | "singly" | "nullsDiffer"
+  > {
     const blocks = this.#blocks ? { blockAbs: this.#blocks.abs, blockRel: this.#blocks.rel } : {};
     return {
       maxAbs: this.#maxAbs,
@@ -107,7 +115,8 @@ export class Differences {
 }
 
 /** The largest relative difference of single values and blocks. */
-export const worstOf = ({ maxRel, blockRel = 0 }: Pick<ConformanceRow, "maxRel" | "blockRel">): number => Math.max(maxRel, blockRel);
+export const worstOf = ({ maxRel, blockRel = 0 }: Pick<ConformanceRow, "maxRel" | "blockRel">): number =>
+  Math.max(maxRel, blockRel);
 
 const cell = (text: string): string => text.replaceAll("|", "\\|");
 const size = (x: number): string => (x === 0 ? "0" : x.toExponential(1));
@@ -168,7 +177,19 @@ export function renderConformance(rows: readonly ConformanceRow[]): string {
     const counts = [row.bars ?? row.n, row.singly, `${row.nullsDiffer}${mark}`];
     return `| ${[`\`${row.kernel}\``, cell(row.option), row.peer, `\`${cell(row.peerOption)}\``, ...found, ...counts].join(" | ")} |`;
   });
-  const heads = ["kernel", "option", "peer", "peer's option", "max abs", "max rel", "block abs", "block rel", "bars", "singly", "nulls differ"];
+  const heads = [
+    "kernel",
+    "option",
+    "peer",
+    "peer's option",
+    "max abs",
+    "max rel",
+    "block abs",
+    "block rel",
+    "bars",
+    "singly",
+    "nulls differ",
+  ];
   const table = [`| ${heads.join(" | ")} |`, `|${"---|".repeat(heads.length)}`, ...lines];
   const footnotes = notes.length > 0 ? ["", "## Notes", "", ...notes.map((note, i) => `${i + 1}. ${note}`)] : [];
   return [introduction, ...table, ...footnotes, others].join("\n");

@@ -73,8 +73,11 @@ export const allParametersOf = (kernel: Kernel, skip?: ReadonlySet<string>): Par
 /** Parameters that a reader can imagine: what is required, with a number in its range. */
 function example(schema: Schema): Record<string, unknown> {
   // A name of a column says nothing about how far back the kernel looks.
-  const shown = ({ type, enum: values }: Schema): boolean => values !== undefined || type === "integer" || type === "number";
-  const required = (schema.required ?? []).filter((name) => schema.properties?.[name]?.default === undefined && shown(schema.properties?.[name] ?? {}));
+  const shown = ({ type, enum: values }: Schema): boolean =>
+    values !== undefined || type === "integer" || type === "number";
+  const required = (schema.required ?? []).filter(
+    (name) => schema.properties?.[name]?.default === undefined && shown(schema.properties?.[name] ?? {}),
+  );
   return Object.fromEntries(
     required.map((name) => {
       const { type, minimum = 0, maximum = 252, enum: values } = schema.properties?.[name] ?? {};
@@ -98,15 +101,22 @@ function lookbackText(kernel: Kernel, params: Schema): string | undefined {
 }
 
 /** What else is declared, with its label. `code`: how the name of a column is set. */
-export function factsOf(kernel: Kernel, code: (name: string) => string = (name) => name): [label: string, text: string][] {
+export function factsOf(
+  kernel: Kernel,
+  code: (name: string) => string = (name) => name,
+): [label: string, text: string][] {
   const params = (kernel.args.includes("params") ? kernel.argSchema("params") : {}) as Schema;
-  const names = (columns: readonly { name: string; type: string }[]): string => columns.map(({ name, type }) => `${code(name)} (${type})`).join(", ");
+  const names = (columns: readonly { name: string; type: string }[]): string =>
+    columns.map(({ name, type }) => `${code(name)} (${type})`).join(", ");
   const facts: [string, string | undefined][] = [
     ["In", kernel.columns && names(kernel.columns.inputs)],
     ["Out", kernel.columns && names(kernel.columns.outputs)],
     ["By time", causalityText(kernel)],
     ["Lookback", lookbackText(kernel, params)],
-    ["Lag", kernel.lag === undefined ? undefined : kernel.lag === 0 ? "0 (the current bar counts)" : String(kernel.lag)],
+    [
+      "Lag",
+      kernel.lag === undefined ? undefined : kernel.lag === 0 ? "0 (the current bar counts)" : String(kernel.lag),
+    ],
     ["Nulls", kernel.nulls],
     ["Cost", kernel.costNs === undefined ? undefined : `about ${kernel.costNs} ns a row`],
   ];

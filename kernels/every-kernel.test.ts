@@ -1,10 +1,12 @@
 /**
- * What holds of every kernel of the registry, in at least `casesPerKernel` drawn calls each. A kernel without drawn calls fails here.
+ * What holds of every kernel of the registry, in at least `casesPerKernel` drawn calls each. A kernel without drawn
+ * calls fails here.
  *
  * E1  The same call gives the same bits again, and changes none of its inputs.
  * E2  It does not matter how its tables lie in memory: one batch, several, empty ones, slices with an offset.
- * E3  Any pieces give the bits of the whole: partitions with their carry, parts of a grid, other orders, whatever its pieces are.
- * E4  Of a causal kernel no row changes when what is known after its bar is taken away, or spoilt (by turns; both at every cut are in
+ * E3  Any pieces give the bits of the whole: partitions with their carry, parts of a grid, other orders, whatever its
+ * pieces are. E4  Of a causal kernel no row changes when what is known after its bar is taken away, or spoilt (by
+ * turns; both at every cut are in
  *     kernels/audit/causal.test.ts). Nor of a label, at the bar at which it is known.
  */
 import { Table } from "apache-arrow";
@@ -33,13 +35,15 @@ function mapTables(value: unknown, of: (table: Table) => Table): unknown {
 function storedIn(args: readonly unknown[]): ArrayLike<unknown>[] {
   const stored: ArrayLike<unknown>[] = [];
   mapTables(args, (table) => {
-    for (const batch of table.batches) for (const child of batch.data.children) if (ArrayBuffer.isView(child.values)) stored.push(child.values as never);
+    for (const batch of table.batches)
+      for (const child of batch.data.children) if (ArrayBuffer.isView(child.values)) stored.push(child.values as never);
     return table;
   });
   return stored;
 }
 
-const copiesOf = (stored: readonly ArrayLike<unknown>[]): ArrayLike<unknown>[] => stored.map((values) => (values as Float64Array).slice());
+const copiesOf = (stored: readonly ArrayLike<unknown>[]): ArrayLike<unknown>[] =>
+  stored.map((values) => (values as Float64Array).slice());
 
 /** The matcher only writes the message: in every case it would take longer than the kernels. */
 function same(got: unknown, expected: unknown, what: string): void {
@@ -56,36 +60,47 @@ describe.each(kernels)("%s", (name, kernel) => {
     let cut = 0;
     let compared = 0;
     fc.assert(
-      fc.property(fc.integer(), fc.integer({ min: from, max: to }), fc.array(share, { maxLength: 2 }), share, (seed, rows, shares, at) => {
-        cases++;
-        const call = drawn.draw(new Draw(seed), rows);
-        const { adapt = (args: readonly unknown[]) => args } = call;
-        const args = adapt(call.args);
-        const inputs = storedIn(args);
-        const before = copiesOf(inputs);
-        const whole = kernel.run(...args);
-        same(kernel.run(...(mapTables(args, (table) => rebatched(table, shares)) as unknown[])), whole, "other batches");
-        if (call.inPieces) {
-          cut++;
-          same(call.inPieces(kernel.run, shares, whole), whole, "pieces");
-        }
-        if (isTimed(kernel)) {
-          const rows = rowsOf(call, whole, call.args);
-          const cuts = cutsOf(call);
-          const time = cuts[Math.floor(at * cuts.length)] ?? 0;
-          const mode = modes[cases % 2] as (typeof modes)[number];
-          const difference = differenceAt(kernel.run, call, rows, time, mode);
-          if (difference) expect({ mode, at: time, ...difference }).toBe("no look-ahead");
-          if (rows.some(({ numRows }) => numRows > 0)) compared++;
-        }
-        same(inputs, before, "inputs");
-      }),
+      fc.property(
+        fc.integer(),
+        fc.integer({ min: from, max: to }),
+        fc.array(share, { maxLength: 2 }),
+        share,
+        (seed, rows, shares, at) => {
+          cases++;
+          const call = drawn.draw(new Draw(seed), rows);
+          const { adapt = (args: readonly unknown[]) => args } = call;
+          const args = adapt(call.args);
+          const inputs = storedIn(args);
+          const before = copiesOf(inputs);
+          const whole = kernel.run(...args);
+          same(
+            kernel.run(...(mapTables(args, (table) => rebatched(table, shares)) as unknown[])),
+            whole,
+            "other batches",
+          );
+          if (call.inPieces) {
+            cut++;
+            same(call.inPieces(kernel.run, shares, whole), whole, "pieces");
+          }
+          if (isTimed(kernel)) {
+            const rows = rowsOf(call, whole, call.args);
+            const cuts = cutsOf(call);
+            const time = cuts[Math.floor(at * cuts.length)] ?? 0;
+            const mode = modes[cases % 2] as (typeof modes)[number];
+            const difference = differenceAt(kernel.run, call, rows, time, mode);
+            if (difference) expect({ mode, at: time, ...difference }).toBe("no look-ahead");
+            if (rows.some(({ numRows }) => numRows > 0)) compared++;
+          }
+          same(inputs, before, "inputs");
+        },
+      ),
       { numRuns: casesPerKernel },
     );
     expect(cases).toBeGreaterThanOrEqual(casesPerKernel);
-    expect(drawn.whole === undefined ? cut : drawn.whole.length, "cases in pieces, or why there are none").toBeGreaterThan(
-      drawn.whole === undefined ? 0.9 * cases : 10,
-    );
+    expect(
+      drawn.whole === undefined ? cut : drawn.whole.length,
+      "cases in pieces, or why there are none",
+    ).toBeGreaterThan(drawn.whole === undefined ? 0.9 * cases : 10);
     if (isTimed(kernel)) expect(compared, "cases with a row to compare").toBeGreaterThan(0.5 * cases);
   });
 });
@@ -93,7 +108,11 @@ describe.each(kernels)("%s", (name, kernel) => {
 describe("declarations", () => {
   it("every causal kernel, and no other, says how far it looks back and that it does not look ahead", () => {
     for (const [name, { causality, lookback, lag }] of kernels) {
-      expect([name, lookback !== undefined, lag !== undefined]).toEqual([name, causality === "causal", causality === "causal"]);
+      expect([name, lookback !== undefined, lag !== undefined]).toEqual([
+        name,
+        causality === "causal",
+        causality === "causal",
+      ]);
       expect(lag ?? 0).toBeGreaterThanOrEqual(0);
     }
   });

@@ -1,7 +1,7 @@
 /**
- * What every kernel of the registry refuses, by the drawn calls of kernels/calls: tables without a column, or with one of another type,
- * are refused with a coded error that names kernel, column and type, or the kernel does not read the column; an empty table gives a well-formed
- * result or such an error; never a crash, never a number made of nothing.
+ * What every kernel of the registry refuses, by the drawn calls of kernels/calls: tables without a column, or with one
+ * of another type, are refused with a coded error that names kernel, column and type, or the kernel does not read the
+ * column; an empty table gives a well-formed result or such an error; never a crash, never a number made of nothing.
  */
 import { Bool, DataType, Float64, Table, Utf8, type Vector, vectorFromArray } from "apache-arrow";
 import { describe, expect, it } from "vitest";
@@ -28,13 +28,17 @@ function withAt(value: unknown, [key, ...rest]: Path, put: unknown): unknown {
   return { ...(value as object), [key]: withAt((value as Record<string, unknown>)[key], rest, put) };
 }
 
-const columnsOf = (table: Table): Record<string, Vector> => Object.fromEntries(table.schema.fields.map(({ name }) => [name, table.getChild(name) as Vector]));
+const columnsOf = (table: Table): Record<string, Vector> =>
+  Object.fromEntries(table.schema.fields.map(({ name }) => [name, table.getChild(name) as Vector]));
 
 /** As many rows of a type that the column cannot stand for. */
 function otherType({ type, length }: Vector): Vector {
   const fill = <T>(value: T): T[] => new Array<T>(length).fill(value);
-  if (DataType.isFloat(type) || DataType.isInt(type) || DataType.isBool(type)) return vectorFromArray(fill("text"), new Utf8());
-  return DataType.isUtf8(type) || DataType.isDictionary(type) ? vectorFromArray(fill(0.5), new Float64()) : vectorFromArray(fill(true), new Bool());
+  if (DataType.isFloat(type) || DataType.isInt(type) || DataType.isBool(type))
+    return vectorFromArray(fill("text"), new Utf8());
+  return DataType.isUtf8(type) || DataType.isDictionary(type)
+    ? vectorFromArray(fill(0.5), new Float64())
+    : vectorFromArray(fill(true), new Bool());
 }
 
 /** The refusal, or what it gave instead. Anything thrown without a code fails the test. */
@@ -54,12 +58,20 @@ function argsOf({ name }: Kernel): unknown[] {
   return [...(call.adapt?.(call.args) ?? call.args)];
 }
 
-/** Columns that may be absent, so that another one tells: rows without a symbol are those of one, whose dates come twice. */
-const toldBy: Readonly<Record<string, Readonly<Record<string, string>>>> = { "backtest.signals": { symbol: "date" }, "backtest.weights": { symbol: "date" } };
+/**
+ * Columns that may be absent, so that another one tells: rows without a symbol are those of one, whose dates come
+ * twice.
+ */
+const toldBy: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  "backtest.signals": { symbol: "date" },
+  "backtest.weights": { symbol: "date" },
+};
 
 /** Where every column of numbers is read unless some are named, they are. */
 const namingColumns = ({ name }: Kernel, args: readonly unknown[]): readonly unknown[] =>
-  name === "validation.pbo" ? [args[0], { ...(args[1] as object), columns: Object.keys(columnsOf((args[0] as [Table])[0])) }] : args;
+  name === "validation.pbo"
+    ? [args[0], { ...(args[1] as object), columns: Object.keys(columnsOf((args[0] as [Table])[0])) }]
+    : args;
 
 /** Take any table, and look at none of its columns. */
 const blind = new Set([
@@ -87,7 +99,11 @@ describe.each(reading)("%s", (name, kernel) => {
 
   it.each([
     ["a column that is missing", () => undefined, /is missing/],
-    ["a column of another type", otherType, /is .*; ?(expected|a )|expected|a (key|mask|time|symbol|flag) is|cast one of them/],
+    [
+      "a column of another type",
+      otherType,
+      /is .*; ?(expected|a )|expected|a (key|mask|time|symbol|flag) is|cast one of them/,
+    ],
   ] as const)("refuses %s by its name, or does not read it", (_what, replace, why) => {
     let refused = 0;
     for (const { path, table } of tablesIn(args)) {
@@ -104,7 +120,10 @@ describe.each(reading)("%s", (name, kernel) => {
                   new Utf8(),
                 ),
               };
-        const { refusal } = outcomeOf(kernel, withAt(args, path, new Table(put ? { ...columnsOf(table), [column]: put } : left)));
+        const { refusal } = outcomeOf(
+          kernel,
+          withAt(args, path, new Table(put ? { ...columnsOf(table), [column]: put } : left)),
+        );
         if (!refusal) continue;
         refused++;
         expect(refusal.code, refusal.message).toBe("INVALID_ARGUMENT");
@@ -121,14 +140,18 @@ describe.each(reading)("%s", (name, kernel) => {
 
 /** Read their rows in the order of a column of times, and say so where they do not ascend. */
 const inOrder = reading.filter(
-  ([name]) => /^(asof|panel|backtest)\.|^sweep\.(?!select|surface|verdict)|^validation\.sweep/.test(name) && name !== "panel.ic_summary",
+  ([name]) =>
+    /^(asof|panel|backtest)\.|^sweep\.(?!select|surface|verdict)|^validation\.sweep/.test(name) &&
+    name !== "panel.ic_summary",
 );
 
 describe.each(inOrder)("%s", (name, kernel) => {
   it("refuses rows that are not in the order of their times, by column and row", () => {
     const args = argsOf(kernel);
     const [{ path, table }] = tablesIn(args) as [{ path: Path; table: Table }];
-    const reversed = joined(Array.from({ length: table.numRows }, (_, i) => table.slice(table.numRows - 1 - i, table.numRows - i)));
+    const reversed = joined(
+      Array.from({ length: table.numRows }, (_, i) => table.slice(table.numRows - 1 - i, table.numRows - i)),
+    );
     const { refusal } = outcomeOf(kernel, withAt(args, path, reversed));
     expect(refusal?.code).toBe("INVALID_ARGUMENT");
     expect(refusal?.message).toMatch(/^[a-z_.-]+: column "(date|t)" .*(ascending|sorted).* row \d+/);
@@ -143,16 +166,24 @@ describe.each(withTables)("%s", (name, kernel) => {
     for (const { path, table } of tablesIn(args)) {
       for (const empty of [
         table.slice(0, 0),
-        new Table(Object.fromEntries(Object.entries(columnsOf(table)).map(([column, { type }]) => [column, vectorFromArray([], type)]))),
+        new Table(
+          Object.fromEntries(
+            Object.entries(columnsOf(table)).map(([column, { type }]) => [column, vectorFromArray([], type)]),
+          ),
+        ),
       ]) {
         const { refusal, result } = outcomeOf(kernel, withAt(args, path, empty));
         if (refusal) {
-          expect([refusal.code, refusal.message.startsWith(`${name}: `)], refusal.message).toEqual(["INVALID_ARGUMENT", true]);
+          expect([refusal.code, refusal.message.startsWith(`${name}: `)], refusal.message).toEqual([
+            "INVALID_ARGUMENT",
+            true,
+          ]);
           continue;
         }
         // What a task returns goes over the wire.
         const { kind, data } = encodeValue(result);
-        const names = (value: unknown): string[][] => tablesIn(value).map((one) => one.table.schema.fields.map((field) => field.name));
+        const names = (value: unknown): string[][] =>
+          tablesIn(value).map((one) => one.table.schema.fields.map((field) => field.name));
         const decoded = decodeValue({ kind, data: data.slice() });
         expect(names(decoded)).toEqual(names(result));
         expect(names(decoded)).toEqual(names(outcomeOf(kernel, args).result));

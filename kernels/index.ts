@@ -7,5 +7,12 @@ export { allParametersOf, factsOf, type ParameterText } from "./declaration-text
 export { defineFeature, type Feature, type FeatureStream } from "./features/form.js";
 export { type FeatureName, type FeatureParameters, feature } from "./features/index.js";
 export { defineKernel, type Kernel, type KernelDeclaration, tableArg } from "./kernel.js";
-export { describeKernel, type KernelDescription, kernelNamed, newestKernels, noSuchKernel, shortName } from "./named.js";
+export {
+  describeKernel,
+  type KernelDescription,
+  kernelNamed,
+  newestKernels,
+  noSuchKernel,
+  shortName,
+} from "./named.js";
 export { findKernel, listKernels, requireKernel } from "./registry.js";

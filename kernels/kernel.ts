@@ -1,8 +1,10 @@
 /**
- * What a kernel is: a name, a version, and a pure function whose arguments are declared and checked once per task, never per row.
+ * What a kernel is: a name, a version, and a pure function whose arguments are declared and checked once per task,
+ * never per row.
  *
- * On the wire arguments are positional; `args` names them in that order, and `run` takes them by name. Same arguments, same bits out:
- * a kernel reads no clock and draws no random number (`volley.sleep` is the one exception, and its value does not depend on time).
+ * On the wire arguments are positional; `args` names them in that order, and `run` takes them by name. Same arguments,
+ * same bits out: a kernel reads no clock and draws no random number (`volley.sleep` is the one exception, and its value
+ * does not depend on time).
  */
 import { Table } from "apache-arrow";
 import { z } from "zod";
@@ -26,11 +28,14 @@ export interface KernelFacts extends CausalityFacts {
   readonly family?: string;
   readonly columns?: { readonly inputs: readonly ColumnFact[]; readonly outputs: readonly ColumnFact[] };
   /**
-   * How many bars before the current one can touch an output, for parameters as a caller would give them; Infinity for a recurrence that
-   * never forgets. Absent: the kernel has no order of bars.
+   * How many bars before the current one can touch an output, for parameters as a caller would give them; Infinity for
+   * a recurrence that never forgets. Absent: the kernel has no order of bars.
    */
   readonly lookback?: (params: unknown) => number;
-  /** Bars between the last bar that an output may depend on and the output's own: 0 uses the current bar. Never negative. */
+  /**
+   * Bars between the last bar that an output may depend on and the output's own: 0 uses the current bar. Never
+   * negative.
+   */
   readonly lag?: number;
   /** What null and NaN do, in words. */
   readonly nulls?: string;
@@ -78,7 +83,8 @@ function show(value: unknown): string {
 
 function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
   let value = root;
-  for (const key of path) value = typeof value === "object" && value !== null ? (value as Record<PropertyKey, unknown>)[key] : undefined;
+  for (const key of path)
+    value = typeof value === "object" && value !== null ? (value as Record<PropertyKey, unknown>)[key] : undefined;
   return value;
 }
 
@@ -88,14 +94,19 @@ export function parseArg<S extends z.ZodType>(kernel: string, name: string, sche
   if (result.success) return result.data;
   const issue = result.error.issues[0];
   const path = [name, ...(issue?.path ?? [])].join(".");
-  throw new VolleyError("INVALID_ARGUMENT", `${kernel}: ${path} is ${show(valueAt(value, issue?.path ?? []))}: ${issue?.message ?? "invalid"}`, {
-    details: { kernel, path },
-  });
+  throw new VolleyError(
+    "INVALID_ARGUMENT",
+    `${kernel}: ${path} is ${show(valueAt(value, issue?.path ?? []))}: ${issue?.message ?? "invalid"}`,
+    {
+      details: { kernel, path },
+    },
+  );
 }
 
 /**
- * What a kernel throws, with the kernel's name before it and in its details. What columns, prices and parameters are wrong is found by code
- * that many kernels share; whose columns they are is known here, and nobody has to hand the name through.
+ * What a kernel throws, with the kernel's name before it and in its details. What columns, prices and parameters are
+ * wrong is found by code that many kernels share; whose columns they are is known here, and nobody has to hand the name
+ * through.
  */
 function namedFault(kernel: string, error: unknown): unknown {
   if (!isVolleyError(error) || error.details?.kernel !== undefined) return error;

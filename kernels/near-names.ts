@@ -9,7 +9,8 @@ function editsBetween(a: string, b: string): number {
     for (let j = 1; j <= b.length; j++) {
       const same = a[i - 1] === b[j - 1] ? 0 : 1;
       let least = Math.min((row[j - 1] as number) + 1, (last[j] as number) + 1, (last[j - 1] as number) + same);
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) least = Math.min(least, (before[j - 2] as number) + 1);
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1])
+        least = Math.min(least, (before[j - 2] as number) + 1);
       row.push(least);
     }
     before = last;
@@ -26,7 +27,10 @@ export function nearNames(given: string, names: readonly string[]): string[] {
   const off = (a: string, b: string): number => editsBetween(a, b) / Math.max(1.5, b.length / 3);
   const distance = (name: string): number => {
     const part = name.slice(name.indexOf(".") + 1);
-    const contains = tail.length > 2 && (name.includes(tail) || (part.length > 2 && tail.includes(part))) ? 0.9 : Number.POSITIVE_INFINITY;
+    const contains =
+      tail.length > 2 && (name.includes(tail) || (part.length > 2 && tail.includes(part)))
+        ? 0.9
+        : Number.POSITIVE_INFINITY;
     return Math.min(off(asked, name), off(tail, part), contains);
   };
   return names

@@ -13,7 +13,8 @@ describe("docs/kernels.md", () => {
   it("every parameter of a feature is described", () => {
     for (const kernel of listKernels().filter(({ name }) => name.startsWith("feature."))) {
       const { properties } = kernel.argSchema("params") as { properties: Record<string, { description?: string }> };
-      for (const [name, { description }] of Object.entries(properties)) expect(description, `${kernel.name} ${name}`).toMatch(/\w/);
+      for (const [name, { description }] of Object.entries(properties))
+        expect(description, `${kernel.name} ${name}`).toMatch(/\w/);
     }
   });
 });

@@ -54,7 +54,9 @@ function introduction(kernels: readonly Kernel[]): string[] {
 
 export function renderKernels(kernels: readonly Kernel[]): string {
   const families = new Map<string, Kernel[]>();
-  for (const kernel of [...kernels].sort((a, b) => Number(b.name.startsWith("feature.")) - Number(a.name.startsWith("feature.")))) {
+  for (const kernel of [...kernels].sort(
+    (a, b) => Number(b.name.startsWith("feature.")) - Number(a.name.startsWith("feature.")),
+  )) {
     families.set(familyOf(kernel), [...(families.get(familyOf(kernel)) ?? []), kernel]);
   }
   const body = [...families].flatMap(([family, members]) => [`## ${family}`, "", ...members.flatMap(section)]);

@@ -1,6 +1,7 @@
 /**
- * The result of every kernel over fixed calls, to the bit, as `npm run engines -- --update` wrote it: a change of the table is a change of what users
- * get, and of what results that are kept under the kernel's version may be reused. `npm run engines` compares with it on other versions of Node.
+ * The result of every kernel over fixed calls, to the bit, as `npm run engines -- --update` wrote it: a change of the
+ * table is a change of what users get, and of what results that are kept under the kernel's version may be reused. `npm
+ * run engines` compares with it on other versions of Node.
  */
 import { readFileSync } from "node:fs";
 import { afterEach, describe, expect, it } from "vitest";
@@ -9,7 +10,9 @@ import { setEngine } from "./features/engine.js";
 import { listKernels } from "./registry.js";
 import { openWasmEngine } from "./wasm/engine.js";
 
-const table = JSON.parse(readFileSync(new URL("../../kernels/fixtures/digests.json", import.meta.url), "utf8")) as Record<string, string>;
+const table = JSON.parse(
+  readFileSync(new URL("../../kernels/fixtures/digests.json", import.meta.url), "utf8"),
+) as Record<string, string>;
 const kernels = listKernels().map((kernel) => [`${kernel.name} ${kernel.version}`, kernel] as const);
 
 afterEach(() => setEngine(undefined));

@@ -7,7 +7,9 @@ describe("registry", () => {
     expect(findKernel("volley.noop", 1)?.name).toBe("volley.noop");
     expect(findKernel("volley.noop", 2)).toBeUndefined();
     expect(() => requireKernel("volley.noop", 2)).toThrow(/it has version 1/);
-    expect(() => requireKernel("nothing-like-it", 1)).toThrow(/no kernel nothing-like-it of version 1: `volley kernels`/);
+    expect(() => requireKernel("nothing-like-it", 1)).toThrow(
+      /no kernel nothing-like-it of version 1: `volley kernels`/,
+    );
     expect(() => requireKernel("rsi", 1)).toThrow(/did you mean feature\.rsi/);
     expect(() => requireKernel("asof.pitt", 1)).toThrow(/did you mean asof\.pit/);
   });
@@ -19,7 +21,10 @@ describe("registry", () => {
       expect(kernel.doc).toMatch(/\.$/);
       for (const arg of kernel.args) expect(kernel.argSchema(arg), `${kernel.name} ${arg}`).toBeTypeOf("object");
     }
-    expect(requireKernel("sweep.ma-cross", 1).argSchema("chunk")).toMatchObject({ type: "object", required: ["fast", "slow"] });
+    expect(requireKernel("sweep.ma-cross", 1).argSchema("chunk")).toMatchObject({
+      type: "object",
+      required: ["fast", "slow"],
+    });
   });
 
   it("the kernels that compute nothing", async () => {

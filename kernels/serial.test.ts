@@ -12,7 +12,13 @@ const graph: JsonGraphInput = {
     { name: "items", fn: echo, args: [{ items: ["a", "b", "c"] }] },
     { name: "each", fn: echo, args: [{ list: [{ stage: "items", edge: "one-to-one" }, { index: true }] }], count: 3 },
     { name: "all", fn: echo, args: [{ stage: "each", edge: "all" }] },
-    { name: "one", fn: echo, args: [{ list: [{ stage: "items", task: 1 }, { object }, { stage: "all", edge: "broadcast" }, { value: { x: 1 } }] }] },
+    {
+      name: "one",
+      fn: echo,
+      args: [
+        { list: [{ stage: "items", task: 1 }, { object }, { stage: "all", edge: "broadcast" }, { value: { x: 1 } }] },
+      ],
+    },
   ],
   outputs: ["one", "items"],
 };

@@ -1,6 +1,6 @@
 /**
- * A graph of kernels evaluated in this thread, stage by stage and task by task: what any cluster's results are compared with. Values pass
- * through their wire form between stages, as they do in a cluster.
+ * A graph of kernels evaluated in this thread, stage by stage and task by task: what any cluster's results are compared
+ * with. Values pass through their wire form between stages, as they do in a cluster.
  */
 import { createHash } from "node:crypto";
 import { digestOf } from "../proto/digest.js";
@@ -18,11 +18,17 @@ export interface SerialResult {
   readonly digest: string;
 }
 
-/** `objects`: the values that the graph names by id. Throws what the kernels throw; OBJECT_NOT_FOUND for an unknown id. */
-export async function evaluateSerially(graph: CompiledGraph, objects: ReadonlyMap<string, EncodedValue>): Promise<SerialResult> {
+/**
+ * `objects`: the values that the graph names by id. Throws what the kernels throw; OBJECT_NOT_FOUND for an unknown id.
+ */
+export async function evaluateSerially(
+  graph: CompiledGraph,
+  objects: ReadonlyMap<string, EncodedValue>,
+): Promise<SerialResult> {
   const stages: EncodedValue[][] = [];
   for (const stage of graph.stages) {
-    if (!("kernel" in stage.fn)) throw new VolleyError("INVALID_GRAPH", `stage ${stage.index} runs a bundle; only kernels are evaluated serially`);
+    if (!("kernel" in stage.fn))
+      throw new VolleyError("INVALID_GRAPH", `stage ${stage.index} runs a bundle; only kernels are evaluated serially`);
     const kernel = requireKernel(stage.fn.kernel, stage.fn.version);
     const results: EncodedValue[] = [];
     for (let task = 0; task < stage.count; task++) {
@@ -33,7 +39,8 @@ export async function evaluateSerially(graph: CompiledGraph, objects: ReadonlyMa
     stages.push(results);
   }
   const hash = createHash("sha256");
-  for (const output of graph.outputs) for (const { kind, data } of stages[output] ?? []) hash.update(digestOf(kind, data));
+  for (const output of graph.outputs)
+    for (const { kind, data } of stages[output] ?? []) hash.update(digestOf(kind, data));
   return { stages, digest: hash.digest("hex") };
 }
 
@@ -47,7 +54,8 @@ function argumentOf(
   const result = (from: number, index: number): unknown => decodeValue(done[from]?.[index] as EncodedValue);
   const object = (id: string): EncodedValue => {
     const found = objects.get(id);
-    if (!found) throw new VolleyError("OBJECT_NOT_FOUND", `stage ${stage.index} reads object ${id}, which was not given`);
+    if (!found)
+      throw new VolleyError("OBJECT_NOT_FOUND", `stage ${stage.index} reads object ${id}, which was not given`);
     return found;
   };
   switch (arg.a) {
@@ -60,7 +68,9 @@ function argumentOf(
     case "object":
       return decodeValue(object(arg.id));
     case "stage":
-      return arg.edge === "all" ? (done[arg.stage] ?? []).map((_, i) => result(arg.stage, i)) : result(arg.stage, arg.edge === "one-to-one" ? task : 0);
+      return arg.edge === "all"
+        ? (done[arg.stage] ?? []).map((_, i) => result(arg.stage, i))
+        : result(arg.stage, arg.edge === "one-to-one" ? task : 0);
     case "task":
       return result(arg.stage, arg.task);
     case "list":

@@ -37,14 +37,25 @@ describe("addresses", () => {
   it("of a put follow from kind and bytes alone", () => {
     expect(putObjectId(1, Uint8Array.of(1))).toBe(putObjectId(1, Uint8Array.of(1)));
     expect(
-      new Set([putObjectId(1, Uint8Array.of(1)), putObjectId(2, Uint8Array.of(1)), putObjectId(1, Uint8Array.of(2)), putObjectId(1, new Uint8Array(0))]).size,
+      new Set([
+        putObjectId(1, Uint8Array.of(1)),
+        putObjectId(2, Uint8Array.of(1)),
+        putObjectId(1, Uint8Array.of(2)),
+        putObjectId(1, new Uint8Array(0)),
+      ]).size,
     ).toBe(4);
   });
 
   it("of a pure stage are the same in every job, at every place, under every name and with every policy", () => {
     const one = stageBase(job("a"), spec({ args: [value(20)] }), noStages);
     expect(stageBase(job("b"), spec({ args: [value(20)] }), noStages)).toBe(one);
-    expect(stageBase(job("a"), spec({ index: 7, name: "other", args: [value(20)], options: { retries: 5, timeoutMs: 1, priority: 9 } }), noStages)).toBe(one);
+    expect(
+      stageBase(
+        job("a"),
+        spec({ index: 7, name: "other", args: [value(20)], options: { retries: 5, timeoutMs: 1, priority: 9 } }),
+        noStages,
+      ),
+    ).toBe(one);
   });
 
   it("of a pure stage change with everything that changes the result", () => {

@@ -1,6 +1,6 @@
 /**
- * Content addresses of stages. SDK, gateway and scheduler compute the same bases from the same specs, so a client knows the ids of its
- * results before anything ran, and a pure stage has the same ids in every job of the same content.
+ * Content addresses of stages. SDK, gateway and scheduler compute the same bases from the same specs, so a client knows
+ * the ids of its results before anything ran, and a pure stage has the same ids in every job of the same content.
  */
 import { createHash } from "node:crypto";
 import { encodeMessage } from "./codec.js";
@@ -15,7 +15,9 @@ export function putObjectId(kind: number, payload: Uint8Array): ObjectId {
   return objectIdOf(`c${hash.slice(0, 32)}` as ObjectBase, 0);
 }
 
-/** The digest that the name of an object put by its bytes says; undefined for objects that are named by what made them. */
+/**
+ * The digest that the name of an object put by its bytes says; undefined for objects that are named by what made them.
+ */
 export function contentDigest(id: ObjectId): Uint8Array | undefined {
   const { base, index } = splitObjectId(id);
   return base.startsWith("c") && index === 0 ? new Uint8Array(Buffer.from(base.slice(1), "hex")) : undefined;
@@ -45,13 +47,15 @@ function addressArg(arg: ArgSpec, baseOf: (stage: number) => ObjectBase): unknow
 
 /**
  * The base of a stage's objects. `baseOf` gives the bases of the stages before it.
- * A pure function of a user is addressed together with the engine that runs it, for another one may give other bits; where the engine is not known, as if
- * it were impure, and nothing is shared. Kernels give the same bits on every engine.
+ * A pure function of a user is addressed together with the engine that runs it, for another one may give other bits;
+ * where the engine is not known, as if it were impure, and nothing is shared. Kernels give the same bits on every
+ * engine.
  */
 export function stageBase(job: JobId, spec: StageSpec, baseOf: (stage: number) => ObjectBase): ObjectBase {
   const engine = engineOfStage(spec);
   if (!spec.options.pure || engine === "") return stageBaseOf(job, spec.index);
-  const fn = "bundle" in spec.fn ? ["bundle", spec.fn.bundle, spec.fn.export] : ["kernel", spec.fn.kernel, spec.fn.version];
+  const fn =
+    "bundle" in spec.fn ? ["bundle", spec.fn.bundle, spec.fn.export] : ["kernel", spec.fn.kernel, spec.fn.version];
   if (engine !== undefined) fn.push(engine);
   const what = [
     "volley-stage-1",

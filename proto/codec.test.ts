@@ -16,7 +16,11 @@ describe("messages", () => {
   it("come back as they went", () => {
     fc.assert(
       fc.property(
-        fc.record({ n: fc.maxSafeInteger(), list: fc.array(fc.record({ name: fc.string({ unit: "grapheme" }) })), bytes: fc.uint8Array() }),
+        fc.record({
+          n: fc.maxSafeInteger(),
+          list: fc.array(fc.record({ name: fc.string({ unit: "grapheme" }) })),
+          bytes: fc.uint8Array(),
+        }),
         (fields) => {
           const message = { t: "x" as const, ...fields };
           const back = decodeMessage(schema, encodeMessage(message));
@@ -34,7 +38,9 @@ describe("messages", () => {
 
   it("name the path of the first fault", () => {
     const bad = encodeMessage({ t: "x", n: 1, list: [{ name: "a" }, { name: 2 }], bytes: new Uint8Array(1) });
-    expect(() => decodeMessage(schema, bad)).toThrow(expect.objectContaining({ code: "INVALID_ARGUMENT", details: { path: "list.1.name" } }));
+    expect(() => decodeMessage(schema, bad)).toThrow(
+      expect.objectContaining({ code: "INVALID_ARGUMENT", details: { path: "list.1.name" } }),
+    );
     expect(() => decodeMessage(schema, encodeMessage(5))).toThrow(/\(root\)/);
   });
 
@@ -50,6 +56,8 @@ describe("messages", () => {
   });
 
   it("over the cap are refused before they are decoded", () => {
-    expect(() => decodeMessage(z.unknown(), { byteLength: 64 * 1024 * 1024 + 1 } as Uint8Array)).toThrow(expect.objectContaining({ code: "TOO_LARGE" }));
+    expect(() => decodeMessage(z.unknown(), { byteLength: 64 * 1024 * 1024 + 1 } as Uint8Array)).toThrow(
+      expect.objectContaining({ code: "TOO_LARGE" }),
+    );
   });
 });

@@ -1,6 +1,6 @@
 /**
- * Configuration of a process: one table that parses every key and documents it. A key comes from its flag, else from the environment,
- * else from the default.
+ * Configuration of a process: one table that parses every key and documents it. A key comes from its flag, else from
+ * the environment, else from the default.
  */
 import { VolleyError } from "./errors.js";
 
@@ -35,7 +35,8 @@ export const integer =
   (min: number, max: number) =>
   (value: string): number => {
     const n = Number(value);
-    if (value.trim() === "" || !Number.isInteger(n) || n < min || n > max) throw new Error(`expected a whole number from ${min} to ${max}`);
+    if (value.trim() === "" || !Number.isInteger(n) || n < min || n > max)
+      throw new Error(`expected a whole number from ${min} to ${max}`);
     return n;
   };
 
@@ -49,14 +50,19 @@ export function readConfig<C extends ConfigTable>(
   for (const [key, entry] of Object.entries(table)) {
     const given = flags[entry.flag] ?? env[entry.env];
     if (given === undefined) {
-      if (entry.default === undefined) throw new VolleyError("INVALID_ARGUMENT", `${entry.env} (--${entry.flag}) is required: ${entry.doc}`);
+      if (entry.default === undefined)
+        throw new VolleyError("INVALID_ARGUMENT", `${entry.env} (--${entry.flag}) is required: ${entry.doc}`);
       config[key] = entry.default;
       continue;
     }
     try {
       config[key] = entry.parse(given);
     } catch (cause) {
-      throw new VolleyError("INVALID_ARGUMENT", `${entry.env} (--${entry.flag}) is ${JSON.stringify(given)}: ${(cause as Error).message}`, { cause });
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        `${entry.env} (--${entry.flag}) is ${JSON.stringify(given)}: ${(cause as Error).message}`,
+        { cause },
+      );
     }
   }
   return config as ConfigOf<C>;

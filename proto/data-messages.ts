@@ -1,13 +1,19 @@
-/** Messages of the data plane: requests between peers on subjects.data(peer). The bytes themselves travel as frames (frames.ts). */
+/**
+ * Messages of the data plane: requests between peers on subjects.data(peer). The bytes themselves travel as frames
+ * (frames.ts).
+ */
 import { z } from "zod";
 import { valueKind, wireError } from "./messages.js";
 import { bytes, count, objectId } from "./wire-scalars.js";
 
-/** Requests between peers on subjects.data(peer); bytes travel as frames (frames.ts) on the receiver's frame subject. */
+/**
+ * Requests between peers on subjects.data(peer); bytes travel as frames (frames.ts) on the receiver's frame subject.
+ */
 export const dataRequest = z.discriminatedUnion("t", [
   /**
-   * Send object `id` as stream `stream` to `to`, an id of a frame peer. Answered at once with its size, or an error. `digest`: that content or none.
-   * `suspect`: what came before did not have it, so the holder checks its own bytes first.
+   * Send object `id` as stream `stream` to `to`, an id of a frame peer. Answered at once with its size, or an error.
+   * `digest`: that content or none. `suspect`: what came before did not have it, so the holder checks its own bytes
+   * first.
    */
   z.object({
     t: z.literal("get"),
@@ -18,7 +24,14 @@ export const dataRequest = z.discriminatedUnion("t", [
     suspect: z.boolean().optional(),
   }),
   /** Offers an object. Answered with the stream to send it on, or `have`, or an error. */
-  z.object({ t: z.literal("put"), id: objectId, kind: valueKind, bytes: count, digest: bytes, from: z.string().max(64) }),
+  z.object({
+    t: z.literal("put"),
+    id: objectId,
+    kind: valueKind,
+    bytes: count,
+    digest: bytes,
+    from: z.string().max(64),
+  }),
 ]);
 export type DataRequest = z.infer<typeof dataRequest>;
 

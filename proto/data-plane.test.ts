@@ -92,7 +92,11 @@ describe.each([
     });
     return { transport, frames };
   };
-  const setup = async (): Promise<{ here: Awaited<ReturnType<typeof peer>>; there: Awaited<ReturnType<typeof peer>>; holder: Holder }> => {
+  const setup = async (): Promise<{
+    here: Awaited<ReturnType<typeof peer>>;
+    there: Awaited<ReturnType<typeof peer>>;
+    holder: Holder;
+  }> => {
     const [here, there] = [await peer("here"), await peer("there")];
     const holder = new Holder();
     serveData({ ...there, lookup: (id) => holder.lookup(id), accept: (put) => holder.accept(put) });
@@ -114,15 +118,19 @@ describe.each([
     const { here, holder } = await setup();
     const sizes = [0, 1, 5_000, 262_144, 262_145, 1_000_000, 2_500_000];
     const ids = Array.from({ length: 60 }, (_, i) => idOf(i));
-    for (const [i, id] of ids.entries()) holder.objects.set(id, new Uint8Array(randomBytes(sizes[i % sizes.length] as number)));
-    const got = await Promise.all(ids.map((id) => fetchObject({ ...here, from: "there", id, allocate, timeoutMs: 20_000 })));
+    for (const [i, id] of ids.entries())
+      holder.objects.set(id, new Uint8Array(randomBytes(sizes[i % sizes.length] as number)));
+    const got = await Promise.all(
+      ids.map((id) => fetchObject({ ...here, from: "there", id, allocate, timeoutMs: 20_000 })),
+    );
     for (const [i, { data, digest, bytes }] of got.entries()) {
       const source = holder.objects.get(ids[i] as string) as Uint8Array;
       expect(bytes).toBe(source.byteLength);
       expect(Buffer.compare(data, source)).toBe(0);
       expect(Buffer.compare(digest, digestOf(kind, source))).toBe(0);
     }
-    await expect.poll(() => holder.released).toBe(ids.length); // The holder hears of the end a moment after the fetcher.
+    // The holder hears of the end a moment after the fetcher.
+    await expect.poll(() => holder.released).toBe(ids.length);
   });
 
   it("fetch says what is wrong: no object, no peer, no memory, no time", async () => {
@@ -145,7 +153,8 @@ describe.each([
   it("offers: sent, then have; a refusal and a failed commit reach the offerer", async () => {
     const { here, holder } = await setup();
     const payload = new Uint8Array(randomBytes(3_000_000));
-    const offer = (id: ObjectId): Promise<string> => offerObject({ ...here, to: "there", id, kind, digest: digestOf(kind, payload), payload });
+    const offer = (id: ObjectId): Promise<string> =>
+      offerObject({ ...here, to: "there", id, kind, digest: digestOf(kind, payload), payload });
     expect(await offer(idOf(7))).toBe("sent");
     expect(Buffer.compare(holder.objects.get(idOf(7)) as Uint8Array, payload)).toBe(0);
     expect(await offer(idOf(7))).toBe("have");
@@ -158,7 +167,9 @@ describe.each([
     await expect(offer(idOf(9))).rejects.toMatchObject({ code: "INVALID_DATA" });
     expect(holder.objects.has(idOf(9))).toBe(false);
     expect(holder.aborted).toBe(1);
-    await expect(offerObject({ ...here, to: "nobody", id: idOf(1), kind, digest: digestOf(kind, payload), payload })).rejects.toMatchObject({
+    await expect(
+      offerObject({ ...here, to: "nobody", id: idOf(1), kind, digest: digestOf(kind, payload), payload }),
+    ).rejects.toMatchObject({
       code: "NO_LISTENER",
     });
   });
@@ -184,7 +195,14 @@ describe.each([
     await cut;
     expect(allocations).toBe(1);
 
-    const offering = offerObject({ ...here, to: "there", id: idOf(2), kind, digest: digestOf(kind, source), payload: source });
+    const offering = offerObject({
+      ...here,
+      to: "there",
+      id: idOf(2),
+      kind,
+      digest: digestOf(kind, source),
+      payload: source,
+    });
     await new Promise((resolve) => setImmediate(resolve));
     await network.bounce();
     expect(["sent", "have"]).toContain(await offering);
@@ -220,7 +238,17 @@ describe.each([
         return { ...accepted, abort: resolve };
       };
     });
-    await expect(offerObject({ ...here, to: "there", id: idOf(3), kind, digest: digestOf(kind, payload), payload, timeoutMs: 5_000 })).rejects.toMatchObject({
+    await expect(
+      offerObject({
+        ...here,
+        to: "there",
+        id: idOf(3),
+        kind,
+        digest: digestOf(kind, payload),
+        payload,
+        timeoutMs: 5_000,
+      }),
+    ).rejects.toMatchObject({
       code: "CLOSED",
     });
     await aborted;
@@ -229,7 +257,9 @@ describe.each([
 
   it("answers what it cannot read with an error", async () => {
     const { here } = await setup();
-    const reply = Buffer.from(await here.transport.request(subjects.data("there"), Buffer.from("nonsense"), { timeoutMs: 5_000 }));
+    const reply = Buffer.from(
+      await here.transport.request(subjects.data("there"), Buffer.from("nonsense"), { timeoutMs: 5_000 }),
+    );
     expect(reply.toString("latin1")).toContain("INVALID_ARGUMENT");
   });
 });

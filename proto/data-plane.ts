@@ -1,8 +1,9 @@
 /**
- * Objects between peers: the requester's halves (fetch, offer) and the server's half of `dataRequest`. Bytes travel as frames.
+ * Objects between peers: the requester's halves (fetch, offer) and the server's half of `dataRequest`. Bytes travel as
+ * frames.
  *
- * A transfer that is cut by the network (DISCONNECTED, CORRUPT, TIMEOUT of a request) is begun again until the caller's time is over:
- * objects are immutable, so that changes nothing but the time.
+ * A transfer that is cut by the network (DISCONNECTED, CORRUPT, TIMEOUT of a request) is begun again until the caller's
+ * time is over: objects are immutable, so that changes nothing but the time.
  */
 
 import { decodeMessage, encodeMessage } from "./codec.js";
@@ -33,7 +34,10 @@ export interface FetchOptions {
   readonly digest?: Uint8Array | undefined;
   /** Throws CORRUPT if the bytes do not have `digest`; the holder is asked to look at its own then. */
   check?(kind: ValueKind, data: Uint8Array, digest: Uint8Array): void | Promise<void>;
-  /** Gives the memory for the object, `meta.bytes` long; may throw OUT_OF_MEMORY. Called again only if the size turns out to be another. */
+  /**
+   * Gives the memory for the object, `meta.bytes` long; may throw OUT_OF_MEMORY. Called again only if the size turns
+   * out to be another.
+   */
   allocate(meta: ObjectMeta): Uint8Array | Promise<Uint8Array>;
   /** For everything together. */
   readonly timeoutMs: number;
@@ -73,7 +77,10 @@ export interface ServeOptions {
   readonly transport: Transport;
   readonly frames: FramePeer;
   /** undefined: not here, or another content of this id. May throw a VolleyError. */
-  lookup(id: ObjectId, wanted: { digest?: Uint8Array | undefined; suspect?: boolean | undefined }): Lookup | undefined | Promise<Lookup | undefined>;
+  lookup(
+    id: ObjectId,
+    wanted: { digest?: Uint8Array | undefined; suspect?: boolean | undefined },
+  ): Lookup | undefined | Promise<Lookup | undefined>;
   /** "have": it is here already. Throws a VolleyError to refuse. */
   accept(put: PutRequest): Acceptance | "have" | Promise<Acceptance | "have">;
   onError?(error: unknown, where: string): void;
@@ -82,10 +89,15 @@ export interface ServeOptions {
 const retryIntervalMs = 100;
 /** What the network did, as opposed to what the other side said. */
 const transient: ReadonlySet<ErrorCode> = new Set(["DISCONNECTED", "CORRUPT"]);
-/** NO_LISTENER means that the peer has gone; but after a cut it may only be later than we are in finding its way back. */
+/**
+ * NO_LISTENER means that the peer has gone; but after a cut it may only be later than we are in finding its way back.
+ */
 const returnGraceMs = 3_000;
 
-/** Fetches an object. Rejects with OBJECT_NOT_FOUND, NO_LISTENER (the peer has gone), TIMEOUT, CLOSED, or what `allocate` throws. */
+/**
+ * Fetches an object. Rejects with OBJECT_NOT_FOUND, NO_LISTENER (the peer has gone), TIMEOUT, CLOSED, or what
+ * `allocate` throws.
+ */
 export async function fetchObject(options: FetchOptions): Promise<ObjectMeta & { data: Uint8Array }> {
   const { frames, from, id } = options;
   let target: Uint8Array | undefined;
@@ -93,14 +105,23 @@ export async function fetchObject(options: FetchOptions): Promise<ObjectMeta & {
   return again(`fetch of ${id} from ${from}`, options.timeoutMs, options.transport, async (remainingMs) => {
     const stream = frames.reserve();
     try {
-      const reply = await ask(options.transport, from, { t: "get", id, stream, to: frames.peer, ...wanted(options, suspect) }, remainingMs());
+      const reply = await ask(
+        options.transport,
+        from,
+        { t: "get", id, stream, to: frames.peer, ...wanted(options, suspect) },
+        remainingMs(),
+      );
       if (reply.t !== "sending") throw unexpected(from, reply);
       const meta: ObjectMeta = { kind: reply.kind as ValueKind, bytes: reply.bytes, digest: reply.digest };
-      if (options.digest && !equalBytes(options.digest, meta.digest)) throw new VolleyError("OBJECT_NOT_FOUND", `peer ${from} has another content of ${id}`);
+      if (options.digest && !equalBytes(options.digest, meta.digest))
+        throw new VolleyError("OBJECT_NOT_FOUND", `peer ${from} has another content of ${id}`);
       if (target?.byteLength !== meta.bytes) target = await options.allocate(meta);
       const incoming = frames.open({ stream, bytes: meta.bytes, target, from });
       const late = new Timer(
-        () => incoming.cancel(new VolleyError("TIMEOUT", `fetch of ${id} from ${from} took longer than ${options.timeoutMs} ms`)),
+        () =>
+          incoming.cancel(
+            new VolleyError("TIMEOUT", `fetch of ${id} from ${from} took longer than ${options.timeoutMs} ms`),
+          ),
         remainingMs(),
       );
       try {
@@ -122,12 +143,21 @@ const wanted = ({ digest }: FetchOptions, suspect: boolean): { digest?: Uint8Arr
   ...(suspect ? { suspect } : {}),
 });
 
-/** Offers an object. "have": the other side had it already. Rejects with the other side's reason, NO_LISTENER, TIMEOUT or CLOSED. */
+/**
+ * Offers an object. "have": the other side had it already. Rejects with the other side's reason, NO_LISTENER, TIMEOUT
+ * or CLOSED.
+ */
 export async function offerObject(options: OfferOptions): Promise<"sent" | "have"> {
   const { frames, to, id, kind, digest, payload } = options;
-  const timeoutMs = options.timeoutMs ?? limits.requestTimeoutMs + Math.ceil(payload.byteLength / (8 * 1024 * 1024)) * 1_000;
+  const timeoutMs =
+    options.timeoutMs ?? limits.requestTimeoutMs + Math.ceil(payload.byteLength / (8 * 1024 * 1024)) * 1_000;
   return again(`offer of ${id} to ${to}`, timeoutMs, options.transport, async (remainingMs) => {
-    const reply = await ask(options.transport, to, { t: "put", id, kind, bytes: payload.byteLength, digest, from: frames.peer }, remainingMs());
+    const reply = await ask(
+      options.transport,
+      to,
+      { t: "put", id, kind, bytes: payload.byteLength, digest, from: frames.peer },
+      remainingMs(),
+    );
     if (reply.t === "have") return "have";
     if (reply.t !== "send") throw unexpected(to, reply);
     await frames.send({ to: reply.to, stream: reply.stream, payload });
@@ -153,12 +183,17 @@ export function serveData(options: ServeOptions): Subscription {
   });
 }
 
-async function serveGet(options: ServeOptions, get: Extract<DataRequest, { t: "get" }>, respond: (reply: DataReply) => void): Promise<void> {
+async function serveGet(
+  options: ServeOptions,
+  get: Extract<DataRequest, { t: "get" }>,
+  respond: (reply: DataReply) => void,
+): Promise<void> {
   const found = await options.lookup(get.id, get);
   if (!found) throw new VolleyError("OBJECT_NOT_FOUND", `peer ${options.frames.peer} has no object ${get.id}`);
   try {
     respond({ t: "sending", kind: found.kind, bytes: found.data.byteLength, digest: found.digest });
-    await options.frames.send({ to: get.to, stream: get.stream, payload: found.data }).catch(() => undefined); // The receiver knows, and begins again if it wants to.
+    // The receiver knows, and begins again if it wants to.
+    await options.frames.send({ to: get.to, stream: get.stream, payload: found.data }).catch(() => undefined);
   } finally {
     found.release();
   }
@@ -171,7 +206,12 @@ async function servePut(options: ServeOptions, put: PutRequest, respond: (reply:
     return;
   }
   try {
-    const incoming = options.frames.open({ bytes: put.bytes, target: accepted.target, from: put.from, accept: () => accepted.commit() });
+    const incoming = options.frames.open({
+      bytes: put.bytes,
+      target: accepted.target,
+      from: put.from,
+      accept: () => accepted.commit(),
+    });
     respond({ t: "send", stream: incoming.stream, to: options.frames.peer });
     incoming.done.catch(() => accepted.abort());
   } catch (error) {
@@ -181,7 +221,10 @@ async function servePut(options: ServeOptions, put: PutRequest, respond: (reply:
 }
 
 async function ask(transport: Transport, peer: string, request: DataRequest, timeoutMs: number): Promise<DataReply> {
-  const reply = decodeMessage(dataReply, await transport.request(subjects.data(peer), encodeMessage(request), { timeoutMs }));
+  const reply = decodeMessage(
+    dataReply,
+    await transport.request(subjects.data(peer), encodeMessage(request), { timeoutMs }),
+  );
   if (reply.t === "error") throw fromWireError(reply.error);
   return reply;
 }
@@ -190,7 +233,12 @@ const unexpected = (peer: string, reply: DataReply): VolleyError =>
   new VolleyError("INTERNAL", `peer ${peer} answered ${JSON.stringify(reply.t)}, which does not fit the request`);
 
 /** Repeats `attempt` while it is cut by the network and there is time. */
-async function again<T>(what: string, timeoutMs: number, transport: Transport, attempt: (remainingMs: () => number) => Promise<T>): Promise<T> {
+async function again<T>(
+  what: string,
+  timeoutMs: number,
+  transport: Transport,
+  attempt: (remainingMs: () => number) => Promise<T>,
+): Promise<T> {
   const deadline = performance.now() + timeoutMs;
   const remainingMs = (): number => Math.max(1, Math.ceil(deadline - performance.now()));
   let graceEnds = 0;
@@ -203,7 +251,11 @@ async function again<T>(what: string, timeoutMs: number, transport: Transport, a
       if (transient.has(error.code)) graceEnds = now + returnGraceMs;
       else if (error.code !== "NO_LISTENER" || now > graceEnds) throw error;
       if (now + retryIntervalMs >= deadline)
-        throw new VolleyError("TIMEOUT", `${what} took longer than ${timeoutMs} ms; the last failure: ${error.message}`, { cause: error });
+        throw new VolleyError(
+          "TIMEOUT",
+          `${what} took longer than ${timeoutMs} ms; the last failure: ${error.message}`,
+          { cause: error },
+        );
       await delay(retryIntervalMs);
     }
   }

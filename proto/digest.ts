@@ -10,7 +10,8 @@ export function digestOf(kind: number, payload: Uint8Array): Uint8Array {
   return new Uint8Array(hash.subarray(0, digestBytes));
 }
 
-export const hexOf = (data: Uint8Array): string => Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("hex");
+export const hexOf = (data: Uint8Array): string =>
+  Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("hex");
 
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.byteLength === b.byteLength && Buffer.compare(a, b) === 0;

@@ -1,6 +1,6 @@
 /**
- * What an Error says beyond its text: the class it was built on, its own name, cause, errors and whatever its maker has set (code, status, body).
- * One reading for errors that are values and for errors that tasks throw.
+ * What an Error says beyond its text: the class it was built on, its own name, cause, errors and whatever its maker has
+ * set (code, status, body). One reading for errors that are values and for errors that tasks throw.
  */
 import { isVolleyError, VolleyError } from "./errors.js";
 
@@ -35,11 +35,15 @@ export interface ErrorFields {
   readonly shown: readonly (readonly [string, unknown])[];
 }
 
-/** Throws only what the error's own accessors throw. Stacks are not among the fields: they name the place, not the fault. */
+/**
+ * Throws only what the error's own accessors throw. Stacks are not among the fields: they name the place, not the
+ * fault.
+ */
 export function errorFields(error: Error): ErrorFields {
   const builtin = builtinOf(error);
   const shown: [string, unknown][] = [];
-  for (const key of Object.keys(error)) if (key !== "stack") shown.push([key, (error as unknown as Record<string, unknown>)[key]]);
+  for (const key of Object.keys(error))
+    if (key !== "stack") shown.push([key, (error as unknown as Record<string, unknown>)[key]]);
   const isShown = (key: string): boolean => shown.some(([name]) => name === key);
   const hidden: [string, unknown][] = [];
   for (const key of hiddenNames) {
@@ -51,9 +55,16 @@ export function errorFields(error: Error): ErrorFields {
   return { builtin, name: typeof name === "string" && name !== builtin ? name : undefined, hidden, shown };
 }
 
-/** An error of this process with the same fields. Its stack is one line: the one it had named places of another process. */
+/**
+ * An error of this process with the same fields. Its stack is one line: the one it had named places of another process.
+ */
 export function errorFrom({ builtin, name, hidden, shown }: ErrorFields): Error {
-  const found: unknown = builtin === "VolleyError" ? VolleyError : builtinNames.has(builtin) ? (globalThis as Record<string, unknown>)[builtin] : undefined;
+  const found: unknown =
+    builtin === "VolleyError"
+      ? VolleyError
+      : builtinNames.has(builtin)
+        ? (globalThis as Record<string, unknown>)[builtin]
+        : undefined;
   const prototype = (typeof found === "function" ? found : Error).prototype as object;
   const error = new Error();
   Object.setPrototypeOf(error, prototype);
@@ -72,12 +83,23 @@ export function errorFrom({ builtin, name, hidden, shown }: ErrorFields): Error 
 /** By the marks that only prototypes of the language have, so that an error of another realm is known, too. */
 function builtinOf(error: Error): string {
   if (isVolleyError(error)) return "VolleyError";
-  for (let proto: unknown = Object.getPrototypeOf(error); typeof proto === "object" && proto !== null; proto = Object.getPrototypeOf(proto)) {
+  for (
+    let proto: unknown = Object.getPrototypeOf(error);
+    typeof proto === "object" && proto !== null;
+    proto = Object.getPrototypeOf(proto)
+  ) {
     // Values only: accessors of a prototype (DOMException's) want an instance.
     const ownValue = (key: string): unknown => Object.getOwnPropertyDescriptor(proto, key)?.value;
     const name = ownValue("name");
     const made = ownValue("constructor");
-    if (typeof name === "string" && Object.hasOwn(proto, "message") && typeof made === "function" && made.name === name && builtinNames.has(name)) return name;
+    if (
+      typeof name === "string" &&
+      Object.hasOwn(proto, "message") &&
+      typeof made === "function" &&
+      made.name === name &&
+      builtinNames.has(name)
+    )
+      return name;
   }
   return "Error";
 }

@@ -1,6 +1,15 @@
 import { describe, expect, it } from "vitest";
 import { decodeMessage, encodeMessage } from "./codec.js";
-import { errorCatalogue, fromWireError, InvariantViolation, invariant, isErrorCode, isVolleyError, toWireError, VolleyError } from "./errors.js";
+import {
+  errorCatalogue,
+  fromWireError,
+  InvariantViolation,
+  invariant,
+  isErrorCode,
+  isVolleyError,
+  toWireError,
+  VolleyError,
+} from "./errors.js";
 import { wireError } from "./messages.js";
 
 describe("errors", () => {
@@ -15,9 +24,18 @@ describe("errors", () => {
   });
 
   it("cross the wire with code, words, particulars and the user's stack", () => {
-    const error = new VolleyError("TASK_FAILED", "it threw", { details: { task: 3 }, remoteStack: "Error: it threw\n    at user.ts:1" });
+    const error = new VolleyError("TASK_FAILED", "it threw", {
+      details: { task: 3 },
+      remoteStack: "Error: it threw\n    at user.ts:1",
+    });
     const back = fromWireError(decodeMessage(wireError, encodeMessage(toWireError(error))));
-    expect(back).toMatchObject({ code: "TASK_FAILED", message: "it threw", details: { task: 3 }, remoteStack: error.remoteStack, retry: "never" });
+    expect(back).toMatchObject({
+      code: "TASK_FAILED",
+      message: "it threw",
+      details: { task: 3 },
+      remoteStack: error.remoteStack,
+      retry: "never",
+    });
     expect(isVolleyError(back)).toBe(true);
   });
 
@@ -28,11 +46,14 @@ describe("errors", () => {
   });
 
   it("are known by brand, also from another copy of this module", async () => {
-    const copy = (await import(`${new URL("./errors.js", import.meta.url).href}?copy`)) as { VolleyError: typeof VolleyError };
+    const copy = (await import(`${new URL("./errors.js", import.meta.url).href}?copy`)) as {
+      VolleyError: typeof VolleyError;
+    };
     const foreign = new copy.VolleyError("TIMEOUT", "late");
     expect(foreign instanceof VolleyError).toBe(false);
     expect(isVolleyError(foreign)).toBe(true);
-    for (const other of [new Error("x"), null, undefined, "TIMEOUT", { code: "TIMEOUT" }]) expect(isVolleyError(other)).toBe(false);
+    for (const other of [new Error("x"), null, undefined, "TIMEOUT", { code: "TIMEOUT" }])
+      expect(isVolleyError(other)).toBe(false);
   });
 
   it("codes are those of the catalogue, not what every object has", () => {

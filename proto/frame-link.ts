@@ -14,7 +14,10 @@ export interface FrameLink {
   probe(to: string, stream: string, role: "receiver" | "sender"): Promise<Liveness>;
 }
 
-/** A stream may send this much before it is given credit: small objects need no round trip, and many streams at once stay bounded. */
+/**
+ * A stream may send this much before it is given credit: small objects need no round trip, and many streams at once
+ * stay bounded.
+ */
 export const firstCreditBytes = 256 * 1024;
 
 /** The idle timeout is counted in ticks, not by the clock: a process that was busy itself must not blame its peers. */
@@ -28,7 +31,9 @@ export function decodeFailure(body: Uint8Array): VolleyError {
   try {
     return fromWireError(decodeMessage(wireError, body));
   } catch (error) {
-    return isVolleyError(error) ? error : new VolleyError("CORRUPT", "the other side ended the stream with words that cannot be read", { cause: error });
+    return isVolleyError(error)
+      ? error
+      : new VolleyError("CORRUPT", "the other side ended the stream with words that cannot be read", { cause: error });
   }
 }
 

@@ -36,7 +36,10 @@ describe.each([
 ])("frame peer over $form", ({ start }) => {
   let network: Network;
   let cleanups: (() => Promise<void>)[] = [];
-  const peer = async (name: string, options: Partial<FramePeerOptions> = {}): Promise<{ frames: FramePeer; transport: Transport; heard: unknown[] }> => {
+  const peer = async (
+    name: string,
+    options: Partial<FramePeerOptions> = {},
+  ): Promise<{ frames: FramePeer; transport: Transport; heard: unknown[] }> => {
     const transport = await network.connect(name);
     const heard: unknown[] = [];
     const frames = new FramePeer({ transport, peer: name, onError: (error) => heard.push(error), ...options });
@@ -95,7 +98,12 @@ describe.each([
     const order: string[] = [];
     const bigSent = a.frames.send({ to: "b", stream: big.stream, payload: large }).then(() => order.push("large"));
     const small = b.frames.open({ bytes: 600_000, target: new Uint8Array(600_000) });
-    await Promise.all([bigSent, a.frames.send({ to: "b", stream: small.stream, payload: new Uint8Array(600_000) }).then(() => order.push("small"))]);
+    await Promise.all([
+      bigSent,
+      a.frames
+        .send({ to: "b", stream: small.stream, payload: new Uint8Array(600_000) })
+        .then(() => order.push("small")),
+    ]);
     expect(order).toEqual(["small", "large"]);
   });
 
@@ -257,7 +265,8 @@ describe.each([
     await expect(a.frames.send({ to: "silent", stream: "s1", payload })).rejects.toEqual(code("TIMEOUT"));
     await expect(a.frames.send({ to: "nobody", stream: "s2", payload })).rejects.toEqual(code("NO_LISTENER"));
     await expect(a.frames.send({ to: "forgetful", stream: "s3", payload })).rejects.toEqual(code("DISCONNECTED"));
-    const waiting = (from?: string): Promise<void> => a.frames.open({ bytes: 10, target: new Uint8Array(10), ...(from ? { from } : {}) }).done;
+    const waiting = (from?: string): Promise<void> =>
+      a.frames.open({ bytes: 10, target: new Uint8Array(10), ...(from ? { from } : {}) }).done;
     await expect(waiting()).rejects.toEqual(code("TIMEOUT"));
     await expect(waiting("nobody")).rejects.toEqual(code("NO_LISTENER"));
     await expect(waiting("silent")).rejects.toEqual(code("TIMEOUT"));
@@ -266,15 +275,23 @@ describe.each([
 
   it("a long acceptance is waited for", async () => {
     const [a, b] = [await peer("a", { idleTimeoutMs: 150 }), await peer("b", { idleTimeoutMs: 150 })];
-    const { stream, done } = b.frames.open({ bytes: 3, target: new Uint8Array(3), accept: () => new Promise((resolve) => setTimeout(resolve, 600)) });
+    const { stream, done } = b.frames.open({
+      bytes: 3,
+      target: new Uint8Array(3),
+      accept: () => new Promise((resolve) => setTimeout(resolve, 600)),
+    });
     await Promise.all([a.frames.send({ to: "b", stream, payload: random(3) }), done]);
   });
 
   it("refuses what cannot be", async () => {
     const a = await peer("a");
     expect(() => a.frames.open({ bytes: 10, target: new Uint8Array(9) })).toThrow(code("INVALID_ARGUMENT") as Error);
-    expect(() => a.frames.open({ bytes: 0, target: new Uint8Array(0), stream: "no stream" })).toThrow(code("INVALID_ARGUMENT") as Error);
-    await expect(a.frames.send({ to: "b", stream: "", payload: new Uint8Array(0) })).rejects.toEqual(code("INVALID_ARGUMENT"));
+    expect(() => a.frames.open({ bytes: 0, target: new Uint8Array(0), stream: "no stream" })).toThrow(
+      code("INVALID_ARGUMENT") as Error,
+    );
+    await expect(a.frames.send({ to: "b", stream: "", payload: new Uint8Array(0) })).rejects.toEqual(
+      code("INVALID_ARGUMENT"),
+    );
     expect(() => new FramePeer({ transport: a.transport, peer: "a.b" })).toThrow(code("INVALID_ARGUMENT") as Error);
     await a.frames.close();
     await a.frames.close();
@@ -312,7 +329,12 @@ describe("frame peer when the network fails", () => {
     try {
       const outgoing = "aa";
       await new Promise((resolve) => child.once("message", resolve));
-      const incoming = frames.open({ bytes: 1_000_000, target: new Uint8Array(1_000_000), stream: "bb", from: "victim" });
+      const incoming = frames.open({
+        bytes: 1_000_000,
+        target: new Uint8Array(1_000_000),
+        stream: "bb",
+        from: "victim",
+      });
       const sending = frames.send({ to: "victim", stream: outgoing, payload: new Uint8Array(64 * 1024 * 1024) });
       sending.catch(() => undefined);
       // The victim takes some frames, then dies by SIGKILL.

@@ -1,11 +1,12 @@
 /**
- * One end of the data plane: receives payloads into memory that is given to it, and sends payloads to other peers, many streams at once.
- * Owns the subscription, the clock of idle streams and the end of all; the halves of a stream are frame-receiver.ts and frame-sender.ts.
+ * One end of the data plane: receives payloads into memory that is given to it, and sends payloads to other peers, many
+ * streams at once. Owns the subscription, the clock of idle streams and the end of all; the halves of a stream are
+ * frame-receiver.ts and frame-sender.ts.
  *
- * F1 A sender has at most the credit it was given in flight: `firstCreditBytes` unasked, the rest as the receiver makes room.
- * F2 A stream ends exactly once on each side, with success or a coded error. If one side ends it, the other is told, or finds out by probing.
- * F3 The bytes in the target are exactly those sent (checksum per frame), or the stream fails. Nothing is written after it has ended.
- * F4 Streams of one sender take turns, frame by frame.
+ * F1 A sender has at most the credit it was given in flight: `firstCreditBytes` unasked, the rest as the receiver makes
+ * room. F2 A stream ends exactly once on each side, with success or a coded error. If one side ends it, the other is
+ * told, or finds out by probing. F3 The bytes in the target are exactly those sent (checksum per frame), or the stream
+ * fails. Nothing is written after it has ended. F4 Streams of one sender take turns, frame by frame.
  */
 import { randomBytes } from "node:crypto";
 import { isVolleyError, VolleyError } from "./errors.js";
@@ -13,7 +14,16 @@ import type { FrameLink } from "./frame-link.js";
 import { idleTicksMax } from "./frame-link.js";
 import { FrameReceiver, type IncomingStream, type OpenOptions } from "./frame-receiver.js";
 import { FrameSender, type SendOptions } from "./frame-sender.js";
-import { claimedStream, decodeFrame, encodeFrameHead, frameBytesFor, frameType, isStream, type Liveness, liveness } from "./frames.js";
+import {
+  claimedStream,
+  decodeFrame,
+  encodeFrameHead,
+  frameBytesFor,
+  frameType,
+  isStream,
+  type Liveness,
+  liveness,
+} from "./frames.js";
 import { isName } from "./ids.js";
 import { limits } from "./limits.js";
 import { subjects } from "./subjects.js";
@@ -50,7 +60,10 @@ export class FramePeer {
 
   constructor(options: FramePeerOptions) {
     if (!isName(options.peer))
-      throw new VolleyError("INVALID_ARGUMENT", `frame peer ${JSON.stringify(options.peer)}: expected 1 to 64 letters, digits, _ or -`);
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        `frame peer ${JSON.stringify(options.peer)}: expected 1 to 64 letters, digits, _ or -`,
+      );
     this.peer = options.peer;
     this.#transport = options.transport;
     this.#onError = options.onError?.bind(options) ?? throwUnheard;
@@ -60,10 +73,15 @@ export class FramePeer {
     const link = this.#link();
     this.#receiver = new FrameReceiver(link, idleTimeoutMs);
     this.#sender = new FrameSender(link, idleTimeoutMs);
-    this.#subscription = this.#transport.subscribe(subjects.frames(this.peer), (message) => this.#onMessage(message), { borrow: true });
+    this.#subscription = this.#transport.subscribe(subjects.frames(this.peer), (message) => this.#onMessage(message), {
+      borrow: true,
+    });
     this.#stopWatching = this.#transport.onStatus((status) => {
       if (status !== "connected")
-        this.#failAll((stream) => new VolleyError("DISCONNECTED", `the connection to NATS was lost in the middle of stream ${stream}`));
+        this.#failAll(
+          (stream) =>
+            new VolleyError("DISCONNECTED", `the connection to NATS was lost in the middle of stream ${stream}`),
+        );
     });
   }
 
@@ -89,19 +107,28 @@ export class FramePeer {
   open(options: OpenOptions): IncomingStream {
     this.#refuseIfClosed();
     const stream = options.stream ?? mintStream();
-    if (!isStream(stream)) throw new VolleyError("INVALID_ARGUMENT", `stream ${JSON.stringify(stream)}: expected 1 to 16 letters and digits`);
+    if (!isStream(stream))
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        `stream ${JSON.stringify(stream)}: expected 1 to 16 letters and digits`,
+      );
     this.#startTimer();
     return this.#receiver.open(stream, options);
   }
 
   /**
-   * Resolves when the receiver has the whole payload and has accepted it. Rejects with the receiver's reason, or DISCONNECTED, TIMEOUT,
-   * NO_LISTENER (the receiver has gone), CORRUPT, CLOSED.
+   * Resolves when the receiver has the whole payload and has accepted it. Rejects with the receiver's reason, or
+   * DISCONNECTED, TIMEOUT, NO_LISTENER (the receiver has gone), CORRUPT, CLOSED.
    */
   async send(options: SendOptions): Promise<void> {
     this.#refuseIfClosed();
-    if (!isStream(options.stream)) throw new VolleyError("INVALID_ARGUMENT", `stream ${JSON.stringify(options.stream)}: expected 1 to 16 letters and digits`);
-    if (this.#transport.status !== "connected") throw new VolleyError("DISCONNECTED", `no connection to NATS for stream ${options.stream}`);
+    if (!isStream(options.stream))
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        `stream ${JSON.stringify(options.stream)}: expected 1 to 16 letters and digits`,
+      );
+    if (this.#transport.status !== "connected")
+      throw new VolleyError("DISCONNECTED", `no connection to NATS for stream ${options.stream}`);
     this.#startTimer();
     await this.#sender.send(options);
   }
@@ -110,7 +137,9 @@ export class FramePeer {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    this.#failAll((stream) => new VolleyError("CLOSED", `frame peer ${this.peer} was closed in the middle of stream ${stream}`));
+    this.#failAll(
+      (stream) => new VolleyError("CLOSED", `frame peer ${this.peer} was closed in the middle of stream ${stream}`),
+    );
     this.#subscription.unsubscribe();
     this.#stopWatching();
     clearInterval(this.#timer);
@@ -126,11 +155,22 @@ export class FramePeer {
       },
       post: (to, type, stream, offset, total, body = nothing) => {
         if (type === frameType.data) this.#onFrame?.("out", body.byteLength);
-        transport.publishParts(subjects.frames(to), encodeFrameHead({ type, stream, from: this.peer, offset, total, body }), body);
+        transport.publishParts(
+          subjects.frames(to),
+          encodeFrameHead({ type, stream, from: this.peer, offset, total, body }),
+          body,
+        );
       },
       flush: () => transport.flush(),
       probe: async (to, stream, role) => {
-        const probe = encodeFrameHead({ type: frameType.probe, stream, from: this.peer, offset: role === "receiver" ? 0 : 1, total: 0, body: nothing });
+        const probe = encodeFrameHead({
+          type: frameType.probe,
+          stream,
+          from: this.peer,
+          offset: role === "receiver" ? 0 : 1,
+          total: 0,
+          body: nothing,
+        });
         const answer = await transport.request(subjects.frames(to), probe, { timeoutMs: Math.ceil(this.#tickMs) });
         return (answer[0] ?? liveness.unknown) as Liveness;
       },
@@ -165,7 +205,11 @@ export class FramePeer {
         this.#receiver.onAbandon(frame);
         return;
       case frameType.probe:
-        message.respond(Uint8Array.of(frame.offset === 0 ? this.#receiver.liveness(frame.stream) : this.#sender.liveness(frame.stream)));
+        message.respond(
+          Uint8Array.of(
+            frame.offset === 0 ? this.#receiver.liveness(frame.stream) : this.#sender.liveness(frame.stream),
+          ),
+        );
         return;
     }
   }

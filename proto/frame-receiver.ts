@@ -1,5 +1,6 @@
 /**
- * The receiving half of a frame peer. Owns incoming streams: where their bytes go, how much credit each has, how each ends (F1..F3 in frame-peer.ts).
+ * The receiving half of a frame peer. Owns incoming streams: where their bytes go, how much credit each has, how each
+ * ends (F1..F3 in frame-peer.ts).
  */
 import { isVolleyError, VolleyError } from "./errors.js";
 import {
@@ -81,7 +82,8 @@ export class FrameReceiver {
 
   open(stream: string, options: OpenOptions): IncomingStream {
     const { bytes, target } = options;
-    if (target.byteLength !== bytes) throw new VolleyError("INVALID_ARGUMENT", `target of ${target.byteLength} bytes for a payload of ${bytes}`);
+    if (target.byteLength !== bytes)
+      throw new VolleyError("INVALID_ARGUMENT", `target of ${target.byteLength} bytes for a payload of ${bytes}`);
     if (this.#streams.has(stream)) throw new VolleyError("CONFLICT", `stream ${stream} is open already`);
     const early = this.#reserved.get(stream) ?? [];
     this.#reserved.delete(stream);
@@ -102,7 +104,12 @@ export class FrameReceiver {
     });
     done.catch(() => undefined); // Whoever awaits it hears of it; nobody need.
     for (const frame of early) this.onData(frame);
-    return { stream, done, cancel: (reason) => this.#cancel(stream, reason ?? new VolleyError("CANCELLED", `stream ${stream} was cancelled by its receiver`)) };
+    return {
+      stream,
+      done,
+      cancel: (reason) =>
+        this.#cancel(stream, reason ?? new VolleyError("CANCELLED", `stream ${stream} was cancelled by its receiver`)),
+    };
   }
 
   onData(frame: Frame): void {
@@ -116,12 +123,24 @@ export class FrameReceiver {
     incoming.idleTicks = 0;
     const end = frame.offset + frame.body.byteLength;
     if (frame.total !== total || end > total) {
-      this.#refuse(incoming, new VolleyError("CORRUPT", `stream ${frame.stream}: a frame of a payload of ${frame.total} bytes, expected ${total}`));
+      this.#refuse(
+        incoming,
+        new VolleyError(
+          "CORRUPT",
+          `stream ${frame.stream}: a frame of a payload of ${frame.total} bytes, expected ${total}`,
+        ),
+      );
       return;
     }
     if (incoming.accepting || (end <= received && total > 0)) return; // A duplicate.
     if (frame.offset !== received) {
-      this.#refuse(incoming, new VolleyError("DISCONNECTED", `stream ${frame.stream}: the frame at ${received} was lost, the one at ${frame.offset} came`));
+      this.#refuse(
+        incoming,
+        new VolleyError(
+          "DISCONNECTED",
+          `stream ${frame.stream}: the frame at ${received} was lost, the one at ${frame.offset} came`,
+        ),
+      );
       return;
     }
     target.set(frame.body, received);
@@ -155,7 +174,13 @@ export class FrameReceiver {
       if (incoming.idleTicks >= idleTicksMax) {
         this.#refuse(
           incoming,
-          streamIdle(incoming.stream, incoming.from ?? "a sender not heard of yet", incoming.received, incoming.total, this.#idleTimeoutMs),
+          streamIdle(
+            incoming.stream,
+            incoming.from ?? "a sender not heard of yet",
+            incoming.received,
+            incoming.total,
+            this.#idleTimeoutMs,
+          ),
         );
       } else if (incoming.idleTicks >= idleTicksProbe && incoming.from !== undefined) {
         this.#grant(incoming, true);
@@ -202,7 +227,11 @@ export class FrameReceiver {
         incoming,
         isVolleyError(error)
           ? error
-          : new VolleyError("INTERNAL", `what came on stream ${incoming.stream} could not be accepted: ${String(error)}`, { cause: error }),
+          : new VolleyError(
+              "INTERNAL",
+              `what came on stream ${incoming.stream} could not be accepted: ${String(error)}`,
+              { cause: error },
+            ),
       );
       return;
     }
@@ -217,7 +246,8 @@ export class FrameReceiver {
       if (answer === liveness.busy) incoming.idleTicks = Math.min(incoming.idleTicks, idleTicksProbe);
       if (answer === liveness.unknown && !incoming.accepting) this.#end(incoming, peerForgot(from, incoming.stream));
     } catch (error) {
-      if (isVolleyError(error) && error.code === "NO_LISTENER" && !incoming.accepting) this.#end(incoming, peerGone(from, incoming.stream));
+      if (isVolleyError(error) && error.code === "NO_LISTENER" && !incoming.accepting)
+        this.#end(incoming, peerGone(from, incoming.stream));
     }
   }
 
@@ -228,7 +258,8 @@ export class FrameReceiver {
 
   #refuse(incoming: Incoming, error: VolleyError): void {
     if (!this.#end(incoming, error)) return;
-    if (incoming.from !== undefined) this.#link.post(incoming.from, frameType.refuse, incoming.stream, 0, incoming.total, encodeFailure(error));
+    if (incoming.from !== undefined)
+      this.#link.post(incoming.from, frameType.refuse, incoming.stream, 0, incoming.total, encodeFailure(error));
   }
 
   #end(incoming: Incoming, error: VolleyError): boolean {

@@ -1,6 +1,6 @@
 /**
- * The sending half of a frame peer. Owns outgoing streams, their turns (F4), and the bound on what this process has handed to its connection
- * but not yet got rid of: the client library itself bounds nothing.
+ * The sending half of a frame peer. Owns outgoing streams, their turns (F4), and the bound on what this process has
+ * handed to its connection but not yet got rid of: the client library itself bounds nothing.
  */
 import { isVolleyError, VolleyError } from "./errors.js";
 import {
@@ -64,7 +64,8 @@ export class FrameSender {
 
   send(options: SendOptions): Promise<void> {
     const { to, stream, payload } = options;
-    if (this.#streams.has(stream)) return Promise.reject(new VolleyError("CONFLICT", `stream ${stream} is being sent already`));
+    if (this.#streams.has(stream))
+      return Promise.reject(new VolleyError("CONFLICT", `stream ${stream} is being sent already`));
     return new Promise((resolve, reject) => {
       const outgoing: Outgoing = {
         stream,
@@ -98,7 +99,13 @@ export class FrameSender {
     if (!outgoing) return;
     if (outgoing.sent === outgoing.payload.byteLength) this.#end(outgoing, undefined);
     else
-      this.#abandon(outgoing, new VolleyError("CORRUPT", `stream ${frame.stream} was confirmed at ${outgoing.sent} of ${outgoing.payload.byteLength} bytes`));
+      this.#abandon(
+        outgoing,
+        new VolleyError(
+          "CORRUPT",
+          `stream ${frame.stream} was confirmed at ${outgoing.sent} of ${outgoing.payload.byteLength} bytes`,
+        ),
+      );
   }
 
   onRefuse(frame: Frame): void {
@@ -117,7 +124,10 @@ export class FrameSender {
       if (this.#ready.has(outgoing)) continue;
       outgoing.idleTicks++;
       if (outgoing.idleTicks >= idleTicksMax)
-        this.#abandon(outgoing, streamIdle(outgoing.stream, outgoing.to, outgoing.sent, outgoing.payload.byteLength, this.#idleTimeoutMs));
+        this.#abandon(
+          outgoing,
+          streamIdle(outgoing.stream, outgoing.to, outgoing.sent, outgoing.payload.byteLength, this.#idleTimeoutMs),
+        );
       else if (outgoing.idleTicks >= idleTicksProbe) void this.#probe(outgoing);
     }
   }
@@ -141,14 +151,22 @@ export class FrameSender {
       }
       this.#ready.delete(outgoing);
       turnBytes += this.#sendFrame(outgoing);
-      if (outgoing.sent < outgoing.granted) this.#ready.add(outgoing); // At the end of the set: this loop comes by again.
+      // At the end of the set: this loop comes by again.
+      if (outgoing.sent < outgoing.granted) this.#ready.add(outgoing);
     }
   }
 
   #sendFrame(outgoing: Outgoing): number {
     const from = outgoing.sent;
     const bytes = Math.min(this.#link.frameBytes, outgoing.granted - from);
-    this.#link.post(outgoing.to, frameType.data, outgoing.stream, from, outgoing.payload.byteLength, outgoing.payload.subarray(from, from + bytes));
+    this.#link.post(
+      outgoing.to,
+      frameType.data,
+      outgoing.stream,
+      from,
+      outgoing.payload.byteLength,
+      outgoing.payload.subarray(from, from + bytes),
+    );
     outgoing.sent = from + bytes;
     outgoing.started = true;
     outgoing.idleTicks = 0;
@@ -175,13 +193,21 @@ export class FrameSender {
       if (answer === liveness.busy) outgoing.idleTicks = Math.min(outgoing.idleTicks, idleTicksProbe);
       if (answer === liveness.unknown) this.#end(outgoing, peerForgot(outgoing.to, outgoing.stream));
     } catch (error) {
-      if (isVolleyError(error) && error.code === "NO_LISTENER") this.#end(outgoing, peerGone(outgoing.to, outgoing.stream));
+      if (isVolleyError(error) && error.code === "NO_LISTENER")
+        this.#end(outgoing, peerGone(outgoing.to, outgoing.stream));
     }
   }
 
   #abandon(outgoing: Outgoing, error: VolleyError): void {
     this.#end(outgoing, error);
-    this.#link.post(outgoing.to, frameType.abandon, outgoing.stream, outgoing.sent, outgoing.payload.byteLength, encodeFailure(error));
+    this.#link.post(
+      outgoing.to,
+      frameType.abandon,
+      outgoing.stream,
+      outgoing.sent,
+      outgoing.payload.byteLength,
+      encodeFailure(error),
+    );
   }
 
   #end(outgoing: Outgoing, error: VolleyError | undefined): void {

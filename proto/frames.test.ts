@@ -1,6 +1,15 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { claimedStream, decodeFrame, encodeFrameHead, type Frame, frameBytesFor, frameHeaderBytesMax, frameType, isStream } from "./frames.js";
+import {
+  claimedStream,
+  decodeFrame,
+  encodeFrameHead,
+  type Frame,
+  frameBytesFor,
+  frameHeaderBytesMax,
+  frameType,
+  isStream,
+} from "./frames.js";
 import { limits } from "./limits.js";
 
 const whole = (frame: Frame): Buffer => Buffer.concat([encodeFrameHead(frame), frame.body]);
@@ -25,13 +34,15 @@ describe("frames", () => {
     );
   });
 
-  it.each([new Uint8Array(0), Buffer.alloc(0), Buffer.from("xyz").subarray(3), new Uint8Array(new SharedArrayBuffer(0))])(
-    "come back without a body",
-    (body) => {
-      const frame: Frame = { type: frameType.data, stream: "a", from: "p", offset: 0, total: 0, body };
-      expect(decodeFrame(whole(frame)).body.byteLength).toBe(0);
-    },
-  );
+  it.each([
+    new Uint8Array(0),
+    Buffer.alloc(0),
+    Buffer.from("xyz").subarray(3),
+    new Uint8Array(new SharedArrayBuffer(0)),
+  ])("come back without a body", (body) => {
+    const frame: Frame = { type: frameType.data, stream: "a", from: "p", offset: 0, total: 0, body };
+    expect(decodeFrame(whole(frame)).body.byteLength).toBe(0);
+  });
 
   it("with any bit flipped, or cut short, are refused", () => {
     fc.assert(
@@ -49,7 +60,14 @@ describe("frames", () => {
   it("fit into the transport's messages", () => {
     expect(frameBytesFor(1024 * 1024)).toBe(limits.frameBytes);
     expect(frameBytesFor(64 * 1024)).toBe(64 * 1024 - frameHeaderBytesMax);
-    const head = encodeFrameHead({ type: 1, stream: "f".repeat(16), from: "p".repeat(64), offset: 0, total: 0, body: new Uint8Array(0) });
+    const head = encodeFrameHead({
+      type: 1,
+      stream: "f".repeat(16),
+      from: "p".repeat(64),
+      offset: 0,
+      total: 0,
+      body: new Uint8Array(0),
+    });
     expect(head.byteLength).toBe(frameHeaderBytesMax);
   });
 

@@ -1,7 +1,8 @@
 /**
  * The binary form of frames: slices of a payload, and the words two frame peers exchange about a stream of them.
  *
- *   u32 crc32 of all that follows | u16 magic | u8 version | u8 type | f64 offset | f64 total | 16 bytes stream | u8 n | n bytes sender | body
+ *   u32 crc32 of all that follows | u16 magic | u8 version | u8 type | f64 offset | f64 total | 16 bytes stream | u8 n
+ * | n bytes sender | body
  *
  * Little-endian. Streams are at most 16 letters and digits, padded with zeros. What `offset` and body mean:
  *   data     body is the payload from `offset` on, `total` the payload's size
@@ -9,7 +10,8 @@
  *   done     the receiver has the whole payload and has accepted it
  *   refuse   the receiver has ended the stream; body is a WireError as msgpack
  *   abandon  the sender has ended the stream; body is a WireError as msgpack
- *   probe    a request: is the stream alive on your side (`offset` 0: as receiver, 1: as sender)? Answered with one byte, {@link liveness}
+ *   probe    a request: is the stream alive on your side (`offset` 0: as receiver, 1: as sender)? Answered with one
+ * byte, {@link liveness}
  */
 import { crc32 } from "node:zlib";
 import { VolleyError } from "./errors.js";
@@ -29,7 +31,10 @@ export interface Frame {
   readonly body: Uint8Array;
 }
 
-/** busy: alive, and the time it takes is its own (waiting for memory, checking what came), so the other side must not lose patience. */
+/**
+ * busy: alive, and the time it takes is its own (waiting for memory, checking what came), so the other side must not
+ * lose patience.
+ */
 export const liveness = { unknown: 0, alive: 1, busy: 2 } as const;
 export type Liveness = (typeof liveness)[keyof typeof liveness];
 
@@ -47,7 +52,8 @@ export const frameHeaderBytesMax = fixedBytes + senderBytesMax;
 export const isStream = (text: string): boolean => STREAM.test(text);
 
 /** Payload bytes of one data frame on a transport that takes messages of `payloadBytesMax`. */
-export const frameBytesFor = (payloadBytesMax: number): number => Math.max(1, Math.min(limits.frameBytes, payloadBytesMax - frameHeaderBytesMax));
+export const frameBytesFor = (payloadBytesMax: number): number =>
+  Math.max(1, Math.min(limits.frameBytes, payloadBytesMax - frameHeaderBytesMax));
 
 /** The bytes that stand before `frame.body`. The body may lie in shared memory. */
 export function encodeFrameHead(frame: Frame): Uint8Array {
@@ -75,8 +81,12 @@ function ascii(data: Uint8Array, from: number, bytes: number): string {
   return text;
 }
 
-/** The stream a frame claims to belong to, without looking at its checksum: for failing the right stream when {@link decodeFrame} threw. */
-export const claimedStream = (data: Uint8Array): string | undefined => (data.byteLength < fixedBytes ? undefined : ascii(data, 24, streamBytes));
+/**
+ * The stream a frame claims to belong to, without looking at its checksum: for failing the right stream when {@link
+ * decodeFrame} threw.
+ */
+export const claimedStream = (data: Uint8Array): string | undefined =>
+  data.byteLength < fixedBytes ? undefined : ascii(data, 24, streamBytes);
 
 /** Throws CORRUPT. */
 export function decodeFrame(data: Uint8Array): Frame {

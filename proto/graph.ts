@@ -1,7 +1,9 @@
 /**
- * Graphs: the check that stages fit together (pure, used by scheduler intake and clients), and the JSON form of the gateway and CLI.
+ * Graphs: the check that stages fit together (pure, used by scheduler intake and clients), and the JSON form of the
+ * gateway and CLI.
  *
- * The JSON form names stages; `compileGraph` turns it into the wire form. Every fault is INVALID_GRAPH with `details.path`; too many tasks are TOO_LARGE.
+ * The JSON form names stages; `compileGraph` turns it into the wire form. Every fault is INVALID_GRAPH with
+ * `details.path`; too many tasks are TOO_LARGE.
  */
 import { z } from "zod";
 import { withDraws } from "./draws.js";
@@ -13,9 +15,13 @@ import { taskTimeoutMs } from "./task-timeout.js";
 import { encodeValue } from "./value.js";
 import { bundleId, objectId } from "./wire-scalars.js";
 
-const fault = (path: string, why: string): VolleyError => new VolleyError("INVALID_GRAPH", `${path}: ${why}`, { details: { path } });
+const fault = (path: string, why: string): VolleyError =>
+  new VolleyError("INVALID_GRAPH", `${path}: ${why}`, { details: { path } });
 
-/** Stages must come in order (index 0, 1, 2, … from `firstIndex`) and read only stages before them, so no cycle can be written down. */
+/**
+ * Stages must come in order (index 0, 1, 2, … from `firstIndex`) and read only stages before them, so no cycle can be
+ * written down.
+ */
 export function validateStages(
   stages: readonly StageSpec[],
   outputs: readonly number[],
@@ -27,7 +33,8 @@ export function validateStages(
   const known = (stage: number): number | undefined => counts.get(stage) ?? countOf(stage);
   stages.forEach((stage, position) => {
     const path = `stages.${position}`;
-    if (stage.index !== firstIndex + position) throw fault(`${path}.index`, `expected ${firstIndex + position}, got ${stage.index}`);
+    if (stage.index !== firstIndex + position)
+      throw fault(`${path}.index`, `expected ${firstIndex + position}, got ${stage.index}`);
     stage.args.forEach((arg, i) => validateArg(arg, stage, `${path}.args.${i}`, known));
     counts.set(stage.index, stage.count);
   });
@@ -36,7 +43,10 @@ export function validateStages(
   });
 }
 
-/** TOO_LARGE for more tasks than a job may have: what follows from a count costs space and time, however few bytes name it. */
+/**
+ * TOO_LARGE for more tasks than a job may have: what follows from a count costs space and time, however few bytes name
+ * it.
+ */
 function checkTasks(stages: readonly StageSpec[]): void {
   let tasks = 0;
   for (const [position, { count }] of stages.entries()) {
@@ -50,26 +60,41 @@ function checkTasks(stages: readonly StageSpec[]): void {
   }
 }
 
-function validateArg(arg: ArgSpec, stage: StageSpec, path: string, countOf: (stage: number) => number | undefined): void {
+function validateArg(
+  arg: ArgSpec,
+  stage: StageSpec,
+  path: string,
+  countOf: (stage: number) => number | undefined,
+): void {
   switch (arg.a) {
     case "item": {
       const items = new PackReader(arg.pack).count;
-      if (items !== stage.count) throw fault(path, `a stage of ${stage.count} tasks cannot take its items from a list of ${items}`);
+      if (items !== stage.count)
+        throw fault(path, `a stage of ${stage.count} tasks cannot take its items from a list of ${items}`);
       return;
     }
     case "stage": {
       const upstream = countOf(arg.stage);
-      if (upstream === undefined || arg.stage >= stage.index) throw fault(`${path}.stage`, `stage ${arg.stage} does not come before stage ${stage.index}`);
+      if (upstream === undefined || arg.stage >= stage.index)
+        throw fault(`${path}.stage`, `stage ${arg.stage} does not come before stage ${stage.index}`);
       if (arg.edge === "one-to-one" && upstream !== stage.count)
-        throw fault(`${path}.edge`, `one-to-one joins stages of equal length; stage ${arg.stage} has ${upstream} tasks and this one ${stage.count}`);
+        throw fault(
+          `${path}.edge`,
+          `one-to-one joins stages of equal length; stage ${arg.stage} has ${upstream} tasks and this one ${stage.count}`,
+        );
       if (arg.edge === "broadcast" && upstream !== 1)
-        throw fault(`${path}.edge`, `broadcast takes the output of a stage of one task; stage ${arg.stage} has ${upstream}`);
+        throw fault(
+          `${path}.edge`,
+          `broadcast takes the output of a stage of one task; stage ${arg.stage} has ${upstream}`,
+        );
       return;
     }
     case "task": {
       const upstream = countOf(arg.stage);
-      if (upstream === undefined || arg.stage >= stage.index) throw fault(`${path}.stage`, `stage ${arg.stage} does not come before stage ${stage.index}`);
-      if (arg.task >= upstream) throw fault(`${path}.task`, `stage ${arg.stage} has ${upstream} tasks, so there is no task ${arg.task}`);
+      if (upstream === undefined || arg.stage >= stage.index)
+        throw fault(`${path}.stage`, `stage ${arg.stage} does not come before stage ${stage.index}`);
+      if (arg.task >= upstream)
+        throw fault(`${path}.task`, `stage ${arg.stage} has ${upstream} tasks, so there is no task ${arg.task}`);
       return;
     }
     case "list":
@@ -82,7 +107,12 @@ function validateArg(arg: ArgSpec, stage: StageSpec, path: string, countOf: (sta
 
 // ------------------------------------------------------------------------------------------------ JSON
 
-export const defaultStageOptions: StageOptions = { retries: 0, timeoutMs: limits.taskTimeoutMsDefault, pure: false, priority: 0 };
+export const defaultStageOptions: StageOptions = {
+  retries: 0,
+  timeoutMs: limits.taskTimeoutMsDefault,
+  pure: false,
+  priority: 0,
+};
 
 export type JsonArg =
   | { value: unknown }
@@ -166,7 +196,9 @@ export function compileGraph(graph: JsonGraph): CompiledGraph {
         if ("index" in arg) return { a: "index" };
         if ("list" in arg) return { a: "list", of: arg.list.map((inner, i) => compile(inner, `${at}.list.${i}`)) };
         const from = upstream(arg.stage, `${at}.stage`);
-        return "task" in arg ? { a: "task", stage: from.index, task: arg.task } : { a: "stage", stage: from.index, edge: arg.edge };
+        return "task" in arg
+          ? { a: "task", stage: from.index, task: arg.task }
+          : { a: "stage", stage: from.index, edge: arg.edge };
       };
       const args = stage.args.map((arg, i) => compile(arg, `${path}.args.${i}`));
       const count = stage.count ?? inferCount(stage.args, byName);
@@ -207,10 +239,15 @@ function inferCount(args: readonly JsonArg[], byName: ReadonlyMap<string, { coun
 }
 
 /** The first fault. Where several forms are allowed, it is that of the form whose keys the value has. */
-function firstFault(issue: z.core.$ZodIssue | undefined, above: readonly PropertyKey[] = []): { path: string; why: string } {
+function firstFault(
+  issue: z.core.$ZodIssue | undefined,
+  above: readonly PropertyKey[] = [],
+): { path: string; why: string } {
   const path = [...above, ...(issue?.path ?? [])];
   if (issue?.code === "invalid_union") {
-    const [meant, other] = issue.errors.filter((issues) => issues.every((inner) => inner.path.length > 0 && inner.code !== "unrecognized_keys"));
+    const [meant, other] = issue.errors.filter((issues) =>
+      issues.every((inner) => inner.path.length > 0 && inner.code !== "unrecognized_keys"),
+    );
     if (meant && !other) return firstFault(meant[0], path);
     return { path: path.join(".") || "(root)", why: "has none of the forms that are allowed here" };
   }

@@ -21,5 +21,6 @@ test("the heaps of all slots together fit beside the store", () => {
   expect(slotHeapBytes(64 * GiB, 8)).toBe(GiB);
   expect(slotHeapBytes(2 * GiB, 4)).toBe(GiB / 4);
   for (const memory of [GiB / 2, GiB, 4 * GiB])
-    for (const slots of [1, 2, 4]) expect(slots * slotHeapBytes(memory, slots) + memory / 4).toBeLessThanOrEqual(memory);
+    for (const slots of [1, 2, 4])
+      expect(slots * slotHeapBytes(memory, slots) + memory / 4).toBeLessThanOrEqual(memory);
 });

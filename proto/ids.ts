@@ -21,7 +21,10 @@ export type ObjectId = Brand<string, "ObjectId">;
 export type BundleId = Brand<string, "BundleId">;
 /** `<start>.<counter>`, minted by the scheduler core from its own state: no two schedulers ever give out the same. */
 export type LeaseId = Brand<string, "LeaseId">;
-/** One start of a scheduler, in 6 characters: two starts may have the same epoch, when the journal came back from an older copy between them. */
+/**
+ * One start of a scheduler, in 6 characters: two starts may have the same epoch, when the journal came back from an
+ * older copy between them.
+ */
 export type SchedulerStart = Brand<string, "SchedulerStart">;
 /** One process of a worker: another process under its name is another instance. */
 export type Instance = Brand<string, "Instance">;

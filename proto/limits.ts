@@ -17,7 +17,9 @@ export const limits = {
   /** Of all stages of a job together; for a session, of the stages whose refs live. */
   tasksPerJobMax: 20_000_000,
   stagesPerJobMax: 10_000,
-  /** Stages of a session whose refs live, and bytes of their arguments: what one client may make the scheduler remember. */
+  /**
+   * Stages of a session whose refs live, and bytes of their arguments: what one client may make the scheduler remember.
+   */
   stagesPerSessionMax: 500_000,
   argBytesPerSessionMax: 512 * 1024 * 1024,
   argsPerTaskMax: 64,
@@ -31,9 +33,15 @@ export const limits = {
   heartbeatIntervalMs: 1_000,
   /** A worker or client not heard of for this long is lost. */
   heartbeatTimeoutMs: 5_000,
-  /** A client may be away this long (stopped by a signal or a debugger, a suspended laptop) before its session ends. One that closes ends at once. */
+  /**
+   * A client may be away this long (stopped by a signal or a debugger, a suspended laptop) before its session ends. One
+   * that closes ends at once.
+   */
   sessionTimeoutMs: 300_000,
-  /** A worker that drains waits for others to fetch what it alone holds as long as the scheduler says so; without a word from it this long. */
+  /**
+   * A worker that drains waits for others to fetch what it alone holds as long as the scheduler says so; without a word
+   * from it this long.
+   */
   drainGraceMs: 20_000,
   /** Unacknowledged commits are sent again after this long. */
   commitResendMs: 1_000,

@@ -7,11 +7,15 @@
  *   M1 `stages`/`submit` are idempotent by (job, stage index): the same again is ignored, other content is CONFLICT.
  *   M2 `commits` are kept by the worker until `ack`ed by seq, and sent again every commitResendMs.
  *   M3 leases are idempotent by lease id, at every phase of the lease's life.
- *   M4 a worker's beat lists the leases it holds; the scheduler sends again what is missing and revokes what it does not know.
- *   M5 a client's beat lists the stages it still waits for, and what is missing of them; the scheduler sends that again, and no more.
+ *   M4 a worker's beat lists the leases it holds; the scheduler sends again what is missing and revokes what it does
+ * not know.
+ *   M5 a client's beat lists the stages it still waits for, and what is missing of them; the scheduler sends that
+ * again, and no more.
  *   M6 whatever carries an epoch below the highest seen is refused.
- *   M7 of processes under one worker's name the one that said hello last is the worker; the others are refused, and what they report does not count.
- *   M8 what a client has put is its session's from `hold` (or `put`) until a beat lists it as dropped; of the two the higher generation is the later.
+ *   M7 of processes under one worker's name the one that said hello last is the worker; the others are refused, and
+ * what they report does not count.
+ *   M8 what a client has put is its session's from `hold` (or `put`) until a beat lists it as dropped; of the two the
+ * higher generation is the later.
  */
 import { z } from "zod";
 import { type ErrorCode, isErrorCode } from "./errors.js";
@@ -37,7 +41,15 @@ import {
 } from "./wire-scalars.js";
 import { engineFacts, workerStatus } from "./worker-status.js";
 
-export { type ArgSpec, type FunctionRef, type StageOptions, type StageSpec, stageOptions, stageSpec, valueKind } from "./stage-spec.js";
+export {
+  type ArgSpec,
+  type FunctionRef,
+  type StageOptions,
+  type StageSpec,
+  stageOptions,
+  stageSpec,
+  valueKind,
+} from "./stage-spec.js";
 
 export const wireError = z.object({
   code: z.custom<ErrorCode>(isErrorCode, { error: "expected a code of the error catalogue" }),
@@ -52,11 +64,17 @@ export const wireError = z.object({
 
 // ------------------------------------------------------------------------------------------------ results
 
-/** The particulars of one result that is too large to travel inline. digest: the first 16 bytes of SHA-256 over kind byte and payload. */
+/**
+ * The particulars of one result that is too large to travel inline. digest: the first 16 bytes of SHA-256 over kind
+ * byte and payload.
+ */
 export const storedResult = z.object({ bytes: count, kind: valueKind, digest: bytes });
 export type StoredResult = z.infer<typeof storedResult>;
 
-/** A run of tasks [from, to) of one stage with results of one form. `digests`: 16 bytes a task, present for durable jobs. */
+/**
+ * A run of tasks [from, to) of one stage with results of one form. `digests`: 16 bytes a task, present for durable
+ * jobs.
+ */
 export const resultSegment = z.discriminatedUnion("r", [
   z.object({ r: z.literal("inline"), stage: count, from: u32, to: u32, pack: bytes, digests: bytes.optional() }),
   z.object({ r: z.literal("stored"), stage: count, from: u32, to: u32, stored: z.array(storedResult) }),
@@ -135,23 +153,32 @@ export const clientRequest = z.discriminatedUnion("t", [
   /** Adds stages to a session. Published without a reply: the results are the answer, M5 the safety net. */
   z.object({ t: z.literal("stages"), session: jobId, client: clientId, stages: z.array(stageSpec) }),
   /**
-   * Stages of a session that was opened again, with what the client was shown of them: those tasks keep these results and are not executed again (I1).
-   * `base` present: every task has ended, and the arguments are left out. `last`: no further segments of this stage follow.
+   * Stages of a session that was opened again, with what the client was shown of them: those tasks keep these results
+   * and are not executed again (I1). `base` present: every task has ended, and the arguments are left out. `last`: no
+   * further segments of this stage follow.
    */
   z.object({
     t: z.literal("resume"),
     session: jobId,
     client: clientId,
-    stages: z.array(z.object({ spec: stageSpec, base: objectBase.optional(), segments: z.array(resultSegment), last: z.boolean() })),
+    stages: z.array(
+      z.object({ spec: stageSpec, base: objectBase.optional(), segments: z.array(resultSegment), last: z.boolean() }),
+    ),
   }),
-  /** `waiting`: stage indexes without a complete result; `released`: stages whose results the client no longer needs; `dropped`: objects it put likewise. */
+  /**
+   * `waiting`: stage indexes without a complete result; `released`: stages whose results the client no longer needs;
+   * `dropped`: objects it put likewise.
+   */
   z.object({
     t: z.literal("beat"),
     client: clientId,
     session: jobId,
     epoch,
     waiting: z.array(count),
-    /** Of stages in `waiting` that are settled in part: the runs [from, to) that are missing, as from, to, from, to, … Of the others all is. */
+    /**
+     * Of stages in `waiting` that are settled in part: the runs [from, to) that are missing, as from, to, from, to, …
+     * Of the others all is.
+     */
     gaps: z.array(z.tuple([count, z.array(u32)])).optional(),
     released: z.array(count),
     dropped: z.array(z.object({ id: objectId, generation: count })).optional(),
@@ -169,7 +196,11 @@ export const clientRequest = z.discriminatedUnion("t", [
     key: z.string().min(1).max(128).optional(),
   }),
   z.object({ t: z.literal("status"), job: jobId }),
-  z.object({ t: z.literal("list"), tenant: tenantId.optional(), limit: z.number().int().min(1).max(limits.jobsListedMax) }),
+  z.object({
+    t: z.literal("list"),
+    tenant: tenantId.optional(),
+    limit: z.number().int().min(1).max(limits.jobsListedMax),
+  }),
   /** One page of a stage's results from task `from` on; `next` of the reply continues. */
   z.object({ t: z.literal("results"), job: jobId, stage: count, from: u32, to: u32 }),
   /** Cancels a job, or the tasks [from, to) of one of its stages. */
@@ -178,7 +209,10 @@ export const clientRequest = z.discriminatedUnion("t", [
   z.object({ t: z.literal("locate"), ids: z.array(objectId).max(10_000) }),
   /** Which worker should take a new object of this size. */
   z.object({ t: z.literal("place"), bytes: count }),
-  /** A put of at most inlineBytesMax, or one already in the durable store, is told to the scheduler by its client. `inline` absent: durable. */
+  /**
+   * A put of at most inlineBytesMax, or one already in the durable store, is told to the scheduler by its client.
+   * `inline` absent: durable.
+   */
   z.object({
     t: z.literal("put"),
     session: jobId,
@@ -190,7 +224,12 @@ export const clientRequest = z.discriminatedUnion("t", [
     generation: count.optional(),
   }),
   /** Objects that workers took from the client belong to its session now (M8). */
-  z.object({ t: z.literal("hold"), session: jobId, client: clientId, objects: z.array(heldObject).max(limits.objectsListedMax) }),
+  z.object({
+    t: z.literal("hold"),
+    session: jobId,
+    client: clientId,
+    objects: z.array(heldObject).max(limits.objectsListedMax),
+  }),
   z.object({ t: z.literal("workers") }),
 ]);
 export type ClientRequest = z.infer<typeof clientRequest>;
@@ -199,19 +238,42 @@ export type ClientRequestOf<T extends ClientRequest["t"]> = Extract<ClientReques
 export const clientReply = z.discriminatedUnion("t", [
   z.object({ t: z.literal("error"), epoch, error: wireError }),
   z.object({ t: z.literal("ok"), epoch }),
-  /** To the cancel of a stage's tasks: how many of them had not ended. `known` false: the scheduler has no such stage. */
+  /**
+   * To the cancel of a stage's tasks: how many of them had not ended. `known` false: the scheduler has no such stage.
+   */
   z.object({ t: z.literal("cancelled"), epoch, known: z.boolean(), tasks: count }),
   /** `engine`: what pure functions of users are addressed with from now on; "" while no worker has joined. */
-  z.object({ t: z.literal("opened"), epoch, heartbeatIntervalMs: count, version: count, engine: engineName.optional() }),
-  /** `known` false: the scheduler does not know this session (it restarted). Results of `waiting` stages follow as updates. `missing`: to be put again. */
-  z.object({ t: z.literal("beat"), epoch, known: z.boolean(), missing: z.array(objectId).optional(), engine: engineName.optional() }),
+  z.object({
+    t: z.literal("opened"),
+    epoch,
+    heartbeatIntervalMs: count,
+    version: count,
+    engine: engineName.optional(),
+  }),
+  /**
+   * `known` false: the scheduler does not know this session (it restarted). Results of `waiting` stages follow as
+   * updates. `missing`: to be put again.
+   */
+  z.object({
+    t: z.literal("beat"),
+    epoch,
+    known: z.boolean(),
+    missing: z.array(objectId).optional(),
+    engine: engineName.optional(),
+  }),
   /** Of them nobody has `missing`. */
   z.object({ t: z.literal("held"), epoch, missing: z.array(objectId) }),
   /** `job` is an earlier job's id if `key` was used before with the same content. */
   z.object({ t: z.literal("submitted"), epoch, job: jobId, existed: z.boolean() }),
   z.object({ t: z.literal("status"), epoch, status: jobStatus }),
   z.object({ t: z.literal("jobs"), epoch, jobs: z.array(jobStatus) }),
-  z.object({ t: z.literal("results"), epoch, base: objectBase, segments: z.array(resultSegment), next: u32.optional() }),
+  z.object({
+    t: z.literal("results"),
+    epoch,
+    base: objectBase,
+    segments: z.array(resultSegment),
+    next: u32.optional(),
+  }),
   z.object({ t: z.literal("explanation"), epoch, explanation }),
   z.object({ t: z.literal("located"), epoch, locations: z.array(objectLocation) }),
   z.object({ t: z.literal("placed"), epoch, worker: workerId }),
@@ -234,7 +296,13 @@ export type ClientUpdate = z.infer<typeof clientUpdate>;
 export type { HeldLease } from "./held-lease.js";
 
 /** `copy`: it was fetched for a lease, and is dropped when its room is needed. */
-export const storedObject = z.object({ id: objectId, bytes: count, kind: valueKind, digest: bytes, copy: z.literal(true).optional() });
+export const storedObject = z.object({
+  id: objectId,
+  bytes: count,
+  kind: valueKind,
+  digest: bytes,
+  copy: z.literal(true).optional(),
+});
 export type StoredObject = z.infer<typeof storedObject>;
 
 /** One finished run of tasks of a lease. A commit names the lease, and the scheduler knows the rest from it. */
@@ -248,8 +316,9 @@ export type Commit = z.infer<typeof commit>;
 
 export const workerRequest = z.discriminatedUnion("t", [
   /**
-   * Joins (or joins again after a scheduler's change), with what it holds. Repeated until answered. `followed`: the last scheduler it was welcomed by.
-   * In this and all others, `instance` is minted by every process anew: one of two that come under one name is never taken for the other (M7).
+   * Joins (or joins again after a scheduler's change), with what it holds. Repeated until answered. `followed`: the
+   * last scheduler it was welcomed by. In this and all others, `instance` is minted by every process anew: one of two
+   * that come under one name is never taken for the other (M7).
    */
   z.object({
     t: z.literal("hello"),
@@ -282,7 +351,10 @@ export const workerRequest = z.discriminatedUnion("t", [
     reportsFrom: count.optional(),
     draining: z.boolean(),
   }),
-  /** M2. `done`: leases whose every task is committed, failed or given back. `back`: the unstarted rest [from, to) of a lease, given back, and why if it was not asked for. */
+  /**
+   * M2. `done`: leases whose every task is committed, failed or given back. `back`: the unstarted rest [from, to) of a
+   * lease, given back, and why if it was not asked for.
+   */
   z.object({
     t: z.literal("commits"),
     worker: workerId,
@@ -293,7 +365,9 @@ export const workerRequest = z.discriminatedUnion("t", [
     done: z.array(leaseId),
     back: z.array(z.object({ lease: leaseId, from: u32, to: u32, error: wireError.optional() })),
   }),
-  /** Objects that came (a put, a fetched copy) or went (freed, lost) outside of commits. Sent until acked like commits. */
+  /**
+   * Objects that came (a put, a fetched copy) or went (freed, lost) outside of commits. Sent until acked like commits.
+   */
   z.object({
     t: z.literal("objects"),
     worker: workerId,
@@ -309,7 +383,10 @@ export const workerRequest = z.discriminatedUnion("t", [
 export type WorkerRequest = z.infer<typeof workerRequest>;
 export type WorkerRequestOf<T extends WorkerRequest["t"]> = Extract<WorkerRequest, { t: T }>;
 
-/** Self-contained, so that leases can be handled in any order. Item packs are cut to the range: item i - from belongs to task i. */
+/**
+ * Self-contained, so that leases can be handled in any order. Item packs are cut to the range: item i - from belongs to
+ * task i.
+ */
 export const lease = z.object({
   lease: leaseId,
   job: jobId,
@@ -324,7 +401,10 @@ export const lease = z.object({
   bases: z.array(z.tuple([count, objectBase, u32])),
   /** What the scheduler knows of where the inputs are; the worker asks `locate` for the rest. */
   inputs: z.array(objectLocation),
-  /** When the job (or the session, at this scheduler) began: its id may have stood for another before, with other values under the same names. */
+  /**
+   * When the job (or the session, at this scheduler) began: its id may have stood for another before, with other values
+   * under the same names.
+   */
   since: count.optional(),
   /** Results go to the durable store (if not inline) and carry digests. */
   durable: z.boolean(),
@@ -336,12 +416,20 @@ export type Lease = z.infer<typeof lease>;
 
 /** Published by the scheduler to subjects.worker(worker), and given as the reply to `hello` and `beat`. */
 export const workerOrder = z.discriminatedUnion("o", [
-  z.object({ o: z.literal("welcome"), heartbeatIntervalMs: count, heartbeatTimeoutMs: count, start: schedulerStart.optional() }),
+  z.object({
+    o: z.literal("welcome"),
+    heartbeatIntervalMs: count,
+    heartbeatTimeoutMs: count,
+    start: schedulerStart.optional(),
+  }),
   z.object({ o: z.literal("refused"), error: wireError }),
   /** The scheduler does not know this worker: say hello again. */
   z.object({ o: z.literal("unknown") }),
   z.object({ o: z.literal("lease"), lease }),
-  /** Give back the unstarted tasks from `keepTo` on. Idempotent; answered by `back` (an empty range: nothing is left to give) or `done` in commits. */
+  /**
+   * Give back the unstarted tasks from `keepTo` on. Idempotent; answered by `back` (an empty range: nothing is left to
+   * give) or `done` in commits.
+   */
   z.object({ o: z.literal("revoke"), lease: leaseId, keepTo: u32 }),
   /** Stop the lease now, even in the middle of a task. */
   z.object({ o: z.literal("cancel"), lease: leaseId }),
@@ -349,9 +437,14 @@ export const workerOrder = z.discriminatedUnion("o", [
   /** `digests`, one an id: only what has that content; another of the same id stays. */
   z.object({ o: z.literal("free"), ids: z.array(objectId), digests: z.array(bytes).optional() }),
   z.object({ o: z.literal("drain") }),
-  /** Copies of these are not dropped any more: others that held them have gone. What is not there is told as `removed`. */
+  /**
+   * Copies of these are not dropped any more: others that held them have gone. What is not there is told as `removed`.
+   */
   z.object({ o: z.literal("keep"), ids: z.array(objectId) }),
-  /** Fetch these and keep them: whoever holds them leaves. Answered by `added`, or by `removed` for what could not be had. */
+  /**
+   * Fetch these and keep them: whoever holds them leaves. Answered by `added`, or by `removed` for what could not be
+   * had.
+   */
   z.object({ o: z.literal("fetch"), objects: z.array(objectLocation) }),
   /** To a worker that drains: so many of its objects are still needed. At 0 it may say goodbye. */
   z.object({ o: z.literal("leave"), needed: count }),
@@ -359,5 +452,10 @@ export const workerOrder = z.discriminatedUnion("o", [
 export type WorkerOrder = z.infer<typeof workerOrder>;
 
 /** For the process of this `instance` alone, whoever else listens under its name (M7). */
-export const workerOrders = z.object({ t: z.literal("orders"), epoch, instance: instance.optional(), orders: z.array(workerOrder) });
+export const workerOrders = z.object({
+  t: z.literal("orders"),
+  epoch,
+  instance: instance.optional(),
+  orders: z.array(workerOrder),
+});
 export type WorkerOrders = z.infer<typeof workerOrders>;

@@ -3,7 +3,10 @@ import { describe, expect, it } from "vitest";
 import { PackReader, PackWriter } from "./pack.js";
 import type { EncodedValue } from "./value.js";
 
-const item: fc.Arbitrary<EncodedValue> = fc.record({ kind: fc.constantFrom(0, 1, 2, 3), data: fc.uint8Array({ maxLength: 20 }) });
+const item: fc.Arbitrary<EncodedValue> = fc.record({
+  kind: fc.constantFrom(0, 1, 2, 3),
+  data: fc.uint8Array({ maxLength: 20 }),
+});
 const packOf = (items: readonly EncodedValue[]): Uint8Array => {
   const writer = new PackWriter();
   for (const value of items) writer.add(value);
@@ -15,7 +18,8 @@ const itemsOf = (pack: Uint8Array): { kind: number; data: number[] }[] => {
   const reader = new PackReader(pack);
   return Array.from({ length: reader.count }, (_, i) => ({ kind: reader.at(i).kind, data: [...reader.at(i).data] }));
 };
-const plain = (items: readonly EncodedValue[]): { kind: number; data: number[] }[] => items.map(({ kind, data }) => ({ kind, data: [...data] }));
+const plain = (items: readonly EncodedValue[]): { kind: number; data: number[] }[] =>
+  items.map(({ kind, data }) => ({ kind, data: [...data] }));
 const corrupt = expect.objectContaining({ code: "CORRUPT" });
 
 describe("packs", () => {
@@ -38,7 +42,9 @@ describe("packs", () => {
         expect(Buffer.compare(slice, packOf(items.slice(from, to)))).toBe(0);
         const cut = Math.min(c, to - from);
         const reader = new PackReader(slice);
-        expect([...itemsOf(reader.slice(0, cut)), ...itemsOf(reader.slice(cut, to - from))]).toEqual(plain(items.slice(from, to)));
+        expect([...itemsOf(reader.slice(0, cut)), ...itemsOf(reader.slice(cut, to - from))]).toEqual(
+          plain(items.slice(from, to)),
+        );
       }),
     );
   });
@@ -59,7 +65,12 @@ describe("packs", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 60 }), (bytes) => {
         try {
-          expect(Buffer.compare(packOf(itemsOf(bytes).map(({ kind, data }) => ({ kind, data: Uint8Array.from(data) }) as EncodedValue)), bytes)).toBe(0);
+          expect(
+            Buffer.compare(
+              packOf(itemsOf(bytes).map(({ kind, data }) => ({ kind, data: Uint8Array.from(data) }) as EncodedValue)),
+              bytes,
+            ),
+          ).toBe(0);
         } catch (error) {
           expect(error).toEqual(corrupt);
         }

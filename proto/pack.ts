@@ -1,8 +1,9 @@
 /**
- * A pack: a list of encoded values in one run of bytes, so that a range of tasks has its arguments or results in one message
- * and any item can be taken without decoding the others.
+ * A pack: a list of encoded values in one run of bytes, so that a range of tasks has its arguments or results in one
+ * message and any item can be taken without decoding the others.
  *
- *   u32 count | u32 ends[count] (byte offset of each item's end, from the start of the payloads) | u8 kinds[count] | payloads
+ *   u32 count | u32 ends[count] (byte offset of each item's end, from the start of the payloads) | u8 kinds[count] |
+ * payloads
  *
  * Little-endian, payloads unaligned (a large aligned payload is an object, not an item of a pack).
  */
@@ -69,7 +70,8 @@ export class PackReader {
     this.#view = new DataView(data.buffer, data.byteOffset, data.byteLength);
     this.count = this.#view.getUint32(0, true);
     this.#head = 4 + 5 * this.count;
-    if (this.#head > data.byteLength) throw corrupt(`header of ${this.count} items does not fit into ${data.byteLength} bytes`);
+    if (this.#head > data.byteLength)
+      throw corrupt(`header of ${this.count} items does not fit into ${data.byteLength} bytes`);
     if (trusted) return;
     let previous = 0;
     for (let i = 0; i < this.count; i++) {
@@ -78,19 +80,24 @@ export class PackReader {
       if ((data[4 + 4 * this.count + i] as number) >= valueKinds) throw corrupt(`item ${i} has an unknown kind`);
       previous = end;
     }
-    if (this.#head + previous !== data.byteLength) throw corrupt(`items end at ${this.#head + previous}, the bytes at ${data.byteLength}`);
+    if (this.#head + previous !== data.byteLength)
+      throw corrupt(`items end at ${this.#head + previous}, the bytes at ${data.byteLength}`);
   }
 
   at(index: number): EncodedValue {
     if (!(index >= 0 && index < this.count)) throw corrupt(`no item ${index} in a pack of ${this.count}`);
     const start = index === 0 ? 0 : this.#view.getUint32(4 + 4 * (index - 1), true);
     const end = this.#view.getUint32(4 + 4 * index, true);
-    return { kind: this.#data[4 + 4 * this.count + index] as EncodedValue["kind"], data: this.#data.subarray(this.#head + start, this.#head + end) };
+    return {
+      kind: this.#data[4 + 4 * this.count + index] as EncodedValue["kind"],
+      data: this.#data.subarray(this.#head + start, this.#head + end),
+    };
   }
 
   /** Items [from, to) as a pack of their own. */
   slice(from: number, to: number): Uint8Array<ArrayBuffer> {
-    if (!(from >= 0 && from <= to && to <= this.count)) throw corrupt(`no items [${from}, ${to}) in a pack of ${this.count}`);
+    if (!(from >= 0 && from <= to && to <= this.count))
+      throw corrupt(`no items [${from}, ${to}) in a pack of ${this.count}`);
     const count = to - from;
     const start = from === 0 ? 0 : this.#view.getUint32(4 + 4 * (from - 1), true);
     const end = to === 0 ? 0 : this.#view.getUint32(4 + 4 * (to - 1), true);
@@ -98,7 +105,8 @@ export class PackReader {
     const out = new Uint8Array(head + end - start);
     const view = new DataView(out.buffer);
     view.setUint32(0, count, true);
-    for (let i = 0; i < count; i++) view.setUint32(4 + 4 * i, this.#view.getUint32(4 + 4 * (from + i), true) - start, true);
+    for (let i = 0; i < count; i++)
+      view.setUint32(4 + 4 * i, this.#view.getUint32(4 + 4 * (from + i), true) - start, true);
     out.set(this.#data.subarray(4 + 4 * this.count + from, 4 + 4 * this.count + to), 4 + 4 * count);
     out.set(this.#data.subarray(this.#head + start, this.#head + end), head);
     return out;

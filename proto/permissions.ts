@@ -1,7 +1,8 @@
 /**
- * What each role may say and hear on NATS, as permissions of a user of its own: only the scheduler writes the journal and snapshots, orders workers and
- * tells clients of results; a worker cannot speak as a client nor a client as a worker; nobody but the scheduler deletes. docs/security.md shows the same
- * lists for servers of one's own; local clusters generate the users.
+ * What each role may say and hear on NATS, as permissions of a user of its own: only the scheduler writes the journal
+ * and snapshots, orders workers and tells clients of results; a worker cannot speak as a client nor a client as a
+ * worker; nobody but the scheduler deletes. docs/security.md shows the same lists for servers of one's own; local
+ * clusters generate the users.
  */
 import { streams, subjects } from "./subjects.js";
 
@@ -16,7 +17,8 @@ export interface Permissions {
 }
 
 /** Replies go to inboxes under the user's name, so that no user can listen to another's. */
-export const inboxOf = (user: string): string => (user === "" ? "_INBOX" : `_INBOX.${user.replace(/[^A-Za-z0-9_-]/g, "_")}`);
+export const inboxOf = (user: string): string =>
+  user === "" ? "_INBOX" : `_INBOX.${user.replace(/[^A-Za-z0-9_-]/g, "_")}`;
 
 const api = (verb: string, stream: string): string => `$JS.API.${verb}.${stream}`;
 const readingApi = (stream: string): string[] => [
@@ -25,7 +27,11 @@ const readingApi = (stream: string): string[] => [
   api("DIRECT.GET", stream),
   api("DIRECT.GET", `${stream}.>`),
 ];
-const owningApi = (stream: string): string[] => [...readingApi(stream), api("STREAM.CREATE", stream), api("STREAM.PURGE", stream)];
+const owningApi = (stream: string): string[] => [
+  ...readingApi(stream),
+  api("STREAM.CREATE", stream),
+  api("STREAM.PURGE", stream),
+];
 const blobs = (bucket: string): string => `volley.blob.${bucket}.>`;
 const buckets = [streams.bundles, streams.objects, streams.snapshots, streams.results, streams.scratch];
 const accountApi = "$JS.API.INFO";

@@ -25,7 +25,10 @@ export type ArgSpec =
   | { a: "items"; object: ObjectId }
   /** The value of an object that is known to the cluster: put, or made by any job of the tenant. */
   | { a: "object"; id: ObjectId }
-  /** The output of another stage of the same job. one-to-one: task i takes output i. all: every task takes the list of all. broadcast: the output of that stage's only task. */
+  /**
+   * The output of another stage of the same job. one-to-one: task i takes output i. all: every task takes the list of
+   * all. broadcast: the output of that stage's only task.
+   */
   | { a: "stage"; stage: number; edge: "one-to-one" | "broadcast" | "all" }
   /** The output of one task of another stage of the same job. */
   | { a: "task"; stage: number; task: number }
@@ -57,7 +60,10 @@ export const stageOptions = z.object({
   priority: z.number().int().min(-100).max(100),
   seed: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
   seedFrom: count.optional(), // Task i takes place `seedFrom + i` in the seed's sequence (draws.ts). Absent: 0.
-  /** Of pure functions of users: the engine whose results these are (engine.ts); "" where none was known. Absent of clients that know of none. */
+  /**
+   * Of pure functions of users: the engine whose results these are (engine.ts); "" where none was known. Absent of
+   * clients that know of none.
+   */
   engine: engineName.optional(),
 });
 export type StageOptions = z.infer<typeof stageOptions>;

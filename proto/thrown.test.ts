@@ -24,29 +24,45 @@ function across(thrown: unknown): unknown {
 
 test("class, name, text, code and fields of an error arrive, whatever values carry", () => {
   const at = new Date(5);
-  const error = across(new VendorError("rate limited", 429, { retryAfter: 30, at, ids: new Map([[1n, Float64Array.of(1)]]) })) as VendorError;
+  const error = across(
+    new VendorError("rate limited", 429, { retryAfter: 30, at, ids: new Map([[1n, Float64Array.of(1)]]) }),
+  ) as VendorError;
   expect(error).toBeInstanceOf(Error);
-  expect([error.name, error.message, error.status, error.code]).toEqual(["VendorError", "rate limited", 429, "E_VENDOR"]);
+  expect([error.name, error.message, error.status, error.code]).toEqual([
+    "VendorError",
+    "rate limited",
+    429,
+    "E_VENDOR",
+  ]);
   expect(error.body).toEqual({ retryAfter: 30, at, ids: new Map([[1n, Float64Array.of(1)]]) });
 });
 
 test("the chain of causes arrives to its end, a cause that is no error, and what an AggregateError holds", () => {
   const chain = across(
-    new Error("sweep failed", { cause: new TypeError("row 7", { cause: new RangeError("negative price", { cause: { symbol: "KO", qty: -5 } }) }) }),
+    new Error("sweep failed", {
+      cause: new TypeError("row 7", { cause: new RangeError("negative price", { cause: { symbol: "KO", qty: -5 } }) }),
+    }),
   );
   const second = (chain as Error).cause as Error;
   const third = second.cause as Error;
   expect([second, third]).toEqual([expect.any(TypeError), expect.any(RangeError)]);
   expect([second.message, third.message, third.cause]).toEqual(["row 7", "negative price", { symbol: "KO", qty: -5 }]);
   expect((second as unknown as { remoteStack: string }).remoteStack).toContain("thrown.test");
-  const aggregate = across(new AggregateError([new Error("venue A"), new VendorError("venue B", 503, null), "venue C"], "all failed")) as AggregateError;
+  const aggregate = across(
+    new AggregateError([new Error("venue A"), new VendorError("venue B", 503, null), "venue C"], "all failed"),
+  ) as AggregateError;
   expect(aggregate).toBeInstanceOf(AggregateError);
-  expect(aggregate.errors.map((one) => (one instanceof Error ? one.message : one))).toEqual(["venue A", "venue B", "venue C"]);
+  expect(aggregate.errors.map((one) => (one instanceof Error ? one.message : one))).toEqual([
+    "venue A",
+    "venue B",
+    "venue C",
+  ]);
   expect((aggregate.errors[1] as VendorError).status).toBe(503);
 });
 
 test("values that are no errors arrive as they are", () => {
-  for (const thrown of [{ code: 7, why: "not an Error" }, "text", 42, null, [1, new Date(3)]]) expect(across(thrown) ?? null).toEqual(thrown);
+  for (const thrown of [{ code: 7, why: "not an Error" }, "text", 42, null, [1, new Date(3)]])
+    expect(across(thrown) ?? null).toEqual(thrown);
 });
 
 test("what cannot be carried is left out and named; the rest arrives", () => {
@@ -107,5 +123,7 @@ test("errors made to do harm: cycles, endless chains, crowds, accessors and prox
       ),
     ),
   ).toBeUndefined();
-  expect(errorOfTask({ code: "TASK_FAILED", message: "m", thrown: "not of this version" })).toMatchObject({ message: "m" });
+  expect(errorOfTask({ code: "TASK_FAILED", message: "m", thrown: "not of this version" })).toMatchObject({
+    message: "m",
+  });
 });

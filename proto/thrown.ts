@@ -1,6 +1,7 @@
 /**
- * What a task threw, from there to whoever asks for its result: an error with its class, name, text, code, fields, causes and inner errors, or any other
- * value. Bounded in depth and bytes, for it is kept wherever a failure is; what was left out is named in the field `notCarried`.
+ * What a task threw, from there to whoever asks for its result: an error with its class, name, text, code, fields,
+ * causes and inner errors, or any other value. Bounded in depth and bytes, for it is kept wherever a failure is; what
+ * was left out is named in the field `notCarried`.
  */
 import { inspect } from "node:util";
 import { type ErrorFields, errorFields, errorFrom } from "./error-fields.js";
@@ -46,7 +47,12 @@ class Carrier {
         }
       });
     // The text first: it is what must arrive.
-    const kept = { builtin, name: name === undefined ? undefined : cut(name, 128), hidden: keep(hidden), shown: keep(shown.slice(0, fieldsMax)) };
+    const kept = {
+      builtin,
+      name: name === undefined ? undefined : cut(name, 128),
+      hidden: keep(hidden),
+      shown: keep(shown.slice(0, fieldsMax)),
+    };
     if (shown.length > fieldsMax) notCarried.push(`${shown.length - fieldsMax} more fields`);
     // That of the outermost travels beside.
     if (this.#above.length > 1 && typeof error.stack === "string") this.#stack(kept.shown, error.stack);
@@ -77,7 +83,8 @@ class Carrier {
   }
 }
 
-const described = (value: unknown): string => cut(value instanceof Error ? `${value.name}: ${value.message}` : inspect(value, { depth: 2 }), 200);
+const described = (value: unknown): string =>
+  cut(value instanceof Error ? `${value.name}: ${value.message}` : inspect(value, { depth: 2 }), 200);
 
 /** undefined: nothing of it can be carried. */
 export function carryThrown(thrown: unknown): string | undefined {
@@ -91,13 +98,17 @@ export function carryThrown(thrown: unknown): string | undefined {
   }
 }
 
-/** The failure as the one who asked for the result meets it: its `cause` is what the task threw. `stack`: the task's, if it is told in other words. */
+/**
+ * The failure as the one who asked for the result meets it: its `cause` is what the task threw. `stack`: the task's, if
+ * it is told in other words.
+ */
 export function errorOfTask(wire: WireError, stack = wire.stack): VolleyError {
   const plain = stack === undefined ? wire : { ...wire, stack };
   if (wire.thrown === undefined) return fromWireError(plain);
   try {
     const cause = decodeValue({ kind: valueKind.msgpack, data: Uint8Array.from(Buffer.from(wire.thrown, "base64")) });
-    if (cause instanceof Error && stack !== undefined) Object.defineProperty(cause, "stack", { value: stack, configurable: true, writable: true });
+    if (cause instanceof Error && stack !== undefined)
+      Object.defineProperty(cause, "stack", { value: stack, configurable: true, writable: true });
     return fromWireError(plain, cause);
   } catch {
     // Of another version: the text says what there is to say.

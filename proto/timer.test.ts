@@ -54,5 +54,7 @@ describe("on a clock that is wound", () => {
 test("a timeout is a number of milliseconds from 0 to Infinity; anything else is named", () => {
   for (const good of [undefined, 0, 0.5, 2 ** 31, Number.POSITIVE_INFINITY]) checkTimeoutMs(good);
   for (const bad of [Number.NaN, -1, Number.NEGATIVE_INFINITY, "5", null])
-    expect(() => checkTimeoutMs(bad as number)).toThrow(expect.objectContaining({ code: "INVALID_ARGUMENT", message: expect.stringContaining(String(bad)) }));
+    expect(() => checkTimeoutMs(bad as number)).toThrow(
+      expect.objectContaining({ code: "INVALID_ARGUMENT", message: expect.stringContaining(String(bad)) }),
+    );
 });

@@ -1,16 +1,22 @@
 /**
- * Waits of any length. Node's own timers take at most 2^31 - 1 ms and fire at once beyond that (and for NaN); these wait as long as they are told,
- * Infinity included, and count time that the machine's clock was stepped over as little as Node does.
+ * Waits of any length. Node's own timers take at most 2^31 - 1 ms and fire at once beyond that (and for NaN); these
+ * wait as long as they are told, Infinity included, and count time that the machine's clock was stepped over as little
+ * as Node does.
  */
 import { VolleyError } from "./errors.js";
 
 /** What one timer of Node's can wait. */
 export const timerMsMax = 2 ** 31 - 1;
 
-/** A timeout as callers give it: milliseconds from 0 to Infinity. Throws INVALID_ARGUMENT for anything else, naming it. */
+/**
+ * A timeout as callers give it: milliseconds from 0 to Infinity. Throws INVALID_ARGUMENT for anything else, naming it.
+ */
 export function checkTimeoutMs(timeoutMs: number | undefined, name = "timeoutMs"): void {
   if (timeoutMs === undefined || (typeof timeoutMs === "number" && timeoutMs >= 0)) return;
-  throw new VolleyError("INVALID_ARGUMENT", `${name} is ${String(timeoutMs)}; expected milliseconds from 0 to Infinity`);
+  throw new VolleyError(
+    "INVALID_ARGUMENT",
+    `${name} is ${String(timeoutMs)}; expected milliseconds from 0 to Infinity`,
+  );
 }
 
 export class Timer {
@@ -28,7 +34,10 @@ export class Timer {
 
   #arm(ms: number): void {
     if (ms === Number.POSITIVE_INFINITY) return;
-    this.#timer = ms <= timerMsMax ? setTimeout(this.#run, ms) : setTimeout(() => this.#arm(Math.max(0, this.#untilMs - performance.now())), timerMsMax);
+    this.#timer =
+      ms <= timerMsMax
+        ? setTimeout(this.#run, ms)
+        : setTimeout(() => this.#arm(Math.max(0, this.#untilMs - performance.now())), timerMsMax);
     if (!this.#held) this.#timer.unref();
   }
 
@@ -45,7 +54,11 @@ export class Timer {
 }
 
 /** Resolves after `ms`; rejects with the signal's reason when that comes first. */
-export function sleep<T = void>(ms: number, value?: T, options: { signal?: AbortSignal; ref?: boolean } = {}): Promise<T> {
+export function sleep<T = void>(
+  ms: number,
+  value?: T,
+  options: { signal?: AbortSignal; ref?: boolean } = {},
+): Promise<T> {
   const { signal } = options;
   return new Promise((resolve, reject) => {
     if (signal?.aborted) {

@@ -1,7 +1,8 @@
 /**
- * Arrow tables whose parts come from another copy of apache-arrow: a second install, another version, its CommonJS build, a subpath that a bundler
- * has brought along. Since version 21 `instanceof` takes them for ours, while the writer looks at classes of its own and writes what nobody can read.
- * So identity is asked of prototypes, and a stranger's table is built again from its buffers, without copying them, and read back once.
+ * Arrow tables whose parts come from another copy of apache-arrow: a second install, another version, its CommonJS
+ * build, a subpath that a bundler has brought along. Since version 21 `instanceof` takes them for ours, while the
+ * writer looks at classes of its own and writes what nobody can read. So identity is asked of prototypes, and a
+ * stranger's table is built again from its buffers, without copying them, and read back once.
  */
 import {
   Binary,
@@ -38,19 +39,33 @@ import { isVolleyError } from "./errors.js";
 import { type Step, unserializable } from "./value-path.js";
 import { decodeTable, encodeTable } from "./value-table.js";
 
-const isOwn = (made: { prototype: object }, value: object): boolean => Object.prototype.isPrototypeOf.call(made.prototype, value);
+const isOwn = (made: { prototype: object }, value: object): boolean =>
+  Object.prototype.isPrototypeOf.call(made.prototype, value);
 
 type Shape = Readonly<Record<string, unknown>>;
 
-/** By what they have: their classes are another copy's, and their names a minifier's. Asked only of instances of classes. */
+/**
+ * By what they have: their classes are another copy's, and their names a minifier's. Asked only of instances of
+ * classes.
+ */
 const hasFields = (value: Shape): boolean =>
-  typeof value.schema === "object" && value.schema !== null && Array.isArray((value.schema as Shape).fields) && typeof value.numRows === "number";
-const isTable = (value: Shape): boolean => hasFields(value) && Array.isArray(value.batches) && typeof value.getChildAt === "function";
-const isBatch = (value: Shape): boolean => hasFields(value) && typeof value.data === "object" && typeof value.getChildAt === "function";
+  typeof value.schema === "object" &&
+  value.schema !== null &&
+  Array.isArray((value.schema as Shape).fields) &&
+  typeof value.numRows === "number";
+const isTable = (value: Shape): boolean =>
+  hasFields(value) && Array.isArray(value.batches) && typeof value.getChildAt === "function";
+const isBatch = (value: Shape): boolean =>
+  hasFields(value) && typeof value.data === "object" && typeof value.getChildAt === "function";
 const isVectorLike = (value: Shape): boolean =>
-  Array.isArray(value.data) && typeof (value.type as Shape | undefined)?.typeId === "number" && typeof value.get === "function";
+  Array.isArray(value.data) &&
+  typeof (value.type as Shape | undefined)?.typeId === "number" &&
+  typeof value.get === "function";
 
-/** The stream of a table or record batch, ours or another copy's; undefined if the value is neither. Throws TASK_UNSERIALIZABLE. */
+/**
+ * The stream of a table or record batch, ours or another copy's; undefined if the value is neither. Throws
+ * TASK_UNSERIALIZABLE.
+ */
 export function encodeForeignOrOwn(value: object, trail: readonly Step[]): Uint8Array<ArrayBuffer> | undefined {
   if (isOwn(Table, value)) return encodeAny(value as Table, trail);
   if (isOwn(RecordBatch, value)) return encodeAny(new Table([value as RecordBatch]), trail);
@@ -72,14 +87,20 @@ function encodeAny(table: Table, trail: readonly Step[]): Uint8Array<ArrayBuffer
     return encodeTable(table);
   } catch (error) {
     if (isVolleyError(error)) throw error;
-    throw unserializable(trail, `an Arrow table that apache-arrow cannot write (${error instanceof Error ? error.message : String(error)})`, error);
+    throw unserializable(
+      trail,
+      `an Arrow table that apache-arrow cannot write (${error instanceof Error ? error.message : String(error)})`,
+      error,
+    );
   }
 }
 
 const isOwnType = (type: DataType): boolean => {
   if (!isOwn(DataType, type)) return false;
   if (DataType.isDictionary(type)) return isOwnType(type.indices as DataType) && isOwnType(type.dictionary as DataType);
-  return ((type.children as Field[] | null) ?? []).every((field) => isOwn(Field, field) && isOwnType(field.type as DataType));
+  return ((type.children as Field[] | null) ?? []).every(
+    (field) => isOwn(Field, field) && isOwnType(field.type as DataType),
+  );
 };
 
 const isOwnData = (data: Data): boolean =>
@@ -89,7 +110,8 @@ const isOwnData = (data: Data): boolean =>
     : isOwn(Data, data) &&
       isOwn(DataType, data.type as object) &&
       (data.children as Data[]).every(isOwnData) &&
-      (data.dictionary === undefined || (isOwn(Vector, data.dictionary) && data.dictionary.data.every((part) => isOwnData(part as Data))));
+      (data.dictionary === undefined ||
+        (isOwn(Vector, data.dictionary) && data.dictionary.data.every((part) => isOwnData(part as Data))));
 
 // ------------------------------------------------------------------------------------------------ of strangers
 
@@ -139,7 +161,8 @@ function encodeForeign(foreign: ForeignTable, trail: readonly Step[]): Uint8Arra
   try {
     const stream = encodeTable(tableOf(foreign));
     const back = decodeTable(stream);
-    const shape = (fields: readonly { name: string; type: unknown }[]): string => fields.map(({ name, type }) => `${name}: ${String(type)}`).join(", ");
+    const shape = (fields: readonly { name: string; type: unknown }[]): string =>
+      fields.map(({ name, type }) => `${name}: ${String(type)}`).join(", ");
     const [sent, read] = [shape(foreign.schema.fields), shape(back.schema.fields as Field[])];
     if (back.numRows !== foreign.numRows || read !== sent)
       throw new Error(`${foreign.numRows} rows of (${sent}) would arrive as ${back.numRows} rows of (${read})`);
@@ -164,7 +187,8 @@ function tableOf(foreign: ForeignTable): Table {
   );
 }
 
-const fieldOf = (field: ForeignField): Field => new Field(field.name, typeOf(field.type), field.nullable, field.metadata);
+const fieldOf = (field: ForeignField): Field =>
+  new Field(field.name, typeOf(field.type), field.nullable, field.metadata);
 
 /** The same type of our own classes. Throws for a type that is not known here. */
 function typeOf(type: ForeignType): DataType {
@@ -205,26 +229,46 @@ const makers: Partial<Record<Type, Maker>> = {
     ) as DataType,
 };
 
-const isVector = (part: ForeignData | ForeignVector): part is ForeignVector => !("type" in part && "length" in part && "offset" in part);
+const isVector = (part: ForeignData | ForeignVector): part is ForeignVector =>
+  !("type" in part && "length" in part && "offset" in part);
 
 /** The same buffers under our own type. */
 function dataOf(given: ForeignData | ForeignVector, type: DataType): Data {
   const data = isVector(given) ? (given.data[0] as ForeignData) : given;
-  const childTypes = DataType.isDictionary(type) ? [] : ((type.children as Field[] | null) ?? []).map((field) => field.type as DataType);
+  const childTypes = DataType.isDictionary(type)
+    ? []
+    : ((type.children as Field[] | null) ?? []).map((field) => field.type as DataType);
   const children = (data.children ?? []).map((child, i) => dataOf(child, childTypes[i] as DataType));
   const dictionary =
-    DataType.isDictionary(type) && data.dictionary ? new Vector(data.dictionary.data.map((part) => dataOf(part, type.dictionary as DataType))) : undefined;
+    DataType.isDictionary(type) && data.dictionary
+      ? new Vector(data.dictionary.data.map((part) => dataOf(part, type.dictionary as DataType)))
+      : undefined;
   const buffers = [data.valueOffsets, valuesOf(data.values, type), data.nullBitmap, data.typeIds];
-  return new Data(type, data.offset, data.length, data.nullCount, buffers as never, children as never, dictionary as never);
+  return new Data(
+    type,
+    data.offset,
+    data.length,
+    data.nullCount,
+    buffers as never,
+    children as never,
+    dictionary as never,
+  );
 }
 
 /** Versions before 15 keep 64 bits as pairs of 32: the same bytes, seen as ours sees them. */
 function valuesOf(values: unknown, type: DataType): unknown {
   if (!ArrayBuffer.isView(values) || DataType.isBool(type) || DataType.isDictionary(type)) return values;
-  const View = type.ArrayType as (new (buffer: ArrayBufferLike, offset: number, length: number) => ArrayBufferView) & { BYTES_PER_ELEMENT?: number };
+  const View = type.ArrayType as (new (
+    buffer: ArrayBufferLike,
+    offset: number,
+    length: number,
+  ) => ArrayBufferView) & { BYTES_PER_ELEMENT?: number };
   const width = View?.BYTES_PER_ELEMENT;
-  if (width === undefined || isOwn(View as { prototype: object }, values) || values.byteLength % width !== 0) return values;
+  if (width === undefined || isOwn(View as { prototype: object }, values) || values.byteLength % width !== 0)
+    return values;
   const aligned = values.byteOffset % width === 0;
-  const bytes = aligned ? undefined : Uint8Array.from(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+  const bytes = aligned
+    ? undefined
+    : Uint8Array.from(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
   return new View(bytes?.buffer ?? values.buffer, bytes?.byteOffset ?? values.byteOffset, values.byteLength / width);
 }

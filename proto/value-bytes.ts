@@ -1,6 +1,6 @@
 /**
- * msgpack's bytes: numbers, texts, heads of lists and maps, extensions. Small values are cut from one slab; a value that outgrows it gets
- * memory of its own. Which values may be written is value-write.ts.
+ * msgpack's bytes: numbers, texts, heads of lists and maps, extensions. Small values are cut from one slab; a value
+ * that outgrows it gets memory of its own. Which values may be written is value-write.ts.
  */
 import { VolleyError } from "./errors.js";
 import { limits } from "./limits.js";
@@ -62,8 +62,13 @@ function room(bytes: number): void {
   if (at + bytes <= target.byteLength) return;
   const used = at - start;
   if (used + bytes > limits.objectBytesMax)
-    throw new VolleyError("TOO_LARGE", `the value takes more than ${limits.objectBytesMax} bytes, the limit for one object; split it`);
-  const grown = Buffer.allocUnsafeSlow(Math.max(slabBytes * 2, Math.min(limits.objectBytesMax, used * 2), used + bytes + 1024));
+    throw new VolleyError(
+      "TOO_LARGE",
+      `the value takes more than ${limits.objectBytesMax} bytes, the limit for one object; split it`,
+    );
+  const grown = Buffer.allocUnsafeSlow(
+    Math.max(slabBytes * 2, Math.min(limits.objectBytesMax, used * 2), used + bytes + 1024),
+  );
   target.copy(grown, 0, start, at);
   target = grown;
   memory = grown.buffer;
@@ -136,7 +141,10 @@ function writeFloat64(value: number): void {
   at += 8;
 }
 
-/** A value that is a number and nothing else: in fewer forms, so that packs of numbers can be written in a loop (client/sdk/pack-items.ts). */
+/**
+ * A value that is a number and nothing else: in fewer forms, so that packs of numbers can be written in a loop
+ * (client/sdk/pack-items.ts).
+ */
 export function writeLoneNumber(value: number): void {
   room(9);
   if (value >>> 0 === value && value >= 0x80) {

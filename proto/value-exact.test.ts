@@ -1,6 +1,6 @@
 /**
- * A value comes back equal or is refused by path, and which of the two is foretold by how the value was made. The comparison is this file's own:
- * it knows nothing of how values are written.
+ * A value comes back equal or is refused by path, and which of the two is foretold by how the value was made. The
+ * comparison is this file's own: it knows nothing of how values are written.
  */
 import { runInNewContext } from "node:vm";
 import { tableFromArrays } from "apache-arrow";
@@ -11,7 +11,10 @@ import { decodeValue, encodeValue } from "./value.js";
 
 const roundTrip = (value: unknown): unknown => decodeValue(encodeValue(value));
 
-/** What is different, or undefined. Errors are compared by class, name and fields; everything by own enumerable properties and prototype. */
+/**
+ * What is different, or undefined. Errors are compared by class, name and fields; everything by own enumerable
+ * properties and prototype.
+ */
 function difference(a: unknown, b: unknown, path = "value"): string | undefined {
   if (typeof a !== "object" || a === null || typeof b !== "object" || b === null) {
     return Object.is(a, b) ? undefined : `${path}: ${String(a)} and ${String(b)}`;
@@ -26,7 +29,8 @@ function difference(a: unknown, b: unknown, path = "value"): string | undefined 
     return bytes(a) === bytes(b) ? undefined : `${path}: other bytes`;
   }
   if (a instanceof Date && !Object.is(a.getTime(), (b as Date).getTime())) return `${path}: other times`;
-  if (a instanceof RegExp && (String(a) !== String(b) || a.lastIndex !== (b as RegExp).lastIndex)) return `${path}: other patterns`;
+  if (a instanceof RegExp && (String(a) !== String(b) || a.lastIndex !== (b as RegExp).lastIndex))
+    return `${path}: other patterns`;
   if (a instanceof Map) return difference([...a].flat(1), [...(b as Map<unknown, unknown>)].flat(1), `${path} entries`);
   if (a instanceof Set) return difference([...a], [...(b as Set<unknown>)], `${path} members`);
   const keysOf = (value: object): string[] => {
@@ -34,9 +38,14 @@ function difference(a: unknown, b: unknown, path = "value"): string | undefined 
     return value instanceof Error ? [...new Set([...keys, "name", "message", "cause", "errors"])] : keys;
   };
   const keys = keysOf(a);
-  if (keys.join("\0") !== keysOf(b).join("\0") || (Array.isArray(a) && a.length !== (b as unknown[]).length)) return `${path}: other keys`;
+  if (keys.join("\0") !== keysOf(b).join("\0") || (Array.isArray(a) && a.length !== (b as unknown[]).length))
+    return `${path}: other keys`;
   for (const key of keys) {
-    const found = difference((a as Record<string, unknown>)[key], (b as Record<string, unknown>)[key], `${path}.${key}`);
+    const found = difference(
+      (a as Record<string, unknown>)[key],
+      (b as Record<string, unknown>)[key],
+      `${path}.${key}`,
+    );
     if (found !== undefined) return found;
   }
   return undefined;
@@ -69,7 +78,22 @@ const anyKey = fc.oneof(
 
 const goodLeaf = fc
   .oneof(
-    fc.constantFrom(undefined, null, true, false, -0, 0, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 32, 2 ** 53, -1, -32, -33, -(2 ** 31)),
+    fc.constantFrom(
+      undefined,
+      null,
+      true,
+      false,
+      -0,
+      0,
+      Number.NaN,
+      Number.POSITIVE_INFINITY,
+      2 ** 32,
+      2 ** 53,
+      -1,
+      -32,
+      -33,
+      -(2 ** 31),
+    ),
     fc.double(),
     fc.integer(),
     fc.bigInt(),
@@ -169,7 +193,12 @@ const anyValue = fc.letrec<{ value: Made; leaf: Made }>((tie) => ({
       together([...new Map(entries).values()], (values) => {
         const object = bare ? (Object.create(null) as object) : {};
         [...new Map(entries).keys()].forEach((key, i) =>
-          Object.defineProperty(object, key, { value: values[i], enumerable: true, writable: true, configurable: true }),
+          Object.defineProperty(object, key, {
+            value: values[i],
+            enumerable: true,
+            writable: true,
+            configurable: true,
+          }),
         );
         return object;
       }),
@@ -177,13 +206,21 @@ const anyValue = fc.letrec<{ value: Made; leaf: Made }>((tie) => ({
     fc
       .array(fc.tuple(tie("value"), tie("value")), { maxLength: 4 })
       .map((entries) =>
-        together(entries.flat(1), (values) => new Map(values.map((value, i) => [value, values[i ^ 1]]).filter((_, i) => i % 2 === 0) as [unknown, unknown][])),
+        together(
+          entries.flat(1),
+          (values) =>
+            new Map(
+              values.map((value, i) => [value, values[i ^ 1]]).filter((_, i) => i % 2 === 0) as [unknown, unknown][],
+            ),
+        ),
       ),
     fc.array(tie("value"), { maxLength: 4 }).map((parts) => together(parts, (values) => new Set(values))),
     fc
       .tuple(fc.constantFrom(Error, RangeError, TypeError), anyText, fc.array(tie("value"), { maxLength: 3 }))
       .map(([Class, message, parts]) => together(parts, (values) => errorOf(Class, message, values))),
-    fc.array(tie("value"), { maxLength: 2 }).map((parts) => together(parts, (values) => new AggregateError(values, "several"))),
+    fc
+      .array(tie("value"), { maxLength: 2 })
+      .map((parts) => together(parts, (values) => new AggregateError(values, "several"))),
     tie("value").map((part) => together([part], ([value]) => new Proxy({ value }, {}))),
     tie("value").map((part) =>
       together([part], ([value]) => ({
@@ -216,7 +253,13 @@ describe("a value", () => {
   });
 
   it("with half of a surrogate pair stays as it is, as text, in a long text and as a key", () => {
-    const values = ["\ud800", "hi 😀".slice(0, 4), `${"x".repeat(5_000)}\udfff`, { "\ud800": 1, ok: { "a\udc00": "\udbff" } }, new Map([["\ud800", "\ud801"]])];
+    const values = [
+      "\ud800",
+      "hi 😀".slice(0, 4),
+      `${"x".repeat(5_000)}\udfff`,
+      { "\ud800": 1, ok: { "a\udc00": "\udbff" } },
+      new Map([["\ud800", "\ud801"]]),
+    ];
     for (const value of values) expect(difference(value, roundTrip(value))).toBeUndefined();
     expect(encodeValue("\ud800").data).not.toEqual(encodeValue("\ud801").data);
     expect(encodeValue({ a: "\ud800" }).data).not.toEqual(encodeValue({ a: "\ufffd" }).data);
@@ -249,7 +292,9 @@ describe("a value", () => {
       body = { retryAfter: 5 };
     }
     const file = Object.assign(new Error("ENOENT: no such file"), { code: "ENOENT", errno: -2 });
-    const sent = new AggregateError([file, new VendorError("slow down", { cause: { venue: "A" } })], "both failed", { cause: "the market" });
+    const sent = new AggregateError([file, new VendorError("slow down", { cause: { venue: "A" } })], "both failed", {
+      cause: "the market",
+    });
     const back = roundTrip({ sent }) as { sent: AggregateError };
     expect(back.sent).toBeInstanceOf(AggregateError);
     expect(back.sent).toMatchObject({ message: "both failed", cause: "the market" });
@@ -257,7 +302,13 @@ describe("a value", () => {
     expect({ ...first }).toEqual({ code: "ENOENT", errno: -2 });
     expect(first.message).toBe("ENOENT: no such file");
     expect(second).toBeInstanceOf(RangeError);
-    expect(second).toMatchObject({ name: "VendorError", message: "slow down", status: 429, body: { retryAfter: 5 }, cause: { venue: "A" } });
+    expect(second).toMatchObject({
+      name: "VendorError",
+      message: "slow down",
+      status: 429,
+      body: { retryAfter: 5 },
+      cause: { venue: "A" },
+    });
     const own = roundTrip([new VolleyError("TIMEOUT", "too late", { details: { ms: 5 } })]) as [VolleyError];
     expect([isVolleyError(own[0]), own[0] instanceof VolleyError, own[0].code, own[0].details, own[0].retry]).toEqual([
       true,
@@ -268,14 +319,23 @@ describe("a value", () => {
     ]);
     const aborted = roundTrip(AbortSignal.abort().reason) as Error;
     expect([aborted.name, aborted.message]).toEqual(["AbortError", "This operation was aborted"]);
-    expect(() => encodeValue({ e: Object.assign(new Error("x"), { response: { send() {} } }) })).toThrow("value.e.response.send is a function");
+    expect(() => encodeValue({ e: Object.assign(new Error("x"), { response: { send() {} } }) })).toThrow(
+      "value.e.response.send is a function",
+    );
   });
 
   it("of another realm comes back as one of this", () => {
     const there = runInNewContext(
       "({ list: [1, [2]], map: new Map([[1, new Set([2])]]), at: new Date(5), re: /x/g, e: new TypeError('t'), xs: Float64Array.of(1) })",
     ) as object;
-    const here = { list: [1, [2]], map: new Map([[1, new Set([2])]]), at: new Date(5), re: /x/g, e: new TypeError("t"), xs: Float64Array.of(1) };
+    const here = {
+      list: [1, [2]],
+      map: new Map([[1, new Set([2])]]),
+      at: new Date(5),
+      re: /x/g,
+      e: new TypeError("t"),
+      xs: Float64Array.of(1),
+    };
     expect(difference(here, roundTrip(there))).toBeUndefined();
   });
 
@@ -292,8 +352,12 @@ describe("a value", () => {
   });
 
   it("once encoded does not change when others are encoded", () => {
-    const encoded = Array.from({ length: 5_000 }, (_, i) => ({ i, of: encodeValue({ i, text: `text ${i}`, big: i % 100 === 0 ? "z".repeat(40_000) : "" }) }));
-    for (const { i, of } of encoded) expect(decodeValue(of)).toEqual({ i, text: `text ${i}`, big: i % 100 === 0 ? "z".repeat(40_000) : "" });
+    const encoded = Array.from({ length: 5_000 }, (_, i) => ({
+      i,
+      of: encodeValue({ i, text: `text ${i}`, big: i % 100 === 0 ? "z".repeat(40_000) : "" }),
+    }));
+    for (const { i, of } of encoded)
+      expect(decodeValue(of)).toEqual({ i, text: `text ${i}`, big: i % 100 === 0 ? "z".repeat(40_000) : "" });
   });
 
   it("with a table inside names the table's path when it is refused", () => {

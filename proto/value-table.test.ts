@@ -112,7 +112,10 @@ describe("tables on the wire", () => {
   it("a dictionary column without rows", () => {
     const table = new Table({ key: vectorFromArray([], new Dictionary(new Utf8(), new Int32())) });
     const back = decodeTable(encodeTable(table));
-    expect([back.numRows, back.schema.fields.map((field) => `${field.name}: ${field.type}`)]).toEqual([0, ["key: Dictionary<Int32, Utf8>"]]);
+    expect([back.numRows, back.schema.fields.map((field) => `${field.name}: ${field.type}`)]).toEqual([
+      0,
+      ["key: Dictionary<Int32, Utf8>"],
+    ]);
   });
 
   it("dictionaries inside lists and structs", () => {
@@ -128,7 +131,10 @@ describe("tables on the wire", () => {
         ),
       });
     expect(rowsOf(sent(sent(inStruct())))).toEqual(rowsOf(inStruct()));
-    const other = new Struct([new Field("sym", new Dictionary(new Utf8(), new Int32())), new Field("v", new Float64())]);
+    const other = new Struct([
+      new Field("sym", new Dictionary(new Utf8(), new Int32())),
+      new Field("v", new Float64()),
+    ]);
     const again = new Table({
       row: vectorFromArray(
         [
@@ -142,13 +148,18 @@ describe("tables on the wire", () => {
   });
 
   it("several batches, with their own dictionaries", () => {
-    const table = tableFromArrays({ s: ["a", "b"], v: Float64Array.of(1, 2) }).concat(tableFromArrays({ s: ["c", "a"], v: Float64Array.of(3, 4) }));
+    const table = tableFromArrays({ s: ["a", "b"], v: Float64Array.of(1, 2) }).concat(
+      tableFromArrays({ s: ["c", "a"], v: Float64Array.of(3, 4) }),
+    );
     expect(table.batches.length).toBe(2);
     expect(rowsOf(sent(table))).toEqual(rowsOf(table));
   });
 
   it("metadata of schema and fields", () => {
-    const schema = new Schema([new Field("a", new Float64(), false, new Map([["unit", "USD"]]))], new Map([["source", "test"]]));
+    const schema = new Schema(
+      [new Field("a", new Float64(), false, new Map([["unit", "USD"]]))],
+      new Map([["source", "test"]]),
+    );
     const data = makeData({
       type: new Struct(schema.fields),
       length: 1,

@@ -1,11 +1,25 @@
 /**
  * Arrow tables as IPC streams. Owns what `tableToIPC` of apache-arrow 21 leaves to chance:
- *   - its writer joins neighbouring buffers that overlap in memory into one, so columns that share a buffer give a broken stream;
- *   - ids of dictionaries come from a counter of the process, so equal tables give different bytes (and so different digests) in different
+ *   - its writer joins neighbouring buffers that overlap in memory into one, so columns that share a buffer give a
+ * broken stream;
+ *   - ids of dictionaries come from a counter of the process, so equal tables give different bytes (and so different
+ * digests) in different
  *     processes; ids of received tables all begin at 0, so that their columns clash when they meet in one table;
  *   - a batch whose schema differs from the first one's ends the stream without a word.
  */
-import { type Data, DataType, Dictionary, Field, RecordBatch, RecordBatchStreamWriter, Schema, Struct, Table, tableFromIPC, Vector } from "apache-arrow";
+import {
+  type Data,
+  DataType,
+  Dictionary,
+  Field,
+  RecordBatch,
+  RecordBatchStreamWriter,
+  Schema,
+  Struct,
+  Table,
+  tableFromIPC,
+  Vector,
+} from "apache-arrow";
 import { VolleyError } from "./errors.js";
 
 type Chunk = ArrayBufferView;
@@ -31,7 +45,9 @@ class PieceWriter extends RecordBatchStreamWriter {
   }
 }
 
-/** An Arrow table as an IPC stream: the same table gives the same bytes in every process. Throws TASK_UNSERIALIZABLE. */
+/**
+ * An Arrow table as an IPC stream: the same table gives the same bytes in every process. Throws TASK_UNSERIALIZABLE.
+ */
 export function encodeTable(table: Table): Uint8Array<ArrayBuffer> {
   const writer = new PieceWriter();
   let dictionaries = 0;
@@ -52,7 +68,10 @@ export function encodeTable(table: Table): Uint8Array<ArrayBuffer> {
   return stream;
 }
 
-/** A view on `data`. Its dictionaries get ids of this process, so that columns of several received tables can meet in one. */
+/**
+ * A view on `data`. Its dictionaries get ids of this process, so that columns of several received tables can meet in
+ * one.
+ */
 export function decodeTable(data: Uint8Array): Table {
   const table = tableFromIPC(data);
   return hasDictionary(table.schema.fields) ? renumbered(table, () => null) : table;
@@ -74,7 +93,8 @@ function renumbered(table: Table, nextId: () => number | null): Table {
     copy.children = children.map(renumberField);
     return copy as unknown as DataType;
   };
-  const renumberField = (field: Field): Field => new Field(field.name, renumberType(field.type as DataType), field.nullable, field.metadata);
+  const renumberField = (field: Field): Field =>
+    new Field(field.name, renumberType(field.type as DataType), field.nullable, field.metadata);
   const schema = new Schema(table.schema.fields.map(renumberField), table.schema.metadata);
   const retype = (data: Data, type: DataType): Data =>
     type === data.type
@@ -89,8 +109,13 @@ function renumbered(table: Table, nextId: () => number | null): Table {
         );
   const batches = table.batches.map((batch) => {
     const struct = batch.data;
-    const children = schema.fields.map((field, i) => retype(dataOf(struct.children[i] as Data | Vector), field.type as DataType));
-    return new RecordBatch(schema, struct.clone(new Struct(schema.fields), struct.offset, struct.length, struct.nullCount, undefined, children));
+    const children = schema.fields.map((field, i) =>
+      retype(dataOf(struct.children[i] as Data | Vector), field.type as DataType),
+    );
+    return new RecordBatch(
+      schema,
+      struct.clone(new Struct(schema.fields), struct.offset, struct.length, struct.nullCount, undefined, children),
+    );
   });
   return new Table(schema, batches);
 }

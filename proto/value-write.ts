@@ -1,9 +1,11 @@
 /**
- * One walk over a value that writes it as msgpack and refuses, by type and path, what would not come back equal. Check and writing are one,
- * so that nothing is looked at twice: a getter or proxy that answers differently the second time cannot slip through between them.
+ * One walk over a value that writes it as msgpack and refuses, by type and path, what would not come back equal. Check
+ * and writing are one, so that nothing is looked at twice: a getter or proxy that answers differently the second time
+ * cannot slip through between them.
  *
- * "Equal" is what node:util's isDeepStrictEqual says of own enumerable properties, prototypes and contents. What is not kept, on purpose: the
- * identity of an object that stands in two places, a getter (its value is), the class of an Error and its stack, a Buffer's class (it is bytes).
+ * "Equal" is what node:util's isDeepStrictEqual says of own enumerable properties, prototypes and contents. What is not
+ * kept, on purpose: the identity of an object that stands in two places, a getter (its value is), the class of an Error
+ * and its stack, a Buffer's class (it is bytes).
  */
 import { inspect, types } from "node:util";
 import { errorFields } from "./error-fields.js";
@@ -112,7 +114,8 @@ function writeAny(value: unknown): void {
   }
 }
 
-const functionName = (value: { readonly name: unknown }): string => (typeof value.name === "string" && value.name !== "" ? value.name : "anonymous");
+const functionName = (value: { readonly name: unknown }): string =>
+  typeof value.name === "string" && value.name !== "" ? value.name : "anonymous";
 
 function writeObject(value: object): void {
   if (above.includes(value)) throw refused("a cycle");
@@ -151,9 +154,19 @@ function writeArray(value: readonly unknown[], proto: unknown): void {
   }
 }
 
-/** Of a long list the keys are not counted, because that makes a text of every index: only this way of Node's shows the other keys alone. */
+/**
+ * Of a long list the keys are not counted, because that makes a text of every index: only this way of Node's shows the
+ * other keys alone.
+ */
 const keysCountedMax = 64;
-const onlyOthers = { maxArrayLength: 0, maxStringLength: 0, depth: 0, customInspect: false, compact: true, breakLength: Number.POSITIVE_INFINITY } as const;
+const onlyOthers = {
+  maxArrayLength: 0,
+  maxStringLength: 0,
+  depth: 0,
+  customInspect: false,
+  compact: true,
+  breakLength: Number.POSITIVE_INFINITY,
+} as const;
 
 function hasMoreThanItems(value: readonly unknown[] | ArrayBufferView, length: number): boolean {
   if (length > keysCountedMax) return !inspect(value, onlyOthers).endsWith(`[ ... ${length} more items ]`);
@@ -212,7 +225,8 @@ function writeOther(value: object, proto: unknown): void {
 }
 
 /** Of another realm, whose Object.prototype is not ours. */
-const isForeignPlain = (proto: object): boolean => Object.getPrototypeOf(proto) === null && Object.hasOwn(proto, "hasOwnProperty");
+const isForeignPlain = (proto: object): boolean =>
+  Object.getPrototypeOf(proto) === null && Object.hasOwn(proto, "hasOwnProperty");
 
 const className = (value: object): string => {
   const name: unknown = (value as { constructor?: { name?: unknown } }).constructor?.name;
@@ -223,7 +237,12 @@ const className = (value: object): string => {
 function isNative(proto: unknown, name: string): boolean {
   if (typeof proto !== "object" || proto === null || !Object.hasOwn(proto, "constructor")) return false;
   const made: unknown = proto.constructor;
-  return typeof made === "function" && made.name === name && made.prototype === proto && /\[native code\]\s*\}$/.test(Function.prototype.toString.call(made));
+  return (
+    typeof made === "function" &&
+    made.name === name &&
+    made.prototype === proto &&
+    /\[native code\]\s*\}$/.test(Function.prototype.toString.call(made))
+  );
 }
 
 /** Refuses subclasses and added properties, which would be lost. */
@@ -233,9 +252,10 @@ function onlyItself(value: object, proto: unknown, name: string): void {
   if (Object.keys(value).length > 0 || hasSymbols(value)) throw refused(`a ${name} with properties of its own`);
 }
 
-const kindOfView = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype) as object, Symbol.toStringTag)?.get as (
-  this: unknown,
-) => keyof typeof typedCodes | undefined;
+const kindOfView = Object.getOwnPropertyDescriptor(
+  Object.getPrototypeOf(Uint8Array.prototype) as object,
+  Symbol.toStringTag,
+)?.get as (this: unknown) => keyof typeof typedCodes | undefined;
 
 /** What a view is, whatever its prototype says; undefined: a DataView. */
 export const viewKind = (value: ArrayBufferView): string => kindOfView.call(value) ?? "DataView";
@@ -243,9 +263,11 @@ export const viewKind = (value: ArrayBufferView): string => kindOfView.call(valu
 /** Throws for views that are more than their numbers. */
 export function checkView(value: ArrayBufferView, proto: unknown, kind: string): void {
   const own = (globalThis as unknown as Record<string, { prototype: unknown }>)[kind]?.prototype;
-  if (proto !== own && proto !== Buffer.prototype && !isNative(proto, kind)) throw refused(`an instance of ${className(value)}`);
+  if (proto !== own && proto !== Buffer.prototype && !isNative(proto, kind))
+    throw refused(`an instance of ${className(value)}`);
   const length = (value as unknown as { length?: number }).length ?? 0;
-  if (proto !== Buffer.prototype && hasMoreThanItems(value, length)) throw refused(`a ${kind} with properties of its own`);
+  if (proto !== Buffer.prototype && hasMoreThanItems(value, length))
+    throw refused(`a ${kind} with properties of its own`);
 }
 
 function writeView(value: ArrayBufferView, proto: unknown): void {

@@ -74,11 +74,14 @@ describe("values", () => {
     );
   });
 
-  it.each([-0, Number.NaN, Number.POSITIVE_INFINITY, 0, 127, 128, 2 ** 32 - 1, 2 ** 32, -1, 1.5])("number %d keeps its identity, alone and nested", (value) => {
-    expect(Object.is(roundTrip(value), value)).toBe(true);
-    expect(Object.is((roundTrip([[value]]) as number[][])[0]?.[0], value)).toBe(true);
-    expect(Object.is((roundTrip({ a: { b: value } }) as { a: { b: number } }).a.b, value)).toBe(true);
-  });
+  it.each([-0, Number.NaN, Number.POSITIVE_INFINITY, 0, 127, 128, 2 ** 32 - 1, 2 ** 32, -1, 1.5])(
+    "number %d keeps its identity, alone and nested",
+    (value) => {
+      expect(Object.is(roundTrip(value), value)).toBe(true);
+      expect(Object.is((roundTrip([[value]]) as number[][])[0]?.[0], value)).toBe(true);
+      expect(Object.is((roundTrip({ a: { b: value } }) as { a: { b: number } }).a.b, value)).toBe(true);
+    },
+  );
 
   it("NaN gives the same bytes whatever its bits", () => {
     const other = new Float64Array(new BigUint64Array([0xfff8_0000_0000_0001n]).buffer)[0] as number;
@@ -182,8 +185,12 @@ describe("values", () => {
 describe("tables", () => {
   it("inside other values", () => {
     const table = tableFromArrays({ price: Float64Array.of(1, 2, 3), symbol: ["a", "b", "a"] });
-    const back = roundTrip({ list: [table], byName: new Map([["t", table]]) }) as { list: (typeof table)[]; byName: Map<string, typeof table> };
-    for (const got of [back.list[0], back.byName.get("t")]) expect(got?.toArray().map(String)).toEqual(table.toArray().map(String));
+    const back = roundTrip({ list: [table], byName: new Map([["t", table]]) }) as {
+      list: (typeof table)[];
+      byName: Map<string, typeof table>;
+    };
+    for (const got of [back.list[0], back.byName.get("t")])
+      expect(got?.toArray().map(String)).toEqual(table.toArray().map(String));
   });
 
   it("give the same bytes in a process that has made other tables before", async () => {

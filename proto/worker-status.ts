@@ -4,7 +4,11 @@ import type { EngineFacts } from "./engine.js";
 import { count, workerId } from "./wire-scalars.js";
 
 const short = (most: number) => z.string().min(1).max(most);
-export const engineFacts = z.object({ runtime: short(64), v8: short(64), arch: short(32) }) satisfies z.ZodType<EngineFacts>;
+export const engineFacts = z.object({
+  runtime: short(64),
+  v8: short(64),
+  arch: short(32),
+}) satisfies z.ZodType<EngineFacts>;
 
 export const workerStatus = z.object({
   worker: workerId,

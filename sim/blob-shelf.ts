@@ -1,6 +1,7 @@
 /**
- * Blobs of results as scheduler/shell keeps them: durable ones on the disk, those of sessions with the process. Writes and deletions take their time,
- * fail, and have sometimes happened all the same; reads are of what is there at that moment.
+ * Blobs of results as scheduler/shell keeps them: durable ones on the disk, those of sessions with the process. Writes
+ * and deletions take their time, fail, and have sometimes happened all the same; reads are of what is there at that
+ * moment.
  */
 import { decodeRaw, encodeMessage } from "../proto/codec.js";
 import { sha256Hex } from "../proto/digest.js";
@@ -75,10 +76,13 @@ export class BlobShelf {
       case "update":
         // The session may have let go of it in the meantime.
         if (this.#storeOf(what.chunk.blob).has(what.chunk.blob))
-          for (const segment of this.#of(what.chunk)) say({ c: "update", client: what.client, session: what.session, segment });
+          for (const segment of this.#of(what.chunk))
+            say({ c: "update", client: what.client, session: what.session, segment });
         return;
       case "digest": {
-        const parts = what.parts.flatMap((part) => (part instanceof Uint8Array ? [part] : this.#of(part).map(({ digests }) => digests as Uint8Array)));
+        const parts = what.parts.flatMap((part) =>
+          part instanceof Uint8Array ? [part] : this.#of(part).map(({ digests }) => digests as Uint8Array),
+        );
         step({ e: "digest", job: what.job, digest: sha256Hex(Buffer.concat(parts)) });
         return;
       }
@@ -93,11 +97,13 @@ export class BlobShelf {
     for (const segment of decodeRaw(data) as InlineSegment[]) {
       if (segment.stage !== chunk.of || segment.to <= chunk.from || segment.from >= chunk.to) continue;
       const part = sliceSegment(segment, Math.max(segment.from, chunk.from), Math.min(segment.to, chunk.to));
-      if (part.from !== next) throw new Violation("blobs", `the blob ${chunk.blob} has no result of task ${next} of stage ${chunk.of}`);
+      if (part.from !== next)
+        throw new Violation("blobs", `the blob ${chunk.blob} has no result of task ${next} of stage ${chunk.of}`);
       found.push({ ...part, stage: chunk.stage });
       next = part.to;
     }
-    if (next !== chunk.to) throw new Violation("blobs", `the blob ${chunk.blob} has no result of task ${next} of stage ${chunk.of}`);
+    if (next !== chunk.to)
+      throw new Violation("blobs", `the blob ${chunk.blob} has no result of task ${next} of stage ${chunk.of}`);
     return found;
   }
 
@@ -106,9 +112,24 @@ export class BlobShelf {
     const id: ObjectId = location.id;
     // Named by an object that was put into a job which has been forgotten since.
     if (!this.#storeOf(chunk.blob).has(chunk.blob)) return { id, state: "unknown" };
-    const [segment] = this.#of({ r: "chunk", stage: chunk.of, from: chunk.task, to: chunk.task + 1, blob: chunk.blob, of: chunk.of, bytes: 0 });
+    const [segment] = this.#of({
+      r: "chunk",
+      stage: chunk.of,
+      from: chunk.task,
+      to: chunk.task + 1,
+      blob: chunk.blob,
+      of: chunk.of,
+      bytes: 0,
+    });
     const { kind, data } = new PackReader((segment as InlineSegment).pack).at(0);
-    return { id, state: "ready", kind, bytes: data.byteLength, inline: data, ...(segment?.digests ? { digest: segment.digests } : {}) };
+    return {
+      id,
+      state: "ready",
+      kind,
+      bytes: data.byteLength,
+      inline: data,
+      ...(segment?.digests ? { digest: segment.digests } : {}),
+    };
   }
 }
 

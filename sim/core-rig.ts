@@ -1,4 +1,7 @@
-/** A scripted client and scripted workers around one core: every step is followed by a check of the invariants. For tests. */
+/**
+ * A scripted client and scripted workers around one core: every step is followed by a check of the invariants. For
+ * tests.
+ */
 import { expect } from "vitest";
 import { stageBase } from "../proto/address.js";
 import { digestOf } from "../proto/digest.js";
@@ -18,7 +21,15 @@ import type {
 import { PackWriter } from "../proto/pack.js";
 import { encodeValue } from "../proto/value.js";
 import { PROTOCOL_VERSION } from "../proto/version.js";
-import { type Command, checkInvariants, createState, type Event, type JournalRecord, type State, step } from "../scheduler/core/index.js";
+import {
+  type Command,
+  checkInvariants,
+  createState,
+  type Event,
+  type JournalRecord,
+  type State,
+  step,
+} from "../scheduler/core/index.js";
 
 export const client = "client" as ClientId;
 export const session = "session" as JobId;
@@ -61,12 +72,19 @@ export class Rig {
     const stages: readonly StageSpec[] = request.t === "stages" || request.t === "submit" ? request.stages : [];
     const job = request.t === "submit" ? request.job : session;
     const bases: ObjectBase[] = [];
-    const known = (index: number): ObjectBase => bases[index - (stages[0]?.index ?? 0)] ?? (this.state.jobs.get(job)?.stages.get(index)?.base as ObjectBase);
+    const known = (index: number): ObjectBase =>
+      bases[index - (stages[0]?.index ?? 0)] ?? (this.state.jobs.get(job)?.stages.get(index)?.base as ObjectBase);
     for (const spec of stages) bases.push(stageBase(job, spec, known));
-    if (request.t === "resume") for (const { spec, base } of request.stages) bases.push(base ?? stageBase(request.session, spec, known));
-    const out = this.#take(step(this.state, { e: "client", request, reply, bases, contentHash: JSON.stringify(bases) }, this.now));
+    if (request.t === "resume")
+      for (const { spec, base } of request.stages) bases.push(base ?? stageBase(request.session, spec, known));
+    const out = this.#take(
+      step(this.state, { e: "client", request, reply, bases, contentHash: JSON.stringify(bases) }, this.now),
+    );
     for (const command of out)
-      if (command.c === "digest") this.#take(step(this.state, { e: "digest", job: command.job, digest: `digest-of-${command.parts.length}` }, this.now));
+      if (command.c === "digest")
+        this.#take(
+          step(this.state, { e: "digest", job: command.job, digest: `digest-of-${command.parts.length}` }, this.now),
+        );
     const answer = out.find((c) => c.c === "reply" && c.to === reply);
     return answer?.c === "reply" ? answer.message : undefined;
   }
@@ -75,7 +93,11 @@ export class Rig {
     const out = this.#take(step(this.state, { e: "worker", request }, this.now));
     for (const command of [...out])
       if (command.c === "digest")
-        out.push(...this.#take(step(this.state, { e: "digest", job: command.job, digest: `digest-of-${command.parts.length}` }, this.now)));
+        out.push(
+          ...this.#take(
+            step(this.state, { e: "digest", job: command.job, digest: `digest-of-${command.parts.length}` }, this.now),
+          ),
+        );
     return out;
   }
 
@@ -94,7 +116,9 @@ export class Rig {
     const out: Command[] = [];
     for (let left = ms; left > 0; left -= 100) {
       this.now += Math.min(100, left);
-      out.push(...this.#take(step(this.state, { e: "tick", ...(listenedMs === undefined ? {} : { listenedMs }) }, this.now)));
+      out.push(
+        ...this.#take(step(this.state, { e: "tick", ...(listenedMs === undefined ? {} : { listenedMs }) }, this.now)),
+      );
     }
     return out;
   }
@@ -148,10 +172,17 @@ export class Rig {
   }
 }
 
-export const leasesIn = (commands: Command[]): Lease[] => commands.flatMap((c) => (c.c === "order" && c.order.o === "lease" ? [c.order.lease] : []));
-export const updatesIn = (commands: Command[]): ResultSegment[] => commands.flatMap((c) => (c.c === "update" ? [c.segment] : []));
+export const leasesIn = (commands: Command[]): Lease[] =>
+  commands.flatMap((c) => (c.c === "order" && c.order.o === "lease" ? [c.order.lease] : []));
+export const updatesIn = (commands: Command[]): ResultSegment[] =>
+  commands.flatMap((c) => (c.c === "update" ? [c.segment] : []));
 
-export const spec = (index: number, count: number, args: ArgSpec[] = [], options: Partial<StageSpec["options"]> = {}): StageSpec => ({
+export const spec = (
+  index: number,
+  count: number,
+  args: ArgSpec[] = [],
+  options: Partial<StageSpec["options"]> = {},
+): StageSpec => ({
   index,
   count,
   args,
@@ -186,7 +217,11 @@ export const stored = (lease: Lease, seed = 1): Commit => ({
     stage: lease.stage,
     from: lease.from,
     to: lease.to,
-    stored: Array.from({ length: lease.to - lease.from }, () => ({ bytes: 1e6, kind: 2, digest: new Uint8Array(16).fill(seed) })),
+    stored: Array.from({ length: lease.to - lease.from }, () => ({
+      bytes: 1e6,
+      kind: 2,
+      digest: new Uint8Array(16).fill(seed),
+    })),
   },
   slotTimeUs: 1_000,
 });

@@ -1,8 +1,9 @@
 /**
- * What survives every process: the journal with its fence, snapshots, and durable objects. Appends take time to arrive and to be confirmed;
- * a process that dies in between never learns whether its entry is there.
+ * What survives every process: the journal with its fence, snapshots, and durable objects. Appends take time to arrive
+ * and to be confirmed; a process that dies in between never learns whether its entry is there.
  *
- * Everything that lands is entered into an index of facts, which the oracles ask: what is durable is decided here and nowhere else.
+ * Everything that lands is entered into an index of facts, which the oracles ask: what is durable is decided here and
+ * nowhere else.
  */
 
 import { Packr } from "msgpackr";
@@ -44,7 +45,8 @@ interface JobFacts {
 /** failed: nobody knows whether the entry is there. */
 export type AppendOutcome = "landed" | "fenced" | "failed";
 
-const retriesOf = (facts: JobFacts, stage: number): number => facts.stages.find(({ index }) => index === stage)?.options.retries ?? 0;
+const retriesOf = (facts: JobFacts, stage: number): number =>
+  facts.stages.find(({ index }) => index === stage)?.options.retries ?? 0;
 
 export class Disk {
   readonly entries: Uint8Array[] = [];
@@ -79,7 +81,8 @@ export class Disk {
   keepObject(id: ObjectId, value: StoredValue): void {
     const name = objectBlobName(id, digestOf(value.kind, value.data));
     const known = this.#blobs.get(name);
-    if (known && !equalBytes(known.data, value.data)) throw new Violation("values", `blob ${name} is written with other bytes than it has`);
+    if (known && !equalBytes(known.data, value.data))
+      throw new Violation("values", `blob ${name} is written with other bytes than it has`);
     if (!known) this.#blobs.set(name, value);
   }
 
@@ -92,7 +95,13 @@ export class Disk {
   }
 
   /** `reachable`: asked when the entry would arrive; false delays it. */
-  append(author: string, records: readonly JournalRecord[], expectedLastSeq: number, reachable: () => boolean, onDone: (outcome: AppendOutcome) => void): void {
+  append(
+    author: string,
+    records: readonly JournalRecord[],
+    expectedLastSeq: number,
+    reachable: () => boolean,
+    onDone: (outcome: AppendOutcome) => void,
+  ): void {
     const data = encodeMessage(records);
     const arrive = (): void => {
       if (!reachable()) {
@@ -143,18 +152,29 @@ export class Disk {
     const failures = (facts.failures.get(`${stage}/${task}`) ?? 0) + 1;
     facts.failures.set(`${stage}/${task}`, failures);
     if (failures > retriesOf(facts, stage))
-      throw new Violation("retries", `task ${task} of stage ${stage} of ${job} has failed ${failures} times and is to be tried again`);
+      throw new Violation(
+        "retries",
+        `task ${task} of stage ${stage} of ${job} has failed ${failures} times and is to be tried again`,
+      );
   }
 
   #note(record: JournalRecord): void {
     switch (record.k) {
       case "epoch":
-        if (record.epoch <= this.#epoch) throw new Violation("epochs", `epoch ${record.epoch} was written after epoch ${this.#epoch}`);
+        if (record.epoch <= this.#epoch)
+          throw new Violation("epochs", `epoch ${record.epoch} was written after epoch ${this.#epoch}`);
         this.#epoch = record.epoch;
         return;
       case "submit":
         if (this.facts.has(record.job)) throw new Violation("I1", `job ${record.job} was submitted twice`);
-        this.facts.set(record.job, { ended: undefined, digest: undefined, cancelled: false, commits: new Map(), stages: record.stages, failures: new Map() });
+        this.facts.set(record.job, {
+          ended: undefined,
+          digest: undefined,
+          cancelled: false,
+          commits: new Map(),
+          stages: record.stages,
+          failures: new Map(),
+        });
         return;
       case "retry":
         this.#noteFailure(record.job, record.stage, record.task);
@@ -174,8 +194,13 @@ export class Disk {
             );
         }
         for (let task = from; task < to; task++) {
-          if (commits.has(task)) throw new Violation("I1", `task ${task} of stage ${stage} of ${record.job} was committed twice`);
-          if (facts.ended !== undefined) throw new Violation("I1", `task ${task} of stage ${stage} of ${record.job} was committed after the job's end`);
+          if (commits.has(task))
+            throw new Violation("I1", `task ${task} of stage ${stage} of ${record.job} was committed twice`);
+          if (facts.ended !== undefined)
+            throw new Violation(
+              "I1",
+              `task ${task} of stage ${stage} of ${record.job} was committed after the job's end`,
+            );
           commits.set(task, this.#clock.nowMs);
         }
         return;
@@ -185,7 +210,8 @@ export class Disk {
         return;
       case "end": {
         const facts = this.factsOf(record.job);
-        if (facts.ended !== undefined) throw new Violation("I1", `job ${record.job} ended twice: ${facts.ended}, then ${record.state}`);
+        if (facts.ended !== undefined)
+          throw new Violation("I1", `job ${record.job} ended twice: ${facts.ended}, then ${record.state}`);
         facts.ended = record.state;
         return;
       }

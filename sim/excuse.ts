@@ -1,6 +1,7 @@
 /**
- * Whether a session's task may fail as it did. A failure is excused only by what truly happened: its function throws, its client cancelled it, it was executing
- * on workers that died, its result or something that it reads is gone with every copy and cannot be made again.
+ * Whether a session's task may fail as it did. A failure is excused only by what truly happened: its function throws,
+ * its client cancelled it, it was executing on workers that died, its result or something that it reads is gone with
+ * every copy and cannot be made again.
  */
 import type { ErrorCode } from "../proto/errors.js";
 import { type ObjectId, objectIdOf, splitObjectId } from "../proto/ids.js";
@@ -41,11 +42,17 @@ export class Excuses {
       case "NONDETERMINISTIC":
         return stage.spec.options.pure && this.#truth.contentsOf(objectIdOf(stage.base, task)) > 1;
       case "OBJECT_LOST":
-        return this.#facts.lapsed || this.#isLost(objectIdOf(stage.base, task)) || this.#inputsOf(stage, task).some((id) => this.#isLost(id));
+        return (
+          this.#facts.lapsed ||
+          this.#isLost(objectIdOf(stage.base, task)) ||
+          this.#inputsOf(stage, task).some((id) => this.#isLost(id))
+        );
       case "OBJECT_NOT_FOUND":
         return this.#facts.lapsed || this.#inputsOf(stage, task).some((id) => this.#isLost(id));
       case "UPSTREAM_FAILED":
-        return this.#facts.lapsed || this.#inputsOf(stage, task).some((id) => this.#isLost(id) || this.#mayHaveFailed(id));
+        return (
+          this.#facts.lapsed || this.#inputsOf(stage, task).some((id) => this.#isLost(id) || this.#mayHaveFailed(id))
+        );
       case "SESSION_LOST":
         return this.#facts.lapsed;
       default:
@@ -69,9 +76,14 @@ export class Excuses {
     if (!maker) return this.#truth.hasDied(id);
     const { stage, task } = maker;
     const kept =
-      !isLarge(traitsOf(stage.spec.fn), task) || !(this.#truth.hasDied(id) || (this.#facts.wasRetold(stage.spec.index) && this.#truth.isOutOfReach(id)));
+      !isLarge(traitsOf(stage.spec.fn), task) ||
+      !(this.#truth.hasDied(id) || (this.#facts.wasRetold(stage.spec.index) && this.#truth.isOutOfReach(id)));
     if (kept && !this.#facts.wasReleased(stage.spec.index)) return false;
-    return !stage.spec.options.pure || this.#facts.wasRetold(stage.spec.index) || this.#inputsOf(stage, task).some((input) => this.#isLost(input));
+    return (
+      !stage.spec.options.pure ||
+      this.#facts.wasRetold(stage.spec.index) ||
+      this.#inputsOf(stage, task).some((input) => this.#isLost(input))
+    );
   }
 
   #mayHaveFailed(id: ObjectId): boolean {
@@ -79,7 +91,8 @@ export class Excuses {
     if (!maker) return false;
     const { stage, task } = maker;
     if (stage.expected[task] === undefined || this.#isLost(id)) return true;
-    for (const code of ["CANCELLED", "TASK_QUARANTINED", "NONDETERMINISTIC"] as const) if (this.explains(code, stage, task)) return true;
+    for (const code of ["CANCELLED", "TASK_QUARANTINED", "NONDETERMINISTIC"] as const)
+      if (this.explains(code, stage, task)) return true;
     return this.#inputsOf(stage, task).some((input) => this.#isLost(input) || this.#mayHaveFailed(input));
   }
 }

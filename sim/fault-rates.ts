@@ -36,7 +36,8 @@ export function randomFaults(random: Random): FaultRates {
   const long = random.chance(0.04);
   const untilMs = long ? random.between(100_000, 400_000) : random.between(3_000, 30_000);
   const calm = random.chance(0.15);
-  const rate = (chance: number, from: number, to: number): number => (!calm && random.chance(chance) ? random.between(from, to) : Number.POSITIVE_INFINITY);
+  const rate = (chance: number, from: number, to: number): number =>
+    !calm && random.chance(chance) ? random.between(from, to) : Number.POSITIVE_INFINITY;
   const network = (chance: number, most: number): number => (!calm && random.chance(chance) ? random.unit() * most : 0);
   return {
     untilMs,
@@ -58,6 +59,11 @@ export function randomFaults(random: Random): FaultRates {
     appendSilence: !calm && random.chance(0.15) ? 0.03 : 0,
     badWork: 0.05,
     slowWork: random.chance(0.1) ? 0.2 : 0,
-    network: { loss: network(0.5, 0.1), duplication: network(0.5, 0.1), reorder: network(0.5, 0.2), delayMs: random.pick([0.2, 0.5, 2, 20]) },
+    network: {
+      loss: network(0.5, 0.1),
+      duplication: network(0.5, 0.1),
+      reorder: network(0.5, 0.2),
+      delayMs: random.pick([0.2, 0.5, 2, 20]),
+    },
   };
 }

@@ -47,7 +47,9 @@ export class FaultPlan {
     this.#world.disk.silence = rates.appendSilence;
     this.#every(rates.workerPauseMs, () => this.#pause(this.#anyOf(this.#world.liveWorkers), 14_000));
     this.#every(rates.schedulerPauseMs, () => this.#pause(this.#anyOf(this.#world.liveSchedulers), 20_000));
-    this.#every(rates.clientPauseMs, () => this.#pause(this.#anyOf(this.#busyClients), this.#random.chance(0.3) ? 2 * limits.sessionTimeoutMs : 60_000));
+    this.#every(rates.clientPauseMs, () =>
+      this.#pause(this.#anyOf(this.#busyClients), this.#random.chance(0.3) ? 2 * limits.sessionTimeoutMs : 60_000),
+    );
     this.#every(rates.clientCrashMs, () => this.#crashClient());
     this.#every(rates.outageMs, () => this.#outage());
     this.#every(rates.workerCrashMs, () => this.#crashWorker());
@@ -64,7 +66,8 @@ export class FaultPlan {
     this.#reconnect();
     this.#world.disk.refusal = 0;
     this.#world.disk.silence = 0;
-    for (const { process } of [...this.#world.liveWorkers, ...this.#world.liveSchedulers, ...this.#world.clients]) process.resume(true);
+    for (const { process } of [...this.#world.liveWorkers, ...this.#world.liveSchedulers, ...this.#world.clients])
+      process.resume(true);
   }
 
   get #busyClients(): Client[] {
@@ -115,7 +118,10 @@ export class FaultPlan {
     scheduler.die("crashed");
   }
 
-  /** A second scheduler starts while the first still speaks; now and then the first is cut off meanwhile, and comes back as if nothing had happened. */
+  /**
+   * A second scheduler starts while the first still speaks; now and then the first is cut off meanwhile, and comes back
+   * as if nothing had happened.
+   */
   #usurp(): void {
     const [first] = this.#world.liveSchedulers;
     if (!first || this.#world.liveSchedulers.length > 1) return;
@@ -151,8 +157,11 @@ export class FaultPlan {
     counts.outages++;
     story.tell("broker", "is away");
     network.away = true;
-    this.#soon(this.#random.chance(0.4) ? this.#random.delay(2_000) : this.#random.between(5_000, this.#random.chance(0.2) ? 300_000 : 30_000), () =>
-      this.#reconnect(),
+    this.#soon(
+      this.#random.chance(0.4)
+        ? this.#random.delay(2_000)
+        : this.#random.between(5_000, this.#random.chance(0.2) ? 300_000 : 30_000),
+      () => this.#reconnect(),
     );
   }
 
@@ -162,7 +171,8 @@ export class FaultPlan {
     story.tell("broker", "is back");
     network.away = false;
     for (const { address } of this.#world.liveWorkers) this.#world.truth.undisturbed(address);
-    for (const worker of this.#world.liveWorkers) if (!this.#cut.has(worker.address)) worker.process.hear(() => worker.reconnected());
+    for (const worker of this.#world.liveWorkers)
+      if (!this.#cut.has(worker.address)) worker.process.hear(() => worker.reconnected());
   }
 
   #cutOff(address: string | undefined): void {
@@ -172,7 +182,9 @@ export class FaultPlan {
     this.#cut.add(address);
     this.#world.network.cut(address);
     // Short of and beyond heartbeatTimeoutMs.
-    this.#soon(this.#random.chance(0.5) ? this.#random.delay(1_500) : this.#random.between(5_000, 14_000), () => this.#heal(address));
+    this.#soon(this.#random.chance(0.5) ? this.#random.delay(1_500) : this.#random.between(5_000, 14_000), () =>
+      this.#heal(address),
+    );
   }
 
   #heal(address: string): void {

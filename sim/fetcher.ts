@@ -1,4 +1,7 @@
-/** Brings objects to an address: from inline locations, from the disk, from workers that hold them; asks the scheduler where, and gives up in the end. */
+/**
+ * Brings objects to an address: from inline locations, from the disk, from workers that hold them; asks the scheduler
+ * where, and gives up in the end.
+ */
 import { z } from "zod";
 import { decodeMessage } from "../proto/codec.js";
 import { digestOf, equalBytes } from "../proto/digest.js";
@@ -10,7 +13,10 @@ import type { Process } from "./process.js";
 import type { Random } from "./random.js";
 import type { World } from "./world.js";
 
-const answer = z.union([z.object({ found: z.literal(true), kind: z.number(), data: z.instanceof(Uint8Array) }), z.object({ found: z.literal(false) })]);
+const answer = z.union([
+  z.object({ found: z.literal(true), kind: z.number(), data: z.instanceof(Uint8Array) }),
+  z.object({ found: z.literal(false) }),
+]);
 
 const roundsMax = 6;
 const timeoutMs = 300;
@@ -21,7 +27,11 @@ export interface FetchedValue extends StoredValue {
   readonly inline?: true;
 }
 
-type Done = (found: Map<ObjectId, FetchedValue>, missing: ObjectId | undefined, location: ObjectLocation | undefined) => void;
+type Done = (
+  found: Map<ObjectId, FetchedValue>,
+  missing: ObjectId | undefined,
+  location: ObjectLocation | undefined,
+) => void;
 
 interface Fetch {
   readonly wants: ReadonlySet<ObjectId>;
@@ -45,7 +55,12 @@ export class Fetcher {
     this.#onMissing = onMissing;
   }
 
-  fetch(wants: ReadonlySet<ObjectId>, known: readonly ObjectLocation[], own: ReadonlyMap<ObjectId, StoredValue>, done: Done): void {
+  fetch(
+    wants: ReadonlySet<ObjectId>,
+    known: readonly ObjectLocation[],
+    own: ReadonlyMap<ObjectId, StoredValue>,
+    done: Done,
+  ): void {
     const locations = new Map(known.map((location) => [location.id, location]));
     this.#process.later(0, () => this.#round({ wants, locations, own, found: new Map(), done, rounds: 0 }));
   }
@@ -54,7 +69,10 @@ export class Fetcher {
     return [...fetch.wants].filter((id) => !fetch.found.has(id));
   }
 
-  /** Tries every missing object once where it is said to be, waits for what was asked of others, then asks the scheduler. */
+  /**
+   * Tries every missing object once where it is said to be, waits for what was asked of others, then asks the
+   * scheduler.
+   */
   #round(fetch: Fetch): void {
     let asked = false;
     for (const id of this.#missing(fetch)) asked = this.#tryOne(fetch, id) || asked;
@@ -83,12 +101,20 @@ export class Fetcher {
       fetch.found.set(id, durable);
       return false;
     }
-    const workers = (location.workers ?? []).filter((worker) => worker !== this.#process.address || this.#onMissing?.(id));
+    const workers = (location.workers ?? []).filter(
+      (worker) => worker !== this.#process.address || this.#onMissing?.(id),
+    );
     if (workers.length === 0) return false;
-    network.request(this.#process.address, subjects.data(this.#random.pick(workers)), { t: "get", id, digest: location.digest }, (data) => {
-      const reply = decodeMessage(answer, data);
-      if (reply.found && (!location.digest || equalBytes(digestOf(reply.kind, reply.data), location.digest))) fetch.found.set(id, reply);
-    });
+    network.request(
+      this.#process.address,
+      subjects.data(this.#random.pick(workers)),
+      { t: "get", id, digest: location.digest },
+      (data) => {
+        const reply = decodeMessage(answer, data);
+        if (reply.found && (!location.digest || equalBytes(digestOf(reply.kind, reply.data), location.digest)))
+          fetch.found.set(id, reply);
+      },
+    );
     return true;
   }
 
@@ -103,10 +129,15 @@ export class Fetcher {
       fetch.done(fetch.found, first, fetch.locations.get(first));
       return;
     }
-    this.#world.network.request(this.#process.address, subjects.schedulerClient, { t: "locate", ids: missing }, (data) => {
-      const reply = decodeMessage(clientReply, data);
-      if (reply.t === "located") for (const location of reply.locations) fetch.locations.set(location.id, location);
-    });
+    this.#world.network.request(
+      this.#process.address,
+      subjects.schedulerClient,
+      { t: "locate", ids: missing },
+      (data) => {
+        const reply = decodeMessage(clientReply, data);
+        if (reply.t === "located") for (const location of reply.locations) fetch.locations.set(location.id, location);
+      },
+    );
     this.#process.later(fetch.rounds === 1 ? 20 : pauseMs, () => this.#round(fetch));
   }
 }

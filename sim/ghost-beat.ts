@@ -8,5 +8,15 @@ type WorkerRecord = State["workers"] extends Map<unknown, infer R> ? R : never;
 export function ghostBeat(worker: WorkerRecord, epoch: Epoch): WorkerRequestOf<"beat"> {
   const leases = [...worker.leases.values()].map(({ id, next, to, running }) => ({ lease: id, next, to, running }));
   const { id, instance } = worker;
-  return { t: "beat", worker: id, instance, epoch, leases, slotsBusy: 0, storeBytes: 0, spilledBytes: 0, draining: true };
+  return {
+    t: "beat",
+    worker: id,
+    instance,
+    epoch,
+    leases,
+    slotsBusy: 0,
+    storeBytes: 0,
+    spilledBytes: 0,
+    draining: true,
+  };
 }

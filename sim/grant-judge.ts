@@ -26,12 +26,17 @@ export class GrantJudge {
     grants.set(lease.lease, { atMs: clock.nowMs, epoch });
     this.#world.truth.granted(lease, worker);
     this.#leased.set(lease.lease, { job: lease.job, durable: lease.durable });
-    this.#tell(`leases ${lease.lease} to ${worker}: ${lease.job} stage ${lease.stage} [${lease.from}, ${lease.to}) attempt ${lease.attempt}`);
+    this.#tell(
+      `leases ${lease.lease} to ${worker}: ${lease.job} stage ${lease.stage} [${lease.from}, ${lease.to}) attempt ${lease.attempt}`,
+    );
     this.#checkOrder(lease, state);
     if (!lease.durable || epoch < this.#world.epoch) return;
     for (let task = lease.from; task < lease.to; task++) {
       if (disk.committedAtMs(lease.job, lease.stage, task) !== undefined) {
-        throw new Violation("once", `task ${task} of stage ${lease.stage} of ${lease.job} is leased again (${lease.lease}), but its commit is in the journal`);
+        throw new Violation(
+          "once",
+          `task ${task} of stage ${lease.stage} of ${lease.job} is leased again (${lease.lease}), but its commit is in the journal`,
+        );
       }
     }
   }
@@ -40,7 +45,10 @@ export class GrantJudge {
     for (const job of state.jobs.values()) {
       for (const stage of job.stages.values()) {
         if (!stage.queue.isEmpty && stage.spec.options.priority > lease.options.priority)
-          throw new Violation("order", `stage ${lease.stage} of ${lease.job} is leased before stage ${stage.index} of ${job.id}, which has a higher priority`);
+          throw new Violation(
+            "order",
+            `stage ${lease.stage} of ${lease.job} is leased before stage ${stage.index} of ${job.id}, which has a higher priority`,
+          );
       }
     }
   }

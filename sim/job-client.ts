@@ -1,6 +1,7 @@
 /**
- * A model client of a durable job: puts what the graph reads, submits until answered, polls, reads results while it runs and after, and at the end
- * holds state, digest and every value against the oracle, and every word of it against the journal (I6).
+ * A model client of a durable job: puts what the graph reads, submits until answered, polls, reads results while it
+ * runs and after, and at the end holds state, digest and every value against the oracle, and every word of it against
+ * the journal (I6).
  */
 import { putObjectId } from "../proto/address.js";
 import { digestOf } from "../proto/digest.js";
@@ -31,7 +32,12 @@ export interface JobPlan {
 }
 
 /** `made`: results of earlier jobs that it may read. */
-export function randomJobPlan(random: Random, name: string, made: readonly ObjectId[], { badWork, slowWork }: { badWork: number; slowWork: number }): JobPlan {
+export function randomJobPlan(
+  random: Random,
+  name: string,
+  made: readonly ObjectId[],
+  { badWork, slowWork }: { badWork: number; slowWork: number },
+): JobPlan {
   const puts = new Map<ObjectId, { data: Uint8Array; inline: boolean }>();
   const packs: { id: ObjectId; count: number }[] = [];
   const objects: ObjectId[] = made.length > 0 && random.chance(0.6) ? [random.pick(made), random.pick(made)] : [];
@@ -52,9 +58,14 @@ export function randomJobPlan(random: Random, name: string, made: readonly Objec
   }
   const stages: StageSpec[] = [];
   for (let index = 0, count = random.between(1, 7); index < count; index++) {
-    stages.push(randomStage({ random, stages: stages.map((spec) => ({ spec })), objects, packs, badWork, slowWork }, index));
+    stages.push(
+      randomStage({ random, stages: stages.map((spec) => ({ spec })), objects, packs, badWork, slowWork }, index),
+    );
   }
-  const outputs = [stages.length - 1, ...(stages.length > 1 && random.chance(0.3) ? [random.between(0, stages.length - 2)] : [])];
+  const outputs = [
+    stages.length - 1,
+    ...(stages.length > 1 && random.chance(0.3) ? [random.between(0, stages.length - 2)] : []),
+  ];
   return {
     stages,
     outputs,
@@ -104,13 +115,17 @@ export class JobClient {
   /** Durable jobs keep nothing on workers alone, so no object of theirs is ever lost. */
   #excuses(code: ErrorCode): boolean {
     if (code === "TASK_QUARANTINED")
-      return this.#anyTask((stage, task) => this.#world.truth.mayHaveKilled(this.#job, stage.spec.index, task) >= limits.blamesMax);
-    if (code === "NONDETERMINISTIC") return this.#anyTask((stage, task) => this.#world.truth.contentsOf(objectIdOf(stage.base, task)) > 1);
+      return this.#anyTask(
+        (stage, task) => this.#world.truth.mayHaveKilled(this.#job, stage.spec.index, task) >= limits.blamesMax,
+      );
+    if (code === "NONDETERMINISTIC")
+      return this.#anyTask((stage, task) => this.#world.truth.contentsOf(objectIdOf(stage.base, task)) > 1);
     return code === "CANCELLED" && this.#world.disk.facts.get(this.#job)?.ended === "cancelled";
   }
 
   #anyTask(found: (stage: StageModel, task: number) => boolean): boolean {
-    for (const stage of this.#model.stages.values()) for (let task = 0; task < stage.count; task++) if (found(stage, task)) return true;
+    for (const stage of this.#model.stages.values())
+      for (let task = 0; task < stage.count; task++) if (found(stage, task)) return true;
     return false;
   }
 
@@ -138,7 +153,9 @@ export class JobClient {
   get isSelfContained(): boolean {
     const { stages, puts } = this.#makePlan();
     return stages.every(({ args }) =>
-      [...flatArgs(args)].every((arg) => (arg.a !== "object" || puts.has(arg.id)) && (arg.a !== "items" || puts.has(arg.object))),
+      [...flatArgs(args)].every(
+        (arg) => (arg.a !== "object" || puts.has(arg.id)) && (arg.a !== "items" || puts.has(arg.object)),
+      ),
     );
   }
 
@@ -159,7 +176,13 @@ export class JobClient {
   /** Small puts belong to a session until a job reads them. */
   #open(): void {
     this.#doing = "its session";
-    const request = { t: "open", client: this.address as ClientId, session: this.#session, tenant: this.#tenant, version: PROTOCOL_VERSION } as const;
+    const request = {
+      t: "open",
+      client: this.address as ClientId,
+      session: this.#session,
+      tenant: this.#tenant,
+      version: PROTOCOL_VERSION,
+    } as const;
     this.#asker.ask(
       () => request,
       (reply) => {
@@ -172,7 +195,14 @@ export class JobClient {
   #beat(): void {
     if (this.#done) return;
     this.#asker.askOnce(
-      { t: "beat", client: this.address as ClientId, session: this.#session, epoch: this.#asker.epoch as Epoch, waiting: [], released: [] },
+      {
+        t: "beat",
+        client: this.address as ClientId,
+        session: this.#session,
+        epoch: this.#asker.epoch as Epoch,
+        waiting: [],
+        released: [],
+      },
       () => undefined,
     );
     this.#asker.later(limits.heartbeatIntervalMs, () => this.#beat());
@@ -188,7 +218,15 @@ export class JobClient {
     const [id, { data, inline }] = first;
     if (!inline) this.#world.disk.keepObject(id, { kind: 3, data });
     this.#asker.ask(
-      () => ({ t: "put", session: this.#session, id, kind: 3, bytes: data.byteLength, digest: digestOf(3, data), ...(inline ? { inline: data } : {}) }),
+      () => ({
+        t: "put",
+        session: this.#session,
+        id,
+        kind: 3,
+        bytes: data.byteLength,
+        digest: digestOf(3, data),
+        ...(inline ? { inline: data } : {}),
+      }),
       (reply) => {
         if (reply.t === "ok") this.#putAll(rest, then);
         return reply.t === "ok";
@@ -217,7 +255,8 @@ export class JobClient {
           this.#open();
           return true;
         }
-        if (reply.t === "error") throw new Violation("submit", `${this.#job} was refused: ${reply.error.code} ${reply.error.message}`);
+        if (reply.t === "error")
+          throw new Violation("submit", `${this.#job} was refused: ${reply.error.code} ${reply.error.message}`);
         if (reply.t !== "submitted") return false;
         this.#submitted(reply);
         return true;
@@ -228,10 +267,15 @@ export class JobClient {
   #submitted(reply: ClientReplyOf<"submitted">): void {
     this.#world.disk.factsOf(reply.job);
     if (reply.job !== this.#job) {
-      if (this.#plan.key === undefined || !reply.existed) throw new Violation("submit", `${this.#job} was answered with ${reply.job}`);
+      if (this.#plan.key === undefined || !reply.existed)
+        throw new Violation("submit", `${this.#job} was answered with ${reply.job}`);
       const model = this.#world.jobs.get(reply.job);
       if (!model) throw new Violation("submit", `${this.#job} was answered with ${reply.job}, which nobody submitted`);
-      if (model.tenant !== this.#tenant) throw new Violation("tenants", `${this.#job} of ${this.#tenant} was answered with ${reply.job} of ${model.tenant}`);
+      if (model.tenant !== this.#tenant)
+        throw new Violation(
+          "tenants",
+          `${this.#job} of ${this.#tenant} was answered with ${reply.job} of ${model.tenant}`,
+        );
       this.#model = model;
     }
     this.#world.story.tell(this.address, `${reply.job} is accepted${reply.existed ? ", it existed" : ""}`);
@@ -260,18 +304,32 @@ export class JobClient {
   }
 
   #onStatus(reply: ClientReply): void {
-    if (reply.t === "error") throw new Violation("I6", `${this.#job}, which was accepted, is not known: ${reply.error.code} ${reply.error.message}`);
+    if (reply.t === "error")
+      throw new Violation(
+        "I6",
+        `${this.#job}, which was accepted, is not known: ${reply.error.code} ${reply.error.message}`,
+      );
     if (reply.t !== "status") return;
     const { status } = reply;
     const facts = this.#world.disk.factsOf(this.#job);
     let committed = 0;
     for (const tasks of facts.commits.values()) committed += tasks.size;
     if (status.succeeded > committed)
-      throw new Violation("I6", `${status.succeeded} tasks of ${this.#job} are shown as succeeded, ${committed} are in the journal`);
+      throw new Violation(
+        "I6",
+        `${status.succeeded} tasks of ${this.#job} are shown as succeeded, ${committed} are in the journal`,
+      );
     if (status.digest !== undefined && facts.digest !== status.digest)
-      throw new Violation("I6", `the digest of ${this.#job} is shown as ${status.digest}, in the journal it is ${facts.digest}`);
+      throw new Violation(
+        "I6",
+        `the digest of ${this.#job} is shown as ${status.digest}, in the journal it is ${facts.digest}`,
+      );
     if (status.state === "running") return;
-    if (facts.ended !== status.state) throw new Violation("I6", `${this.#job} is shown as ${status.state}, in the journal it is ${facts.ended ?? "running"}`);
+    if (facts.ended !== status.state)
+      throw new Violation(
+        "I6",
+        `${this.#job} is shown as ${status.state}, in the journal it is ${facts.ended ?? "running"}`,
+      );
     this.#ended(status);
   }
 
@@ -279,7 +337,8 @@ export class JobClient {
     const { state, error, digest } = status;
     this.#world.story.tell(this.address, `${this.#job} ${state}${error ? ` (${error.code})` : ""}`);
     if (state === "cancelled") {
-      if (!this.#cancelled && this.#plan.key === undefined) throw new Violation("values", `${this.#job} was cancelled by nobody`);
+      if (!this.#cancelled && this.#plan.key === undefined)
+        throw new Violation("values", `${this.#job} was cancelled by nobody`);
       this.#finish();
       return;
     }
@@ -295,7 +354,8 @@ export class JobClient {
     }
     if (!this.#model.flawless) throw new Violation("values", `${this.#job} succeeded, but the serial evaluation fails`);
     const expected = this.#model.digest(this.#plan.outputs);
-    if (expected !== undefined && digest !== expected) throw new Violation("values", `the digest of ${this.#job} is ${digest}, expected ${expected}`);
+    if (expected !== undefined && digest !== expected)
+      throw new Violation("values", `the digest of ${this.#job} is ${digest}, expected ${expected}`);
     this.#readAll([...this.#plan.outputs]);
   }
 
@@ -309,7 +369,11 @@ export class JobClient {
     this.#doing = `results of stage ${first}`;
     this.#page(first, 0, (shown) => {
       const { count } = this.#model.stage(first);
-      if (shown !== count) throw new Violation("values", `${this.#job} succeeded, but ${shown} of ${count} results of stage ${first} are shown`);
+      if (shown !== count)
+        throw new Violation(
+          "values",
+          `${this.#job} succeeded, but ${shown} of ${count} results of stage ${first} are shown`,
+        );
       this.#readAll(rest);
     });
   }
@@ -320,7 +384,8 @@ export class JobClient {
     this.#asker.ask(
       () => ({ t: "results", job: this.#job, stage, from, to: count }),
       (reply) => {
-        if (reply.t === "error") throw new Violation("I6", `results of ${this.#job}: ${reply.error.code} ${reply.error.message}`);
+        if (reply.t === "error")
+          throw new Violation("I6", `results of ${this.#job}: ${reply.error.code} ${reply.error.message}`);
         if (reply.t !== "results") return false;
         const total = shown + this.#check(reply);
         if (reply.next === undefined) onEnd(total);
@@ -336,11 +401,18 @@ export class JobClient {
       tasks += this.#model.check(segment);
       for (let task = segment.from; task < segment.to; task++) {
         if (this.#world.disk.committedAtMs(this.#job, segment.stage, task) === undefined)
-          throw new Violation("I6", `task ${task} of stage ${segment.stage} of ${this.#job} is shown, but its commit is not in the journal`);
+          throw new Violation(
+            "I6",
+            `task ${task} of stage ${segment.stage} of ${this.#job} is shown, but its commit is not in the journal`,
+          );
         if (segment.r !== "stored") continue;
         const { digest } = segment.stored[task - segment.from] as StoredResult;
         const stored = this.#world.disk.object(this.#model.objectOf(segment.stage, task), digest);
-        if (!stored) throw new Violation("values", `the stored result of task ${task} of stage ${segment.stage} of ${this.#job} is not in the durable store`);
+        if (!stored)
+          throw new Violation(
+            "values",
+            `the stored result of task ${task} of stage ${segment.stage} of ${this.#job} is not in the durable store`,
+          );
         this.#model.checkContent(segment.stage, task, stored.data);
       }
     }
@@ -352,7 +424,8 @@ export class JobClient {
   #publish(): void {
     const stage = this.#model.stage(this.#plan.stages.length - 1);
     for (const [task, content] of stage.expected.slice(0, 8).entries()) {
-      if (content !== undefined && content !== "any") this.#world.made.set(this.#model.objectOf(stage.spec.index, task), content);
+      if (content !== undefined && content !== "any")
+        this.#world.made.set(this.#model.objectOf(stage.spec.index, task), content);
     }
   }
 

@@ -108,11 +108,13 @@ export class JobModel {
     if (!(segment.from < segment.to && segment.to <= stage.count))
       throw new Violation("values", `${this.#name(segment)} is outside of the stage's ${stage.count} tasks`);
     if (segment.r === "failed") {
-      for (let task = segment.from; task < segment.to; task++) this.#checkFailure(stage, task, segment.error.code, segment.error.message);
+      for (let task = segment.from; task < segment.to; task++)
+        this.#checkFailure(stage, task, segment.error.code, segment.error.message);
       return count;
     }
     if (segment.r === "stored") {
-      if (segment.stored.length !== count) throw new Violation("values", `${this.#name(segment)} has ${segment.stored.length} results`);
+      if (segment.stored.length !== count)
+        throw new Violation("values", `${this.#name(segment)} has ${segment.stored.length} results`);
       segment.stored.forEach((stored, i) => this.#checkDigest(stage, segment.from + i, stored));
       return count;
     }
@@ -122,7 +124,10 @@ export class JobModel {
       const { kind, data } = pack.at(i);
       const digest = digestOf(kind, data);
       if (segment.digests && !equalBytes(segment.digests.subarray(16 * i, 16 * i + 16), digest))
-        throw new Violation("values", `${this.#name(segment)}: the digest of task ${segment.from + i} is not its value's`);
+        throw new Violation(
+          "values",
+          `${this.#name(segment)}: the digest of task ${segment.from + i} is not its value's`,
+        );
       this.#checkDigest(stage, segment.from + i, { kind, digest, bytes: data.byteLength });
     }
     return count;
@@ -135,13 +140,18 @@ export class JobModel {
 
   mayBeLost(stageIndex: number, task: number): boolean {
     const stage = this.stage(stageIndex);
-    return (["OBJECT_LOST", "NONDETERMINISTIC", "UPSTREAM_FAILED"] as const).some((code) => this.#excuses(code, stage, task));
+    return (["OBJECT_LOST", "NONDETERMINISTIC", "UPSTREAM_FAILED"] as const).some((code) =>
+      this.#excuses(code, stage, task),
+    );
   }
 
   /** A result that was shown cannot be had any more. */
   checkLoss(stage: number, task: number): void {
     if (!this.mayBeLost(stage, task))
-      throw new Violation("objects", `the result of task ${task} of stage ${stage} of ${this.job} was shown, and cannot be fetched`);
+      throw new Violation(
+        "objects",
+        `the result of task ${task} of stage ${stage} of ${this.job} was shown, and cannot be fetched`,
+      );
   }
 
   #checkDigest(stage: StageModel, task: number, { kind, digest }: StoredResult): void {
@@ -152,7 +162,8 @@ export class JobModel {
     if (expected !== "any" && hex !== hexOf(digestOf(kind, expected)))
       throw new Violation("values", `${name} is ${hex}, expected ${hexOf(digestOf(3, expected))}`);
     const before = stage.shown.get(task);
-    if (before !== undefined && before !== hex) throw new Violation("I1", `${name} was shown as ${before} and now as ${hex}`);
+    if (before !== undefined && before !== hex)
+      throw new Violation("I1", `${name} was shown as ${before} and now as ${hex}`);
     stage.shown.set(task, hex);
     this.#onShown(objectIdOf(stage.base, task), hex);
   }
@@ -161,7 +172,11 @@ export class JobModel {
     const name = `task ${task} of stage ${stage.spec.index} of ${this.job}`;
     if (code === "TASK_FAILED") this.#checkTries(stage, task, name);
     const poison = traitsOf(stage.spec.fn).mood === "poison";
-    if (stage.expected[task] === undefined && (code === "UPSTREAM_FAILED" || code === (poison ? "TASK_QUARANTINED" : "TASK_FAILED"))) return;
+    if (
+      stage.expected[task] === undefined &&
+      (code === "UPSTREAM_FAILED" || code === (poison ? "TASK_QUARANTINED" : "TASK_FAILED"))
+    )
+      return;
     if (this.#excuses(code, stage, task)) return;
     throw new Violation(
       "values",
@@ -172,10 +187,17 @@ export class JobModel {
   #checkTries(stage: StageModel, task: number, name: string): void {
     const { retries } = stage.spec.options;
     const throws = this.#throwsOf(stage.spec.index, task);
-    if (throws <= retries) throw new Violation("retries", `${name} has failed for good after ${throws} failures, although it has ${retries} retries`);
+    if (throws <= retries)
+      throw new Violation(
+        "retries",
+        `${name} has failed for good after ${throws} failures, although it has ${retries} retries`,
+      );
   }
 
-  /** What the job's digest must be: over the digests of the outputs' tasks in order. undefined where a restless function has a say. */
+  /**
+   * What the job's digest must be: over the digests of the outputs' tasks in order. undefined where a restless function
+   * has a say.
+   */
   digest(outputs: readonly number[]): string | undefined {
     const parts: Uint8Array[] = [];
     for (const output of outputs) {

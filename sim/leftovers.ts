@@ -8,15 +8,21 @@ function complain(rule: string, what: string, found: readonly string[]): void {
   if (found.length > 0) throw new Violation(rule, `${what}: ${found.slice(0, 8).join(", ")}`);
 }
 
-/** `inOrder`: no message was lost or overtaken. What was closed has left nothing behind. Durable jobs that ended are kept, with what they refer to. */
+/**
+ * `inOrder`: no message was lost or overtaken. What was closed has left nothing behind. Durable jobs that ended are
+ * kept, with what they refer to.
+ */
 export function checkLeftovers(state: State, workers: readonly WorkerNode[], inOrder: boolean): void {
   const left: string[] = [];
-  for (const job of state.jobs.values()) if (!job.durable || job.state === "running") left.push(`job ${job.id} (${job.state})`);
+  for (const job of state.jobs.values())
+    if (!job.durable || job.state === "running") left.push(`job ${job.id} (${job.state})`);
   if (state.leases.size > 0) left.push(`leases ${[...state.leases.keys()].join()}`);
   if (state.queued > 0) left.push(`${state.queued} queued tasks`);
   for (const worker of workers)
     if (worker.state.leases.size + worker.state.outbox.size > 0)
-      left.push(`${worker.id} with ${worker.state.leases.size} leases and ${worker.state.outbox.size} unacknowledged reports`);
+      left.push(
+        `${worker.id} with ${worker.state.leases.size} leases and ${worker.state.outbox.size} unacknowledged reports`,
+      );
   const referred = new Set([...state.jobs.values()].flatMap((job) => [...job.objects.keys()]));
   for (const [id, put] of state.puts) if (!put.durable && !referred.has(id)) left.push(`put ${id}`);
   complain("I7", "left behind", [...left, ...orphans(state, workers)]);
@@ -25,14 +31,19 @@ export function checkLeftovers(state: State, workers: readonly WorkerNode[], inO
 
 /** Objects that nothing refers to. */
 function orphans(state: State, workers: readonly WorkerNode[]): string[] {
-  const isKnown = (id: Parameters<typeof splitObjectId>[0]): boolean => state.catalog.has(splitObjectId(id).base) || state.puts.has(id);
+  const isKnown = (id: Parameters<typeof splitObjectId>[0]): boolean =>
+    state.catalog.has(splitObjectId(id).base) || state.puts.has(id);
   const left: string[] = [];
   for (const id of state.holders.keys()) if (!isKnown(id)) left.push(`holders of ${id}`);
-  for (const worker of workers) for (const id of worker.objects.keys()) if (!isKnown(id)) left.push(`object ${id} on ${worker.id}`);
+  for (const worker of workers)
+    for (const id of worker.objects.keys()) if (!isKnown(id)) left.push(`object ${id} on ${worker.id}`);
   return left;
 }
 
-/** Where every report came in order (one that an object is gone counts for nothing when it is late), every holder that the scheduler would name has the object. */
+/**
+ * Where every report came in order (one that an object is gone counts for nothing when it is late), every holder that
+ * the scheduler would name has the object.
+ */
 function checkHolders(state: State, workers: readonly WorkerNode[]): void {
   const wrong: string[] = [];
   for (const [id, holders] of state.holders) {

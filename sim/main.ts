@@ -1,4 +1,7 @@
-/** `npm run sim -- --seeds N`, `--seed S` with the story, `--json`, `--plant NAME`, `--plants`. Exit 1 on any violation, or any plant that is not caught. */
+/**
+ * `npm run sim -- --seeds N`, `--seed S` with the story, `--json`, `--plant NAME`, `--plants`. Exit 1 on any violation,
+ * or any plant that is not caught.
+ */
 import { parseArgs } from "node:util";
 import { mutants } from "./mutants.js";
 import { plants } from "./plant.js";
@@ -33,7 +36,8 @@ function add(summary: Summary, { seed, counts, network, virtualMs, violation }: 
   summary.executions += counts.executions;
   summary.resultsChecked += counts.resultsChecked;
   summary.virtualSeconds += virtualMs / 1000;
-  const { workerCrashes, schedulerCrashes, schedulerUsurpations, drains, partitions, pauses, outages, clientCrashes } = counts;
+  const { workerCrashes, schedulerCrashes, schedulerUsurpations, drains, partitions, pauses, outages, clientCrashes } =
+    counts;
   const { lost, duplicated, reordered } = network;
   for (const [name, count] of Object.entries({
     workerCrashes,
@@ -55,7 +59,8 @@ function add(summary: Summary, { seed, counts, network, virtualMs, violation }: 
 
 function whole(text: string, name: string): number {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 0) throw new Error(`--${name} is ${JSON.stringify(text)}; expected a whole number`);
+  if (!Number.isInteger(value) || value < 0)
+    throw new Error(`--${name} is ${JSON.stringify(text)}; expected a whole number`);
   return value;
 }
 
@@ -88,7 +93,9 @@ async function main(): Promise<number> {
   const seeds = whole(values.seeds ?? "100", "seeds");
   const from = whole(values.from, "from");
   const go = (run: Run): number =>
-    seed === undefined ? runMany(run, seeds, from, values.json, values.plant !== undefined) : runOne(run, whole(seed, "seed"), lines, values.json);
+    seed === undefined
+      ? runMany(run, seeds, from, values.json, values.plant !== undefined)
+      : runOne(run, whole(seed, "seed"), lines, values.json);
   return values.plant === undefined ? go(simulate) : withPlant(values.plant, go);
 }
 
@@ -98,21 +105,38 @@ function runOne(run: Run, seed: number, storyKept: number, json: boolean): numbe
   const { violation, storyHash, virtualMs, counts } = outcome;
   if (json)
     console.log(
-      JSON.stringify({ seed, storyHash, violation: violation ?? null, virtualMs, counts: { ...counts, metrics: Object.fromEntries(counts.metrics) } }),
+      JSON.stringify({
+        seed,
+        storyHash,
+        violation: violation ?? null,
+        virtualMs,
+        counts: { ...counts, metrics: Object.fromEntries(counts.metrics) },
+      }),
     );
-  else console.log(`seed ${seed}: ${violation ? `VIOLATION ${violation.message}` : "0 violations"}, story ${storyHash}`);
+  else
+    console.log(`seed ${seed}: ${violation ? `VIOLATION ${violation.message}` : "0 violations"}, story ${storyHash}`);
   return violation ? 1 : 0;
 }
 
 /** `untilCaught`: the first violation ends it. */
 function runMany(run: Run, seeds: number, from: number, json: boolean, untilCaught: boolean): number {
   const startedMs = performance.now();
-  const summary: Summary = { seeds: 0, steps: 0, executions: 0, resultsChecked: 0, virtualSeconds: 0, seconds: 0, faults: {}, violations: [] };
+  const summary: Summary = {
+    seeds: 0,
+    steps: 0,
+    executions: 0,
+    resultsChecked: 0,
+    virtualSeconds: 0,
+    seconds: 0,
+    faults: {},
+    violations: [],
+  };
   for (let seed = from; seed < from + seeds; seed++) {
     const outcome = run({ seed, storyKept: 1 });
     add(summary, outcome);
     if (outcome.violation) console.log(`seed ${seed}: VIOLATION ${outcome.violation.message}`);
-    else if (summary.seeds % 25 === 0) console.log(`${summary.seeds} of ${seeds} seeds, ${summary.violations.length} violations`);
+    else if (summary.seeds % 25 === 0)
+      console.log(`${summary.seeds} of ${seeds} seeds, ${summary.violations.length} violations`);
     if (outcome.violation && untilCaught) break;
   }
   summary.seconds = Math.round(performance.now() - startedMs) / 1000;

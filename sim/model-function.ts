@@ -1,7 +1,8 @@
 /**
- * What user functions do in the simulator. A function's traits stand in its name; its value is a hash of name and arguments, so any
- * mix-up of tasks, arguments or attempts shows as a wrong value. The worker model and the serial oracle evaluate by the same code here,
- * from opposite ends: one from leases and fetched bytes, the other from the graph alone.
+ * What user functions do in the simulator. A function's traits stand in its name; its value is a hash of name and
+ * arguments, so any mix-up of tasks, arguments or attempts shows as a wrong value. The worker model and the serial
+ * oracle evaluate by the same code here, from opposite ends: one from leases and fetched bytes, the other from the
+ * graph alone.
  */
 import { digestOf, hexOf } from "../proto/digest.js";
 import { type ObjectBase, type ObjectId, objectIdOf } from "../proto/ids.js";
@@ -10,8 +11,8 @@ import { PackReader } from "../proto/pack.js";
 import type { EncodedValue } from "../proto/value.js";
 
 /**
- * restless: returns something else at every execution, and is not declared pure. liar: does, and is declared pure all the same.
- * poison: its worker dies of it.
+ * restless: returns something else at every execution, and is not declared pure. liar: does, and is declared pure all
+ * the same. poison: its worker dies of it.
  */
 export type Mood = "steady" | "restless" | "liar" | "poison";
 
@@ -30,10 +31,13 @@ export interface Traits {
 
 const order = ["durationMs", "failFirst", "failEvery", "largeEvery"] as const;
 
-export const encodeTraits = (traits: Traits): string => [traits.name, ...order.map((key) => traits[key]), traits.mood].join(":");
+export const encodeTraits = (traits: Traits): string =>
+  [traits.name, ...order.map((key) => traits[key]), traits.mood].join(":");
 
 export function traitsOf(fn: FunctionRef): Traits {
-  const [name = "", durationMs, failFirst, failEvery, largeEvery, mood] = ("bundle" in fn ? fn.export : fn.kernel).split(":");
+  const [name = "", durationMs, failFirst, failEvery, largeEvery, mood] = (
+    "bundle" in fn ? fn.export : fn.kernel
+  ).split(":");
   return {
     name,
     durationMs: Number(durationMs),
@@ -103,7 +107,9 @@ function textOf(arg: ArgSpec, task: number, stageOf: StageLookup, contentOf: (id
   return [...objectsOf(arg, task, stageOf)].map((id) => hexOf(contentOf(id))).join();
 }
 
-/** The result of one task as encoded value; `salt` differs per execution and counts for functions that are not steady. */
+/**
+ * The result of one task as encoded value; `salt` differs per execution and counts for functions that are not steady.
+ */
 export function evaluate(
   traits: Traits,
   args: readonly ArgSpec[],

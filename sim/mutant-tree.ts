@@ -11,7 +11,10 @@ const folders = ["proto", "scheduler/core", "scheduler/shell", "sim", "worker/co
 
 const dist = path.join(path.dirname(fileURLToPath(import.meta.url)), "../..");
 
-/** The text with the edit made; white space in `find` stands for any. Throws if what is to be replaced is not there, or there more than once. */
+/**
+ * The text with the edit made; white space in `find` stands for any. Throws if what is to be replaced is not there, or
+ * there more than once.
+ */
 export function mutate(text: string, { file, find, put }: Edit): string {
   const pattern = find.replace(/[.*+?^${}()|[\]\\]/g, "\\$&").replace(/\s+/g, "\\s+");
   const parts = text.split(new RegExp(pattern));
@@ -26,7 +29,8 @@ export function mutate(text: string, { file, find, put }: Edit): string {
 /** The texts of the compiled files that the edits change, changed. */
 export function mutatedFiles(edits: readonly Edit[]): ReadonlyMap<string, string> {
   const texts = new Map<string, string>();
-  for (const edit of edits) texts.set(edit.file, mutate(texts.get(edit.file) ?? readFileSync(path.join(dist, edit.file), "utf8"), edit));
+  for (const edit of edits)
+    texts.set(edit.file, mutate(texts.get(edit.file) ?? readFileSync(path.join(dist, edit.file), "utf8"), edit));
   return texts;
 }
 
@@ -37,12 +41,17 @@ export async function withMutant<T>(edits: readonly Edit[], use: (run: typeof si
   try {
     for (const folder of folders) {
       mkdirSync(path.join(root, folder), { recursive: true });
-      cpSync(path.join(dist, folder), path.join(root, folder), { recursive: true, filter: (file) => !/\.(?:test\.js|d\.ts|map)$/.test(file) });
+      cpSync(path.join(dist, folder), path.join(root, folder), {
+        recursive: true,
+        filter: (file) => !/\.(?:test\.js|d\.ts|map)$/.test(file),
+      });
     }
     symlinkSync(path.join(dist, "../node_modules"), path.join(root, "node_modules"), "dir");
     writeFileSync(path.join(root, "package.json"), '{ "type": "module" }\n');
     for (const [file, text] of texts) writeFileSync(path.join(root, file), text);
-    const loaded = (await import(pathToFileURL(path.join(root, "sim/simulation.js")).href)) as { simulate: typeof simulate };
+    const loaded = (await import(pathToFileURL(path.join(root, "sim/simulation.js")).href)) as {
+      simulate: typeof simulate;
+    };
     return use(loaded.simulate);
   } finally {
     rmSync(root, { recursive: true, force: true });

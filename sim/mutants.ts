@@ -1,7 +1,8 @@
 /**
- * Planted bugs in the cores themselves: small, plausible mistakes, as replacements in the compiled product. Nothing in the cores knows of them: a copy of
- * the compiled tree is changed (mutant-tree.ts), and the simulation runs the copy. A text that does not occur exactly once is an error, so that a plant
- * cannot die silently when the code around it changes.
+ * Planted bugs in the cores themselves: small, plausible mistakes, as replacements in the compiled product. Nothing in
+ * the cores knows of them: a copy of the compiled tree is changed (mutant-tree.ts), and the simulation runs the copy. A
+ * text that does not occur exactly once is an error, so that a plant cannot die silently when the code around it
+ * changes.
  */
 import type { FaultRates } from "./fault-rates.js";
 
@@ -14,7 +15,19 @@ export interface Edit {
 
 export interface Mutant {
   readonly doc: string;
-  readonly area: "lineage" | "blame" | "retries" | "reuse" | "stealing" | "reports" | "retention" | "drain" | "sessions" | "keys" | "objects" | "order";
+  readonly area:
+    | "lineage"
+    | "blame"
+    | "retries"
+    | "reuse"
+    | "stealing"
+    | "reports"
+    | "retention"
+    | "drain"
+    | "sessions"
+    | "keys"
+    | "objects"
+    | "order";
   readonly edits: readonly Edit[];
   /** Misfortunes that the bug needs to show; the seeds' own are rarer. */
   readonly faults?: Partial<FaultRates>;
@@ -36,7 +49,9 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   "digests-compared-by-length": {
     doc: "a result that is made again is compared by the length of its digest",
     area: "lineage",
-    edits: [core("commits", "!sameBytes(digest, trouble.expected)", "digest.byteLength !== trouble.expected.byteLength")],
+    edits: [
+      core("commits", "!sameBytes(digest, trouble.expected)", "digest.byteLength !== trouble.expected.byteLength"),
+    ],
     faults: liars,
   },
   "dependents-not-blocked": {
@@ -61,7 +76,12 @@ export const mutants: Readonly<Record<string, Mutant>> = {
     doc: "a held lease that the scheduler does not know is left running",
     area: "reports",
     edits: [core("worker-events", "if (item.next < item.to)", "if (item.next > item.to)")],
-    faults: { workerPauseMs: 1_200, workerCutMs: 2_000, slowWork: 0.6, network: { loss: 0, duplication: 0, reorder: 0, delayMs: 0.5 } },
+    faults: {
+      workerPauseMs: 1_200,
+      workerCutMs: 2_000,
+      slowWork: 0.6,
+      network: { loss: 0, duplication: 0, reorder: 0, delayMs: 0.5 },
+    },
   },
   "executing-task-not-blamed": {
     doc: "a task that was executing on a worker that died is not blamed",
@@ -200,7 +220,13 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   "objects-outlive-their-jobs": {
     doc: "the objects of a forgotten job stay on the workers",
     area: "retention",
-    edits: [core("step", 'write(ctx, { k: "forget", job: job.id }, true); freeObjects(ctx, ids);', 'write(ctx, { k: "forget", job: job.id }, true);')],
+    edits: [
+      core(
+        "step",
+        'write(ctx, { k: "forget", job: job.id }, true); freeObjects(ctx, ids);',
+        'write(ctx, { k: "forget", job: job.id }, true);',
+      ),
+    ],
   },
   "released-stage-dropped-early": {
     doc: "a stage whose refs are gone is forgotten although another still reads it",
@@ -210,7 +236,13 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   "forgotten-stage-comes-back": {
     doc: "a late copy of a stage's message brings it back after it was forgotten",
     area: "sessions",
-    edits: [core("client-events", "session.stages.has(spec.index) || session.forgotten.has(spec.index)", "session.stages.has(spec.index)")],
+    edits: [
+      core(
+        "client-events",
+        "session.stages.has(spec.index) || session.forgotten.has(spec.index)",
+        "session.stages.has(spec.index)",
+      ),
+    ],
     faults: { network: { loss: 0.02, duplication: 0.3, reorder: 0.3, delayMs: 20 } },
   },
   "unknown-stage-not-named": {
@@ -221,7 +253,13 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   "others-wait-for-closed-session": {
     doc: "stages of other sessions that read a session's unfinished stage are not told of its end",
     area: "sessions",
-    edits: [core("client-events", "entry.stage.job !== session && !isStageComplete(entry.stage) && !isStageComplete(stage)", "false")],
+    edits: [
+      core(
+        "client-events",
+        "entry.stage.job !== session && !isStageComplete(entry.stage) && !isStageComplete(stage)",
+        "false",
+      ),
+    ],
   },
   "held-objects-not-told": {
     doc: "a scheduler does not listen to what a worker says in its hello that it holds",

@@ -1,9 +1,10 @@
 /**
- * A model of NATS core: subjects, subscribers, requests with an inbox, at-most-once delivery. Messages are really encoded and, at the
- * receiver, really decoded against their schema, so nobody shares memory and nobody says what the protocol does not know.
+ * A model of NATS core: subjects, subscribers, requests with an inbox, at-most-once delivery. Messages are really
+ * encoded and, at the receiver, really decoded against their schema, so nobody shares memory and nobody says what the
+ * protocol does not know.
  *
- * Faults: loss, duplication (as senders repeat themselves), reorder within a subject (as a reconnect can show), delay, and cuts: an
- * address that is cut neither sends nor receives, and what is under way to or from it is lost.
+ * Faults: loss, duplication (as senders repeat themselves), reorder within a subject (as a reconnect can show), delay,
+ * and cuts: an address that is cut neither sends nor receives, and what is under way to or from it is lost.
  */
 import { encodeMessage } from "../proto/codec.js";
 import type { Clock } from "./clock.js";
@@ -83,11 +84,16 @@ export class Network {
     this.#send(from, subject, encodeMessage(message), onReply);
   }
 
-  /** A round trip to the broker and back. It fails when the way is interrupted meanwhile, which shows when it is there again. */
+  /**
+   * A round trip to the broker and back. It fails when the way is interrupted meanwhile, which shows when it is there
+   * again.
+   */
   flush(from: string): Promise<void> {
     // A promise would wait for the end of the run.
-    // biome-ignore lint/suspicious/noThenProperty: it waits for nothing but this answer, and is asked for it at once.
-    return { then: (onAnswer: () => void, onFailure: () => void) => this.#flush(from, onAnswer, onFailure) } as unknown as Promise<void>;
+    return {
+      // biome-ignore lint/suspicious/noThenProperty: it waits for nothing but this answer, and is asked for it at once.
+      then: (onAnswer: () => void, onFailure: () => void) => this.#flush(from, onAnswer, onFailure),
+    } as unknown as Promise<void>;
   }
 
   #flush(from: string, onAnswer: () => void, onFailure: () => void): void {

@@ -1,4 +1,7 @@
-/** Orders of one turn, gathered for each worker process: never those of one process in the message of another of its name (M7). */
+/**
+ * Orders of one turn, gathered for each worker process: never those of one process in the message of another of its
+ * name (M7).
+ */
 import type { Instance, WorkerId } from "../proto/ids.js";
 import type { WorkerOrder } from "../proto/messages.js";
 

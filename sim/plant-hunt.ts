@@ -1,4 +1,7 @@
-/** Which planted bugs the simulation catches, by which rule, and after how many seeds: each in a process of its own, two at a time. */
+/**
+ * Which planted bugs the simulation catches, by which rule, and after how many seeds: each in a process of its own, two
+ * at a time.
+ */
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { withMutant } from "./mutant-tree.js";
@@ -21,10 +24,15 @@ export interface Catch {
 /** Runs `use` with a simulation in which this bug is planted, and the misfortunes it needs. */
 export async function withPlant<T>(name: string, use: (run: (options: SimulationOptions) => Outcome) => T): Promise<T> {
   const mutant = mutants[name];
-  if (mutant) return withMutant(mutant.edits, (run) => use((options) => run({ ...options, faults: { ...mutant.faults, ...options.faults } })));
+  if (mutant)
+    return withMutant(mutant.edits, (run) =>
+      use((options) => run({ ...options, faults: { ...mutant.faults, ...options.faults } })),
+    );
   const plant = plants[name];
   if (!plant)
-    throw new RangeError(`no planted bug is named ${JSON.stringify(name)}; there are: ${[...Object.keys(plants), ...Object.keys(mutants)].join(", ")}`);
+    throw new RangeError(
+      `no planted bug is named ${JSON.stringify(name)}; there are: ${[...Object.keys(plants), ...Object.keys(mutants)].join(", ")}`,
+    );
   return use((options) => simulate({ ...options, plant: name, faults: { ...plant.faults, ...options.faults } }));
 }
 
@@ -58,16 +66,31 @@ interface Report {
 function hunt(plant: string, seeds: number): Promise<Pick<Catch, "seeds" | "seconds" | "rule" | "message">> {
   const main = fileURLToPath(new URL("main.js", import.meta.url));
   return new Promise((resolve) => {
-    execFile(process.execPath, [main, "--plant", plant, "--seeds", String(seeds), "--json"], { maxBuffer: 1 << 26 }, (error, stdout, stderr) => {
-      const line = stdout.trimEnd().split("\n").at(-1) ?? "";
-      if (!line.startsWith("{")) {
-        resolve({ seeds: 0, seconds: 0, rule: undefined, message: `no report: ${stderr || (error?.message ?? line)}` });
-        return;
-      }
-      const { seeds: run, seconds, violations } = JSON.parse(line) as Report;
-      const [found] = violations;
-      resolve({ seeds: run, seconds, rule: found?.rule, message: found?.message.split("\n")[0]?.slice(0, 200) ?? "" });
-    });
+    execFile(
+      process.execPath,
+      [main, "--plant", plant, "--seeds", String(seeds), "--json"],
+      { maxBuffer: 1 << 26 },
+      (error, stdout, stderr) => {
+        const line = stdout.trimEnd().split("\n").at(-1) ?? "";
+        if (!line.startsWith("{")) {
+          resolve({
+            seeds: 0,
+            seconds: 0,
+            rule: undefined,
+            message: `no report: ${stderr || (error?.message ?? line)}`,
+          });
+          return;
+        }
+        const { seeds: run, seconds, violations } = JSON.parse(line) as Report;
+        const [found] = violations;
+        resolve({
+          seeds: run,
+          seconds,
+          rule: found?.rule,
+          message: found?.message.split("\n")[0]?.slice(0, 200) ?? "",
+        });
+      },
+    );
   });
 }
 

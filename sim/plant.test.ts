@@ -1,4 +1,7 @@
-/** A simulation that finds nothing proves nothing until it finds what was put there: every planted bug is caught, and by an oracle that fits it. */
+/**
+ * A simulation that finds nothing proves nothing until it finds what was put there: every planted bug is caught, and by
+ * an oracle that fits it.
+ */
 import { describe, expect, it } from "vitest";
 import { mutatedFiles } from "./mutant-tree.js";
 import { mutants } from "./mutants.js";
@@ -31,7 +34,11 @@ describe("a planted bug is caught", () => {
     const caught = await huntAll(12, Object.keys(soon));
     expect(caught.map(({ plant }) => plant).sort()).toEqual(Object.keys(soon).sort());
     const wrong = caught.filter(({ plant, rule }) => rule === undefined || !soon[plant]?.includes(rule));
-    expect(wrong.map(({ plant, seeds, rule, message }) => `${plant}: ${rule ?? "not caught"} after ${seeds} seeds: ${message}`)).toEqual([]);
+    expect(
+      wrong.map(
+        ({ plant, seeds, rule, message }) => `${plant}: ${rule ?? "not caught"} after ${seeds} seeds: ${message}`,
+      ),
+    ).toEqual([]);
   }, 600_000);
 });
 

@@ -1,6 +1,6 @@
 /**
- * Planted bugs: mutations of what the shells do around the real cores, switched on by name, to show that the oracles see them.
- * Each is a mistake that somebody could make; the cores stay clean.
+ * Planted bugs: mutations of what the shells do around the real cores, switched on by name, to show that the oracles
+ * see them. Each is a mistake that somebody could make; the cores stay clean.
  */
 import type { Epoch, JobId, LeaseId, WorkerId } from "../proto/ids.js";
 import type { ClientRequest, WorkerOrders, WorkerRequest } from "../proto/messages.js";
@@ -24,7 +24,10 @@ export interface Plant {
   readonly workerRequest?: (request: WorkerRequest, epoch: number, state: State) => WorkerRequest;
   readonly workerOrders?: (orders: WorkerOrders, epoch: number) => WorkerOrders;
   /** Commands of one scheduler step, and what caused it. */
-  readonly schedulerCommands?: (commands: Command[], cause: ClientRequest["t"] | WorkerRequest["t"] | "tick") => Command[];
+  readonly schedulerCommands?: (
+    commands: Command[],
+    cause: ClientRequest["t"] | WorkerRequest["t"] | "tick",
+  ) => Command[];
   readonly workerCommands?: (commands: WorkerCommand[], seen: Set<number>) => WorkerCommand[];
   /** The scheduler goes on hearing beats of workers that are dead. */
   readonly ghosts?: (state: State, isAlive: (worker: WorkerId) => boolean) => WorkerRequest[];
@@ -36,17 +39,28 @@ const takeovers = { usurpationMs: 2_000, schedulerCutMs: 6_000, workerCutMs: 4_0
 
 /** What workers that are dead would say. */
 function beatsOfGhosts(state: State, isAlive: (worker: WorkerId) => boolean): WorkerRequest[] {
-  const dead = [...state.workers.values()].filter((worker) => !isAlive(worker.id) && state.nowMs - worker.heardMs >= 500);
+  const dead = [...state.workers.values()].filter(
+    (worker) => !isAlive(worker.id) && state.nowMs - worker.heardMs >= 500,
+  );
   return dead.map((worker) => ghostBeat(worker, state.epoch));
 }
 
 /** What a core without the lease check would do with results under leases that are over. */
-function commitsOfEndedLeases(request: WorkerRequest, state: State, jobOf: (lease: LeaseId) => { job: JobId; durable: boolean } | undefined): Command[] {
+function commitsOfEndedLeases(
+  request: WorkerRequest,
+  state: State,
+  jobOf: (lease: LeaseId) => { job: JobId; durable: boolean } | undefined,
+): Command[] {
   if (request.t !== "commits") return [];
   return request.commits.flatMap(({ lease, segment, slotTimeUs }): Command[] => {
     const job = jobOf(lease);
     if (state.leases.has(lease) || segment.r === "failed" || !job?.durable) return [];
-    return [{ c: "record", record: { k: "commit", job: job.job, segment, slotTimeUs, reused: false, worker: request.worker } }];
+    return [
+      {
+        c: "record",
+        record: { k: "commit", job: job.job, segment, slotTimeUs, reused: false, worker: request.worker },
+      },
+    ];
   });
 }
 
@@ -60,7 +74,12 @@ export const plants: Readonly<Record<string, Plant>> = {
       if (request.t !== "commits" || request.epoch === epoch) return request;
       const leases = [...state.leases.values()];
       const [first] = request.commits;
-      const taker = first && leases.find(({ stage, from, to }) => stage.index === first.segment.stage && from <= first.segment.from && first.segment.to <= to);
+      const taker =
+        first &&
+        leases.find(
+          ({ stage, from, to }) =>
+            stage.index === first.segment.stage && from <= first.segment.from && first.segment.to <= to,
+        );
       if (!taker) return request;
       return {
         ...request,
@@ -77,13 +96,20 @@ export const plants: Readonly<Record<string, Plant>> = {
     doc: "workers obey a deposed scheduler",
     workerOrders: (orders, epoch) => ({ ...orders, epoch: Math.max(orders.epoch, epoch) as typeof orders.epoch }),
   },
-  "second-commit-wins": { doc: "a result under a lease that is over replaces the committed one", secondCommits: commitsOfEndedLeases },
+  "second-commit-wins": {
+    doc: "a result under a lease that is over replaces the committed one",
+    secondCommits: commitsOfEndedLeases,
+  },
   "lost-lease-never-requeued": { doc: "a dead worker is believed to be alive", ghosts: beatsOfGhosts },
   "results-not-resent": {
     doc: "the scheduler does not send results again that a client's beat asks for",
-    schedulerCommands: (commands, cause) => (cause === "beat" ? commands.filter((command) => command.c !== "update") : commands),
+    schedulerCommands: (commands, cause) =>
+      cause === "beat" ? commands.filter((command) => command.c !== "update") : commands,
   },
-  "recovery-skips-last-entry": { doc: "a restarted scheduler does not play the journal's last entry", replayed: (entries) => entries.slice(0, -1) },
+  "recovery-skips-last-entry": {
+    doc: "a restarted scheduler does not play the journal's last entry",
+    replayed: (entries) => entries.slice(0, -1),
+  },
   "commit-not-resent": {
     doc: "a worker does not send its reports again that were not acknowledged",
     workerCommands: (commands, seen) =>
@@ -100,7 +126,11 @@ export const plants: Readonly<Record<string, Plant>> = {
       if (cause !== "beat") return commands;
       return commands.filter(
         (command) =>
-          !(command.c === "order" && command.order.o === "lease" && commands.some((other) => other.c === "count" && other.metric === "leases_resent")),
+          !(
+            command.c === "order" &&
+            command.order.o === "lease" &&
+            commands.some((other) => other.c === "count" && other.metric === "leases_resent")
+          ),
       );
     },
   },

@@ -1,6 +1,7 @@
 /**
- * One process of the cluster. It runs what is due, stands still while it is paused (a stopped or starved process: timers do not fire, messages queue up,
- * and then everything at once), and is gone for good when it is dead. Its name may be used again by another process.
+ * One process of the cluster. It runs what is due, stands still while it is paused (a stopped or starved process:
+ * timers do not fire, messages queue up, and then everything at once), and is gone for good when it is dead. Its name
+ * may be used again by another process.
  */
 import type { Clock } from "./clock.js";
 import type { Network } from "./network.js";

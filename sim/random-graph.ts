@@ -88,7 +88,8 @@ function randomArg(context: GraphContext, count: number, depth: number): ArgSpec
   if (objects.length > 0 && random.chance(0.3)) return { a: "object", id: random.pick(objects) };
   const pack = packs.find((one) => one.count === count);
   if (pack && random.chance(0.5)) return { a: "items", object: pack.id };
-  if (depth === 0 && random.chance(0.1)) return { a: "list", of: Array.from({ length: random.between(0, 3) }, () => randomArg(context, count, 1)) };
+  if (depth === 0 && random.chance(0.1))
+    return { a: "list", of: Array.from({ length: random.between(0, 3) }, () => randomArg(context, count, 1)) };
   if (depth === 0 && random.chance(0.4)) {
     const items = new PackWriter();
     for (let i = 0; i < count; i++) items.add({ kind: 3, data: payload(random) });
@@ -100,7 +101,14 @@ function randomArg(context: GraphContext, count: number, depth: number): ArgSpec
 /** Stages that many graphs have in common: their results are reused between jobs. */
 function menuStage(random: Random, index: number): StageSpec {
   const dish = random.between(0, 7);
-  const traits: Traits = { name: `menu${dish}`, durationMs: 5 * dish, failFirst: 0, failEvery: 0, largeEvery: dish % 3, mood: "steady" };
+  const traits: Traits = {
+    name: `menu${dish}`,
+    durationMs: 5 * dish,
+    failFirst: 0,
+    failEvery: 0,
+    largeEvery: dish % 3,
+    mood: "steady",
+  };
   const count = [1, 4, 9, 30][dish % 4] as number;
   const options = { retries: 1, timeoutMs: 600_000, pure: true, priority: 0 };
   return { index, fn: { kernel: encodeTraits(traits), version: 1 }, count, args: [{ a: "index" }], options };
@@ -114,7 +122,10 @@ export function randomStage(context: GraphContext, index: number): StageSpec {
   const like = stages.length > 0 && random.chance(0.4) ? random.pick(stages.slice(-4)) : undefined;
   const count = like ? like.spec.count : randomCount(random);
   const traits = randomTraits(random, retries, count);
-  const slow = context.slowWork > 0 && random.chance(context.slowWork) ? { durationMs: Math.ceil(stageMsMax / Math.min(count, 3)) } : {};
+  const slow =
+    context.slowWork > 0 && random.chance(context.slowWork)
+      ? { durationMs: Math.ceil(stageMsMax / Math.min(count, 3)) }
+      : {};
   const args = Array.from({ length: random.between(0, 3) }, () => randomArg(context, count, 0));
   const kernel = random.chance(0.2) && traits.mood === "steady";
   const name = encodeTraits({ ...traits, ...(count <= 6 ? slow : {}) });

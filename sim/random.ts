@@ -1,4 +1,6 @@
-/** The simulator's only source of chance: sfc32, seeded from a number. Two generators of one seed give the same draws. */
+/**
+ * The simulator's only source of chance: sfc32, seeded from a number. Two generators of one seed give the same draws.
+ */
 export class Random {
   #a = 0;
   #b = 0;

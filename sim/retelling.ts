@@ -1,6 +1,6 @@
 /**
- * What a client of a session that was opened again tells the scheduler of its stages: the results that it was shown, as client/sdk does. They stay, and only
- * what is open is executed.
+ * What a client of a session that was opened again tells the scheduler of its stages: the results that it was shown, as
+ * client/sdk does. They stay, and only what is open is executed.
  */
 import type { ClientId, JobId, ObjectBase } from "../proto/ids.js";
 import type { ClientRequestOf, ResultSegment, StageSpec } from "../proto/messages.js";
@@ -48,7 +48,10 @@ function* partsOf(random: Random, { spec, base, results, complete }: Shown): Ite
   yield { ...head, segments, last: true };
 }
 
-/** Tells page by page, each until it is taken: what it reads may be under way, or lost and sent again after a beat. `onEnd(false)`: the session is not known. */
+/**
+ * Tells page by page, each until it is taken: what it reads may be under way, or lost and sent again after a beat.
+ * `onEnd(false)`: the session is not known.
+ */
 export function retell(
   asker: Asker,
   random: Random,

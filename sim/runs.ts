@@ -1,4 +1,7 @@
-/** What a worker's threads do: tasks of a run one after the other, in virtual time, with results in batches; limits and kills in the middle (W2–W4, W6). */
+/**
+ * What a worker's threads do: tasks of a run one after the other, in virtual time, with results in batches; limits and
+ * kills in the middle (W2–W4, W6).
+ */
 import { digestOf, hexOf } from "../proto/digest.js";
 import type { WireError } from "../proto/errors.js";
 import { type LeaseId, type ObjectId, objectIdOf } from "../proto/ids.js";
@@ -43,7 +46,8 @@ export const stagesOf =
   (lease: Lease): StageLookup =>
   (stage) => {
     const found = lease.bases.find(([index]) => index === stage);
-    if (!found) throw new Violation("leases", `lease ${lease.lease} does not say where the objects of stage ${stage} are`);
+    if (!found)
+      throw new Violation("leases", `lease ${lease.lease} does not say where the objects of stage ${stage} are`);
     return { base: found[1], count: found[2] };
   };
 
@@ -111,7 +115,12 @@ export class Runs {
       this.#host.world.truth.ended(lease.job, lease.stage, task, lease.lease, "threw");
       this.#giveHeld(run, 0);
       const error: WireError = { code: "TASK_FAILED", message: `${traits.name} threw at task ${task}` };
-      this.#host.give({ e: "results", lease: lease.lease, segment: { r: "failed", stage: lease.stage, from: task, to: task + 1, error }, slotTimeUs });
+      this.#host.give({
+        e: "results",
+        lease: lease.lease,
+        segment: { r: "failed", stage: lease.stage, from: task, to: task + 1, error },
+        slotTimeUs,
+      });
       run.held.from = task + 1;
       this.#execute(lease.lease);
       return;
@@ -159,7 +168,12 @@ export class Runs {
       }
       if (lease.durable) this.#host.world.disk.keepObject(id, { kind, data });
       const stored = [{ bytes: 100_000, kind, digest: digestOf(kind, data) }];
-      this.#host.give({ e: "results", lease: lease.lease, segment: { r: "stored", stage: lease.stage, from: task, to: task + 1, stored }, slotTimeUs });
+      this.#host.give({
+        e: "results",
+        lease: lease.lease,
+        segment: { r: "stored", stage: lease.stage, from: task, to: task + 1, stored },
+        slotTimeUs,
+      });
       run.held.from = task + 1;
       this.#execute(lease.lease);
     };
@@ -173,8 +187,17 @@ export class Runs {
     const pack = new PackWriter();
     for (const value of held.values) pack.add(value);
     const to = held.from + held.values.length;
-    const digests = lease.durable ? { digests: new Uint8Array(Buffer.concat(held.values.map(({ kind, data }) => digestOf(kind, data)))) } : {};
-    const segment: ResultSegment = { r: "inline", stage: lease.stage, from: held.from, to, pack: pack.finish(), ...digests };
+    const digests = lease.durable
+      ? { digests: new Uint8Array(Buffer.concat(held.values.map(({ kind, data }) => digestOf(kind, data)))) }
+      : {};
+    const segment: ResultSegment = {
+      r: "inline",
+      stage: lease.stage,
+      from: held.from,
+      to,
+      pack: pack.finish(),
+      ...digests,
+    };
     held.from = to;
     held.values.length = 0;
     this.#host.give({ e: "results", lease: lease.lease, segment, slotTimeUs });

@@ -1,4 +1,7 @@
-/** A scheduler process around the real core: intake, gate, journal writer, snapshots, recovery, as scheduler/shell does them, on models of network and disk. */
+/**
+ * A scheduler process around the real core: intake, gate, journal writer, snapshots, recovery, as scheduler/shell does
+ * them, on models of network and disk.
+ */
 import { stageBase } from "../proto/address.js";
 import { decodeMessage, encodeMessage } from "../proto/codec.js";
 import { sha256Hex } from "../proto/digest.js";
@@ -6,7 +9,13 @@ import { toWireError } from "../proto/errors.js";
 import { validateStages } from "../proto/graph.js";
 import type { Epoch, Instance, ObjectBase, SchedulerStart } from "../proto/ids.js";
 import { limits } from "../proto/limits.js";
-import { type ClientRequest, clientRequest, type WorkerOrder, type WorkerRequest, workerRequest } from "../proto/messages.js";
+import {
+  type ClientRequest,
+  clientRequest,
+  type WorkerOrder,
+  type WorkerRequest,
+  workerRequest,
+} from "../proto/messages.js";
 import { subjects } from "../proto/subjects.js";
 import type { Command, Event, JournalRecord } from "../scheduler/core/events.js";
 import { applyRecord, checkInvariants, nextWakeMs, type State, snapshot, step } from "../scheduler/core/index.js";
@@ -123,7 +132,10 @@ export class SchedulerNode {
   #recover(): void {
     const { disk, plant } = this.#world;
     const end = disk.entries.length;
-    const { state, atMs } = replay(this.#world, this.#random.chance(0.7) && !plant?.replayed ? disk.snapshots.at(-1) : undefined);
+    const { state, atMs } = replay(
+      this.#world,
+      this.#random.chance(0.7) && !plant?.replayed ? disk.snapshots.at(-1) : undefined,
+    );
     this.#clock.atLeast(atMs);
     this.#takeOver(state, end);
   }
@@ -170,8 +182,12 @@ export class SchedulerNode {
     this.#world.epoch = Math.max(this.#world.epoch, epoch);
     this.#world.truth.forgetKills();
     this.#tell(`serves as epoch ${epoch}, journal at ${lastSeq}`);
-    network.subscribe(subjects.schedulerClient, this.address, (delivery) => this.#receive(delivery, (d) => this.#onClient(d)));
-    network.subscribe(subjects.schedulerWorker, this.address, (delivery) => this.#receive(delivery, (d) => this.#onWorker(d)));
+    network.subscribe(subjects.schedulerClient, this.address, (delivery) =>
+      this.#receive(delivery, (d) => this.#onClient(d)),
+    );
+    network.subscribe(subjects.schedulerWorker, this.address, (delivery) =>
+      this.#receive(delivery, (d) => this.#onWorker(d)),
+    );
     this.#step({ e: "tick", listenedMs: 0 }, "tick");
     this.#tick();
     this.#hearing = listen(this.#world, this.process);
@@ -181,8 +197,12 @@ export class SchedulerNode {
     this.#later(this.#world.resting ? 10 * tickMs : tickMs, () => {
       const state = this.#state as State;
       const wakeMs = nextWakeMs(state);
-      for (const request of this.#world.plant?.ghosts?.(state, (worker) => this.#world.isAlive(worker)) ?? []) this.#step({ e: "worker", request }, "beat");
-      if ((wakeMs !== undefined && wakeMs <= this.#clock.nowMs()) || this.#clock.nowMs() - this.#tickedAtMs >= idleTickMs) {
+      for (const request of this.#world.plant?.ghosts?.(state, (worker) => this.#world.isAlive(worker)) ?? [])
+        this.#step({ e: "worker", request }, "beat");
+      if (
+        (wakeMs !== undefined && wakeMs <= this.#clock.nowMs()) ||
+        this.#clock.nowMs() - this.#tickedAtMs >= idleTickMs
+      ) {
         this.#tickedAtMs = this.#clock.nowMs();
         this.#step({ e: "tick", listenedMs: this.#hearing?.take() ?? 0 }, "tick");
       }
@@ -204,7 +224,10 @@ export class SchedulerNode {
     if (over.length > 0) this.#carryOut(over, "commits");
     const commands = this.#step({ e: "worker", request, ...(respond ? { reply: this.#owe(respond) } : {}) }, request.t);
     if (stale && commands.some((command) => command.c === "count" && command.metric === "tasks_committed")) {
-      throw new Violation("I2", `a report of ${request.worker} from an older epoch than ${this.#epoch} had results committed`);
+      throw new Violation(
+        "I2",
+        `a report of ${request.worker} from an older epoch than ${this.#epoch} had results committed`,
+      );
     }
   }
 
@@ -227,8 +250,18 @@ export class SchedulerNode {
     }
     if (!this.#orRefused(respond, () => validateStages(request.stages, request.outputs) ?? true)) return;
     const bases: ObjectBase[] = [];
-    for (const stage of request.stages) bases.push(stageBase(request.job, stage, (index) => bases[index] as ObjectBase));
-    this.#step({ e: "client", request, bases, contentHash: sha256Hex(encodeMessage([request.stages, request.outputs])), ...reply }, "submit");
+    for (const stage of request.stages)
+      bases.push(stageBase(request.job, stage, (index) => bases[index] as ObjectBase));
+    this.#step(
+      {
+        e: "client",
+        request,
+        bases,
+        contentHash: sha256Hex(encodeMessage([request.stages, request.outputs])),
+        ...reply,
+      },
+      "submit",
+    );
   }
 
   #orRefused<T>(respond: Delivery["respond"], check: () => T): T | undefined {
@@ -277,7 +310,12 @@ export class SchedulerNode {
         case "offload":
         case "drop":
         case "deferred":
-          if (!command.gated || this.#world.plant?.ungated || (this.#gated.length === 0 && this.#given === this.#durable)) this.#say(command);
+          if (
+            !command.gated ||
+            this.#world.plant?.ungated ||
+            (this.#gated.length === 0 && this.#given === this.#durable)
+          )
+            this.#say(command);
           else this.#gated.push({ after: this.#given, command });
           break;
         case "update":
@@ -289,7 +327,10 @@ export class SchedulerNode {
           break;
         }
         case "count":
-          this.#world.counts.metrics.set(command.metric, (this.#world.counts.metrics.get(command.metric) ?? 0) + command.by);
+          this.#world.counts.metrics.set(
+            command.metric,
+            (this.#world.counts.metrics.get(command.metric) ?? 0) + command.by,
+          );
           break;
         case "outranked":
           // If it is deposed, this append will say so.
@@ -312,7 +353,12 @@ export class SchedulerNode {
     const { network } = this.#world;
     if (command.c === "update") {
       const { client, session, segment } = command;
-      network.publish(this.address, subjects.client(client), { t: "update", epoch: this.#epoch, session, segments: [segment] });
+      network.publish(this.address, subjects.client(client), {
+        t: "update",
+        epoch: this.#epoch,
+        session,
+        segments: [segment],
+      });
       return;
     }
     if (command.c === "reply") {
@@ -326,7 +372,8 @@ export class SchedulerNode {
       return;
     }
     if (command.order.o === "cancel") this.#world.truth.cancelled(command.order.lease);
-    if (command.order.o === "lease") this.#grants.granted(command.order.lease, command.worker, this.#epoch as Epoch, this.#state as State);
+    if (command.order.o === "lease")
+      this.#grants.granted(command.order.lease, command.worker, this.#epoch as Epoch, this.#state as State);
     const owed = command.reply === undefined ? undefined : this.#replies.get(command.reply);
     if (!owed) this.#outbox.add(command.worker, command.instance, command.order);
     else {
@@ -366,7 +413,11 @@ export class SchedulerNode {
       () => !network.isCut(this.address),
       (outcome) => {
         this.process.hear(() => {
-          if (outcome === "landed" || (outcome === "fenced" && tries > 0 && disk.authors[this.#lastSeq] === this.address)) this.#appended(records);
+          if (
+            outcome === "landed" ||
+            (outcome === "fenced" && tries > 0 && disk.authors[this.#lastSeq] === this.address)
+          )
+            this.#appended(records);
           else if (outcome === "fenced") this.die("fenced: another scheduler writes the journal");
           else this.#later(Math.min(50 * 2 ** tries, 2_000), () => this.#append(records, tries + 1));
         });
@@ -378,11 +429,15 @@ export class SchedulerNode {
     const { disk, plant } = this.#world;
     this.#appending = false;
     if (records.some((record) => record.k === "epoch"))
-      throw new Violation("M6", `a worker has followed a scheduler that the journal of epoch ${this.#epoch} knows nothing of`);
+      throw new Violation(
+        "M6",
+        `a worker has followed a scheduler that the journal of epoch ${this.#epoch} knows nothing of`,
+      );
     this.#lastSeq = plant?.unfenced ? disk.entries.length : this.#lastSeq + 1;
     this.#durable += records.length;
     this.#entriesSince++;
-    while (this.#gated[0] && this.#gated[0].after <= this.#durable) this.#say((this.#gated.shift() as { command: Said }).command);
+    while (this.#gated[0] && this.#gated[0].after <= this.#durable)
+      this.#say((this.#gated.shift() as { command: Said }).command);
     this.#flush();
     this.#write();
   }

@@ -1,6 +1,6 @@
 /**
- * A model SDK client: a session, stages submitted over time, beats, stages sent again when the scheduler says it does not know them, puts,
- * cancels, releases, fetches of large results; and a check of everything it is shown.
+ * A model SDK client: a session, stages submitted over time, beats, stages sent again when the scheduler says it does
+ * not know them, puts, cancels, releases, fetches of large results; and a check of everything it is shown.
  */
 import { decodeMessage } from "../proto/codec.js";
 import { type ClientId, type Epoch, type JobId, type ObjectId, splitObjectId, type TenantId } from "../proto/ids.js";
@@ -94,7 +94,9 @@ export class SessionClient {
     return this.#done;
   }
   get waitsFor(): string {
-    const left = [...this.#stages].filter(([, stage]) => stage.left > 0).map(([index, stage]) => `stage ${index}: ${stage.left} of ${stage.spec.count}`);
+    const left = [...this.#stages]
+      .filter(([, stage]) => stage.left > 0)
+      .map(([index, stage]) => `stage ${index}: ${stage.left} of ${stage.spec.count}`);
     return left.length > 0 ? left.join(", ") : this.#closing ? "the answer to its close" : "nothing";
   }
 
@@ -112,7 +114,9 @@ export class SessionClient {
   }
 
   start(): void {
-    this.#world.network.subscribe(subjects.client(this.address as ClientId), this.address, ({ data }) => this.#onUpdate(data));
+    this.#world.network.subscribe(subjects.client(this.address as ClientId), this.address, ({ data }) =>
+      this.#onUpdate(data),
+    );
     this.#openSession();
     this.#beat();
   }
@@ -126,11 +130,18 @@ export class SessionClient {
 
   #openSession(): void {
     this.#open = false;
-    const request = { t: "open", client: this.address as ClientId, session: this.#session, tenant: "acme" as TenantId, version: PROTOCOL_VERSION } as const;
+    const request = {
+      t: "open",
+      client: this.address as ClientId,
+      session: this.#session,
+      tenant: "acme" as TenantId,
+      version: PROTOCOL_VERSION,
+    } as const;
     this.#asker.ask(
       () => request,
       (reply) => {
-        if (reply.t === "error") throw new Violation("session", `${this.address} cannot open its session: ${reply.error.message}`);
+        if (reply.t === "error")
+          throw new Violation("session", `${this.address} cannot open its session: ${reply.error.message}`);
         if (reply.t !== "opened" || this.#open) return reply.t === "opened";
         this.#open = true;
         this.#opening++;
@@ -149,12 +160,23 @@ export class SessionClient {
     if (!this.#open || this.#closing) return;
     const nowMs = this.#world.clock.nowMs;
     const waiting = [...this.#stages]
-      .filter(([, stage]) => stage.left > 0 && stage.sentIn === this.#opening && nowMs - stage.sentAtMs > limits.heartbeatIntervalMs)
+      .filter(
+        ([, stage]) =>
+          stage.left > 0 && stage.sentIn === this.#opening && nowMs - stage.sentAtMs > limits.heartbeatIntervalMs,
+      )
       .map(([index]) => index);
     const gaps = waiting.flatMap((index) => gapsOf(index, this.#stages.get(index)?.done));
     const released = [...this.#released];
     this.#asker.askOnce(
-      { t: "beat", client: this.address as ClientId, session: this.#session, epoch: this.#asker.epoch as Epoch, waiting, gaps, released },
+      {
+        t: "beat",
+        client: this.address as ClientId,
+        session: this.#session,
+        epoch: this.#asker.epoch as Epoch,
+        waiting,
+        gaps,
+        released,
+      },
       (reply) => {
         if (reply.t !== "beat" || !this.#open || this.#closing) return;
         this.#released = this.#released.filter((index) => !released.includes(index));
@@ -179,7 +201,8 @@ export class SessionClient {
     }
     for (const stage of this.#stages.values()) if (this.#random.chance(0.2)) this.#release(stage);
     const finished =
-      this.#submitted >= this.#plan.stages && [...this.#stages.values()].every((stage) => stage.released || (stage.left === 0 && stage.fetches === 0));
+      this.#submitted >= this.#plan.stages &&
+      [...this.#stages.values()].every((stage) => stage.released || (stage.left === 0 && stage.fetches === 0));
     if (finished) {
       this.#close();
       return;
@@ -222,7 +245,16 @@ export class SessionClient {
         index,
       );
       this.#model.add(spec);
-      const stage = { spec, done: new Uint8Array(spec.count), left: spec.count, sentAtMs: 0, sentIn: 0, fetches: 0, released: false, results: emptyShown() };
+      const stage = {
+        spec,
+        done: new Uint8Array(spec.count),
+        left: spec.count,
+        sentAtMs: 0,
+        sentIn: 0,
+        fetches: 0,
+        released: false,
+        results: emptyShown(),
+      };
       this.#stages.set(index, stage);
       stages.push(stage);
     }
@@ -231,14 +263,19 @@ export class SessionClient {
 
   /** What is complete and lies with workers: whoever wants it must be told where. */
   #largeResults(): ClientStage[] {
-    return [...this.#stages.values()].filter(({ left, released, results }) => left === 0 && !released && [...results].some(({ r }) => r === "stored"));
+    return [...this.#stages.values()].filter(
+      ({ left, released, results }) => left === 0 && !released && [...results].some(({ r }) => r === "stored"),
+    );
   }
 
   #incomplete(): ClientStage[] {
     return [...this.#stages.values()].filter((stage) => stage.left > 0);
   }
 
-  /** Tells of what was shown of these stages and of those they read, unless this scheduler knows it; then sends those of which nothing was shown. */
+  /**
+   * Tells of what was shown of these stages and of those they read, unless this scheduler knows it; then sends those of
+   * which nothing was shown.
+   */
   #send(stages: readonly ClientStage[]): void {
     if (!this.#open) return;
     const opening = this.#opening;
@@ -249,8 +286,16 @@ export class SessionClient {
     // In the order of their indexes: what one reads is known before it.
     const to = due.findIndex(({ results }, i) => i > from && results.count === 0);
     const told = due.slice(from, to < 0 ? due.length : to);
-    const shown = told.map(({ spec, left, results }) => ({ spec, base: this.#model.stage(spec.index).base, results, complete: left === 0 }));
-    this.#world.story.tell(this.address, `tells what it was shown of stages ${told.map(({ spec }) => spec.index).join(" ")}`);
+    const shown = told.map(({ spec, left, results }) => ({
+      spec,
+      base: this.#model.stage(spec.index).base,
+      results,
+      complete: left === 0,
+    }));
+    this.#world.story.tell(
+      this.address,
+      `tells what it was shown of stages ${told.map(({ spec }) => spec.index).join(" ")}`,
+    );
     retell(this.#asker, this.#random, { client: this.address as ClientId, session: this.#session }, shown, (known) => {
       if (opening !== this.#opening || !this.#open || this.#closing) return;
       if (!known) this.#openSession();
@@ -266,7 +311,10 @@ export class SessionClient {
     stage.sentIn = this.#opening;
   }
 
-  /** These, and what they read as far as this scheduler does not know it, in order. What is complete is told without what it read. */
+  /**
+   * These, and what they read as far as this scheduler does not know it, in order. What is complete is told without
+   * what it read.
+   */
   #unknownTo(stages: readonly ClientStage[]): ClientStage[] {
     const due = new Set<ClientStage>();
     const visit = (stage: ClientStage): void => {
@@ -284,7 +332,10 @@ export class SessionClient {
     for (let at = 0; at < stages.length; at += 4) {
       const batch = stages.slice(at, at + 4);
       for (const stage of batch) this.#sent(stage);
-      this.#world.story.tell(this.address, `submits stages ${batch.map(({ spec }) => `${spec.index}x${spec.count}`).join(" ")}`);
+      this.#world.story.tell(
+        this.address,
+        `submits stages ${batch.map(({ spec }) => `${spec.index}x${spec.count}`).join(" ")}`,
+      );
       this.#world.network.publish(this.address, subjects.schedulerClient, {
         t: "stages",
         session: this.#session,
@@ -336,7 +387,11 @@ export class SessionClient {
 
   #apply(segment: ResultSegment): void {
     const stage = this.#stages.get(segment.stage);
-    if (!stage) throw new Violation("session", `${this.address} was sent results of stage ${segment.stage}, which it never submitted`);
+    if (!stage)
+      throw new Violation(
+        "session",
+        `${this.address} was sent results of stage ${segment.stage}, which it never submitted`,
+      );
     if (segment.r === "failed" && segment.error.code === "SESSION_LOST") {
       if (stage.left > 0 && !stage.released) this.#asker.later(50, () => this.#send([stage]));
       return;
@@ -361,7 +416,12 @@ export class SessionClient {
   #readsOf(stage: ClientStage): ClientStage[] {
     const args = stage.spec.args.flatMap((arg) => (arg.a === "list" ? arg.of : [arg]));
     return args.flatMap((arg) => {
-      const upstream = arg.a === "stage" || arg.a === "task" ? this.#stages.get(arg.stage) : arg.a === "object" ? this.#makerOf(arg.id) : undefined;
+      const upstream =
+        arg.a === "stage" || arg.a === "task"
+          ? this.#stages.get(arg.stage)
+          : arg.a === "object"
+            ? this.#makerOf(arg.id)
+            : undefined;
       return upstream ? [upstream] : [];
     });
   }

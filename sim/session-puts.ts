@@ -56,7 +56,15 @@ export class SessionPuts {
   }
 
   #tell(id: ObjectId, data: Uint8Array, onDone: () => void): void {
-    const request = { t: "put", session: this.#session, id, kind: 3, bytes: data.byteLength, digest: digestOf(3, data), inline: data } as const;
+    const request = {
+      t: "put",
+      session: this.#session,
+      id,
+      kind: 3,
+      bytes: data.byteLength,
+      digest: digestOf(3, data),
+      inline: data,
+    } as const;
     this.#asker.ask(
       () => request,
       (reply) => {
@@ -71,7 +79,9 @@ export class SessionPuts {
     const { address } = this.#asker;
     this.#asker.askOnce({ t: "place", bytes: data.byteLength }, (reply) => {
       if (reply.t === "placed")
-        this.#world.network.request(address, subjects.data(reply.worker), { t: "offer", id, kind: 3, data }, () => this.#hold(id, data, onDone));
+        this.#world.network.request(address, subjects.data(reply.worker), { t: "offer", id, kind: 3, data }, () =>
+          this.#hold(id, data, onDone),
+        );
     });
   }
 

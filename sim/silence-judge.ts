@@ -1,6 +1,6 @@
 /**
- * Whether a scheduler was right to take somebody for lost: only time counts in which it could have heard, had anybody spoken. Measured from outside, where it
- * is known who was paused, cut off, or without a broker.
+ * Whether a scheduler was right to take somebody for lost: only time counts in which it could have heard, had anybody
+ * spoken. Measured from outside, where it is known who was paused, cut off, or without a broker.
  */
 import type { JobId } from "../proto/ids.js";
 import { limits } from "../proto/limits.js";
@@ -75,7 +75,10 @@ export class SilenceJudge {
     if (!session.startsWith("session-") || !last) return;
     const silentMs = this.#openMs - last.openMs;
     if (silentMs < limits.sessionTimeoutMs - slackMs)
-      throw new Violation("lost", `${session} is closed after ${silentMs} ms in which its client could have been heard`);
+      throw new Violation(
+        "lost",
+        `${session} is closed after ${silentMs} ms in which its client could have been heard`,
+      );
     this.#world.lapsed.add(session as JobId);
   }
 }

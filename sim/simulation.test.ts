@@ -35,7 +35,10 @@ describe("the simulated cluster", () => {
   });
 
   it("tells the same story twice from one seed, and another from another", () => {
-    const hashes = [7, 12, 25].map((seed) => [outcomes.get(seed)?.storyHash, simulate({ seed, storyKept: 1 }).storyHash]);
+    const hashes = [7, 12, 25].map((seed) => [
+      outcomes.get(seed)?.storyHash,
+      simulate({ seed, storyKept: 1 }).storyHash,
+    ]);
     for (const [first, second] of hashes) expect(second).toBe(first);
     expect(new Set([...outcomes.values()].map(({ storyHash }) => storyHash)).size).toBe(seeds.length);
   });

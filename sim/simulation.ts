@@ -1,6 +1,6 @@
 /**
- * One run: a cluster, its clients and its misfortunes, all from one seed. Faults stop at some point; from then on everything must come to its end
- * within a bounded time (I11), and nothing may be left of what was closed (I7).
+ * One run: a cluster, its clients and its misfortunes, all from one seed. Faults stop at some point; from then on
+ * everything must come to its end within a bounded time (I11), and nothing may be left of what was closed (I7).
  */
 
 import { isVolleyError } from "../proto/errors.js";
@@ -48,9 +48,15 @@ export interface Outcome {
   readonly story: readonly string[];
 }
 
-/** Virtual time by which everything must have ended after the last fault. Retries back off up to 30 s, sessions end with their clients. */
+/**
+ * Virtual time by which everything must have ended after the last fault. Retries back off up to 30 s, sessions end with
+ * their clients.
+ */
 const settleMsMax = 400_000;
-/** Sessions of clients that crashed end, and so long after its start a scheduler keeps what sessions might come back for. Puts go 60 s later. */
+/**
+ * Sessions of clients that crashed end, and so long after its start a scheduler keeps what sessions might come back
+ * for. Puts go 60 s later.
+ */
 const afterglowMs = limits.sessionTimeoutMs + 70_000;
 /** After days: sweeps, and a page of held objects told again every 5 s. */
 const forgettingMs = 90_000;
@@ -107,7 +113,10 @@ export class Simulation implements Victims {
     this.disk = new Disk(this.clock, this.fork());
     if (options.plant !== undefined) {
       this.plant = plants[options.plant];
-      if (!this.plant) throw new RangeError(`no planted bug is named ${JSON.stringify(options.plant)}; there are: ${Object.keys(plants).join(", ")}`);
+      if (!this.plant)
+        throw new RangeError(
+          `no planted bug is named ${JSON.stringify(options.plant)}; there are: ${Object.keys(plants).join(", ")}`,
+        );
     }
     this.disk.onForget = (job) => {
       this.truth.forget(job);
@@ -135,7 +144,9 @@ export class Simulation implements Victims {
   }
 
   isAnybodyThere(): boolean {
-    return this.liveWorkers.some((worker) => !worker.state.draining && !worker.process.paused && !this.network.isCut(worker.address));
+    return this.liveWorkers.some(
+      (worker) => !worker.state.draining && !worker.process.paused && !this.network.isCut(worker.address),
+    );
   }
 
   schedulerGone(): void {
@@ -205,7 +216,10 @@ export class Simulation implements Victims {
     for (let i = random.between(1, 3); i > 0; i--) this.clock.after(random.delay(30), () => this.addWorker());
     for (let i = random.between(0, 2); i > 0; i--) {
       this.clients.push(
-        new SessionClient(this, `client${this.clients.length + 1}`, { stages: random.between(1, 16), withinMs: random.between(500, this.#faults.untilMs) }),
+        new SessionClient(this, `client${this.clients.length + 1}`, {
+          stages: random.between(1, 16),
+          withinMs: random.between(500, this.#faults.untilMs),
+        }),
       );
     }
     for (let i = random.between(this.clients.length === 0 ? 1 : 0, 3); i > 0; i--) {
@@ -216,7 +230,10 @@ export class Simulation implements Victims {
       const other = random.chance(0.5) ? plan : lazily(() => randomJobPlan(this.fork(), `${i}`, [], this.#rates));
       if (random.chance(0.3)) this.clients.push(new JobClient(this, `client${this.clients.length + 1}`, other, "zeta"));
     }
-    for (const client of this.clients) this.clock.after(random.unit() * 0.7 * this.#faults.untilMs, () => this.guard(client.address, () => client.start()));
+    for (const client of this.clients)
+      this.clock.after(random.unit() * 0.7 * this.#faults.untilMs, () =>
+        this.guard(client.address, () => client.start()),
+      );
   }
 
   // ---------------------------------------------------------------------------------------------- the run
@@ -269,7 +286,8 @@ export class Simulation implements Victims {
     this.network.faults = calmNetwork;
     this.#faults.healAll();
     const newest = Math.max(0, ...this.liveSchedulers.map((scheduler) => scheduler.epoch));
-    for (const scheduler of this.liveSchedulers) if (scheduler.serving && scheduler.epoch < newest) scheduler.die("another one has taken over");
+    for (const scheduler of this.liveSchedulers)
+      if (scheduler.serving && scheduler.epoch < newest) scheduler.die("another one has taken over");
     if (this.liveSchedulers.length === 0) this.addScheduler();
     // Poison may kill all but one in turn.
     while (this.liveWorkers.filter((worker) => !worker.state.draining).length < 3) this.addWorker();
@@ -283,7 +301,8 @@ export class Simulation implements Victims {
 
   /** Jobs go on without their clients. */
   #checkEnded(): void {
-    for (const [job, { ended }] of this.disk.facts) if (ended === undefined) throw new Violation("I11", `job ${job} has not ended`);
+    for (const [job, { ended }] of this.disk.facts)
+      if (ended === undefined) throw new Violation("I11", `job ${job} has not ended`);
   }
 
   /** Long after: what ended has been forgotten; who submits it again gets it anew. */
@@ -299,7 +318,8 @@ export class Simulation implements Victims {
     const late = again.map((client, i) => client.again(`late${i + 1}`));
     for (const client of late) this.guard(client.address, () => client.start());
     this.#advance(this.clock.nowMs + settleMsMax, () => late.every((client) => client.done));
-    for (const client of late) if (!client.done) this.violate(new Violation("I11", `${client.address} still waits for ${client.waitsFor}`));
+    for (const client of late)
+      if (!client.done) this.violate(new Violation("I11", `${client.address} still waits for ${client.waitsFor}`));
   }
 }
 

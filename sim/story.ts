@@ -1,4 +1,7 @@
-/** What happened, line by line: the hash of all lines identifies the run, and the lines are kept for whoever wants to read them. */
+/**
+ * What happened, line by line: the hash of all lines identifies the run, and the lines are kept for whoever wants to
+ * read them.
+ */
 export class Story {
   readonly #lines: string[] = [];
   readonly #kept: number;

@@ -1,6 +1,6 @@
 /**
- * What is true, whatever the scheduler believes: which processes hold which objects, which ones truly died and what they were executing, what tasks were
- * made from. The oracles ask here before they take a failure for excused.
+ * What is true, whatever the scheduler believes: which processes hold which objects, which ones truly died and what
+ * they were executing, what tasks were made from. The oracles ask here before they take a failure for excused.
  */
 import { hexOf } from "../proto/digest.js";
 import { type JobId, type ObjectId, objectIdOf } from "../proto/ids.js";
@@ -84,10 +84,14 @@ export class Truth {
     return this.#died.has(id);
   }
 
-  /** Nobody who holds it could be reached for some time until now: a scheduler that has just started waits only so long. */
+  /**
+   * Nobody who holds it could be reached for some time until now: a scheduler that has just started waits only so long.
+   */
   isOutOfReach(id: ObjectId): boolean {
     const { clock } = this.#world;
-    return [...(this.#holders.get(id) ?? [])].every((one) => one.dead || clock.nowMs - this.#disturbedAtMs(one) < outOfReachMs);
+    return [...(this.#holders.get(id) ?? [])].every(
+      (one) => one.dead || clock.nowMs - this.#disturbedAtMs(one) < outOfReachMs,
+    );
   }
 
   #disturbedAtMs(process: Process): number {
@@ -158,29 +162,48 @@ export class Truth {
     running.set(key, execution);
   }
 
-  /** A task that ran before in this epoch runs again: there must be a reason, the tries must not be spent, and the pause must be over. */
+  /**
+   * A task that ran before in this epoch runs again: there must be a reason, the tries must not be spent, and the pause
+   * must be over.
+   */
   #judgeAgain(lease: Lease, task: number, epoch: number): void {
     const { job, stage, options } = lease;
     const name = `task ${task} of stage ${stage} of ${job}`;
     if (this.hasKilled(job, stage, task) >= limits.blamesMax + killsSlack)
-      throw new Violation("blame", `${name} is run again, although ${this.hasKilled(job, stage, task)} workers have died of it`);
+      throw new Violation(
+        "blame",
+        `${name} is run again, although ${this.hasKilled(job, stage, task)} workers have died of it`,
+      );
     if (this.#world.lapsed.has(job)) return;
     const before = this.executionsOf(job, stage, task).filter((one) => one.epoch === epoch);
     const heard = before.filter((one) => this.#isHeard(one));
     const grantedAtMs = this.#world.grants.get(lease.lease)?.atMs ?? 0;
     const made = heard.find(
       (one) =>
-        one.outcome === "result" && (one.endedAtMs ?? 0) < grantedAtMs && (!one.large || this.#holders.get(objectIdOf(lease.base, task))?.has(one.process)),
+        one.outcome === "result" &&
+        (one.endedAtMs ?? 0) < grantedAtMs &&
+        (!one.large || this.#holders.get(objectIdOf(lease.base, task))?.has(one.process)),
     );
-    if (made) throw new Violation("needless", `${name} is run again under lease ${lease.lease}, although it has a result, made under lease ${made.lease}`);
+    if (made)
+      throw new Violation(
+        "needless",
+        `${name} is run again under lease ${lease.lease}, although it has a result, made under lease ${made.lease}`,
+      );
     const threw = heard.filter(({ outcome, endedAtMs }) => outcome === "threw" && (endedAtMs ?? 0) < grantedAtMs);
-    if (threw.length > options.retries) throw new Violation("retries", `${name} is run again after ${threw.length} failures; it may have ${options.retries}`);
+    if (threw.length > options.retries)
+      throw new Violation(
+        "retries",
+        `${name} is run again after ${threw.length} failures; it may have ${options.retries}`,
+      );
     const last = before.at(-1);
     if (!last || threw.length === 0 || threw.length < before.length) return;
     const pauseMs = 0.75 * Math.min(limits.retryBackoffMsMax, limits.retryBackoffMsFirst * 2 ** (threw.length - 1));
     const pausedMs = this.#world.clock.nowMs - (last.endedAtMs ?? 0);
     if (pausedMs < pauseMs - 2)
-      throw new Violation("retries", `${name} is run again ${Math.round(pausedMs)} ms after failure ${threw.length}; it should rest for ${pauseMs}`);
+      throw new Violation(
+        "retries",
+        `${name} is run again ${Math.round(pausedMs)} ms after failure ${threw.length}; it should rest for ${pauseMs}`,
+      );
   }
 
   /** What came of it must have been heard by the scheduler: nobody died, was taken for dead, or was told to stop. */
@@ -195,7 +218,8 @@ export class Truth {
 
   /** The job was forgotten: what runs under its name is another. */
   forget(job: JobId): void {
-    for (const map of [this.#executions, this.#hasKilled, this.#mayHaveKilled]) for (const key of map.keys()) if (key.startsWith(`${job}/`)) map.delete(key);
+    for (const map of [this.#executions, this.#hasKilled, this.#mayHaveKilled])
+      for (const key of map.keys()) if (key.startsWith(`${job}/`)) map.delete(key);
   }
 
   throwsOf(job: JobId, stage: number, task: number): number {
@@ -311,11 +335,16 @@ export class Provenance {
   }
 
   #compare(job: JobId, reader: ObjectId, input: ObjectId, read: string, seen: string): void {
-    if (read !== seen) throw new Violation("values", `${reader} of ${job} was made from ${input} as ${read}, which was shown as ${seen}`);
+    if (read !== seen)
+      throw new Violation(
+        "values",
+        `${reader} of ${job} was made from ${input} as ${read}, which was shown as ${seen}`,
+      );
   }
 
   /** The job is to run anew, from nothing. */
   forget(job: JobId): void {
-    for (const map of [this.#shown, this.#inputs, this.#readers]) for (const key of map.keys()) if (key.startsWith(`${job} `)) map.delete(key);
+    for (const map of [this.#shown, this.#inputs, this.#readers])
+      for (const key of map.keys()) if (key.startsWith(`${job} `)) map.delete(key);
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Judges that look once a second: nothing waits for long while a slot is free and nobody is in trouble; what workers hold and what the scheduler believes
- * they hold agree (I4, both sides).
+ * Judges that look once a second: nothing waits for long while a slot is free and nobody is in trouble; what workers
+ * hold and what the scheduler believes they hold agree (I4, both sides).
  */
 import type { LeaseId } from "../proto/ids.js";
 import type { State } from "../scheduler/core/index.js";
@@ -43,7 +43,8 @@ export class Watch {
   #look(): void {
     const { liveSchedulers, liveWorkers, epoch, network } = this.#world;
     const scheduler = liveSchedulers.find((one) => one.serving && one.epoch === epoch);
-    const reachable = (node: SchedulerNode | WorkerNode): boolean => !node.process.paused && !network.isCut(node.address);
+    const reachable = (node: SchedulerNode | WorkerNode): boolean =>
+      !node.process.paused && !network.isCut(node.address);
     if (!scheduler?.state || !reachable(scheduler)) {
       for (const map of [this.#strays, this.#idle, this.#behind]) map.clear();
       return;
@@ -69,31 +70,43 @@ export class Watch {
     const strays = new Set<string>();
     for (const worker of workers) {
       for (const [lease, { phase }] of worker.state.leases) {
-        if (phase.p !== "void" && phase.p !== "finishing" && !state.leases.has(lease)) strays.add(`${worker.id} holds lease ${lease}`);
+        if (phase.p !== "void" && phase.p !== "finishing" && !state.leases.has(lease))
+          strays.add(`${worker.id} holds lease ${lease}`);
       }
     }
     this.#since(this.#strays, strays);
     const mostMs = this.#world.network.faults.loss > 0 ? 3 * strayMsMax : strayMsMax;
     const stray = this.#overdue(this.#strays, mostMs);
-    if (stray !== undefined) throw new Violation("I4", `${stray} for more than ${mostMs} ms, and the scheduler does not know it`);
+    if (stray !== undefined)
+      throw new Violation("I4", `${stray} for more than ${mostMs} ms, and the scheduler does not know it`);
   }
 
   #lookForIdle(state: State, workers: readonly WorkerNode[]): void {
-    const free = workers.filter((worker) => worker.state.leases.size === 0 && !worker.state.draining && worker.state.outbox.size === 0);
+    const free = workers.filter(
+      (worker) => worker.state.leases.size === 0 && !worker.state.draining && worker.state.outbox.size === 0,
+    );
     this.#since(this.#idle, new Set(state.queued > 0 ? free.map(({ id }) => id) : []));
     const idle = this.#overdue(this.#idle, idleMsMax);
-    if (idle !== undefined) throw new Violation("idle", `${idle} has had nothing to do for ${idleMsMax} ms while ${state.queued} tasks are queued`);
+    if (idle !== undefined)
+      throw new Violation(
+        "idle",
+        `${idle} has had nothing to do for ${idleMsMax} ms while ${state.queued} tasks are queued`,
+      );
     const behind = new Set<LeaseId>();
     if (free.length > 0) {
       for (const worker of workers) {
         for (const [lease, entry] of worker.state.leases) {
-          if (entry.phase.p === "ready" || (entry.phase.p === "running" && worker.unstarted(lease) > 0)) behind.add(lease);
+          if (entry.phase.p === "ready" || (entry.phase.p === "running" && worker.unstarted(lease) > 0))
+            behind.add(lease);
         }
       }
     }
     this.#since(this.#behind, behind);
     const late = this.#overdue(this.#behind, behindMsMax);
     if (late !== undefined)
-      throw new Violation("idle", `tasks of lease ${late} have waited behind others for ${behindMsMax} ms while a worker has nothing to do`);
+      throw new Violation(
+        "idle",
+        `tasks of lease ${late} have waited behind others for ${behindMsMax} ms while a worker has nothing to do`,
+      );
   }
 }

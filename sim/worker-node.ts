@@ -1,6 +1,7 @@
 /**
- * A worker process around the real worker core: fetches inputs, "executes" model functions in virtual time, keeps objects, answers fetches.
- * It keeps the promises W1–W6 of worker/core/events.ts and otherwise is as awkward as a real one may be.
+ * A worker process around the real worker core: fetches inputs, "executes" model functions in virtual time, keeps
+ * objects, answers fetches. It keeps the promises W1–W6 of worker/core/events.ts and otherwise is as awkward as a real
+ * one may be.
  */
 import { z } from "zod";
 import { decodeMessage } from "../proto/codec.js";
@@ -181,7 +182,8 @@ export class WorkerNode {
     const { network } = this.#world;
     switch (command.c) {
       case "send":
-        if (command.answered) network.request(this.address, subjects.schedulerWorker, command.message, (data) => this.#onOrders(data));
+        if (command.answered)
+          network.request(this.address, subjects.schedulerWorker, command.message, (data) => this.#onOrders(data));
         else network.publish(this.address, subjects.schedulerWorker, command.message);
         return;
       case "prepare":
@@ -232,7 +234,8 @@ export class WorkerNode {
   #prepare(lease: Lease): void {
     const stageOf = stagesOf(lease);
     const wants = new Set<ObjectId>();
-    for (let task = lease.from; task < lease.to; task++) for (const arg of lease.args) for (const id of objectsOf(arg, task, stageOf)) wants.add(id);
+    for (let task = lease.from; task < lease.to; task++)
+      for (const arg of lease.args) for (const id of objectsOf(arg, task, stageOf)) wants.add(id);
     const inputs = new Map<ObjectId, StoredValue>();
     this.#inputs.set(lease.lease, inputs);
     this.#fetcher.fetch(wants, lease.inputs, this.objects, (found, missing) => {
@@ -260,7 +263,9 @@ export class WorkerNode {
   #missing(id: ObjectId): void {
     this.#tell(`does not have ${id}`);
     const held = this.objects.get(id);
-    const added = held ? [{ id, kind: held.kind, bytes: held.data.byteLength, digest: digestOf(held.kind, held.data) }] : [];
+    const added = held
+      ? [{ id, kind: held.kind, bytes: held.data.byteLength, digest: digestOf(held.kind, held.data) }]
+      : [];
     this.#world.guard(this.address, () => this.#give({ e: "objects", added, removed: held ? [] : [id] }));
   }
 
@@ -286,7 +291,9 @@ export class WorkerNode {
         this.objects.set(id, value);
         this.#copies.delete(id);
       }
-      const added = value ? [{ id, kind: value.kind, bytes: value.data.byteLength, digest: digestOf(value.kind, value.data) }] : [];
+      const added = value
+        ? [{ id, kind: value.kind, bytes: value.data.byteLength, digest: digestOf(value.kind, value.data) }]
+        : [];
       this.#give({ e: "objects", added, removed: value ? [] : [id] });
     });
   }

@@ -6,7 +6,14 @@ import type { WorkerCommand, WorkerEvent } from "../worker/core/events.js";
 import { checkWorkerInvariants, createWorkerState, type WorkerState } from "../worker/core/state.js";
 import { workerStep } from "../worker/core/step.js";
 
-export const identity = { worker: "w1" as WorkerId, node: "n", pid: 1, version: 1, slots: 2, storeBudgetBytes: 1 << 20 };
+export const identity = {
+  worker: "w1" as WorkerId,
+  node: "n",
+  pid: 1,
+  version: 1,
+  slots: 2,
+  storeBudgetBytes: 1 << 20,
+};
 
 export const leaseOf = (id: string, from = 0, to = 10): Lease => ({
   lease: id as LeaseId,
@@ -23,7 +30,13 @@ export const leaseOf = (id: string, from = 0, to = 10): Lease => ({
   durable: false,
   options: { retries: 0, timeoutMs: 1000, pure: false, priority: 0 },
 });
-export const inline = (from: number, to: number): ResultSegment => ({ r: "inline", stage: 3, from, to, pack: new Uint8Array(8) });
+export const inline = (from: number, to: number): ResultSegment => ({
+  r: "inline",
+  stage: 3,
+  from,
+  to,
+  pack: new Uint8Array(8),
+});
 
 export class Harness {
   state: WorkerState = createWorkerState(identity, 1000);
@@ -64,4 +77,5 @@ export class Harness {
   }
 }
 export const kinds = (commands: WorkerCommand[]): string[] => commands.map((c) => c.c);
-export const sent = (commands: WorkerCommand[]): WorkerRequest[] => commands.flatMap((c) => (c.c === "send" ? [c.message] : []));
+export const sent = (commands: WorkerCommand[]): WorkerRequest[] =>
+  commands.flatMap((c) => (c.c === "send" ? [c.message] : []));

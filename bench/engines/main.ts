@@ -1,6 +1,7 @@
 /**
- * `npm run engines [-- --only 20,26] [--demo] [--update]`: the digest of every kernel over fixed calls, in both forms, on several versions of Node,
- * compared with kernels/fixtures/digests.json. --demo compares the digest of the whole demo too. --update writes the file by this Node.
+ * `npm run engines [-- --only 20,26] [--demo] [--update]`: the digest of every kernel over fixed calls, in both forms,
+ * on several versions of Node, compared with kernels/fixtures/digests.json. --demo compares the digest of the whole
+ * demo too. --update writes the file by this Node.
  */
 import { execFile } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -28,8 +29,14 @@ async function digestsOn(binary: string): Promise<Report> {
 }
 
 async function demoOn(binary: string): Promise<string> {
-  const { stdout } = await run(binary, [pathOf("../../client/cli/volley.js"), "demo", "--json"], { maxBuffer: outputMax, timeout: 900_000 });
-  const { digestSdk, digestGateway } = JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as { digestSdk: string; digestGateway: string };
+  const { stdout } = await run(binary, [pathOf("../../client/cli/volley.js"), "demo", "--json"], {
+    maxBuffer: outputMax,
+    timeout: 900_000,
+  });
+  const { digestSdk, digestGateway } = JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as {
+    digestSdk: string;
+    digestGateway: string;
+  };
   return digestSdk === digestGateway ? digestSdk : `${digestSdk} by the SDK, ${digestGateway} by the gateway`;
 }
 
@@ -41,7 +48,11 @@ function differing(report: Report, table: Digests): string[] {
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
-    options: { only: { type: "string" }, demo: { type: "boolean", default: false }, update: { type: "boolean", default: false } },
+    options: {
+      only: { type: "string" },
+      demo: { type: "boolean", default: false },
+      update: { type: "boolean", default: false },
+    },
   });
   if (values.update) {
     const { plain } = await digestsOn(process.execPath);
@@ -58,7 +69,8 @@ async function main(): Promise<number> {
     const report = await digestsOn(binary);
     const wrong = differing(report, table);
     if (wrong.length > 0) failures++;
-    const verdict = wrong.length === 0 ? `all ${Object.keys(table).length} kernels as pinned` : `differs: ${wrong.join(", ")}`;
+    const verdict =
+      wrong.length === 0 ? `all ${Object.keys(table).length} kernels as pinned` : `differs: ${wrong.join(", ")}`;
     console.log(`node ${report.node} (v8 ${report.v8}, ${report.arch}): ${verdict}`);
     if (!values.demo) continue;
     const demo = await demoOn(binary);

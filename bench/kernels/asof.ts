@@ -1,6 +1,7 @@
 /**
- * As-of joins on DuckDB's own benchmark of its: 100,000 minutes by 50 keys, a probe of every other key half a minute earlier, and the sum of what
- * it finds. Our tables are ordered by time, then key: the order of a feed, and the dearer one for us.
+ * As-of joins on DuckDB's own benchmark of its: 100,000 minutes by 50 keys, a probe of every other key half a minute
+ * earlier, and the sum of what it finds. Our tables are ordered by time, then key: the order of a feed, and the dearer
+ * one for us.
  */
 import { Int64, makeData, Table, TimestampMicrosecond, Vector } from "apache-arrow";
 import { requireKernel } from "volley/kernels";
@@ -16,7 +17,10 @@ const minuteUs = 60_000_000n;
 interface Input {
   readonly probe: Table;
   readonly build: Table;
-  /** `build` with the time at which each row became known: 15, 55 or 95 seconds later, so that rows become known out of order. */
+  /**
+   * `build` with the time at which each row became known: 15, 55 or 95 seconds later, so that rows become known out of
+   * order.
+   */
   readonly facts: Table;
 }
 
@@ -26,15 +30,20 @@ function input(): Input {
     for (let i = 0; i < rows; i++) values[i] = value(Math.floor(i / keys), i % keys);
     return values;
   };
-  const integers = (data: BigInt64Array): Vector => new Vector([makeData({ type: new Int64(), length: rows, nullCount: 0, data })]);
-  const instants = (data: BigInt64Array): Vector => new Vector([makeData({ type: new TimestampMicrosecond(), length: rows, nullCount: 0, data })]);
+  const integers = (data: BigInt64Array): Vector =>
+    new Vector([makeData({ type: new Int64(), length: rows, nullCount: 0, data })]);
+  const instants = (data: BigInt64Array): Vector =>
+    new Vector([makeData({ type: new TimestampMicrosecond(), length: rows, nullCount: 0, data })]);
   const start = BigInt(Date.UTC(2001, 0, 1)) * 1_000n;
   const at = (minute: number): bigint => start + BigInt(minute) * minuteUs;
   const k = integers(array((_, key) => BigInt(key)));
   const t = instants(array(at));
   const v = integers(array(BigInt));
   const known = instants(array((minute) => at(minute) + 15_000_000n + BigInt((minute * 7) % 3) * 40_000_000n));
-  const probe = new Table({ k: integers(array((_, key) => BigInt(key * 2))), t: instants(array((minute) => at(minute) - halfMinuteUs)) });
+  const probe = new Table({
+    k: integers(array((_, key) => BigInt(key * 2))),
+    t: instants(array((minute) => at(minute) - halfMinuteUs)),
+  });
   return { probe, build: new Table({ k, t, v }), facts: new Table({ k, t, known, v }) };
 }
 
@@ -60,7 +69,10 @@ function timed(run: () => Table): Timed {
   return { ms: performance.now() - start, total };
 }
 
-/** The same columns as another table: a right table that was joined before is still prepared, and the peer begins anew every time. */
+/**
+ * The same columns as another table: a right table that was joined before is still prepared, and the peer begins anew
+ * every time.
+ */
 const unprepared = ({ schema, batches }: Table): Table => new Table(schema, batches);
 
 /** One axis beside DuckDB, two axes beside one. Repeats are interleaved; without VOLLEY_PEERS_PYTHON ours alone. */
@@ -73,7 +85,8 @@ export async function asofMeasures({ repeats }: { repeats: number }): Promise<Me
     const [join, pit] = [requireKernel("asof.join", 1), requireKernel("asof.pit", 1)];
     const options = { by: "k", columns: ["v"], keep: [] };
     const one = (): Timed => timed(() => join.run(probe, unprepared(build), { ...options, on: "t" }) as Table);
-    const two = (): Timed => timed(() => pit.run(probe, unprepared(facts), { ...options, time: "t", event: "t" }) as Table);
+    const two = (): Timed =>
+      timed(() => pit.run(probe, unprepared(facts), { ...options, time: "t", event: "t" }) as Table);
     const times: { one: number[]; two: number[]; peer: number[] } = { one: [], two: [], peer: [] };
     // The first round lets the compiler see all of it.
     one();

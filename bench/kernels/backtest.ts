@@ -1,12 +1,24 @@
 /**
- * Backtests beside vectorbt: its own two benchmarks of signals (P1: in and out of 1,000 symbols on every bar; P2: 5 % of the prices missing),
- * and a sweep of 10,000 moving-average crossovers over 5,000 bars. Ours is the whole kernel, an Arrow table in and the Arrow table of orders
- * or statistics out; the peer is its simulation alone, arrays in and records out, and its Portfolio, whichever engine is faster.
+ * Backtests beside vectorbt: its own two benchmarks of signals (P1: in and out of 1,000 symbols on every bar; P2: 5 %
+ * of the prices missing), and a sweep of 10,000 moving-average crossovers over 5,000 bars. Ours is the whole kernel, an
+ * Arrow table in and the Arrow table of orders or statistics out; the peer is its simulation alone, arrays in and
+ * records out, and its Portfolio, whichever engine is faster.
  */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Bool, DateDay, Dictionary, Float64, Int32, makeData, Table, Utf8, Vector, vectorFromArray } from "apache-arrow";
+import {
+  Bool,
+  DateDay,
+  Dictionary,
+  Float64,
+  Int32,
+  makeData,
+  Table,
+  Utf8,
+  Vector,
+  vectorFromArray,
+} from "apache-arrow";
 import { requireKernel } from "volley/kernels";
 import { type Peer, startPeer } from "../peers/peer.js";
 import { type Measure, measure, median } from "../report.js";
@@ -26,7 +38,14 @@ function everyBar(): Signals {
   const draw = draws(1);
   const close = Float64Array.from({ length: rows * columns }, () => 100 + draw());
   const entries = Uint8Array.from({ length: rows * columns }, (_, i) => ((i % rows) % 2 === 0 ? 1 : 0));
-  return { name: "1,000 bars x 1,000 symbols, an order on every bar", rows, columns, close, entries, exits: entries.map((flag) => 1 - flag) };
+  return {
+    name: "1,000 bars x 1,000 symbols, an order on every bar",
+    rows,
+    columns,
+    close,
+    entries,
+    exits: entries.map((flag) => 1 - flag),
+  };
 }
 
 function withGaps(): Signals {
@@ -35,7 +54,14 @@ function withGaps(): Signals {
   const length = rows * columns;
   const close = Float64Array.from({ length }, () => (draw() < 0.05 ? Number.NaN : 100 + draw()));
   const flags = (): Uint8Array => Uint8Array.from({ length }, () => (draw() < 0.1 ? 1 : 0));
-  return { name: "10,000 bars x 100 symbols, 5 % of the prices missing", rows, columns, close, entries: flags(), exits: flags() };
+  return {
+    name: "10,000 bars x 100 symbols, 5 % of the prices missing",
+    rows,
+    columns,
+    close,
+    entries: flags(),
+    exits: flags(),
+  };
 }
 
 function bitsOf(flags: Uint8Array): Vector {
@@ -47,8 +73,11 @@ function bitsOf(flags: Uint8Array): Vector {
 }
 
 const daysOf = (length: number, rows: number): Vector =>
-  new Vector([makeData({ type: new DateDay(), length, nullCount: 0, data: Int32Array.from({ length }, (_, i) => i % rows) })]);
-const numbers = (data: Float64Array): Vector => new Vector([makeData({ type: new Float64(), length: data.length, nullCount: 0, data })]);
+  new Vector([
+    makeData({ type: new DateDay(), length, nullCount: 0, data: Int32Array.from({ length }, (_, i) => i % rows) }),
+  ]);
+const numbers = (data: Float64Array): Vector =>
+  new Vector([makeData({ type: new Float64(), length: data.length, nullCount: 0, data })]);
 
 function tableOf({ rows, columns, close, entries, exits }: Signals): Table {
   const { length } = close;
@@ -59,14 +88,19 @@ function tableOf({ rows, columns, close, entries, exits }: Signals): Table {
   const codes = Int32Array.from({ length }, (_, i) => Math.floor(i / rows));
   return new Table({
     date: daysOf(length, rows),
-    symbol: new Vector([makeData({ type: new Dictionary(new Utf8(), new Int32()), length, nullCount: 0, data: codes, dictionary: names })]),
+    symbol: new Vector([
+      makeData({ type: new Dictionary(new Utf8(), new Int32()), length, nullCount: 0, data: codes, dictionary: names }),
+    ]),
     close: numbers(close),
     entries: bitsOf(entries),
     exits: bitsOf(exits),
   });
 }
 
-/** Runs until the compiler has seen all of it, as in a worker's thread that has been at it for a second. (The peer is compiled by its first run.) */
+/**
+ * Runs until the compiler has seen all of it, as in a worker's thread that has been at it for a second. (The peer is
+ * compiled by its first run.)
+ */
 const warmUps = 10;
 /** Of ours and each form of the peer in a repeat. */
 const runs = 3;
@@ -83,14 +117,22 @@ interface Answer {
   readonly money: number;
 }
 
-async function signalsMeasure(input: Signals, repeats: number, peer: Peer | undefined, folder: string): Promise<Measure> {
+async function signalsMeasure(
+  input: Signals,
+  repeats: number,
+  peer: Peer | undefined,
+  folder: string,
+): Promise<Measure> {
   const { name, rows, columns, close, entries, exits } = input;
   const path = join(folder, "signals.bin");
   await writeFile(path, Buffer.concat([close, entries, exits].map((part) => Buffer.from(part.buffer))));
-  const engines = peer ? (await peer.ask<{ engines: string[] }>({ measure: "load", name, path, rows, columns })).engines : [];
+  const engines = peer
+    ? (await peer.ask<{ engines: string[] }>({ measure: "load", name, path, rows, columns })).engines
+    : [];
   const table = tableOf(input);
   const kernel = requireKernel("backtest.signals", 1);
-  const ours = (): { ms: number; result: Table } => timed(() => (kernel.run(table, { fill: "same-close", outputs: ["orders"] }) as { orders: Table }).orders);
+  const ours = (): { ms: number; result: Table } =>
+    timed(() => (kernel.run(table, { fill: "same-close", outputs: ["orders"] }) as { orders: Table }).orders);
   for (let warm = 0; warm < warmUps; warm++) ours();
   const times: number[] = [];
   const theirs = new Map<string, number[]>();
@@ -116,13 +158,18 @@ async function signalsMeasure(input: Signals, repeats: number, peer: Peer | unde
   const all = [...theirs].map(([key, ms]) => `${key} ${median(ms).toFixed(1)}`).join("; ");
   return measure(`backtest.signals: ${name}`, "ms", times, {
     better: "lower",
-    ...(peer && best ? { peer: `${peer.name}: ${best[0]}`, peerRepeats: best[1], note: `table to table, ours; the peer in ms: ${all}` } : {}),
+    ...(peer && best
+      ? { peer: `${peer.name}: ${best[0]}`, peerRepeats: best[1], note: `table to table, ours; the peer in ms: ${all}` }
+      : {}),
   });
 }
 
 /** The same orders for the same money on both sides, or the times mean nothing. */
 function agree(answer: Answer, orders: Table): void {
-  const [size, price] = ["size", "price"].map((name) => orders.getChild(name)?.toArray()) as [Float64Array, Float64Array];
+  const [size, price] = ["size", "price"].map((name) => orders.getChild(name)?.toArray()) as [
+    Float64Array,
+    Float64Array,
+  ];
   const filled = size.reduce((count, value) => count + (value > 0 ? 1 : 0), 0);
   const money = size.reduce((sum, value, i) => sum + (value > 0 ? value * (price[i] as number) : 0), 0);
   if (answer.orders !== filled || !(Math.abs(answer.money - money) <= 1e-9 * money))
@@ -133,7 +180,10 @@ const sweepBars = 5_000;
 const fasts = Array.from({ length: 100 }, (_, i) => 3 + i);
 const slows = Array.from({ length: 100 }, (_, i) => 107 + 2 * i);
 
-/** vectorbt is quicker with 250 combinations at once than with a thousand; the engine that is faster on a tenth of them goes on to the whole. */
+/**
+ * vectorbt is quicker with 250 combinations at once than with a thousand; the engine that is faster on a tenth of them
+ * goes on to the whole.
+ */
 const peerChunk = 250;
 
 async function sweepMeasure(repeats: number, peer: Peer | undefined, folder: string): Promise<Measure> {
@@ -146,10 +196,17 @@ async function sweepMeasure(repeats: number, peer: Peer | undefined, folder: str
     price *= Math.exp(0.0003 + 0.01 * normal());
     close[i] = price;
   }
-  const table = new Table({ date: daysOf(sweepBars, sweepBars), open: numbers(open), high: numbers(close), low: numbers(close), close: numbers(close) });
+  const table = new Table({
+    date: daysOf(sweepBars, sweepBars),
+    open: numbers(open),
+    high: numbers(close),
+    low: numbers(close),
+    close: numbers(close),
+  });
   const settings = { fees: 0.001, slippage: 0.0005, inSampleEnd: "1980-01-01" };
   const kernel = requireKernel("sweep.ma-cross", 1);
-  const ours = (): { ms: number; result: Table } => timed(() => kernel.run(table, { fast: fasts, slow: slows }, settings) as Table);
+  const ours = (): { ms: number; result: Table } =>
+    timed(() => kernel.run(table, { fast: fasts, slow: slows }, settings) as Table);
   ours();
   const path = join(folder, "prices.bin");
   await writeFile(path, Buffer.concat([open, close].map((part) => Buffer.from(part.buffer))));
@@ -161,10 +218,17 @@ async function sweepMeasure(repeats: number, peer: Peer | undefined, folder: str
     times.push(ms);
     // The peer needs many seconds a time: twice is enough to see that they agree.
     if (!peer || repeat >= 2) continue;
-    const answer = await peer.ask<{ ms: number; growth: number }>({ measure: "sweep", engine, fasts, slows, chunk: peerChunk });
+    const answer = await peer.ask<{ ms: number; growth: number }>({
+      measure: "sweep",
+      engine,
+      fasts,
+      slows,
+      chunk: peerChunk,
+    });
     theirs.push(answer.ms);
     const growth = growthOf(result);
-    if (!(Math.abs(answer.growth - growth) <= 1e-9 * growth)) throw new Error(`the peer's accounts grow to ${answer.growth}, ours to ${growth}`);
+    if (!(Math.abs(answer.growth - growth) <= 1e-9 * growth))
+      throw new Error(`the peer's accounts grow to ${answer.growth}, ours to ${growth}`);
   }
   return measure("sweep.ma-cross: 10,000 combinations x 5,000 bars", "ms", times, {
     better: "lower",
@@ -178,7 +242,13 @@ async function fasterEngine(peer: Peer, path: string): Promise<string> {
   const times: [string, number][] = [];
   for (const engine of engines) {
     for (const count of [1, 10]) {
-      const { ms } = await peer.ask<{ ms: number }>({ measure: "sweep", engine, fasts: fasts.slice(0, count), slows, chunk: peerChunk });
+      const { ms } = await peer.ask<{ ms: number }>({
+        measure: "sweep",
+        engine,
+        fasts: fasts.slice(0, count),
+        slows,
+        chunk: peerChunk,
+      });
       if (count === 10) times.push([engine, ms]);
     }
   }
@@ -187,7 +257,10 @@ async function fasterEngine(peer: Peer, path: string): Promise<string> {
 
 /** The sum over all combinations of end value / start value. */
 function growthOf(result: Table): number {
-  const [inside, outside] = ["totalReturnIn", "totalReturnOut"].map((name) => result.getChild(name)?.toArray()) as [Float64Array, Float64Array];
+  const [inside, outside] = ["totalReturnIn", "totalReturnOut"].map((name) => result.getChild(name)?.toArray()) as [
+    Float64Array,
+    Float64Array,
+  ];
   return inside.reduce((sum, value, i) => sum + (1 + value) * (1 + (outside[i] as number)), 0);
 }
 

@@ -1,9 +1,10 @@
 /**
  * How features are measured beside their peers: on 10,000 bars of 100 columns, on one core.
  *
- * Ours is what a worker's thread does for a kernel: columns lie in the shared memory, results are lent from it, and a feature without a
- * WebAssembly form runs in TypeScript into arrays of its own. The peers read their own layout and allocate their results, which they free
- * before the next run. Rounds of all kernels and peers are interleaved; figures are medians, and the peer is the fastest that has the feature.
+ * Ours is what a worker's thread does for a kernel: columns lie in the shared memory, results are lent from it, and a
+ * feature without a WebAssembly form runs in TypeScript into arrays of its own. The peers read their own layout and
+ * allocate their results, which they free before the next run. Rounds of all kernels and peers are interleaved; figures
+ * are medians, and the peer is the fastest that has the feature.
  */
 import { rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -58,7 +59,14 @@ function randomBars(parts: readonly Part[], room: () => Float64Array): Bars[] {
       const bought = Math.round(volume * uniform());
       price *= growth;
       other *= 1 + market + 0.02 * (uniform() - 0.5);
-      const bar = { high: price * (1 + 0.01 * uniform()), low: price * (1 - 0.01 * uniform()), close: price, volume, buy: bought, sell: volume - bought };
+      const bar = {
+        high: price * (1 + 0.01 * uniform()),
+        low: price * (1 - 0.01 * uniform()),
+        close: price,
+        volume,
+        buy: bought,
+        sell: volume - bought,
+      };
       const more = { other, gaps: uniform() < 0.1 ? Number.NaN : price, growth };
       const all: Record<Part, number> = { ...bar, ...more };
       for (const part of parts) bars[part][i] = all[part];
@@ -106,7 +114,11 @@ function jobOf(work: Work, placed: Placed): Job {
   const feature = features.find(({ name }) => name === work.feature) as Feature | undefined;
   if (!feature) throw new Error(`there is no feature ${work.feature}`);
   const params = feature.parse(work.params);
-  const groups = () => bars.map((bar) => ({ state: feature.create(params), inputs: work.inputs.map((part) => (part === "none" ? none : bar[part])) }));
+  const groups = () =>
+    bars.map((bar) => ({
+      state: feature.create(params),
+      inputs: work.inputs.map((part) => (part === "none" ? none : bar[part])),
+    }));
   const byTypeScript = (): void => {
     for (const { state, inputs } of groups())
       feature.run(
@@ -118,7 +130,8 @@ function jobOf(work: Work, placed: Placed): Job {
       );
   };
   const run = (): void => {
-    if (!engine.run(feature.wasm?.exportName ?? "", feature.outputs.length, groups(), rows)) throw new Error(`${feature.name} did not run`);
+    if (!engine.run(feature.wasm?.exportName ?? "", feature.outputs.length, groups(), rows))
+      throw new Error(`${feature.name} did not run`);
   };
   return {
     work,
@@ -135,15 +148,20 @@ function jobOf(work: Work, placed: Placed): Job {
 
 function tableRun(feature: Feature, work: Work, bars: readonly Bars[]): () => void {
   const kernel = requireKernel(`feature.${feature.name}`, feature.version);
-  const vectorOf = (data: Float64Array): Vector => new Vector([makeData({ type: new Float64(), length: rows, nullCount: 0, data })]);
+  const vectorOf = (data: Float64Array): Vector =>
+    new Vector([makeData({ type: new Float64(), length: rows, nullCount: 0, data })]);
   const named = feature.inputs
     .map((input, i) => ({ input, part: work.inputs[i] ?? "none" }))
     .flatMap(({ input, part }) => (part === "none" ? [] : [{ input, part }]));
   if (feature.inputs.length === 1) {
-    const table = new Table(Object.fromEntries(bars.map((bar, c) => [`column${c}`, vectorOf(bar[named[0]?.part as Part])])));
+    const table = new Table(
+      Object.fromEntries(bars.map((bar, c) => [`column${c}`, vectorOf(bar[named[0]?.part as Part])])),
+    );
     return () => kernel.run(table, work.params);
   }
-  const tables = bars.map((bar) => new Table(Object.fromEntries(named.map(({ input, part }) => [input, vectorOf(bar[part])]))));
+  const tables = bars.map(
+    (bar) => new Table(Object.fromEntries(named.map(({ input, part }) => [input, vectorOf(bar[part])]))),
+  );
   return () => {
     for (const table of tables) kernel.run(table, work.params);
   };
@@ -155,11 +173,25 @@ function timed(times: number[], run: () => void): void {
   times.push(performance.now() - start);
 }
 
-async function load(peer: Peer, parts: readonly Part[], bars: readonly Bars[], log: (line: string) => void): Promise<string[]> {
+async function load(
+  peer: Peer,
+  parts: readonly Part[],
+  bars: readonly Bars[],
+  log: (line: string) => void,
+): Promise<string[]> {
   const file = path.join(tmpdir(), `volley-bars-${process.pid}.f64`);
-  writeFileSync(file, Buffer.concat(parts.flatMap((part) => bars.map((bar) => Buffer.from(Float64Array.from(bar[part]).buffer)))));
+  writeFileSync(
+    file,
+    Buffer.concat(parts.flatMap((part) => bars.map((bar) => Buffer.from(Float64Array.from(bar[part]).buffer)))),
+  );
   try {
-    const { peers, missing } = await peer.ask<{ peers: string[]; missing: Record<string, string> }>({ measure: "load", path: file, rows, columns, parts });
+    const { peers, missing } = await peer.ask<{ peers: string[]; missing: Record<string, string> }>({
+      measure: "load",
+      path: file,
+      rows,
+      columns,
+      parts,
+    });
     for (const [what, why] of Object.entries(missing)) log(`${what} is left out: ${why}`);
     return peers;
   } finally {
@@ -183,7 +215,11 @@ async function round({ jobs, engine, peer, names, runs }: Round): Promise<void> 
       timed(job.ours, job.run);
     }
     for (const name of names) {
-      const { times } = (await peer?.ask<{ times: number[] }>({ measure: job.work.peersName ?? job.work.feature, peer: name, runs })) ?? { times: [] };
+      const { times } = (await peer?.ask<{ times: number[] }>({
+        measure: job.work.peersName ?? job.work.feature,
+        peer: name,
+        runs,
+      })) ?? { times: [] };
       if (times.length > 0) job.peers.set(name, [...(job.peers.get(name) ?? []), ...times]);
     }
   }
@@ -212,7 +248,10 @@ function measureOf({ work, form, ours, tables, reference, peers }: Job): Measure
   });
 }
 
-export async function measureFeatures({ script, parts, works, runs }: FeatureBench, { repeats, log }: SuiteOptions): Promise<Measure[]> {
+export async function measureFeatures(
+  { script, parts, works, runs }: FeatureBench,
+  { repeats, log }: SuiteOptions,
+): Promise<Measure[]> {
   const python = process.env.VOLLEY_PEERS_PYTHON;
   const peer = python ? await startPeer(python, script) : undefined;
   try {

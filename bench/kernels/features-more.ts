@@ -1,4 +1,7 @@
-/** The features that vectorbt's own table (features.ts) does not have, beside TA-Lib, pandas, polars, vectorbt and numpy. */
+/**
+ * The features that vectorbt's own table (features.ts) does not have, beside TA-Lib, pandas, polars, vectorbt and
+ * numpy.
+ */
 import type { Measure, SuiteOptions } from "../report.js";
 import { measureFeatures, type Work } from "./feature-bench.js";
 
@@ -25,10 +28,25 @@ const works: readonly Work[] = [
   { feature: "cummax", params: {}, inputs: one, shown: "cumulative maximum" },
   { feature: "cummin", params: {}, inputs: one, shown: "cumulative minimum" },
   { feature: "ffill", params: {}, inputs: ["gaps"], shown: "ffill, a tenth missing" },
-  { feature: "vwap", params: {}, inputs: ["high", "low", "close", "volume", "none"], shown: "VWAP since the beginning" },
-  { feature: "rolling_vwap", params: { window, price: "close" }, inputs: ["high", "low", "close", "volume"], shown: "rolling VWAP, window 20" },
+  {
+    feature: "vwap",
+    params: {},
+    inputs: ["high", "low", "close", "volume", "none"],
+    shown: "VWAP since the beginning",
+  },
+  {
+    feature: "rolling_vwap",
+    params: { window, price: "close" },
+    inputs: ["high", "low", "close", "volume"],
+    shown: "rolling VWAP, window 20",
+  },
   { feature: "volume_power", params: { window }, inputs: ["buy", "sell"], shown: "volume power, window 20" },
-  { feature: "realized_volatility", params: { window, periodsPerYear: 252 }, inputs: one, shown: "realized volatility, window 20" },
+  {
+    feature: "realized_volatility",
+    params: { window, periodsPerYear: 252 },
+    inputs: one,
+    shown: "realized volatility, window 20",
+  },
 ];
 
 export const moreFeatureMeasures = (options: SuiteOptions): Promise<Measure[]> =>

@@ -1,4 +1,6 @@
-/** The features of vectorbt's own table beside vectorbt (Numba on both layouts, and its Rust engine), TA-Lib and polars. */
+/**
+ * The features of vectorbt's own table beside vectorbt (Numba on both layouts, and its Rust engine), TA-Lib and polars.
+ */
 import type { Measure, SuiteOptions } from "../report.js";
 import { measureFeatures, type Work } from "./feature-bench.js";
 

@@ -1,7 +1,7 @@
 /**
- * Cross-sections beside pandas and polars: 2,500 dates of 400 symbols, of which 5 % have no value. Ours is the whole kernel, an Arrow table in and
- * an Arrow table out, with the order of its rows checked; the peers compute the column alone, and pandas on both of the forms that its users
- * have a panel in, long and wide.
+ * Cross-sections beside pandas and polars: 2,500 dates of 400 symbols, of which 5 % have no value. Ours is the whole
+ * kernel, an Arrow table in and an Arrow table out, with the order of its rows checked; the peers compute the column
+ * alone, and pandas on both of the forms that its users have a panel in, long and wide.
  */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -31,9 +31,19 @@ const works: Readonly<Record<string, Work>> = {
   zscore: { name: "z-score", kernel: "panel.zscore", params: { columns }, column: "x" },
   demean: { name: "demean", kernel: "panel.demean", params: { columns }, column: "x" },
   winsorize: { name: "winsorize at 1 % and 99 %", kernel: "panel.winsorize", params: { columns }, column: "x" },
-  quantile: { name: "5 quantile buckets", kernel: "panel.quantile", params: { columns, buckets: 5, meaning: "qcut" }, column: "x" },
+  quantile: {
+    name: "5 quantile buckets",
+    kernel: "panel.quantile",
+    params: { columns, buckets: 5, meaning: "qcut" },
+    column: "x",
+  },
   ic: { name: "information coefficient, Spearman", kernel: "panel.ic", params: ic, column: "ic_y" },
-  "ic-pearson": { name: "information coefficient, Pearson", kernel: "panel.ic", params: { ...ic, correlation: "pearson" }, column: "ic_y" },
+  "ic-pearson": {
+    name: "information coefficient, Pearson",
+    kernel: "panel.ic",
+    params: { ...ic, correlation: "pearson" },
+    column: "ic_y",
+  },
 };
 
 interface Input {
@@ -70,7 +80,9 @@ function tableOf({ x, y }: Input, asText: boolean): Table {
   const names = Array.from({ length: symbols }, (_, s) => `S${String(s).padStart(4, "0")}`);
   const codes = Int32Array.from({ length: rows }, (_, row) => row % symbols);
   const dictionary = vectorFromArray(names, new Utf8());
-  const coded = new Vector([makeData({ type: new Dictionary(new Utf8(), new Int32()), length: rows, nullCount: 0, data: codes, dictionary })]);
+  const coded = new Vector([
+    makeData({ type: new Dictionary(new Utf8(), new Int32()), length: rows, nullCount: 0, data: codes, dictionary }),
+  ]);
   return new Table({
     date: new Vector([makeData({ type: new DateDay(), length: rows, nullCount: 0, data: days })]),
     symbol: asText
@@ -155,7 +167,9 @@ async function workMeasure(
 /** The same numbers on both sides, or the times mean nothing. */
 function agree(work: Work, form: string, theirs: Sum, ours: Sum): void {
   if (theirs.n !== ours.n || !(Math.abs(theirs.sum - ours.sum) <= 1e-9 * ours.sum))
-    throw new Error(`${work.name}: ${form} has ${theirs.n} values of the sum ${theirs.sum}, ours are ${ours.n} of ${ours.sum}`);
+    throw new Error(
+      `${work.name}: ${form} has ${theirs.n} values of the sum ${theirs.sum}, ours are ${ours.n} of ${ours.sum}`,
+    );
 }
 
 /** Repeats of ours and the peers' are interleaved; without VOLLEY_PEERS_PYTHON ours alone. */
@@ -170,7 +184,8 @@ export async function panelMeasures({ repeats }: { repeats: number }): Promise<M
     const loaded = await peer?.ask<{ forms: Record<string, string[]> }>({ measure: "load", path, dates, symbols });
     const [table, text] = [tableOf(given, false), tableOf(given, true)];
     const measures: Measure[] = [];
-    for (const [id, work] of Object.entries(works)) measures.push(await workMeasure(id, work, table, text, repeats, peer, loaded?.forms[id] ?? []));
+    for (const [id, work] of Object.entries(works))
+      measures.push(await workMeasure(id, work, table, text, repeats, peer, loaded?.forms[id] ?? []));
     return measures;
   } finally {
     await peer?.stop();

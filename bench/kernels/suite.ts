@@ -21,7 +21,9 @@ export const kernelsSuite: Suite = {
   doc: "features, as-of joins, cross-sections, backtests (peers: vectorbt, TA-Lib, pandas, polars, numpy, DuckDB)",
   async run(options) {
     if (!process.env.VOLLEY_PEERS_PYTHON)
-      options.log("no peers: VOLLEY_PEERS_PYTHON names no Python with them (bench/peers/requirements-*.txt), so peer, peerValue and ratio are null");
+      options.log(
+        "no peers: VOLLEY_PEERS_PYTHON names no Python with them (bench/peers/requirements-*.txt), so peer, peerValue and ratio are null",
+      );
     const measures: Measure[] = [];
     for (const [name, topic] of Object.entries(topics)) {
       options.log(name);

@@ -10,7 +10,8 @@ export interface Peer {
 }
 
 /** Sources are not copied to dist, so the script is found from the repository's root. */
-const scriptPath = (script: string): string => fileURLToPath(new URL(`../../../bench/peers/${script}`, import.meta.url));
+const scriptPath = (script: string): string =>
+  fileURLToPath(new URL(`../../../bench/peers/${script}`, import.meta.url));
 
 /** Starts `script` with this Python; resolves when it has said its name and version. Rejects with what it wrote. */
 export async function startPeer(python: string, script: string): Promise<Peer> {
@@ -33,8 +34,13 @@ export async function startPeer(python: string, script: string): Promise<Peer> {
       resolve();
     });
   });
-  if (child.stdout) createInterface({ input: child.stdout }).on("line", (line) => line.startsWith("{") && waiting.shift()?.resolve(line));
-  const answer = <T>(): Promise<T> => new Promise<string>((resolve, reject) => waiting.push({ resolve, reject })).then((line) => JSON.parse(line) as T);
+  if (child.stdout)
+    createInterface({ input: child.stdout }).on(
+      "line",
+      (line) => line.startsWith("{") && waiting.shift()?.resolve(line),
+    );
+  const answer = <T>(): Promise<T> =>
+    new Promise<string>((resolve, reject) => waiting.push({ resolve, reject })).then((line) => JSON.parse(line) as T);
   const { name } = await answer<{ name: string }>();
   return {
     name,

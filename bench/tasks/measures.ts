@@ -61,7 +61,8 @@ export async function putAndGet(cluster: Cluster, bytes: number): Promise<{ put:
   const again = performance.now();
   const back = await cluster.get(ref);
   const get = bytes / 1e9 / seconds(again);
-  if (back.numRows !== table.numRows || back.getChild("x")?.get(0) !== table.getChild("x")?.get(0)) throw new Error("the table that came back is another");
+  if (back.numRows !== table.numRows || back.getChild("x")?.get(0) !== table.getChild("x")?.get(0))
+    throw new Error("the table that came back is another");
   return { put, get };
 }
 
@@ -75,7 +76,11 @@ export interface Cost {
 }
 
 /** What `run` costs the scheduler and the wire. */
-export async function costOf<T>(pids: { scheduler: number; nats: number }, tasks: number, run: () => Promise<T>): Promise<{ value: T; cost: Cost }> {
+export async function costOf<T>(
+  pids: { scheduler: number; nats: number },
+  tasks: number,
+  run: () => Promise<T>,
+): Promise<{ value: T; cost: Cost }> {
   const rssBefore = await rssBytes(pids.scheduler);
   const [cpu, wire] = [await cpuSeconds(pids.scheduler), await readBytes(pids.nats)];
   const watch = watchRss(pids.scheduler);

@@ -1,8 +1,9 @@
 /**
  * The fast path: no-op tasks one by one, alone and in a map, and Arrow tables to and from the cluster.
  *
- * The cluster is a local one with two workers of one slot each, on whatever machine this is. Repeats of all measures are interleaved with each
- * other and with the peer's, so that what else the machine does falls on all of them alike; figures are medians of the repeats.
+ * The cluster is a local one with two workers of one slot each, on whatever machine this is. Repeats of all measures
+ * are interleaved with each other and with the peer's, so that what else the machine does falls on all of them alike;
+ * figures are medians of the repeats.
  */
 import { connect } from "volley";
 import { type LocalCluster, startLocalCluster } from "../../cluster/local/local-cluster.js";
@@ -48,7 +49,16 @@ export const tasksSuite: Suite = {
     const local = await startLocalCluster({ workers, slots, gateway: false });
     const peer = await peerOf(options);
     try {
-      const ours: Repeats = { inFlight: [], inFlightCost: [], times: [], medians: [], map: [], mapCost: [], put: [], get: [] };
+      const ours: Repeats = {
+        inFlight: [],
+        inFlightCost: [],
+        times: [],
+        medians: [],
+        map: [],
+        mapCost: [],
+        put: [],
+        get: [],
+      };
       const theirs: PeerRepeats = { inFlight: [], times: [], medians: [], map: [], put: [], get: [] };
       await rounds(local, peer, options, ours, theirs);
       return measuresOf(ours, theirs, peer?.name);
@@ -62,13 +72,21 @@ export const tasksSuite: Suite = {
 async function peerOf({ log }: SuiteOptions): Promise<Peer | undefined> {
   const python = process.env.VOLLEY_PEERS_PYTHON;
   if (!python) {
-    log("no peer: VOLLEY_PEERS_PYTHON names no Python with Ray (bench/peers/requirements-tasks.txt), so peer, peerValue and ratio are null");
+    log(
+      "no peer: VOLLEY_PEERS_PYTHON names no Python with Ray (bench/peers/requirements-tasks.txt), so peer, peerValue and ratio are null",
+    );
     return undefined;
   }
   return startPeer(python, "ray_tasks.py");
 }
 
-async function rounds(local: LocalCluster, peer: Peer | undefined, options: SuiteOptions, ours: Repeats, theirs: PeerRepeats): Promise<void> {
+async function rounds(
+  local: LocalCluster,
+  peer: Peer | undefined,
+  options: SuiteOptions,
+  ours: Repeats,
+  theirs: PeerRepeats,
+): Promise<void> {
   await using cluster = await connect({ url: local.url });
   const noop = await cluster.deploy<typeof import("./noop.js")>(new URL("./noop.js", import.meta.url));
   const pidOf = (name: string): number => local.processes.find((process) => process.name === name)?.pid ?? process.pid;
@@ -81,7 +99,10 @@ async function rounds(local: LocalCluster, peer: Peer | undefined, options: Suit
     const flight = await costOf(pids, inFlightTasks, () => inFlight(cluster, noop, inFlightTasks, width));
     ours.inFlight.push(flight.value);
     ours.inFlightCost.push(flight.cost);
-    if (peer) theirs.inFlight.push((await peer.ask<{ value: number }>({ measure: "inFlight", count: peerInFlightTasks, width })).value);
+    if (peer)
+      theirs.inFlight.push(
+        (await peer.ask<{ value: number }>({ measure: "inFlight", count: peerInFlightTasks, width })).value,
+      );
     const times = await oneAtATime(cluster, noop, oneTasks);
     ours.times.push(...times);
     ours.medians.push(median(times));
@@ -98,7 +119,10 @@ async function rounds(local: LocalCluster, peer: Peer | undefined, options: Suit
     ours.put.push(bytes.put);
     ours.get.push(bytes.get);
     if (peer && repeat <= 2) {
-      const answer = await peer.ask<{ put: number; get: number } | { error: string }>({ measure: "putAndGet", bytes: tableBytes });
+      const answer = await peer.ask<{ put: number; get: number } | { error: string }>({
+        measure: "putAndGet",
+        bytes: tableBytes,
+      });
       if ("error" in answer) options.log(`the peer's put and get failed: ${answer.error}`);
       else {
         theirs.put.push(answer.put);
@@ -126,7 +150,12 @@ function measuresOf(ours: Repeats, theirs: PeerRepeats, name: string | undefined
       p50: quantile(ours.times, 0.5),
       p99: quantile(ours.times, 0.99),
     }),
-    measure("map of 1,000,000", "tasks/s", ours.map, { better: "higher", ...named, peerRepeats: theirs.map, note: `the peer's map has ${peerMapTasks} tasks` }),
+    measure("map of 1,000,000", "tasks/s", ours.map, {
+      better: "higher",
+      ...named,
+      peerRepeats: theirs.map,
+      note: `the peer's map has ${peerMapTasks} tasks`,
+    }),
     measure(
       "scheduler memory added by the map",
       "MiB",

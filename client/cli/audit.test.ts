@@ -48,7 +48,10 @@ afterAll(async () => {
 
 function run(args: readonly string[], input = ""): Promise<{ code: number | null; stdout: string; stderr: string }> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [volley, ...args], { cwd: root, env: { ...process.env, VOLLEY_URL: local.url, NO_COLOR: "1" } });
+    const child = spawn(process.execPath, [volley, ...args], {
+      cwd: root,
+      env: { ...process.env, VOLLEY_URL: local.url, NO_COLOR: "1" },
+    });
     const said = { stdout: "", stderr: "" };
     child.stdout.on("data", (part) => {
       said.stdout += part;
@@ -64,11 +67,17 @@ function run(args: readonly string[], input = ""): Promise<{ code: number | null
 
 describe("volley audit", () => {
   test.each([
-    ["a kernel by its short name, over a lake of Parquet", ["rsi", "--data", "prices/*.parquet:date", "--params", '{"window":5,"columns":["close"]}']],
+    [
+      "a kernel by its short name, over a lake of Parquet",
+      ["rsi", "--data", "prices/*.parquet:date", "--params", '{"window":5,"columns":["close"]}'],
+    ],
     ["a function, over CSV", ["functions.mjs#gain", "--data", "prices.csv:date"]],
   ])("passes %s", async (_, args) => {
     const { code, stdout } = await run(["audit", ...args, "--cuts", "9"]);
-    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringMatching(/^no look-ahead found at 9 of 59 cuts.*\n$/) });
+    expect({ code, stdout }).toEqual({
+      code: 0,
+      stdout: expect.stringMatching(/^no look-ahead found at 9 of 59 cuts.*\n$/),
+    });
   });
 
   test("finds a function that looks ahead: exit status 1, the first column, row and date, and one line of JSON", async () => {
@@ -81,7 +90,10 @@ describe("volley audit", () => {
     const json = await run([...args, "--json"]);
     expect(json.code).toBe(1);
     expect(json.stdout.split("\n")).toHaveLength(2);
-    expect(JSON.parse(json.stdout)).toMatchObject({ ok: false, finding: { column: "out", row: 0, cut: Date.UTC(2024, 0, 1) } });
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      ok: false,
+      finding: { column: "out", row: 0, cut: Date.UTC(2024, 0, 1) },
+    });
   });
 
   test("says what is wrong with a parameter", async () => {
@@ -99,13 +111,26 @@ test("results as Parquet into a file; what is no table is refused and leaves no 
     body: new Uint8Array(readFileSync(path.join(root, "prices/2024-01.parquet"))),
   });
   const { object } = (await upload.json()) as { object: string };
-  const job = (await run(["submit", "-"], graph("feature.sma", [{ object }, { value: { window: 3, keep: ["date"] } }]))).stdout.trim();
+  const job = (
+    await run(["submit", "-"], graph("feature.sma", [{ object }, { value: { window: 3, keep: ["date"] } }]))
+  ).stdout.trim();
   await run(["job", job, "--watch"]);
   expect(await run(["job", job, "--result", "--format", "parquet", "-o", "sma.parquet"])).toMatchObject({ code: 0 });
   const { table } = await readParquet(path.join(root, "sma.parquet"));
   expect([table.numRows, ...table.schema.fields.map(String)]).toEqual([31, "date: Date32<DAY>", "close: Float64"]);
   expect(table.getChild("close")?.get(2)).toBeCloseTo((300 + Math.sin(0) + Math.sin(1) + Math.sin(2)) / 3, 12);
   const other = (await run(["submit", "-", "--wait", "--json"], graph("volley.echo", [{ value: 1 }]))).stdout;
-  const refused = await run(["job", (JSON.parse(other) as { job: string }).job, "--result", "--format", "parquet", "-o", "one.parquet"]);
-  expect([refused.code, refused.stderr]).toEqual([1, expect.stringMatching(/not a table, so it cannot be given as Parquet/)]);
+  const refused = await run([
+    "job",
+    (JSON.parse(other) as { job: string }).job,
+    "--result",
+    "--format",
+    "parquet",
+    "-o",
+    "one.parquet",
+  ]);
+  expect([refused.code, refused.stderr]).toEqual([
+    1,
+    expect.stringMatching(/not a table, so it cannot be given as Parquet/),
+  ]);
 });

@@ -28,7 +28,9 @@ async function functionOf(cluster: Cluster, name: string): Promise<OfTables> {
     const kernel = kernelNamed(name);
     return cluster.kernel(kernel.name, kernel.version) as unknown as OfTables;
   }
-  const library = (await cluster.deploy<Record<string, (...tables: Table[]) => Table>>(pathToFileURL(resolve(module)))) as Record<string, unknown>;
+  const library = (await cluster.deploy<Record<string, (...tables: Table[]) => Table>>(
+    pathToFileURL(resolve(module)),
+  )) as Record<string, unknown>;
   const found = library[exported];
   if (found === undefined)
     throw new UsageError(
@@ -49,11 +51,17 @@ function assertThere(name: string): void {
 async function inputOf(text: string): Promise<AuditInput> {
   const at = text.lastIndexOf(":");
   const [file, known] = [text.slice(0, at), text.slice(at + 1)];
-  if (at <= 0 || known === "") throw new UsageError(`--data takes FILES:COLUMN, where COLUMN says when a row could be known; got ${JSON.stringify(text)}`);
+  if (at <= 0 || known === "")
+    throw new UsageError(
+      `--data takes FILES:COLUMN, where COLUMN says when a row could be known; got ${JSON.stringify(text)}`,
+    );
   const { openLake } = await import("../../data/lake/index.js");
   const table = await (await openLake(file)).table();
   const names = table.schema.fields.map(({ name }) => name);
-  if (!names.includes(known)) throw new UsageError(`--data ${text}: ${file} has no column ${JSON.stringify(known)}; it has ${names.slice(0, 20).join(", ")}`);
+  if (!names.includes(known))
+    throw new UsageError(
+      `--data ${text}: ${file} has no column ${JSON.stringify(known)}; it has ${names.slice(0, 20).join(", ")}`,
+    );
   return { table, known };
 }
 
@@ -70,7 +78,9 @@ export async function audit(name: string, options: AuditCommandOptions, output: 
   assertThere(name);
   const args = argsOf(options.params);
   if (options.data.length === 0)
-    throw new UsageError("--data is missing: FILES:COLUMN, a table of the function and its column that says when a row could be known");
+    throw new UsageError(
+      "--data is missing: FILES:COLUMN, a table of the function and its column that says when a row could be known",
+    );
   const inputs = await Promise.all(options.data.map(inputOf));
   await withCluster(options, async (cluster) => {
     let told = 0;

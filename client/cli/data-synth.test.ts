@@ -24,7 +24,9 @@ it("writes a market and says what is in it", async () => {
 
 it("ends on Ctrl-C with exit status 130, and every file that is there is whole", async () => {
   const out = path.join(root, "interrupted");
-  const child = spawn(process.execPath, [volley, "data", "synth", "--out", out, "--symbols", "1500", "--years", "2"], { stdio: "ignore" });
+  const child = spawn(process.execPath, [volley, "data", "synth", "--out", out, "--symbols", "1500", "--years", "2"], {
+    stdio: "ignore",
+  });
   const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
   const files = async (): Promise<string[]> => readdir(path.join(out, "prices")).catch(() => []);
   while ((await files()).filter((name) => name.endsWith(".parquet")).length < 20) expect(child.exitCode).toBe(null);

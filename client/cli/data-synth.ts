@@ -18,12 +18,16 @@ export async function dataSynth(options: SynthOptions, output: Output): Promise<
   const bar =
     output.json || !process.stderr.isTTY
       ? undefined
-      : new SingleBar({ format: "writing {bar} {value} of {total} files", stream: process.stderr, hideCursor: true }, Presets.shades_classic);
+      : new SingleBar(
+          { format: "writing {bar} {value} of {total} files", stream: process.stderr, hideCursor: true },
+          Presets.shades_classic,
+        );
   let interrupted: Interruption | undefined;
   const written = await writeMarket({
     ...options,
     onProgress: (done, of) => {
-      // Only from here on: while the market is made nothing else runs, and the signal's own way ends the process at once.
+      // Only from here on: while the market is made nothing else runs, and the signal's own way ends the process at
+      // once.
       if (!interrupted) bar?.start(of, done);
       interrupted ??= interruption();
       bar?.update(done);

@@ -7,7 +7,11 @@ import { UsageError } from "./exit-codes.js";
 import type { Output } from "./output.js";
 import type { ClusterOptions } from "./program.js";
 
-export async function deploy(module: string, options: ClusterOptions & { pure?: boolean; external?: readonly string[] }, output: Output): Promise<void> {
+export async function deploy(
+  module: string,
+  options: ClusterOptions & { pure?: boolean; external?: readonly string[] },
+  output: Output,
+): Promise<void> {
   const path = resolve(module);
   if (!existsSync(path)) throw new UsageError(`there is no file ${module}`);
   await withCluster(options, async (cluster) => {
@@ -16,6 +20,8 @@ export async function deploy(module: string, options: ClusterOptions & { pure?: 
       ...(options.pure === undefined ? {} : { pure: options.pure }),
     });
     const exports = Object.keys(library).filter((name) => !name.startsWith("$"));
-    output.result({ bundle: library.$bundle, exports }, () => [`bundle   ${library.$bundle}`, `exports  ${exports.join(", ")}`].join("\n"));
+    output.result({ bundle: library.$bundle, exports }, () =>
+      [`bundle   ${library.$bundle}`, `exports  ${exports.join(", ")}`].join("\n"),
+    );
   });
 }

@@ -36,12 +36,18 @@ export interface CliFailure {
 
 export function toCliFailure(error: unknown): CliFailure {
   if (error instanceof UsageError) return { code: "USAGE", message: error.message, exitCode: exitCodes.usage };
-  if (error instanceof Interrupted) return { code: "INTERRUPTED", message: "interrupted", exitCode: exitCodes.interrupted };
+  if (error instanceof Interrupted)
+    return { code: "INTERRUPTED", message: "interrupted", exitCode: exitCodes.interrupted };
   if (error instanceof InvariantViolation)
-    return { code: "INVARIANT_VIOLATION", message: `This is a bug in Volley: ${error.message}`, exitCode: exitCodes.bug };
+    return {
+      code: "INVARIANT_VIOLATION",
+      message: `This is a bug in Volley: ${error.message}`,
+      exitCode: exitCodes.bug,
+    };
   if (error instanceof JobFailed) return { ...toCliFailure(error.cause), exitCode: exitCodes.failure };
   if (isVolleyError(error)) {
-    const usage = error.code === "INVALID_ARGUMENT" || error.code === "INVALID_GRAPH" || error.code === "FUNCTION_NOT_FOUND";
+    const usage =
+      error.code === "INVALID_ARGUMENT" || error.code === "INVALID_GRAPH" || error.code === "FUNCTION_NOT_FOUND";
     return {
       code: error.code,
       message: error.message,
@@ -51,7 +57,11 @@ export function toCliFailure(error: unknown): CliFailure {
   }
   const file = fileTrouble(error);
   if (file !== undefined) return { code: "USAGE", message: file, exitCode: exitCodes.usage };
-  return { code: "INTERNAL", message: error instanceof Error ? error.message : String(error), exitCode: exitCodes.failure };
+  return {
+    code: "INTERNAL",
+    message: error instanceof Error ? error.message : String(error),
+    exitCode: exitCodes.failure,
+  };
 }
 
 const fileTroubles: Readonly<Record<string, string>> = {

@@ -32,7 +32,12 @@ const silent = (): View => ({ update: () => {}, end: () => {} });
 async function bar(): Promise<View> {
   const { SingleBar, Presets } = (await import("cli-progress")).default;
   const view = new SingleBar(
-    { format: "{bar} {percentage}%  {value}/{total} tasks  {state}  {detail}", hideCursor: true, clearOnComplete: false, stream: process.stderr },
+    {
+      format: "{bar} {percentage}%  {value}/{total} tasks  {state}  {detail}",
+      hideCursor: true,
+      clearOnComplete: false,
+      stream: process.stderr,
+    },
     Presets.shades_classic,
   );
   let started = false;
@@ -56,7 +61,9 @@ function lines(output: Output): View {
       if (status.state === toldState && now - toldAtMs < lineIntervalMs) return;
       toldAtMs = now;
       toldState = status.state;
-      output.note(`${status.job}: ${status.state}, ${status.succeeded}/${status.tasks} tasks${detailOf(status) ? ` (${detailOf(status)})` : ""}`);
+      output.note(
+        `${status.job}: ${status.state}, ${status.succeeded}/${status.tasks} tasks${detailOf(status) ? ` (${detailOf(status)})` : ""}`,
+      );
     },
     end: () => {},
   };

@@ -22,11 +22,19 @@ export interface JobOptions extends ClusterOptions {
 }
 
 export async function job(id: string, options: JobOptions, output: Output): Promise<void> {
-  if (options.output !== undefined && !options.result) throw new UsageError("-o says where results go, so it needs --result");
+  if (options.output !== undefined && !options.result)
+    throw new UsageError("-o says where results go, so it needs --result");
   if (options.result && options.json && options.format !== "json")
     throw new UsageError(`--json prints one JSON value, so it does not go with --format ${options.format}`);
-  if (options.result && (options.format === "arrow" || options.format === "parquet") && options.output === undefined && process.stdout.isTTY)
-    throw new UsageError(`${options.format === "arrow" ? "an Arrow stream" : "Parquet"} is not for a terminal: give a file with -o, or pipe it`);
+  if (
+    options.result &&
+    (options.format === "arrow" || options.format === "parquet") &&
+    options.output === undefined &&
+    process.stdout.isTTY
+  )
+    throw new UsageError(
+      `${options.format === "arrow" ? "an Arrow stream" : "Parquet"} is not for a terminal: give a file with -o, or pipe it`,
+    );
   if (options.output !== undefined) assertWritable(options.output);
   await withCluster(options, async (cluster, interrupted) => {
     const handle = cluster.job(id);

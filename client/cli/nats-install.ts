@@ -5,6 +5,9 @@ import type { Output } from "./output.js";
 
 export async function natsInstall(output: Output): Promise<void> {
   const interrupted = interruption();
-  const found = await Promise.race([resolveNatsServer({ onProgress: output.note, signal: interrupted.signal }), interrupted.promise]);
+  const found = await Promise.race([
+    resolveNatsServer({ onProgress: output.note, signal: interrupted.signal }),
+    interrupted.promise,
+  ]);
   output.result(found, () => `nats-server ${found.version} at ${found.path} (from ${found.source})`);
 }

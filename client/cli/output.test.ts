@@ -3,7 +3,13 @@ import { formatBytes, formatDuration, formatTable, jsonSafe } from "./output.js"
 
 describe("what a person reads", () => {
   test("bytes and durations carry their unit", () => {
-    expect([0, 1023, 1024, 1536, 5 * 1024 ** 3].map(formatBytes)).toEqual(["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "5.0 GiB"]);
+    expect([0, 1023, 1024, 1536, 5 * 1024 ** 3].map(formatBytes)).toEqual([
+      "0 B",
+      "1023 B",
+      "1.0 KiB",
+      "1.5 KiB",
+      "5.0 GiB",
+    ]);
     expect([12, 1_500, 61_000, 3_725_000].map(formatDuration)).toEqual(["12 ms", "1.5 s", "1m01s", "1h02m"]);
   });
 

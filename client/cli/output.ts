@@ -1,4 +1,6 @@
-/** What commands print: results to stdout, everything else to stderr. With --json stdout carries exactly one JSON value. */
+/**
+ * What commands print: results to stdout, everything else to stderr. With --json stdout carries exactly one JSON value.
+ */
 
 export interface Output {
   readonly json: boolean;
@@ -23,7 +25,10 @@ export function createOutput(json: boolean): Output {
 
 /** Integers that JSON numbers cannot hold become strings; bytes become base64. */
 export function jsonSafe(_key: string, value: unknown): unknown {
-  if (typeof value === "bigint") return value >= BigInt(Number.MIN_SAFE_INTEGER) && value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : value.toString();
+  if (typeof value === "bigint")
+    return value >= BigInt(Number.MIN_SAFE_INTEGER) && value <= BigInt(Number.MAX_SAFE_INTEGER)
+      ? Number(value)
+      : value.toString();
   if (value instanceof Uint8Array) return Buffer.from(value).toString("base64");
   return value;
 }
@@ -49,10 +54,14 @@ export function formatDuration(ms: number): string {
 
 /** Columns of left-aligned text with two spaces between; numbers right-aligned. */
 export function formatTable(head: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
-  const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => String(row[column] ?? "").length)));
+  const widths = head.map((title, column) =>
+    Math.max(title.length, ...rows.map((row) => String(row[column] ?? "").length)),
+  );
   const line = (cells: readonly (string | number)[]) =>
     cells
-      .map((cell, column) => (typeof cell === "number" ? String(cell).padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0)))
+      .map((cell, column) =>
+        typeof cell === "number" ? String(cell).padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0),
+      )
       .join("  ")
       .trimEnd();
   const numeric = head.map((_, column) => typeof rows[0]?.[column] === "number");

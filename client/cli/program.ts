@@ -27,7 +27,9 @@ const outputOf = (options: { json?: boolean }): Output => createOutput(options.j
 
 export function buildProgram(): Command {
   const program = new Command("volley")
-    .description("A compute cluster for quant work: Arrow partitions over NATS, exactly-once results, bit-identical numbers.")
+    .description(
+      "A compute cluster for quant work: Arrow partitions over NATS, exactly-once results, bit-identical numbers.",
+    )
     .version(packageVersion(), "-V, --version")
     .enablePositionalOptions()
     .showSuggestionAfterError(true)
@@ -52,7 +54,10 @@ Environment:
 Exit status: 0 done, 1 the job or the cluster failed, 2 wrong usage, 130 interrupted.`;
 
 function addCommand(program: Command, nameAndArgs: string, description: string): Command {
-  return program.command(nameAndArgs).description(description).option("--json", "print one JSON value to stdout, and nothing else");
+  return program
+    .command(nameAndArgs)
+    .description(description)
+    .option("--json", "print one JSON value to stdout, and nothing else");
 }
 
 const addClusterCommand = (program: Command, nameAndArgs: string, description: string): Command =>
@@ -69,7 +74,11 @@ function addLocalCommands(program: Command): void {
     .option("--data-dir <folder>", "where journal, objects and logs are kept; default: the user's data folder")
     .option("--ephemeral", "keep everything in a temporary folder and remove it in the end")
     .action(async (options) => (await import("./up.js")).up(options, outputOf(options)));
-  addCommand(program, "demo", "sweep 20,000 strategies over 20 years of prices on a cluster of this machine, and write a report")
+  addCommand(
+    program,
+    "demo",
+    "sweep 20,000 strategies over 20 years of prices on a cluster of this machine, and write a report",
+  )
     .option("--workers <n>", "number of workers", workers)
     .option("--out <file>", "where the report is written", "volley-report.html")
     .option("--keep", "leave the cluster running until Ctrl-C")
@@ -80,7 +89,11 @@ const collect = (value: string, before: string[]): string[] => [...before, value
 const cuts = (text: string): number | "all" => (text === "all" ? "all" : wholeNumber(1, 1_000_000)(text));
 
 function addJobCommands(program: Command): void {
-  addClusterCommand(program, "submit <graph>", "submit a graph (a JSON file, - for stdin) as a durable job and print its id")
+  addClusterCommand(
+    program,
+    "submit <graph>",
+    "submit a graph (a JSON file, - for stdin) as a durable job and print its id",
+  )
     .option("--wait", "follow the job to its end; exit status 1 if it fails")
     .option("--key <key>", "submit at most once under this key; the same again gives the same job")
     .action(async (graph, options) => (await import("./submit.js")).submit(graph, options, outputOf(options)));
@@ -91,22 +104,45 @@ function addJobCommands(program: Command): void {
     .option("--watch", "follow it to its end")
     .option("--result", "print the results of an output stage")
     .option("--stage <n>", "which output stage's; default: the first", wholeNumber(0, 1_000_000))
-    .addOption(new Option("--format <format>", "form of the results").choices(["json", "csv", "arrow", "parquet"]).default("json"))
+    .addOption(
+      new Option("--format <format>", "form of the results")
+        .choices(["json", "csv", "arrow", "parquet"])
+        .default("json"),
+    )
     .option("-o, --output <file>", "write the results to a file instead of stdout")
     .action(async (id, options) => (await import("./job.js")).job(id, options, outputOf(options)));
-  addClusterCommand(program, "cancel <id>", "cancel a job").action(async (id, options) => (await import("./cancel.js")).cancel(id, options, outputOf(options)));
-  addClusterCommand(program, "explain <job> [stage] [task]", "say why a task is where it is; by default of the first stage that has not ended").action(
-    async (id, stage, task, options) => (await import("./explain.js")).explain(id, stage, task, options, outputOf(options)),
+  addClusterCommand(program, "cancel <id>", "cancel a job").action(async (id, options) =>
+    (await import("./cancel.js")).cancel(id, options, outputOf(options)),
+  );
+  addClusterCommand(
+    program,
+    "explain <job> [stage] [task]",
+    "say why a task is where it is; by default of the first stage that has not ended",
+  ).action(async (id, stage, task, options) =>
+    (await import("./explain.js")).explain(id, stage, task, options, outputOf(options)),
   );
   addClusterCommand(program, "top", "watch workers, queue and jobs")
     .option("--once", "print once and end")
     .option("--interval <ms>", "time between updates", wholeNumber(100, 60_000), 1_000)
     .action(async (options) => (await import("./top.js")).top(options, outputOf(options)));
-  addClusterCommand(program, "deploy <module>", "bundle a module, store it in the cluster and print its id and functions")
+  addClusterCommand(
+    program,
+    "deploy <module>",
+    "bundle a module, store it in the cluster and print its id and functions",
+  )
     .option("--pure", "declare every function of it pure: same inputs, same result")
-    .option("--external <package>", "leave a package outside of the bundle: it must be installed where the workers are; once for each", collect, [])
+    .option(
+      "--external <package>",
+      "leave a package outside of the bundle: it must be installed where the workers are; once for each",
+      collect,
+      [],
+    )
     .action(async (module, options) => (await import("./deploy.js")).deploy(module, options, outputOf(options)));
-  addClusterCommand(program, "audit <function>", "check a kernel, or module.ts#export, for look-ahead; exit status 1 if it looks ahead")
+  addClusterCommand(
+    program,
+    "audit <function>",
+    "check a kernel, or module.ts#export, for look-ahead; exit status 1 if it looks ahead",
+  )
     .requiredOption(
       "--data <files:column>",
       "a table of the function (Parquet, Arrow, CSV or JSON rows; many files by a quoted glob), and its column that says when a row could be known; once for each table",
@@ -114,14 +150,17 @@ function addJobCommands(program: Command): void {
       [],
     )
     .option("--params <json>", "the function's argument after the tables")
-    .option("--time <column>", "column of the output with the time of a row; default: row i belongs to row i of the first table")
+    .option(
+      "--time <column>",
+      "column of the output with the time of a row; default: row i belongs to row i of the first table",
+    )
     .option("--cuts <n>", "times to cut at, or all", cuts, 200)
     .action(async (name, options) => (await import("./audit.js")).audit(name, options, outputOf(options)));
 }
 
 function addOtherCommands(program: Command): void {
-  addCommand(program, "kernels [name]", "list the built-in kernels by family, or show one in full").action(async (name, options) =>
-    (await import("./kernels.js")).kernels(name, outputOf(options)),
+  addCommand(program, "kernels [name]", "list the built-in kernels by family, or show one in full").action(
+    async (name, options) => (await import("./kernels.js")).kernels(name, outputOf(options)),
   );
   const nats = program.command("nats").description("the nats-server of local clusters");
   addCommand(nats, "install", "find or provision nats-server, and say where it is").action(async (options) =>
@@ -131,20 +170,27 @@ function addOtherCommands(program: Command): void {
 
 function addDataCommands(program: Command): void {
   const data = program.command("data").description("data to work with");
-  addCommand(data, "synth", "write a synthetic market as Parquet: prices, splits, delistings, statements with restatements, and a planted effect")
+  addCommand(
+    data,
+    "synth",
+    "write a synthetic market as Parquet: prices, splits, delistings, statements with restatements, and a planted effect",
+  )
     .requiredOption("--out <folder>", "where it is written")
     .option("--seed <n>", "same seed, same bytes", wholeNumber(0, Number.MAX_SAFE_INTEGER), 1)
     .option("--symbols <n>", "number of symbols", wholeNumber(1, 20_000), 500)
     .option("--years <n>", "number of years, from 2004", wholeNumber(1, 60), 12)
     .option("--effect <share>", "what cheap small caps earn more in a year, from -0.5 to 0.5", share, 0.1)
     .addOption(
-      new Option("--by <what>", "one price file for each symbol, or for each month with all symbols by date").choices(["symbol", "date"]).default("symbol"),
+      new Option("--by <what>", "one price file for each symbol, or for each month with all symbols by date")
+        .choices(["symbol", "date"])
+        .default("symbol"),
     )
     .action(async (options) => (await import("./data-synth.js")).dataSynth(options, outputOf(options)));
 }
 
 function share(text: string): number {
   const value = Number(text);
-  if (text.trim() === "" || !(Math.abs(value) <= 0.5)) throw new InvalidArgumentError("Expected a number from -0.5 to 0.5.");
+  if (text.trim() === "" || !(Math.abs(value) <= 0.5))
+    throw new InvalidArgumentError("Expected a number from -0.5 to 0.5.");
   return value;
 }

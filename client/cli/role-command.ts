@@ -13,7 +13,8 @@ export const roleDescriptions: Readonly<Record<RoleName, string>> = {
 export async function addRoleCommand(program: Command, role: RoleName): Promise<void> {
   const module = await loadRole(role);
   const command = program.commands.find((known) => known.name() === role) ?? program.command(role);
-  for (const entry of Object.values(module.table)) command.option(`--${entry.flag} <value>`, `${entry.doc} [${entry.env}${defaultText(entry)}]`);
+  for (const entry of Object.values(module.table))
+    command.option(`--${entry.flag} <value>`, `${entry.doc} [${entry.env}${defaultText(entry)}]`);
   command.action(async (options: Record<string, unknown>) => {
     await runRole(role, module, flagsOf(module.table, options), options.json === true);
   });

@@ -15,7 +15,9 @@ test("credentials in a file are read, and the file is gone", async () => {
   const path = join(folder, "url");
   writeFileSync(path, `${url}\n`, { mode: 0o600 });
   const warned: string[] = [];
-  expect(await roleEnvironment("worker", { VOLLEY_URL_FILE: path, VOLLEY_SLOTS: "2" }, (text) => warned.push(text))).toMatchObject({
+  expect(
+    await roleEnvironment("worker", { VOLLEY_URL_FILE: path, VOLLEY_SLOTS: "2" }, (text) => warned.push(text)),
+  ).toMatchObject({
     VOLLEY_URL: url,
     VOLLEY_SLOTS: "2",
   });

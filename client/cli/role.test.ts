@@ -29,7 +29,12 @@ const readyOf = (child: ChildProcess): Promise<unknown> => new Promise((resolve)
 describe("a role's process", () => {
   test("says over IPC that it serves, and ends with status 0 on SIGTERM", async () => {
     const child = startScheduler("ipc");
-    expect(await readyOf(child)).toMatchObject({ ready: true, role: "scheduler", pid: child.pid, metricsPort: expect.any(Number) });
+    expect(await readyOf(child)).toMatchObject({
+      ready: true,
+      role: "scheduler",
+      pid: child.pid,
+      metricsPort: expect.any(Number),
+    });
     child.kill("SIGTERM");
     expect(await exitOf(child)).toBe(0);
   });
@@ -47,7 +52,9 @@ describe("a role's process", () => {
 
   test("without a parent it prints one JSON object when it serves, its flags go before the environment", async () => {
     const child = startScheduler("ignore", "--json", "--metrics-port", "-1");
-    const line = await new Promise<string>((resolve) => createInterface(child.stdout as NodeJS.ReadableStream).once("line", resolve));
+    const line = await new Promise<string>((resolve) =>
+      createInterface(child.stdout as NodeJS.ReadableStream).once("line", resolve),
+    );
     expect(JSON.parse(line)).toEqual({ ready: true, role: "scheduler", pid: child.pid, metricsPort: -1 });
     child.kill("SIGINT");
     expect(await exitOf(child)).toBe(0);

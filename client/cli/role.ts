@@ -60,11 +60,18 @@ export async function loadRole(role: RoleName): Promise<RoleModule> {
 }
 
 /** Never returns normally while the role serves; ends the process itself. */
-export async function runRole(role: RoleName, module: RoleModule, flags: Readonly<Record<string, string | undefined>>, json: boolean): Promise<void> {
+export async function runRole(
+  role: RoleName,
+  module: RoleModule,
+  flags: Readonly<Record<string, string | undefined>>,
+  json: boolean,
+): Promise<void> {
   const fail = (error: unknown): never => {
     const failure = toCliFailure(error);
     const { exitCode: _, ...shown } = failure;
-    process.stderr.write(json ? `${JSON.stringify({ error: shown })}\n` : `volley ${role}: ${failure.code}: ${failure.message}\n`);
+    process.stderr.write(
+      json ? `${JSON.stringify({ error: shown })}\n` : `volley ${role}: ${failure.code}: ${failure.message}\n`,
+    );
     if (error instanceof InvariantViolation && error.stack) process.stderr.write(`${error.stack}\n`);
     return process.exit(failure.exitCode);
   };

@@ -12,7 +12,11 @@ import type { ClusterOptions } from "./program.js";
 
 const graphBytesMax = 256 * 1024 * 1024;
 
-export async function submit(file: string, options: ClusterOptions & { wait?: boolean; key?: string }, output: Output): Promise<void> {
+export async function submit(
+  file: string,
+  options: ClusterOptions & { wait?: boolean; key?: string },
+  output: Output,
+): Promise<void> {
   const graph = await readGraph(file);
   await withCluster(options, async (cluster, interrupted) => {
     const job = await cluster.run(graph, options.key === undefined ? {} : { key: options.key });
@@ -30,7 +34,9 @@ export async function submit(file: string, options: ClusterOptions & { wait?: bo
 /** A job that did not succeed makes the command fail with the job's own error. */
 export function throwIfFailed(status: JobStatus): void {
   if (status.state === "failed") {
-    const cause = status.error ? fromWireError(status.error) : new VolleyError("TASK_FAILED", `job ${status.job} failed`);
+    const cause = status.error
+      ? fromWireError(status.error)
+      : new VolleyError("TASK_FAILED", `job ${status.job} failed`);
     throw new JobFailed(cause.message, { cause });
   }
   if (status.state === "cancelled") throw new VolleyError("CANCELLED", `job ${status.job} was cancelled`);
@@ -40,13 +46,17 @@ export function throwIfFailed(status: JobStatus): void {
 async function readGraph(file: string): Promise<CompiledGraph> {
   const name = file === "-" ? "stdin" : file;
   const text = await (file === "-" ? readStdin() : readFile(file, "utf8")).catch((error: NodeJS.ErrnoException) => {
-    throw new UsageError(error.code === "ENOENT" ? `there is no file ${file}` : `${name} cannot be read: ${error.message}`);
+    throw new UsageError(
+      error.code === "ENOENT" ? `there is no file ${file}` : `${name} cannot be read: ${error.message}`,
+    );
   });
   let json: unknown;
   try {
     json = JSON.parse(text);
   } catch (error) {
-    throw new VolleyError("INVALID_GRAPH", `${name} is not JSON: ${(error as Error).message}`, { details: { path: "(root)" } });
+    throw new VolleyError("INVALID_GRAPH", `${name} is not JSON: ${(error as Error).message}`, {
+      details: { path: "(root)" },
+    });
   }
   return parseGraph(json);
 }

@@ -19,7 +19,10 @@ interface Snapshot {
 }
 
 /** With --json one snapshot; else until Ctrl-C. */
-export async function top(options: ClusterOptions & { once?: boolean; interval: number }, output: Output): Promise<void> {
+export async function top(
+  options: ClusterOptions & { once?: boolean; interval: number },
+  output: Output,
+): Promise<void> {
   await withCluster(options, async (cluster, interrupted) => {
     for (;;) {
       const snapshot = await take(cluster);
@@ -57,8 +60,18 @@ function lines({ workers, queued, running, jobs }: Snapshot): string {
   return [
     `${workers.length} ${workers.length === 1 ? "worker" : "workers"}, ${busy} of ${slots} slots busy, ${running} tasks running, ${queued} queued`,
     "",
-    workers.length === 0 ? "no workers" : formatTable(["worker", "node", "pid", "engine", "volley", "busy", "leases", "done", "store", "spilled", ""], rows),
-    ...(families.size > 1 ? ["", `${families.size} kinds of engines: code of yours that uses ** or Math.exp and their like may give other bits on each`] : []),
+    workers.length === 0
+      ? "no workers"
+      : formatTable(
+          ["worker", "node", "pid", "engine", "volley", "busy", "leases", "done", "store", "spilled", ""],
+          rows,
+        ),
+    ...(families.size > 1
+      ? [
+          "",
+          `${families.size} kinds of engines: code of yours that uses ** or Math.exp and their like may give other bits on each`,
+        ]
+      : []),
     "",
     jobs.length === 0 ? "no jobs" : jobTable(jobs),
   ].join("\n");

@@ -18,7 +18,13 @@ afterAll(async () => {
   rmSync(home, { recursive: true, force: true, maxRetries: 5 });
 });
 
-const env = { ...process.env, HOME: home, XDG_STATE_HOME: join(home, "state"), XDG_DATA_HOME: join(home, "data"), NO_COLOR: "1" };
+const env = {
+  ...process.env,
+  HOME: home,
+  XDG_STATE_HOME: join(home, "state"),
+  XDG_DATA_HOME: join(home, "data"),
+  NO_COLOR: "1",
+};
 delete (env as Record<string, unknown>).VOLLEY_URL;
 
 function volley(...args: string[]): ChildProcess {
@@ -53,7 +59,12 @@ describe("volley up", () => {
       createInterface(up.stdout as NodeJS.ReadableStream).once("line", resolve);
       up.once("exit", (code) => reject(new Error(`volley up ended with ${code}: ${words}`)));
     });
-    const { url, workerUrl, gatewayUrl, processes } = JSON.parse(line) as { url: string; workerUrl: string; gatewayUrl: string; processes: { pid: number }[] };
+    const { url, workerUrl, gatewayUrl, processes } = JSON.parse(line) as {
+      url: string;
+      workerUrl: string;
+      gatewayUrl: string;
+      processes: { pid: number }[];
+    };
     expect(url).toMatch(/^nats:\/\/client:.+@127\.0\.0\.1:\d+$/);
     expect(workerUrl).toMatch(/^nats:\/\/worker:.+@127\.0\.0\.1:\d+$/);
     expect(gatewayUrl).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
@@ -76,13 +87,28 @@ describe("volley up", () => {
       values: [{ x: 1 }, { x: 2 }, { x: 3 }],
     });
     expect((await run(["job", status.job, "--result", "--format", "csv"])).stdout).toBe("x\r\n1\r\n2\r\n3\r\n");
-    expect(JSON.parse((await run(["explain", status.job, "0", "1", "--json"])).stdout)).toMatchObject({ state: "succeeded", task: 1 });
-    expect(JSON.parse((await run(["top", "--once", "--json"])).stdout)).toMatchObject({
-      workers: [{ slots: 1, volley: expect.any(String), engine: { runtime: `node ${process.versions.node}`, v8: process.versions.v8, arch: process.arch } }],
+    expect(JSON.parse((await run(["explain", status.job, "0", "1", "--json"])).stdout)).toMatchObject({
+      state: "succeeded",
+      task: 1,
     });
-    expect(await run(["job", "nobody", "--json"])).toMatchObject({ code: 1, stdout: "", stderr: expect.stringContaining('"JOB_NOT_FOUND"') });
+    expect(JSON.parse((await run(["top", "--once", "--json"])).stdout)).toMatchObject({
+      workers: [
+        {
+          slots: 1,
+          volley: expect.any(String),
+          engine: { runtime: `node ${process.versions.node}`, v8: process.versions.v8, arch: process.arch },
+        },
+      ],
+    });
+    expect(await run(["job", "nobody", "--json"])).toMatchObject({
+      code: 1,
+      stdout: "",
+      stderr: expect.stringContaining('"JOB_NOT_FOUND"'),
+    });
 
-    const failing = JSON.stringify({ stages: [{ name: "bad", fn: { kernel: "volley.concat" }, args: [{ value: "no tables" }] }] });
+    const failing = JSON.stringify({
+      stages: [{ name: "bad", fn: { kernel: "volley.concat" }, args: [{ value: "no tables" }] }],
+    });
     const failed = await run(["submit", "-", "--wait", "--json"], failing);
     expect(failed.code).toBe(1);
     expect(JSON.parse(failed.stdout)).toMatchObject({ state: "failed" });

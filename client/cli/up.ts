@@ -18,7 +18,8 @@ export interface UpOptions {
 
 /** Ends by {@link Interrupted} after Ctrl-C, when every process is gone. */
 export async function up(options: UpOptions, output: Output): Promise<void> {
-  if (options.ephemeral && options.dataDir) throw new UsageError("--ephemeral keeps nothing, so it does not go with --data-dir");
+  if (options.ephemeral && options.dataDir)
+    throw new UsageError("--ephemeral keeps nothing, so it does not go with --data-dir");
   const startedAtMs = performance.now();
   const interrupted = interruption(() => output.note("stopping (Ctrl-C again: at once)"));
   const dataDir = options.ephemeral ? undefined : (options.dataDir ?? defaultDataDir());
@@ -40,7 +41,11 @@ export async function up(options: UpOptions, output: Output): Promise<void> {
       [
         `Volley is up (${((performance.now() - startedAtMs) / 1000).toFixed(1)} s). Ctrl-C ends it.`,
         ...(gatewayUrl
-          ? [`  gateway  ${gatewayUrl}`, `  token    ${token}`, `  API      ${gatewayUrl}/docs  (in a browser: any user name, the token as password)`]
+          ? [
+              `  gateway  ${gatewayUrl}`,
+              `  token    ${token}`,
+              `  API      ${gatewayUrl}/docs  (in a browser: any user name, the token as password)`,
+            ]
           : []),
         `  cluster  ${url}`,
         `  workers  VOLLEY_URL=${workerUrl} volley worker  (another one, by hand)`,
@@ -57,7 +62,8 @@ export async function up(options: UpOptions, output: Output): Promise<void> {
   throw new Interrupted("interrupted");
 }
 
-const defaultDataDir = (): string => join(process.env.XDG_DATA_HOME || join(homeFolder(process.env), ".local", "share"), "volley", "local");
+const defaultDataDir = (): string =>
+  join(process.env.XDG_DATA_HOME || join(homeFolder(process.env), ".local", "share"), "volley", "local");
 
 export function describeEvent(event: ClusterEvent): string {
   switch (event.type) {
@@ -66,7 +72,10 @@ export function describeEvent(event: ClusterEvent): string {
     case "ready":
       return `${event.name} is ready (pid ${event.pid})`;
     case "ended":
-      return [`${event.name} ended: ${event.how}; starting it again in ${event.restartInMs} ms`, ...event.lastLines.map((line) => `  ${line}`)].join("\n");
+      return [
+        `${event.name} ended: ${event.how}; starting it again in ${event.restartInMs} ms`,
+        ...event.lastLines.map((line) => `  ${line}`),
+      ].join("\n");
     case "restarted":
       return `${event.name} is ready again (pid ${event.pid})`;
     case "restart-failed":

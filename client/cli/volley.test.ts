@@ -18,7 +18,10 @@ interface Outcome {
 }
 
 /** Runs the command line as a user without any cluster would. */
-function volley(args: readonly string[], { env = {}, input = "" }: { env?: Record<string, string>; input?: string } = {}): Promise<Outcome> {
+function volley(
+  args: readonly string[],
+  { env = {}, input = "" }: { env?: Record<string, string>; input?: string } = {},
+): Promise<Outcome> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [entryFile, ...args], {
       env: { PATH: process.env.PATH, HOME: home, XDG_STATE_HOME: join(home, "state"), NO_COLOR: "1", ...env },
@@ -37,7 +40,22 @@ function volley(args: readonly string[], { env = {}, input = "" }: { env?: Recor
   });
 }
 
-const commands = ["up", "demo", "submit", "jobs", "job", "cancel", "explain", "top", "deploy", "kernels", "nats install", "scheduler", "worker", "gateway"];
+const commands = [
+  "up",
+  "demo",
+  "submit",
+  "jobs",
+  "job",
+  "cancel",
+  "explain",
+  "top",
+  "deploy",
+  "kernels",
+  "nats install",
+  "scheduler",
+  "worker",
+  "gateway",
+];
 
 describe("help", () => {
   test("lists every command, and what environment and exit statuses mean, at once", async () => {
@@ -79,13 +97,29 @@ describe("mistakes end with exit status 2 and a way out", () => {
     ["a missing graph file", ["submit", "absent.json"], "there is no file absent.json"],
     ["a kernel that is not there", ["kernels", "rolling_sdt"], "did you mean rolling_std"],
     ["a kernel to audit that is not there", ["audit", "rsy", "--data", "absent.csv:date"], "did you mean rsi"],
-    ["a module to audit that is not there", ["audit", "absent.ts#f", "--data", "absent.csv:date"], "there is no file absent.ts"],
+    [
+      "a module to audit that is not there",
+      ["audit", "absent.ts#f", "--data", "absent.csv:date"],
+      "there is no file absent.ts",
+    ],
     ["a missing table", ["audit", "rsi", "--data", "absent.parquet:date"], "there is no file absent.parquet"],
-    ["no file for a pattern", ["audit", "rsi", "--data", "absent/*.parquet:date"], 'no file matches "absent/*.parquet"'],
+    [
+      "no file for a pattern",
+      ["audit", "rsi", "--data", "absent/*.parquet:date"],
+      'no file matches "absent/*.parquet"',
+    ],
     ["no table at all", ["audit", "rsi"], "--data is missing: FILES:COLUMN"],
     ["a table without its column", ["audit", "rsi", "--data", "prices.csv"], "--data takes FILES:COLUMN"],
-    ["a column that is not there", ["audit", "rsi", "--data", `${prices}:day`], 'has no column "day"; it has date, close'],
-    ["a folder for a file", ["data", "synth", "--symbols", "2", "--years", "1", "--out", prices], "a part of the path is a file and no folder"],
+    [
+      "a column that is not there",
+      ["audit", "rsi", "--data", `${prices}:day`],
+      'has no column "day"; it has date, close',
+    ],
+    [
+      "a folder for a file",
+      ["data", "synth", "--symbols", "2", "--years", "1", "--out", prices],
+      "a part of the path is a file and no folder",
+    ],
     ["results into a folder", ["job", "j", "--result", "-o", home], "is a folder; -o takes the name of a file"],
     ["results into no folder", ["job", "j", "--result", "-o", join(home, "absent", "x.csv")], "there is no folder"],
     ["a missing module", ["deploy", "absent.ts"], "there is no file absent.ts"],
@@ -93,7 +127,11 @@ describe("mistakes end with exit status 2 and a way out", () => {
     ["results nobody asked for", ["job", "j", "-o", "x"], "needs --result"],
     ["a task that is no number", ["explain", "j", "first"], 'stage is "first"'],
     ["a role without a cluster", ["scheduler"], "VOLLEY_URL"],
-    ["a role with a bad value", ["scheduler", "--url", "nats://127.0.0.1:1", "--metrics-port", "many"], 'VOLLEY_METRICS_PORT (--metrics-port) is "many"'],
+    [
+      "a role with a bad value",
+      ["scheduler", "--url", "nats://127.0.0.1:1", "--metrics-port", "many"],
+      'VOLLEY_METRICS_PORT (--metrics-port) is "many"',
+    ],
   ])("%s", async (_, args, words) => {
     const { code, stdout, stderr } = await volley(args);
     expect(stderr).toContain(words);
@@ -124,7 +162,11 @@ describe("submit checks the graph before it looks for a cluster", () => {
   test.each([
     ["no JSON", "{", "(root)"],
     ["no graph", '{"stages":[]}', "stages"],
-    ["an unknown stage", '{"stages":[{"name":"a","fn":{"kernel":"volley.echo"},"args":[{"stage":"b","edge":"all"}]}]}', "stages.0.args.0.stage"],
+    [
+      "an unknown stage",
+      '{"stages":[{"name":"a","fn":{"kernel":"volley.echo"},"args":[{"stage":"b","edge":"all"}]}]}',
+      "stages.0.args.0.stage",
+    ],
   ])("%s", async (_, input, path) => {
     const { code, stderr } = await volley(["submit", "-", "--json"], { input });
     expect(code).toBe(2);
@@ -161,8 +203,12 @@ describe("commands that need no cluster", () => {
       /^Nulls +Null/m,
     ])
       expect(stdout).toMatch(line);
-    expect((await volley(["kernels", "backtest.weights"])).stdout).toMatch(/^fees +number ≥ 0, ≤ 0\.5 or \{ fraction, fixed, perShare, minimum \}/m);
-    const json = JSON.parse((await volley(["kernels", "feature.rolling_std", "--json"])).stdout) as { args: { name: string; schema: unknown }[] };
+    expect((await volley(["kernels", "backtest.weights"])).stdout).toMatch(
+      /^fees +number ≥ 0, ≤ 0\.5 or \{ fraction, fixed, perShare, minimum \}/m,
+    );
+    const json = JSON.parse((await volley(["kernels", "feature.rolling_std", "--json"])).stdout) as {
+      args: { name: string; schema: unknown }[];
+    };
     expect(json.args[1]).toMatchObject({ name: "params", schema: { required: ["window"] } });
   });
 
@@ -177,15 +223,22 @@ describe("commands that need no cluster", () => {
     writeFileSync(server, "#!/bin/sh\necho 'nats-server: v2.14.0'\n", { mode: 0o755 });
     const found = await volley(["nats", "install", "--json"], { env: { VOLLEY_NATS_SERVER: server } });
     expect(JSON.parse(found.stdout)).toEqual({ path: server, version: "2.14.0", source: "VOLLEY_NATS_SERVER" });
-    const none = await volley(["nats", "install", "--json"], { env: { PATH: join(home, "empty"), VOLLEY_NATS_RELEASES: "http://127.0.0.1:9" } });
+    const none = await volley(["nats", "install", "--json"], {
+      env: { PATH: join(home, "empty"), VOLLEY_NATS_RELEASES: "http://127.0.0.1:9" },
+    });
     expect(none.code).toBe(1);
-    expect(JSON.parse(none.stderr)).toMatchObject({ error: { code: "NATS_UNAVAILABLE", message: expect.stringContaining("VOLLEY_NATS_SERVER") } });
+    expect(JSON.parse(none.stderr)).toMatchObject({
+      error: { code: "NATS_UNAVAILABLE", message: expect.stringContaining("VOLLEY_NATS_SERVER") },
+    });
   });
 
   test("a state file whose writer is gone is no cluster", async () => {
     const { mkdirSync } = await import("node:fs");
     mkdirSync(join(home, "stale", "volley"), { recursive: true });
-    writeFileSync(join(home, "stale", "volley", "local.json"), JSON.stringify({ pid: 999_999_999, url: "nats://127.0.0.1:1", token: "t", startedAtMs: 0 }));
+    writeFileSync(
+      join(home, "stale", "volley", "local.json"),
+      JSON.stringify({ pid: 999_999_999, url: "nats://127.0.0.1:1", token: "t", startedAtMs: 0 }),
+    );
     const { code, stderr } = await volley(["jobs"], { env: { XDG_STATE_HOME: join(home, "stale") } });
     expect(code).toBe(1);
     expect(stderr).toContain("volley up");

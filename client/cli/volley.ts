@@ -49,7 +49,9 @@ main(args).then(
     const commander = error as { code?: unknown; exitCode?: unknown; message: string };
     const isCommander = typeof commander.code === "string" && commander.code.startsWith("commander.");
     if (isCommander && commander.exitCode === 0) return exitAfterOutput(exitCodes.ok); // --help, --version
-    const failure = isCommander ? { code: "USAGE", message: commander.message.replace(/^error: /, ""), exitCode: exitCodes.usage } : toCliFailure(error);
+    const failure = isCommander
+      ? { code: "USAGE", message: commander.message.replace(/^error: /, ""), exitCode: exitCodes.usage }
+      : toCliFailure(error);
     if (args.includes("--json")) {
       const { exitCode: _, ...shown } = failure;
       process.stderr.write(`${JSON.stringify({ error: shown })}\n`);

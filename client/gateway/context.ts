@@ -12,7 +12,13 @@ import type { EventStreams } from "./event-streams.js";
 import type { Answers, Gate, GatewayMetrics } from "./metrics.js";
 
 export type GatewayCluster = Pick<Cluster, "run" | "job" | "jobs" | "workers" | "put" | "get">;
-export type App = FastifyInstance<RawServerDefault, IncomingMessage, ServerResponse, FastifyBaseLogger, ZodTypeProvider>;
+export type App = FastifyInstance<
+  RawServerDefault,
+  IncomingMessage,
+  ServerResponse,
+  FastifyBaseLogger,
+  ZodTypeProvider
+>;
 
 export interface Context {
   readonly cluster: GatewayCluster;
@@ -29,16 +35,21 @@ export interface Context {
 }
 
 export function jobOf(cluster: GatewayCluster, id: string): Job {
-  if (!isName(id)) throw new VolleyError("JOB_NOT_FOUND", `there is no job ${JSON.stringify(id)}: that is not a job's id`);
+  if (!isName(id))
+    throw new VolleyError("JOB_NOT_FOUND", `there is no job ${JSON.stringify(id)}: that is not a job's id`);
   return cluster.job(id);
 }
 
 /** A stage by its name or index; `among`: the stages that may be asked for. */
 export function stageOf(status: JobStatus, given: string, among: readonly number[]): number {
   const byIndex = /^\d+$/.test(given) ? Number(given) : undefined;
-  const stage = status.stages.find((candidate) => candidate.name === given) ?? status.stages.find((candidate) => candidate.index === byIndex);
+  const stage =
+    status.stages.find((candidate) => candidate.name === given) ??
+    status.stages.find((candidate) => candidate.index === byIndex);
   if (stage && among.includes(stage.index)) return stage.index;
-  const names = among.map((index) => status.stages.find((candidate) => candidate.index === index)?.name ?? String(index));
+  const names = among.map(
+    (index) => status.stages.find((candidate) => candidate.index === index)?.name ?? String(index),
+  );
   const known = names.length > 20 ? `${names.slice(0, 20).join(", ")}, …` : names.join(", ");
   throw new VolleyError(
     "INVALID_ARGUMENT",

@@ -10,9 +10,14 @@ const ask: TestGateway["ask"] = (...args) => gateway.ask(...args);
 
 describe("the documentation", () => {
   it("describes every route in OpenAPI 3.1", async () => {
-    const document = (await ask("GET", "/openapi.json")).json() as unknown as { openapi: string; paths: Record<string, Record<string, unknown>> };
+    const document = (await ask("GET", "/openapi.json")).json() as unknown as {
+      openapi: string;
+      paths: Record<string, Record<string, unknown>>;
+    };
     expect(document.openapi).toBe("3.1.0");
-    const operations = Object.entries(document.paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method} ${path}`));
+    const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+      Object.keys(methods).map((method) => `${method} ${path}`),
+    );
     expect(operations.sort()).toEqual([
       "delete /v1/jobs/{id}",
       "get /healthz",

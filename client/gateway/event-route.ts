@@ -26,8 +26,13 @@ export function eventRoute(app: App, context: Context): void {
       const { raw } = reply;
       const following = context.events.open(job);
       reply.hijack();
-      for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) raw.setHeader(name, value as string | string[]);
-      raw.writeHead(200, { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-store", "x-accel-buffering": "no" });
+      for (const [name, value] of Object.entries(reply.getHeaders()))
+        if (value !== undefined) raw.setHeader(name, value as string | string[]);
+      raw.writeHead(200, {
+        "content-type": "text/event-stream; charset=utf-8",
+        "cache-control": "no-store",
+        "x-accel-buffering": "no",
+      });
       countAsAnswered(reply);
       let old: Timer | undefined;
       const tooOld = new Promise<void>((resolve) => {

@@ -1,6 +1,7 @@
 /**
- * Progress for many readers: each followed job is asked about once, however many streams follow it, and its newest status is one run of bytes that all
- * of them send. What readers do not read is bounded, for each (one status) and for all together; who lets too much wait is cut off, and it is counted why.
+ * Progress for many readers: each followed job is asked about once, however many streams follow it, and its newest
+ * status is one run of bytes that all of them send. What readers do not read is bounded, for each (one status) and for
+ * all together; who lets too much wait is cut off, and it is counted why.
  */
 import type { ServerResponse } from "node:http";
 import { VolleyError } from "../../proto/errors.js";
@@ -85,8 +86,8 @@ export class EventStreams {
   }
 
   /**
-   * Gives what writes to a reader until the job has ended, the reader has gone or reads too slowly, or `over` resolves (a client's EventSource then comes
-   * back by itself). Throws RATE_LIMITED.
+   * Gives what writes to a reader until the job has ended, the reader has gone or reads too slowly, or `over` resolves
+   * (a client's EventSource then comes back by itself). Throws RATE_LIMITED.
    */
   open(job: Job): (out: ServerResponse, over: Promise<void>) => Promise<void> {
     const followed = this.#join(job);
@@ -125,7 +126,11 @@ export class EventStreams {
     if (!followed) {
       let kept = 0;
       for (const { newest } of this.#followed.values()) kept += newest?.byteLength ?? 0;
-      if (kept > this.#options.bytesMax) throw new VolleyError("RATE_LIMITED", `the jobs that are followed have statuses of ${kept} bytes; try again later`);
+      if (kept > this.#options.bytesMax)
+        throw new VolleyError(
+          "RATE_LIMITED",
+          `the jobs that are followed have statuses of ${kept} bytes; try again later`,
+        );
       followed = new Followed(job);
       this.#followed.set(job.id, followed);
       const started = followed;
@@ -143,7 +148,9 @@ export class EventStreams {
     if (!stream.offer(bytes)) return;
     // The one that has waited longest is the one that does not read.
     while (this.waitingBytes > this.#options.bytesMax) {
-      const stalled = [...this.#streams].filter(({ out }) => out.writableLength > 0).sort((a, b) => a.waitsSinceMs - b.waitsSinceMs)[0];
+      const stalled = [...this.#streams]
+        .filter(({ out }) => out.writableLength > 0)
+        .sort((a, b) => a.waitsSinceMs - b.waitsSinceMs)[0];
       if (!stalled) return;
       this.#drop(stalled, "memory");
     }

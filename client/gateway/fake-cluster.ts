@@ -53,7 +53,13 @@ export class FakeJob {
 
   succeed(results: unknown[], stage = this.status.outputs[0] ?? 0): void {
     this.results.set(stage, results);
-    this.update({ state: "succeeded", succeeded: this.status.tasks, executed: this.status.tasks, digest: "d".repeat(64), endedAtMs: 2 });
+    this.update({
+      state: "succeeded",
+      succeeded: this.status.tasks,
+      executed: this.status.tasks,
+      digest: "d".repeat(64),
+      endedAtMs: 2,
+    });
   }
 }
 
@@ -72,7 +78,8 @@ export class FakeCluster implements GatewayCluster {
     const compiled = graph as CompiledGraph;
     const text = JSON.stringify(compiled);
     const known = options.key === undefined ? undefined : this.keys.get(options.key);
-    if (known && known.graph !== text) throw new VolleyError("CONFLICT", `the key ${options.key} was used with another graph`);
+    if (known && known.graph !== text)
+      throw new VolleyError("CONFLICT", `the key ${options.key} was used with another graph`);
     if (known) return this.job(known.job);
     const id = `job-${this.jobsById.size + 1}`;
     this.jobsById.set(id, new FakeJob(id, compiled));
@@ -95,7 +102,15 @@ export class FakeCluster implements GatewayCluster {
       results: async <T>(stage = 0) => (this.fake(id).results.get(stage) ?? []) as T[],
       stream: <T>(stage = 0, options: StreamOptions = {}) => this.#stream(id, stage, options) as AsyncIterable<T>,
       cancel: async () => this.fake(id).update({ state: "cancelled" }),
-      explain: async (stage = 0, task = 0) => ({ job: id as JobId, stage, task, state: "queued", reason: "NO_SLOT", text: "no slot is free", attempt: 0 }),
+      explain: async (stage = 0, task = 0) => ({
+        job: id as JobId,
+        stage,
+        task,
+        state: "queued",
+        reason: "NO_SLOT",
+        text: "no slot is free",
+        attempt: 0,
+      }),
     };
   }
 

@@ -1,10 +1,18 @@
-/** Every error of the gateway in one form, `{"error": {"code", "message", "path"?, "details"?}}`, with the status of proto/errors.ts. */
+/**
+ * Every error of the gateway in one form, `{"error": {"code", "message", "path"?, "details"?}}`, with the status of
+ * proto/errors.ts.
+ */
 import type { FastifyError } from "fastify";
 import { hasZodFastifySchemaValidationErrors } from "fastify-type-provider-zod";
 import { type ErrorCode, errorCatalogue, isVolleyError, VolleyError } from "../../proto/errors.js";
 
 export interface ErrorBody {
-  readonly error: { readonly code: ErrorCode; readonly message: string; readonly path?: string; readonly details?: Readonly<Record<string, unknown>> };
+  readonly error: {
+    readonly code: ErrorCode;
+    readonly message: string;
+    readonly path?: string;
+    readonly details?: Readonly<Record<string, unknown>>;
+  };
 }
 
 /** What Fastify itself refuses, in our words. */
@@ -15,7 +23,10 @@ const fastifyCodes: Readonly<Record<string, ErrorCode>> = {
   FST_ERR_REQUEST_TIMEOUT: "TIMEOUT",
 };
 
-/** Any thrown thing as an error that may be shown. What is not meant for clients becomes INTERNAL without its message or stack. */
+/**
+ * Any thrown thing as an error that may be shown. What is not meant for clients becomes INTERNAL without its message or
+ * stack.
+ */
 export function faultOf(thrown: unknown): VolleyError {
   if (isVolleyError(thrown)) return thrown;
   if (hasZodFastifySchemaValidationErrors(thrown)) {

@@ -1,4 +1,6 @@
-/** What needs a socket: event streams, timeouts, broken requests, bounds on what is open, and where the gateway listens. */
+/**
+ * What needs a socket: event streams, timeouts, broken requests, bounds on what is open, and where the gateway listens.
+ */
 import { once } from "node:events";
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { connect as connectSocket } from "node:net";
@@ -27,7 +29,11 @@ afterEach(async () => {
   app = undefined;
 });
 const submit = async (): Promise<string> => {
-  const answer = await fetch(`${url}/v1/jobs`, { method: "POST", headers: { ...headers, "content-type": "application/json" }, body: JSON.stringify(graph) });
+  const answer = await fetch(`${url}/v1/jobs`, {
+    method: "POST",
+    headers: { ...headers, "content-type": "application/json" },
+    body: JSON.stringify(graph),
+  });
   return ((await answer.json()) as { job: string }).job;
 };
 
@@ -75,11 +81,19 @@ describe("an event stream", () => {
     expect((await stream.next()).value).toMatchObject({ event: "progress" });
     expect((await stream.next()).value).toMatchObject({ event: ":" });
     const second = await fetch(`${url}/v1/jobs/${id}/events`, { headers });
-    expect([second.status, ((await second.json()) as { error: { code: string } }).error.code]).toEqual([429, "RATE_LIMITED"]);
+    expect([second.status, ((await second.json()) as { error: { code: string } }).error.code]).toEqual([
+      429,
+      "RATE_LIMITED",
+    ]);
     abort.abort();
     await stream.next().catch(() => undefined);
     // The job's next change is what ends an iterator that waits for it.
-    await expect.poll(async () => (await fetch(`${url}/v1/jobs/${id}/events`, { headers, signal: AbortSignal.timeout(2_000) })).status).toBe(200);
+    await expect
+      .poll(
+        async () =>
+          (await fetch(`${url}/v1/jobs/${id}/events`, { headers, signal: AbortSignal.timeout(2_000) })).status,
+      )
+      .toBe(200);
     cluster.fake(id).update({ reused: 1 });
     cluster.fake(id).succeed([1]);
     await expect.poll(() => cluster.following).toBe(0);
@@ -94,7 +108,9 @@ describe("an event stream", () => {
     expect(await (await fetch(`${url}/metrics`, { headers })).text()).toMatch(/volley_gateway_event_streams 1\n/);
     cluster.fake(id).succeed([1]);
     for await (const _ of stream);
-    await expect.poll(async () => (await fetch(`${url}/metrics`, { headers })).text()).toMatch(/volley_gateway_event_streams 0\n/);
+    await expect
+      .poll(async () => (await fetch(`${url}/metrics`, { headers })).text())
+      .toMatch(/volley_gateway_event_streams 0\n/);
   });
 
   it("costs the cluster one follower a job, and readers that do not read are bounded together and cut off", async () => {
@@ -108,17 +124,26 @@ describe("an event stream", () => {
     const sockets = Array.from({ length: 40 }, () => {
       const socket = connectSocket(Number(new URL(url).port), "127.0.0.1");
       socket.on("error", () => undefined);
-      socket.write(`GET /v1/jobs/${id}/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: ${headers.authorization}\r\n\r\n`);
+      socket.write(
+        `GET /v1/jobs/${id}/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: ${headers.authorization}\r\n\r\n`,
+      );
       socket.once("data", () => socket.pause());
       return socket;
     });
-    const metric = async (pattern: RegExp): Promise<number> => Number(pattern.exec(await (await fetch(`${url}/metrics`, { headers })).text())?.[1] ?? 0);
+    const metric = async (pattern: RegExp): Promise<number> =>
+      Number(pattern.exec(await (await fetch(`${url}/metrics`, { headers })).text())?.[1] ?? 0);
     await expect.poll(() => metric(/volley_gateway_event_streams (\d+)/)).toBe(40);
     expect(cluster.following).toBe(1);
     const reader = events(await fetch(`${url}/v1/jobs/${id}/events`, { headers }));
     let reused = 0;
     // What the system buffers for a socket nobody reads is filled first.
-    for (; (await metric(/dropped_total\{reason="memory"\} (\d+)/)) + (await metric(/dropped_total\{reason="stalled"\} (\d+)/)) < 40; reused++) {
+    for (
+      ;
+      (await metric(/dropped_total\{reason="memory"\} (\d+)/)) +
+        (await metric(/dropped_total\{reason="stalled"\} (\d+)/)) <
+      40;
+      reused++
+    ) {
       fake.update({ reused });
       // One that reads sees the newest in spite of the others.
       for (;;) {
@@ -149,7 +174,8 @@ describe("an event stream", () => {
         throw new VolleyError("NO_SCHEDULER", "the scheduler is gone");
       },
     });
-    for await (const { event, data } of events(await fetch(`${url}/v1/jobs/${id}/events`, { headers }))) seen.push(`${event} ${data.error?.code}`);
+    for await (const { event, data } of events(await fetch(`${url}/v1/jobs/${id}/events`, { headers })))
+      seen.push(`${event} ${data.error?.code}`);
     expect(seen).toEqual(["progress", "error NO_SCHEDULER"]);
   });
 });
@@ -174,9 +200,15 @@ describe("a request that is not one", () => {
   it("is answered in the one form of errors", async () => {
     await open();
     expect(codeOf(await raw("GARBAGE\r\n\r\n"))).toBe("INVALID_ARGUMENT");
-    expect(await raw(`GET / HTTP/1.1\r\nHost: localhost\r\nX-Large: ${"x".repeat(20_000)}\r\n\r\n`)).toMatch(/^HTTP\/1\.1 431 [\s\S]*TOO_LARGE/);
-    expect(await raw(`GET /%ff HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`)).toMatch(/^HTTP\/1\.1 400 [\s\S]*INVALID_ARGUMENT/);
-    expect(await raw(`GET /healthz HTTP/1.1\r\nHost: rebound.example\r\nConnection: close\r\n\r\n`)).toMatch(/^HTTP\/1\.1 403 [\s\S]*FORBIDDEN/);
+    expect(await raw(`GET / HTTP/1.1\r\nHost: localhost\r\nX-Large: ${"x".repeat(20_000)}\r\n\r\n`)).toMatch(
+      /^HTTP\/1\.1 431 [\s\S]*TOO_LARGE/,
+    );
+    expect(await raw(`GET /%ff HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`)).toMatch(
+      /^HTTP\/1\.1 400 [\s\S]*INVALID_ARGUMENT/,
+    );
+    expect(await raw(`GET /healthz HTTP/1.1\r\nHost: rebound.example\r\nConnection: close\r\n\r\n`)).toMatch(
+      /^HTTP\/1\.1 403 [\s\S]*FORBIDDEN/,
+    );
     expect(await raw(`GET /healthz HTTP/1.0\r\n\r\n`)).toMatch(/^HTTP\/1\.[01] 403 [\s\S]*FORBIDDEN/);
   });
 
@@ -200,19 +232,33 @@ describe("bounds", () => {
     await expect.poll(async () => (await fetch(`${url}/v1/workers`, { headers })).status, { interval: 5 }).toBe(429);
     const refused = await fetch(`${url}/v1/workers`, { headers });
     if (refused.status === 429)
-      expect([refused.headers.get("retry-after"), ((await refused.json()) as { error: { code: string } }).error.code]).toEqual(["1", "RATE_LIMITED"]);
+      expect([
+        refused.headers.get("retry-after"),
+        ((await refused.json()) as { error: { code: string } }).error.code,
+      ]).toEqual(["1", "RATE_LIMITED"]);
     expect((await fetch(`${url}/healthz`)).status).toBe(200);
     const answer = await slow;
-    expect([answer.status, ((await answer.json()) as { error: { code: string } }).error.code]).toEqual([504, "TIMEOUT"]);
+    expect([answer.status, ((await answer.json()) as { error: { code: string } }).error.code]).toEqual([
+      504,
+      "TIMEOUT",
+    ]);
     await expect.poll(async () => (await fetch(`${url}/v1/workers`, { headers })).status).toBe(200);
   });
 
   it("on uploads at once, counted until their client has gone", async () => {
     await open({ uploadsMax: 1 });
-    const half = httpRequest(`${url}/v1/objects`, { method: "POST", headers: { ...headers, "content-type": "text/csv", "content-length": "100" } });
+    const half = httpRequest(`${url}/v1/objects`, {
+      method: "POST",
+      headers: { ...headers, "content-type": "text/csv", "content-length": "100" },
+    });
     half.on("error", () => undefined);
     half.write("a\n");
-    const upload = () => fetch(`${url}/v1/objects`, { method: "POST", headers: { ...headers, "content-type": "text/csv" }, body: "a\n1\n" });
+    const upload = () =>
+      fetch(`${url}/v1/objects`, {
+        method: "POST",
+        headers: { ...headers, "content-type": "text/csv" },
+        body: "a\n1\n",
+      });
     await expect.poll(async () => (await upload()).status).toBe(429);
     half.destroy();
     await expect.poll(async () => (await upload()).status).toBe(201);
@@ -226,13 +272,19 @@ describe("bounds", () => {
         headers: { ...headers, "content-type": "text/csv" },
         body: Buffer.alloc(30_000_000, "x"),
       });
-      expect([answer.status, ((await answer.json()) as { error: { code: string } }).error.code]).toEqual([413, "TOO_LARGE"]);
+      expect([answer.status, ((await answer.json()) as { error: { code: string } }).error.code]).toEqual([
+        413,
+        "TOO_LARGE",
+      ]);
     }
   });
 
   it("on the size of a body whose length is not announced", async () => {
     await open({ uploadBytesMax: 100_000 });
-    const upload = httpRequest(`${url}/v1/objects`, { method: "POST", headers: { ...headers, "content-type": "text/csv", "transfer-encoding": "chunked" } });
+    const upload = httpRequest(`${url}/v1/objects`, {
+      method: "POST",
+      headers: { ...headers, "content-type": "text/csv", "transfer-encoding": "chunked" },
+    });
     upload.on("error", () => undefined);
     for (let i = 0; i < 20; i++) upload.write("x".repeat(10_000));
     upload.end();

@@ -1,7 +1,7 @@
 /**
- * The HTTP gateway: the SDK's verbs over JSON, Arrow, Parquet and CSV, and no concept of its own. This file assembles it; each kind of route has its file.
- * Every timeout is set here (Fastify's own defaults are none), and every request passes the same gates in this order: bound on what is in
- * flight, Host, token.
+ * The HTTP gateway: the SDK's verbs over JSON, Arrow, Parquet and CSV, and no concept of its own. This file assembles
+ * it; each kind of route has its file. Every timeout is set here (Fastify's own defaults are none), and every request
+ * passes the same gates in this order: bound on what is in flight, Host, token.
  */
 import type { Socket } from "node:net";
 import Fastify, { type FastifyBaseLogger, type FastifyReply, type FastifyRequest, LogController } from "fastify";
@@ -135,7 +135,9 @@ function createApp(options: GatewayOptions, requestTimeoutMs: number): App {
       if (!socket.writable || error.code === "ECONNRESET") return void socket.destroy();
       const [status, fault] = clientFault(error.code ?? "");
       const body = JSON.stringify(bodyOf(fault));
-      socket.end(`HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`);
+      socket.end(
+        `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+      );
     },
   } as never);
   return app as unknown as App;
@@ -144,13 +146,18 @@ function createApp(options: GatewayOptions, requestTimeoutMs: number): App {
 /** What Node's HTTP parser refuses before there is a request. */
 function clientFault(code: string): [string, VolleyError] {
   if (code === "HPE_HEADER_OVERFLOW")
-    return ["431 Request Header Fields Too Large", new VolleyError("TOO_LARGE", `the headers are over the limit of ${headerBytesMax} bytes`)];
-  if (code === "ERR_HTTP_REQUEST_TIMEOUT") return ["408 Request Timeout", new VolleyError("TIMEOUT", "the request did not arrive in time")];
+    return [
+      "431 Request Header Fields Too Large",
+      new VolleyError("TOO_LARGE", `the headers are over the limit of ${headerBytesMax} bytes`),
+    ];
+  if (code === "ERR_HTTP_REQUEST_TIMEOUT")
+    return ["408 Request Timeout", new VolleyError("TIMEOUT", "the request did not arrive in time")];
   return ["400 Bad Request", new VolleyError("INVALID_ARGUMENT", "this is not an HTTP request")];
 }
 
 const isHealth = (request: FastifyRequest): boolean => healthPaths.includes(request.url.split("?")[0] as string);
-const isDocs = (request: FastifyRequest): boolean => request.url === "/openapi.json" || /^\/docs(?:[/?]|$)/.test(request.url);
+const isDocs = (request: FastifyRequest): boolean =>
+  request.url === "/openapi.json" || /^\/docs(?:[/?]|$)/.test(request.url);
 
 function installGates(app: App, options: GatewayOptions, { metrics }: Context): void {
   const checkHost = hostCheck(options.allowedHosts ?? []);
@@ -163,7 +170,10 @@ function installGates(app: App, options: GatewayOptions, { metrics }: Context): 
     try {
       checkToken(request.headers.authorization, isDocs(request));
     } catch (error) {
-      reply.header("www-authenticate", isDocs(request) ? 'Basic realm="volley", charset="UTF-8"' : 'Bearer realm="volley"');
+      reply.header(
+        "www-authenticate",
+        isDocs(request) ? 'Basic realm="volley", charset="UTF-8"' : 'Bearer realm="volley"',
+      );
       throw error;
     }
   });
@@ -184,16 +194,21 @@ function installFaults(app: App): void {
     const fault = faultOf(error);
     if (fault.code === "INTERNAL") request.log.error({ err: error, url: request.url }, "request failed");
     if (reply.sent) return;
-    // Closing with unread bytes in the socket resets the connection, and the client loses this answer; Node reads the rest away instead, for as long as requestTimeout allows.
+    // Closing with unread bytes in the socket resets the connection, and the client loses this answer; Node reads the
+    // rest away instead, for as long as requestTimeout allows.
     if (fault.code === "TOO_LARGE") reply.removeHeader("connection");
     return reply.code(statusOf(fault)).type("application/json; charset=utf-8").send(bodyOf(fault));
   });
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split("?")[0] as string;
-    const methods = [...new Set(patterns.filter(({ expression }) => expression.test(path)).map(({ method }) => method))];
+    const methods = [
+      ...new Set(patterns.filter(({ expression }) => expression.test(path)).map(({ method }) => method)),
+    ];
     if (methods.length > 0) {
       reply.header("allow", methods.join(", "));
-      throw new VolleyError("METHOD_NOT_ALLOWED", `${path} answers ${methods.join(", ")}, not ${request.method}`, { details: { allow: methods } });
+      throw new VolleyError("METHOD_NOT_ALLOWED", `${path} answers ${methods.join(", ")}, not ${request.method}`, {
+        details: { allow: methods },
+      });
     }
     throw new VolleyError("ROUTE_NOT_FOUND", `there is nothing at ${path}; see /docs`);
   });

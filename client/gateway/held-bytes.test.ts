@@ -18,26 +18,30 @@ const patienceMs = 20_000;
 describe("the budget", () => {
   it("is never passed except by one who is alone, and whoever waits is served in turn", async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.integer({ min: 1, max: 150 }), { minLength: 1, maxLength: 30 }), fc.infiniteStream(fc.nat()), async (sizes, dice) => {
-        const budget = new ByteBudget(100);
-        const held: number[] = [];
-        const served: number[] = [];
-        const all = sizes.map((bytes, i) =>
-          budget.take(bytes, patienceMs).then(() => {
-            held.push(bytes);
-            served.push(i);
-          }),
-        );
-        while (served.length < sizes.length || held.length > 0) {
-          await Promise.resolve();
-          const sum = held.reduce((a, b) => a + b, 0);
-          if (sum > 100) expect(held.length).toBe(1);
-          expect(budget.held).toBeGreaterThanOrEqual(sum);
-          if (held.length > 0) budget.give(held.splice((dice.next().value as number) % held.length, 1)[0] as number);
-        }
-        await Promise.all(all);
-        expect([budget.held, served]).toEqual([0, sizes.map((_, i) => i)]);
-      }),
+      fc.asyncProperty(
+        fc.array(fc.integer({ min: 1, max: 150 }), { minLength: 1, maxLength: 30 }),
+        fc.infiniteStream(fc.nat()),
+        async (sizes, dice) => {
+          const budget = new ByteBudget(100);
+          const held: number[] = [];
+          const served: number[] = [];
+          const all = sizes.map((bytes, i) =>
+            budget.take(bytes, patienceMs).then(() => {
+              held.push(bytes);
+              served.push(i);
+            }),
+          );
+          while (served.length < sizes.length || held.length > 0) {
+            await Promise.resolve();
+            const sum = held.reduce((a, b) => a + b, 0);
+            if (sum > 100) expect(held.length).toBe(1);
+            expect(budget.held).toBeGreaterThanOrEqual(sum);
+            if (held.length > 0) budget.give(held.splice((dice.next().value as number) % held.length, 1)[0] as number);
+          }
+          await Promise.all(all);
+          expect([budget.held, served]).toEqual([0, sizes.map((_, i) => i)]);
+        },
+      ),
       { numRuns: 100 },
     );
   });
@@ -82,8 +86,12 @@ describe("a hold", () => {
 describe("sizes", () => {
   it("of values are at least what they hold", () => {
     expect(bytesOf(new Array(1_000_000).fill(0.5), Number.POSITIVE_INFINITY)).toBeGreaterThanOrEqual(8_000_000);
-    expect(bytesOf(tableFromArrays({ x: new Float64Array(1_000) }), Number.POSITIVE_INFINITY)).toBeGreaterThanOrEqual(8_000);
-    expect(bytesOf({ a: ["x".repeat(1_000)], m: new Map([["k", new Float64Array(100)]]) }, Number.POSITIVE_INFINITY)).toBeGreaterThanOrEqual(2_800);
+    expect(bytesOf(tableFromArrays({ x: new Float64Array(1_000) }), Number.POSITIVE_INFINITY)).toBeGreaterThanOrEqual(
+      8_000,
+    );
+    expect(
+      bytesOf({ a: ["x".repeat(1_000)], m: new Map([["k", new Float64Array(100)]]) }, Number.POSITIVE_INFINITY),
+    ).toBeGreaterThanOrEqual(2_800);
     const short = new Array(10_000).fill(true);
     const { kind, data } = encodeValue(short);
     expect(decodedBytes(data.byteLength, kind)).toBeGreaterThanOrEqual(8 * short.length);
@@ -119,7 +127,11 @@ describe("answers of a gateway", () => {
   const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
   const finished = async (results: unknown[]): Promise<string> => {
     const graph = { name: "g", stages: [{ name: "one", fn: { kernel: "noop" } }] };
-    const answer = await fetch(`http://127.0.0.1:${port}/v1/jobs`, { method: "POST", headers, body: JSON.stringify(graph) });
+    const answer = await fetch(`http://127.0.0.1:${port}/v1/jobs`, {
+      method: "POST",
+      headers,
+      body: JSON.stringify(graph),
+    });
     const { job } = (await answer.json()) as { job: string };
     cluster.fake(job).succeed(results);
     return `/v1/jobs/${job}/result`;
@@ -162,9 +174,14 @@ describe("answers of a gateway", () => {
     const make = (i: number) => () => new Array(100_000).fill(i);
     const path = await finished(Array.from({ length: 6 }, (_, i) => make(i)));
     const bodies = await Promise.all(
-      Array.from({ length: 4 }, async () => (await (await fetch(`http://127.0.0.1:${port}${path}`, { headers })).json()) as { values: number[][] }),
+      Array.from(
+        { length: 4 },
+        async () =>
+          (await (await fetch(`http://127.0.0.1:${port}${path}`, { headers })).json()) as { values: number[][] },
+      ),
     );
-    for (const { values } of bodies) expect(values.map((list) => [list.length, list[0]])).toEqual([0, 1, 2, 3, 4, 5].map((i) => [100_000, i]));
+    for (const { values } of bodies)
+      expect(values.map((list) => [list.length, list[0]])).toEqual([0, 1, 2, 3, 4, 5].map((i) => [100_000, i]));
     expect(await held()).toBe(0);
   });
 

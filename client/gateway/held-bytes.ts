@@ -1,6 +1,6 @@
 /**
- * What answers hold in memory at once, all of them together. Bytes are known before a value is fetched, so a value for which there is no room waits,
- * and one that is larger than everything waits until it is alone.
+ * What answers hold in memory at once, all of them together. Bytes are known before a value is fetched, so a value for
+ * which there is no room waits, and one that is larger than everything waits until it is alone.
  */
 import { Table } from "apache-arrow";
 import { VolleyError } from "../../proto/errors.js";
@@ -32,7 +32,10 @@ export class ByteBudget {
     return true;
   }
 
-  /** In the order of asking. RATE_LIMITED after `patienceMs`. Whoever waits here must hold nothing, or two may wait for each other. */
+  /**
+   * In the order of asking. RATE_LIMITED after `patienceMs`. Whoever waits here must hold nothing, or two may wait for
+   * each other.
+   */
   async take(bytes: number, patienceMs: number): Promise<void> {
     if (this.tryTake(bytes)) return;
     let waiting: Waiting | undefined;
@@ -70,12 +73,16 @@ export class ByteBudget {
   }
 }
 
-/** Values of at most this many encoded bytes are not counted: a few of them may be under way at once, and nothing waits for them. */
+/**
+ * Values of at most this many encoded bytes are not counted: a few of them may be under way at once, and nothing waits
+ * for them.
+ */
 export const uncountedBytes = 32 * 1024;
 
 /**
- * One answer's part of the budget. While it looks ahead it may hold several values, and takes what is there without waiting; afterwards it holds one
- * at a time, and waits for the next only when it holds nothing (so that no two answers wait for each other).
+ * One answer's part of the budget. While it looks ahead it may hold several values, and takes what is there without
+ * waiting; afterwards it holds one at a time, and waits for the next only when it holds nothing (so that no two answers
+ * wait for each other).
  */
 export class Hold {
   readonly #budget: ByteBudget;
@@ -146,7 +153,8 @@ export class Hold {
 const msgpackGrowth = 8;
 
 /** What a value of so many encoded bytes takes when it is decoded, roughly. */
-export const decodedBytes = (bytes: number, kind: ValueKind): number => (kind === valueKind.msgpack ? bytes * msgpackGrowth : bytes);
+export const decodedBytes = (bytes: number, kind: ValueKind): number =>
+  kind === valueKind.msgpack ? bytes * msgpackGrowth : bytes;
 
 const itemBytes = 8;
 const objectBytes = 56;
@@ -175,6 +183,7 @@ export function bytesOf(value: unknown, enough: number): number {
 function listBytes(list: readonly unknown[], stack: unknown[], enough: number): number {
   const bytes = objectBytes + itemBytes * list.length;
   if (bytes >= enough) return bytes;
-  for (const item of list) if (typeof item === "string" || (typeof item === "object" && item !== null)) stack.push(item);
+  for (const item of list)
+    if (typeof item === "string" || (typeof item === "object" && item !== null)) stack.push(item);
   return bytes;
 }

@@ -28,7 +28,8 @@ function submitRoute(app: App, { cluster, graphBytesMax }: Context): void {
       validatorCompiler: describedOnly,
       schema: {
         summary: "Submit a graph as a durable job",
-        description: "With an Idempotency-Key the same graph is one job, however often it is sent; the same key with another graph is CONFLICT.",
+        description:
+          "With an Idempotency-Key the same graph is one job, however often it is sent; the same key with another graph is CONFLICT.",
         tags: ["jobs"],
         headers: z.object({ "idempotency-key": z.string().min(1).max(128).optional() }),
         body: jsonGraph,
@@ -60,7 +61,14 @@ function statusRoutes(app: App, { cluster }: Context): void {
 
   app.get(
     "/v1/jobs/:id",
-    { schema: { summary: "Status of a job", tags: ["jobs"], params: idParams, response: { 200: jobStatus, 404: errorShape } } },
+    {
+      schema: {
+        summary: "Status of a job",
+        tags: ["jobs"],
+        params: idParams,
+        response: { 200: jobStatus, 404: errorShape },
+      },
+    },
     async (request) => jobOf(cluster, request.params.id).status(),
   );
 
@@ -69,9 +77,18 @@ function statusRoutes(app: App, { cluster }: Context): void {
     await job.cancel();
     return job.status();
   };
-  const cancelSchema = { summary: "Cancel a job", tags: ["jobs"], params: idParams, response: { 202: jobStatus, 404: errorShape } };
-  app.post("/v1/jobs/:id/cancel", { schema: cancelSchema }, async (request, reply) => reply.code(202).send(await cancel(request.params.id)));
-  app.delete("/v1/jobs/:id", { schema: cancelSchema }, async (request, reply) => reply.code(202).send(await cancel(request.params.id)));
+  const cancelSchema = {
+    summary: "Cancel a job",
+    tags: ["jobs"],
+    params: idParams,
+    response: { 202: jobStatus, 404: errorShape },
+  };
+  app.post("/v1/jobs/:id/cancel", { schema: cancelSchema }, async (request, reply) =>
+    reply.code(202).send(await cancel(request.params.id)),
+  );
+  app.delete("/v1/jobs/:id", { schema: cancelSchema }, async (request, reply) =>
+    reply.code(202).send(await cancel(request.params.id)),
+  );
 }
 
 function explainRoute(app: App, { cluster }: Context): void {
@@ -90,7 +107,10 @@ function explainRoute(app: App, { cluster }: Context): void {
       const job = jobOf(cluster, request.params.id);
       const status = await job.status();
       const { stage, task } = request.query;
-      const open = status.stages.find((candidate) => candidate.succeeded + candidate.failed + candidate.cancelled < candidate.count) ?? status.stages[0];
+      const open =
+        status.stages.find(
+          (candidate) => candidate.succeeded + candidate.failed + candidate.cancelled < candidate.count,
+        ) ?? status.stages[0];
       const index =
         stage === undefined
           ? (open?.index ?? 0)
@@ -101,9 +121,13 @@ function explainRoute(app: App, { cluster }: Context): void {
             );
       const count = status.stages.find((candidate) => candidate.index === index)?.count ?? 0;
       if (task >= count)
-        throw new VolleyError("INVALID_ARGUMENT", `querystring.task: the stage has ${count} tasks, so there is no task ${task}`, {
-          details: { path: "querystring.task" },
-        });
+        throw new VolleyError(
+          "INVALID_ARGUMENT",
+          `querystring.task: the stage has ${count} tasks, so there is no task ${task}`,
+          {
+            details: { path: "querystring.task" },
+          },
+        );
       return job.explain(index, task);
     },
   );
@@ -125,7 +149,8 @@ function finishedStage(status: JobStatus, given: string | undefined): number {
       "NOT_READY",
       `job ${status.job} is running: ${status.succeeded} of ${status.tasks} tasks are done; follow /v1/jobs/${status.job}/events`,
     );
-  if (status.state === "cancelled") throw new VolleyError("CANCELLED", `job ${status.job} was cancelled, so it has no results`);
+  if (status.state === "cancelled")
+    throw new VolleyError("CANCELLED", `job ${status.job} was cancelled, so it has no results`);
   if (status.state === "failed") {
     const { error } = status;
     throw new VolleyError(error?.code ?? "TASK_FAILED", error?.message ?? `job ${status.job} failed`, {
@@ -149,7 +174,15 @@ function resultRoute(app: App, { cluster, answers }: Context): void {
         params: idParams,
         querystring: resultQuery,
         produces: Object.values(forms),
-        response: { 200: z.any(), 304: z.any(), 404: errorShape, 406: errorShape, 409: errorShape, 422: errorShape, 429: errorShape },
+        response: {
+          200: z.any(),
+          304: z.any(),
+          404: errorShape,
+          406: errorShape,
+          409: errorShape,
+          422: errorShape,
+          429: errorShape,
+        },
       },
     },
     async (request, reply) => {
@@ -161,11 +194,16 @@ function resultRoute(app: App, { cluster, answers }: Context): void {
       if (status.digest !== undefined) {
         const tag = `"${status.digest}.${stage}.${form}"`;
         reply.header("x-volley-digest", status.digest).header("etag", tag);
-        if (request.headers["if-none-match"]?.split(",").some((given) => given.trim() === tag)) return reply.code(304).send(undefined);
+        if (request.headers["if-none-match"]?.split(",").some((given) => given.trim() === tag))
+          return reply.code(304).send(undefined);
       }
       const hold = answers.enter(reply);
       const values = job.stream(stage, { admit: hold.admit, bytesAhead: uncountedBytes });
-      const head = { job: status.job, stage: status.stages.find(({ index }) => index === stage)?.name ?? String(stage), digest: status.digest ?? null };
+      const head = {
+        job: status.job,
+        stage: status.stages.find(({ index }) => index === stage)?.name ?? String(stage),
+        digest: status.digest ?? null,
+      };
       const rendered = await render(form, values, head, hold);
       return reply.type(rendered.contentType).send(rendered.body);
     },

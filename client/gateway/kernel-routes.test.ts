@@ -14,15 +14,22 @@ interface Described {
   readonly lookback?: number | string;
   readonly causality?: string;
 }
-const list = async (): Promise<Described[]> => (JSON.parse((await gateway.ask("GET", "/v1/kernels")).text) as { kernels: Described[] }).kernels;
+const list = async (): Promise<Described[]> =>
+  (JSON.parse((await gateway.ask("GET", "/v1/kernels")).text) as { kernels: Described[] }).kernels;
 
 it("lists every kernel with the schema of its arguments", async () => {
   const kernels = await list();
-  expect(kernels.map(({ name }) => name).toSorted()).toEqual([...new Set(listKernels().map(({ name }) => name))].toSorted());
-  for (const { args } of kernels) expect(args.every(({ schema }) => typeof schema === "object" && schema !== null)).toBe(true);
+  expect(kernels.map(({ name }) => name).toSorted()).toEqual(
+    [...new Set(listKernels().map(({ name }) => name))].toSorted(),
+  );
+  for (const { args } of kernels)
+    expect(args.every(({ schema }) => typeof schema === "object" && schema !== null)).toBe(true);
   const sma = kernels.find(({ name }) => name === "feature.sma");
   expect(sma?.args.map(({ name }) => name)).toEqual(["table", "params", "carry"]);
-  expect(sma?.args[1]?.schema).toMatchObject({ properties: { window: { type: "integer", minimum: 1 } }, required: ["window"] });
+  expect(sma?.args[1]?.schema).toMatchObject({
+    properties: { window: { type: "integer", minimum: 1 } },
+    required: ["window"],
+  });
   expect(sma).not.toHaveProperty("lookback");
 });
 
@@ -42,14 +49,23 @@ it.each(["rsi", "feature.rsi"])("tells of one kernel, by the name %s", async (na
 
 it("says how far back a kernel looks with its defaults", async () => {
   const kernels = new Map((await list()).map((kernel) => [kernel.name, kernel.lookback]));
-  expect([kernels.get("feature.pct_change"), kernels.get("feature.cumsum"), kernels.get("panel.rank")]).toEqual([1, "unbounded", 0]);
+  expect([kernels.get("feature.pct_change"), kernels.get("feature.cumsum"), kernels.get("panel.rank")]).toEqual([
+    1,
+    "unbounded",
+    0,
+  ]);
 });
 
 it("says what the rows of a kernel know of the future", async () => {
   const kernels = new Map((await list()).map((kernel) => [kernel.name, kernel]));
-  const told = ["feature.rsi", "panel.forward_returns", "stats.returns", "volley.echo"].map((name) => kernels.get(name)?.causality);
+  const told = ["feature.rsi", "panel.forward_returns", "stats.returns", "volley.echo"].map(
+    (name) => kernels.get(name)?.causality,
+  );
   expect(told).toEqual(["causal", "label", "summary", "tool"]);
-  expect(kernels.get("asof.join")).toMatchObject({ causality: "causal", labelWith: { direction: ["forward", "nearest"] } });
+  expect(kernels.get("asof.join")).toMatchObject({
+    causality: "causal",
+    labelWith: { direction: ["forward", "nearest"] },
+  });
 });
 
 it("names the near ones of a kernel that is not there", async () => {

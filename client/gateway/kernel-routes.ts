@@ -28,8 +28,13 @@ const kernelShape = z.object({
   lookback: z
     .union([z.number(), z.literal("unbounded")])
     .optional()
-    .describe("Bars before the current one that can touch an output, with the default parameters; absent where parameters are required."),
-  lag: z.number().optional().describe("Bars between the last bar that an output may depend on and its own; 0 uses the current bar."),
+    .describe(
+      "Bars before the current one that can touch an output, with the default parameters; absent where parameters are required.",
+    ),
+  lag: z
+    .number()
+    .optional()
+    .describe("Bars between the last bar that an output may depend on and its own; 0 uses the current bar."),
   nulls: z.string().optional().describe("What null and NaN do."),
   costNs: z.number().optional().describe("Rough cost of a row and column, in nanoseconds."),
 });
@@ -37,7 +42,13 @@ const kernelShape = z.object({
 export function kernelRoutes(app: App): void {
   app.get(
     "/v1/kernels",
-    { schema: { summary: "The built-in kernels", tags: ["kernels"], response: { 200: z.object({ kernels: z.array(kernelShape) }) } } },
+    {
+      schema: {
+        summary: "The built-in kernels",
+        tags: ["kernels"],
+        response: { 200: z.object({ kernels: z.array(kernelShape) }) },
+      },
+    },
     async () => ({ kernels: newestKernels().map(describeKernel) as z.output<typeof kernelShape>[] }),
   );
   app.get(

@@ -7,7 +7,14 @@ const config = (more: Record<string, string> = {}) => readConfig(gatewayConfig, 
 
 describe("the gateway's configuration", () => {
   it("needs a cluster and a token of some length, and has defaults for the rest", () => {
-    expect(config()).toMatchObject({ host: "127.0.0.1", port: 0, tlsCert: null, insecureListen: false, tenant: "default", uploadMibMax: 64 });
+    expect(config()).toMatchObject({
+      host: "127.0.0.1",
+      port: 0,
+      tlsCert: null,
+      insecureListen: false,
+      tenant: "default",
+      uploadMibMax: 64,
+    });
     expect(() => readConfig(gatewayConfig, {}, { VOLLEY_URL: "x" })).toThrow(/VOLLEY_TOKEN .* is required/);
     expect(() => config({ VOLLEY_TOKEN: "short" })).toThrow(/at least 16 characters/);
     expect(() => config({ VOLLEY_TENANT: "a b" })).toThrow(/VOLLEY_TENANT/);
@@ -22,6 +29,8 @@ describe("the gateway's configuration", () => {
       code: "INVALID_ARGUMENT",
       message: expect.stringContaining("VOLLEY_TLS_KEY"),
     });
-    await expect(runGateway(config({ VOLLEY_TLS_CERT: "/none/cert.pem", VOLLEY_TLS_KEY: "/none/key.pem" }))).rejects.toThrow(/ENOENT/);
+    await expect(
+      runGateway(config({ VOLLEY_TLS_CERT: "/none/cert.pem", VOLLEY_TLS_KEY: "/none/key.pem" })),
+    ).rejects.toThrow(/ENOENT/);
   });
 });

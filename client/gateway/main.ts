@@ -1,7 +1,15 @@
 /** The gateway's process: configuration, the connection to the cluster, and the socket. */
 import { readFile } from "node:fs/promises";
 import pino from "pino";
-import { type ConfigOf, type ConfigTable, configKey, flagValue, integer, optionalText, text } from "../../proto/config.js";
+import {
+  type ConfigOf,
+  type ConfigTable,
+  configKey,
+  flagValue,
+  integer,
+  optionalText,
+  text,
+} from "../../proto/config.js";
 import { VolleyError } from "../../proto/errors.js";
 import { isName } from "../../proto/ids.js";
 import { roleConfig } from "../../proto/role-config.js";
@@ -31,7 +39,13 @@ export const gatewayConfig = {
     default: "127.0.0.1",
     parse: text,
   }),
-  port: configKey({ env: "VOLLEY_GATEWAY_PORT", flag: "port", doc: "Port to listen on; 0 for a free one.", default: 0, parse: integer(0, 65_535) }),
+  port: configKey({
+    env: "VOLLEY_GATEWAY_PORT",
+    flag: "port",
+    doc: "Port to listen on; 0 for a free one.",
+    default: 0,
+    parse: integer(0, 65_535),
+  }),
   allowedHosts: configKey({
     env: "VOLLEY_ALLOWED_HOSTS",
     flag: "allowed-hosts",
@@ -39,8 +53,20 @@ export const gatewayConfig = {
     default: "",
     parse: text,
   }),
-  tlsCert: configKey({ env: "VOLLEY_TLS_CERT", flag: "tls-cert", doc: "PEM file of the certificate.", default: null, parse: optionalText }),
-  tlsKey: configKey({ env: "VOLLEY_TLS_KEY", flag: "tls-key", doc: "PEM file of the certificate's key.", default: null, parse: optionalText }),
+  tlsCert: configKey({
+    env: "VOLLEY_TLS_CERT",
+    flag: "tls-cert",
+    doc: "PEM file of the certificate.",
+    default: null,
+    parse: optionalText,
+  }),
+  tlsKey: configKey({
+    env: "VOLLEY_TLS_KEY",
+    flag: "tls-key",
+    doc: "PEM file of the certificate's key.",
+    default: null,
+    parse: optionalText,
+  }),
   insecureListen: configKey({
     env: "VOLLEY_INSECURE_LISTEN",
     flag: "insecure-listen",
@@ -58,9 +84,27 @@ export const gatewayConfig = {
       return value;
     },
   }),
-  graphMibMax: configKey({ env: "VOLLEY_GRAPH_MIB_MAX", flag: "graph-mib-max", doc: "Largest JSON graph, MiB.", default: 16, parse: mib }),
-  uploadMibMax: configKey({ env: "VOLLEY_UPLOAD_MIB_MAX", flag: "upload-mib-max", doc: "Largest upload, MiB.", default: 64, parse: mib }),
-  uploadsMax: configKey({ env: "VOLLEY_UPLOADS_MAX", flag: "uploads-max", doc: "Uploads at once.", default: 4, parse: integer(1, 1_024) }),
+  graphMibMax: configKey({
+    env: "VOLLEY_GRAPH_MIB_MAX",
+    flag: "graph-mib-max",
+    doc: "Largest JSON graph, MiB.",
+    default: 16,
+    parse: mib,
+  }),
+  uploadMibMax: configKey({
+    env: "VOLLEY_UPLOAD_MIB_MAX",
+    flag: "upload-mib-max",
+    doc: "Largest upload, MiB.",
+    default: 64,
+    parse: mib,
+  }),
+  uploadsMax: configKey({
+    env: "VOLLEY_UPLOADS_MAX",
+    flag: "uploads-max",
+    doc: "Uploads at once.",
+    default: 4,
+    parse: integer(1, 1_024),
+  }),
   inFlightMax: configKey({
     env: "VOLLEY_IN_FLIGHT_MAX",
     flag: "in-flight-max",
@@ -68,7 +112,13 @@ export const gatewayConfig = {
     default: 256,
     parse: integer(1, 100_000),
   }),
-  streamsMax: configKey({ env: "VOLLEY_STREAMS_MAX", flag: "streams-max", doc: "Event streams at once.", default: 128, parse: integer(1, 100_000) }),
+  streamsMax: configKey({
+    env: "VOLLEY_STREAMS_MAX",
+    flag: "streams-max",
+    doc: "Event streams at once.",
+    default: 128,
+    parse: integer(1, 100_000),
+  }),
   answersMax: configKey({
     env: "VOLLEY_ANSWERS_MAX",
     flag: "answers-max",
@@ -90,7 +140,13 @@ export const gatewayConfig = {
     default: 30_000,
     parse: ms,
   }),
-  decodeTimeoutMs: configKey({ env: "VOLLEY_DECODE_TIMEOUT_MS", flag: "decode-timeout-ms", doc: "For an upload to be decoded.", default: 60_000, parse: ms }),
+  decodeTimeoutMs: configKey({
+    env: "VOLLEY_DECODE_TIMEOUT_MS",
+    flag: "decode-timeout-ms",
+    doc: "For an upload to be decoded.",
+    default: 60_000,
+    parse: ms,
+  }),
 } satisfies ConfigTable;
 
 export type GatewayConfig = ConfigOf<typeof gatewayConfig>;
@@ -98,8 +154,10 @@ export type GatewayConfig = ConfigOf<typeof gatewayConfig>;
 /** Throws INVALID_ARGUMENT for an unsafe address, NATS_UNAVAILABLE if the cluster's NATS does not answer. */
 export async function runGateway(config: GatewayConfig): Promise<{ url: string; stop(): Promise<void> }> {
   const { tlsCert, tlsKey } = config;
-  if ((tlsCert === null) !== (tlsKey === null)) throw new VolleyError("INVALID_ARGUMENT", "TLS needs both VOLLEY_TLS_CERT and VOLLEY_TLS_KEY");
-  const tls = tlsCert !== null && tlsKey !== null ? { cert: await readFile(tlsCert), key: await readFile(tlsKey) } : undefined;
+  if ((tlsCert === null) !== (tlsKey === null))
+    throw new VolleyError("INVALID_ARGUMENT", "TLS needs both VOLLEY_TLS_CERT and VOLLEY_TLS_KEY");
+  const tls =
+    tlsCert !== null && tlsKey !== null ? { cert: await readFile(tlsCert), key: await readFile(tlsKey) } : undefined;
   checkListen(config.host, { tls: tls !== undefined, insecure: config.insecureListen });
   const mebibyte = 1024 * 1024;
   const cluster = await connect({ url: config.url, tenant: config.tenant });
@@ -123,7 +181,11 @@ export async function runGateway(config: GatewayConfig): Promise<{ url: string; 
       decodeTimeoutMs: config.decodeTimeoutMs,
       ...(tls ? { tls } : {}),
     });
-    const url = await app.listen({ host: config.host, port: config.port, listenTextResolver: (address) => `gateway listens on ${address}` });
+    const url = await app.listen({
+      host: config.host,
+      port: config.port,
+      listenTextResolver: (address) => `gateway listens on ${address}`,
+    });
     return {
       url,
       stop: async () => {

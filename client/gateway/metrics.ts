@@ -95,7 +95,12 @@ export function countAsAnswered(reply: FastifyReply): void {
 }
 
 /** Measures every request and refuses those past `inFlightMax` with RATE_LIMITED; health is always answered. */
-export function watchRequests(app: FastifyInstance, metrics: GatewayMetrics, inFlightMax: number, isHealth: (request: FastifyRequest) => boolean): void {
+export function watchRequests(
+  app: FastifyInstance,
+  metrics: GatewayMetrics,
+  inFlightMax: number,
+  isHealth: (request: FastifyRequest) => boolean,
+): void {
   let inFlight = 0;
   app.addHook("onRequest", async (request, reply) => {
     const started = process.hrtime.bigint();
@@ -109,7 +114,10 @@ export function watchRequests(app: FastifyInstance, metrics: GatewayMetrics, inF
       inFlight--;
       metrics.inFlight.set(inFlight);
       const route = routeOf(request);
-      metrics.duration.observe({ method: request.method, route, status: reply.raw.statusCode }, Number(process.hrtime.bigint() - started) / 1e9);
+      metrics.duration.observe(
+        { method: request.method, route, status: reply.raw.statusCode },
+        Number(process.hrtime.bigint() - started) / 1e9,
+      );
       metrics.sentBytes.inc({ route }, Math.max(0, (request.socket.bytesWritten ?? 0) - writtenBefore));
       const announced = Number(request.headers["content-length"] ?? 0);
       if (announced > 0) metrics.receivedBytes.inc({ route }, announced);
@@ -118,7 +126,8 @@ export function watchRequests(app: FastifyInstance, metrics: GatewayMetrics, inF
     answered.set(reply.raw, finish);
     reply.raw.once("finish", finish);
     reply.raw.once("close", finish);
-    if (inFlight > inFlightMax && !isHealth(request)) refuseBusy(reply, `${inFlightMax} requests are being answered already`);
+    if (inFlight > inFlightMax && !isHealth(request))
+      refuseBusy(reply, `${inFlightMax} requests are being answered already`);
   });
 }
 

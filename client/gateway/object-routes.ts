@@ -1,4 +1,7 @@
-/** Objects: uploads in Arrow, Parquet, CSV or JSON, decoded in a disposable thread and kept durably under the address of their content; and reading them back. */
+/**
+ * Objects: uploads in Arrow, Parquet, CSV or JSON, decoded in a disposable thread and kept durably under the address of
+ * their content; and reading them back.
+ */
 import { tableFromIPC } from "apache-arrow";
 import type { FastifyRequest } from "fastify";
 import { z } from "zod";
@@ -23,7 +26,11 @@ const getTimeoutMs = 20_000;
 /** Registered as a plugin of its own, so that JSON is not parsed on the main thread here. */
 export function objectRoutes(app: App, context: Context): void {
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser(Object.keys(formats), { parseAs: "buffer", bodyLimit: context.uploadBytesMax }, (_request, body, done) => done(null, body));
+  app.addContentTypeParser(
+    Object.keys(formats),
+    { parseAs: "buffer", bodyLimit: context.uploadBytesMax },
+    (_request, body, done) => done(null, body),
+  );
 
   app.post(
     "/v1/objects",
@@ -38,7 +45,14 @@ export function objectRoutes(app: App, context: Context): void {
         tags: ["objects"],
         consumes: Object.keys(formats),
         querystring: uploadQuery,
-        response: { 201: uploadedShape, 400: errorShape, 413: errorShape, 415: errorShape, 429: errorShape, 504: errorShape },
+        response: {
+          201: uploadedShape,
+          400: errorShape,
+          413: errorShape,
+          415: errorShape,
+          429: errorShape,
+          504: errorShape,
+        },
       },
     },
     async (request, reply) => {
@@ -46,7 +60,10 @@ export function objectRoutes(app: App, context: Context): void {
       const ref = await context.cluster.put(tableFromIPC(result.data), { durable: true });
       const { rows } = result;
       const columns = [...result.columns];
-      return reply.code(201).header("location", `/v1/objects/${ref.id}`).send({ object: ref.id, rows, columns, bytes: result.data.byteLength });
+      return reply
+        .code(201)
+        .header("location", `/v1/objects/${ref.id}`)
+        .send({ object: ref.id, rows, columns, bytes: result.data.byteLength });
     },
   );
 
@@ -64,7 +81,11 @@ export function objectRoutes(app: App, context: Context): void {
     },
     async (request, reply) => {
       const { id } = request.params;
-      if (!isObjectId(id)) throw new VolleyError("OBJECT_NOT_FOUND", `there is no object ${JSON.stringify(id)}: that is not an object's id`);
+      if (!isObjectId(id))
+        throw new VolleyError(
+          "OBJECT_NOT_FOUND",
+          `there is no object ${JSON.stringify(id)}: that is not an object's id`,
+        );
       const form = formOf(request.headers.accept);
       const hold = context.answers.enter(reply);
       const value = await context.cluster.get<unknown>({ id }, { timeoutMs: getTimeoutMs, admit: hold.admit });
@@ -72,7 +93,11 @@ export function objectRoutes(app: App, context: Context): void {
         yield value;
       };
       const rendered = await render(form, one(), { object: id }, hold);
-      return reply.header("vary", "accept").header("etag", `"${id}.${form}"`).type(rendered.contentType).send(rendered.body);
+      return reply
+        .header("vary", "accept")
+        .header("etag", `"${id}.${form}"`)
+        .type(rendered.contentType)
+        .send(rendered.body);
     },
   );
 }
@@ -83,7 +108,11 @@ interface UploadQuery {
   readonly types?: Readonly<Record<string, never>> | Readonly<Record<string, string>> | undefined;
 }
 
-async function decodeUpload(request: FastifyRequest, query: UploadQuery, { pool, metrics, decodeTimeoutMs }: Context): Promise<Ingested> {
+async function decodeUpload(
+  request: FastifyRequest,
+  query: UploadQuery,
+  { pool, metrics, decodeTimeoutMs }: Context,
+): Promise<Ingested> {
   const format = formats[request.headers["content-type"]?.split(";")[0]?.trim().toLowerCase() ?? ""];
   if (!format || !Buffer.isBuffer(request.body))
     throw new VolleyError("UNSUPPORTED_TYPE", `send one of ${Object.keys(formats).join(", ")} with its Content-Type`);
@@ -114,7 +143,9 @@ async function decodeUpload(request: FastifyRequest, query: UploadQuery, { pool,
 /** x-volley-sha256 in hex, or the sha-256 of a Content-Digest (RFC 9530). */
 function announcedDigest({ headers }: FastifyRequest): string | undefined {
   const bad = (name: string, expected: string): VolleyError =>
-    new VolleyError("INVALID_ARGUMENT", `headers.${name}: expected ${expected}`, { details: { path: `headers.${name}` } });
+    new VolleyError("INVALID_ARGUMENT", `headers.${name}: expected ${expected}`, {
+      details: { path: `headers.${name}` },
+    });
   const own = headers["x-volley-sha256"];
   if (own !== undefined) {
     if (typeof own === "string" && /^[0-9a-f]{64}$/i.test(own)) return own.toLowerCase();

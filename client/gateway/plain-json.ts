@@ -1,6 +1,7 @@
 /**
- * Results as JSON. What JSON lacks is written so: NaN and infinities as null, whole numbers beyond 2^53 as text, dates as YYYY-MM-DD,
- * times as ISO 8601 UTC, bytes as base64, typed arrays and sets as arrays, maps as objects, tables as arrays of row objects.
+ * Results as JSON. What JSON lacks is written so: NaN and infinities as null, whole numbers beyond 2^53 as text, dates
+ * as YYYY-MM-DD, times as ISO 8601 UTC, bytes as base64, typed arrays and sets as arrays, maps as objects, tables as
+ * arrays of row objects.
  */
 import { DataType, type Field, Table, TimeUnit } from "apache-arrow";
 
@@ -68,7 +69,9 @@ export function plain(value: unknown): Plain {
     case "boolean":
       return value;
     case "bigint":
-      return value >= BigInt(Number.MIN_SAFE_INTEGER) && value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : String(value);
+      return value >= BigInt(Number.MIN_SAFE_INTEGER) && value <= BigInt(Number.MAX_SAFE_INTEGER)
+        ? Number(value)
+        : String(value);
     case "object":
       return value === null ? null : plainObject(value);
     default:
@@ -78,13 +81,18 @@ export function plain(value: unknown): Plain {
 
 function plainObject(value: object): Plain {
   if (Array.isArray(value)) return value.map(plain);
-  if (value instanceof Uint8Array) return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("base64");
+  if (value instanceof Uint8Array)
+    return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("base64");
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value.toISOString();
   if (value instanceof Table) return [...plainRows(value)];
   if (value instanceof Error) return { name: value.name, message: value.message };
   if (value instanceof ArrayBuffer) return Buffer.from(value).toString("base64");
-  if (ArrayBuffer.isView(value) && !(value instanceof DataView)) return Array.from(value as unknown as ArrayLike<number | bigint>, plain);
+  if (ArrayBuffer.isView(value) && !(value instanceof DataView))
+    return Array.from(value as unknown as ArrayLike<number | bigint>, plain);
   if (value instanceof Set) return [...value].map(plain);
-  const entries = value instanceof Map ? [...value].map(([key, inner]): [string, unknown] => [String(key), inner]) : Object.entries(value);
+  const entries =
+    value instanceof Map
+      ? [...value].map(([key, inner]): [string, unknown] => [String(key), inner])
+      : Object.entries(value);
   return Object.fromEntries(entries.map(([key, inner]) => [key, plain(inner)]));
 }

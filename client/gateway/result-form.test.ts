@@ -1,4 +1,15 @@
-import { Bool, Field, Float64, Int32, List, Table, TimestampMicrosecond, tableFromArrays, tableFromIPC, vectorFromArray } from "apache-arrow";
+import {
+  Bool,
+  Field,
+  Float64,
+  Int32,
+  List,
+  Table,
+  TimestampMicrosecond,
+  tableFromArrays,
+  tableFromIPC,
+  vectorFromArray,
+} from "apache-arrow";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { describeParquet, readParquet } from "../../data/lake/index.js";
 import { TestGateway } from "./test-gateway.js";
@@ -68,7 +79,11 @@ describe("results", () => {
     const answer = await ask("GET", await finished(tables()), as("application/vnd.apache.parquet"));
     expect([answer.status, answer.headers["content-type"]]).toEqual([200, "application/vnd.apache.parquet"]);
     const { table } = await readParquet(answer.bytes);
-    expect(table.schema.fields.map(String)).toEqual(["t: Timestamp<MICROSECOND, UTC>", "x: Float64", "s: Dictionary<Int32, Utf8>"]);
+    expect(table.schema.fields.map(String)).toEqual([
+      "t: Timestamp<MICROSECOND, UTC>",
+      "x: Float64",
+      "s: Dictionary<Int32, Utf8>",
+    ]);
     expect(table.toArray().map((row) => [row?.t, row?.x, row?.s])).toEqual([
       [0, 1.5, "a"],
       [1_500, null, "b"],
@@ -85,13 +100,26 @@ describe("results", () => {
           new Bool(),
         ),
       });
-    const parts = [...Array.from({ length: 300 }, (_, i) => numbers(i * 100, (i + 1) * 100)), numbers(30_000, 200_000), numbers(200_000, 200_000)];
+    const parts = [
+      ...Array.from({ length: 300 }, (_, i) => numbers(i * 100, (i + 1) * 100)),
+      numbers(30_000, 200_000),
+      numbers(200_000, 200_000),
+    ];
     const { bytes } = await ask("GET", await finished(parts), as("application/vnd.apache.parquet"));
-    expect((await describeParquet(bytes)).rowGroups.map(({ rows }) => rows)).toEqual([65_536, 65_536, 65_536, 200_000 - 3 * 65_536]);
+    expect((await describeParquet(bytes)).rowGroups.map(({ rows }) => rows)).toEqual([
+      65_536,
+      65_536,
+      65_536,
+      200_000 - 3 * 65_536,
+    ]);
     const { table } = await readParquet(bytes, { where: [["n", ">=", 131_071]] });
     expect([...(table.getChild("n") ?? [])]).toEqual(Array.from({ length: 200_000 - 131_071 }, (_, i) => 131_071 + i));
     expect([...(table.getChild("odd") ?? [])].every((odd, i) => odd === (i % 2 === 0))).toBe(true);
-    const whole = await ask("GET", await finished([numbers(0, 65_536), numbers(65_536, 131_072)]), as("application/vnd.apache.parquet"));
+    const whole = await ask(
+      "GET",
+      await finished([numbers(0, 65_536), numbers(65_536, 131_072)]),
+      as("application/vnd.apache.parquet"),
+    );
     expect((await describeParquet(whole.bytes)).rowGroups.map(({ rows }) => rows)).toEqual([65_536, 65_536]);
   });
 
@@ -104,7 +132,9 @@ describe("results", () => {
       expect.stringMatching(/column "l" is List<Float64>, which cannot be written as Parquet/),
     ]);
     expect((await ask("GET", await finished([1]), parquet)).json().error.message).toMatch(/result 0 is not a table/);
-    expect((await ask("GET", await finished([]), parquet)).json().error.message).toMatch(/no results to give as Parquet/);
+    expect((await ask("GET", await finished([]), parquet)).json().error.message).toMatch(
+      /no results to give as Parquet/,
+    );
     const empty = await ask("GET", await finished([new Table({ a: vectorFromArray([], new Int32()) })]), parquet);
     expect((await readParquet(empty.bytes)).table.schema.fields.map(String)).toEqual(["a: Int32"]);
   });
@@ -128,26 +158,34 @@ describe("results", () => {
       "NOT_ACCEPTABLE",
       expect.stringContaining("result 0 is not a table"),
     ]);
-    expect((await ask("GET", await finished([{ a: { b: 1 } }]), as("text/csv"))).json().error.message).toMatch(/result 0 is nested/);
-    expect((await ask("GET", await finished([1, 2n ** 60n, new Map([["k", new Float64Array([1, Infinity])]])]))).json().values).toEqual([
-      1,
-      "1152921504606846976",
-      { k: [1, null] },
-    ]);
+    expect((await ask("GET", await finished([{ a: { b: 1 } }]), as("text/csv"))).json().error.message).toMatch(
+      /result 0 is nested/,
+    );
+    expect(
+      (await ask("GET", await finished([1, 2n ** 60n, new Map([["k", new Float64Array([1, Infinity])]])]))).json()
+        .values,
+    ).toEqual([1, "1152921504606846976", { k: [1, null] }]);
   });
 
   it("of different columns are refused as one stream with the reason", async () => {
-    const url = await finished([new Table({ a: vectorFromArray([1], new Int32()) }), new Table({ a: vectorFromArray([1], new Float64()) })]);
+    const url = await finished([
+      new Table({ a: vectorFromArray([1], new Int32()) }),
+      new Table({ a: vectorFromArray([1], new Float64()) }),
+    ]);
     for (const accept of ["application/vnd.apache.arrow.stream", "application/vnd.apache.parquet"]) {
       const answer = await ask("GET", url, as(accept));
-      expect([answer.status, answer.json().error.message]).toEqual([406, expect.stringContaining("a: Int32 and, at result 1, a: Float64")]);
+      expect([answer.status, answer.json().error.message]).toEqual([
+        406,
+        expect.stringContaining("a: Int32 and, at result 1, a: Float64"),
+      ]);
     }
     expect((await ask("GET", url)).json().rows).toEqual([{ a: 1 }, { a: 1 }]);
   });
 
   it("come in the form that Accept prefers", async () => {
     const url = await finished(tables());
-    const typeFor = async (accept: string): Promise<unknown> => (await ask("GET", url, as(accept))).headers["content-type"];
+    const typeFor = async (accept: string): Promise<unknown> =>
+      (await ask("GET", url, as(accept))).headers["content-type"];
     expect(await typeFor("text/csv;q=0.5, application/vnd.apache.arrow.stream")).toMatch(/arrow/);
     expect(await typeFor("text/*")).toMatch(/csv/);
     expect(await typeFor("*/*")).toMatch(/json/);
@@ -160,12 +198,17 @@ describe("results", () => {
     const { headers } = await ask("GET", url);
     const again = await ask("GET", url, { headers: { "if-none-match": headers.etag as string } });
     expect([again.status, again.text]).toEqual([304, ""]);
-    expect((await ask("GET", url, { headers: { "if-none-match": headers.etag as string, accept: "text/csv" } })).status).toBe(200);
+    expect(
+      (await ask("GET", url, { headers: { "if-none-match": headers.etag as string, accept: "text/csv" } })).status,
+    ).toBe(200);
   });
 
   it("are given for a stage by name, if it is an output", async () => {
     const url = await finished([1]);
     expect((await ask("GET", `${url}?stage=two`)).json()).toMatchObject({ stage: "two", values: [1] });
-    expect((await ask("GET", `${url}?stage=one`)).json().error).toMatchObject({ code: "INVALID_ARGUMENT", path: "querystring.stage" });
+    expect((await ask("GET", `${url}?stage=one`)).json().error).toMatchObject({
+      code: "INVALID_ARGUMENT",
+      path: "querystring.stage",
+    });
   });
 });

@@ -1,4 +1,7 @@
-/** Results in the form the client asks for: an Arrow stream, Parquet, JSON or CSV. What a form cannot hold is NOT_ACCEPTABLE, said before the first byte. */
+/**
+ * Results in the form the client asks for: an Arrow stream, Parquet, JSON or CSV. What a form cannot hold is
+ * NOT_ACCEPTABLE, said before the first byte.
+ */
 import { Readable } from "node:stream";
 import { setImmediate } from "node:timers/promises";
 import { makeData, RecordBatch, RecordBatchStreamWriter, type Schema, Struct, Table } from "apache-arrow";
@@ -15,7 +18,9 @@ export const forms = {
 } as const;
 export type Form = keyof typeof forms;
 
-/** The best form by the Accept header's weights; between equals, JSON first. NOT_ACCEPTABLE if it names none of ours. */
+/**
+ * The best form by the Accept header's weights; between equals, JSON first. NOT_ACCEPTABLE if it names none of ours.
+ */
 export function formOf(accept: string | undefined): Form {
   const ranges = (accept?.trim() ? accept : "*/*").split(",").map((part) => {
     const [range = "", ...parameters] = part.split(";").map((text) => text.trim().toLowerCase());
@@ -23,13 +28,21 @@ export function formOf(accept: string | undefined): Form {
     return { range, weight: weight === undefined ? 1 : Number(weight.slice(2)) || 0 };
   });
   const weightOf = (type: string): number => {
-    const specific = (range: string): number => (range === type ? 3 : range === `${type.split("/")[0]}/*` ? 2 : range === "*/*" ? 1 : 0);
-    const best = ranges.filter(({ range }) => specific(range) > 0).sort((a, b) => specific(b.range) - specific(a.range))[0];
+    const specific = (range: string): number =>
+      range === type ? 3 : range === `${type.split("/")[0]}/*` ? 2 : range === "*/*" ? 1 : 0;
+    const best = ranges
+      .filter(({ range }) => specific(range) > 0)
+      .sort((a, b) => specific(b.range) - specific(a.range))[0];
     return best?.weight ?? 0;
   };
-  const [first] = (Object.keys(forms) as Form[]).map((form) => ({ form, weight: weightOf(forms[form]) })).sort((a, b) => b.weight - a.weight);
+  const [first] = (Object.keys(forms) as Form[])
+    .map((form) => ({ form, weight: weightOf(forms[form]) }))
+    .sort((a, b) => b.weight - a.weight);
   if (!first || first.weight === 0)
-    throw new VolleyError("NOT_ACCEPTABLE", `a result can be given as ${Object.values(forms).join(", ")}, but Accept is ${JSON.stringify(accept)}`);
+    throw new VolleyError(
+      "NOT_ACCEPTABLE",
+      `a result can be given as ${Object.values(forms).join(", ")}, but Accept is ${JSON.stringify(accept)}`,
+    );
   return first.form;
 }
 
@@ -49,9 +62,9 @@ interface Looked {
 }
 
 /**
- * Takes results until they end, `lookAheadBytes` of them have been seen, or there is no more room beside other answers. So a form that cannot hold them
- * is refused with a status and a reason, except where a very large result changes its shape far behind its start: then the connection is cut, and no end
- * marker is sent.
+ * Takes results until they end, `lookAheadBytes` of them have been seen, or there is no more room beside other answers.
+ * So a form that cannot hold them is refused with a status and a reason, except where a very large result changes its
+ * shape far behind its start: then the connection is cut, and no end marker is sent.
  */
 async function lookAhead(values: AsyncIterable<unknown>, hold: Hold): Promise<Looked> {
   const iterator = values[Symbol.asyncIterator]();
@@ -97,8 +110,16 @@ async function lookAhead(values: AsyncIterable<unknown>, hold: Hold): Promise<Lo
 /** For results that are here already. */
 const unbounded = (): Hold => new Hold(new ByteBudget(Number.POSITIVE_INFINITY), 0);
 
-/** `head`: fields to stand before the results in the JSON form. `hold`: what has admitted the values; whoever made it closes it when the answer has ended. */
-export async function render(form: Form, values: AsyncIterable<unknown>, head: Readonly<Record<string, unknown>>, hold = unbounded()): Promise<Rendered> {
+/**
+ * `head`: fields to stand before the results in the JSON form. `hold`: what has admitted the values; whoever made it
+ * closes it when the answer has ended.
+ */
+export async function render(
+  form: Form,
+  values: AsyncIterable<unknown>,
+  head: Readonly<Record<string, unknown>>,
+  hold = unbounded(),
+): Promise<Rendered> {
   const looked = await lookAhead(values, hold);
   switch (form) {
     case "arrow":
@@ -120,7 +141,8 @@ const notAcceptable = (why: string): VolleyError => new VolleyError("NOT_ACCEPTA
 const shapeOf = (schema: Schema): string => schema.fields.map((field) => `${field.name}: ${field.type}`).join(", ");
 
 function asTable(value: unknown, schema: Schema | undefined, index: number, form: string): Table {
-  if (!(value instanceof Table)) throw notAcceptable(`result ${index} is not a table, so it cannot be given as ${form}; ask for application/json`);
+  if (!(value instanceof Table))
+    throw notAcceptable(`result ${index} is not a table, so it cannot be given as ${form}; ask for application/json`);
   if (schema && shapeOf(schema) !== shapeOf(value.schema)) {
     throw notAcceptable(
       `the results are tables of different columns (${shapeOf(schema)} and, at result ${index}, ${shapeOf(value.schema)}); ask for application/json`,
@@ -158,7 +180,12 @@ async function* withSchema(batches: AsyncGenerator<RecordBatch>, schema: Schema)
   if (!some)
     yield new RecordBatch(
       schema,
-      makeData({ type: new Struct(schema.fields), length: 0, nullCount: 0, children: schema.fields.map(({ type }) => makeData({ type, length: 0 } as never)) }),
+      makeData({
+        type: new Struct(schema.fields),
+        length: 0,
+        nullCount: 0,
+        children: schema.fields.map(({ type }) => makeData({ type, length: 0 } as never)),
+      }),
     );
 }
 
@@ -169,7 +196,10 @@ function underSchema(batch: RecordBatch, schema: Schema): RecordBatch {
     if (!child) throw notAcceptable(`a batch lacks the column ${JSON.stringify(field.name)}`);
     return child.clone(field.type);
   });
-  return new RecordBatch(schema, makeData({ type: new Struct(schema.fields), length: batch.numRows, nullCount: 0, children }));
+  return new RecordBatch(
+    schema,
+    makeData({ type: new Struct(schema.fields), length: batch.numRows, nullCount: 0, children }),
+  );
 }
 
 // ------------------------------------------------------------------------------------------------ Parquet
@@ -236,7 +266,8 @@ async function* jsonParts({ ahead, all }: Looked, head: Readonly<Record<string, 
 const partBytes = 64 * 1024;
 
 /** Ahead of the socket by bytes, not by pieces, which may be large. */
-const bytesFrom = (pieces: AsyncGenerator<Uint8Array>): Readable => Readable.from(pieces, { objectMode: false, highWaterMark: partBytes });
+const bytesFrom = (pieces: AsyncGenerator<Uint8Array>): Readable =>
+  Readable.from(pieces, { objectMode: false, highWaterMark: partBytes });
 
 /** Rows are small; sockets like larger pieces. */
 async function* joined(parts: AsyncGenerator<string>): AsyncGenerator<Buffer> {
@@ -257,7 +288,9 @@ async function* joined(parts: AsyncGenerator<string>): AsyncGenerator<Buffer> {
 
 type Row = { [key: string]: Plain };
 
-/** A result as rows: a table's; a list of flat objects; one flat object; or a single value in a column named `value`. */
+/**
+ * A result as rows: a table's; a list of flat objects; one flat object; or a single value in a column named `value`.
+ */
 function* rowsOf(value: unknown, index: number): Generator<Row> {
   if (value instanceof Table) return yield* plainRows(value);
   const json = plain(value);

@@ -1,4 +1,7 @@
-/** Parameters, queries and answers of the routes, as zod schemas: they validate requests and describe both in the OpenAPI document. */
+/**
+ * Parameters, queries and answers of the routes, as zod schemas: they validate requests and describe both in the
+ * OpenAPI document.
+ */
 import { z } from "zod";
 import { textTypes } from "../../data/ingest/ingested.js";
 import { errorCatalogue } from "../../proto/errors.js";
@@ -6,16 +9,26 @@ import { limits } from "../../proto/limits.js";
 
 export const idParams = z.object({ id: z.string().min(1).max(256) });
 export const listQuery = z.object({ limit: z.coerce.number().int().min(1).max(limits.jobsListedMax).default(100) });
-export const resultQuery = z.object({ stage: z.string().max(128).optional().describe("Name or index of an output stage; the first output if left out.") });
+export const resultQuery = z.object({
+  stage: z.string().max(128).optional().describe("Name or index of an output stage; the first output if left out."),
+});
 export const explainQuery = z.object({
-  stage: z.string().max(128).optional().describe("Name or index of a stage; the first one that has not ended if left out."),
+  stage: z
+    .string()
+    .max(128)
+    .optional()
+    .describe("Name or index of a stage; the first one that has not ended if left out."),
   task: z.coerce.number().int().min(0).max(limits.tasksPerStageMax).default(0),
 });
 
 const textType = z.enum(textTypes);
 export const uploadQuery = z.object({
   delimiter: z.string().length(1).optional().describe("CSV: the character between fields; a comma if left out."),
-  nulls: z.string().max(1_000).optional().describe("CSV: fields that mean “no value”, separated by commas; the empty field always does."),
+  nulls: z
+    .string()
+    .max(1_000)
+    .optional()
+    .describe("CSV: fields that mean “no value”, separated by commas; the empty field always does."),
   types: z
     .string()
     .max(100_000)
@@ -27,7 +40,10 @@ export const uploadQuery = z.object({
         const colon = part.lastIndexOf(":");
         const type = textType.safeParse(part.slice(colon + 1));
         if (colon < 1 || !type.success) {
-          context.addIssue({ code: "custom", message: `${JSON.stringify(part)} is not name:type with a type of ${textTypes.join(", ")}` });
+          context.addIssue({
+            code: "custom",
+            message: `${JSON.stringify(part)} is not name:type with a type of ${textTypes.join(", ")}`,
+          });
           return z.NEVER;
         }
         types.push([part.slice(0, colon), type.data]);

@@ -14,7 +14,14 @@ const readyCacheMs = 1_000;
 export function systemRoutes(app: App, { cluster, metrics }: Context): void {
   app.get(
     "/healthz",
-    { schema: { summary: "The process answers", tags: ["system"], security: [], response: { 200: z.object({ status: z.literal("ok") }) } } },
+    {
+      schema: {
+        summary: "The process answers",
+        tags: ["system"],
+        security: [],
+        response: { 200: z.object({ status: z.literal("ok") }) },
+      },
+    },
     async () => ({ status: "ok" as const }),
   );
 
@@ -22,7 +29,12 @@ export function systemRoutes(app: App, { cluster, metrics }: Context): void {
   app.get(
     "/readyz",
     {
-      schema: { summary: "A scheduler answers", tags: ["system"], security: [], response: { 200: z.object({ status: z.literal("ready") }), 503: errorShape } },
+      schema: {
+        summary: "A scheduler answers",
+        tags: ["system"],
+        security: [],
+        response: { 200: z.object({ status: z.literal("ready") }), 503: errorShape },
+      },
     },
     async (_request, reply) => {
       const now = performance.now();
@@ -49,13 +61,18 @@ export function systemRoutes(app: App, { cluster, metrics }: Context): void {
       schema: {
         summary: "Workers of the cluster",
         tags: ["system"],
-        response: { 200: z.object({ workers: z.array(workerStatus), queued: z.number(), running: z.number() }), 503: errorShape },
+        response: {
+          200: z.object({ workers: z.array(workerStatus), queued: z.number(), running: z.number() }),
+          503: errorShape,
+        },
       },
     },
     async () => cluster.workers(),
   );
 
-  app.get("/metrics", { schema: { summary: "Metrics for Prometheus", tags: ["system"], produces: ["text/plain"] } }, async (_request, reply) =>
-    reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()),
+  app.get(
+    "/metrics",
+    { schema: { summary: "Metrics for Prometheus", tags: ["system"], produces: ["text/plain"] } },
+    async (_request, reply) => reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()),
   );
 }

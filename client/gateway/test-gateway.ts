@@ -45,11 +45,25 @@ export class TestGateway {
     return new TestGateway(await buildGateway({ cluster, token: testToken, ...options }), cluster);
   }
 
-  async ask(method: string, url: string, options: { headers?: Record<string, string>; body?: unknown } = {}): Promise<Answer> {
+  async ask(
+    method: string,
+    url: string,
+    options: { headers?: Record<string, string>; body?: unknown } = {},
+  ): Promise<Answer> {
     const payload = options.body === undefined ? {} : { payload: options.body as string };
-    const headers: Record<string, string> = { host: "localhost", authorization: `Bearer ${testToken}`, ...options.headers };
+    const headers: Record<string, string> = {
+      host: "localhost",
+      authorization: `Bearer ${testToken}`,
+      ...options.headers,
+    };
     const answer = await this.#app.inject({ method: method as "GET", url, headers, ...payload });
-    return { status: answer.statusCode, headers: answer.headers, json: () => answer.json<Body>(), text: answer.body, bytes: answer.rawPayload };
+    return {
+      status: answer.statusCode,
+      headers: answer.headers,
+      json: () => answer.json<Body>(),
+      text: answer.body,
+      bytes: answer.rawPayload,
+    };
   }
 
   async submit(): Promise<string> {

@@ -1,6 +1,7 @@
 /**
- * Six ways to look ahead, each beside the right way, as functions of tables. The look-ahead check must find the first and pass the second.
- * bars: date, symbol, close. filings: symbol, period (the quarter's end), filed (when it was published), value.
+ * Six ways to look ahead, each beside the right way, as functions of tables. The look-ahead check must find the first
+ * and pass the second. bars: date, symbol, close. filings: symbol, period (the quarter's end), filed (when it was
+ * published), value.
  */
 import { type Table, tableFromArrays } from "apache-arrow";
 
@@ -53,12 +54,27 @@ interface Filing {
 }
 
 function filingsOf(table: Table): Filing[] {
-  const [symbol, period, filed, value] = [texts(table, "symbol"), numbers(table, "period"), numbers(table, "filed"), numbers(table, "value")];
-  return symbol.map((name, i) => ({ symbol: name, period: period[i] ?? 0, filed: filed[i] ?? 0, value: value[i] ?? 0 }));
+  const [symbol, period, filed, value] = [
+    texts(table, "symbol"),
+    numbers(table, "period"),
+    numbers(table, "filed"),
+    numbers(table, "value"),
+  ];
+  return symbol.map((name, i) => ({
+    symbol: name,
+    period: period[i] ?? 0,
+    filed: filed[i] ?? 0,
+    value: value[i] ?? 0,
+  }));
 }
 
 /** Beside every bar, the filing that `choose` takes of those it sees. */
-function beside(bars: Table, filings: Table, sees: (filing: Filing, date: number) => boolean, order: (filing: Filing) => number): Table {
+function beside(
+  bars: Table,
+  filings: Table,
+  sees: (filing: Filing, date: number) => boolean,
+  order: (filing: Filing) => number,
+): Table {
   const all = filingsOf(filings);
   const symbol = texts(bars, "symbol");
   return out(
@@ -108,7 +124,8 @@ export const survivorsWrong = (bars: Table): Table => {
   const alive = new Set(symbol.filter((_, i) => date[i] === last));
   return averageByDate(date, (i) => alive.has(symbol[i] ?? ""), close);
 };
-export const survivorsRight = (bars: Table): Table => averageByDate(numbers(bars, "date"), () => true, numbers(bars, "close"));
+export const survivorsRight = (bars: Table): Table =>
+  averageByDate(numbers(bars, "date"), () => true, numbers(bars, "close"));
 
 function averageByDate(date: readonly number[], takes: (row: number) => boolean, close: readonly number[]): Table {
   const dates = [...new Set(date)].sort((a, b) => a - b);
@@ -116,7 +133,10 @@ function averageByDate(date: readonly number[], takes: (row: number) => boolean,
   return tableFromArrays({ date: Float64Array.from(dates), value: Float64Array.from(value) });
 }
 
-/** The full-sample z-score again, by a function that wants every row: with rows taken away it refuses, and only a future that is spoilt tells. */
+/**
+ * The full-sample z-score again, by a function that wants every row: with rows taken away it refuses, and only a future
+ * that is spoilt tells.
+ */
 const daysExpected = 24;
 export const wholeYearWrong = (bars: Table): Table => {
   const days = new Set(numbers(bars, "date")).size;

@@ -24,7 +24,10 @@ afterAll(async () => {
 const day = 86_400_000;
 const days = 24;
 /** Two symbols; the second is delisted after 16 days. Times are numbers of milliseconds; a bar is known at its date. */
-const rows = Array.from({ length: days }, (_, d) => [{ d, symbol: "AAA" }, ...(d < 16 ? [{ d, symbol: "BBB" }] : [])]).flat();
+const rows = Array.from({ length: days }, (_, d) => [
+  { d, symbol: "AAA" },
+  ...(d < 16 ? [{ d, symbol: "BBB" }] : []),
+]).flat();
 const bars = tableFromArrays({
   date: Float64Array.from(rows, ({ d }) => d * day),
   symbol: rows.map(({ symbol }) => symbol),
@@ -50,8 +53,9 @@ const both: AuditInput[] = [...barsOnly, { table: filings, known: "filed" }];
 type Mode = "truncate" | "poison";
 
 /**
- * `at` is the first row that shows what its bar could not know, and the first cut at which it does, by the meaning of each mistake. Which
- * symbols are still there at the end is a matter of rows, not of values: no future that is spoilt but there can tell.
+ * `at` is the first row that shows what its bar could not know, and the first cut at which it does, by the meaning of
+ * each mistake. Which symbols are still there at the end is a matter of rows, not of values: no future that is spoilt
+ * but there can tell.
  */
 const cases: readonly {
   mistake: string;
@@ -118,20 +122,29 @@ const cases: readonly {
   },
 ];
 
-test.each(cases)("finds $mistake by each check that can tell, and passes the right way", async ({ wrong, right, inputs, time, at, modes }) => {
-  const options = { cuts: "all" as const, ...(time === undefined ? {} : { time }) };
-  for (const mode of ["truncate", "poison"] as const) {
-    const guilty = await cluster.audit(wrong() as OfTables, inputs, { ...options, modes: [mode] });
-    if (modes.includes(mode)) expect(guilty).toMatchObject({ ok: false, finding: { column: "value", row: at.row, cut: at.day * day, mode } });
-    else expect(guilty).toMatchObject({ ok: true, compared: 23 });
-  }
-  const guilty = await cluster.audit(wrong() as OfTables, inputs, options);
-  expect(guilty).toMatchObject({ ok: false, finding: { column: "value", row: at.row, cut: at.day * day, mode: "truncate" } });
-  expect(guilty.text).toContain(`looks ahead: column value, row ${at.row} changes when what was known after ${at.day * day} is taken away`);
-  const innocent = await cluster.audit(right() as OfTables, inputs, options);
-  expect(innocent.text).toMatch(/^no look-ahead found at 23 of 23 cuts, truncated and poisoned$/);
-  expect(innocent).toMatchObject({ ok: true, cuts: 23, cutsPossible: 23, compared: 46, errors: [] });
-});
+test.each(cases)(
+  "finds $mistake by each check that can tell, and passes the right way",
+  async ({ wrong, right, inputs, time, at, modes }) => {
+    const options = { cuts: "all" as const, ...(time === undefined ? {} : { time }) };
+    for (const mode of ["truncate", "poison"] as const) {
+      const guilty = await cluster.audit(wrong() as OfTables, inputs, { ...options, modes: [mode] });
+      if (modes.includes(mode))
+        expect(guilty).toMatchObject({ ok: false, finding: { column: "value", row: at.row, cut: at.day * day, mode } });
+      else expect(guilty).toMatchObject({ ok: true, compared: 23 });
+    }
+    const guilty = await cluster.audit(wrong() as OfTables, inputs, options);
+    expect(guilty).toMatchObject({
+      ok: false,
+      finding: { column: "value", row: at.row, cut: at.day * day, mode: "truncate" },
+    });
+    expect(guilty.text).toContain(
+      `looks ahead: column value, row ${at.row} changes when what was known after ${at.day * day} is taken away`,
+    );
+    const innocent = await cluster.audit(right() as OfTables, inputs, options);
+    expect(innocent.text).toMatch(/^no look-ahead found at 23 of 23 cuts, truncated and poisoned$/);
+    expect(innocent).toMatchObject({ ok: true, cuts: 23, cutsPossible: 23, compared: 46, errors: [] });
+  },
+);
 
 test("finds by a spoilt future what refuses to run without one", async () => {
   const wrong = mutants.wholeYearWrong as unknown as OfTables;
@@ -145,7 +158,9 @@ test("finds by a spoilt future what refuses to run without one", async () => {
 test("a sample of the cuts is stated; a column that is missing is named", async () => {
   const report = await cluster.audit(mutants.shiftRight as unknown as OfTables, barsOnly, { cuts: 5 });
   expect(report).toMatchObject({ ok: true, cuts: 5, cutsPossible: 23 });
-  await expect(cluster.audit(mutants.shiftRight as unknown as OfTables, { table: bars, known: "when" })).rejects.toThrow(/"when" is missing/);
+  await expect(
+    cluster.audit(mutants.shiftRight as unknown as OfTables, { table: bars, known: "when" }),
+  ).rejects.toThrow(/"when" is missing/);
 });
 
 test("a kernel that gives labels looks ahead by design, and says so; where its labels are known it passes", async () => {
@@ -157,26 +172,41 @@ test("a kernel that gives labels looks ahead by design, and says so; where its l
     /^by design, panel\.forward_returns with these arguments gives labels, .*lagged by their horizon\. It looks ahead: column forward_1, row 0 /,
   );
   const ahead = { cuts: 3, args: [{ on: { left: "date", right: "filed" }, by: "symbol", direction: "forward" }] };
-  expect(await cluster.audit(cluster.kernel("asof.join"), both, ahead)).toMatchObject({ ok: false, causality: "label" });
+  expect(await cluster.audit(cluster.kernel("asof.join"), both, ahead)).toMatchObject({
+    ok: false,
+    causality: "label",
+  });
   const back = { cuts: 3, args: [{ on: { left: "date", right: "filed" }, by: "symbol" }] };
   expect(await cluster.audit(cluster.kernel("asof.join"), both, back)).toMatchObject({ ok: true, causality: "causal" });
   const early = await cluster.audit(mutants.labelled as unknown as OfTables, given, { cuts: "all" });
   expect(early.ok).toBe(false);
   expect(early).not.toHaveProperty("causality");
-  expect(await cluster.audit(mutants.labelledLater as unknown as OfTables, given, { cuts: "all" })).toMatchObject({ ok: true, compared: 46 });
+  expect(await cluster.audit(mutants.labelledLater as unknown as OfTables, given, { cuts: "all" })).toMatchObject({
+    ok: true,
+    compared: 46,
+  });
 });
 
 test("a kernel that gives figures of its whole input says so", async () => {
-  const report = await cluster.audit(cluster.kernel("stats.returns"), barsOnly, { cuts: 3, args: [{ columns: ["close"], periodsPerYear: 252 }] });
+  const report = await cluster.audit(cluster.kernel("stats.returns"), barsOnly, {
+    cuts: 3,
+    args: [{ columns: ["close"], periodsPerYear: 252 }],
+  });
   expect(report).toMatchObject({ ok: false, causality: "summary" });
   expect(report.text).toMatch(/^by design, stats\.returns gives figures of its whole input, which belong to its end/);
 });
 
 test("nothing to compare is no pass", async () => {
   const right = mutants.shiftRight as unknown as OfTables;
-  await expect(cluster.audit(right, { table: bars.slice(0, 2), known: "date" })).rejects.toThrow(/column "date" of the first table has one time or none/);
-  await expect(cluster.audit(right, { table: bars.slice(0, 0), known: "date" })).rejects.toThrow(/column "date" of the first table has one time or none/);
-  await expect(cluster.audit(right, barsOnly, { modes: [] })).rejects.toThrow(/options\.modes is \[\]: give truncate, poison or both/);
+  await expect(cluster.audit(right, { table: bars.slice(0, 2), known: "date" })).rejects.toThrow(
+    /column "date" of the first table has one time or none/,
+  );
+  await expect(cluster.audit(right, { table: bars.slice(0, 0), known: "date" })).rejects.toThrow(
+    /column "date" of the first table has one time or none/,
+  );
+  await expect(cluster.audit(right, barsOnly, { modes: [] })).rejects.toThrow(
+    /options\.modes is \[\]: give truncate, poison or both/,
+  );
 });
 
 test("dates are written as dates, and a table that was put is an input", async () => {
@@ -189,13 +219,19 @@ test("dates are written as dates, and a table that was put is an input", async (
   });
   const wrong = await cluster.audit(mutants.zscoreWrong as unknown as OfTables, { table: dated, known: "date" });
   expect(wrong.text).toMatch(/what was known after 1970-01-01 is taken away/);
-  const right = await cluster.audit(cluster.kernels.sma, { table: await cluster.put(dated), known: "date" }, { args: [{ window: 3 }] });
+  const right = await cluster.audit(
+    cluster.kernels.sma,
+    { table: await cluster.put(dated), known: "date" },
+    { args: [{ window: 3 }] },
+  );
   expect(right).toMatchObject({ ok: true, cuts: 9 });
 });
 
 test("rows out of order are refused where they say which output is whose, with the way out", async () => {
   const late = tableFromArrays({ date: Float64Array.of(2 * day, 0, day), close: Float64Array.of(1, 2, 3) });
-  await expect(cluster.audit(cluster.kernels.sma, { table: late, known: "date" }, { args: [{ window: 2 }] })).rejects.toMatchObject({
+  await expect(
+    cluster.audit(cluster.kernels.sma, { table: late, known: "date" }, { args: [{ window: 2 }] }),
+  ).rejects.toMatchObject({
     code: "INVALID_ARGUMENT",
     message: expect.stringMatching(/not in the order of "date" \(row 1 is earlier.*option time/),
   });

@@ -1,15 +1,24 @@
 /**
- * The look-ahead check: the same computation with the future taken away, and with the future spoilt, at every cut. Nothing up to the cut may change,
- * bit for bit. All of it runs as tasks on the cluster; a finding is the first offending column, row and cut.
+ * The look-ahead check: the same computation with the future taken away, and with the future spoilt, at every cut.
+ * Nothing up to the cut may change, bit for bit. All of it runs as tasks on the cluster; a finding is the first
+ * offending column, row and cut.
  *
- * The inputs are cut by when their rows could be known, so one check covers prices (known at their bar), filings (known at publication),
- * restatements (a later row for an earlier event) and universes (membership known as it changes).
+ * The inputs are cut by when their rows could be known, so one check covers prices (known at their bar), filings (known
+ * at publication), restatements (a later row for an earlier event) and universes (membership known as it changes).
  */
 
 import { DataType, Table, type Vector } from "apache-arrow";
 import { type Causality, causalityWith, findKernel } from "volley/kernels";
 import { isVolleyError, VolleyError } from "../../proto/errors.js";
-import type { AuditFinding, AuditInput, AuditOptions, AuditReport, Cluster, ObjectRef, RemoteFunction } from "../sdk/api.js";
+import type {
+  AuditFinding,
+  AuditInput,
+  AuditOptions,
+  AuditReport,
+  Cluster,
+  ObjectRef,
+  RemoteFunction,
+} from "../sdk/api.js";
 import { isRef } from "../sdk/refs.js";
 
 /** Tables travel to every cut: this many are under way at once. */
@@ -72,28 +81,39 @@ export async function audit(
 
   async function check(cut: Cut): Promise<AuditFinding | undefined | Error> {
     const { at, mode, rows } = cut;
-    const parts = refs.map((ref, k) => kernel("audit.cut").submit(ref, { known: (inputs[k] as AuditInput).known, at, mode }));
+    const parts = refs.map((ref, k) =>
+      kernel("audit.cut").submit(ref, { known: (inputs[k] as AuditInput).known, at, mode }),
+    );
     const spec = { ...(options.time === undefined ? {} : { time: options.time }), at, rows };
     try {
       const difference = await cluster.get(kernel("audit.compare").submit(run.submit(...parts, ...extra), full, spec));
       return difference ? { ...(difference as Omit<AuditFinding, "cut" | "mode">), cut: at, mode } : undefined;
     } catch (error) {
       // A function may need more history than an early cut leaves; what it gives where it runs is compared.
-      if (isVolleyError(error) && (error.code === "TASK_FAILED" || error.code === "UPSTREAM_FAILED" || error.code === "INVALID_ARGUMENT")) return error;
+      if (
+        isVolleyError(error) &&
+        (error.code === "TASK_FAILED" || error.code === "UPSTREAM_FAILED" || error.code === "INVALID_ARGUMENT")
+      )
+        return error;
       throw error;
     }
   }
 
   function report(finding: AuditFinding | undefined): AuditReport {
     if (!finding && compared === 0 && errors[0])
-      throw new VolleyError("INVALID_ARGUMENT", `audit: the function failed at every cut, so nothing was compared: ${errors[0].message}`);
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        `audit: the function failed at every cut, so nothing was compared: ${errors[0].message}`,
+      );
     const what = `${chosen.cuts.length} of ${chosen.of} cuts, ${modes.map((mode) => doneBy[mode]).join(" and ")}`;
     const failed = errors.length > 0 ? `; ${errors.length} checks could not run (${errors[0]?.message})` : "";
     return {
       ...{ ok: finding === undefined, cuts: chosen.cuts.length, cutsPossible: chosen.of, compared, errors },
       ...(kind ? { causality: kind } : {}),
       ...(finding ? { finding } : {}),
-      text: finding ? `${byDesign(kind, fn)}${findingText(finding, timeText(times, finding.cut))}` : `no look-ahead found at ${what}${failed}`,
+      text: finding
+        ? `${byDesign(kind, fn)}${findingText(finding, timeText(times, finding.cut))}`
+        : `no look-ahead found at ${what}${failed}`,
     };
   }
 }
@@ -109,7 +129,10 @@ function timeText(times: Vector | undefined, cut: number): string {
   return text.endsWith("T00:00:00.000Z") ? text.slice(0, 10) : text;
 }
 
-/** Row i of the output belongs to row i of the first table: then its first rows are what was known first. Throws INVALID_ARGUMENT. */
+/**
+ * Row i of the output belongs to row i of the first table: then its first rows are what was known first. Throws
+ * INVALID_ARGUMENT.
+ */
 function assertSorted(times: Vector, known: string): void {
   let last: unknown = null;
   for (let row = 0; row < times.length; row++) {
@@ -132,7 +155,8 @@ function assertSomething({ known }: AuditInput, cuts: number, modes: number): vo
       "INVALID_ARGUMENT",
       `audit: column ${JSON.stringify(known)} of the first table has one time or none: there is no future to take away`,
     );
-  if (modes === 0) throw new VolleyError("INVALID_ARGUMENT", "audit: options.modes is []: give truncate, poison or both");
+  if (modes === 0)
+    throw new VolleyError("INVALID_ARGUMENT", "audit: options.modes is []: give truncate, poison or both");
 }
 
 /** What is declared of a kernel, with these arguments; nothing of a function. */

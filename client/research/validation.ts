@@ -15,7 +15,10 @@ type Stage = JsonGraphInput["stages"][number];
 
 /** What is validated: a strategy family of the sweep kernels over a grid of its parameters. */
 export interface SweptStrategy {
-  /** Id of the table of daily bars, as `(await cluster.put(table)).id`: date, open, high, low, close, and adjclose if there is one. */
+  /**
+   * Id of the table of daily bars, as `(await cluster.put(table)).id`: date, open, high, low, close, and adjclose if
+   * there is one.
+   */
   readonly prices: string;
   readonly family: "ma-cross" | "rsi-reversion" | "channel-breakout";
   /** Values of every parameter of the family, such as `{ fast: [5, 10], slow: [50, 100] }`. */
@@ -53,16 +56,25 @@ export interface CombinatorialPurged extends SweptStrategy {
 
 const whole = (name: string, value: number, min: number, max: number): void => {
   if (!(Number.isInteger(value) && value >= min && value <= max))
-    throw new VolleyError("INVALID_ARGUMENT", `${name} is ${value}; expected a whole number from ${min} to ${max}`, { details: { path: name } });
+    throw new VolleyError("INVALID_ARGUMENT", `${name} is ${value}; expected a whole number from ${min} to ${max}`, {
+      details: { path: name },
+    });
 };
 
 /** Those that are given. */
 const given = (options: Readonly<Record<string, unknown>>): Record<string, unknown> =>
   Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 
-const costsOf = ({ fees, slippage, periodsPerYear = 252 }: SweptStrategy): Record<string, unknown> => given({ fees, slippage, periodsPerYear });
+const costsOf = ({ fees, slippage, periodsPerYear = 252 }: SweptStrategy): Record<string, unknown> =>
+  given({ fees, slippage, periodsPerYear });
 
-function validationGraph(strategy: SweptStrategy, splits: Stage, splitCount: number, pathCount: number, name: string): JsonGraphInput {
+function validationGraph(
+  strategy: SweptStrategy,
+  splits: Stage,
+  splitCount: number,
+  pathCount: number,
+  name: string,
+): JsonGraphInput {
   const { prices, family, grid, tradesMin, periodsPerYear = 252 } = strategy;
   const params = given({ family, grid, settings: costsOf(strategy), tradesMin });
   const folds = { stage: "folds", edge: "all" as const };
@@ -94,14 +106,18 @@ function validationGraph(strategy: SweptStrategy, splits: Stage, splitCount: num
 }
 
 /**
- * Trains on the past, tests on what comes next, steps on. Outputs: `report` (one row), `choices` (a row per split) and `paths`, the
- * out-of-sample account bar by bar. Throws INVALID_ARGUMENT.
+ * Trains on the past, tests on what comes next, steps on. Outputs: `report` (one row), `choices` (a row per split) and
+ * `paths`, the out-of-sample account bar by bar. Throws INVALID_ARGUMENT.
  */
 export function walkForwardGraph(options: WalkForward): JsonGraphInput {
   const { prices, splits, mode, train, test, purge } = options;
   whole("splits", splits, 1, 10_000);
   const params = given({ splits, mode, train, test, purge });
-  const stage: Stage = { name: "splits", fn: { kernel: "validation.walk_forward" }, args: [{ object: prices }, { value: params }] };
+  const stage: Stage = {
+    name: "splits",
+    fn: { kernel: "validation.walk_forward" },
+    args: [{ object: prices }, { value: params }],
+  };
   return validationGraph(options, stage, splits, 1, "walk-forward");
 }
 
@@ -113,8 +129,9 @@ function choose(n: number, k: number): number {
 }
 
 /**
- * Combinatorial purged cross-validation: every choice of k of N groups is tested once, with parameters from the others. Outputs:
- * `report` (one row), `choices` (a row per split) and `paths`, an account bar by bar for each. Throws INVALID_ARGUMENT.
+ * Combinatorial purged cross-validation: every choice of k of N groups is tested once, with parameters from the others.
+ * Outputs: `report` (one row), `choices` (a row per split) and `paths`, an account bar by bar for each. Throws
+ * INVALID_ARGUMENT.
  */
 export function cpcvGraph(options: CombinatorialPurged): JsonGraphInput {
   const { prices, groups, testGroups, purge, embargo } = options;
@@ -122,9 +139,16 @@ export function cpcvGraph(options: CombinatorialPurged): JsonGraphInput {
   whole("testGroups", testGroups, 1, groups - 1);
   const splits = choose(groups, testGroups);
   if (splits > 10_000)
-    throw new VolleyError("INVALID_ARGUMENT", `groups ${groups} and testGroups ${testGroups} give ${splits} splits, over the limit of 10000`);
+    throw new VolleyError(
+      "INVALID_ARGUMENT",
+      `groups ${groups} and testGroups ${testGroups} give ${splits} splits, over the limit of 10000`,
+    );
   const params = given({ groups, testGroups, purge, embargo });
-  const stage: Stage = { name: "splits", fn: { kernel: "validation.cpcv" }, args: [{ object: prices }, { value: params }] };
+  const stage: Stage = {
+    name: "splits",
+    fn: { kernel: "validation.cpcv" },
+    args: [{ object: prices }, { value: params }],
+  };
   return validationGraph(options, stage, splits, choose(groups - 1, testGroups - 1), "cpcv");
 }
 
@@ -158,7 +182,11 @@ export function bootstrapGraph(options: Bootstrap): JsonGraphInput {
   });
   const stages: Stage[] = [
     { name: "replicates", fn: { kernel: "validation.bootstrap" }, args: [{ object: returns }, { items }] },
-    { name: "intervals", fn: { kernel: "validation.bootstrap_interval" }, args: [{ stage: "replicates", edge: "all" }, { value: given({ confidence }) }] },
+    {
+      name: "intervals",
+      fn: { kernel: "validation.bootstrap_interval" },
+      args: [{ stage: "replicates", edge: "all" }, { value: given({ confidence }) }],
+    },
   ];
   return { name: options.name ?? "bootstrap", stages, outputs: ["intervals"] };
 }
@@ -168,16 +196,27 @@ export interface Overfitting extends Omit<SweptStrategy, "tradesMin"> {
   readonly blocks?: number;
 }
 
-/** The probability that the grid's best combination in sample is below the median out of sample (CSCV). One task per value of the first parameter. */
+/**
+ * The probability that the grid's best combination in sample is below the median out of sample (CSCV). One task per
+ * value of the first parameter.
+ */
 export function overfittingGraph(options: Overfitting): JsonGraphInput {
   const { prices, family, grid, blocks } = options;
   const [first, ...rest] = Object.entries(grid);
   if (!first) throw new VolleyError("INVALID_ARGUMENT", "grid has no parameters");
   const [parameter, values] = first;
-  const items = values.map((value) => ({ family, grid: { [parameter]: [value], ...Object.fromEntries(rest) }, settings: costsOf(options) }));
+  const items = values.map((value) => ({
+    family,
+    grid: { [parameter]: [value], ...Object.fromEntries(rest) },
+    settings: costsOf(options),
+  }));
   const stages: Stage[] = [
     { name: "returns", fn: { kernel: "validation.sweep_returns" }, args: [{ object: prices }, { items }] },
-    { name: "overfitting", fn: { kernel: "validation.pbo" }, args: [{ stage: "returns", edge: "all" }, { value: given({ blocks }) }] },
+    {
+      name: "overfitting",
+      fn: { kernel: "validation.pbo" },
+      args: [{ stage: "returns", edge: "all" }, { value: given({ blocks }) }],
+    },
   ];
   return { name: options.name ?? "overfitting", stages, outputs: ["overfitting"] };
 }

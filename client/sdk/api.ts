@@ -10,7 +10,10 @@ import type { ValueKind } from "../../proto/value-kind.js";
 import type { WorkerStatus } from "../../proto/worker-status.js";
 
 export interface ConnectOptions {
-  /** nats://user:password@host:port of a cluster. Default: VOLLEY_URL; without it an embedded local cluster is started and ends with the connection. */
+  /**
+   * nats://user:password@host:port of a cluster. Default: VOLLEY_URL; without it an embedded local cluster is started
+   * and ends with the connection.
+   */
   url?: string;
   /** Whose work it is. Default "default". */
   tenant?: string;
@@ -33,20 +36,27 @@ export interface RefArray<T> extends Iterable<ObjectRef<T>> {
   slice(from?: number, to?: number): ObjectRef<T>[];
 }
 
-export type Refable<T> = T | ObjectRef<T> | (T extends readonly (infer U)[] ? RefArray<U> | readonly (U | ObjectRef<U>)[] : never);
+export type Refable<T> =
+  | T
+  | ObjectRef<T>
+  | (T extends readonly (infer U)[] ? RefArray<U> | readonly (U | ObjectRef<U>)[] : never);
 
 export interface TaskOptions {
   /** Tries after the function itself fails. Default 0. Infrastructure failures are retried in any case. */
   retries?: number;
-  /** How long one attempt of one task may execute before its thread is ended and it fails with TASK_TIMEOUT. Default 3,600,000 (an hour); at most 366 days. */
+  /**
+   * How long one attempt of one task may execute before its thread is ended and it fails with TASK_TIMEOUT. Default
+   * 3,600,000 (an hour); at most 366 days.
+   */
   timeoutMs?: number;
   /** Same inputs, same result: allows reuse between jobs and recomputation of lost results. */
   pure?: boolean;
   priority?: number;
   /**
-   * What `taskContext().seed` of every task is drawn from: the same in every attempt, on every worker, in every job of the same graph. The tasks of
-   * one function with a seed take one draw after the other, a call one and a map one for each item, so no two have the same; `with({ seed })` begins
-   * the sequence again. In a graph the order of its stages counts.
+   * What `taskContext().seed` of every task is drawn from: the same in every attempt, on every worker, in every job of
+   * the same graph. The tasks of one function with a seed take one draw after the other, a call one and a map one for
+   * each item, so no two have the same; `with({ seed })` begins the sequence again. In a graph the order of its stages
+   * counts.
    */
   seed?: number;
   name?: string;
@@ -63,10 +73,14 @@ export interface RemoteFunction<F> {
   /** One task. Returns at once; submissions of one tick travel as one message. */
   submit(...args: RefableArgs<Args<F>>): ObjectRef<Result<F>>;
   /**
-   * One task per item; the item is the first argument, `shared` the others. Items may be refs: task i takes the value of ref i. Of the whole result of
-   * an earlier map that is one stage; separate refs (of values that were put, say) are a task of their own each, at most 100,000.
+   * One task per item; the item is the first argument, `shared` the others. Items may be refs: task i takes the value
+   * of ref i. Of the whole result of an earlier map that is one stage; separate refs (of values that were put, say) are
+   * a task of their own each, at most 100,000.
    */
-  map(items: Iterable<Refable<Args<F>[0]>> | RefArray<Args<F>[0]>, options?: { shared?: RefableArgs<Tail<Args<F>>> }): RefArray<Result<F>>;
+  map(
+    items: Iterable<Refable<Args<F>[0]>> | RefArray<Args<F>[0]>,
+    options?: { shared?: RefableArgs<Tail<Args<F>>> },
+  ): RefArray<Result<F>>;
   /** The same function with other options. */
   with(options: TaskOptions): RemoteFunction<F>;
 }
@@ -75,29 +89,40 @@ export interface DeployOptions {
   /** Default of the functions' own option. */
   pure?: boolean;
   /**
-   * Packages that stay outside of the bundle (large ones, ones with native parts): found at run time from where the importing source lies, which is
-   * enough for workers of this machine, else from the worker's working folder, where remote workers must have them installed.
+   * Packages that stay outside of the bundle (large ones, ones with native parts): found at run time from where the
+   * importing source lies, which is enough for workers of this machine, else from the worker's working folder, where
+   * remote workers must have them installed.
    */
   external?: readonly string[];
 }
 
 /** Every exported function of a module, callable on the cluster. */
-export type Library<M> = { readonly [K in keyof M as M[K] extends (...args: never[]) => unknown ? K : never]: RemoteFunction<M[K]> } & {
+export type Library<M> = {
+  readonly [K in keyof M as M[K] extends (...args: never[]) => unknown ? K : never]: RemoteFunction<M[K]>;
+} & {
   readonly $bundle: BundleId;
 };
 
 /** A kernel that may be called on partitions in a row, with the same bits as on the whole. */
 export interface CarryingFunction<F, C> extends RemoteFunction<F> {
-  /** Gives `{ table, carry }`. Its last argument is what the call on the partition before gave, or its ref; absent for the first partition. */
+  /**
+   * Gives `{ table, carry }`. Its last argument is what the call on the partition before gave, or its ref; absent for
+   * the first partition.
+   */
   readonly withCarry: RemoteFunction<C>;
 }
 
 type Callables = typeof callables;
-type MemberOf<C> = C extends Callable<infer F, infer Carried> ? ([Carried] extends [never] ? RemoteFunction<F> : CarryingFunction<F, Carried>) : never;
+type MemberOf<C> =
+  C extends Callable<infer F, infer Carried>
+    ? [Carried] extends [never]
+      ? RemoteFunction<F>
+      : CarryingFunction<F, Carried>
+    : never;
 
 /**
- * The newest version of every kernel as a function. One that is not there throws FUNCTION_NOT_FOUND, which names near ones. Older versions are
- * called by `cluster.kernel("feature.rsi", version)`.
+ * The newest version of every kernel as a function. One that is not there throws FUNCTION_NOT_FOUND, which names near
+ * ones. Older versions are called by `cluster.kernel("feature.rsi", version)`.
  */
 export type Kernels = { readonly [N in FeatureName]: CarryingFunction<FeatureCall<N>, FeatureCarryCall<N>> } & {
   readonly [G in keyof Callables]: { readonly [M in keyof Callables[G]]: MemberOf<Callables[G][M]> };
@@ -114,20 +139,36 @@ export type GraphArg<T> = Refable<T> | StageRef<T> | (T extends readonly (infer 
 type GraphArgs<A extends readonly unknown[]> = { [K in keyof A]: GraphArg<A[K]> };
 
 /**
- * A graph of stages. `stage` is one task; `map` one task per item; `each` one task per task of the upstream stage (one-to-one);
- * `all` one task over the list of all upstream results. A StageRef as a further argument: of a one-task stage it is broadcast, of a longer one it is the list of all.
+ * A graph of stages. `stage` is one task; `map` one task per item; `each` one task per task of the upstream stage
+ * (one-to-one); `all` one task over the list of all upstream results. A StageRef as a further argument: of a one-task
+ * stage it is broadcast, of a longer one it is the list of all.
  */
 export interface GraphBuilder {
   readonly name: string;
   stage<F>(fn: RemoteFunction<F>, args: GraphArgs<Args<F>>, options?: TaskOptions): StageRef<Result<F>>;
-  map<F>(fn: RemoteFunction<F>, items: readonly Args<F>[0][], options?: TaskOptions & { shared?: readonly GraphArg<unknown>[] }): StageRef<Result<F>>;
-  each<F>(fn: RemoteFunction<F>, upstream: StageRef<Args<F>[0]>, options?: TaskOptions & { shared?: readonly GraphArg<unknown>[] }): StageRef<Result<F>>;
-  all<F>(fn: RemoteFunction<F>, upstream: StageRef<unknown>, options?: TaskOptions & { shared?: readonly GraphArg<unknown>[] }): StageRef<Result<F>>;
+  map<F>(
+    fn: RemoteFunction<F>,
+    items: readonly Args<F>[0][],
+    options?: TaskOptions & { shared?: readonly GraphArg<unknown>[] },
+  ): StageRef<Result<F>>;
+  each<F>(
+    fn: RemoteFunction<F>,
+    upstream: StageRef<Args<F>[0]>,
+    options?: TaskOptions & { shared?: readonly GraphArg<unknown>[] },
+  ): StageRef<Result<F>>;
+  all<F>(
+    fn: RemoteFunction<F>,
+    upstream: StageRef<unknown>,
+    options?: TaskOptions & { shared?: readonly GraphArg<unknown>[] },
+  ): StageRef<Result<F>>;
   /** Which stages' results are the job's; default: the last stage. */
   output(...stages: StageRef<unknown>[]): void;
 }
 
-/** Called with the encoded bytes of a value before they are fetched; the fetch waits for the answer. For readers that bound what they hold. */
+/**
+ * Called with the encoded bytes of a value before they are fetched; the fetch waits for the answer. For readers that
+ * bound what they hold.
+ */
 export type Admit = (bytes: number, kind: ValueKind) => void | Promise<void>;
 
 export interface StreamOptions {
@@ -160,11 +201,17 @@ export interface AuditInput {
 export interface AuditOptions {
   /** Further arguments of the function, after the tables. */
   args?: readonly unknown[];
-  /** Column of the output with the time of a row. Without it, row i of the output belongs to row i of the first input, which must be sorted by time. */
+  /**
+   * Column of the output with the time of a row. Without it, row i of the output belongs to row i of the first input,
+   * which must be sorted by time.
+   */
   time?: string;
   /** How many of the first input's times are cut at, evenly spread; default 200. */
   cuts?: number | "all";
-  /** What is done to the future at each cut; default both. What depends on which rows there are shows only when they are taken away; what needs them all to run, only when they are spoilt. */
+  /**
+   * What is done to the future at each cut; default both. What depends on which rows there are shows only when they are
+   * taken away; what needs them all to run, only when they are spoilt.
+   */
   modes?: readonly ("truncate" | "poison")[];
   onProgress?: (progress: { done: number; of: number }) => void;
 }
@@ -183,7 +230,10 @@ export interface AuditFinding {
 
 export interface AuditReport {
   ok: boolean;
-  /** What a kernel is declared to be with these arguments; absent for a function. A label looks ahead by design, and is not ok by itself. */
+  /**
+   * What a kernel is declared to be with these arguments; absent for a function. A label looks ahead by design, and is
+   * not ok by itself.
+   */
   causality?: Causality;
   /** The first offence, in the order of the cuts. */
   finding?: AuditFinding;
@@ -200,7 +250,10 @@ export interface Cluster extends AsyncDisposable {
   readonly tenant: string;
   /** Bundles the module with esbuild, stores it under its SHA-256 and returns its functions. */
   deploy<M>(module: URL | string, options?: DeployOptions): Promise<Library<M>>;
-  /** The built-in kernels as functions, typed: `cluster.kernels.rsi.submit(prices, { window: 14 })`, `cluster.kernels.asof.pit`. */
+  /**
+   * The built-in kernels as functions, typed: `cluster.kernels.rsi.submit(prices, { window: 14 })`,
+   * `cluster.kernels.asof.pit`.
+   */
   readonly kernels: Kernels;
   /** A built-in kernel as a function, by name; version 1 unless told. */
   kernel<F = (...args: never[]) => Table>(name: string, version?: number): RemoteFunction<F>;
@@ -214,11 +267,14 @@ export interface Cluster extends AsyncDisposable {
   cancel(ref: ObjectRef<unknown> | RefArray<unknown>): Promise<void>;
   graph(name: string): GraphBuilder;
   /**
-   * Submits a graph as a durable job. `key` makes the submission idempotent, and so does `id`, the job's own id (else one is minted): an error without an
-   * answer (TIMEOUT, DISCONNECTED, NO_SCHEDULER) has it as `details.job`, to ask `job(id)` whether it was taken, or to submit again. Objects it reads are
-   * made durable first.
+   * Submits a graph as a durable job. `key` makes the submission idempotent, and so does `id`, the job's own id (else
+   * one is minted): an error without an answer (TIMEOUT, DISCONNECTED, NO_SCHEDULER) has it as `details.job`, to ask
+   * `job(id)` whether it was taken, or to submit again. Objects it reads are made durable first.
    */
-  run(graph: GraphBuilder | import("../../proto/graph.js").CompiledGraph, options?: { key?: string; id?: string }): Promise<Job>;
+  run(
+    graph: GraphBuilder | import("../../proto/graph.js").CompiledGraph,
+    options?: { key?: string; id?: string },
+  ): Promise<Job>;
   /** A job by its id, whoever submitted it. */
   job(id: string): Job;
   jobs(options?: { limit?: number }): Promise<JobStatus[]>;

@@ -9,7 +9,10 @@ export interface Backend {
   /** A connection of its own, so that a large frame does not delay heartbeats. */
   frames(): Promise<Transport>;
   durable(): Promise<Pick<Durable, "bundles" | "objects">>;
-  /** Says for the session that its process lives, whatever the event loop does. Absent where there is no other thread to do it. */
+  /**
+   * Says for the session that its process lives, whatever the event loop does. Absent where there is no other thread to
+   * do it.
+   */
   keepAlive?(messages: KeepAliveMessages): KeptAlive;
   close(): Promise<void>;
 }

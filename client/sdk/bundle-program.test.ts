@@ -1,4 +1,7 @@
-/** A bundle behaves as the program it was made from, however people write theirs. It is loaded as a worker's thread loads it: from another folder. */
+/**
+ * A bundle behaves as the program it was made from, however people write theirs. It is loaded as a worker's thread
+ * loads it: from another folder.
+ */
 
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { SourceMap } from "node:module";
@@ -30,7 +33,10 @@ async function write(files: Record<string, string>): Promise<void> {
 let bundles = 0;
 type Loaded = Record<string, (...args: unknown[]) => unknown>;
 
-async function deployed(entry: string, options: BundleOptions = {}): Promise<{ exports: readonly string[]; loaded: Loaded }> {
+async function deployed(
+  entry: string,
+  options: BundleOptions = {},
+): Promise<{ exports: readonly string[]; loaded: Loaded }> {
   const { code, exports } = await bundleModule(join(folder, entry), options);
   // Another name for each, or the first one loaded is given again.
   const file = join(elsewhere, `bundle-${bundles++}.mjs`);
@@ -58,15 +64,29 @@ exports.best = best;`,
       "throws.js": "exports.f = () => 1; throw new RangeError('no licence');",
     });
     const compiled = await deployed("compiled.js");
-    expect([compiled.exports, compiled.loaded.simulate?.(8), compiled.loaded.best?.([1, 3])]).toEqual([["best", "simulate"], 4, 3]);
+    expect([compiled.exports, compiled.loaded.simulate?.(8), compiled.loaded.best?.([1, 3])]).toEqual([
+      ["best", "simulate"],
+      4,
+      3,
+    ]);
     const object = await deployed("object.cjs");
-    expect([object.exports, object.loaded.root?.(9), object.loaded["is-even"]?.(3)]).toEqual([["is-even", "root"], 3, false]);
+    expect([object.exports, object.loaded.root?.(9), object.loaded["is-even"]?.(3)]).toEqual([
+      ["is-even", "root"],
+      3,
+      false,
+    ]);
     const computed = await deployed("computed.js");
     expect([computed.exports, computed.loaded.times3?.(2)]).toEqual([["times2", "times3"], 6]);
     const one = await deployed("function.js");
     expect([one.exports, one.loaded.default?.(1), one.loaded.twice?.(4)]).toEqual([["default", "twice"], 2, 8]);
-    await expect(deployed("nothing.js")).rejects.toMatchObject({ code: "INVALID_ARGUMENT", message: expect.stringContaining("exports nothing") as unknown });
-    await expect(deployed("throws.js")).rejects.toMatchObject({ code: "INVALID_ARGUMENT", message: expect.stringContaining("no licence") as unknown });
+    await expect(deployed("nothing.js")).rejects.toMatchObject({
+      code: "INVALID_ARGUMENT",
+      message: expect.stringContaining("exports nothing") as unknown,
+    });
+    await expect(deployed("throws.js")).rejects.toMatchObject({
+      code: "INVALID_ARGUMENT",
+      message: expect.stringContaining("no licence") as unknown,
+    });
   });
 
   test("and an ES module with nothing but a default", async () => {
@@ -79,8 +99,11 @@ exports.best = best;`,
 describe("a tsconfig.json", () => {
   test("is followed: paths, baseUrl, decorators", async () => {
     await write({
-      "tsconfig.json": JSON.stringify({ compilerOptions: { baseUrl: ".", paths: { "@lib/*": ["src/lib/*"] }, experimentalDecorators: true } }),
-      "src/lib/indicators.ts": "export const sma = (xs: readonly number[]): number => xs.reduce((a, b) => a + b, 0) / xs.length;",
+      "tsconfig.json": JSON.stringify({
+        compilerOptions: { baseUrl: ".", paths: { "@lib/*": ["src/lib/*"] }, experimentalDecorators: true },
+      }),
+      "src/lib/indicators.ts":
+        "export const sma = (xs: readonly number[]): number => xs.reduce((a, b) => a + b, 0) / xs.length;",
       "src/deep/tasks.ts": `import { sma } from "@lib/indicators"; import { sma as again } from "src/lib/indicators";
 function twice(_target: unknown, _key: string, d: PropertyDescriptor): PropertyDescriptor { const f = d.value; d.value = function (x: number) { return 2 * f.call(this, x); }; return d; }
 class Strategy { @twice run(x: number) { return x; } }
@@ -108,14 +131,17 @@ export const text = () => readFileSync(join(__dirname, "data/calendar.txt"), "ut
 "use strict"; const { readFileSync } = require("node:fs"); exports.text = () => readFileSync(__dirname + "/data/calendar.txt", "utf8"); exports.name = () => __filename;`,
       "lib/deeper.js": "export const here = import.meta.url;",
       "two.mjs": 'import { here } from "./lib/deeper.js"; export const both = () => [here, import.meta.url];',
-      "require.mjs": 'import { createRequire } from "node:module"; export const text = () => createRequire(import.meta.url)("./data/x.json").x;',
+      "require.mjs":
+        'import { createRequire } from "node:module"; export const text = () => createRequire(import.meta.url)("./data/x.json").x;',
       "data/x.json": '{ "x": "from json" }',
     });
     for (const entry of ["url.mjs", "dirname.mts", "own.mjs", "script.cjs"])
       expect([entry, (await deployed(entry)).loaded.text?.()]).toEqual([entry, "2020-01-02"]);
     expect((await deployed("script.cjs")).loaded.name?.()).toBe(join(folder, "script.cjs"));
     expect((await deployed("url.mjs")).loaded.speaks?.()).toMatch(/ is a name$/);
-    expect((await deployed("two.mjs")).loaded.both?.()).toEqual(["lib/deeper.js", "two.mjs"].map((name) => pathToFileURL(join(folder, name)).href));
+    expect((await deployed("two.mjs")).loaded.both?.()).toEqual(
+      ["lib/deeper.js", "two.mjs"].map((name) => pathToFileURL(join(folder, name)).href),
+    );
     expect((await deployed("require.mjs")).loaded.text?.()).toBe("from json");
   });
 
@@ -139,10 +165,17 @@ export const all = () => [a.symbols[0], b, c, later.value];`,
 
 describe("what cannot be in a bundle", () => {
   test("a native addon is loaded from where it lies, and says what it needs where it is not", async () => {
-    const nice = fileURLToPath(new URL(`../../node_modules/${["@napi-rs", "nice"].join("/")}/`, import.meta.url).href.replace("/dist/", "/"));
-    await write({ "tasks.mjs": `import * as nice from ${JSON.stringify(join(nice, "index.js"))}; export const kind = () => typeof nice.nice;` });
+    const nice = fileURLToPath(
+      new URL(`../../node_modules/${["@napi-rs", "nice"].join("/")}/`, import.meta.url).href.replace("/dist/", "/"),
+    );
+    await write({
+      "tasks.mjs": `import * as nice from ${JSON.stringify(join(nice, "index.js"))}; export const kind = () => typeof nice.nice;`,
+    });
     expect((await deployed("tasks.mjs")).loaded.kind?.()).toBe("function");
-    await write({ "node_modules/broken/index.js": 'module.exports = require("./broken.node");', "node_modules/broken/broken.node": "no machine code" });
+    await write({
+      "node_modules/broken/index.js": 'module.exports = require("./broken.node");',
+      "node_modules/broken/broken.node": "no machine code",
+    });
     await write({ "other.mjs": 'import broken from "broken"; export const f = () => broken;' });
     await expect(deployed("other.mjs")).rejects.toThrow(
       /native addon .*broken\.node could not be loaded: install its package at the same path on every worker/,
@@ -150,7 +183,9 @@ describe("what cannot be in a bundle", () => {
   });
 
   test("packages that are left outside are found from where the source lies; one that is nowhere is named", async () => {
-    const lib = { "node_modules/left/package.json": '{ "name": "left", "exports": { ".": "./index.js", "./sub": "./sub.js" } }' };
+    const lib = {
+      "node_modules/left/package.json": '{ "name": "left", "exports": { ".": "./index.js", "./sub": "./sub.js" } }',
+    };
     await write({
       ...lib,
       "node_modules/left/index.js": "exports.where = () => __filename; exports.n = 1;",
@@ -166,12 +201,17 @@ describe("what cannot be in a bundle", () => {
     await expect(deployed("lost.mjs", { external: ["nowhere"] })).rejects.toThrow(
       /the package nowhere\/sub was left outside of the bundle and is not installed here/,
     );
-    await expect(bundleModule(join(folder, "tasks.mjs"), { external: ["./tasks.mjs"] })).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+    await expect(bundleModule(join(folder, "tasks.mjs"), { external: ["./tasks.mjs"] })).rejects.toMatchObject({
+      code: "INVALID_ARGUMENT",
+    });
   });
 
   test("subpaths of apache-arrow are those of the worker's thread, except what the whole has not", async () => {
     const key = Symbol.for(sharedModulesKey);
-    Object.defineProperty(globalThis, key, { value: { "apache-arrow": arrow, part: (path: string) => import(path) }, configurable: true });
+    Object.defineProperty(globalThis, key, {
+      value: { "apache-arrow": arrow, part: (path: string) => import(path) },
+      configurable: true,
+    });
     try {
       const modules = fileURLToPath(new URL("../../node_modules", import.meta.url).href.replace("/dist/", "/"));
       await write({
@@ -191,7 +231,8 @@ export const table = () => tableFromArrays({ x: [1, 2] }); export const type = (
 });
 
 test("source maps name line and column of the source, also where a source was changed", async () => {
-  const source = 'const here = import.meta.url; export const where = () => here; export const fail = () => { throw new Error("marked"); };\n';
+  const source =
+    'const here = import.meta.url; export const where = () => here; export const fail = () => { throw new Error("marked"); };\n';
   await write({ "tasks.mjs": source });
   const { code } = await bundleModule(join(folder, "tasks.mjs"));
   const text = Buffer.from(code).toString();
@@ -203,5 +244,9 @@ test("source maps name line and column of the source, also where a source was ch
     originalLine: number;
     originalColumn: number;
   };
-  expect([found.originalSource, found.originalLine, found.originalColumn]).toEqual(["tasks.mjs", 0, source.indexOf('new Error("marked")')]);
+  expect([found.originalSource, found.originalLine, found.originalColumn]).toEqual([
+    "tasks.mjs",
+    0,
+    source.indexOf('new Error("marked")'),
+  ]);
 });

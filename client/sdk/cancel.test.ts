@@ -40,7 +40,9 @@ afterEach(async () => {
 const _identity = (): RemoteFunction<(x: number) => number> => cluster.kernel<(x: number) => number>("identity");
 /** A function of a bundle, which is not pure unless told. The types are the test's own. */
 const impure = async <F>(name: "f" | "g" = "f"): Promise<RemoteFunction<F>> => {
-  const library = await cluster.deploy<typeof import("./fixture-tasks.js")>(new URL("./fixture-tasks.js", import.meta.url));
+  const library = await cluster.deploy<typeof import("./fixture-tasks.js")>(
+    new URL("./fixture-tasks.js", import.meta.url),
+  );
   return library[name] as unknown as RemoteFunction<F>;
 };
 
@@ -70,8 +72,12 @@ describe("cancel", () => {
     await cluster.cancel(ref);
     await expect(cluster.get(ref)).rejects.toMatchObject(cancelled);
     await eventually("being uploaded", () => placed > 0);
-    scheduler.onRequest = (request) => (request.t === "place" ? { t: "error", error: { code: "NO_WORKERS", message: "none" } } : undefined);
-    await eventually("what reads it is sent after it, and it as ended", () => stagesSent().length === 1 && scheduler.told.has(0));
+    scheduler.onRequest = (request) =>
+      request.t === "place" ? { t: "error", error: { code: "NO_WORKERS", message: "none" } } : undefined;
+    await eventually(
+      "what reads it is sent after it, and it as ended",
+      () => stagesSent().length === 1 && scheduler.told.has(0),
+    );
     scheduler.onRequest = () => undefined;
     expect(stagesSent()[0]?.index).toBe(1);
     expect(scheduler.told.get(0)?.get(0)).toMatchObject({ r: "failed", error: cancelled });
@@ -79,7 +85,8 @@ describe("cancel", () => {
   });
 
   test("of a part of a map that waits for an upload cancels that part, and the rest runs", async () => {
-    scheduler.onRequest = (request) => (request.t === "place" ? { t: "error", error: { code: "NO_SCHEDULER", message: "later" } } : undefined);
+    scheduler.onRequest = (request) =>
+      request.t === "place" ? { t: "error", error: { code: "NO_SCHEDULER", message: "later" } } : undefined;
     const f = await impure<(a: unknown, b?: unknown) => number>();
     const map = f.map([1, 2, 3], { shared: [new Uint8Array(1_000_000)] } as never);
     await cluster.cancel(map.at(1));
@@ -89,7 +96,8 @@ describe("cancel", () => {
 
   test("of a stage that the scheduler never got ends it here, and it is not sent again", async () => {
     const f = await impure<(a: number) => number>();
-    scheduler.onRequest = (request) => (request.t === "cancel" ? { t: "cancelled", known: false, tasks: 0 } : undefined);
+    scheduler.onRequest = (request) =>
+      request.t === "cancel" ? { t: "cancelled", known: false, tasks: 0 } : undefined;
     const map = f.map([1, 2]);
     await eventually("sent", () => stagesSent().length === 1);
     await cluster.cancel(map);
@@ -108,7 +116,8 @@ describe("cancel", () => {
     };
     const map = f.map([1, 2]);
     await cluster.wait(map, { count: 1 });
-    scheduler.onRequest = (request) => (request.t === "cancel" ? { t: "error", error: { code: "JOB_NOT_FOUND", message: "no job" } } : undefined);
+    scheduler.onRequest = (request) =>
+      request.t === "cancel" ? { t: "error", error: { code: "JOB_NOT_FOUND", message: "no job" } } : undefined;
     await cluster.cancel(map);
     expect(await cluster.get(map.at(0))).toBe("shown");
     await expect(cluster.get(map.at(1))).rejects.toMatchObject(cancelled);
@@ -127,6 +136,9 @@ describe("cancel", () => {
   test("of what was submitted in the same tick asks the scheduler after telling it of the task", async () => {
     const f = await impure<(a: number) => number>();
     await cluster.cancel(f.submit(1));
-    expect(scheduler.heard.filter(({ t }) => t === "stages" || t === "cancel").map(({ t }) => t)).toEqual(["stages", "cancel"]);
+    expect(scheduler.heard.filter(({ t }) => t === "stages" || t === "cancel").map(({ t }) => t)).toEqual([
+      "stages",
+      "cancel",
+    ]);
   });
 });

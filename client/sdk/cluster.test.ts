@@ -60,8 +60,12 @@ describe("submit and map", () => {
   });
 
   test("kernels are functions too", async () => {
-    expect(await cluster.get(cluster.kernel<(value: number[]) => number[]>("volley.echo").submit([1, 2]))).toEqual([1, 2]);
-    await expect(cluster.get(cluster.kernel<() => void>("no.such").submit())).rejects.toMatchObject({ code: "FUNCTION_NOT_FOUND" });
+    expect(await cluster.get(cluster.kernel<(value: number[]) => number[]>("volley.echo").submit([1, 2]))).toEqual([
+      1, 2,
+    ]);
+    await expect(cluster.get(cluster.kernel<() => void>("no.such").submit())).rejects.toMatchObject({
+      code: "FUNCTION_NOT_FOUND",
+    });
   });
 });
 
@@ -110,14 +114,27 @@ describe("failures", () => {
   });
 
   test("what a program branches on arrives: fields, code, causes, inner errors, and the name of what does not", async () => {
-    const error = (await cluster.get(tasks.rateLimited.submit()).catch((e) => e)) as VolleyError & { cause: AggregateError };
+    const error = (await cluster.get(tasks.rateLimited.submit()).catch((e) => e)) as VolleyError & {
+      cause: AggregateError;
+    };
     expect(error).toMatchObject({ code: "TASK_FAILED", details: { name: "AggregateError" } });
-    expect(error.message).toBe("AggregateError: no venue (VendorError: rate limited; RangeError: negative price; caused by { symbol: 'KO' })");
+    expect(error.message).toBe(
+      "AggregateError: no venue (VendorError: rate limited; RangeError: negative price; caused by { symbol: 'KO' })",
+    );
     expect(error.cause).toBeInstanceOf(AggregateError);
     expect(error.cause.cause).toEqual({ symbol: "KO" });
     const [limited, negative] = error.cause.errors;
-    expect({ ...limited }).toMatchObject({ status: 429, code: "E_VENDOR", at: new Date(5), notCarried: [expect.stringMatching(/^retry: /)] });
-    expect([limited.name, negative instanceof RangeError, negative.message]).toEqual(["VendorError", true, "negative price"]);
+    expect({ ...limited }).toMatchObject({
+      status: 429,
+      code: "E_VENDOR",
+      at: new Date(5),
+      notCarried: [expect.stringMatching(/^retry: /)],
+    });
+    expect([limited.name, negative instanceof RangeError, negative.message]).toEqual([
+      "VendorError",
+      true,
+      "negative price",
+    ]);
     expect(limited.remoteStack).toMatch(/fixture-tasks\.(ts|js):\d+/);
     // The same of a durable job.
     const graph = cluster.graph("limited");
@@ -127,15 +144,22 @@ describe("failures", () => {
   });
 
   test("whatever the function throws is its own failure, what cannot be sent is named, dependents fail", async () => {
-    await expect(cluster.get(tasks.coded.submit())).rejects.toMatchObject({ code: "TASK_FAILED", message: "VolleyError: not good" });
+    await expect(cluster.get(tasks.coded.submit())).rejects.toMatchObject({
+      code: "TASK_FAILED",
+      message: "VolleyError: not good",
+    });
     await expect(cluster.get(tasks.unserializable.submit())).rejects.toMatchObject({ code: "TASK_UNSERIALIZABLE" });
-    await expect(cluster.get(tasks.add.submit(tasks.failing.submit(1), 2))).rejects.toMatchObject({ code: "UPSTREAM_FAILED" });
+    await expect(cluster.get(tasks.add.submit(tasks.failing.submit(1), 2))).rejects.toMatchObject({
+      code: "UPSTREAM_FAILED",
+    });
   });
 
   test("retries and time limits", async () => {
     expect(await cluster.get(tasks.flaky.with({ retries: 2 }).submit(1))).toBe(2);
     await expect(cluster.get(tasks.flaky.submit(1))).rejects.toMatchObject({ code: "TASK_FAILED" });
-    await expect(cluster.get(tasks.sleep.with({ timeoutMs: 50 }).submit(60_000))).rejects.toMatchObject({ code: "TASK_TIMEOUT" });
+    await expect(cluster.get(tasks.sleep.with({ timeoutMs: 50 }).submit(60_000))).rejects.toMatchObject({
+      code: "TASK_TIMEOUT",
+    });
   });
 
   test("cancel ends what runs and what waits", async () => {
@@ -150,7 +174,12 @@ describe("failures", () => {
   });
 
   test("wait and explain tell what is there and why the rest is not", async () => {
-    const refs = [tasks.sleep.submit(30_000), tasks.sleep.submit(1), tasks.sleep.submit(30_000), tasks.sleep.submit(30_000)] as const;
+    const refs = [
+      tasks.sleep.submit(30_000),
+      tasks.sleep.submit(1),
+      tasks.sleep.submit(30_000),
+      tasks.sleep.submit(30_000),
+    ] as const;
     const blocked = tasks.add.submit(refs[0] as never, 1);
     const { ready, pending } = await cluster.wait(refs, { count: 1 });
     expect(ready).toEqual([refs[1]]);
@@ -164,7 +193,10 @@ describe("failures", () => {
 
 describe("durable jobs", () => {
   test("a graph runs, reports progress, gives results page by page, and is reused when it is run again", async () => {
-    const pure = await cluster.deploy<typeof import("./fixture-tasks.js")>(new URL("./fixture-tasks.js", import.meta.url), { pure: true });
+    const pure = await cluster.deploy<typeof import("./fixture-tasks.js")>(
+      new URL("./fixture-tasks.js", import.meta.url),
+      { pure: true },
+    );
     const offset = await cluster.put(10);
     const graph = cluster.graph("sums");
     const doubled = graph.map(
@@ -205,7 +237,10 @@ describe("durable jobs", () => {
   test("a failed job rejects with the task's error, a cancelled one with CANCELLED, an unknown one is JOB_NOT_FOUND", async () => {
     const failing = cluster.graph("failing");
     failing.map(tasks.failing, [1]);
-    await expect((await cluster.run(failing)).done()).rejects.toMatchObject({ code: "TASK_FAILED", message: "RangeError: x is 1" });
+    await expect((await cluster.run(failing)).done()).rejects.toMatchObject({
+      code: "TASK_FAILED",
+      message: "RangeError: x is 1",
+    });
     const endless = cluster.graph("endless");
     endless.map(tasks.sleep, [60_000, 60_000]);
     const job = await cluster.run(endless);

@@ -131,16 +131,23 @@ export class ClusterClient implements Cluster {
       if (isRefArray(given) || Array.isArray(given)) {
         const refs = given instanceof RefList ? given.slice() : given;
         if (Array.isArray(refs)) refs.forEach(checkRef);
-        return within(timeoutMs, `get of ${refs.length} refs`, (patience) => this.#values.getAll<T>(refs as TaskRefArray<T> | ObjectRef<T>[], patience));
+        return within(timeoutMs, `get of ${refs.length} refs`, (patience) =>
+          this.#values.getAll<T>(refs as TaskRefArray<T> | ObjectRef<T>[], patience),
+        );
       }
       checkRef(given);
-      return within(timeoutMs, "get", (patience) => this.#values.get<T>(given as ObjectRef<T>, patience, options?.admit));
+      return within(timeoutMs, "get", (patience) =>
+        this.#values.get<T>(given as ObjectRef<T>, patience, options?.admit),
+      );
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
-  async wait<T>(given: Refs<T>, options: { count?: number; timeoutMs?: number } = {}): Promise<{ ready: ObjectRef<T>[]; pending: ObjectRef<T>[] }> {
+  async wait<T>(
+    given: Refs<T>,
+    options: { count?: number; timeoutMs?: number } = {},
+  ): Promise<{ ready: ObjectRef<T>[]; pending: ObjectRef<T>[] }> {
     this.#session.assertOpen();
     const { timeoutMs } = options;
     checkTimeoutMs(timeoutMs);
@@ -148,7 +155,10 @@ export class ClusterClient implements Cluster {
     refs.forEach(checkRef);
     const count = Math.min(options.count ?? refs.length, refs.length);
     if (!Number.isInteger(count) || count < 0)
-      throw new VolleyError("INVALID_ARGUMENT", `count is ${String(options.count)}; expected a whole number of refs to wait for`);
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        `count is ${String(options.count)}; expected a whole number of refs to wait for`,
+      );
     const settled = new Uint8Array(refs.length);
     let left = count;
     const stops: (() => void)[] = [];
@@ -189,7 +199,8 @@ export class ClusterClient implements Cluster {
         : ref instanceof TaskRef
           ? { handle: ref.handle, from: ref.task, to: ref.task + 1 }
           : undefined;
-    if (!range) throw new VolleyError("INVALID_ARGUMENT", "only tasks can be cancelled; this ref is of a value that was put");
+    if (!range)
+      throw new VolleyError("INVALID_ARGUMENT", "only tasks can be cancelled; this ref is of a value that was put");
     await this.#session.cancel(range.handle, range.from, range.to);
   }
 
@@ -211,7 +222,11 @@ export class ClusterClient implements Cluster {
   }
 
   job(id: string): Job {
-    if (!isName(id)) throw new VolleyError("INVALID_ARGUMENT", `job id ${JSON.stringify(id)}: expected 1 to 64 letters, digits, _ or -`);
+    if (!isName(id))
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        `job id ${JSON.stringify(id)}: expected 1 to 64 letters, digits, _ or -`,
+      );
     return new RemoteJob(id as JobId, this.#session.requests, this.#objects, this.#stacks);
   }
 
@@ -226,10 +241,16 @@ export class ClusterClient implements Cluster {
   }
 
   async explain(ref: ObjectRef<unknown>): Promise<Explanation> {
-    if (!(ref instanceof TaskRef)) throw new VolleyError("INVALID_ARGUMENT", "only tasks can be explained; this ref is of a value that was put");
+    if (!(ref instanceof TaskRef))
+      throw new VolleyError("INVALID_ARGUMENT", "only tasks can be explained; this ref is of a value that was put");
     this.#session.flush();
     const { handle, task } = ref;
-    return (await this.#session.requests.ask({ t: "explain", job: this.#session.id, stage: handle.stage.index, task }, "explanation")).explanation;
+    return (
+      await this.#session.requests.ask(
+        { t: "explain", job: this.#session.id, stage: handle.stage.index, task },
+        "explanation",
+      )
+    ).explanation;
   }
 
   audit<F extends (...args: never[]) => unknown>(
@@ -260,5 +281,8 @@ export class ClusterClient implements Cluster {
 function checkRef(ref: unknown): asserts ref is ObjectRef<unknown> {
   const id: unknown = typeof ref === "object" && ref !== null ? (ref as { id?: unknown }).id : undefined;
   if (typeof id !== "string" || !isObjectId(id))
-    throw new VolleyError("INVALID_ARGUMENT", `expected a ref, got ${typeof ref === "object" ? JSON.stringify(ref) : String(ref)}`);
+    throw new VolleyError(
+      "INVALID_ARGUMENT",
+      `expected a ref, got ${typeof ref === "object" ? JSON.stringify(ref) : String(ref)}`,
+    );
 }

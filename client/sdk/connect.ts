@@ -8,20 +8,28 @@ import { ClusterClient } from "./cluster.js";
 import { natsBackend } from "./nats-backend.js";
 
 /**
- * Connects to the cluster at `url` (default VOLLEY_URL); without either, starts nats-server, scheduler and workers on this machine, which end with
- * the connection. Rejects with NATS_UNAVAILABLE, NO_SCHEDULER, VERSION_MISMATCH, INVALID_ARGUMENT.
+ * Connects to the cluster at `url` (default VOLLEY_URL); without either, starts nats-server, scheduler and workers on
+ * this machine, which end with the connection. Rejects with NATS_UNAVAILABLE, NO_SCHEDULER, VERSION_MISMATCH,
+ * INVALID_ARGUMENT.
  *
  *   await using cluster = await connect();
  */
 export async function connect(options: ConnectOptions = {}): Promise<Cluster> {
   const tenant = options.tenant ?? "default";
-  if (!isName(tenant)) throw new VolleyError("INVALID_ARGUMENT", `tenant ${JSON.stringify(tenant)}: expected 1 to 64 letters, digits, _ or -`);
+  if (!isName(tenant))
+    throw new VolleyError(
+      "INVALID_ARGUMENT",
+      `tenant ${JSON.stringify(tenant)}: expected 1 to 64 letters, digits, _ or -`,
+    );
   const timeoutMs = options.connectTimeoutMs ?? limits.requestTimeoutMs;
   checkTimeoutMs(timeoutMs, "connectTimeoutMs");
   const url = options.url ?? process.env.VOLLEY_URL;
   if (url) return join(url, tenant as TenantId, timeoutMs);
   const { startLocalCluster } = await import("../../cluster/local/local-cluster.js");
-  const local = await startLocalCluster({ ...(options.workers === undefined ? {} : { workers: options.workers }), gateway: false });
+  const local = await startLocalCluster({
+    ...(options.workers === undefined ? {} : { workers: options.workers }),
+    gateway: false,
+  });
   try {
     return await join(local.url, tenant as TenantId, timeoutMs, () => local.stop());
   } catch (error) {

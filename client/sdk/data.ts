@@ -35,22 +35,49 @@ export class DataPlane {
   async offer(worker: WorkerId, object: OfferedObject): Promise<void> {
     const { transport, frames } = await this.#open();
     const { id, kind, digest, data } = object;
-    await offerObject({ transport, frames, to: worker, id, kind, digest, payload: data, timeoutMs: timeoutFor(data.byteLength) });
+    await offerObject({
+      transport,
+      frames,
+      to: worker,
+      id,
+      kind,
+      digest,
+      payload: data,
+      timeoutMs: timeoutFor(data.byteLength),
+    });
   }
 
-  /** The payload is this client's own memory. `expected`: the digest that the scheduler knows; the bytes are checked against it. */
+  /**
+   * The payload is this client's own memory. `expected`: the digest that the scheduler knows; the bytes are checked
+   * against it.
+   */
   async fetch(worker: WorkerId, id: ObjectId, expected: Uint8Array | undefined, bytes: number): Promise<EncodedValue> {
     const { transport, frames } = await this.#open();
     const allocate = (meta: { bytes: number }): Uint8Array => {
       if (meta.bytes > limits.objectBytesMax)
-        throw new VolleyError("TOO_LARGE", `object ${id} of ${meta.bytes} bytes is over the limit of ${limits.objectBytesMax}`);
+        throw new VolleyError(
+          "TOO_LARGE",
+          `object ${id} of ${meta.bytes} bytes is over the limit of ${limits.objectBytesMax}`,
+        );
       return new Uint8Array(Buffer.allocUnsafeSlow(meta.bytes).buffer);
     };
     const check = (kind: ValueKind, data: Uint8Array, digest: Uint8Array): void => {
       if (!equalBytes(digestOf(kind, data), digest))
-        throw new VolleyError("CORRUPT", `object ${id} from worker ${worker} does not have the digest it was committed with`);
+        throw new VolleyError(
+          "CORRUPT",
+          `object ${id} from worker ${worker} does not have the digest it was committed with`,
+        );
     };
-    const { kind, data } = await fetchObject({ transport, frames, from: worker, id, digest: expected, check, allocate, timeoutMs: timeoutFor(bytes) });
+    const { kind, data } = await fetchObject({
+      transport,
+      frames,
+      from: worker,
+      id,
+      digest: expected,
+      check,
+      allocate,
+      timeoutMs: timeoutFor(bytes),
+    });
     return { kind, data };
   }
 

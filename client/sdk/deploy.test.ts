@@ -42,7 +42,9 @@ test("a TypeScript module with what it imports becomes one file whose id is the 
 
 test("the same sources in another folder give the same bytes", async () => {
   const source = 'export const f = (x: number): number => { if (x > 1) throw new Error("no"); return x; };';
-  const [a, b] = await Promise.all(["one", "two/deeper"].map(async (name) => bundleModule(await write("tasks.ts", source, join(folder, name)))));
+  const [a, b] = await Promise.all(
+    ["one", "two/deeper"].map(async (name) => bundleModule(await write("tasks.ts", source, join(folder, name)))),
+  );
   expect(a?.id).toBe(b?.id);
   expect(a?.code.byteLength).toBeGreaterThan(0);
 });
@@ -52,7 +54,10 @@ test("apache-arrow and volley are those of the worker's thread, not copies", asy
   expect(bundle.code.byteLength).toBeLessThan(20_000);
   const marked = { stage: 1, task: 2, attempt: 3, job: "j" };
   const key = Symbol.for(sharedModulesKey);
-  Object.defineProperty(globalThis, key, { value: { "apache-arrow": arrow, volley: { taskContext: () => marked, VolleyError: Error } }, configurable: true });
+  Object.defineProperty(globalThis, key, {
+    value: { "apache-arrow": arrow, volley: { taskContext: () => marked, VolleyError: Error } },
+    configurable: true,
+  });
   try {
     const loaded = await load<typeof import("./fixture-tasks.js")>(bundle.code);
     expect(loaded.table(3, 2)).toBeInstanceOf(arrow.Table);
@@ -68,14 +73,23 @@ test("a compiled module is found by its source's name", async () => {
 });
 
 test("CommonJS packages work inside a bundle", async () => {
-  await write("index.js", 'const { basename } = require("node:path"); exports.last = (p) => basename(p);', join(folder, "node_modules", "old-style"));
-  const bundle = await bundleModule(await write("tasks.js", 'import old from "old-style"; export const last = (p) => old.last(p);'));
+  await write(
+    "index.js",
+    'const { basename } = require("node:path"); exports.last = (p) => basename(p);',
+    join(folder, "node_modules", "old-style"),
+  );
+  const bundle = await bundleModule(
+    await write("tasks.js", 'import old from "old-style"; export const last = (p) => old.last(p);'),
+  );
   const loaded = await load<{ last(p: string): string }>(bundle.code);
   expect(loaded.last("/a/b")).toBe("b");
 });
 
 test("faults are told with place and reason", async () => {
-  await expect(bundleModule(join(folder, "absent.ts"))).rejects.toMatchObject({ code: "INVALID_ARGUMENT", message: expect.stringContaining("absent.js") });
+  await expect(bundleModule(join(folder, "absent.ts"))).rejects.toMatchObject({
+    code: "INVALID_ARGUMENT",
+    message: expect.stringContaining("absent.js"),
+  });
   await expect(bundleModule(await write("broken.ts", "export const x = ;"))).rejects.toMatchObject({
     code: "INVALID_ARGUMENT",
     message: expect.stringContaining("broken.ts:1:17"),

@@ -1,7 +1,8 @@
 /**
- * Modules become bundles: one ESM file with everything the module imports, addressed by its SHA-256. `apache-arrow` and `volley` are not bundled:
- * the worker thread has them already, and values must be instances of its classes. A CommonJS module becomes one that exports by name what it was
- * seen to export. How the bundle stays the program it was made from: bundle-plugins.ts.
+ * Modules become bundles: one ESM file with everything the module imports, addressed by its SHA-256. `apache-arrow` and
+ * `volley` are not bundled: the worker thread has them already, and values must be instances of its classes. A CommonJS
+ * module becomes one that exports by name what it was seen to export. How the bundle stays the program it was made
+ * from: bundle-plugins.ts.
  */
 import { existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
@@ -11,7 +12,14 @@ import { sha256Hex } from "../../proto/digest.js";
 import { VolleyError } from "../../proto/errors.js";
 import type { BundleId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import { bundleBanner, dataLoaders, externalPackages, nativeAddons, placesOfSources, sharedModules } from "./bundle-plugins.js";
+import {
+  bundleBanner,
+  dataLoaders,
+  externalPackages,
+  nativeAddons,
+  placesOfSources,
+  sharedModules,
+} from "./bundle-plugins.js";
 import { exportsOf } from "./module-exports.js";
 
 export interface Bundle {
@@ -31,7 +39,10 @@ function findModule(module: URL | string): string {
   const extension = /\.m?[jt]s$/.exec(path)?.[0] ?? "";
   const other = path.slice(0, path.length - extension.length) + (swap[extension] ?? "");
   if (extension !== "" && existsSync(other)) return other;
-  throw new VolleyError("INVALID_ARGUMENT", `there is no module ${path}${extension === "" ? "" : ` (nor ${other})`} to deploy`);
+  throw new VolleyError(
+    "INVALID_ARGUMENT",
+    `there is no module ${path}${extension === "" ? "" : ` (nor ${other})`} to deploy`,
+  );
 }
 
 /** Packages that stay outside of the bundle, by name. */
@@ -40,8 +51,9 @@ export interface BundleOptions {
 }
 
 /**
- * Throws INVALID_ARGUMENT with esbuild's own words, TOO_LARGE. The nearest tsconfig.json is followed (paths, baseUrl, decorators). The same sources give
- * the same bytes on every machine, unless they ask where they lie or load native addons.
+ * Throws INVALID_ARGUMENT with esbuild's own words, TOO_LARGE. The nearest tsconfig.json is followed (paths, baseUrl,
+ * decorators). The same sources give the same bytes on every machine, unless they ask where they lie or load native
+ * addons.
  */
 export async function bundleModule(module: URL | string, options: BundleOptions = {}): Promise<Bundle> {
   const entry = findModule(module);
@@ -51,17 +63,31 @@ export async function bundleModule(module: URL | string, options: BundleOptions 
   let { code, exports } = first;
   if (first.isScript) {
     const { names, callable } = await exportsOf(entry, code);
-    exports = [...names.filter((name) => name !== "__esModule" && name !== "default"), ...(callable || names.includes("default") ? ["default"] : [])];
+    exports = [
+      ...names.filter((name) => name !== "__esModule" && name !== "default"),
+      ...(callable || names.includes("default") ? ["default"] : []),
+    ];
     ({ code } = await bundled(
       entry,
-      { stdin: { contents: facade(entry, exports, callable), resolveDir: folder, sourcefile: "volley-facade.mjs", loader: "js" } },
+      {
+        stdin: {
+          contents: facade(entry, exports, callable),
+          resolveDir: folder,
+          sourcefile: "volley-facade.mjs",
+          loader: "js",
+        },
+      },
       external,
     ));
   } else {
     const named = exports.filter((name) => name !== "default");
     if (named.length > 0) exports = named;
   }
-  if (exports.length === 0) throw new VolleyError("INVALID_ARGUMENT", `${entry} exports nothing; export the functions that shall run on the cluster`);
+  if (exports.length === 0)
+    throw new VolleyError(
+      "INVALID_ARGUMENT",
+      `${entry} exports nothing; export the functions that shall run on the cluster`,
+    );
   if (code.byteLength > limits.bundleBytesMax) {
     throw new VolleyError(
       "TOO_LARGE",
@@ -78,7 +104,11 @@ interface Bundled {
   readonly isScript: boolean;
 }
 
-async function bundled(entry: string, source: Pick<BuildOptions, "entryPoints" | "stdin">, external: readonly string[]): Promise<Bundled> {
+async function bundled(
+  entry: string,
+  source: Pick<BuildOptions, "entryPoints" | "stdin">,
+  external: readonly string[],
+): Promise<Bundled> {
   const folder = dirname(entry);
   const result = await build({
     ...source,
@@ -120,7 +150,9 @@ function facade(entry: string, names: readonly string[], callable: boolean): str
 function checkExternal(names: readonly string[]): readonly string[] {
   for (const name of names)
     if (typeof name !== "string" || !/^(@[\w.~-]+\/)?[\w.~-]+$/.test(name))
-      throw new VolleyError("INVALID_ARGUMENT", `external: ${JSON.stringify(name)} is not the name of a package`, { details: { path: "external" } });
+      throw new VolleyError("INVALID_ARGUMENT", `external: ${JSON.stringify(name)} is not the name of a package`, {
+        details: { path: "external" },
+      });
   return names;
 }
 

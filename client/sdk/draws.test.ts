@@ -1,4 +1,7 @@
-/** What a seed gives does not depend on how tasks travel: a Monte Carlo loop draws the same paths awaited in turn, in one tick, or as a map. */
+/**
+ * What a seed gives does not depend on how tasks travel: a Monte Carlo loop draws the same paths awaited in turn, in
+ * one tick, or as a map.
+ */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type LocalCluster, startLocalCluster } from "../../cluster/local/local-cluster.js";
 import type { Cluster, Library } from "./api.js";
@@ -56,7 +59,9 @@ test("the number and form of arguments change nothing: values, large ones, refs,
     refs.push(...handle.map([tasks.double.submit(1), tasks.double.submit(2)] as never));
     return cluster.get(refs as never);
   };
-  for (const pure of [false, true]) for (const turn of [false, true]) expect(await calls(turn, pure), `turn ${turn}, pure ${pure}`).toEqual(draws(11, 10));
+  for (const pure of [false, true])
+    for (const turn of [false, true])
+      expect(await calls(turn, pure), `turn ${turn}, pure ${pure}`).toEqual(draws(11, 10));
 });
 
 test("an attempt that failed is followed by one with the same draw", async () => {

@@ -62,6 +62,8 @@ describe("requests", () => {
   test("end with the reason when nobody else answers in time", async () => {
     const { requests } = scene([2, 1]);
     await requests.ask({ t: "cancel", job }, "ok");
-    await expect(requests.ask({ t: "cancel", job }, "ok", { timeoutMs: 200 })).rejects.toMatchObject({ code: "STALE_EPOCH" });
+    await expect(requests.ask({ t: "cancel", job }, "ok", { timeoutMs: 200 })).rejects.toMatchObject({
+      code: "STALE_EPOCH",
+    });
   });
 });

@@ -1,7 +1,9 @@
 /**
- * Which scheduler to believe (M6): that of the highest epoch heard. A deposed one that has not noticed yet answers questions, too, and knows less.
+ * Which scheduler to believe (M6): that of the highest epoch heard. A deposed one that has not noticed yet answers
+ * questions, too, and knows less.
  *
- * When nothing but lower epochs is heard for `fallenMs`, the cluster has come back from an older copy of itself: then they are believed.
+ * When nothing but lower epochs is heard for `fallenMs`, the cluster has come back from an older copy of itself: then
+ * they are believed.
  */
 const fallenMsDefault = 15_000;
 

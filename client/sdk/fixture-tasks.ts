@@ -23,7 +23,8 @@ export const where = (): { stage: number; task: number; attempt: number } => {
   return { stage, task, attempt };
 };
 
-export const table = (rows: number, factor: number): Table => tableFromArrays({ x: Float64Array.from({ length: rows }, (_, i) => i * factor) });
+export const table = (rows: number, factor: number): Table =>
+  tableFromArrays({ x: Float64Array.from({ length: rows }, (_, i) => i * factor) });
 export const total = (t: Table): number => {
   let all = 0;
   for (const value of (t.getChild("x")?.toArray() ?? []) as Float64Array) all += value;
@@ -51,7 +52,13 @@ export function drawFlaky(times: number): unknown {
 
 /** As libraries of vendors throw. */
 export function rateLimited(): never {
-  const limited = Object.assign(new Error("rate limited"), { name: "VendorError", status: 429, code: "E_VENDOR", at: new Date(5), retry: () => 1 });
+  const limited = Object.assign(new Error("rate limited"), {
+    name: "VendorError",
+    status: 429,
+    code: "E_VENDOR",
+    at: new Date(5),
+    retry: () => 1,
+  });
   throw new AggregateError([limited, new RangeError("negative price")], "no venue", { cause: { symbol: "KO" } });
 }
 

@@ -1,4 +1,7 @@
-/** What the scheduler need not keep any more for this client: stages and objects, until a beat that lists them has been answered. */
+/**
+ * What the scheduler need not keep any more for this client: stages and objects, until a beat that lists them has been
+ * answered.
+ */
 import type { ObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { ClientRequestOf } from "../../proto/messages.js";
@@ -24,7 +27,15 @@ export class GivenBack {
     this.#released.push(index);
   }
 
-  object({ id, generation, bytes }: { readonly id: ObjectId; readonly generation: number; readonly bytes: number }): void {
+  object({
+    id,
+    generation,
+    bytes,
+  }: {
+    readonly id: ObjectId;
+    readonly generation: number;
+    readonly bytes: number;
+  }): void {
     this.#dropped.push({ id, generation });
     this.#bytes += bytes;
     if (this.#bytes > bytesWaitingMax || this.#dropped.length > limits.objectsListedMax / 2) this.#onMuch();

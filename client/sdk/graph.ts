@@ -1,6 +1,6 @@
 /**
- * Graphs under construction. Values are encoded when they are given; what is too large for a message is put when the graph is run.
- * A graph is plain data of stages, so it may be run any number of times.
+ * Graphs under construction. Values are encoded when they are given; what is too large for a message is put when the
+ * graph is run. A graph is plain data of stages, so it may be run any number of times.
  */
 import { withDraws } from "../../proto/draws.js";
 import { VolleyError } from "../../proto/errors.js";
@@ -45,7 +45,8 @@ export class Graph {
   }
 
   map(fn: unknown, items: readonly unknown[], options: MapOptions = {}): StageRef<never> {
-    if (items.length === 0) throw new VolleyError("INVALID_GRAPH", `stages.${this.#stages.length}: map was given no items`);
+    if (items.length === 0)
+      throw new VolleyError("INVALID_GRAPH", `stages.${this.#stages.length}: map was given no items`);
     return this.#addMap(fn, options, items.length, { a: "item", pack: packItems(items) });
   }
 
@@ -66,7 +67,9 @@ export class Graph {
   /** Throws INVALID_GRAPH with the path of the fault. */
   compile(): CompiledGraph {
     if (this.#stages.length === 0)
-      throw new VolleyError("INVALID_GRAPH", `stages: the graph ${JSON.stringify(this.name)} has none`, { details: { path: "stages" } });
+      throw new VolleyError("INVALID_GRAPH", `stages: the graph ${JSON.stringify(this.name)} has none`, {
+        details: { path: "stages" },
+      });
     const outputs = this.#outputs ?? [this.#stages.length - 1];
     const stages = withDraws(this.#stages);
     validateStages(stages, outputs);
@@ -78,13 +81,28 @@ export class Graph {
     return this.#add(fn, rest, count, (callable) => [first, ...callable.shared(shared).map((arg) => this.#arg(arg))]);
   }
 
-  #add(fn: unknown, options: TaskOptions, count: number, argsOf: (callable: RemoteCallable) => ArgSpec[]): StageRef<never> {
+  #add(
+    fn: unknown,
+    options: TaskOptions,
+    count: number,
+    argsOf: (callable: RemoteCallable) => ArgSpec[],
+  ): StageRef<never> {
     if (!(fn instanceof RemoteCallable))
-      throw new VolleyError("INVALID_GRAPH", `stages.${this.#stages.length}: expected a function of a deployed library or a kernel`);
+      throw new VolleyError(
+        "INVALID_GRAPH",
+        `stages.${this.#stages.length}: expected a function of a deployed library or a kernel`,
+      );
     const args = argsOf(fn);
     const callee = calleeOf(fn.ref, { ...fn.options, ...options });
     const index = this.#stages.length;
-    this.#stages.push({ index, ...(callee.name ? { name: callee.name } : {}), fn: callee.fn, count, args, options: callee.options });
+    this.#stages.push({
+      index,
+      ...(callee.name ? { name: callee.name } : {}),
+      fn: callee.fn,
+      count,
+      args,
+      options: callee.options,
+    });
     return new GraphStage(this, index, count);
   }
 

@@ -1,4 +1,7 @@
-/** A durable job as its client sees it: everything is asked of the scheduler, so any client may ask, and scheduler restarts are waited out. */
+/**
+ * A durable job as its client sees it: everything is asked of the scheduler, so any client may ask, and scheduler
+ * restarts are waited out.
+ */
 
 import { VolleyError } from "../../proto/errors.js";
 import type { Explanation } from "../../proto/explanation.js";
@@ -40,7 +43,9 @@ export class RemoteJob implements Job {
   }
 
   async #status(timeoutMs?: number): Promise<JobStatus> {
-    return (await this.#requests.ask({ t: "status", job: this.id }, "status", timeoutMs === undefined ? {} : { timeoutMs })).status;
+    return (
+      await this.#requests.ask({ t: "status", job: this.id }, "status", timeoutMs === undefined ? {} : { timeoutMs })
+    ).status;
   }
 
   progress(): AsyncIterable<JobStatus> {
@@ -69,7 +74,10 @@ export class RemoteJob implements Job {
       if (status.state === "succeeded") return status;
       if (!hasEnded(status)) continue;
       if (status.error) throw this.#stacks.errorOf(status.error);
-      throw new VolleyError(status.state === "cancelled" ? "CANCELLED" : "TASK_FAILED", `job ${this.id} (${status.name}) was ${status.state}`);
+      throw new VolleyError(
+        status.state === "cancelled" ? "CANCELLED" : "TASK_FAILED",
+        `job ${this.id} (${status.name}) was ${status.state}`,
+      );
     }
     throw new VolleyError("INTERNAL", `progress of job ${this.id} ended without an end`);
   }
@@ -105,9 +113,13 @@ export class RemoteJob implements Job {
 
   async *#fetches<T>(stage: number): AsyncIterable<{ bytes: number; kind: ValueKind; fetch: () => Promise<T> }> {
     for (let from: number | undefined = 0; from !== undefined; ) {
-      const page: ClientReplyOf<"results"> = await this.#requests.ask({ t: "results", job: this.id, stage, from, to: anyTask }, "results", {
-        timeoutMs: absenceMs,
-      });
+      const page: ClientReplyOf<"results"> = await this.#requests.ask(
+        { t: "results", job: this.id, stage, from, to: anyTask },
+        "results",
+        {
+          timeoutMs: absenceMs,
+        },
+      );
       for (const segment of page.segments) {
         if (segment.r === "failed") throw this.#stacks.errorOf(segment.error);
         const pack = segment.r === "inline" ? new PackReader(segment.pack) : undefined;

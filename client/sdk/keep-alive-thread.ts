@@ -1,5 +1,6 @@
 /**
- * The thread that says that a session's process lives, on a connection of its own (keep-alive.ts). It ends with the process, whatever ends that.
+ * The thread that says that a session's process lives, on a connection of its own (keep-alive.ts). It ends with the
+ * process, whatever ends that.
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { connectNats, type NatsTransport } from "../../proto/transport/nats.js";
@@ -22,7 +23,12 @@ function say(data: Uint8Array): void {
 
 async function connect(): Promise<void> {
   try {
-    transport = await connectNats({ url, name: "volley-sdk-alive", connectTimeoutMs: retryMs, onError: () => undefined });
+    transport = await connectNats({
+      url,
+      name: "volley-sdk-alive",
+      connectTimeoutMs: retryMs,
+      onError: () => undefined,
+    });
     say(alive);
   } catch {
     setTimeout(() => void connect(), retryMs);

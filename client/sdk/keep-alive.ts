@@ -1,7 +1,8 @@
 /**
- * Says for a session that its process lives while the caller's own code keeps the event loop busy: a thread with a connection of its own, so that nothing
- * is given up because somebody computes. It is unreferenced and ends with the process. An exit without `close` is told to the scheduler at once;
- * a killed process's session ends after limits.sessionTimeoutMs of silence.
+ * Says for a session that its process lives while the caller's own code keeps the event loop busy: a thread with a
+ * connection of its own, so that nothing is given up because somebody computes. It is unreferenced and ends with the
+ * process. An exit without `close` is told to the scheduler at once; a killed process's session ends after
+ * limits.sessionTimeoutMs of silence.
  */
 import { Worker } from "node:worker_threads";
 

@@ -1,6 +1,7 @@
 /**
- * What the client can put again when the cluster has lost it: the encoded bytes of the newest puts, within a budget, and of others the caller's own value
- * as long as the caller holds it. Either may have been changed since, so bytes are good only if they still have the digest.
+ * What the client can put again when the cluster has lost it: the encoded bytes of the newest puts, within a budget,
+ * and of others the caller's own value as long as the caller holds it. Either may have been changed since, so bytes are
+ * good only if they still have the digest.
  */
 import { digestOf, equalBytes } from "../../proto/digest.js";
 import { type EncodedValue, encodeValue } from "../../proto/value.js";
@@ -49,7 +50,8 @@ export class KeptValues<N extends Named> {
 
   /** undefined: it is not to be had here any more. */
   find(note: N): Uint8Array | undefined {
-    const isIt = ({ kind, data }: EncodedValue): boolean => kind === note.kind && equalBytes(digestOf(kind, data), note.digest);
+    const isIt = ({ kind, data }: EncodedValue): boolean =>
+      kind === note.kind && equalBytes(digestOf(kind, data), note.digest);
     const data = this.#data.get(note);
     if (data && isIt({ kind: note.kind as EncodedValue["kind"], data })) return data;
     const value = this.#values.get(note)?.deref();

@@ -19,16 +19,25 @@ afterAll(async () => {
 
 const dates = (count: number): Date[] => Array.from({ length: count }, (_, i) => new Date(Date.UTC(2020, 0, 1 + i)));
 const closes = Array.from({ length: 40 }, (_, i) => 100 + 10 * Math.sin(i));
-const prices = new Table({ date: vectorFromArray(dates(40), new DateDay()), close: vectorFromArray(closes, new Float64()) });
+const prices = new Table({
+  date: vectorFromArray(dates(40), new DateDay()),
+  close: vectorFromArray(closes, new Float64()),
+});
 const column = (table: Table, name: string): unknown[] => [...(table.getChild(name) ?? [])];
 
 describe("the members", () => {
   test("are all kernels, features by their short name and the others by their path", () => {
-    const byPath = Object.entries(callables).flatMap(([group, calls]) => Object.entries(calls).map(([name, { kernel }]) => [`${group}.${name}`, kernel.name]));
+    const byPath = Object.entries(callables).flatMap(([group, calls]) =>
+      Object.entries(calls).map(([name, { kernel }]) => [`${group}.${name}`, kernel.name]),
+    );
     for (const [path, name] of byPath) expect(path).toBe(name);
     const features = Object.keys(feature).map((name) => `feature.${name}`);
-    expect([...byPath.map(([path]) => path), ...features].toSorted()).toEqual([...new Set(listKernels().map(({ name }) => name))].toSorted());
-    expect(Object.keys(cluster.kernels).toSorted()).toEqual([...Object.keys(feature), ...Object.keys(callables)].toSorted());
+    expect([...byPath.map(([path]) => path), ...features].toSorted()).toEqual(
+      [...new Set(listKernels().map(({ name }) => name))].toSorted(),
+    );
+    expect(Object.keys(cluster.kernels).toSorted()).toEqual(
+      [...Object.keys(feature), ...Object.keys(callables)].toSorted(),
+    );
     expect(cluster.kernels.rsi.ref).toEqual({ kernel: "feature.rsi", version: 1 });
     expect(cluster.kernels.asof.pit.ref).toEqual({ kernel: "asof.pit", version: 1 });
     expect(cluster.kernels.rsi).toBe(cluster.kernels.rsi);
@@ -40,11 +49,25 @@ describe("the members", () => {
   });
 
   test.each([
-    ["rsy", () => (cluster.kernels as unknown as Record<string, unknown>).rsy, /there is no kernel "rsy": did you mean rsi/],
-    ["asof.pitt", () => (cluster.kernels.asof as unknown as Record<string, unknown>).pitt, /there is no kernel "asof.pitt": did you mean asof.pit/],
-    ["rolling_men", () => (cluster.kernels as unknown as Record<string, unknown>).rolling_men, /did you mean rolling_mean/],
+    [
+      "rsy",
+      () => (cluster.kernels as unknown as Record<string, unknown>).rsy,
+      /there is no kernel "rsy": did you mean rsi/,
+    ],
+    [
+      "asof.pitt",
+      () => (cluster.kernels.asof as unknown as Record<string, unknown>).pitt,
+      /there is no kernel "asof.pitt": did you mean asof.pit/,
+    ],
+    [
+      "rolling_men",
+      () => (cluster.kernels as unknown as Record<string, unknown>).rolling_men,
+      /did you mean rolling_mean/,
+    ],
   ])("%s is not there, and the near ones are named", (_, ask, message) => {
-    expect(ask).toThrowError(expect.objectContaining({ code: "FUNCTION_NOT_FOUND", message: expect.stringMatching(message) }));
+    expect(ask).toThrowError(
+      expect.objectContaining({ code: "FUNCTION_NOT_FOUND", message: expect.stringMatching(message) }),
+    );
   });
 
   test("may be awaited and printed like any object", async () => {
@@ -57,12 +80,18 @@ describe("on a cluster", () => {
   test("a feature of a table, of a ref, with options, and mapped over tables", async () => {
     const whole = await cluster.get(cluster.kernels.rsi.submit(prices, { window: 14, columns: ["close"] }));
     expect(whole.schema.fields.map(({ name }) => name)).toEqual(["close"]);
-    expect(column(whole, "close").slice(14)).toEqual([...(feature.rsi.batch({ window: 14 }, Float64Array.from(closes))[0] ?? [])].slice(14));
+    expect(column(whole, "close").slice(14)).toEqual(
+      [...(feature.rsi.batch({ window: 14 }, Float64Array.from(closes))[0] ?? [])].slice(14),
+    );
     expect(column(whole, "close").slice(0, 14)).toEqual(Array(14).fill(null));
     const ref = await cluster.put(prices);
-    const again = await cluster.get(cluster.kernels.rsi.with({ retries: 1 }).submit(ref, { window: 14, columns: ["close"] }));
+    const again = await cluster.get(
+      cluster.kernels.rsi.with({ retries: 1 }).submit(ref, { window: 14, columns: ["close"] }),
+    );
     expect(column(again, "close")).toEqual(column(whole, "close"));
-    const [one, two] = await cluster.get(cluster.kernels.sma.map([prices, prices.slice(0, 10)], { shared: [{ window: 3 }] }));
+    const [one, two] = await cluster.get(
+      cluster.kernels.sma.map([prices, prices.slice(0, 10)], { shared: [{ window: 3 }] }),
+    );
     expect([one?.numRows, two?.numRows]).toEqual([40, 10]);
     expect(await cluster.get(cluster.kernels.cumsum.submit(prices))).toMatchObject({ numRows: 40 });
   });
@@ -81,21 +110,28 @@ describe("on a cluster", () => {
     const average = sma.submit(prices, { window: 3, columns: ["close"], as: "average", keep: ["date"] });
     const joined = await cluster.get(asof.join.submit(prices, average, { on: "date" }));
     expect(joined.schema.fields.map(({ name }) => name)).toEqual(["date", "close", "date_right", "average"]);
-    expect(column(joined, "average")[2]).toBeCloseTo(((closes[0] as number) + (closes[1] as number) + (closes[2] as number)) / 3, 12);
+    expect(column(joined, "average")[2]).toBeCloseTo(
+      ((closes[0] as number) + (closes[1] as number) + (closes[2] as number)) / 3,
+      12,
+    );
     const flags = (test: (i: number) => boolean) =>
       vectorFromArray(
         closes.map((_, i) => test(i)),
         new Bool(),
       );
     const bars = prices.assign(new Table({ entries: flags((i) => i % 10 === 0), exits: flags((i) => i % 10 === 5) }));
-    const outcome = (await cluster.get(backtest.signals.submit(bars, { fill: "next-close", outputs: ["trades"] }))) as { trades: Table };
+    const outcome = (await cluster.get(backtest.signals.submit(bars, { fill: "next-close", outputs: ["trades"] }))) as {
+      trades: Table;
+    };
     expect(outcome.trades.numRows).toBe(4);
   });
 });
 
 describe("partitions in a row", () => {
   const bits = (table: Table, name: string): unknown[] =>
-    column(table, name).map((value) => (typeof value === "number" ? new BigUint64Array(Float64Array.of(value).buffer)[0] : value));
+    column(table, name).map((value) =>
+      typeof value === "number" ? new BigUint64Array(Float64Array.of(value).buffer)[0] : value,
+    );
   const parts = [prices.slice(0, 7), prices.slice(7, 8), prices.slice(8, 29), prices.slice(29)];
 
   test("each takes the ref of what the one before gave, and together they have the bits of the whole", async () => {
@@ -135,9 +171,13 @@ describe("partitions in a row", () => {
 
   test("need their parameters as an object, which is said at once", async () => {
     const ref = await cluster.put({ window: 5 });
-    expect(() => cluster.kernels.rsi.withCarry.submit(prices, ref as never)).toThrow(/feature\.rsi\.withCarry: params is given as an object/);
+    expect(() => cluster.kernels.rsi.withCarry.submit(prices, ref as never)).toThrow(
+      /feature\.rsi\.withCarry: params is given as an object/,
+    );
     expect("withCarry" in cluster.kernels.panel.rank).toBe(false);
-    expect(await cluster.get(cluster.kernels.cumsum.withCarry.submit(prices))).toMatchObject({ table: { numRows: 40 } });
+    expect(await cluster.get(cluster.kernels.cumsum.withCarry.submit(prices))).toMatchObject({
+      table: { numRows: 40 },
+    });
   });
 });
 
@@ -146,25 +186,51 @@ type Untyped = { submit(...args: unknown[]): ObjectRef<unknown> };
 const untyped = (fn: unknown): Untyped => fn as Untyped;
 const empty = new Table({ date: vectorFromArray([], new DateDay()), close: vectorFromArray([], new Float64()) });
 const words = new Table({ close: vectorFromArray(["a", "b"], new Utf8()) });
-const backwards = new Table({ date: vectorFromArray(dates(3).toReversed(), new DateDay()), close: vectorFromArray([1, 2, 3], new Float64()) });
+const backwards = new Table({
+  date: vectorFromArray(dates(3).toReversed(), new DateDay()),
+  close: vectorFromArray([1, 2, 3], new Float64()),
+});
 
 describe("what is wrong is said with column and value", () => {
   const k = (): typeof cluster.kernels => cluster.kernels;
   test.each<[string, () => ObjectRef<unknown>, RegExp]>([
     ["a parameter out of range", () => k().rsi.submit(prices, { window: 0 }), /feature\.rsi: params\.window is 0\b/],
-    ["a parameter of another type", () => untyped(k().sma).submit(prices, { window: "14" }), /feature\.sma: params\.window is "14"/],
-    ["a parameter that is not there", () => untyped(k().sma).submit(prices, { window: 3, windw: 4 }), /feature\.sma: params.*windw/],
+    [
+      "a parameter of another type",
+      () => untyped(k().sma).submit(prices, { window: "14" }),
+      /feature\.sma: params\.window is "14"/,
+    ],
+    [
+      "a parameter that is not there",
+      () => untyped(k().sma).submit(prices, { window: 3, windw: 4 }),
+      /feature\.sma: params.*windw/,
+    ],
     ["no parameters", () => untyped(k().sma).submit(prices), /feature\.sma: params/],
-    ["something else than a table", () => untyped(k().rsi).submit([1, 2], { window: 3 }), /feature\.rsi: table is \[1,2\]: expected an Arrow table/],
+    [
+      "something else than a table",
+      () => untyped(k().rsi).submit([1, 2], { window: 3 }),
+      /feature\.rsi: table is \[1,2\]: expected an Arrow table/,
+    ],
     ["a missing column", () => k().sma.submit(prices, { window: 3, columns: ["clse"] }), /clse.*date.*close/s],
     ["a column of text", () => k().sma.submit(words, { window: 3, columns: ["close"] }), /close/],
     ["no column of numbers", () => k().sma.submit(words, { window: 3 }), /no column of numbers.*close/],
     ["a join on a missing column", () => k().asof.join.submit(prices, prices, { on: "day" }), /asof\.join.*day/s],
     ["unsorted keys", () => k().asof.join.submit(backwards, prices, { on: "date" }), /asof\.join.*date/s],
-    ["a backtest without signals", () => k().backtest.signals.submit(prices, { fill: "next-close" }), /column "entries"/],
-    ["unsorted dates of a panel", () => k().panel.rank.submit(backwards.assign(tableFromArrays({ symbol: ["a", "b", "c"] }))), /panel\.rank.*date/s],
+    [
+      "a backtest without signals",
+      () => k().backtest.signals.submit(prices, { fill: "next-close" }),
+      /column "entries"/,
+    ],
+    [
+      "unsorted dates of a panel",
+      () => k().panel.rank.submit(backwards.assign(tableFromArrays({ symbol: ["a", "b", "c"] }))),
+      /panel\.rank.*date/s,
+    ],
   ])("%s", async (_, submit, message) => {
-    await expect(cluster.get(submit())).rejects.toMatchObject({ code: "INVALID_ARGUMENT", message: expect.stringMatching(message) });
+    await expect(cluster.get(submit())).rejects.toMatchObject({
+      code: "INVALID_ARGUMENT",
+      message: expect.stringMatching(message),
+    });
   });
 
   test("an empty table is a table", async () => {
@@ -175,14 +241,23 @@ describe("what is wrong is said with column and value", () => {
 
 test("the types are those of the declarations", () => {
   const compiles = (kernels: Cluster["kernels"], table: Table, ref: ObjectRef<Table>): void => {
-    const typed: ObjectRef<Table>[] = [kernels.rsi.submit(ref, { window: 14 }), kernels.macd.submit(table, {}), kernels.cumsum.submit(table)];
+    const typed: ObjectRef<Table>[] = [
+      kernels.rsi.submit(ref, { window: 14 }),
+      kernels.macd.submit(table, {}),
+      kernels.cumsum.submit(table),
+    ];
     kernels.panel.rank.submit(table);
     kernels.panel.rank.submit(table, { method: "dense", mask: "member" });
     kernels.asof.pit.submit(table, ref, { time: "date" });
     const first = kernels.rsi.withCarry.submit(table, { window: 14 });
     const second: ObjectRef<{ readonly table: Table }> = kernels.rsi.withCarry.submit(ref, { window: 14 }, first);
     kernels.cumsum.withCarry.submit(table);
-    kernels.asof.join.withCarry.submit(table, ref, { on: "date" }, kernels.asof.join.withCarry.submit(table, ref, { on: "date" }));
+    kernels.asof.join.withCarry.submit(
+      table,
+      ref,
+      { on: "date" },
+      kernels.asof.join.withCarry.submit(table, ref, { on: "date" }),
+    );
     kernels.asof.pit.withCarry.submit(table, ref, { time: "date" });
     const named: Kernels = kernels;
     // @ts-expect-error the answer is no table

@@ -1,4 +1,7 @@
-/** `cluster.kernels`: a member per kernel, features by their short name, others by their path, typed by the declarations. */
+/**
+ * `cluster.kernels`: a member per kernel, features by their short name, others by their path, typed by the
+ * declarations.
+ */
 import { callables, type Kernel, newestKernels, noSuchKernel, shortName } from "volley/kernels";
 import { VolleyError } from "../../proto/errors.js";
 import type { Kernels } from "./api.js";
@@ -13,7 +16,8 @@ const askedOfAnything = new Set(["then", "toJSON", "constructor", "$$typeof", "a
 const guarded = (members: Members, path: string): Members =>
   new Proxy(Object.freeze(members), {
     get: (target, key, receiver) => {
-      if (typeof key === "symbol" || Object.hasOwn(target, key) || askedOfAnything.has(key)) return Reflect.get(target, key, receiver);
+      if (typeof key === "symbol" || Object.hasOwn(target, key) || askedOfAnything.has(key))
+        return Reflect.get(target, key, receiver);
       throw noSuchKernel(`${path}${key}`);
     },
   });
@@ -41,7 +45,10 @@ function withCarry(kernel: Kernel, args: readonly unknown[]): readonly unknown[]
   const at = kernel.args.indexOf("params");
   const params = args[at] ?? {};
   if (Object.getPrototypeOf(params) !== Object.prototype)
-    throw new VolleyError("INVALID_ARGUMENT", `${kernel.name}.withCarry: params is given as an object of parameters here, not as a ref or another value`);
+    throw new VolleyError(
+      "INVALID_ARGUMENT",
+      `${kernel.name}.withCarry: params is given as an object of parameters here, not as a ref or another value`,
+    );
   const changed = [...args];
   changed[at] = { ...params, withCarry: true };
   return changed;
@@ -49,7 +56,8 @@ function withCarry(kernel: Kernel, args: readonly unknown[]): readonly unknown[]
 
 export function kernelsBy(make: Make): Kernels {
   const root: Members = {};
-  for (const kernel of newestKernels().filter(({ name }) => name.startsWith("feature."))) lazily(root, shortName(kernel), () => functionOf(kernel, make));
+  for (const kernel of newestKernels().filter(({ name }) => name.startsWith("feature.")))
+    lazily(root, shortName(kernel), () => functionOf(kernel, make));
   for (const [group, calls] of Object.entries(callables)) {
     const members: Members = {};
     for (const [name, { kernel }] of Object.entries(calls)) lazily(members, name, () => functionOf(kernel, make));

@@ -1,5 +1,6 @@
 /**
- * Whether the scheduler that speaks knows this client's session: openings, beats, and what is done when it does not. Rules S4 and S5 of session.ts.
+ * Whether the scheduler that speaks knows this client's session: openings, beats, and what is done when it does not.
+ * Rules S4 and S5 of session.ts.
  */
 import { encodeMessage } from "../../proto/codec.js";
 import { ofEngine } from "../../proto/engine.js";
@@ -15,7 +16,9 @@ type Beat = ClientRequestOf<"beat">;
 
 export interface LivenessOptions extends Pick<ClientRequestOf<"open">, "client" | "session" | "tenant"> {
   readonly requests: Requests;
-  /** After this long without a word from the scheduler, or without a session, waits end with DISCONNECTED. Default 60 s. */
+  /**
+   * After this long without a word from the scheduler, or without a session, waits end with DISCONNECTED. Default 60 s.
+   */
   readonly unreachableMs?: number;
   /** What a scheduler must be told besides, before the opening counts. */
   reopen(): Promise<void>;
@@ -32,7 +35,9 @@ export interface LivenessOptions extends Pick<ClientRequestOf<"open">, "client" 
   onError?(error: unknown): void;
 }
 
-/** The timer comes this much too late when the process stood still (a busy caller, a stop signal, a suspended machine). */
+/**
+ * The timer comes this much too late when the process stood still (a busy caller, a stop signal, a suspended machine).
+ */
 const stoodStillMs = 1_000;
 const intervalMsMax = 60_000;
 
@@ -96,7 +101,11 @@ export class Liveness {
     if (this.#alive || this.#closed || !keepAlive) return;
     const beat: Beat = { t: "beat", client, session, epoch: 0 as Beat["epoch"], waiting: [], released: [] };
     const close: ClientRequestOf<"close"> = { t: "close", client, session };
-    this.#alive = keepAlive({ subject: subjects.schedulerClient, alive: encodeMessage(beat), bye: encodeMessage(close) });
+    this.#alive = keepAlive({
+      subject: subjects.schedulerClient,
+      alive: encodeMessage(beat),
+      bye: encodeMessage(close),
+    });
   }
 
   close(): void {
@@ -107,9 +116,13 @@ export class Liveness {
 
   async #ask(timeoutMs: number): Promise<void> {
     const { client, session, tenant, requests } = this.#options;
-    const { heartbeatIntervalMs, epoch, engine } = await requests.ask({ t: "open", client, session, tenant, version: PROTOCOL_VERSION }, "opened", {
-      timeoutMs,
-    });
+    const { heartbeatIntervalMs, epoch, engine } = await requests.ask(
+      { t: "open", client, session, tenant, version: PROTOCOL_VERSION },
+      "opened",
+      {
+        timeoutMs,
+      },
+    );
     this.#intervalMs = Math.max(10, heartbeatIntervalMs);
     this.#openedEpoch = epoch;
     this.#heardOf(engine);
@@ -179,7 +192,8 @@ export class Liveness {
     const silentMs = nowMs - this.#heardMs;
     const lostMs = nowMs - (this.#lostSinceMs ?? nowMs);
     if (silentMs <= patienceMs && lostMs <= patienceMs) return;
-    const what = silentMs > patienceMs ? "nothing was heard from the scheduler" : "the session could not be opened again";
+    const what =
+      silentMs > patienceMs ? "nothing was heard from the scheduler" : "the session could not be opened again";
     const text = `${what} for ${Math.round(Math.max(silentMs, lostMs) / 1000)} s; the tasks may still run: wait for their refs again when the cluster is back`;
     this.#options.giveUp(new VolleyError("DISCONNECTED", text, { cause: this.#lostWhy }));
     this.#heardMs = nowMs;

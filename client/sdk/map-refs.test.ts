@@ -16,7 +16,12 @@ beforeEach(async () => {
   const onError = (error: unknown): void => {
     throw error;
   };
-  cluster = await ClusterClient.open({ backend: memoryBackend(network, modelDurable()), tenant: "default" as TenantId, timeoutMs: 1_000, onError });
+  cluster = await ClusterClient.open({
+    backend: memoryBackend(network, modelDurable()),
+    tenant: "default" as TenantId,
+    timeoutMs: 1_000,
+    onError,
+  });
 });
 afterEach(async () => {
   await cluster.close();
@@ -25,7 +30,9 @@ afterEach(async () => {
 
 /** A function of a bundle, which is not pure. The types are the test's own. */
 const impure = async <F>(): Promise<RemoteFunction<F>> => {
-  const library = await cluster.deploy<typeof import("./fixture-tasks.js")>(new URL("./fixture-tasks.js", import.meta.url));
+  const library = await cluster.deploy<typeof import("./fixture-tasks.js")>(
+    new URL("./fixture-tasks.js", import.meta.url),
+  );
   return library.f as unknown as RemoteFunction<F>;
 };
 
@@ -72,7 +79,10 @@ describe("refs as items", () => {
     const f = await impure<(a: unknown) => unknown>();
     const held = await Promise.all([10, 20, 30].map((value) => cluster.put(value)));
     scheduler.onStage = (stage, { client, session }) => {
-      if (stage.index < 3) scheduler.send(client, session, [resultsOf(stage, (arg) => held.findIndex(({ id }) => id === (arg as { id: string }).id))]);
+      if (stage.index < 3)
+        scheduler.send(client, session, [
+          resultsOf(stage, (arg) => held.findIndex(({ id }) => id === (arg as { id: string }).id)),
+        ]);
     };
     const refs = f.map(held);
     expect(await cluster.get(refs)).toEqual([0, 1, 2]);
@@ -84,7 +94,10 @@ describe("refs as items", () => {
       stagesSent()
         .slice(3)
         .map(({ args }) => args[0]),
-    ).toEqual([...[0, 1, 2].map((stage) => ({ a: "task", stage, task: 0 })), { a: "list", of: [0, 1, 2].map((stage) => ({ a: "task", stage, task: 0 })) }]);
+    ).toEqual([
+      ...[0, 1, 2].map((stage) => ({ a: "task", stage, task: 0 })),
+      { a: "list", of: [0, 1, 2].map((stage) => ({ a: "task", stage, task: 0 })) },
+    ]);
     await cluster.cancel(again);
     expect(scheduler.of("cancel").map(({ stage }) => stage)).toEqual([3, 4, 5]);
   });
@@ -116,7 +129,8 @@ describe("refs as items", () => {
     const f = await impure<(a: unknown) => number>();
     const stored = { bytes: 5_000, kind: 1, digest: new Uint8Array(16) };
     scheduler.onStage = (stage, { client, session }) => {
-      if (stage.index === 0) scheduler.send(client, session, [{ r: "stored", stage: 0, from: 0, to: 2, stored: [stored, stored] }]);
+      if (stage.index === 0)
+        scheduler.send(client, session, [{ r: "stored", stage: 0, from: 0, to: 2, stored: [stored, stored] }]);
     };
     const first = f.map([1, 2]);
     await cluster.wait(first);
@@ -124,8 +138,12 @@ describe("refs as items", () => {
     await eventually("sent", () => stagesSent().length === 2);
     await scheduler.restart();
     const sent = stagesSent().length;
-    scheduler.onRequest = (request) => (request.t === "resume" ? { t: "error", error: { code: "INVALID_ARGUMENT", message: "not that" } } : undefined);
-    await expect(cluster.get(second, { timeoutMs: 5_000 })).rejects.toMatchObject({ code: "SESSION_LOST", message: expect.stringMatching(/not that/) });
+    scheduler.onRequest = (request) =>
+      request.t === "resume" ? { t: "error", error: { code: "INVALID_ARGUMENT", message: "not that" } } : undefined;
+    await expect(cluster.get(second, { timeoutMs: 5_000 })).rejects.toMatchObject({
+      code: "SESSION_LOST",
+      message: expect.stringMatching(/not that/),
+    });
     expect(stagesSent()).toHaveLength(sent);
   });
 });

@@ -1,6 +1,6 @@
 /**
- * What a CommonJS module exports can be known only by loading it: `module.exports` may be anything. It is loaded as a worker would load it, in a thread
- * of its own that ends with the answer.
+ * What a CommonJS module exports can be known only by loading it: `module.exports` may be anything. It is loaded as a
+ * worker would load it, in a thread of its own that ends with the answer.
  */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -28,7 +28,8 @@ export async function exportsOf(entry: string, code: Uint8Array): Promise<Module
     const file = join(folder, "module.mjs");
     await writeFile(file, code, { mode: 0o600 });
     const answer = await ask(pathToFileURL(file).href);
-    if ("fault" in answer) throw new VolleyError("INVALID_ARGUMENT", `${entry} could not be loaded to see what it exports: ${answer.fault}`);
+    if ("fault" in answer)
+      throw new VolleyError("INVALID_ARGUMENT", `${entry} could not be loaded to see what it exports: ${answer.fault}`);
     return answer;
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -36,7 +37,12 @@ export async function exportsOf(entry: string, code: Uint8Array): Promise<Module
 }
 
 async function ask(url: string): Promise<ModuleExportsAnswer> {
-  const thread = new Worker(new URL("./module-exports-thread.js", import.meta.url), { workerData: url, stdout: true, stderr: true, execArgv: [] });
+  const thread = new Worker(new URL("./module-exports-thread.js", import.meta.url), {
+    workerData: url,
+    stdout: true,
+    stderr: true,
+    execArgv: [],
+  });
   let timer: Timer | undefined;
   try {
     return await new Promise<ModuleExportsAnswer>((resolve) => {

@@ -45,7 +45,11 @@ function addWorker(name: string): void {
       if (error) throw error;
       if (held.has(put.id)) return "have";
       const target = new Uint8Array(put.bytes);
-      return { target, commit: () => void held.set(put.id, { kind: put.kind as ValueKind, digest: put.digest, data: target }), abort: () => undefined };
+      return {
+        target,
+        commit: () => void held.set(put.id, { kind: put.kind as ValueKind, digest: put.digest, data: target }),
+        abort: () => undefined,
+      };
     },
   });
   closers.push(async () => {
@@ -57,7 +61,9 @@ function addWorker(name: string): void {
 function locate(id: ObjectId): ObjectLocation {
   const holders = [...workers].filter(([, held]) => held.has(id)).map(([name]) => name as WorkerId);
   const held = [...workers.values()].find((objects) => objects.has(id))?.get(id);
-  return held ? { id, state: "ready", kind: held.kind, bytes: held.data.byteLength, digest: held.digest, workers: holders } : { id, state: "unknown" };
+  return held
+    ? { id, state: "ready", kind: held.kind, bytes: held.data.byteLength, digest: held.digest, workers: holders }
+    : { id, state: "unknown" };
 }
 
 beforeEach(async () => {
@@ -70,12 +76,18 @@ beforeEach(async () => {
   addWorker("w1");
   addWorker("w2");
   scheduler.onRequest = (request) => {
-    if (request.t === "place") return { t: "placed", worker: (placements.length > 1 ? placements.shift() : placements[0]) as WorkerId };
+    if (request.t === "place")
+      return { t: "placed", worker: (placements.length > 1 ? placements.shift() : placements[0]) as WorkerId };
     if (request.t === "locate") return { t: "located", locations: request.ids.map(locate) };
     return undefined;
   };
   backend = memoryBackend(network, modelDurable());
-  cluster = await ClusterClient.open({ backend, tenant: "default" as TenantId, timeoutMs: 1_000, onError: (error) => expect.unreachable(String(error)) });
+  cluster = await ClusterClient.open({
+    backend,
+    tenant: "default" as TenantId,
+    timeoutMs: 1_000,
+    onError: (error) => expect.unreachable(String(error)),
+  });
 });
 afterEach(async () => {
   await cluster.close();
@@ -99,7 +111,8 @@ test("the same table passed to many calls is encoded and sent once", async () =>
   const f = cluster.kernel<(t: Table, k: number) => number>("identity");
   f.submit(table, 1);
   f.submit(table, 2);
-  while (scheduler.of("stages").flatMap(({ stages }) => stages).length < 2) await new Promise((resolve) => setImmediate(resolve));
+  while (scheduler.of("stages").flatMap(({ stages }) => stages).length < 2)
+    await new Promise((resolve) => setImmediate(resolve));
   expect(scheduler.of("place")).toHaveLength(1);
   const args = scheduler.of("stages").flatMap(({ stages }) => stages.map((stage) => stage.args[0]));
   expect(args).toEqual([args[0], args[0]]);
@@ -146,7 +159,15 @@ test("what no worker holds any more is read from the durable store, and its dige
     request.t === "locate"
       ? {
           t: "located",
-          locations: request.ids.map((id) => ({ id, state: "ready", kind: 3, bytes: data.byteLength, digest, workers: ["gone" as WorkerId], durable: true })),
+          locations: request.ids.map((id) => ({
+            id,
+            state: "ready",
+            kind: 3,
+            bytes: data.byteLength,
+            digest,
+            workers: ["gone" as WorkerId],
+            durable: true,
+          })),
         }
       : undefined;
   expect((await cluster.get(ref))[99_999]).toBe(9);
@@ -158,11 +179,14 @@ test("an object that nobody knows is OBJECT_NOT_FOUND, a pending one is waited f
   let asked = 0;
   scheduler.onRequest = (request) => {
     if (request.t !== "locate") return undefined;
-    const location: ObjectLocation = ++asked < 3 ? { id, state: "pending" } : { id, state: "ready", kind: 1, bytes: 1, inline: Uint8Array.of(5) };
+    const location: ObjectLocation =
+      ++asked < 3 ? { id, state: "pending" } : { id, state: "ready", kind: 1, bytes: 1, inline: Uint8Array.of(5) };
     return { t: "located", locations: [location] };
   };
   expect(await cluster.get({ id })).toBe(5);
   scheduler.onRequest = (request) =>
-    request.t === "locate" ? { t: "located", locations: [{ id, state: "failed", error: { code: "TASK_FAILED", message: "Error: x" } }] } : undefined;
+    request.t === "locate"
+      ? { t: "located", locations: [{ id, state: "failed", error: { code: "TASK_FAILED", message: "Error: x" } }] }
+      : undefined;
   await expect(cluster.get({ id })).rejects.toMatchObject({ code: "TASK_FAILED" });
 });

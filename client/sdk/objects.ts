@@ -1,4 +1,7 @@
-/** Objects of the cluster as values: fetched from wherever they are, and made durable. What this client has put is puts.ts' business. */
+/**
+ * Objects of the cluster as values: fetched from wherever they are, and made durable. What this client has put is
+ * puts.ts' business.
+ */
 
 import { contentDigest } from "../../proto/address.js";
 import { digestOf, equalBytes, hexOf } from "../../proto/digest.js";
@@ -38,7 +41,15 @@ const unknownGraceMs = 1_000;
 const unreachableMs = 60_000;
 const pollMsMax = 500;
 /** Failures of one copy of an object, after which the next one is tried. */
-const elsewhere: ReadonlySet<ErrorCode> = new Set(["NO_LISTENER", "TIMEOUT", "DISCONNECTED", "OBJECT_NOT_FOUND", "CORRUPT", "WORKER_LOST", "OUT_OF_MEMORY"]);
+const elsewhere: ReadonlySet<ErrorCode> = new Set([
+  "NO_LISTENER",
+  "TIMEOUT",
+  "DISCONNECTED",
+  "OBJECT_NOT_FOUND",
+  "CORRUPT",
+  "WORKER_LOST",
+  "OUT_OF_MEMORY",
+]);
 
 /** Raw bytes are the caller's own array, which it may change while they travel: under the name of what they were. */
 const ownBytes = (encoded: EncodedValue): EncodedValue =>
@@ -73,8 +84,9 @@ export class Objects {
   // ---------------------------------------------------------------------------------------------- durable
 
   /**
-   * Sees to it that what the object says is in the durable store and that the scheduler knows. Returns the name it has there: a session's result is
-   * kept under the name of its bytes, because its own says what made it, and nobody could tell a wrong one. TOO_LARGE above limits.durableObjectBytesMax.
+   * Sees to it that what the object says is in the durable store and that the scheduler knows. Returns the name it has
+   * there: a session's result is kept under the name of its bytes, because its own says what made it, and nobody could
+   * tell a wrong one. TOO_LARGE above limits.durableObjectBytesMax.
    */
   async makeDurable(id: ObjectId): Promise<ObjectId> {
     if (this.#durable.has(id)) return id;
@@ -102,7 +114,10 @@ export class Objects {
     }
     const durable = await this.#backend.durable();
     await durable.objects.put(id, data);
-    await this.#session.requests.ask({ t: "put", session: this.#session.id, id, kind, bytes, digest: digestOf(kind, data) }, "ok");
+    await this.#session.requests.ask(
+      { t: "put", session: this.#session.id, id, kind, bytes, digest: digestOf(kind, data) },
+      "ok",
+    );
     this.#durable.add(id);
     if (this.#durable.size <= durableMax) return;
     for (const oldest of this.#durable) {
@@ -113,7 +128,10 @@ export class Objects {
 
   // ---------------------------------------------------------------------------------------------- fetch
 
-  /** The encoded value of an object. Waits while it is being made. Rejects with its error, OBJECT_NOT_FOUND, OBJECT_LOST, TIMEOUT. */
+  /**
+   * The encoded value of an object. Waits while it is being made. Rejects with its error, OBJECT_NOT_FOUND,
+   * OBJECT_LOST, TIMEOUT.
+   */
   async fetch(id: ObjectId, options: FetchOptions = {}): Promise<EncodedValue> {
     const put = this.puts.get(id);
     if (put?.inline) return { kind: put.kind, data: put.inline };
@@ -128,14 +146,18 @@ export class Objects {
     for (let pauseMs = 5; ; pauseMs = Math.min(pauseMs * 2, pollMsMax)) {
       const location = await this.#locate(id);
       const now = performance.now();
-      if (location.state === "failed") throw location.error ? errorOfTask(location.error) : new VolleyError("OBJECT_LOST", `object ${id} could not be made`);
+      if (location.state === "failed")
+        throw location.error
+          ? errorOfTask(location.error)
+          : new VolleyError("OBJECT_LOST", `object ${id} could not be made`);
       if (location.state === "unknown") {
         // A scheduler that has just started may hear of it in a moment.
         if (this.#session.unsettled) unknownSince = undefined;
         unknownSince ??= now;
         // What this client has put it puts again, if it can.
         const graceMs = this.puts.get(id) ? unreachableMs : unknownGraceMs;
-        if (now - unknownSince > graceMs) throw failure ?? new VolleyError("OBJECT_NOT_FOUND", `no object ${id} is known to the cluster`);
+        if (now - unknownSince > graceMs)
+          throw failure ?? new VolleyError("OBJECT_NOT_FOUND", `no object ${id} is known to the cluster`);
       } else if (location.state === "ready") {
         unknownSince = undefined;
         if (!admitted) await admit?.(location.bytes ?? 0, (location.kind ?? valueKind.msgpack) as ValueKind);
@@ -158,7 +180,8 @@ export class Objects {
     const kind = (location.kind ?? valueKind.msgpack) as ValueKind;
     const expected = shown ?? location.digest;
     if (location.inline) {
-      if (shown && !equalBytes(digestOf(kind, location.inline), shown)) throw new VolleyError("CORRUPT", `object ${id} is not what this client was shown`);
+      if (shown && !equalBytes(digestOf(kind, location.inline), shown))
+        throw new VolleyError("CORRUPT", `object ${id} is not what this client was shown`);
       return { kind, data: location.inline };
     }
     let failure: VolleyError | undefined;
@@ -191,7 +214,8 @@ export class Objects {
           for (let at = 0; at < ids.length; at += locatedMax) void this.#ask(ids.slice(at, at + locatedMax), asked);
         });
       }
-      const answer = (location: ObjectLocation | Error): void => (location instanceof Error ? reject(location) : resolve(location));
+      const answer = (location: ObjectLocation | Error): void =>
+        location instanceof Error ? reject(location) : resolve(location);
       const waiting = this.#asked.get(id);
       if (waiting) waiting.push(answer);
       else this.#asked.set(id, [answer]);
@@ -201,7 +225,9 @@ export class Objects {
   async #ask(ids: ObjectId[], asked: ReadonlyMap<ObjectId, readonly Answer[]>): Promise<void> {
     let answer: (id: ObjectId) => ObjectLocation | Error;
     try {
-      const { locations } = await this.#session.requests.ask({ t: "locate", ids }, "located", { timeoutMs: unreachableMs });
+      const { locations } = await this.#session.requests.ask({ t: "locate", ids }, "located", {
+        timeoutMs: unreachableMs,
+      });
       const byId = new Map(locations.map((location) => [location.id, location]));
       answer = (id) => byId.get(id) ?? { id, state: "unknown" };
     } catch (error) {

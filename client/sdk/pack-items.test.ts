@@ -48,7 +48,12 @@ test("the bytes are those of PackWriter and encodeValue", () => {
     fc.uint8Array({ maxLength: 300 }),
     fc.dictionary(fc.string(), fc.integer()),
   );
-  fc.assert(fc.property(fc.array(value, { maxLength: 200 }), (items) => Buffer.compare(packItems(items), reference(items)) === 0));
+  fc.assert(
+    fc.property(
+      fc.array(value, { maxLength: 200 }),
+      (items) => Buffer.compare(packItems(items), reference(items)) === 0,
+    ),
+  );
 });
 
 test("what is longer than the first buffer is kept whole", () => {

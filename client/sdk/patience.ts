@@ -1,6 +1,6 @@
 /**
- * How long a caller waits. Whatever was entered somewhere for a wait (a waiter, a place in a queue) is taken out again when the wait ends,
- * whichever way it ends: nothing is left behind by a `get` that timed out.
+ * How long a caller waits. Whatever was entered somewhere for a wait (a waiter, a place in a queue) is taken out again
+ * when the wait ends, whichever way it ends: nothing is left behind by a `get` that timed out.
  */
 import { VolleyError } from "../../proto/errors.js";
 import { checkTimeoutMs, Timer } from "../../proto/timer.js";
@@ -37,16 +37,27 @@ export class Patience {
   }
 }
 
-/** Rejects with TIMEOUT after `timeoutMs` (0 to Infinity; undefined is Infinity); the work goes on. Throws INVALID_ARGUMENT. */
-export async function within<T>(timeoutMs: number | undefined, what: string, wait: (patience: Patience) => Promise<T>): Promise<T> {
+/**
+ * Rejects with TIMEOUT after `timeoutMs` (0 to Infinity; undefined is Infinity); the work goes on. Throws
+ * INVALID_ARGUMENT.
+ */
+export async function within<T>(
+  timeoutMs: number | undefined,
+  what: string,
+  wait: (patience: Patience) => Promise<T>,
+): Promise<T> {
   checkTimeoutMs(timeoutMs);
   const patience = new Patience();
   let timer: Timer | undefined;
   try {
     if (timeoutMs === undefined || timeoutMs === Number.POSITIVE_INFINITY) return await wait(patience);
     const late = new Promise<never>((_resolve, reject) => {
-      const fail = (): void => reject(new VolleyError("TIMEOUT", `${what} took longer than ${timeoutMs} ms; explain() says what it waits for`));
-      // After what has arrived already: a caller whose event loop was busy finds the timer due before the answer that came in time.
+      const fail = (): void =>
+        reject(
+          new VolleyError("TIMEOUT", `${what} took longer than ${timeoutMs} ms; explain() says what it waits for`),
+        );
+      // After what has arrived already: a caller whose event loop was busy finds the timer due before the answer that
+      // came in time.
       timer = new Timer(() => setImmediate(fail), timeoutMs);
     });
     return await Promise.race([wait(patience), late]);

@@ -46,7 +46,8 @@ beforeEach(async () => {
   closers = [() => frames.close(), () => transport.close()];
   scheduler.onRequest = (request) => {
     if (request.t === "place") return { t: "placed", worker: "w1" as WorkerId };
-    if (request.t === "hold") return { t: "held", missing: request.objects.map(({ id }) => id).filter((id) => !held.has(id)) };
+    if (request.t === "hold")
+      return { t: "held", missing: request.objects.map(({ id }) => id).filter((id) => !held.has(id)) };
     if (request.t === "beat") {
       for (const { id } of request.dropped ?? []) held.delete(id);
       return { t: "beat", known: scheduler.sessions.has(request.session), ...(missing.length > 0 ? { missing } : {}) };
@@ -54,7 +55,12 @@ beforeEach(async () => {
     return undefined;
   };
   const backend = memoryBackend(network, modelDurable());
-  cluster = await ClusterClient.open({ backend, tenant: "default" as TenantId, timeoutMs: 1_000, onError: (error) => expect.unreachable(String(error)) });
+  cluster = await ClusterClient.open({
+    backend,
+    tenant: "default" as TenantId,
+    timeoutMs: 1_000,
+    onError: (error) => expect.unreachable(String(error)),
+  });
 });
 afterEach(async () => {
   await cluster.close();
@@ -181,9 +187,11 @@ test("a job's id can be given, and is in the error when a submission is not answ
   const graph = cluster.graph("g");
   graph.stage(f<number>() as never, [1] as never);
   const answered = scheduler.onRequest;
-  scheduler.onRequest = (request) => (request.t === "submit" ? { t: "submitted", job: request.job, existed: false } : answered(request));
+  scheduler.onRequest = (request) =>
+    request.t === "submit" ? { t: "submitted", job: request.job, existed: false } : answered(request);
   expect((await cluster.run(graph, { id: "mine-7" })).id).toBe("mine-7");
   await expect(cluster.run(graph, { id: "no name" })).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
-  scheduler.onRequest = (request) => (request.t === "submit" ? { t: "error", error: { code: "UNAUTHENTICATED", message: "no" } } : answered(request));
+  scheduler.onRequest = (request) =>
+    request.t === "submit" ? { t: "error", error: { code: "UNAUTHENTICATED", message: "no" } } : answered(request);
   await expect(cluster.run(graph)).rejects.toMatchObject({ code: "UNAUTHENTICATED", details: undefined });
 });

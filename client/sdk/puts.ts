@@ -1,12 +1,14 @@
 /**
  * What this client has put: where each value is on its way into the cluster and out of it again.
  *
- * A put of at most limits.inlineBytesMax is told to the scheduler with its bytes; a larger one is offered to a worker that the scheduler names, and then
- * held. Ids follow from the bytes, so the same value is put once.
+ * A put of at most limits.inlineBytesMax is told to the scheduler with its bytes; a larger one is offered to a worker
+ * that the scheduler names, and then held. Ids follow from the bytes, so the same value is put once.
  *
- * U1 An object is this session's from its put until nothing here needs it: no ref, no table that the caller still has, no stage that is to be sent or
- *    has not ended. A few that were needed last linger, because loops pass the same value again and again. Then a beat lists it as dropped (M8).
- * U2 What the scheduler calls missing is put again from what is kept (kept-values.ts); what is not to be had any more is dropped, so that what reads it
+ * U1 An object is this session's from its put until nothing here needs it: no ref, no table that the caller still has,
+ * no stage that is to be sent or
+ *    has not ended. A few that were needed last linger, because loops pass the same value again and again. Then a beat
+ * lists it as dropped (M8). U2 What the scheduler calls missing is put again from what is kept (kept-values.ts); what
+ * is not to be had any more is dropped, so that what reads it
  *    ends, and the next put of the value is a new one.
  * U3 A full cluster is waited for: what lingers is given back at once, and the offer is made again.
  */
@@ -49,8 +51,25 @@ const lingerMs = 30_000;
 const lingeringMax = 4;
 const lingeringBytesMax = 16 * 1024 * 1024;
 /** Failures of one worker, after which another one is asked. */
-const elsewhere: ReadonlySet<ErrorCode> = new Set(["NO_LISTENER", "TIMEOUT", "DISCONNECTED", "CORRUPT", "WORKER_LOST", "OUT_OF_MEMORY", "NO_SCHEDULER"]);
-const passing: ReadonlySet<ErrorCode> = new Set(["NO_SCHEDULER", "DISCONNECTED", "TIMEOUT", "JOB_NOT_FOUND", "STALE_EPOCH", "FENCED", "CLOSED", "INTERNAL"]);
+const elsewhere: ReadonlySet<ErrorCode> = new Set([
+  "NO_LISTENER",
+  "TIMEOUT",
+  "DISCONNECTED",
+  "CORRUPT",
+  "WORKER_LOST",
+  "OUT_OF_MEMORY",
+  "NO_SCHEDULER",
+]);
+const passing: ReadonlySet<ErrorCode> = new Set([
+  "NO_SCHEDULER",
+  "DISCONNECTED",
+  "TIMEOUT",
+  "JOB_NOT_FOUND",
+  "STALE_EPOCH",
+  "FENCED",
+  "CLOSED",
+  "INTERNAL",
+]);
 
 const quiet = (promise: Promise<void>): Promise<void> => {
   promise.catch(() => undefined);
@@ -97,7 +116,10 @@ export class Puts {
   start(encoded: EncodedValue, value?: unknown): Put {
     const { kind, data } = encoded;
     if (data.byteLength > limits.objectBytesMax)
-      throw new VolleyError("TOO_LARGE", `value of ${data.byteLength} bytes is over the limit of ${limits.objectBytesMax} for one object; split it`);
+      throw new VolleyError(
+        "TOO_LARGE",
+        `value of ${data.byteLength} bytes is over the limit of ${limits.objectBytesMax} for one object; split it`,
+      );
     const digest = digestOf(kind, data);
     const id = objectIdOf(`c${hexOf(digest)}` as ObjectBase, 0);
     const known = this.#byId.get(id);
@@ -109,7 +131,17 @@ export class Puts {
     // An inline object is put again after a scheduler's restart, so its bytes must be this client's own.
     const inline = data.byteLength <= limits.inlineBytesMax ? data.slice() : undefined;
     const generation = ++this.#generation;
-    const put: Put = { id, kind, bytes: data.byteLength, digest, inline, generation, done: Promise.resolve(), needs: 0, dropped: false };
+    const put: Put = {
+      id,
+      kind,
+      bytes: data.byteLength,
+      digest,
+      inline,
+      generation,
+      done: Promise.resolve(),
+      needs: 0,
+      dropped: false,
+    };
     this.#byId.set(id, put);
     if (!inline) this.#kept.keep(put, data, value);
     this.#place(put, data);
@@ -118,14 +150,20 @@ export class Puts {
     return put;
   }
 
-  /** Small values as they are; large ones are put. An Arrow table, which cannot change, is put once while the caller has it, however often it is passed. */
+  /**
+   * Small values as they are; large ones are put. An Arrow table, which cannot change, is put once while the caller has
+   * it, however often it is passed.
+   */
   encodeArgument(value: unknown): EncodedValue | Put {
     const table = value instanceof Table ? value : undefined;
     const known = table && this.#tables.get(table);
     if (known && !known.dropped) return known;
     const encoded = encodeValue(value);
     if (encoded.data.byteLength <= valueBytesMax) return encoded;
-    const put = this.start(encoded.kind === valueKind.bytes ? { kind: encoded.kind, data: encoded.data.slice() } : encoded, value);
+    const put = this.start(
+      encoded.kind === valueKind.bytes ? { kind: encoded.kind, data: encoded.data.slice() } : encoded,
+      value,
+    );
     if (table) {
       this.#tables.set(table, put);
       this.need(put);
@@ -191,7 +229,10 @@ export class Puts {
   }
 
   async #tell({ id, kind, bytes, digest, inline, generation }: Put): Promise<void> {
-    await this.#session.requests.ask({ t: "put", session: this.#session.id, id, kind, bytes, digest, generation, ...(inline ? { inline } : {}) }, "ok");
+    await this.#session.requests.ask(
+      { t: "put", session: this.#session.id, id, kind, bytes, digest, generation, ...(inline ? { inline } : {}) },
+      "ok",
+    );
   }
 
   async #offer(put: Put, data: Uint8Array): Promise<void> {
@@ -261,7 +302,10 @@ export class Puts {
     }
   }
 
-  /** Tells a scheduler that does not know this session what is in the cluster. Rejects when it cannot be reached; what it refuses is dropped. */
+  /**
+   * Tells a scheduler that does not know this session what is in the cluster. Rejects when it cannot be reached; what
+   * it refuses is dropped.
+   */
   async tellAgain(): Promise<void> {
     const placed: Put[] = [];
     const tells = new Limiter(tellsMax);
@@ -275,7 +319,10 @@ export class Puts {
       const page = placed.slice(at, at + holdsMax);
       const objects = page.map(({ id, kind, bytes, digest, generation }) => ({ id, kind, bytes, digest, generation }));
       // What is missing is said again with the beats, when workers have had time to say what they hold.
-      await this.#session.requests.ask({ t: "hold", session: this.#session.id, client: this.#session.client, objects }, "held");
+      await this.#session.requests.ask(
+        { t: "hold", session: this.#session.id, client: this.#session.client, objects },
+        "held",
+      );
     }
   }
 

@@ -1,6 +1,7 @@
 /**
- * Handles on values in the cluster. A ref of a task is a stage handle and an index; what the client keeps for a stage ends when its handle
- * is unreachable, so that dropping refs frees memory here and in the cluster, at the granularity of stages.
+ * Handles on values in the cluster. A ref of a task is a stage handle and an index; what the client keeps for a stage
+ * ends when its handle is unreachable, so that dropping refs frees memory here and in the cluster, at the granularity
+ * of stages.
  */
 import { type JobId, type ObjectId, objectIdOf } from "../../proto/ids.js";
 import type { ObjectRef, RefArray } from "./api.js";
@@ -64,7 +65,8 @@ export class TaskRefArray<T> implements RefArray<T> {
 
   at(index: number): ObjectRef<T> {
     const at = index < 0 ? this.length + index : index;
-    if (!Number.isInteger(at) || at < 0 || at >= this.length) throw new RangeError(`no ref ${index} in an array of ${this.length}`);
+    if (!Number.isInteger(at) || at < 0 || at >= this.length)
+      throw new RangeError(`no ref ${index} in an array of ${this.length}`);
     return new TaskRef(this.#handle, this.from + at);
   }
 
@@ -107,5 +109,7 @@ export class RefList<T> implements RefArray<T> {
   }
 }
 
-export const isRefArray = (value: unknown): value is TaskRefArray<unknown> | RefList<unknown> => value instanceof TaskRefArray || value instanceof RefList;
-export const isRef = (value: unknown): value is TaskRef<unknown> | PutRef<unknown> => value instanceof TaskRef || value instanceof PutRef;
+export const isRefArray = (value: unknown): value is TaskRefArray<unknown> | RefList<unknown> =>
+  value instanceof TaskRefArray || value instanceof RefList;
+export const isRef = (value: unknown): value is TaskRef<unknown> | PutRef<unknown> =>
+  value instanceof TaskRef || value instanceof PutRef;

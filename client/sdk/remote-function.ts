@@ -62,10 +62,14 @@ export class RemoteCallable {
   }
 }
 
-/** The types are the module's own; at run time every named export is a callable, and calling one that is no function fails as a task. */
+/**
+ * The types are the module's own; at run time every named export is a callable, and calling one that is no function
+ * fails as a task.
+ */
 export function libraryOf<M>(session: Session, puts: Puts, bundle: Bundle, options: TaskOptions): Library<M> {
   const library: Record<string, unknown> = { $bundle: bundle.id };
-  for (const name of bundle.exports) library[name] = new RemoteCallable(session, puts, { bundle: bundle.id, export: name }, options);
+  for (const name of bundle.exports)
+    library[name] = new RemoteCallable(session, puts, { bundle: bundle.id, export: name }, options);
   return Object.freeze(library) as Library<M>;
 }
 

@@ -40,7 +40,9 @@ afterEach(async () => {
 const _identity = (): RemoteFunction<(x: number) => number> => cluster.kernel<(x: number) => number>("identity");
 /** A function of a bundle, which is not pure unless told. The types are the test's own. */
 const impure = async <F>(name: "f" | "g" = "f"): Promise<RemoteFunction<F>> => {
-  const library = await cluster.deploy<typeof import("./fixture-tasks.js")>(new URL("./fixture-tasks.js", import.meta.url));
+  const library = await cluster.deploy<typeof import("./fixture-tasks.js")>(
+    new URL("./fixture-tasks.js", import.meta.url),
+  );
   return library[name] as unknown as RemoteFunction<F>;
 };
 
@@ -65,7 +67,9 @@ describe("losses", () => {
     scheduler.onRequest = (request) => {
       if (request.t === "beat")
         for (const stage of request.waiting)
-          scheduler.send(request.client, request.session, [{ r: "failed", stage, from: 0, to: 0, error: { code: "SESSION_LOST", message: "not known" } }]);
+          scheduler.send(request.client, request.session, [
+            { r: "failed", stage, from: 0, to: 0, error: { code: "SESSION_LOST", message: "not known" } },
+          ]);
       return undefined;
     };
     expect(await cluster.get(ref)).toBe(1);
@@ -74,14 +78,18 @@ describe("losses", () => {
   test("a scheduler that stays ignorant, and says so without naming tasks, ends the stage with SESSION_LOST", async () => {
     const f = await impure<(a: number) => number>();
     scheduler.onStage = (stage, { client, session }) =>
-      scheduler.send(client, session, [{ r: "failed", stage: stage.index, from: 0, to: 0, error: { code: "SESSION_LOST", message: "not known" } }]);
+      scheduler.send(client, session, [
+        { r: "failed", stage: stage.index, from: 0, to: 0, error: { code: "SESSION_LOST", message: "not known" } },
+      ]);
     await expect(cluster.get(f.map([1, 2]), { timeoutMs: 5_000 })).rejects.toMatchObject({ code: "SESSION_LOST" });
   });
 
   test("a scheduler that stays ignorant ends the stage with SESSION_LOST", async () => {
     const f = await impure<(a: number) => number>();
     scheduler.onStage = (stage, { client, session }) =>
-      scheduler.send(client, session, [{ r: "failed", stage: stage.index, from: 0, to: 1, error: { code: "SESSION_LOST", message: "not known" } }]);
+      scheduler.send(client, session, [
+        { r: "failed", stage: stage.index, from: 0, to: 1, error: { code: "SESSION_LOST", message: "not known" } },
+      ]);
     await expect(cluster.get(f.submit(1))).rejects.toMatchObject({ code: "SESSION_LOST" });
   });
 
@@ -97,8 +105,13 @@ describe("losses", () => {
     await scheduler.restart();
     scheduler.execute((a) => (a as number) + 1);
     expect(await cluster.get(waiting)).toBe(43);
-    expect(scheduler.of("open").map(({ session }) => session)).toEqual([scheduler.of("open")[0]?.session, scheduler.of("open")[0]?.session]);
-    expect(scheduler.of("resume").flatMap(({ stages }) => stages)).toMatchObject([{ spec: { index: 0, args: [] }, segments: [{ r: "inline" }], last: true }]);
+    expect(scheduler.of("open").map(({ session }) => session)).toEqual([
+      scheduler.of("open")[0]?.session,
+      scheduler.of("open")[0]?.session,
+    ]);
+    expect(scheduler.of("resume").flatMap(({ stages }) => stages)).toMatchObject([
+      { spec: { index: 0, args: [] }, segments: [{ r: "inline" }], last: true },
+    ]);
     expect(stagesSent().at(-1)).toMatchObject({ index: 1, args: [{ a: "task", stage: 0, task: 0 }] });
   });
 
@@ -147,34 +160,45 @@ describe("losses", () => {
     expect(stagesSent()).toHaveLength(1);
   });
 
-  test.each(["open", "put", "resume"])("an opening of which a %s fails is tried again, whole; nothing is skipped", async (t) => {
-    const f = await impure<(a: unknown) => number>();
-    const held = await cluster.put([1, 2, 3]);
-    scheduler.onStage = (stage, { client, session }) => {
-      if (stage.index === 0) scheduler.send(client, session, [resultsOf(stage, () => 42)]);
-    };
-    const done = f.submit(1);
-    await cluster.get(done);
-    const waiting = [f.submit(done as ObjectRef<unknown>), f.submit(held as ObjectRef<unknown>), f.map([7, 8])] as const;
-    await eventually("sent", () => stagesSent().length === 4);
-    let faults = 3;
-    const usual = scheduler.onRequest;
-    scheduler.onRequest = (request) => {
-      if (request.t === t && faults-- > 0) return { t: "error", error: { code: t === "resume" ? "TIMEOUT" : "INTERNAL", message: "half-way" } };
-      return usual(request);
-    };
-    const opened = scheduler.sessions;
-    await scheduler.restart();
-    if (t === "open") {
-      const set = opened.set.bind(opened);
-      opened.set = (session, client) => (faults-- > 0 ? opened : set(session, client));
-    }
-    scheduler.execute((a) => a);
-    expect(await cluster.get(waiting[0])).toBe(42);
-    expect(await cluster.get(waiting[2] as never)).toEqual([7, 8]);
-    await eventually("what reads the put is sent, after the put", () => stagesSent().filter(({ index }) => index === 2).length >= 2);
-    expect(faults).toBeLessThanOrEqual(0);
-  });
+  test.each(["open", "put", "resume"])(
+    "an opening of which a %s fails is tried again, whole; nothing is skipped",
+    async (t) => {
+      const f = await impure<(a: unknown) => number>();
+      const held = await cluster.put([1, 2, 3]);
+      scheduler.onStage = (stage, { client, session }) => {
+        if (stage.index === 0) scheduler.send(client, session, [resultsOf(stage, () => 42)]);
+      };
+      const done = f.submit(1);
+      await cluster.get(done);
+      const waiting = [
+        f.submit(done as ObjectRef<unknown>),
+        f.submit(held as ObjectRef<unknown>),
+        f.map([7, 8]),
+      ] as const;
+      await eventually("sent", () => stagesSent().length === 4);
+      let faults = 3;
+      const usual = scheduler.onRequest;
+      scheduler.onRequest = (request) => {
+        if (request.t === t && faults-- > 0)
+          return { t: "error", error: { code: t === "resume" ? "TIMEOUT" : "INTERNAL", message: "half-way" } };
+        return usual(request);
+      };
+      const opened = scheduler.sessions;
+      await scheduler.restart();
+      if (t === "open") {
+        const set = opened.set.bind(opened);
+        opened.set = (session, client) => (faults-- > 0 ? opened : set(session, client));
+      }
+      scheduler.execute((a) => a);
+      expect(await cluster.get(waiting[0])).toBe(42);
+      expect(await cluster.get(waiting[2] as never)).toEqual([7, 8]);
+      await eventually(
+        "what reads the put is sent, after the put",
+        () => stagesSent().filter(({ index }) => index === 2).length >= 2,
+      );
+      expect(faults).toBeLessThanOrEqual(0);
+    },
+  );
 
   test("a session that cannot be opened again ends the waits, although the scheduler answers", async () => {
     await cluster.close();
@@ -185,8 +209,12 @@ describe("losses", () => {
     const ref = f.submit(1);
     await eventually("sent", () => stagesSent().length === 1);
     await scheduler.restart();
-    scheduler.onRequest = (request) => (request.t === "put" ? { t: "error", error: { code: "TIMEOUT", message: "away" } } : undefined);
-    await expect(cluster.get(ref)).rejects.toMatchObject({ code: "DISCONNECTED", message: expect.stringContaining("opened again") });
+    scheduler.onRequest = (request) =>
+      request.t === "put" ? { t: "error", error: { code: "TIMEOUT", message: "away" } } : undefined;
+    await expect(cluster.get(ref)).rejects.toMatchObject({
+      code: "DISCONNECTED",
+      message: expect.stringContaining("opened again"),
+    });
     scheduler.onRequest = () => undefined;
     scheduler.execute((a) => a);
     expect(await cluster.get(ref)).toBe(1);
@@ -235,11 +263,14 @@ describe("losses", () => {
   test("requests are repeated while nobody listens, then NO_SCHEDULER", async () => {
     await scheduler.stop();
     const late = setTimeout(() => void scheduler.restart(), 100);
-    scheduler.onRequest = (request) => (request.t === "workers" ? { t: "workers", workers: [], queued: 0, running: 0 } : undefined);
+    scheduler.onRequest = (request) =>
+      request.t === "workers" ? { t: "workers", workers: [], queued: 0, running: 0 } : undefined;
     expect((await cluster.workers()).workers).toEqual([]);
     clearTimeout(late);
     await scheduler.stop();
-    await expect(open({ backend: memoryBackend(network, modelDurable()) })).rejects.toMatchObject({ code: "NO_SCHEDULER" });
+    await expect(open({ backend: memoryBackend(network, modelDurable()) })).rejects.toMatchObject({
+      code: "NO_SCHEDULER",
+    });
   });
 
   test("close ends waits with CLOSED and tells the scheduler", async () => {

@@ -1,6 +1,7 @@
 /**
- * Requests to the scheduler: idempotent, therefore repeated until answered or until their deadline. Owns how absence is told:
- * NO_SCHEDULER (nobody listened all the time), DISCONNECTED (no connection to NATS), TIMEOUT (somebody listened but did not answer).
+ * Requests to the scheduler: idempotent, therefore repeated until answered or until their deadline. Owns how absence is
+ * told: NO_SCHEDULER (nobody listened all the time), DISCONNECTED (no connection to NATS), TIMEOUT (somebody listened
+ * but did not answer).
  */
 
 import { decodeMessage, encodeMessage } from "../../proto/codec.js";
@@ -33,8 +34,15 @@ export class Requests {
     this.transport = transport;
   }
 
-  /** Asks until answered. Rejects with the scheduler's own error, or NO_SCHEDULER, DISCONNECTED, TIMEOUT, CLOSED, TOO_LARGE. */
-  async ask<T extends ClientReply["t"]>(request: ClientRequest, expected: T, options: { timeoutMs?: number } = {}): Promise<ClientReplyOf<T>> {
+  /**
+   * Asks until answered. Rejects with the scheduler's own error, or NO_SCHEDULER, DISCONNECTED, TIMEOUT, CLOSED,
+   * TOO_LARGE.
+   */
+  async ask<T extends ClientReply["t"]>(
+    request: ClientRequest,
+    expected: T,
+    options: { timeoutMs?: number } = {},
+  ): Promise<ClientReplyOf<T>> {
     const timeoutMs = options.timeoutMs ?? limits.requestTimeoutMs;
     let deadline = performance.now() + timeoutMs;
     const data = encodeMessage(request);
@@ -43,12 +51,22 @@ export class Requests {
       const left = Math.max(1, deadline - performance.now());
       const triedAt = performance.now();
       try {
-        const reply = decodeMessage(clientReply, await this.transport.request(subjects.schedulerClient, data, { timeoutMs: Math.min(left, tryTimeoutMs) }));
+        const reply = decodeMessage(
+          clientReply,
+          await this.transport.request(subjects.schedulerClient, data, { timeoutMs: Math.min(left, tryTimeoutMs) }),
+        );
         if (!this.epochs.admits(reply.epoch))
-          throw new VolleyError("STALE_EPOCH", `a scheduler of epoch ${reply.epoch} answered ${JSON.stringify(request.t)}; epoch ${this.epochs.epoch} speaks`);
+          throw new VolleyError(
+            "STALE_EPOCH",
+            `a scheduler of epoch ${reply.epoch} answered ${JSON.stringify(request.t)}; epoch ${this.epochs.epoch} speaks`,
+          );
         this.onReply?.(reply);
         if (reply.t === expected) return reply as ClientReplyOf<T>;
-        if (reply.t !== "error") throw new VolleyError("INTERNAL", `the scheduler answered ${JSON.stringify(request.t)} with ${JSON.stringify(reply.t)}`);
+        if (reply.t !== "error")
+          throw new VolleyError(
+            "INTERNAL",
+            `the scheduler answered ${JSON.stringify(request.t)} with ${JSON.stringify(reply.t)}`,
+          );
         failure = fromWireError(reply.error);
         if (!askAgain.has(failure.code)) throw failure;
       } catch (error) {
@@ -68,13 +86,25 @@ export class Requests {
 function absence(what: string, timeoutMs: number, cause: VolleyError): VolleyError {
   const within = `within ${timeoutMs} ms`;
   if (cause.code === "NO_LISTENER" || cause.code === "NO_SCHEDULER") {
-    return new VolleyError("NO_SCHEDULER", `no scheduler answered ${JSON.stringify(what)} ${within}; start one with "volley up" or "volley scheduler"`, {
-      cause,
-    });
+    return new VolleyError(
+      "NO_SCHEDULER",
+      `no scheduler answered ${JSON.stringify(what)} ${within}; start one with "volley up" or "volley scheduler"`,
+      {
+        cause,
+      },
+    );
   }
   if (cause.code === "DISCONNECTED")
-    return new VolleyError("DISCONNECTED", `no connection to NATS for ${JSON.stringify(what)} ${within}; check that the server of VOLLEY_URL runs`, { cause });
+    return new VolleyError(
+      "DISCONNECTED",
+      `no connection to NATS for ${JSON.stringify(what)} ${within}; check that the server of VOLLEY_URL runs`,
+      { cause },
+    );
   if (cause.code === "TIMEOUT")
-    return new VolleyError("TIMEOUT", `no answer to ${JSON.stringify(what)} ${within}; the scheduler listens but does not answer`, { cause });
+    return new VolleyError(
+      "TIMEOUT",
+      `no answer to ${JSON.stringify(what)} ${within}; the scheduler listens but does not answer`,
+      { cause },
+    );
   return cause;
 }

@@ -1,7 +1,7 @@
 /**
  * The results of one stage as they arrive: runs of tasks that share one pack, and who waits for which task.
- * Owns order, duplicates (the first result of a task wins, I1) and waiters; decoding and fetching are value-of.ts' business.
- * A run costs one object for any number of tasks, so a map of a million has no object per task here.
+ * Owns order, duplicates (the first result of a task wins, I1) and waiters; decoding and fetching are value-of.ts'
+ * business. A run costs one object for any number of tasks, so a map of a million has no object per task here.
  */
 import type { WireError } from "../../proto/errors.js";
 import type { ResultSegment, StoredResult } from "../../proto/messages.js";
@@ -20,7 +20,9 @@ export type TaskWaiter = (failure?: Error) => void;
 export interface RangeWaiter {
   readonly from: number;
   readonly to: number;
-  /** Called once: at the first failed task (with its index), when all are settled, or with the error that ends the wait. */
+  /**
+   * Called once: at the first failed task (with its index), when all are settled, or with the error that ends the wait.
+   */
   readonly done: (end: { failedTask?: number; failure?: Error }) => void;
   remaining: number;
 }
@@ -109,7 +111,8 @@ export class StageResults {
           end++;
         } while (end < to && bytes < bytesMax);
         const last = end - from + offset;
-        if (content.r === "inline") yield { r: "inline", stage, from: at, to: end, pack: content.pack.slice(first, last) };
+        if (content.r === "inline")
+          yield { r: "inline", stage, from: at, to: end, pack: content.pack.slice(first, last) };
         else yield { r: "stored", stage, from: at, to: end, stored: content.stored.slice(first, last) };
         at = end;
       }
@@ -134,9 +137,15 @@ export class StageResults {
         : segment.r === "stored"
           ? { r: segment.r, stored: segment.stored }
           : { r: segment.r, error: segment.error };
-    const items = content.r === "inline" ? content.pack.count : content.r === "stored" ? content.stored.length : segment.to - segment.from;
+    const items =
+      content.r === "inline"
+        ? content.pack.count
+        : content.r === "stored"
+          ? content.stored.length
+          : segment.to - segment.from;
     const to = Math.min(segment.to, this.#count ?? 0);
-    if (items !== segment.to - segment.from) throw new RangeError(`a segment of tasks [${segment.from}, ${segment.to}) has ${items} results`);
+    if (items !== segment.to - segment.from)
+      throw new RangeError(`a segment of tasks [${segment.from}, ${segment.to}) has ${items} results`);
     let fresh = 0;
     let at = this.#find(segment.from);
     let from = segment.from;
@@ -170,7 +179,10 @@ export class StageResults {
     else if (present instanceof Set && present.delete(waiter) && present.size === 0) this.#tasks.delete(task);
   }
 
-  /** Returns undefined, and waits for nothing, when all of [from, to) are settled. A task that has failed already ends the wait at once. */
+  /**
+   * Returns undefined, and waits for nothing, when all of [from, to) are settled. A task that has failed already ends
+   * the wait at once.
+   */
   whenRange(from: number, to: number, done: RangeWaiter["done"]): RangeWaiter | undefined {
     let remaining = to - from;
     for (let at = this.#find(from); at < this.#runs.length; at++) {

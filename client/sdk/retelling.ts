@@ -1,11 +1,19 @@
 /**
- * Tells a scheduler that does not know them (it restarted, or gave the session up) of stages of which this client was shown results: those results
- * stay, and only what is open is executed (I1 as the client sees it). Large results are named; the workers that hold them tell the scheduler where.
+ * Tells a scheduler that does not know them (it restarted, or gave the session up) of stages of which this client was
+ * shown results: those results stay, and only what is open is executed (I1 as the client sees it). Large results are
+ * named; the workers that hold them tell the scheduler where.
  *
  * R1 Stages are told in the order of their indexes, so that what one reads is known before it.
  * R2 Every page is repeated until it is answered; the order and the answers make it safe to begin again at any point.
  */
-import { type ErrorCode, isVolleyError, toWireError, VolleyError, type WireError, wireErrorBytes } from "../../proto/errors.js";
+import {
+  type ErrorCode,
+  isVolleyError,
+  toWireError,
+  VolleyError,
+  type WireError,
+  wireErrorBytes,
+} from "../../proto/errors.js";
 import { limits } from "../../proto/limits.js";
 import type { ClientRequestOf, ResultSegment, StageSpec } from "../../proto/messages.js";
 import type { Requests } from "./requests.js";
@@ -37,7 +45,14 @@ export interface RetellingOptions {
 }
 
 /** Faults of the way there: the next turn tries again. */
-const passing: ReadonlySet<ErrorCode> = new Set(["NO_SCHEDULER", "DISCONNECTED", "TIMEOUT", "STALE_EPOCH", "FENCED", "NO_LISTENER"]);
+const passing: ReadonlySet<ErrorCode> = new Set([
+  "NO_SCHEDULER",
+  "DISCONNECTED",
+  "TIMEOUT",
+  "STALE_EPOCH",
+  "FENCED",
+  "NO_LISTENER",
+]);
 
 export class Retelling {
   readonly #options: RetellingOptions;

@@ -1,6 +1,7 @@
 /**
- * A graph becomes a durable job: what it reads is made durable, what is too large for a message becomes a durable object. Which values become
- * objects follows from the graph's content alone, so the same graph has the same addresses whoever submits it.
+ * A graph becomes a durable job: what it reads is made durable, what is too large for a message becomes a durable
+ * object. Which values become objects follows from the graph's content alone, so the same graph has the same addresses
+ * whoever submits it.
  */
 import { randomBytes } from "node:crypto";
 import { type ErrorCode, isVolleyError, VolleyError } from "../../proto/errors.js";
@@ -28,7 +29,8 @@ export async function submitGraph(
 ): Promise<{ job: JobId; existed: boolean }> {
   // Known before anything is asked, so that a submission that was not answered can be looked for.
   const job = (id ?? mintId()) as JobId;
-  if (!isName(job)) throw new VolleyError("INVALID_ARGUMENT", `job id ${JSON.stringify(id)}: expected 1 to 64 letters, digits, _ or -`);
+  if (!isName(job))
+    throw new VolleyError("INVALID_ARGUMENT", `job id ${JSON.stringify(id)}: expected 1 to 64 letters, digits, _ or -`);
   validateStages(graph.stages, graph.outputs);
   const out = (encoded: EncodedValue): Promise<ObjectId> => objects.keep(encoded);
   const given: StageSpec[] = [];
@@ -45,12 +47,26 @@ export async function submitGraph(
   const reads = new Set<ObjectId>();
   for (const stage of given) for (const arg of stage.args) collectObjects(arg, reads);
   const names = new Map(await Promise.all([...reads].map(async (id) => [id, await objects.makeDurable(id)] as const)));
-  const stages = given.map((stage) => ({ ...stage, args: stage.args.map((arg) => renameObjects(arg, (id) => names.get(id) ?? id)) }));
+  const stages = given.map((stage) => ({
+    ...stage,
+    args: stage.args.map((arg) => renameObjects(arg, (id) => names.get(id) ?? id)),
+  }));
   const { client, tenant } = session;
-  const submit = { t: "submit", job, client, tenant, name: graph.name, stages, outputs: graph.outputs, ...(key === undefined ? {} : { key }) } as const;
-  const reply = await session.requests.ask(submit, "submitted", { timeoutMs: submitTimeoutMs }).catch((error: unknown) => {
-    throw unanswered(error, job);
-  });
+  const submit = {
+    t: "submit",
+    job,
+    client,
+    tenant,
+    name: graph.name,
+    stages,
+    outputs: graph.outputs,
+    ...(key === undefined ? {} : { key }),
+  } as const;
+  const reply = await session.requests
+    .ask(submit, "submitted", { timeoutMs: submitTimeoutMs })
+    .catch((error: unknown) => {
+      throw unanswered(error, job);
+    });
   return { job: reply.job, existed: reply.existed };
 }
 
@@ -63,12 +79,19 @@ function unanswered(error: unknown, job: JobId): unknown {
   return new VolleyError(error.code, text, { cause: error, details: { ...error.details, job } });
 }
 
-/** Values above valueBytesMax and packs above packBytesMax become objects; then the largest ones, until the stage fits into messages. */
-async function moveOut(args: readonly ArgSpec[], out: (encoded: EncodedValue) => Promise<ObjectId>): Promise<ArgSpec[]> {
+/**
+ * Values above valueBytesMax and packs above packBytesMax become objects; then the largest ones, until the stage fits
+ * into messages.
+ */
+async function moveOut(
+  args: readonly ArgSpec[],
+  out: (encoded: EncodedValue) => Promise<ObjectId>,
+): Promise<ArgSpec[]> {
   const move = async (arg: ArgSpec, above: { value: number; pack: number }): Promise<ArgSpec> => {
     if (arg.a === "value" && arg.data.byteLength > above.value)
       return { a: "object", id: await out({ kind: arg.kind as EncodedValue["kind"], data: arg.data }) };
-    if (arg.a === "item" && arg.pack.byteLength > above.pack) return { a: "items", object: await out({ kind: valueKind.bytes, data: arg.pack }) };
+    if (arg.a === "item" && arg.pack.byteLength > above.pack)
+      return { a: "items", object: await out({ kind: valueKind.bytes, data: arg.pack }) };
     if (arg.a === "list") {
       const of: ArgSpec[] = [];
       for (const inner of arg.of) of.push(await move(inner, above));

@@ -56,9 +56,15 @@ export class ScriptedScheduler {
   #answer(request: ClientRequest): Answer | undefined {
     if (request.t === "open") {
       this.sessions.set(request.session, request.client);
-      return { t: "opened", heartbeatIntervalMs: this.heartbeatIntervalMs, version: 1, ...(this.engine === undefined ? {} : { engine: this.engine }) };
+      return {
+        t: "opened",
+        heartbeatIntervalMs: this.heartbeatIntervalMs,
+        version: 1,
+        ...(this.engine === undefined ? {} : { engine: this.engine }),
+      };
     }
-    if (request.t === "beat") return this.onRequest(request) ?? { t: "beat", known: this.sessions.has(request.session) };
+    if (request.t === "beat")
+      return this.onRequest(request) ?? { t: "beat", known: this.sessions.has(request.session) };
     if (request.t === "stages") {
       if (this.sessions.has(request.session)) for (const stage of request.stages) this.onStage(stage, request);
       return undefined;
@@ -66,13 +72,17 @@ export class ScriptedScheduler {
     const answer = this.onRequest(request);
     if (answer) return answer;
     if (request.t === "cancel" && request.stage !== undefined) return { t: "cancelled", known: true, tasks: 1 };
-    if (request.t === "locate") return { t: "located", locations: request.ids.map((id) => ({ id, state: "ready" as const, workers: [] })) };
+    if (request.t === "locate")
+      return { t: "located", locations: request.ids.map((id) => ({ id, state: "ready" as const, workers: [] })) };
     if (request.t === "hold") return { t: "held", missing: [] };
     if (request.t === "resume") for (const stage of request.stages) this.#resumed(stage, request);
     return { t: "ok" };
   }
 
-  #resumed({ spec, base, segments, last }: ClientRequestOf<"resume">["stages"][number], { client, session }: ClientRequestOf<"resume">): void {
+  #resumed(
+    { spec, base, segments, last }: ClientRequestOf<"resume">["stages"][number],
+    { client, session }: ClientRequestOf<"resume">,
+  ): void {
     const told = this.told.get(spec.index) ?? new Map<number, ResultSegment>();
     this.told.set(spec.index, told);
     for (const segment of segments) for (let task = segment.from; task < segment.to; task++) told.set(task, segment);
@@ -127,11 +137,15 @@ function argumentOf(arg: ArgSpec, task: number, told: Told | undefined): unknown
 /** `told`: where values of named tasks are; without it they stay names. */
 export function resultsOf(stage: StageSpec, run: (...args: unknown[]) => unknown, told?: Told): ResultSegment {
   const pack = new PackWriter();
-  for (let task = 0; task < stage.count; task++) pack.add(encodeValue(run(...stage.args.map((arg) => argumentOf(arg, task, told)))));
+  for (let task = 0; task < stage.count; task++)
+    pack.add(encodeValue(run(...stage.args.map((arg) => argumentOf(arg, task, told)))));
   return { r: "inline", stage: stage.index, from: 0, to: stage.count, pack: pack.finish() };
 }
 
-export function memoryBackend(network: MemoryNetwork, durable: Durable): Backend & { readonly control: MemoryTransport } {
+export function memoryBackend(
+  network: MemoryNetwork,
+  durable: Durable,
+): Backend & { readonly control: MemoryTransport } {
   const control = network.connect("client");
   const frames = network.connect("client-frames");
   return {

@@ -43,7 +43,9 @@ afterEach(async () => {
 const identity = (): RemoteFunction<(x: number) => number> => cluster.kernel<(x: number) => number>("identity");
 /** A function of a bundle, which is not pure unless told. The types are the test's own. */
 const impure = async <F>(name: "f" | "g" = "f"): Promise<RemoteFunction<F>> => {
-  const library = await cluster.deploy<typeof import("./fixture-tasks.js")>(new URL("./fixture-tasks.js", import.meta.url));
+  const library = await cluster.deploy<typeof import("./fixture-tasks.js")>(
+    new URL("./fixture-tasks.js", import.meta.url),
+  );
   return library[name] as unknown as RemoteFunction<F>;
 };
 
@@ -107,7 +109,10 @@ describe("submissions of one tick", () => {
     scheduler.execute((a) => a);
     const run = async (): Promise<{ id: string; engines: unknown[] }> => {
       const own = await open({ backend: memoryBackend(network, modelDurable()) });
-      const library = await own.deploy<typeof import("./fixture-tasks.js")>(new URL("./fixture-tasks.js", import.meta.url), { pure: true });
+      const library = await own.deploy<typeof import("./fixture-tasks.js")>(
+        new URL("./fixture-tasks.js", import.meta.url),
+        { pure: true },
+      );
       const ref = (library.f as unknown as RemoteFunction<(x: number) => number>).submit(7);
       const of = own.kernel<(x: number) => number>("identity").submit(7);
       await own.get([ref, of] as never);
@@ -165,7 +170,9 @@ test("arguments that together are too large for a message are put, also inside l
   const wide = f.submit(...Array.from({ length: 10 }, (_, i) => String(i).repeat(41_000)));
   await expect(cluster.get(big)).rejects.toMatchObject({ code: "NO_WORKERS" });
   await expect(cluster.get(wide)).rejects.toMatchObject({ code: "NO_WORKERS" });
-  expect([placed.filter((bytes) => bytes < 41_000).length, placed.filter((bytes) => bytes > 41_000).length]).toEqual([4, 4]);
+  expect([placed.filter((bytes) => bytes < 41_000).length, placed.filter((bytes) => bytes > 41_000).length]).toEqual([
+    4, 4,
+  ]);
 });
 
 describe("refs as arguments", () => {
@@ -217,7 +224,10 @@ describe("results", () => {
     const f = await impure<(a: number) => number>();
     scheduler.epoch = 5;
     const ref = f.submit(1);
-    await eventually("sent", () => stagesSent().length >= 1 && scheduler.of("beat").some(({ epoch }) => (epoch as number) === 5));
+    await eventually(
+      "sent",
+      () => stagesSent().length >= 1 && scheduler.of("beat").some(({ epoch }) => (epoch as number) === 5),
+    );
     const { client, session, stages } = scheduler.of("stages")[0] as ClientRequest & { t: "stages" };
     scheduler.send(client, session, [resultsOf(stages[0] as never, () => "stale")], 4);
     scheduler.send(client, session, [resultsOf(stages[0] as never, () => "fresh")], 5);
@@ -227,12 +237,22 @@ describe("results", () => {
   test("an error carries the code, message and stack of the task, and disturbs nobody who did not ask", async () => {
     scheduler.onStage = (stage, { client, session }) =>
       scheduler.send(client, session, [
-        { r: "failed", stage: stage.index, from: 0, to: stage.count, error: { code: "TASK_FAILED", message: "RangeError: no", stack: "at tasks.ts:3:1" } },
+        {
+          r: "failed",
+          stage: stage.index,
+          from: 0,
+          to: stage.count,
+          error: { code: "TASK_FAILED", message: "RangeError: no", stack: "at tasks.ts:3:1" },
+        },
       ]);
     const f = await impure<(a: number) => number>();
     const ref = f.submit(1);
     f.submit(2);
-    await expect(cluster.get(ref)).rejects.toMatchObject({ code: "TASK_FAILED", message: "RangeError: no", remoteStack: "at tasks.ts:3:1" });
+    await expect(cluster.get(ref)).rejects.toMatchObject({
+      code: "TASK_FAILED",
+      message: "RangeError: no",
+      remoteStack: "at tasks.ts:3:1",
+    });
     await expect(cluster.get(f.map([1, 2]))).rejects.toMatchObject({ code: "TASK_FAILED" });
   });
 
@@ -280,7 +300,10 @@ describe("put", () => {
   });
 
   test("a value that cannot be sent is named by its path", async () => {
-    await expect(cluster.put({ a: [() => 1] })).rejects.toMatchObject({ code: "TASK_UNSERIALIZABLE", message: expect.stringContaining("value.a[0]") });
+    await expect(cluster.put({ a: [() => 1] })).rejects.toMatchObject({
+      code: "TASK_UNSERIALIZABLE",
+      message: expect.stringContaining("value.a[0]"),
+    });
   });
 });
 

@@ -1,13 +1,17 @@
 /**
  * The client's session: what was submitted, what came back, and what is done when messages or schedulers are lost.
  *
- * S1 Stages leave in the order of their indexes, all of one tick in as few messages as their bytes allow; a stage waits for its uploads and for
+ * S1 Stages leave in the order of their indexes, all of one tick in as few messages as their bytes allow; a stage waits
+ * for its uploads and for
  *    the stages it reads.
- * S2 A stage's specification is kept until every result is here: it is sent again after a reconnect, when the scheduler says that it does not
+ * S2 A stage's specification is kept until every result is here: it is sent again after a reconnect, when the scheduler
+ * says that it does not
  *    know it (SESSION_LOST of that stage), and after the session was opened again on a new scheduler (M1).
- * S3 What this client was shown stays (I1): a scheduler that does not know a stage is told its results before anything that reads them is sent, and
+ * S3 What this client was shown stays (I1): a scheduler that does not know a stage is told its results before anything
+ * that reads them is sent, and
  *    executes only what is open (retelling.ts). So nothing can read a second execution of what was shown.
- * S4 Nothing waits for ever: when the cluster is not heard, or the session cannot be opened again, for `unreachableMs`, every wait ends with
+ * S4 Nothing waits for ever: when the cluster is not heard, or the session cannot be opened again, for `unreachableMs`,
+ * every wait ends with
  *    DISCONNECTED. Time in which this process itself stood still does not count.
  * S5 An opening counts when all of it has succeeded; one that fails half-way is tried again, whole.
  * S6 At most a window of stages and bytes is at the scheduler unsettled; the rest waits here, in order (window.ts).
@@ -86,7 +90,10 @@ export class Session {
       requests: this.requests,
       reopen: async () => this.#options.onReopen?.(),
       onReopened: () => this.#reopened(),
-      beat: () => ({ ...waitingOf(this.#stages.values(), this.live.opening, performance.now() - this.live.intervalMs), ...this.#givenBack.list() }),
+      beat: () => ({
+        ...waitingOf(this.#stages.values(), this.live.opening, performance.now() - this.live.intervalMs),
+        ...this.#givenBack.list(),
+      }),
       onBeat: (sent, { missing }) => {
         this.#givenBack.listed(sent);
         if (missing) this.#options.onMissing?.(missing);
@@ -112,7 +119,9 @@ export class Session {
 
   /** Rejects with NO_SCHEDULER, DISCONNECTED, VERSION_MISMATCH. */
   async open(timeoutMs: number = limits.requestTimeoutMs): Promise<void> {
-    this.#subscription = this.#transport.subscribe(subjects.client(this.client), (message) => this.#onUpdate(message.data));
+    this.#subscription = this.#transport.subscribe(subjects.client(this.client), (message) =>
+      this.#onUpdate(message.data),
+    );
     await this.live.open(timeoutMs);
     this.#stopStatus = this.#transport.onStatus((status) => {
       if (status === "connected") this.#resendIncomplete();
@@ -120,7 +129,9 @@ export class Session {
     this.flush();
   }
 
-  /** The scheduler does not know yet all that this session has; what it says it does not know may be known in a moment. */
+  /**
+   * The scheduler does not know yet all that this session has; what it says it does not know may be known in a moment.
+   */
   get unsettled(): boolean {
     return this.live.lost || this.#retelling.pending > 0;
   }
@@ -139,7 +150,12 @@ export class Session {
     const index = this.#nextIndex++;
     const stage = new ClientStage(this.id, index, () => {
       const spec = this.live.addressed(build(index));
-      if (spec.options.pure) stage.pureBase = stageBase(this.id, spec, (read) => this.#stages.get(read)?.base() ?? stageBaseOf(this.id, read));
+      if (spec.options.pure)
+        stage.pureBase = stageBase(
+          this.id,
+          spec,
+          (read) => this.#stages.get(read)?.base() ?? stageBaseOf(this.id, read),
+        );
       return spec;
     });
     stage.reads = reads;
@@ -196,7 +212,10 @@ export class Session {
     void this.#retelling.run();
   }
 
-  /** Whether the stage can go out as it is. What must be told before is on its way then; a stage that cannot be sent at all is ended. */
+  /**
+   * Whether the stage can go out as it is. What must be told before is on its way then; a stage that cannot be sent at
+   * all is ended.
+   */
   #sendable(stage: ClientStage): boolean {
     if (stage.uploads > 0 || this.#retelling.has(stage)) return false;
     let ready = true;
@@ -206,7 +225,10 @@ export class Session {
       if (!read.complete) continue;
       if (read.untold) {
         // Not as an answer of the scheduler: sending again (S2) would not find the inputs either.
-        this.#end(stage, { code: "SESSION_LOST", message: `the scheduler restarted and an input of this task is not there any more: ${read.untold.message}` });
+        this.#end(stage, {
+          code: "SESSION_LOST",
+          message: `the scheduler restarted and an input of this task is not there any more: ${read.untold.message}`,
+        });
         return false;
       }
       this.#retelling.add(read);
@@ -248,11 +270,16 @@ export class Session {
 
   #publish(stages: StageSpec[]): void {
     try {
-      this.#transport.publish(subjects.schedulerClient, encodeMessage({ t: "stages", session: this.id, client: this.client, stages }));
+      this.#transport.publish(
+        subjects.schedulerClient,
+        encodeMessage({ t: "stages", session: this.id, client: this.client, stages }),
+      );
     } catch (error) {
       // Over the transport's limit, or closed: nothing was sent. One stage too many must not fail the others.
       if (stages.length > 1) for (const stage of stages) this.#publish([stage]);
-      else for (const stage of stages) this.#apply({ r: "failed", stage: stage.index, from: 0, to: stage.count, error: toWireError(error) });
+      else
+        for (const stage of stages)
+          this.#apply({ r: "failed", stage: stage.index, from: 0, to: stage.count, error: toWireError(error) });
     }
   }
 
@@ -312,7 +339,8 @@ export class Session {
   }
 
   /**
-   * Ends those of the tasks that have not ended. Resolves when nothing of them will run, or they have ended; rejects when the scheduler cannot be asked.
+   * Ends those of the tasks that have not ended. Resolves when nothing of them will run, or they have ended; rejects
+   * when the scheduler cannot be asked.
    */
   async cancel({ stage }: StageHandle, from: number, to: number): Promise<void> {
     this.flush();
@@ -320,11 +348,15 @@ export class Session {
     for (const open = () => stage.results.open(from, to).next(); !open().done && !this.#closed; ) {
       if (this.#retelling.has(stage)) {
         if (performance.now() > deadline)
-          throw new VolleyError("TIMEOUT", `the scheduler could not be told of stage ${stage.index} within ${limits.requestTimeoutMs} ms`);
+          throw new VolleyError(
+            "TIMEOUT",
+            `the scheduler could not be told of stage ${stage.index} within ${limits.requestTimeoutMs} ms`,
+          );
         await sleep(20);
       } else if (this.live.lost || stage.sentIn !== this.live.opening) {
         // The scheduler has not heard of it, and what is ended here is not sent (S3).
-        for (const run of [...stage.results.open(from, to)]) stage.results.accept({ r: "failed", stage: stage.index, ...run, error: cancelled });
+        for (const run of [...stage.results.open(from, to)])
+          stage.results.accept({ r: "failed", stage: stage.index, ...run, error: cancelled });
         if (stage.complete) this.#completed(stage);
       } else if (await this.#askCancel(stage, from, to)) return;
     }
@@ -332,11 +364,13 @@ export class Session {
 
   /** False: the scheduler did not know the stage, and will not hear of these tasks. */
   async #askCancel(stage: ClientStage, from: number, to: number): Promise<boolean> {
-    const { known } = await this.requests.ask({ t: "cancel", job: this.id, stage: stage.index, from, to }, "cancelled").catch((error: unknown) => {
-      if (!isVolleyError(error) || error.code !== "JOB_NOT_FOUND") throw error;
-      this.live.lose();
-      return { known: false };
-    });
+    const { known } = await this.requests
+      .ask({ t: "cancel", job: this.id, stage: stage.index, from, to }, "cancelled")
+      .catch((error: unknown) => {
+        if (!isVolleyError(error) || error.code !== "JOB_NOT_FOUND") throw error;
+        this.live.lose();
+        return { known: false };
+      });
     if (known) return true;
     stage.sentIn = 0;
     if (!this.#outbox.includes(stage)) this.#outbox.push(stage);
@@ -372,7 +406,8 @@ export class Session {
     for (const stage of endReadUnseen(this.#stages.values())) this.#completed(stage);
     for (const stage of this.#stages.values()) {
       stage.resends = 0;
-      // Refs to large results must stay good; of small ones the values are here, and they are told when something reads them.
+      // Refs to large results must stay good; of small ones the values are here, and they are told when something reads
+      // them.
       if (stage.complete && stage.results.hasStored) this.#retelling.add(stage);
     }
     this.#resendIncomplete();
@@ -391,7 +426,9 @@ export class Session {
     this.#stopStatus?.();
     this.#failWaiters(this.#closed);
     if (this.live.opening > 0)
-      await this.requests.ask({ t: "close", client: this.client, session: this.id }, "ok", { timeoutMs: 1_000 }).catch(() => undefined);
+      await this.requests
+        .ask({ t: "close", client: this.client, session: this.id }, "ok", { timeoutMs: 1_000 })
+        .catch(() => undefined);
     this.#subscription?.unsubscribe();
   }
 }

@@ -27,15 +27,21 @@ afterEach(async () => {
 });
 
 const functionOf = async (pure: boolean): Promise<RemoteFunction<(a: unknown) => number>> => {
-  const library = await cluster.deploy<typeof import("./fixture-tasks.js")>(new URL("./fixture-tasks.js", import.meta.url));
+  const library = await cluster.deploy<typeof import("./fixture-tasks.js")>(
+    new URL("./fixture-tasks.js", import.meta.url),
+  );
   return (library.f as unknown as RemoteFunction<(a: unknown) => number>).with({ pure });
 };
 
-/** A map whose results never arrive, read by another whose results do (of its first `shown` tasks); then the scheduler restarts and executes what it is sent. */
+/**
+ * A map whose results never arrive, read by another whose results do (of its first `shown` tasks); then the scheduler
+ * restarts and executes what it is sent.
+ */
 async function restarted(pure: boolean, shown: number): Promise<{ first: RefArray<number>; second: RefArray<number> }> {
   const f = await functionOf(pure);
   scheduler.onStage = (stage, { client, session }) => {
-    if (stage.index === 1) scheduler.send(client, session, [{ ...resultsOf({ ...stage, count: shown, args: [] }, () => 7), to: shown }]);
+    if (stage.index === 1)
+      scheduler.send(client, session, [{ ...resultsOf({ ...stage, count: shown, args: [] }, () => 7), to: shown }]);
   };
   const first = f.map([1, 2, 3]) as RefArray<number>;
   const second = f.map(first as never) as RefArray<number>;
@@ -46,7 +52,9 @@ async function restarted(pure: boolean, shown: number): Promise<{ first: RefArra
 }
 
 const outcome = async (refs: RefArray<number>): Promise<unknown[]> =>
-  Promise.all([...refs].map((ref) => cluster.get(ref, { timeoutMs: 5_000 }).catch((error: { code: string }) => error.code)));
+  Promise.all(
+    [...refs].map((ref) => cluster.get(ref, { timeoutMs: 5_000 }).catch((error: { code: string }) => error.code)),
+  );
 
 test("what was read by a task whose result was shown is not made anew", async () => {
   const { first, second } = await restarted(false, 3);

@@ -1,6 +1,7 @@
 /**
- * Results that the client was not shown yet, but whose readers' results it was: a restarted scheduler must not make them anew, for another value would
- * not be the one that was read. Of a function that is pure, another execution gives the same, as long as its own inputs are the same.
+ * Results that the client was not shown yet, but whose readers' results it was: a restarted scheduler must not make
+ * them anew, for another value would not be the one that was read. Of a function that is pure, another execution gives
+ * the same, as long as its own inputs are the same.
  */
 import type { WireError } from "../../proto/errors.js";
 import type { ArgSpec } from "../../proto/messages.js";
@@ -18,7 +19,8 @@ const readUnseen: WireError = {
 function* taken(arg: ArgSpec, upstream: ClientStage, runs: readonly Run[]): IterableIterator<Run> {
   if (arg.a === "list") for (const inner of arg.of) yield* taken(inner, upstream, runs);
   else if (arg.a === "task" && arg.stage === upstream.index) yield { from: arg.task, to: arg.task + 1 };
-  else if (arg.a === "stage" && arg.stage === upstream.index) yield* arg.edge === "one-to-one" ? runs : [{ from: 0, to: upstream.count }];
+  else if (arg.a === "stage" && arg.stage === upstream.index)
+    yield* arg.edge === "one-to-one" ? runs : [{ from: 0, to: upstream.count }];
 }
 
 /** Notes with the inputs of a stage that are not here which of their tasks its results were made from. */

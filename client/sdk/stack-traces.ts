@@ -1,6 +1,7 @@
 /**
- * Stacks of functions that failed on the cluster, as their author wrote them: lines of a bundle become lines of its sources, and the worker's own
- * frames are left out. Only for bundles that this connection has deployed; other stacks stay as they came.
+ * Stacks of functions that failed on the cluster, as their author wrote them: lines of a bundle become lines of its
+ * sources, and the worker's own frames are left out. Only for bundles that this connection has deployed; other stacks
+ * stay as they came.
  */
 import { SourceMap, type SourceMapPayload } from "node:module";
 import { resolve } from "node:path";

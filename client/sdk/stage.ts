@@ -1,6 +1,6 @@
 /**
- * A stage of the session as the client sees it: its specification until every result is here (it may have to be sent again, M1), what must
- * happen before it can be sent, and its results.
+ * A stage of the session as the client sees it: its specification until every result is here (it may have to be sent
+ * again, M1), what must happen before it can be sent, and its results.
  */
 import type { WireError } from "../../proto/errors.js";
 import { type JobId, type ObjectBase, stageBaseOf } from "../../proto/ids.js";

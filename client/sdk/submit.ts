@@ -1,15 +1,22 @@
 /**
  * Calls become stages.
  *
- * Calls of one function in one tick whose arguments are plain small values join one stage of n tasks, whose arguments travel as one pack per
- * position. Calls that take refs or large values have their own stage, and so have calls of pure functions: the address of a pure stage follows
- * from its content, and what else was submitted in the same tick must not be part of it.
+ * Calls of one function in one tick whose arguments are plain small values join one stage of n tasks, whose arguments
+ * travel as one pack per position. Calls that take refs or large values have their own stage, and so have calls of pure
+ * functions: the address of a pure stage follows from its content, and what else was submitted in the same tick must
+ * not be part of it.
  */
 import { drawing } from "../../proto/draws.js";
 import { VolleyError } from "../../proto/errors.js";
 import { defaultStageOptions } from "../../proto/graph.js";
 import { limits } from "../../proto/limits.js";
-import { type ArgSpec, type FunctionRef, type StageOptions, type StageSpec, stageOptions } from "../../proto/messages.js";
+import {
+  type ArgSpec,
+  type FunctionRef,
+  type StageOptions,
+  type StageSpec,
+  stageOptions,
+} from "../../proto/messages.js";
 import { PackWriter } from "../../proto/pack.js";
 import { type EncodedValue, type ValueKind, valueKind } from "../../proto/value.js";
 import type { RefArray, TaskOptions } from "./api.js";
@@ -33,10 +40,15 @@ export interface Callee {
 export function calleeOf(fn: FunctionRef, options: TaskOptions): Callee {
   const { name, ...given } = options;
   const kernel = "kernel" in fn;
-  const parsed = stageOptions.strict().safeParse({ ...defaultStageOptions, ...given, ...(kernel ? { pure: true } : {}) });
+  const parsed = stageOptions
+    .strict()
+    .safeParse({ ...defaultStageOptions, ...given, ...(kernel ? { pure: true } : {}) });
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
-    throw new VolleyError("INVALID_ARGUMENT", `option ${issue?.path.join(".") || "(unknown)"}: ${issue?.message ?? "invalid"}`);
+    throw new VolleyError(
+      "INVALID_ARGUMENT",
+      `option ${issue?.path.join(".") || "(unknown)"}: ${issue?.message ?? "invalid"}`,
+    );
   }
   return { fn, name: name ?? ("kernel" in fn ? fn.kernel : fn.export), options: parsed.data };
 }
@@ -73,7 +85,14 @@ class Batch {
 
   #build(callee: Callee, index: number): StageSpec {
     const args = this.#packs.map((pack): ArgSpec => ({ a: "item", pack: pack.finish() }));
-    return { index, ...(callee.name ? { name: callee.name } : {}), fn: callee.fn, count: this.count, args, options: drawing(callee.options, this.#first) };
+    return {
+      index,
+      ...(callee.name ? { name: callee.name } : {}),
+      fn: callee.fn,
+      count: this.count,
+      args,
+      options: drawing(callee.options, this.#first),
+    };
   }
 
   /** `place`: what the next task would take of the seed's sequence; undefined without a seed. */
@@ -91,7 +110,9 @@ class Batch {
     for (let i = 0; i < values.length; i++) {
       const value = values[i] as EncodedValue;
       // Raw bytes are the caller's own array, which it may change before the flush.
-      (this.#packs[i] as PackWriter).add(value.kind === valueKind.bytes ? { kind: value.kind, data: value.data.slice() } : value);
+      (this.#packs[i] as PackWriter).add(
+        value.kind === valueKind.bytes ? { kind: value.kind, data: value.data.slice() } : value,
+      );
       this.#bytes += value.data.byteLength + 8;
     }
     return this.count++;
@@ -122,8 +143,12 @@ class ArgList {
     }
     if (value instanceof TaskRefArray) {
       this.#read(value.handle);
-      if (value.from === 0 && value.to === value.handle.stage.count) return { a: "stage", stage: value.handle.stage.index, edge: "all" };
-      return { a: "list", of: Array.from({ length: value.length }, (_, i) => this.#task(value.handle, value.from + i)) };
+      if (value.from === 0 && value.to === value.handle.stage.count)
+        return { a: "stage", stage: value.handle.stage.index, edge: "all" };
+      return {
+        a: "list",
+        of: Array.from({ length: value.length }, (_, i) => this.#task(value.handle, value.from + i)),
+      };
     }
     if (value instanceof RefList) return { a: "list", of: value.slice().map((inner) => this.of(inner)) };
     if (Array.isArray(value) && hasRef(value)) return { a: "list", of: value.map((inner) => this.of(inner)) };
@@ -137,7 +162,8 @@ class ArgList {
   /** Adds an argument that `times` stages have. */
   repeated(value: unknown, times: number): void {
     const arg = this.of(value);
-    const large = arg.a === "value" && arg.data.byteLength > repeatedBytesMax && arg.data.byteLength * times > packBytesMax;
+    const large =
+      arg.a === "value" && arg.data.byteLength > repeatedBytesMax && arg.data.byteLength * times > packBytesMax;
     this.args.push(large ? this.#upload(this.#puts.start({ kind: arg.kind as ValueKind, data: arg.data })) : arg);
   }
 
@@ -179,7 +205,11 @@ class ArgList {
   }
 
   #own(session: string): void {
-    if (session !== this.#session.id) throw new VolleyError("INVALID_ARGUMENT", "a ref of another connection was passed; get its value there and pass that");
+    if (session !== this.#session.id)
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        "a ref of another connection was passed; get its value there and pass that",
+      );
   }
 }
 
@@ -201,7 +231,10 @@ export class Submitter {
 
   submit(args: readonly unknown[]): TaskRef<unknown> {
     if (args.length > limits.argsPerTaskMax)
-      throw new VolleyError("INVALID_ARGUMENT", `${args.length} arguments are over the limit of ${limits.argsPerTaskMax}; pass an object or an array`);
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        `${args.length} arguments are over the limit of ${limits.argsPerTaskMax}; pass an object or an array`,
+      );
     if (this.callee.options.pure || args.some(hasRef)) return this.#alone(args);
     const values: EncodedValue[] = [];
     let bytes = 0;
@@ -234,13 +267,20 @@ export class Submitter {
 
   map(items: Iterable<unknown>, shared: readonly unknown[]): RefArray<unknown> {
     if (shared.length + 1 > limits.argsPerTaskMax)
-      throw new VolleyError("INVALID_ARGUMENT", `${shared.length + 1} arguments are over the limit of ${limits.argsPerTaskMax}`);
-    const whole = items instanceof TaskRefArray && items.from === 0 && items.to === items.handle.stage.count ? items : undefined;
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        `${shared.length + 1} arguments are over the limit of ${limits.argsPerTaskMax}`,
+      );
+    const whole =
+      items instanceof TaskRefArray && items.from === 0 && items.to === items.handle.stage.count ? items : undefined;
     const all: readonly unknown[] | TaskRefArray<unknown> = whole ?? (Array.isArray(items) ? items : [...items]);
     const count = all.length;
     if (count === 0) throw new VolleyError("INVALID_ARGUMENT", "map was given no items");
     if (count > limits.tasksPerStageMax)
-      throw new VolleyError("TOO_LARGE", `map of ${count} items is over the limit of ${limits.tasksPerStageMax} tasks in a stage`);
+      throw new VolleyError(
+        "TOO_LARGE",
+        `map of ${count} items is over the limit of ${limits.tasksPerStageMax} tasks in a stage`,
+      );
     if (!whole && (all as readonly unknown[]).some(hasRef)) return this.#separately(all as readonly unknown[], shared);
     const list = new ArgList(this.#session, this.#puts);
     list.args.push(whole ? oneToOne(list.of(whole)) : list.items(packItems(all as readonly unknown[])));
@@ -249,13 +289,16 @@ export class Submitter {
   }
 
   /**
-   * One stage for each item: the protocol joins stages one to one, but has no list of objects of which task i takes one. All of them travel in
-   * as few messages as their bytes allow.
+   * One stage for each item: the protocol joins stages one to one, but has no list of objects of which task i takes
+   * one. All of them travel in as few messages as their bytes allow.
    */
   #separately(items: readonly unknown[], shared: readonly unknown[]): RefArray<unknown> {
     const count = items.length;
     if (count > separateMax)
-      throw new VolleyError("TOO_LARGE", `map over ${count} separate refs is over the limit of ${separateMax}; map the whole result of an earlier map instead`);
+      throw new VolleyError(
+        "TOO_LARGE",
+        `map over ${count} separate refs is over the limit of ${separateMax}; map the whole result of an earlier map instead`,
+      );
     const rest = new ArgList(this.#session, this.#puts);
     for (const arg of shared) rest.repeated(arg, count);
     // All arguments first: one that cannot be sent must not leave a part of the map behind.
@@ -272,7 +315,10 @@ export class Submitter {
     const { fn, name } = this.callee;
     const options = drawing(this.callee.options, this.#places);
     this.#places += count;
-    const handle = this.#session.add((index) => ({ index, ...(name ? { name } : {}), fn, count, args: list.args, options }), [...list.reads.values()]);
+    const handle = this.#session.add(
+      (index) => ({ index, ...(name ? { name } : {}), fn, count, args: list.args, options }),
+      [...list.reads.values()],
+    );
     const { stage } = handle;
     if (list.puts.length > 0) this.#keepPuts(stage, list.puts);
     stage.finish();

@@ -12,13 +12,15 @@ import type { StackTraces } from "./stack-traces.js";
 import type { StageHandle } from "./stage.js";
 
 /**
- * Bytes and tables are views on what they are decoded from. Small results are kept here, to be given again and sent again, so each caller gets memory
- * of its own to write into; large ones are fetched anew each time. And an Arrow stream is read in place, so it must stand at a multiple of 8.
+ * Bytes and tables are views on what they are decoded from. Small results are kept here, to be given again and sent
+ * again, so each caller gets memory of its own to write into; large ones are fetched anew each time. And an Arrow
+ * stream is read in place, so it must stand at a multiple of 8.
  */
 export function decodeAligned(encoded: EncodedValue): unknown {
   const { kind, data } = encoded;
   const isView = kind === valueKind.bytes || kind === valueKind.arrow;
-  const copied = isView && (data.byteLength <= limits.inlineBytesMax || (kind === valueKind.arrow && data.byteOffset % 8 !== 0));
+  const copied =
+    isView && (data.byteLength <= limits.inlineBytesMax || (kind === valueKind.arrow && data.byteOffset % 8 !== 0));
   return decodeValue(copied ? { kind, data: new Uint8Array(data) } : encoded);
 }
 
@@ -40,7 +42,8 @@ export class Values {
 
   #settled(handle: StageHandle, task: number, patience?: Patience): unknown {
     const outcome = handle.stage.results.outcome(task);
-    if (!outcome) throw new VolleyError("INTERNAL", `task ${task} of stage ${handle.stage.index} was settled without an outcome`);
+    if (!outcome)
+      throw new VolleyError("INTERNAL", `task ${task} of stage ${handle.stage.index} was settled without an outcome`);
     return this.#of(outcome, () => objectIdOf(handle.stage.base(), task), patience);
   }
 
@@ -87,7 +90,11 @@ export class Values {
         else if (failedTask === undefined) resolve();
         else {
           const outcome = handle.stage.results.outcome(failedTask);
-          reject(outcome?.o === "failed" ? this.#stacks.errorOf(outcome.error) : new VolleyError("INTERNAL", `task ${failedTask} failed without an error`));
+          reject(
+            outcome?.o === "failed"
+              ? this.#stacks.errorOf(outcome.error)
+              : new VolleyError("INTERNAL", `task ${failedTask} failed without an error`),
+          );
         }
       });
       if (waiter) stay = patience.onEnd(() => handle.stage.results.forgetRange(waiter));
@@ -120,7 +127,10 @@ export class Values {
     });
   }
 
-  /** Calls `ready` once the ref has a result, at once if it has one; returns the way to stop. Objects that were put are ready. */
+  /**
+   * Calls `ready` once the ref has a result, at once if it has one; returns the way to stop. Objects that were put are
+   * ready.
+   */
   whenSettled(ref: unknown, ready: (failure?: Error) => void): () => void {
     if (!(ref instanceof TaskRef)) {
       ready();

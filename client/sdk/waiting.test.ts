@@ -28,19 +28,22 @@ function settle(stage: ClientStage, from: number, to: number): void {
 
 describe("what a beat asks for", () => {
   test("is all of a stage nothing came of, and of one that is settled in part the runs that are missing", () => {
-    const [untouched, partly, whole, fresh, before] = [stageOf(0, 5), stageOf(1, 10), stageOf(2, 3), stageOf(3, 1), stageOf(4, 1)] as [
-      ClientStage,
-      ClientStage,
-      ClientStage,
-      ClientStage,
-      ClientStage,
-    ];
+    const [untouched, partly, whole, fresh, before] = [
+      stageOf(0, 5),
+      stageOf(1, 10),
+      stageOf(2, 3),
+      stageOf(3, 1),
+      stageOf(4, 1),
+    ] as [ClientStage, ClientStage, ClientStage, ClientStage, ClientStage];
     settle(partly, 1, 4);
     settle(partly, 6, 7);
     settle(whole, 0, 3);
     fresh.sentAtMs = 100;
     before.sentIn = 0;
-    expect(waitingOf([untouched, partly, whole, fresh, before], 1, 50)).toEqual({ waiting: [0, 1], gaps: [[1, [0, 1, 4, 6, 7, 10]]] });
+    expect(waitingOf([untouched, partly, whole, fresh, before], 1, 50)).toEqual({
+      waiting: [0, 1],
+      gaps: [[1, [0, 1, 4, 6, 7, 10]]],
+    });
   });
 
   test("is bounded, however scattered what is missing", () => {
@@ -59,7 +62,13 @@ describe("what a beat asks for", () => {
 describe("the window of what is at the scheduler", () => {
   test("holds back what is beyond, in order, and lets it go as results come", () => {
     const window = new SendWindow(2);
-    const [a, b, c, d, e] = [0, 1, 2, 3, 4].map((index) => stageOf(index, 1)) as [ClientStage, ClientStage, ClientStage, ClientStage, ClientStage];
+    const [a, b, c, d, e] = [0, 1, 2, 3, 4].map((index) => stageOf(index, 1)) as [
+      ClientStage,
+      ClientStage,
+      ClientStage,
+      ClientStage,
+      ClientStage,
+    ];
     for (const stage of [a, b]) window.add(stage, 10);
     expect(window.isFull).toBe(true);
     for (const stage of [c, d, e]) window.hold(stage, false);

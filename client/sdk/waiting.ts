@@ -1,16 +1,26 @@
-/** What a beat asks for: the stages whose results are due, and of those that are settled in part only what is missing (M5). */
+/**
+ * What a beat asks for: the stages whose results are due, and of those that are settled in part only what is missing
+ * (M5).
+ */
 import type { ClientRequestOf } from "../../proto/messages.js";
 import type { ClientStage } from "./stage.js";
 
 const stagesListedMax = 10_000;
-/** Runs of missing tasks named of one stage, and in all of a beat; further ones are asked for by later beats, when these have come. */
+/**
+ * Runs of missing tasks named of one stage, and in all of a beat; further ones are asked for by later beats, when these
+ * have come.
+ */
 const runsListedMax = 100;
 const runsListedInAllMax = 10_000;
 
 type Beat = ClientRequestOf<"beat">;
 
 /** Stages of this opening that were sent before `sentBefore`: the others have had no time. */
-export function waitingOf(stages: Iterable<ClientStage>, opening: number, sentBefore: number): { waiting: number[]; gaps: NonNullable<Beat["gaps"]> } {
+export function waitingOf(
+  stages: Iterable<ClientStage>,
+  opening: number,
+  sentBefore: number,
+): { waiting: number[]; gaps: NonNullable<Beat["gaps"]> } {
   const waiting: number[] = [];
   const gaps: [number, number[]][] = [];
   let room = runsListedInAllMax;

@@ -36,9 +36,14 @@ const wrong = [Number.NaN, -1, Number.NEGATIVE_INFINITY];
 describe("a timeout", () => {
   test.each(long)("of %d ms does not end a wait at once", async (timeoutMs) => {
     const stages: (() => void)[] = [];
-    scheduler.onStage = (stage, { client, session }) => stages.push(() => scheduler.send(client, session, [resultsOf(stage, (x) => x)]));
+    scheduler.onStage = (stage, { client, session }) =>
+      stages.push(() => scheduler.send(client, session, [resultsOf(stage, (x) => x)]));
     const ref = identity().submit(5);
-    const waits = [cluster.get(ref, { timeoutMs }), cluster.get([ref], { timeoutMs }), cluster.wait([ref], { timeoutMs })] as const;
+    const waits = [
+      cluster.get(ref, { timeoutMs }),
+      cluster.get([ref], { timeoutMs }),
+      cluster.wait([ref], { timeoutMs }),
+    ] as const;
     // Node's own timer of such a time fires after 1 ms.
     await new Promise((resolve) => setTimeout(resolve, 20));
     for (const answer of stages) answer();
@@ -60,7 +65,9 @@ describe("a timeout", () => {
     } as unknown as JobStatus;
     const figures = { tasks: 1, succeeded: 1, reused: 0, executed: 1, retried: 0, slotTimeUs: 0, resultBytes: 0 };
     scheduler.onRequest = (request) =>
-      request.t === "status" ? { t: "status", status: { ...status, ...figures, state: ++asked < 3 ? "running" : "succeeded" } } : undefined;
+      request.t === "status"
+        ? { t: "status", status: { ...status, ...figures, state: ++asked < 3 ? "running" : "succeeded" } }
+        : undefined;
     expect(await cluster.job("j").done({ timeoutMs })).toMatchObject({ state: "succeeded" });
   });
 
@@ -94,14 +101,18 @@ describe("a timeout", () => {
   });
 
   test("a count that is none is INVALID_ARGUMENT, and not a wait for ever", async () => {
-    await expect(cluster.wait([identity().submit(5)], { count: Number.NaN })).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+    await expect(cluster.wait([identity().submit(5)], { count: Number.NaN })).rejects.toMatchObject({
+      code: "INVALID_ARGUMENT",
+    });
   });
 });
 
 describe("of a wait that has ended nothing is left:", () => {
   test("get, get of a list, get of a map and wait that timed out have no waiter at the stage any more", async () => {
     const f = await cluster.deploy<typeof import("./fixture-tasks.js")>(new URL("./fixture-tasks.js", import.meta.url));
-    const map = (f.f as unknown as RemoteFunction<(x: number) => number>).map([1, 2, 3]) as unknown as { handle: { stage: { results: StageResults } } };
+    const map = (f.f as unknown as RemoteFunction<(x: number) => number>).map([1, 2, 3]) as unknown as {
+      handle: { stage: { results: StageResults } };
+    };
     const refs = [...(map as unknown as Iterable<never>)];
     const { results } = map.handle.stage;
     const timedOut = { code: "TIMEOUT" };
@@ -119,7 +130,10 @@ describe("of a wait that has ended nothing is left:", () => {
 
   test("a list of which one has failed waits for the others no more", async () => {
     scheduler.onStage = (stage, { client, session }) => {
-      if (stage.index === 0) scheduler.send(client, session, [{ r: "failed", stage: 0, from: 0, to: 1, error: { code: "TASK_FAILED", message: "no" } }]);
+      if (stage.index === 0)
+        scheduler.send(client, session, [
+          { r: "failed", stage: 0, from: 0, to: 1, error: { code: "TASK_FAILED", message: "no" } },
+        ]);
     };
     const refs = [identity().submit(1), identity().submit(2)];
     const { results } = (refs[1] as unknown as { handle: { stage: { results: StageResults } } }).handle.stage;

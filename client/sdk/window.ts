@@ -1,6 +1,7 @@
 /**
- * How much of what was submitted is at the scheduler and not settled. What is beyond waits here, in order, and goes out as results come: a program may
- * submit a million calls, but a scheduler that serves many does not keep them all for one.
+ * How much of what was submitted is at the scheduler and not settled. What is beyond waits here, in order, and goes out
+ * as results come: a program may submit a million calls, but a scheduler that serves many does not keep them all for
+ * one.
  */
 import type { ClientStage } from "./stage.js";
 
@@ -40,7 +41,10 @@ export class SendWindow {
     if (waiting === 0 || this.isFull) return none;
     const taken = this.#again;
     this.#again = [];
-    const end = Math.min(this.#behind.length, this.#head + Math.max(0, this.#stagesMax - this.#sent.size - taken.length));
+    const end = Math.min(
+      this.#behind.length,
+      this.#head + Math.max(0, this.#stagesMax - this.#sent.size - taken.length),
+    );
     for (; this.#head < end; this.#head++) taken.push(this.#behind[this.#head] as ClientStage);
     if (this.#head === this.#behind.length) this.forgetHeld();
     else if (this.#head * 2 > this.#behind.length) {

@@ -12,7 +12,9 @@ import { isAlive } from "./guarded-process.js";
 const lockFile = "volley.lock";
 /** A server that was just killed may take this long to disappear. */
 const patienceMs = 1_500;
-/** Folders this very process is starting a server in: a pid in the file cannot tell two callers of one process apart. */
+/**
+ * Folders this very process is starting a server in: a pid in the file cannot tell two callers of one process apart.
+ */
 const startingHere = new Set<string>();
 
 export interface DataLock {
@@ -47,7 +49,10 @@ export async function lockDataDir(dataDir: string): Promise<DataLock> {
       startingHere.delete(dataDir);
       // Somebody who read a stale lock may have moved ours away in the same moment (see moveAway).
       if ((await readFile(path, "utf8").catch(() => "")) !== mine)
-        throw new VolleyError("CONFLICT", `The data folder ${dataDir} was taken by another process in the same moment.`);
+        throw new VolleyError(
+          "CONFLICT",
+          `The data folder ${dataDir} was taken by another process in the same moment.`,
+        );
       content = `server ${serverPid}\n`;
       const next = `${path}.${serverPid}.next`;
       await writeFile(next, content, { mode: 0o600 });
@@ -94,7 +99,8 @@ async function isHeld(lock: string, dataDir: string): Promise<boolean> {
   if (!Number.isInteger(pid) || pid <= 0) return false;
   if (pid === process.pid) return startingHere.has(dataDir);
   if (!isAlive(pid)) return false;
-  // After a restart of machine or container the pid may be somebody else's. Where /proc tells, ask; elsewhere believe the file.
+  // After a restart of machine or container the pid may be somebody else's. Where /proc tells, ask; elsewhere believe
+  // the file.
   const commandLine = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => undefined);
   if (commandLine === undefined) return isAlive(pid);
   return holder === "server" ? commandLine.includes(dataDir) : /node|volley/.test(commandLine);

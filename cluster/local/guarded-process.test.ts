@@ -10,7 +10,12 @@ async function startProgram(program: string, options: Partial<GuardedOptions> = 
   const said = new Promise<string>((resolve) => {
     onLine = resolve;
   });
-  const child = await spawnGuarded({ command: process.execPath, args: ["--input-type=module", "-e", program], onLine: (line) => onLine(line), ...options });
+  const child = await spawnGuarded({
+    command: process.execPath,
+    args: ["--input-type=module", "-e", program],
+    onLine: (line) => onLine(line),
+    ...options,
+  });
   await Promise.race([said, child.ended]);
   return child;
 }
@@ -37,10 +42,13 @@ describe("a guarded process", () => {
     const answered = new Promise<unknown>((resolve) => {
       answer = resolve;
     });
-    const child = await startProgram(`process.on("message", (m) => process.send({ twice: m.n * 2 })); console.log("ready");`, {
-      ipc: true,
-      onMessage: (message) => answer(message),
-    });
+    const child = await startProgram(
+      `process.on("message", (m) => process.send({ twice: m.n * 2 })); console.log("ready");`,
+      {
+        ipc: true,
+        onMessage: (message) => answer(message),
+      },
+    );
     child.send({ n: 21 });
     expect(await answered).toEqual({ twice: 42 });
     await child.stop("SIGTERM", 1_000);
@@ -61,7 +69,10 @@ describe("a guarded process", () => {
       process.on("SIGINT", () => console.log("seen"));
       const { pid } = await spawnGuarded({ command: process.execPath, args: ["-e", ${JSON.stringify(forEver)}] });
       console.log(pid);`;
-    const parent = spawn(process.execPath, ["--input-type=module", "-e", program], { detached: true, stdio: ["ignore", "pipe", "inherit"] });
+    const parent = spawn(process.execPath, ["--input-type=module", "-e", program], {
+      detached: true,
+      stdio: ["ignore", "pipe", "inherit"],
+    });
     const lines = createInterface(parent.stdout)[Symbol.asyncIterator]();
     const pid = Number((await lines.next()).value);
     process.kill(-(parent.pid ?? 0), "SIGINT"); // As a terminal does: to the whole group.

@@ -1,9 +1,9 @@
 /**
  * A child process that cannot outlive this one, not even when this one is killed with SIGKILL.
  *
- * Owns: the guardian, a small shell between us and the child. It holds the reading end of a pipe of ours; when the pipe ends, for whatever
- * reason, it kills the child. It waits for the child, so it ends with it and never kills a recycled pid.
- * Signals and restarts are the caller's.
+ * Owns: the guardian, a small shell between us and the child. It holds the reading end of a pipe of ours; when the pipe
+ * ends, for whatever reason, it kills the child. It waits for the child, so it ends with it and never kills a recycled
+ * pid. Signals and restarts are the caller's.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { constants } from "node:os";
@@ -12,9 +12,10 @@ import { VolleyError } from "../../proto/errors.js";
 import { Timer } from "../../proto/timer.js";
 
 /**
- * $1 is a folder to remove when the parent is gone (empty: none), the rest is the command. File descriptors: 0 the parent's pipe, 3 Node's IPC
- * channel (only the child keeps it), 4 where the child's pid is told, 6 the child's stderr (the shell's own remarks are not wanted there).
- * The watcher ignores TERM before it kills, so that the shell's "the child has ended" cannot stop it half way.
+ * $1 is a folder to remove when the parent is gone (empty: none), the rest is the command. File descriptors: 0 the
+ * parent's pipe, 3 Node's IPC channel (only the child keeps it), 4 where the child's pid is told, 6 the child's stderr
+ * (the shell's own remarks are not wanted there). The watcher ignores TERM before it kills, so that the shell's "the
+ * child has ended" cannot stop it half way.
  */
 const guardianScript = `
 scratch=$1; shift
@@ -66,16 +67,25 @@ export interface GuardedProcess {
   lastLines(): readonly string[];
 }
 
-/** Resolves when the child has been started (not when it serves). Fails with INTERNAL if the shell cannot be started. */
+/**
+ * Resolves when the child has been started (not when it serves). Fails with INTERNAL if the shell cannot be started.
+ */
 export async function spawnGuarded(options: GuardedOptions): Promise<GuardedProcess> {
   if (process.platform === "win32")
-    throw new VolleyError("INTERNAL", "Local clusters run on Linux and macOS; on Windows use WSL, or set VOLLEY_URL to a cluster elsewhere.");
+    throw new VolleyError(
+      "INTERNAL",
+      "Local clusters run on Linux and macOS; on Windows use WSL, or set VOLLEY_URL to a cluster elsewhere.",
+    );
   // Detached: a Ctrl-C in the terminal reaches only us, and we stop the children in order.
-  const shell = spawn("/bin/sh", ["-c", guardianScript, "volley-guardian", options.scratchDir ?? "", options.command, ...options.args], {
-    detached: true,
-    stdio: ["pipe", "pipe", "pipe", options.ipc ? "ipc" : "ignore", "pipe"],
-    env: { ...process.env, ...options.env },
-  });
+  const shell = spawn(
+    "/bin/sh",
+    ["-c", guardianScript, "volley-guardian", options.scratchDir ?? "", options.command, ...options.args],
+    {
+      detached: true,
+      stdio: ["pipe", "pipe", "pipe", options.ipc ? "ipc" : "ignore", "pipe"],
+      env: { ...process.env, ...options.env },
+    },
+  );
   const lines: string[] = [];
   const keep = (line: string) => {
     lines.push(line);
@@ -166,10 +176,16 @@ async function readPid(shell: ChildProcess, exit: Promise<ProcessEnd>): Promise<
   });
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new VolleyError("INTERNAL", `The guardian process said no pid within ${pidTimeoutMs} ms.`)), pidTimeoutMs);
+    timer = setTimeout(
+      () => reject(new VolleyError("INTERNAL", `The guardian process said no pid within ${pidTimeoutMs} ms.`)),
+      pidTimeoutMs,
+    );
   });
   const died = exit.then(async (end) => {
-    const told = await Promise.race([pid, new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), 50))]);
+    const told = await Promise.race([
+      pid,
+      new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), 50)),
+    ]);
     if (told !== undefined) return told;
     throw new VolleyError("INTERNAL", `The guardian process ended at once: ${end.how}.`);
   });

@@ -1,4 +1,7 @@
-/** The user's home folder, also where there is none: a container's uid may have neither HOME nor an entry in the system's user database. */
+/**
+ * The user's home folder, also where there is none: a container's uid may have neither HOME nor an entry in the
+ * system's user database.
+ */
 import { lstatSync, mkdirSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,6 +21,9 @@ function ownTemporary(folder: string): string {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const stat = lstatSync(folder);
   if (!stat.isDirectory() || stat.uid !== process.getuid?.() || (stat.mode & 0o022) !== 0)
-    throw new VolleyError("INVALID_ARGUMENT", `this user has no home folder, and ${folder} belongs to somebody else: set HOME`);
+    throw new VolleyError(
+      "INVALID_ARGUMENT",
+      `this user has no home folder, and ${folder} belongs to somebody else: set HOME`,
+    );
   return folder;
 }

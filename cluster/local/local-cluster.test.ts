@@ -11,7 +11,9 @@ afterEach(async () => {
 });
 
 /** A cluster whose events can be awaited. */
-async function start(options: LocalClusterOptions): Promise<LocalCluster & { until(name: string, type: ClusterEvent["type"]): Promise<void> }> {
+async function start(
+  options: LocalClusterOptions,
+): Promise<LocalCluster & { until(name: string, type: ClusterEvent["type"]): Promise<void> }> {
   const events: ClusterEvent[] = [];
   let wake: () => void = () => {};
   const onEvent = (event: ClusterEvent) => {
@@ -33,7 +35,8 @@ async function start(options: LocalClusterOptions): Promise<LocalCluster & { unt
   }) as LocalCluster & { until(name: string, type: ClusterEvent["type"]): Promise<void> };
 }
 
-const pidOf = (cluster: LocalCluster, name: string): number => cluster.processes.find((process) => process.name === name)?.pid ?? Number.NaN;
+const pidOf = (cluster: LocalCluster, name: string): number =>
+  cluster.processes.find((process) => process.name === name)?.pid ?? Number.NaN;
 
 async function eventually(what: string, condition: () => boolean | Promise<boolean>, timeoutMs: number): Promise<void> {
   const deadline = performance.now() + timeoutMs;
@@ -73,7 +76,9 @@ describe("a local cluster", () => {
     const onEvent = (event: ClusterEvent) => {
       if (event.type === "ready") pids.push(event.pid);
     };
-    await expect(startLocalCluster({ workers: 0, token: "short", onEvent })).rejects.toThrow(/gateway ended before it was ready[\s\S]*VOLLEY_TOKEN/);
+    await expect(startLocalCluster({ workers: 0, token: "short", onEvent })).rejects.toThrow(
+      /gateway ended before it was ready[\s\S]*VOLLEY_TOKEN/,
+    );
     expect(pids.length).toBeGreaterThan(0);
     expect(pids.filter(isAlive)).toEqual([]);
     await expect(startLocalCluster({ workers: -1 })).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
@@ -85,7 +90,9 @@ describe("a local cluster", () => {
       const { processes, dataDir } = await startLocalCluster({ workers: 1, slots: 1 });
       process.stdout.write(JSON.stringify({ pids: processes.map(({ pid }) => pid), dataDir }) + "\\n");
       setInterval(() => {}, 1000);`;
-    const parent = spawn(process.execPath, ["--input-type=module", "-e", program], { stdio: ["ignore", "pipe", "inherit"] });
+    const parent = spawn(process.execPath, ["--input-type=module", "-e", program], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
     const line = await new Promise<string>((resolve, reject) => {
       createInterface(parent.stdout).once("line", resolve);
       parent.once("exit", () => reject(new Error("the parent ended early")));

@@ -1,6 +1,6 @@
 /**
- * A whole cluster on this machine: nats-server, scheduler, workers and gateway as child processes, supervised, on loopback, with credentials of its own.
- * Nothing of it outlives this process, however this process ends.
+ * A whole cluster on this machine: nats-server, scheduler, workers and gateway as child processes, supervised, on
+ * loopback, with credentials of its own. Nothing of it outlives this process, however this process ends.
  */
 import { randomBytes } from "node:crypto";
 import { createWriteStream, type WriteStream } from "node:fs";
@@ -19,7 +19,10 @@ import { type Instance, type Supervised, type SupervisionEvent, supervise } from
 const workersMax = 256;
 /** Unless told otherwise there is one slot per core, spread over at most this many workers. */
 const workersMaxDefault = 8;
-/** All object stores of a local cluster together take at most a quarter of the memory, the heaps of all slots half of it. */
+/**
+ * All object stores of a local cluster together take at most a quarter of the memory, the heaps of all slots half of
+ * it.
+ */
 const storeBytesMax = 2 ** 30;
 const storeBytesMin = 64 * 2 ** 20;
 const spillFolder = "spill";
@@ -66,7 +69,10 @@ export interface LocalCluster {
   readonly dataDir: string;
   /** What runs right now. */
   readonly processes: readonly ClusterProcess[];
-  /** Sends a signal to a process, by name ("nats", "scheduler", "worker-1", "gateway"). If it dies of it, it is started again. */
+  /**
+   * Sends a signal to a process, by name ("nats", "scheduler", "worker-1", "gateway"). If it dies of it, it is started
+   * again.
+   */
   kill(name: string, signal?: NodeJS.Signals): void;
   /** Resolves with the new worker's name when it has joined. */
   addWorker(): Promise<string>;
@@ -95,7 +101,9 @@ export async function startLocalCluster(options: LocalClusterOptions = {}): Prom
   const parts = new ClusterParts(options, dataDir, temporary, shape);
   try {
     const urls = await parts.startNats(binary);
-    parts.progress(`starting scheduler, ${shape.workers} ${shape.workers === 1 ? "worker" : "workers"}${shape.gateway ? " and gateway" : ""}`);
+    parts.progress(
+      `starting scheduler, ${shape.workers} ${shape.workers === 1 ? "worker" : "workers"}${shape.gateway ? " and gateway" : ""}`,
+    );
     const gateway = shape.gateway ? [parts.startGateway(token, options.gatewayPort ?? 0)] : [];
     const workers = Array.from({ length: shape.workers }, () => parts.startWorker());
     await parts.allOrGiveUp([parts.startScheduler(), ...workers, ...gateway]);
@@ -146,14 +154,22 @@ class ClusterParts {
     this.#emit({ type: "progress", text });
   }
 
-  /** Returns the urls. The server keeps port, store and credentials over its restarts, so that everybody just reconnects. */
+  /**
+   * Returns the urls. The server keeps port, store and credentials over its restarts, so that everybody just
+   * reconnects.
+   */
   async startNats(binary: NatsBinary): Promise<Readonly<Record<NatsRole, string>>> {
     this.progress(`starting nats-server ${binary.version} (from ${binary.source})`);
     let first: LocalNats | undefined;
     const nats = await this.#add("nats", "nats", async () => {
       const again = first ? { port: first.port, user: first.user, password: first.password, roles: first.roles } : {};
       const scratchDir = this.#temporary ? this.#dataDir : undefined;
-      const server = await startLocalNats({ dataDir: join(this.#dataDir, "nats"), binary: binary.path, scratchDir, ...again });
+      const server = await startLocalNats({
+        dataDir: join(this.#dataDir, "nats"),
+        binary: binary.path,
+        scratchDir,
+        ...again,
+      });
       first ??= server;
       return server;
     });
@@ -186,13 +202,18 @@ class ClusterParts {
 
   async startGateway(token: string, port: number): Promise<string | undefined> {
     let fixedPort = port;
-    const gateway = await this.#addRole("gateway", "gateway", () => ({ VOLLEY_GATEWAY_PORT: String(fixedPort) }), { VOLLEY_TOKEN: token });
+    const gateway = await this.#addRole("gateway", "gateway", () => ({ VOLLEY_GATEWAY_PORT: String(fixedPort) }), {
+      VOLLEY_TOKEN: token,
+    });
     const { url } = gateway.current().ready;
     if (url) fixedPort = Number(new URL(url).port); // A restarted gateway is found where it was.
     return url;
   }
 
-  /** Like Promise.all, but at the first failure it makes the others give up and waits for them, so that nothing is under way any more. */
+  /**
+   * Like Promise.all, but at the first failure it makes the others give up and waits for them, so that nothing is under
+   * way any more.
+   */
   async allOrGiveUp(starts: readonly Promise<unknown>[]): Promise<void> {
     let failure: { error: unknown } | undefined;
     const watched = starts.map((start) =>
@@ -231,7 +252,9 @@ class ClusterParts {
   async #stopAll(): Promise<void> {
     this.#giveUp.abort();
     for (const role of ["gateway", "worker", "scheduler", "nats"] as const) {
-      await Promise.all(this.#members.filter((member) => member.role === role).map(({ supervised }) => supervised.stop()));
+      await Promise.all(
+        this.#members.filter((member) => member.role === role).map(({ supervised }) => supervised.stop()),
+      );
     }
     for (const log of this.#logs) log.end();
     if (this.#temporary) await rm(this.#dataDir, { recursive: true, force: true, maxRetries: 3 });
@@ -241,14 +264,23 @@ class ClusterParts {
     this.#options.onEvent?.(event);
   }
 
-  async #add<I extends Instance>(role: ProcessRole, name: string, start: (signal: AbortSignal) => Promise<I>): Promise<Supervised<I>> {
+  async #add<I extends Instance>(
+    role: ProcessRole,
+    name: string,
+    start: (signal: AbortSignal) => Promise<I>,
+  ): Promise<Supervised<I>> {
     const supervised = await supervise(start, (event) => this.#emit({ role, name, ...event }));
     this.#members.push({ role, name, supervised });
     this.#emit({ type: "ready", role, name, pid: supervised.current().pid });
     return supervised;
   }
 
-  #addRole(role: RoleName, name: string, ownEnv: () => Record<string, string>, secrets: Record<string, string> = {}): Promise<Supervised<RoleInstance>> {
+  #addRole(
+    role: RoleName,
+    name: string,
+    ownEnv: () => Record<string, string>,
+    secrets: Record<string, string> = {},
+  ): Promise<Supervised<RoleInstance>> {
     const log = createWriteStream(join(this.#dataDir, "logs", `${name}.log`), { mode: 0o600 });
     log.on("error", () => {}); // A full disk must not end the cluster for the sake of its log.
     this.#logs.push(log);
@@ -281,7 +313,8 @@ function clusterShape(options: LocalClusterOptions): Shape {
   const slots = options.slots ?? Math.max(1, Math.floor(all / Math.max(workers, 1)));
   if (!Number.isInteger(workers) || workers < 0 || workers > workersMax)
     throw new VolleyError("INVALID_ARGUMENT", `workers is ${workers}: expected a whole number from 0 to ${workersMax}`);
-  if (!Number.isInteger(slots) || slots < 1) throw new VolleyError("INVALID_ARGUMENT", `slots is ${slots}: expected a whole number of at least 1`);
+  if (!Number.isInteger(slots) || slots < 1)
+    throw new VolleyError("INVALID_ARGUMENT", `slots is ${slots}: expected a whole number of at least 1`);
   const share = memoryBytes() / Math.max(workers, 1);
   const storeBytes = Math.min(storeBytesMax, Math.max(storeBytesMin, Math.floor(share / 4)));
   return { workers, slots, storeBytes, heapBytes: slotHeapBytes(share, slots), gateway: options.gateway ?? true };

@@ -1,4 +1,7 @@
-/** The configuration file of a local nats-server: loopback, credentials, JetStream that has written before it acknowledges. */
+/**
+ * The configuration file of a local nats-server: loopback, credentials, JetStream that has written before it
+ * acknowledges.
+ */
 import { VolleyError } from "../../proto/errors.js";
 import { type NatsRole, natsRoles, permissionsOf } from "../../proto/permissions.js";
 
@@ -31,7 +34,11 @@ export function natsConfig(options: NatsConfigOptions): string {
     ["password", options.password],
     ...natsRoles.map((role) => [`password of ${role}`, options.roles?.[role] ?? "none"] as const),
   ] as const) {
-    if (!plain.test(value)) throw new VolleyError("INVALID_ARGUMENT", `The ${name} of a local nats-server must be 1 to 200 letters, digits or . _ ~ -`);
+    if (!plain.test(value))
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        `The ${name} of a local nats-server must be 1 to 200 letters, digits or . _ ~ -`,
+      );
   }
   const quoted = (value: string) => JSON.stringify(value);
   return `# Written by volley at every start; changes are lost.

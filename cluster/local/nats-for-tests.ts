@@ -1,6 +1,6 @@
 /**
- * Runs once before all tests (vitest's globalSetup): provisions nats-server, which on a fresh machine may take a minute and must not count against
- * the time of whichever test comes first.
+ * Runs once before all tests (vitest's globalSetup): provisions nats-server, which on a fresh machine may take a minute
+ * and must not count against the time of whichever test comes first.
  */
 import { resolveNatsServer } from "./resolve-nats.js";
 

@@ -97,7 +97,8 @@ const subscribing: readonly (readonly [string, readonly NatsRole[]])[] = [
 describe.each(all)("%s", (role) => {
   it.each(publishing)("publishes to %s: %j", async (subject, allowed) => {
     const transport = transports[role];
-    // An empty message that nobody reads; where there is a stream of JetStream's, the subject exists only once the scheduler has made it.
+    // An empty message that nobody reads; where there is a stream of JetStream's, the subject exists only once the
+    // scheduler has made it.
     transport.publish(subject, new Uint8Array(0));
     await transport.flush();
     // The refusal stands before the answer to the flush; one turn later it has been told.
@@ -110,7 +111,11 @@ describe.each(all)("%s", (role) => {
     const subscription = transport.subscribe(subject, () => undefined);
     await transport.flush();
     await turn();
-    expect([role, subject, !refused[role].has(`subscription ${subject}`)]).toEqual([role, subject, allowed.includes(role)]);
+    expect([role, subject, !refused[role].has(`subscription ${subject}`)]).toEqual([
+      role,
+      subject,
+      allowed.includes(role),
+    ]);
     subscription.unsubscribe();
   });
 });
@@ -152,7 +157,9 @@ describe("with their users", () => {
     const serving = worker.subscribe("volley.data.w2", (message) => message.respond(Uint8Array.of(8)));
     const spying = client.subscribe("_INBOX.client.>", (message) => void heard.push(message.subject));
     await Promise.all([scheduler.flush(), worker.flush(), client.flush()]);
-    expect(await worker.request("volley.scheduler.question", Uint8Array.of(1), { timeoutMs: 10_000 })).toEqual(Uint8Array.of(7));
+    expect(await worker.request("volley.scheduler.question", Uint8Array.of(1), { timeoutMs: 10_000 })).toEqual(
+      Uint8Array.of(7),
+    );
     expect(heard).toEqual([]);
     expect(await client.request("volley.data.w2", Uint8Array.of(1), { timeoutMs: 10_000 })).toEqual(Uint8Array.of(8));
     for (const subscription of [listening, serving, spying]) subscription.unsubscribe();

@@ -32,7 +32,11 @@ describe("a local nats-server", () => {
   test("serves JetStream on loopback to whoever has the credentials, and to nobody else", async () => {
     const nats = await startLocalNats();
     cleanups.push(nats.stop);
-    const connection = await connect({ servers: nats.url.replace(/\/\/.*@/, "//"), user: nats.user, pass: nats.password });
+    const connection = await connect({
+      servers: nats.url.replace(/\/\/.*@/, "//"),
+      user: nats.user,
+      pass: nats.password,
+    });
     cleanups.push(() => connection.close());
     const account = await (await jetstreamManager(connection)).getAccountInfo();
     expect(account.limits.max_storage).not.toBe(0);
@@ -41,7 +45,9 @@ describe("a local nats-server", () => {
     await expect(connect({ servers: `127.0.0.1:${nats.port}`, reconnect: false })).rejects.toThrow(/authorization/i);
     // Its configuration names the passwords of every role: it is gone once it has been read.
     expect(existsSync(join(nats.dataDir, "nats-server.conf"))).toBe(false);
-    const told = (await (await fetch(`http://127.0.0.1:${nats.monitorPort}/varz`)).json()) as { jetstream: { config: { sync_always?: boolean } } };
+    const told = (await (await fetch(`http://127.0.0.1:${nats.monitorPort}/varz`)).json()) as {
+      jetstream: { config: { sync_always?: boolean } };
+    };
     expect(told.jetstream.config.sync_always).toBe(true);
   });
 
@@ -72,9 +78,15 @@ describe("a local nats-server", () => {
     cleanups.push(second.stop);
     expect(second.port).toBe(first.port);
     expect(second.url).toBe(first.url);
-    await eventually("reconnected", async () => (await manager.streams.info("kept").catch(() => undefined))?.state.messages === 1, 10_000);
+    await eventually(
+      "reconnected",
+      async () => (await manager.streams.info("kept").catch(() => undefined))?.state.messages === 1,
+      10_000,
+    );
     await first.stop(); // The old handle must not disturb the new server.
-    await expect(startLocalNats({ dataDir })).rejects.toMatchObject({ message: expect.stringContaining(`in use by process ${second.pid}`) });
+    await expect(startLocalNats({ dataDir })).rejects.toMatchObject({
+      message: expect.stringContaining(`in use by process ${second.pid}`),
+    });
   });
 
   test("two at once on one folder: one serves, the other is refused", async () => {
@@ -107,7 +119,9 @@ describe("a local nats-server", () => {
       const { pid, dataDir } = await startLocalNats();
       process.stdout.write(JSON.stringify({ pid, dataDir }) + "\\n");
       setInterval(() => {}, 1000);`;
-    const parent = spawn(process.execPath, ["--input-type=module", "-e", program], { stdio: ["ignore", "pipe", "inherit"] });
+    const parent = spawn(process.execPath, ["--input-type=module", "-e", program], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
     cleanups.push(() => parent.kill("SIGKILL"));
     const { pid, dataDir } = JSON.parse(await firstLine(parent)) as { pid: number; dataDir: string };
     expect(isAlive(pid)).toBe(true);

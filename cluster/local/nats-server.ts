@@ -72,7 +72,9 @@ function removeTemporaryDirs(): void {
   for (const dir of temporaryDirs) rmSync(dir, { recursive: true, force: true });
 }
 
-/** Resolves when the server, JetStream included, is healthy. Fails with NATS_UNAVAILABLE and the server's last words. */
+/**
+ * Resolves when the server, JetStream included, is healthy. Fails with NATS_UNAVAILABLE and the server's last words.
+ */
 export async function startLocalNats(options: LocalNatsOptions = {}): Promise<LocalNats> {
   const binary = options.binary ?? (await resolveNatsServer()).path;
   const temporary = options.dataDir === undefined;
@@ -92,7 +94,9 @@ export async function startLocalNats(options: LocalNatsOptions = {}): Promise<Lo
   };
   try {
     const configPath = join(dataDir, "nats-server.conf");
-    await writeFile(configPath, natsConfig({ dataDir, storeDir, port: options.port ?? -1, user, password, roles }), { mode: 0o600 });
+    await writeFile(configPath, natsConfig({ dataDir, storeDir, port: options.port ?? -1, user, password, roles }), {
+      mode: 0o600,
+    });
     await chmod(configPath, 0o600); // `mode` above has no effect on a file that was there.
     server = await spawnGuarded({
       command: binary,
@@ -100,7 +104,11 @@ export async function startLocalNats(options: LocalNatsOptions = {}): Promise<Lo
       scratchDir: options.scratchDir ?? (temporaryDirs.has(dataDir) ? dataDir : undefined),
     });
     await lock.assign(server.pid);
-    const ports = await waitUntilHealthy(server, join(dataDir, `${basename(binary)}_${server.pid}.ports`), options.startTimeoutMs ?? startTimeoutMsDefault);
+    const ports = await waitUntilHealthy(
+      server,
+      join(dataDir, `${basename(binary)}_${server.pid}.ports`),
+      options.startTimeoutMs ?? startTimeoutMsDefault,
+    );
     // The server has read it, and it holds every password: what runs as this user might read it, too.
     await rm(configPath, { force: true });
     const running = server;
@@ -129,14 +137,21 @@ export async function startLocalNats(options: LocalNatsOptions = {}): Promise<Lo
     await server?.stop("SIGKILL", stopTimeoutMs);
     await cleanUp();
     const reason = error instanceof Error ? error.message : String(error);
-    throw new VolleyError("NATS_UNAVAILABLE", [`nats-server (${binary}) did not come up: ${reason}`, ...words.map((line) => `  ${line}`)].join("\n"), {
-      cause: error,
-    });
+    throw new VolleyError(
+      "NATS_UNAVAILABLE",
+      [`nats-server (${binary}) did not come up: ${reason}`, ...words.map((line) => `  ${line}`)].join("\n"),
+      {
+        cause: error,
+      },
+    );
   }
 }
 
 const generatedRoles = (): Record<NatsRole, string> =>
-  Object.fromEntries(natsRoles.map((role) => [role, randomBytes(24).toString("base64url")])) as Record<NatsRole, string>;
+  Object.fromEntries(natsRoles.map((role) => [role, randomBytes(24).toString("base64url")])) as Record<
+    NatsRole,
+    string
+  >;
 
 interface Ports {
   client: number;
@@ -150,7 +165,8 @@ async function waitUntilHealthy(server: GuardedProcess, portsFile: string, timeo
     if (server.hasEnded()) throw new Error(`it ended with ${(await server.ended).how}`);
     ports ??= await readPorts(portsFile);
     if (ports && (await isHealthy(ports.monitor))) return ports;
-    if (performance.now() > deadline) throw new Error(ports ? `/healthz was not ok after ${timeoutMs} ms` : `it opened no port within ${timeoutMs} ms`);
+    if (performance.now() > deadline)
+      throw new Error(ports ? `/healthz was not ok after ${timeoutMs} ms` : `it opened no port within ${timeoutMs} ms`);
     await Promise.race([delay(15), server.ended]);
   }
 }
@@ -167,10 +183,13 @@ async function readPorts(path: string): Promise<Ports | undefined> {
 
 function isHealthy(monitorPort: number): Promise<boolean> {
   return new Promise((resolve) => {
-    const request = get({ host: "127.0.0.1", port: monitorPort, path: "/healthz", timeout: 1_000, agent: false }, (response) => {
-      response.resume();
-      resolve(response.statusCode === 200);
-    });
+    const request = get(
+      { host: "127.0.0.1", port: monitorPort, path: "/healthz", timeout: 1_000, agent: false },
+      (response) => {
+        response.resume();
+        resolve(response.statusCode === 200);
+      },
+    );
     request.on("timeout", () => request.destroy());
     request.on("error", () => resolve(false));
   });

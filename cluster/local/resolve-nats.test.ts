@@ -31,7 +31,12 @@ afterEach(async () => {
 const context = (env: Record<string, string> = {}): ResolveContext & { lines: string[] } => {
   const lines: string[] = [];
   return {
-    env: { HOME: home, XDG_CACHE_HOME: join(home, "cache"), PATH: `${join(home, "bin")}${delimiter}/usr/bin${delimiter}/bin`, ...env },
+    env: {
+      HOME: home,
+      XDG_CACHE_HOME: join(home, "cache"),
+      PATH: `${join(home, "bin")}${delimiter}/usr/bin${delimiter}/bin`,
+      ...env,
+    },
     onProgress: (line) => lines.push(line),
     lines,
   };
@@ -58,19 +63,31 @@ async function serve(listener: RequestListener): Promise<string> {
 describe("where a nats-server is looked for", () => {
   test("VOLLEY_NATS_SERVER names one; too old, missing and foreign files are refused with the reason", async () => {
     const path = await fakeServer(join(home, "mine"), "2.12.1");
-    expect(await environmentBinary.find(context({ VOLLEY_NATS_SERVER: path }))).toEqual({ path, version: "2.12.1", source: "VOLLEY_NATS_SERVER" });
+    expect(await environmentBinary.find(context({ VOLLEY_NATS_SERVER: path }))).toEqual({
+      path,
+      version: "2.12.1",
+      source: "VOLLEY_NATS_SERVER",
+    });
     const old = await fakeServer(join(home, "old"), "2.10.22");
-    await expect(environmentBinary.find(context({ VOLLEY_NATS_SERVER: old }))).rejects.toThrow("is version 2.10.22, older than 2.10.23");
-    await expect(environmentBinary.find(context({ VOLLEY_NATS_SERVER: join(home, "absent") }))).rejects.toThrow("there is no");
+    await expect(environmentBinary.find(context({ VOLLEY_NATS_SERVER: old }))).rejects.toThrow(
+      "is version 2.10.22, older than 2.10.23",
+    );
+    await expect(environmentBinary.find(context({ VOLLEY_NATS_SERVER: join(home, "absent") }))).rejects.toThrow(
+      "there is no",
+    );
     const other = await script(join(home, "other"), "echo hello");
-    await expect(environmentBinary.find(context({ VOLLEY_NATS_SERVER: other }))).rejects.toThrow("does not say it is a nats-server");
+    await expect(environmentBinary.find(context({ VOLLEY_NATS_SERVER: other }))).rejects.toThrow(
+      "does not say it is a nats-server",
+    );
     await expect(environmentBinary.find(context())).rejects.toThrow("not set");
   });
 
   test("PATH: the first that is new enough, and never a relative folder", async () => {
     await fakeServer(join(home, "a", "nats-server"), "2.9.10");
     const good = await fakeServer(join(home, "b", "nats-server"), "2.11.0");
-    const found = await searchPath.find(context({ PATH: ["relative", join(home, "a"), join(home, "b")].join(delimiter) }));
+    const found = await searchPath.find(
+      context({ PATH: ["relative", join(home, "a"), join(home, "b")].join(delimiter) }),
+    );
     expect(found).toEqual({ path: good, version: "2.11.0", source: "PATH" });
     await expect(searchPath.find(context({ PATH: join(home, "a") }))).rejects.toThrow("2.9.10");
     await expect(searchPath.find(context({ PATH: "." }))).rejects.toThrow("no nats-server in it");
@@ -96,7 +113,8 @@ describe("where a nats-server is looked for", () => {
 
 describe("the release archive", () => {
   test("is pinned for linux and darwin on amd64 and arm64, and says so elsewhere", () => {
-    for (const platform of ["linux", "darwin"]) for (const arch of ["x64", "arm64"]) expect(pinnedArchive(platform, arch).sha256).toMatch(/^[0-9a-f]{64}$/);
+    for (const platform of ["linux", "darwin"])
+      for (const arch of ["x64", "arm64"]) expect(pinnedArchive(platform, arch).sha256).toMatch(/^[0-9a-f]{64}$/);
     expect(() => pinnedArchive("linux", "s390x")).toThrow("no pinned archive for linux-s390x");
   });
 
@@ -124,7 +142,9 @@ describe("the release archive", () => {
       response.write("x", () => response.destroy());
     });
     await expect(releaseArchive.find(context({ VOLLEY_NATS_RELEASES: broken }))).rejects.toThrow(broken);
-    await expect(releaseArchive.find(context({ VOLLEY_NATS_RELEASES: "http://127.0.0.1:9" }))).rejects.toThrow(/127\.0\.0\.1:9/);
+    await expect(releaseArchive.find(context({ VOLLEY_NATS_RELEASES: "http://127.0.0.1:9" }))).rejects.toThrow(
+      /127\.0\.0\.1:9/,
+    );
   });
 });
 
@@ -136,7 +156,11 @@ describe("built or unpacked", () => {
     );
     const ctx = context({ PATH: `${join(home, "bin")}${delimiter}${process.env.PATH}` });
     const found = await inEnvironment(ctx, () => goInstall.find(ctx));
-    expect(found).toEqual({ path: join(cacheDir(ctx.env), pinnedVersion, "nats-server"), version: pinnedVersion, source: "go install" });
+    expect(found).toEqual({
+      path: join(cacheDir(ctx.env), pinnedVersion, "nats-server"),
+      version: pinnedVersion,
+      source: "go install",
+    });
     expect(existsSync(found.path)).toBe(true);
     expect(ctx.lines[0]).toContain(`nats-server/v2@v${pinnedVersion}`);
     expect((await readdir(cacheDir(ctx.env))).sort()).toEqual([pinnedVersion]);
@@ -146,16 +170,24 @@ describe("built or unpacked", () => {
     await script(join(home, "bin", "apt-cache"), `echo "nats-server:"; echo "  Candidate: 2.9.10-1+b5"`);
     await script(join(home, "bin", "apt-get"), `touch "${home}/downloaded"`);
     const ctx = context();
-    await expect(inEnvironment(ctx, () => debianPackage.find(ctx))).rejects.toThrow("this distribution has version 2.9.10, older than 2.10.23");
+    await expect(inEnvironment(ctx, () => debianPackage.find(ctx))).rejects.toThrow(
+      "this distribution has version 2.9.10, older than 2.10.23",
+    );
     expect(existsSync(join(home, "downloaded"))).toBe(false);
   });
 
   test("a package is unpacked without being installed", async () => {
     await script(join(home, "bin", "apt-cache"), `echo "  Candidate: 2.15.1-1"`);
     await script(join(home, "bin", "apt-get"), `echo deb > nats-server_2.15.1.deb`);
-    await script(join(home, "bin", "dpkg-deb"), `mkdir -p "$3/usr/sbin"; printf '#!/bin/sh\\necho "nats-server: v2.15.1"\\n' > "$3/usr/sbin/nats-server"`);
+    await script(
+      join(home, "bin", "dpkg-deb"),
+      `mkdir -p "$3/usr/sbin"; printf '#!/bin/sh\\necho "nats-server: v2.15.1"\\n' > "$3/usr/sbin/nats-server"`,
+    );
     const ctx = context();
-    expect(await inEnvironment(ctx, () => debianPackage.find(ctx))).toMatchObject({ version: "2.15.1", source: "Debian package" });
+    expect(await inEnvironment(ctx, () => debianPackage.find(ctx))).toMatchObject({
+      version: "2.15.1",
+      source: "Debian package",
+    });
     expect(await userCache.find(ctx)).toMatchObject({ version: "2.15.1" });
   });
 
@@ -168,7 +200,9 @@ describe("built or unpacked", () => {
         response.end("not the package");
       }),
     });
-    await expect(inEnvironment(ctx, () => debianArchive.find(ctx))).rejects.toThrow(`expected ${pinnedDebian().sha256}: refused`);
+    await expect(inEnvironment(ctx, () => debianArchive.find(ctx))).rejects.toThrow(
+      `expected ${pinnedDebian().sha256}: refused`,
+    );
     expect(asked).toEqual([`/${pinnedDebian().path}`]);
     expect(await readdir(cacheDir(ctx.env))).toEqual([]);
   });
@@ -180,13 +214,19 @@ describe("built or unpacked", () => {
 
   test("what was made is checked before it enters the cache", async () => {
     const ctx = context();
-    await expect(provision(ctx, "test", (folder) => fakeServer(join(folder, "nats-server"), "2.1.0"))).rejects.toThrow("older than");
+    await expect(provision(ctx, "test", (folder) => fakeServer(join(folder, "nats-server"), "2.1.0"))).rejects.toThrow(
+      "older than",
+    );
     expect(await readdir(cacheDir(ctx.env))).toEqual([]);
   });
 });
 
 describe("all sources together", () => {
-  const absent = (name: string, provisions: boolean): NatsSource => ({ name, provisions, find: () => Promise.reject(new Error("nothing")) });
+  const absent = (name: string, provisions: boolean): NatsSource => ({
+    name,
+    provisions,
+    find: () => Promise.reject(new Error("nothing")),
+  });
 
   test("come in their order, and what has been provisioned is found in the cache next time", async () => {
     const tried: string[] = [];
@@ -197,14 +237,20 @@ describe("all sources together", () => {
         return source.find.call(source, ctx);
       },
     });
-    const maker: NatsSource = { name: "maker", provisions: true, find: (ctx) => provision(ctx, "maker", (folder) => fakeServer(join(folder, "x"), "2.14.0")) };
+    const maker: NatsSource = {
+      name: "maker",
+      provisions: true,
+      find: (ctx) => provision(ctx, "maker", (folder) => fakeServer(join(folder, "x"), "2.14.0")),
+    };
     const sources = [environmentBinary, searchPath, userCache, absent("archive", true), maker].map(spy);
     const ctx = context({ PATH: join(home, "bin") });
     expect(await resolveNatsServer({ ...ctx, sources })).toMatchObject({ source: "maker", version: "2.14.0" });
     expect(tried).toEqual(["VOLLEY_NATS_SERVER", "PATH", "cache", "archive", "maker"]);
     expect(ctx.lines.join("\n")).toContain("VOLLEY_NATS_SERVER: not set");
     tried.length = 0;
-    expect(await resolveNatsServer({ ...context({ PATH: join(home, "bin") }), sources })).toMatchObject({ source: "cache" });
+    expect(await resolveNatsServer({ ...context({ PATH: join(home, "bin") }), sources })).toMatchObject({
+      source: "cache",
+    });
     expect(tried).toEqual(["VOLLEY_NATS_SERVER", "PATH", "cache"]);
   });
 
@@ -219,7 +265,9 @@ describe("all sources together", () => {
           return fakeServer(join(folder, "x"), "2.14.0");
         }),
     };
-    const found = await Promise.all([1, 2, 3].map(() => resolveNatsServer({ ...context(), sources: [userCache, maker] })));
+    const found = await Promise.all(
+      [1, 2, 3].map(() => resolveNatsServer({ ...context(), sources: [userCache, maker] })),
+    );
     expect(new Set(found.map(({ path }) => path)).size).toBe(1);
     expect(made).toBe(1);
   });
@@ -240,9 +288,17 @@ describe("all sources together", () => {
     const error = await failing.catch((reason: Error & { code: string; details: { reasons: string[] } }) => reason);
     expect(error).toMatchObject({
       code: "NATS_UNAVAILABLE",
-      details: { reasons: expect.arrayContaining(["VOLLEY_NATS_SERVER: not set", "PATH: no nats-server in it", "go: nothing"]) },
+      details: {
+        reasons: expect.arrayContaining(["VOLLEY_NATS_SERVER: not set", "PATH: no nats-server in it", "go: nothing"]),
+      },
     });
-    for (const way of ["VOLLEY_URL", "VOLLEY_NATS_SERVER", "VOLLEY_NATS_RELEASES", "volley nats install", "release archive: http://127.0.0.1:9"])
+    for (const way of [
+      "VOLLEY_URL",
+      "VOLLEY_NATS_SERVER",
+      "VOLLEY_NATS_RELEASES",
+      "volley nats install",
+      "release archive: http://127.0.0.1:9",
+    ])
       expect((error as Error).message).toContain(way);
   });
 });

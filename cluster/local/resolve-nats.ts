@@ -1,6 +1,6 @@
 /**
- * Finds a nats-server, or provisions one without root and without asking. The sources in their order are below; each has a file in nats-sources/.
- * A cluster that is there already (VOLLEY_URL) needs none: that is the caller's to know.
+ * Finds a nats-server, or provisions one without root and without asking. The sources in their order are below; each
+ * has a file in nats-sources/. A cluster that is there already (VOLLEY_URL) needs none: that is the caller's to know.
  */
 import { VolleyError } from "../../proto/errors.js";
 import { debianArchive } from "./nats-sources/debian-archive.js";
@@ -12,7 +12,15 @@ import { searchPath } from "./nats-sources/search-path.js";
 import { type NatsBinary, type NatsSource, natsVersionMin, type ResolveContext } from "./nats-sources/source.js";
 import { userCache, withCacheLock } from "./nats-sources/user-cache.js";
 
-const allSources: readonly NatsSource[] = [environmentBinary, searchPath, userCache, releaseArchive, goInstall, debianPackage, debianArchive];
+const allSources: readonly NatsSource[] = [
+  environmentBinary,
+  searchPath,
+  userCache,
+  releaseArchive,
+  goInstall,
+  debianPackage,
+  debianArchive,
+];
 
 export interface ResolveOptions {
   /** Default: process.env. */
@@ -60,7 +68,11 @@ export async function resolveNatsServer(options: ResolveOptions = {}): Promise<N
   if (provisioned) return provisioned;
   throw new VolleyError(
     "NATS_UNAVAILABLE",
-    [`No nats-server of at least ${natsVersionMin} could be found or provisioned:`, ...reasons.map((reason) => `  - ${reason}`), waysOut].join("\n"),
+    [
+      `No nats-server of at least ${natsVersionMin} could be found or provisioned:`,
+      ...reasons.map((reason) => `  - ${reason}`),
+      waysOut,
+    ].join("\n"),
     {
       details: { reasons },
     },

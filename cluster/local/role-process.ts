@@ -34,7 +34,10 @@ export interface RoleOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Resolves when the role serves. Fails with INTERNAL and its last words if it ends before, with TIMEOUT if it never says so. */
+/**
+ * Resolves when the role serves. Fails with INTERNAL and its last words if it ends before, with TIMEOUT if it never
+ * says so.
+ */
 export async function startRole(options: RoleOptions): Promise<RoleInstance> {
   let tellReady: (message: ReadyMessage) => void = () => {};
   const ready = new Promise<ReadyMessage>((resolve) => {
@@ -67,7 +70,8 @@ export async function startRole(options: RoleOptions): Promise<RoleInstance> {
       .lastLines()
       .slice(-8)
       .map((line) => `\n  ${readableLine(line)}`);
-    if (outcome === "late") throw new VolleyError("TIMEOUT", `${options.name} was not ready after ${readyTimeoutMs} ms.${words.join("")}`);
+    if (outcome === "late")
+      throw new VolleyError("TIMEOUT", `${options.name} was not ready after ${readyTimeoutMs} ms.${words.join("")}`);
     throw new VolleyError("INTERNAL", `${options.name} ended before it was ready: ${end.how}.${words.join("")}`);
   }
   return {
@@ -86,13 +90,25 @@ export async function startRole(options: RoleOptions): Promise<RoleInstance> {
   };
 }
 
-const levelNames: Readonly<Record<number, string>> = { 10: "trace", 20: "debug", 30: "info", 40: "warn", 50: "error", 60: "fatal" };
+const levelNames: Readonly<Record<number, string>> = {
+  10: "trace",
+  20: "debug",
+  30: "info",
+  40: "warn",
+  50: "error",
+  60: "fatal",
+};
 
 /** Roles log in JSON, one object per line; a person reads level, message and error. Other lines stay as they are. */
 export function readableLine(line: string): string {
   if (!line.startsWith("{")) return line;
   try {
-    const { level, msg, error, err } = JSON.parse(line) as { level?: number; msg?: string; error?: unknown; err?: { message?: string } };
+    const { level, msg, error, err } = JSON.parse(line) as {
+      level?: number;
+      msg?: string;
+      error?: unknown;
+      err?: { message?: string };
+    };
     const reason = error ?? err?.message;
     return `${levelNames[level ?? 0] ?? "log"}: ${msg ?? ""}${reason === undefined ? "" : `: ${typeof reason === "string" ? reason : JSON.stringify(reason)}`}`;
   } catch {

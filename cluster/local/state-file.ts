@@ -15,7 +15,8 @@ export interface LocalState {
 
 type Env = Readonly<Record<string, string | undefined>>;
 
-export const stateFile = (env: Env = process.env): string => join(env.XDG_STATE_HOME || join(homeFolder(env), ".local", "state"), "volley", "local.json");
+export const stateFile = (env: Env = process.env): string =>
+  join(env.XDG_STATE_HOME || join(homeFolder(env), ".local", "state"), "volley", "local.json");
 
 /** Readable by its owner only: it holds the credentials. */
 export function writeLocalState(state: LocalState, env: Env = process.env): void {

@@ -1,6 +1,6 @@
 /**
- * Keeps one process running: what dies without being asked is started again, after a pause that doubles while it keeps dying.
- * Knows nothing of what the process is; `start` brings up one instance.
+ * Keeps one process running: what dies without being asked is started again, after a pause that doubles while it keeps
+ * dying. Knows nothing of what the process is; `start` brings up one instance.
  */
 import { sleep as delay } from "../../proto/timer.js";
 import type { ProcessEnd } from "./guarded-process.js";
@@ -19,7 +19,12 @@ export interface Instance {
 }
 
 export type SupervisionEvent =
-  | { readonly type: "ended"; readonly how: string; readonly restartInMs: number; readonly lastLines: readonly string[] }
+  | {
+      readonly type: "ended";
+      readonly how: string;
+      readonly restartInMs: number;
+      readonly lastLines: readonly string[];
+    }
   | { readonly type: "restarted"; readonly pid: number }
   | { readonly type: "restart-failed"; readonly message: string; readonly restartInMs: number };
 
@@ -30,7 +35,9 @@ export interface Supervised<I extends Instance> {
   stop(): Promise<void>;
 }
 
-/** Starts the first instance; a failure of this first start is the caller's. Later ones are tried again until `stop`. */
+/**
+ * Starts the first instance; a failure of this first start is the caller's. Later ones are tried again until `stop`.
+ */
 export async function supervise<I extends Instance>(
   start: (signal: AbortSignal) => Promise<I>,
   onEvent: (event: SupervisionEvent) => void,
@@ -53,7 +60,11 @@ export async function supervise<I extends Instance>(
       } catch (error) {
         if (stopping.signal.aborted) throw error;
         restartInMs = pause();
-        onEvent({ type: "restart-failed", message: error instanceof Error ? error.message : String(error), restartInMs });
+        onEvent({
+          type: "restart-failed",
+          message: error instanceof Error ? error.message : String(error),
+          restartInMs,
+        });
       }
     }
   };

@@ -1,4 +1,7 @@
-/** Arrow's Message, Schema, RecordBatch and DictionaryBatch tables (format/Message.fbs, Schema.fbs), read into plain records and checked. */
+/**
+ * Arrow's Message, Schema, RecordBatch and DictionaryBatch tables (format/Message.fbs, Schema.fbs), read into plain
+ * records and checked.
+ */
 import {
   Binary,
   Bool,
@@ -128,13 +131,16 @@ export const readIndex = (index: Uint8Array): Index =>
     const schema = footer.table(1);
     if (!schema) throw invalidData("the index of the Arrow file has no schema");
     const blocks = (slot: number): Block[] =>
-      footer.blocks(slot, "a place in the index of the Arrow file").map(([offset, metadata, body]) => ({ offset, bytes: metadata + body }));
+      footer
+        .blocks(slot, "a place in the index of the Arrow file")
+        .map(([offset, metadata, body]) => ({ offset, bytes: metadata + body }));
     return { fields: readSchema(schema), dictionaries: blocks(2), batches: blocks(3) };
   });
 
 function readHeader(message: FlatTable): MessageSpec {
   const version = message.i16(0);
-  if (version !== versionV4 && version !== versionV5) throw invalidData(`Arrow metadata version ${version} is not V4 or V5`);
+  if (version !== versionV4 && version !== versionV5)
+    throw invalidData(`Arrow metadata version ${version} is not V4 or V5`);
   const bodyBytes = message.size(3, "the length of an Arrow message body");
   const kind = message.u8(1);
   const header = message.table(2);
@@ -145,7 +151,13 @@ function readHeader(message: FlatTable): MessageSpec {
     case 2: {
       const data = header.table(1);
       if (!data) throw invalidData("an Arrow dictionary batch has no data");
-      return { header: "dictionary", bodyBytes, id: header.size(0, "an Arrow dictionary id"), delta: header.flag(2), batch: readBatch(data) };
+      return {
+        header: "dictionary",
+        bodyBytes,
+        id: header.size(0, "an Arrow dictionary id"),
+        delta: header.flag(2),
+        batch: readBatch(data),
+      };
     }
     case 3:
       return { header: "batch", bodyBytes, batch: readBatch(header) };
@@ -155,7 +167,10 @@ function readHeader(message: FlatTable): MessageSpec {
 }
 
 function readBatch(batch: FlatTable): BatchSpec {
-  if (batch.has(3)) throw invalidData("the Arrow stream is compressed; write it without compression (for pyarrow: IpcWriteOptions(compression=None))");
+  if (batch.has(3))
+    throw invalidData(
+      "the Arrow stream is compressed; write it without compression (for pyarrow: IpcWriteOptions(compression=None))",
+    );
   return {
     rows: batch.size(0, "the row count of an Arrow batch"),
     nodes: batch.pairs(1, "the length or null count of an Arrow column"),
@@ -167,7 +182,8 @@ function readSchema(schema: FlatTable): FieldSpec[] {
   if (schema.i16(0) !== 0) throw invalidData("the Arrow stream is big-endian; only little-endian is taken");
   const fields = schema.tables(1).map(readField);
   if (fields.length === 0) throw invalidData("the Arrow schema has no columns");
-  if (fields.length > columnsMax) throw invalidData(`the Arrow schema has ${fields.length} columns; at most ${columnsMax} are taken`);
+  if (fields.length > columnsMax)
+    throw invalidData(`the Arrow schema has ${fields.length} columns; at most ${columnsMax} are taken`);
   const names = new Set<string>();
   for (const { name } of fields) {
     if (names.has(name)) throw invalidData(`two columns of the Arrow schema are named ${JSON.stringify(name)}`);
@@ -183,7 +199,9 @@ function readField(field: FlatTable): FieldSpec {
   if (!type) throw invalidData(`Arrow column ${JSON.stringify(name)} has no type`);
   const flat = readType(kind, type, name);
   if (field.tables(5).length > 0)
-    throw invalidData(`Arrow column ${JSON.stringify(name)} of type ${typeNames[kind]} has children; only flat columns are taken`);
+    throw invalidData(
+      `Arrow column ${JSON.stringify(name)} of type ${typeNames[kind]} has children; only flat columns are taken`,
+    );
   const encoding = field.table(4);
   const spec = { ...flat, name, nullable: field.flag(1) };
   if (!encoding) return spec;
@@ -191,9 +209,17 @@ function readField(field: FlatTable): FieldSpec {
     throw invalidData(`Arrow column ${JSON.stringify(name)} is a dictionary of ${typeNames[kind]}, which is not taken`);
   const indexType = encoding.table(1);
   const bits = indexType?.i32(0) ?? 32;
-  if (bits !== 8 && bits !== 16 && bits !== 32 && bits !== 64) throw invalidData(`Arrow column ${JSON.stringify(name)} has dictionary indices of ${bits} bits`);
-  if (encoding.i16(3) !== 0) throw invalidData(`Arrow column ${JSON.stringify(name)} has a dictionary of unknown kind ${encoding.i16(3)}`);
-  return { ...spec, dictionary: { id: encoding.size(0, "an Arrow dictionary id"), index: { width: bits / 8, signed: indexType?.flag(1) ?? true } } };
+  if (bits !== 8 && bits !== 16 && bits !== 32 && bits !== 64)
+    throw invalidData(`Arrow column ${JSON.stringify(name)} has dictionary indices of ${bits} bits`);
+  if (encoding.i16(3) !== 0)
+    throw invalidData(`Arrow column ${JSON.stringify(name)} has a dictionary of unknown kind ${encoding.i16(3)}`);
+  return {
+    ...spec,
+    dictionary: {
+      id: encoding.size(0, "an Arrow dictionary id"),
+      index: { width: bits / 8, signed: indexType?.flag(1) ?? true },
+    },
+  };
 }
 
 const fixed = (width: number, type: DataType): FlatType => ({ layout: { form: "fixed", width }, type });
@@ -272,7 +298,13 @@ function readInt(type: FlatTable, column: string): FlatType {
 
 function readTime(type: FlatTable, column: string): FlatType {
   const [unit, bits] = [unitOf(type.i16(0, 1), column), type.i32(1, 32)];
-  const made = [fixed(4, new TimeSecond()), fixed(4, new TimeMillisecond()), fixed(8, new TimeMicrosecond()), fixed(8, new TimeNanosecond())][unit];
-  if (made?.layout.form !== "fixed" || made.layout.width * 8 !== bits) throw invalidData(`${column} is a time of unit ${unit} in ${bits} bits`);
+  const made = [
+    fixed(4, new TimeSecond()),
+    fixed(4, new TimeMillisecond()),
+    fixed(8, new TimeMicrosecond()),
+    fixed(8, new TimeNanosecond()),
+  ][unit];
+  if (made?.layout.form !== "fixed" || made.layout.width * 8 !== bits)
+    throw invalidData(`${column} is a time of unit ${unit} in ${bits} bits`);
   return made;
 }

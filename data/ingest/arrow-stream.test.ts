@@ -1,4 +1,16 @@
-import { Field, Float64, Int32, List, makeTable, Table, tableFromArrays, tableFromIPC, tableToIPC, Utf8, vectorFromArray } from "apache-arrow";
+import {
+  Field,
+  Float64,
+  Int32,
+  List,
+  makeTable,
+  Table,
+  tableFromArrays,
+  tableFromIPC,
+  tableToIPC,
+  Utf8,
+  vectorFromArray,
+} from "apache-arrow";
 import { describe, expect, it } from "vitest";
 import { isVolleyError, type VolleyError } from "../../proto/errors.js";
 import { decode } from "./decode.js";
@@ -25,7 +37,9 @@ describe("a whole Arrow stream", () => {
     expect(result.rows).toBe(180);
     expect(rowsOf(back)).toEqual(rowsOf(table));
     expect(result.columns.map((c) => c.type)).toEqual(table.schema.fields.map((f) => String(f.type)));
-    expect(result.columns.map((c) => c.nulls)).toEqual(table.schema.fields.map((f) => table.getChild(f.name)?.nullCount));
+    expect(result.columns.map((c) => c.nulls)).toEqual(
+      table.schema.fields.map((f) => table.getChild(f.name)?.nullCount),
+    );
   });
 
   it("has the same bytes however the sender cut its batches, and when decoded twice", () => {
@@ -56,7 +70,9 @@ describe("a whole Arrow stream", () => {
 
   it("keeps a dictionary that changes between batches apart", () => {
     const table = sampleTable(61, 3);
-    const dictionaries = table.batches.map((batch) => [...(batch.getChild("symbol")?.memoize().data[0]?.dictionary ?? [])]);
+    const dictionaries = table.batches.map((batch) => [
+      ...(batch.getChild("symbol")?.memoize().data[0]?.dictionary ?? []),
+    ]);
     expect(dictionaries[0]).not.toEqual(dictionaries[1]);
     expect(rowsOf(tableFromIPC(take(tableToIPC(table, "stream")).data))).toEqual(rowsOf(table));
   });
@@ -69,11 +85,27 @@ describe("an Arrow stream that is refused", () => {
   it.each([
     ["empty", () => new Uint8Array(0), /cut off/],
     ["text", () => Buffer.from("date,open\n2000-01-01,1\n"), /not the start of an Arrow stream/],
-    ["a file cut off", () => tableToIPC(sampleTable(60, 1), "file").slice(0, -1), /does not end with ARROW1: it was cut off/],
-    ["a file whose index is longer than itself", () => withIndexOf(0x7fff_ffff), /says that its index has 2147483647 bytes/],
+    [
+      "a file cut off",
+      () => tableToIPC(sampleTable(60, 1), "file").slice(0, -1),
+      /does not end with ARROW1: it was cut off/,
+    ],
+    [
+      "a file whose index is longer than itself",
+      () => withIndexOf(0x7fff_ffff),
+      /says that its index has 2147483647 bytes/,
+    ],
     ["a file whose index is nothing", () => withIndexOf(0), /says that its index has 0 bytes/],
-    ["a file whose index begins elsewhere", () => withIndexOf(8), /points outside of itself|broken vtable|has no schema/],
-    ["a file that names its batch twice", () => withBatchTwice(), /index of the Arrow file has a message of \d+ bytes at byte \d+, where/],
+    [
+      "a file whose index begins elsewhere",
+      () => withIndexOf(8),
+      /points outside of itself|broken vtable|has no schema/,
+    ],
+    [
+      "a file that names its batch twice",
+      () => withBatchTwice(),
+      /index of the Arrow file has a message of \d+ bytes at byte \d+, where/,
+    ],
     ["cut in the middle", () => stream.slice(0, stream.byteLength - 200), /./],
     ["cut at a message boundary", () => stream.slice(0, stream.byteLength - 8), /without its end marker/],
     ["with bytes behind its end", () => Buffer.concat([stream, Buffer.alloc(8)]), /follow the end/],
@@ -94,7 +126,9 @@ describe("an Arrow stream that is refused", () => {
   /** Two batches whose places are made one. */
   function withBatchTwice(): Uint8Array {
     const file = tableToIPC(
-      new Table({ a: vectorFromArray([1, 2, 3], new Float64()) }).concat(new Table({ a: vectorFromArray([4, 5, 6], new Float64()) })),
+      new Table({ a: vectorFromArray([1, 2, 3], new Float64()) }).concat(
+        new Table({ a: vectorFromArray([4, 5, 6], new Float64()) }),
+      ),
       "file",
     ).slice();
     expect(take(file).rows).toBe(6);
@@ -107,8 +141,9 @@ describe("an Arrow stream that is refused", () => {
     return new Table({ a: vectorFromArray([[1, 2], [3]], new List(new Field("item", new Float64(), true))) });
   }
   function renamed(): Uint8Array {
-    return tableToIPC(makeTable({ weighu: Float64Array.of(1), weighv: Float64Array.of(2) }), "stream").map((byte, i, all) =>
-      byte === 0x76 && Buffer.from(all.subarray(i - 5, i)).toString("latin1") === "weigh" ? 0x75 : byte,
+    return tableToIPC(makeTable({ weighu: Float64Array.of(1), weighv: Float64Array.of(2) }), "stream").map(
+      (byte, i, all) =>
+        byte === 0x76 && Buffer.from(all.subarray(i - 5, i)).toString("latin1") === "weigh" ? 0x75 : byte,
     );
   }
 
@@ -193,5 +228,6 @@ describe("streams made to exhaust memory", () => {
     }
     expect(changed).toBeGreaterThanOrEqual(2);
   });
-  const view8 = (bytes: Uint8Array, at: number): bigint => new DataView(bytes.buffer, bytes.byteOffset).getBigInt64(at, true);
+  const view8 = (bytes: Uint8Array, at: number): bigint =>
+    new DataView(bytes.buffer, bytes.byteOffset).getBigInt64(at, true);
 });

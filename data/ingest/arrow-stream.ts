@@ -1,16 +1,32 @@
 /**
- * An Arrow IPC stream that nobody vouches for. apache-arrow's own reader is never given these bytes: everything is read here, checked against
- * the format, and only then built into a table, so there are no two readers that could understand the same bytes differently.
+ * An Arrow IPC stream that nobody vouches for. apache-arrow's own reader is never given these bytes: everything is read
+ * here, checked against the format, and only then built into a table, so there are no two readers that could understand
+ * the same bytes differently.
  *
- * What is checked: framing and lengths of every message up to the end marker; metadata (arrow-metadata.ts); that every buffer lies in its
- * body, in order, and has the size its rows need; null counts; offsets; UTF-8; dictionary indices.
+ * What is checked: framing and lengths of every message up to the end marker; metadata (arrow-metadata.ts); that every
+ * buffer lies in its body, in order, and has the size its rows need; null counts; offsets; UTF-8; dictionary indices.
  * What cannot be seen is a change inside a value: Arrow has no checksum (see IngestOptions.sha256).
  */
 import { isUtf8 } from "node:buffer";
 import { VolleyError } from "../../proto/errors.js";
 import { indexOf } from "./arrow-file.js";
-import { type BatchSpec, type Block, type FieldSpec, type FlatType, type Index, type MessageSpec, readMessage } from "./arrow-metadata.js";
-import { type Column, type DictionaryPiece, encodeColumns, mergeDictionaries, mergePieces, type Piece } from "./column.js";
+import {
+  type BatchSpec,
+  type Block,
+  type FieldSpec,
+  type FlatType,
+  type Index,
+  type MessageSpec,
+  readMessage,
+} from "./arrow-metadata.js";
+import {
+  type Column,
+  type DictionaryPiece,
+  encodeColumns,
+  mergeDictionaries,
+  mergePieces,
+  type Piece,
+} from "./column.js";
 import { type Ingested, invalidData } from "./ingested.js";
 
 const continuation = 0xffff_ffff;
@@ -25,16 +41,21 @@ interface Message {
 }
 
 function nextMessage(bytes: Uint8Array, view: DataView, at: number): Message | undefined {
-  if (at + 8 > bytes.byteLength) throw invalidData(`the Arrow stream ends at byte ${bytes.byteLength} without its end marker: it was cut off`);
-  if (view.getUint32(at, true) !== continuation) throw invalidData(`byte ${at} is not the start of an Arrow stream message (0xFFFFFFFF)`);
+  if (at + 8 > bytes.byteLength)
+    throw invalidData(`the Arrow stream ends at byte ${bytes.byteLength} without its end marker: it was cut off`);
+  if (view.getUint32(at, true) !== continuation)
+    throw invalidData(`byte ${at} is not the start of an Arrow stream message (0xFFFFFFFF)`);
   const length = view.getInt32(at + 4, true);
   if (length === 0) {
-    if (at + 8 !== bytes.byteLength) throw invalidData(`${bytes.byteLength - at - 8} bytes follow the end of the Arrow stream`);
+    if (at + 8 !== bytes.byteLength)
+      throw invalidData(`${bytes.byteLength - at - 8} bytes follow the end of the Arrow stream`);
     return undefined;
   }
   const bodyAt = at + 8 + length;
   if (length < 0 || length > metadataBytesMax || bodyAt > bytes.byteLength)
-    throw invalidData(`the Arrow message at byte ${at} announces ${length} bytes of metadata of ${bytes.byteLength - at - 8}`);
+    throw invalidData(
+      `the Arrow message at byte ${at} announces ${length} bytes of metadata of ${bytes.byteLength - at - 8}`,
+    );
   if (bodyAt % 8 !== 0) throw invalidData(`the Arrow message at byte ${at} is not padded to 8 bytes`);
   return { metadata: bytes.subarray(at + 8, bodyAt), bodyAt };
 }
@@ -55,7 +76,9 @@ function partAt(bytes: Uint8Array, { metadata, bodyAt }: Message, n: number): Pa
   const spec = readMessage(metadata);
   const end = bodyAt + spec.bodyBytes;
   if (spec.bodyBytes % 8 !== 0 || end > bytes.byteLength)
-    throw invalidData(`Arrow message ${n} announces a body of ${spec.bodyBytes} bytes where ${bytes.byteLength - bodyAt} are left`);
+    throw invalidData(
+      `Arrow message ${n} announces a body of ${spec.bodyBytes} bytes where ${bytes.byteLength - bodyAt} are left`,
+    );
   return { spec, body: bytes.subarray(bodyAt, end), n };
 }
 
@@ -77,9 +100,12 @@ function* partsOfFile(bytes: Uint8Array, view: DataView, { fields, dictionaries,
   const read = (block: Block, header: MessageSpec["header"]): Part => {
     const message = nextMessage(bytes, view, block.offset);
     const part = message && partAt(bytes, message, ++n);
-    if (!part || part.spec.header !== header) throw invalidData(`the index of the Arrow file has a ${header} at byte ${block.offset}, where there is none`);
+    if (!part || part.spec.header !== header)
+      throw invalidData(`the index of the Arrow file has a ${header} at byte ${block.offset}, where there is none`);
     if (part.body.byteOffset + part.body.byteLength > bytes.byteOffset + block.offset + block.bytes)
-      throw invalidData(`the index of the Arrow file gives the ${header} at byte ${block.offset} ${block.bytes} bytes, fewer than it has`);
+      throw invalidData(
+        `the index of the Arrow file gives the ${header} at byte ${block.offset} ${block.bytes} bytes, fewer than it has`,
+      );
     return part;
   };
   for (const block of dictionaries) yield read(block, "dictionary");
@@ -112,12 +138,23 @@ export function decodeArrow(bytes: Uint8Array, limits: { rowsMax: number; cellsM
       readDictionary(reader, spec, dictionaries, n);
     } else {
       // First whether the rows are there at all, then whether they are too many: a false count is a fault, not a size.
-      fields.forEach((field, i) => pieces[i]?.push(reader.column(field, field.dictionary ? dictionaries.get(field.dictionary.id)?.words : undefined)));
+      fields.forEach((field, i) =>
+        pieces[i]?.push(
+          reader.column(field, field.dictionary ? dictionaries.get(field.dictionary.id)?.words : undefined),
+        ),
+      );
       reader.end();
       rows += spec.batch.rows;
-      if (rows > limits.rowsMax) throw new VolleyError("TOO_LARGE", `the Arrow stream has ${rows} rows or more; at most ${limits.rowsMax} are taken`);
+      if (rows > limits.rowsMax)
+        throw new VolleyError(
+          "TOO_LARGE",
+          `the Arrow stream has ${rows} rows or more; at most ${limits.rowsMax} are taken`,
+        );
       if (rows * fields.length > limits.cellsMax)
-        throw new VolleyError("TOO_LARGE", `the Arrow stream has ${rows} rows of ${fields.length} columns; at most ${limits.cellsMax} values are taken`);
+        throw new VolleyError(
+          "TOO_LARGE",
+          `the Arrow stream has ${rows} rows of ${fields.length} columns; at most ${limits.cellsMax} values are taken`,
+        );
     }
   }
   if (!fields) throw invalidData("the Arrow stream has no schema");
@@ -130,14 +167,27 @@ export function decodeArrow(bytes: Uint8Array, limits: { rowsMax: number; cellsM
 /** Two columns may share a dictionary if they agree on what its words are. */
 function shareDictionary(dictionaries: ReadonlyMap<number, Dictionary>, field: FieldSpec): void {
   const first = dictionaries.get(field.dictionary?.id ?? -1)?.of;
-  if (first && String(first.type) === String(field.type) && JSON.stringify(first.layout) === JSON.stringify(field.layout)) return;
-  throw invalidData(`Arrow columns ${JSON.stringify(first?.name)} and ${JSON.stringify(field.name)} share a dictionary but not its type`);
+  if (
+    first &&
+    String(first.type) === String(field.type) &&
+    JSON.stringify(first.layout) === JSON.stringify(field.layout)
+  )
+    return;
+  throw invalidData(
+    `Arrow columns ${JSON.stringify(first?.name)} and ${JSON.stringify(field.name)} share a dictionary but not its type`,
+  );
 }
 
-function readDictionary(reader: BatchReader, spec: { id: number; delta: boolean }, dictionaries: ReadonlyMap<number, Dictionary>, n: number): void {
+function readDictionary(
+  reader: BatchReader,
+  spec: { id: number; delta: boolean },
+  dictionaries: ReadonlyMap<number, Dictionary>,
+  n: number,
+): void {
   const dictionary = dictionaries.get(spec.id);
   if (!dictionary) throw invalidData(`Arrow message ${n} is for dictionary ${spec.id}, which no column uses`);
-  if (spec.delta && !dictionary.words) throw invalidData(`Arrow message ${n} adds to dictionary ${spec.id} before it was given`);
+  if (spec.delta && !dictionary.words)
+    throw invalidData(`Arrow message ${n} adds to dictionary ${spec.id} before it was given`);
   const { name, layout, type } = dictionary.of;
   const words = reader.flat({ layout, type }, `the dictionary of ${JSON.stringify(name)}`);
   reader.end();
@@ -146,9 +196,13 @@ function readDictionary(reader: BatchReader, spec: { id: number; delta: boolean 
 }
 
 function finishColumn(field: FieldSpec, index: number, pieces: readonly (Piece | DictionaryPiece)[]): Column {
-  const data = field.dictionary ? mergeDictionaries(field, index, pieces as DictionaryPiece[]) : mergePieces(field, pieces as Piece[]);
+  const data = field.dictionary
+    ? mergeDictionaries(field, index, pieces as DictionaryPiece[])
+    : mergePieces(field, pieces as Piece[]);
   if (!field.nullable && data.nullCount > 0)
-    throw invalidData(`Arrow column ${JSON.stringify(field.name)} is declared not nullable but has ${data.nullCount} nulls`);
+    throw invalidData(
+      `Arrow column ${JSON.stringify(field.name)} is declared not nullable but has ${data.nullCount} nulls`,
+    );
   return { name: field.name, data };
 }
 
@@ -175,20 +229,28 @@ class BatchReader {
     const raw = this.flat({ layout: { form: "fixed", width }, type: field.type }, what);
     if (!words && raw.length > 0) throw this.#fault(what, "comes before its dictionary");
     const count = (words ?? []).reduce((sum, piece) => sum + piece.length, 0);
-    return { length: raw.length, validity: raw.validity, words: words ?? [], indices: this.#indices(raw, width, signed, count, what) };
+    return {
+      length: raw.length,
+      validity: raw.validity,
+      words: words ?? [],
+      indices: this.#indices(raw, width, signed, count, what),
+    };
   }
 
   flat(flat: FlatType, what: string): Piece {
     const node = this.#batch.nodes[this.#node++];
     if (!node) throw this.#fault(what, "has no field node");
     const [length, nulls] = node;
-    if (length !== this.#batch.rows) throw this.#fault(what, `has ${length} values in a batch of ${this.#batch.rows} rows`);
+    if (length !== this.#batch.rows)
+      throw this.#fault(what, `has ${length} values in a batch of ${this.#batch.rows} rows`);
     const { layout } = flat;
     if (layout.form === "null") return { length, validity: undefined, values: new Uint8Array(0), offsets: undefined };
     if (nulls > length) throw this.#fault(what, `announces ${nulls} nulls among ${length} values`);
     const validity = this.#validity(length, nulls, what);
-    if (layout.form === "bits") return { length, validity, values: this.#take((length + 7) >> 3, what), offsets: undefined };
-    if (layout.form === "fixed") return { length, validity, values: this.#take(length * layout.width, what), offsets: undefined };
+    if (layout.form === "bits")
+      return { length, validity, values: this.#take((length + 7) >> 3, what), offsets: undefined };
+    if (layout.form === "fixed")
+      return { length, validity, values: this.#take(length * layout.width, what), offsets: undefined };
     const offsets = this.#offsets(length, layout.offsetBytes, what);
     const values = this.#take(Number(offsets.at(-1) ?? 0), what);
     if (layout.text) this.#checkText(offsets, values, what);
@@ -196,9 +258,13 @@ class BatchReader {
   }
 
   end(): void {
-    if (this.#node !== this.#batch.nodes.length) throw this.#fault("the batch", `has ${this.#batch.nodes.length} field nodes for ${this.#node} columns`);
+    if (this.#node !== this.#batch.nodes.length)
+      throw this.#fault("the batch", `has ${this.#batch.nodes.length} field nodes for ${this.#node} columns`);
     if (this.#buffer !== this.#batch.buffers.length)
-      throw this.#fault("the batch", `has ${this.#batch.buffers.length} buffers where its columns need ${this.#buffer}`);
+      throw this.#fault(
+        "the batch",
+        `has ${this.#batch.buffers.length} buffers where its columns need ${this.#buffer}`,
+      );
     if (this.#body.byteLength - this.#end >= paddingMax + 8)
       throw this.#fault("the batch", `has ${this.#body.byteLength - this.#end} bytes that belong to no column`);
   }
@@ -207,7 +273,9 @@ class BatchReader {
     return invalidData(`${this.#where}: ${what} ${why}`);
   }
 
-  /** The next buffer, which must hold `bytes` bytes and no more than padding besides. `emptyAllowed`: or nothing at all. */
+  /**
+   * The next buffer, which must hold `bytes` bytes and no more than padding besides. `emptyAllowed`: or nothing at all.
+   */
   #take(bytes: number, what: string, emptyAllowed = false): Uint8Array {
     const entry = this.#batch.buffers[this.#buffer++];
     if (!entry) throw this.#fault(what, "has too few buffers");
@@ -217,8 +285,12 @@ class BatchReader {
     if (offset < this.#end || offset - this.#end >= paddingMax)
       throw this.#fault(what, `has a buffer at byte ${offset} where the one before it ends at ${this.#end}`);
     if (offset + length > this.#body.byteLength)
-      throw this.#fault(what, `has a buffer of bytes ${offset} to ${offset + length} in a body of ${this.#body.byteLength}`);
-    if (length < bytes || length - bytes >= paddingMax) throw this.#fault(what, `has a buffer of ${length} bytes where its values need ${bytes}`);
+      throw this.#fault(
+        what,
+        `has a buffer of bytes ${offset} to ${offset + length} in a body of ${this.#body.byteLength}`,
+      );
+    if (length < bytes || length - bytes >= paddingMax)
+      throw this.#fault(what, `has a buffer of ${length} bytes where its values need ${bytes}`);
     this.#end = offset + length;
     return this.#body.subarray(offset, offset + bytes);
   }
@@ -228,7 +300,8 @@ class BatchReader {
     if (bitmap.byteLength === 0) return undefined;
     let set = 0;
     for (let i = 0; i < length; i++) set += ((bitmap[i >> 3] as number) >> (i & 7)) & 1;
-    if (length - set !== nulls) throw this.#fault(what, `announces ${nulls} nulls, but its validity bitmap has ${length - set}`);
+    if (length - set !== nulls)
+      throw this.#fault(what, `announces ${nulls} nulls, but its validity bitmap has ${length - set}`);
     return nulls === 0 ? undefined : bitmap;
   }
 
@@ -239,10 +312,12 @@ class BatchReader {
     const copy = Uint8Array.from(raw);
     const offsets = offsetBytes === 4 ? new Int32Array(copy.buffer) : new BigInt64Array(copy.buffer);
     let previous: number | bigint = offsetBytes === 4 ? 0 : 0n;
-    if (offsets.length > 0 && Number(offsets[0]) !== 0) throw this.#fault(what, `has offsets that start at ${offsets[0]}`);
+    if (offsets.length > 0 && Number(offsets[0]) !== 0)
+      throw this.#fault(what, `has offsets that start at ${offsets[0]}`);
     for (let i = 1; i < offsets.length; i++) {
       const offset = offsets[i] as number | bigint;
-      if (offset < previous) throw this.#fault(what, `has offsets that step back from ${previous} to ${offset} at row ${i - 1}`);
+      if (offset < previous)
+        throw this.#fault(what, `has offsets that step back from ${previous} to ${offset} at row ${i - 1}`);
       previous = offset;
     }
     return offsets;
@@ -253,7 +328,8 @@ class BatchReader {
     if (!isUtf8(values)) throw this.#fault(what, "has text that is not UTF-8");
     for (let i = 1; i < offsets.length - 1; i++) {
       const at = Number(offsets[i]);
-      if (at < values.byteLength && ((values[at] as number) & 0xc0) === 0x80) throw this.#fault(what, `cuts a character in two at row ${i}`);
+      if (at < values.byteLength && ((values[at] as number) & 0xc0) === 0x80)
+        throw this.#fault(what, `cuts a character in two at row ${i}`);
     }
   }
 
@@ -263,7 +339,8 @@ class BatchReader {
     for (let i = 0; i < raw.length; i++) {
       if (raw.validity && (((raw.validity[i >> 3] as number) >> (i & 7)) & 1) === 0) continue;
       const index = readInteger(view, i * width, width, signed);
-      if (!(index >= 0 && index < count)) throw this.#fault(what, `names word ${index} of a dictionary of ${count} at row ${i}`);
+      if (!(index >= 0 && index < count))
+        throw this.#fault(what, `names word ${index} of a dictionary of ${count} at row ${i}`);
       out[i] = index;
     }
     return out;

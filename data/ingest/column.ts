@@ -1,8 +1,22 @@
 /**
- * Columns in canonical form, from validated pieces: one run of values per column, zeroes under nulls, no validity bitmap where nothing is
- * null, dictionaries in order of first use. What comes out depends on the values only, not on how a sender cut or padded them.
+ * Columns in canonical form, from validated pieces: one run of values per column, zeroes under nulls, no validity
+ * bitmap where nothing is null, dictionaries in order of first use. What comes out depends on the values only, not on
+ * how a sender cut or padded them.
  */
-import { type Data, type DataType, Dictionary, Field, Int32, makeData, makeVector, RecordBatch, Schema, Struct, Table, tableToIPC } from "apache-arrow";
+import {
+  type Data,
+  type DataType,
+  Dictionary,
+  Field,
+  Int32,
+  makeData,
+  makeVector,
+  RecordBatch,
+  Schema,
+  Struct,
+  Table,
+  tableToIPC,
+} from "apache-arrow";
 import { VolleyError } from "../../proto/errors.js";
 import type { FlatType, Layout } from "./arrow-metadata.js";
 import { type ColumnInfo, checkWords, type Ingested } from "./ingested.js";
@@ -30,7 +44,8 @@ export interface Column {
   readonly data: Data;
 }
 
-const bitAt = (bits: Uint8Array | undefined, i: number): boolean => bits === undefined || (((bits[i >> 3] as number) >> (i & 7)) & 1) === 1;
+const bitAt = (bits: Uint8Array | undefined, i: number): boolean =>
+  bits === undefined || (((bits[i >> 3] as number) >> (i & 7)) & 1) === 1;
 
 /** A bitmap that is filled from its start; `finish` leaves it out when no bit is clear. */
 class ValidityWriter {
@@ -51,9 +66,13 @@ class ValidityWriter {
   }
 }
 
-const lengthOf = (pieces: readonly { length: number }[]): number => pieces.reduce((sum, piece) => sum + piece.length, 0);
+const lengthOf = (pieces: readonly { length: number }[]): number =>
+  pieces.reduce((sum, piece) => sum + piece.length, 0);
 
-/** apache-arrow types `makeData` by overloads for each type; ours is known at run time only, so it is given as the general form. */
+/**
+ * apache-arrow types `makeData` by overloads for each type; ours is known at run time only, so it is given as the
+ * general form.
+ */
 type AnyProps = {
   type: DataType;
   length: number;
@@ -116,7 +135,8 @@ function mergeVariable(type: DataType, pieces: readonly Piece[], length: number)
   for (const piece of pieces) {
     for (let i = 0; i < piece.length; i++) if (bitAt(piece.validity, i)) bytes += endOf(piece, i) - startOf(piece, i);
   }
-  if (bytes > 0x7fff_ffff) throw new VolleyError("TOO_LARGE", `a column of ${bytes} bytes of text is over the limit of 2 GiB`);
+  if (bytes > 0x7fff_ffff)
+    throw new VolleyError("TOO_LARGE", `a column of ${bytes} bytes of text is over the limit of 2 GiB`);
   const data = new Uint8Array(bytes);
   let [at, end] = [0, 0];
   for (const piece of pieces) {
@@ -139,7 +159,8 @@ const endOf = (piece: Piece, i: number): number => Number(piece.offsets?.[i + 1]
 
 /** One value's bytes as a map key. */
 function keyOf(layout: Layout, piece: Piece, i: number): string {
-  const [from, to] = layout.form === "fixed" ? [i * layout.width, (i + 1) * layout.width] : [startOf(piece, i), endOf(piece, i)];
+  const [from, to] =
+    layout.form === "fixed" ? [i * layout.width, (i + 1) * layout.width] : [startOf(piece, i), endOf(piece, i)];
   return Buffer.from(piece.values.buffer, piece.values.byteOffset + from, to - from).toString("latin1");
 }
 
@@ -154,7 +175,8 @@ export function mergeDictionaries(flat: FlatType, id: number, pieces: readonly D
   const indices = new Int32Array(length);
   const numbers = new Map<string, number>();
   const words: Piece[] = [];
-  // New numbers per piece of dictionary, not per dictionary: versions that grow by deltas share their pieces, so memory stays linear.
+  // New numbers per piece of dictionary, not per dictionary: versions that grow by deltas share their pieces, so memory
+  // stays linear.
   const remaps = new Map<Piece, Int32Array>();
   const numberAt = (dictionary: readonly Piece[], index: number): number => {
     let at = index;
@@ -168,7 +190,8 @@ export function mergeDictionaries(flat: FlatType, id: number, pieces: readonly D
         remap = new Int32Array(piece.length).fill(unseen);
         remaps.set(piece, remap);
       }
-      if (remap[at] === unseen) remap[at] = bitAt(piece.validity, at) ? numberOf(layout, piece, at, numbers, words) : nullWord;
+      if (remap[at] === unseen)
+        remap[at] = bitAt(piece.validity, at) ? numberOf(layout, piece, at, numbers, words) : nullWord;
       return remap[at] as number;
     }
     return nullWord;
@@ -182,7 +205,13 @@ export function mergeDictionaries(flat: FlatType, id: number, pieces: readonly D
     }
   }
   const dictionary = makeVector(mergePieces(flat, words));
-  return dataOf({ type: new Dictionary(flat.type, new Int32(), id), length, ...validity.finish(), data: indices, dictionary });
+  return dataOf({
+    type: new Dictionary(flat.type, new Int32(), id),
+    length,
+    ...validity.finish(),
+    data: indices,
+    dictionary,
+  });
 }
 
 /** The word's number in order of first use; a word that was not seen before is added to `words`. */
@@ -206,7 +235,12 @@ function numberOf(layout: Layout, piece: Piece, at: number, numbers: Map<string,
 export function encodeColumns(columns: readonly Column[], rows: number): Ingested {
   const fields = columns.map(({ name, data }) => new Field(name, data.type, true));
   const schema = new Schema(fields);
-  const struct = makeData({ type: new Struct(fields), length: rows, nullCount: 0, children: columns.map(({ data }) => data) });
+  const struct = makeData({
+    type: new Struct(fields),
+    length: rows,
+    nullCount: 0,
+    children: columns.map(({ data }) => data),
+  });
   const table = new Table(schema, [new RecordBatch(schema, struct)]);
   const info = columns.map(({ name, data }): ColumnInfo => ({ name, type: String(data.type), nulls: data.nullCount }));
   return { data: tableToIPC(table, "stream"), rows, columns: info };

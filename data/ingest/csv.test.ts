@@ -6,9 +6,13 @@ import { decode } from "./decode.js";
 import { loadCsv } from "./index.js";
 import type { IngestOptions } from "./ingested.js";
 
-const csv = (text: string, options: Omit<IngestOptions, "format"> = {}) => decode(Buffer.from(text), { ...options, format: "csv" });
-const typesOf = (text: string, options?: Omit<IngestOptions, "format">): string[] => csv(text, options).columns.map((column) => column.type);
-const columnOf = (text: string, options?: Omit<IngestOptions, "format">): unknown[] => [...(tableFromIPC(csv(text, options).data).getChildAt(0) ?? [])];
+const csv = (text: string, options: Omit<IngestOptions, "format"> = {}) =>
+  decode(Buffer.from(text), { ...options, format: "csv" });
+const typesOf = (text: string, options?: Omit<IngestOptions, "format">): string[] =>
+  csv(text, options).columns.map((column) => column.type);
+const columnOf = (text: string, options?: Omit<IngestOptions, "format">): unknown[] => [
+  ...(tableFromIPC(csv(text, options).data).getChildAt(0) ?? []),
+];
 
 describe("the S&P 500 file of vega-datasets", () => {
   const file = path.join(process.cwd(), "node_modules/vega-datasets/data/sp500-2000.csv");
@@ -21,8 +25,12 @@ describe("the S&P 500 file of vega-datasets", () => {
     expect(columns.map((column) => column.type)).toEqual(["Date32<DAY>", ...Array(6).fill("Float64")]);
     expect(rows).toBe(lines.length - 1);
     names.forEach((name, i) => {
-      const expected = lines.slice(1).map((line) => (i === 0 ? Date.parse(line.split(",")[0] as string) / 86_400_000 : Number(line.split(",")[i])));
-      expect(Array.from((table.getChild(name)?.data[0]?.values ?? []) as Iterable<number>).slice(0, rows)).toEqual(expected);
+      const expected = lines
+        .slice(1)
+        .map((line) => (i === 0 ? Date.parse(line.split(",")[0] as string) / 86_400_000 : Number(line.split(",")[i])));
+      expect(Array.from((table.getChild(name)?.data[0]?.values ?? []) as Iterable<number>).slice(0, rows)).toEqual(
+        expected,
+      );
     });
   });
 
@@ -56,7 +64,9 @@ describe("types of columns", () => {
 
   it("may be forced, and then a value that does not fit is named by line and column", () => {
     expect(typesOf("v,w\n1,2\n", { types: { v: "int32", w: "string" } })).toEqual(["Int32", "Utf8"]);
-    expect(() => csv("v\n1\n2.5\n", { types: { v: "int32" } })).toThrow('line 3, column "v": "2.5" is not a whole number of 32 bits');
+    expect(() => csv("v\n1\n2.5\n", { types: { v: "int32" } })).toThrow(
+      'line 3, column "v": "2.5" is not a whole number of 32 bits',
+    );
     expect(() => csv("v\n1\n", { types: { x: "int32" } })).toThrow(/column "x", but the CSV has only v/);
   });
 
@@ -86,7 +96,10 @@ describe("values", () => {
   it("move times with a zone to UTC", () => {
     const text = "t\n2020-01-01T00:00:00+02:00\n1960-01-01T00:00:00Z\n";
     const data = tableFromIPC(csv(text).data).getChildAt(0)?.toArray() as BigInt64Array;
-    expect([...data]).toEqual([BigInt(Date.parse("2019-12-31T22:00:00Z")) * 1_000n, BigInt(Date.parse("1960-01-01T00:00:00Z")) * 1_000n]);
+    expect([...data]).toEqual([
+      BigInt(Date.parse("2019-12-31T22:00:00Z")) * 1_000n,
+      BigInt(Date.parse("1960-01-01T00:00:00Z")) * 1_000n,
+    ]);
   });
   it("may be none", () => {
     expect(csv("a,b\n")).toMatchObject({ rows: 0, columns: [{ name: "a" }, { name: "b" }] });
@@ -95,7 +108,8 @@ describe("values", () => {
 
 describe("a CSV of many blocks", () => {
   const rows = 30_000;
-  const lines = (value: (i: number) => string): string => `i,v\n${Array.from({ length: rows }, (_, i) => `${i},${value(i)}`).join("\n")}`;
+  const lines = (value: (i: number) => string): string =>
+    `i,v\n${Array.from({ length: rows }, (_, i) => `${i},${value(i)}`).join("\n")}`;
 
   it.each([
     ["a number at the end of texts of digits", (i: number) => (i === rows - 1 ? "x" : `${i}`), "Utf8"],
@@ -114,7 +128,9 @@ describe("a CSV of many blocks", () => {
   });
 
   it("names the line of a fault behind the first block, also after quoted line ends", () => {
-    expect(() => csv(lines((i) => (i === 25_000 ? "1,2" : '"a\nb"')))).toThrow("line 50002: 3 fields where the header has 2");
+    expect(() => csv(lines((i) => (i === 25_000 ? "1,2" : '"a\nb"')))).toThrow(
+      "line 50002: 3 fields where the header has 2",
+    );
     expect(() =>
       csv(
         lines((i) => (i === 25_000 ? "x" : "1")),

@@ -1,8 +1,9 @@
 /**
  * CSV with a header row.
  *
- * The parser is given blocks that end where a record ends, so that no more than a block of records is in memory. Types are guessed from the
- * first block and filled in at once, while the guess goes on over all values; only columns whose final type turns out another are read again.
+ * The parser is given blocks that end where a record ends, so that no more than a block of records is in memory. Types
+ * are guessed from the first block and filled in at once, while the guess goes on over all values; only columns whose
+ * final type turns out another are read again.
  */
 import { isUtf8 } from "node:buffer";
 import { CsvError, type Options, parse } from "csv-parse/sync";
@@ -27,7 +28,8 @@ export interface CsvOptions {
 type Records = readonly (readonly string[])[];
 
 export function decodeCsv(bytes: Uint8Array, options: CsvOptions): Ingested {
-  if (!isUtf8(bytes)) throw invalidData("the CSV is not UTF-8; convert it first (for example: iconv -f latin1 -t utf8)");
+  if (!isUtf8(bytes))
+    throw invalidData("the CSV is not UTF-8; convert it first (for example: iconv -f latin1 -t utf8)");
   const source = new CsvSource(bytes, options.delimiter ?? ",");
   const nulls = new Set(options.nullValues ?? [""]);
   let names: readonly string[] | undefined;
@@ -43,10 +45,14 @@ export function decodeCsv(bytes: Uint8Array, options: CsvOptions): Ingested {
     }
     const width = names.length;
     const wrong = records.findIndex((record) => record.length !== width);
-    if (wrong >= 0) throw invalidData(`line ${block.lineOf(records[wrong])}: ${records[wrong]?.length} fields where the header has ${width}`);
+    if (wrong >= 0)
+      throw invalidData(
+        `line ${block.lineOf(records[wrong])}: ${records[wrong]?.length} fields where the header has ${width}`,
+      );
     rows += records.length;
     if (rows > options.rowsMax) throw new VolleyError("TOO_LARGE", `the CSV has more than ${options.rowsMax} rows`);
-    if (rows * width > options.cellsMax) throw new VolleyError("TOO_LARGE", `the CSV has more than ${options.cellsMax} values`);
+    if (rows * width > options.cellsMax)
+      throw new VolleyError("TOO_LARGE", `the CSV has more than ${options.cellsMax} values`);
     for (const reader of readers) reader.take(records, block.lineOf);
   }
   if (!names) throw invalidData("the CSV is empty: a header row with the names of the columns is needed");
@@ -66,7 +72,8 @@ export function decodeCsv(bytes: Uint8Array, options: CsvOptions): Ingested {
 
 function header(record: readonly string[], types: Readonly<Record<string, TextType>> | undefined): string[] {
   const names = record.map((name) => name.trim());
-  if (names.length > columnsMax) throw new VolleyError("TOO_LARGE", `the CSV has ${names.length} columns; at most ${columnsMax} are taken`);
+  if (names.length > columnsMax)
+    throw new VolleyError("TOO_LARGE", `the CSV has ${names.length} columns; at most ${columnsMax} are taken`);
   const seen = new Set<string>();
   names.forEach((name, i) => {
     if (name === "") throw invalidData(`line 1: column ${i + 1} has no name`);
@@ -75,12 +82,17 @@ function header(record: readonly string[], types: Readonly<Record<string, TextTy
   });
   for (const name of Object.keys(types ?? {})) {
     if (!seen.has(name))
-      throw new VolleyError("INVALID_ARGUMENT", `a type is given for column ${JSON.stringify(name)}, but the CSV has only ${names.join(", ")}`);
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        `a type is given for column ${JSON.stringify(name)}, but the CSV has only ${names.join(", ")}`,
+      );
   }
   return names;
 }
 
-/** One column on its way: a type that is given or guessed from the first block, and whether the whole agrees with it. */
+/**
+ * One column on its way: a type that is given or guessed from the first block, and whether the whole agrees with it.
+ */
 class ColumnReader {
   readonly #name: string;
   readonly #index: number;
@@ -143,10 +155,19 @@ class CsvSource {
 
   constructor(bytes: Uint8Array, delimiter: string) {
     if (delimiter.length !== 1 || /["\r\n]/.test(delimiter)) {
-      throw new VolleyError("INVALID_ARGUMENT", `the CSV delimiter ${JSON.stringify(delimiter)} is not one plain character`);
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        `the CSV delimiter ${JSON.stringify(delimiter)} is not one plain character`,
+      );
     }
     this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.#options = { bom: true, delimiter, skip_empty_lines: true, relax_column_count: true, max_record_size: recordBytesMax };
+    this.#options = {
+      bom: true,
+      delimiter,
+      skip_empty_lines: true,
+      relax_column_count: true,
+      max_record_size: recordBytesMax,
+    };
   }
 
   *blocks(): Generator<Block> {
@@ -156,13 +177,20 @@ class CsvSource {
       const block = this.#bytes.subarray(from, to);
       const before = lines;
       const records = this.#parse(block, before, this.#options) as string[][];
-      yield { records, lineOf: (record) => before + this.#lineIn(block, record === undefined ? 0 : records.indexOf(record as string[])) };
+      yield {
+        records,
+        lineOf: (record) =>
+          before + this.#lineIn(block, record === undefined ? 0 : records.indexOf(record as string[])),
+      };
       for (let at = block.indexOf(newline); at >= 0; at = block.indexOf(newline, at + 1)) lines++;
       from = to;
     }
   }
 
-  /** The byte after the first newline outside quotes at or behind `blockBytes`. Quotes come in pairs, escaped ones too; the parser names those that do not. */
+  /**
+   * The byte after the first newline outside quotes at or behind `blockBytes`. Quotes come in pairs, escaped ones too;
+   * the parser names those that do not.
+   */
   #blockEnd(from: number): number {
     let quoted = false;
     for (let at = from; at < this.#bytes.byteLength; at++) {

@@ -6,5 +6,6 @@ import { invalidData } from "./ingested.js";
 export function checkDigest(bytes: Uint8Array, expected: string | undefined): void {
   if (expected === undefined) return;
   const found = createHash("sha256").update(bytes).digest("hex");
-  if (found !== expected.toLowerCase()) throw invalidData(`the ${bytes.byteLength} bytes have the SHA-256 ${found}, not ${expected} as announced`);
+  if (found !== expected.toLowerCase())
+    throw invalidData(`the ${bytes.byteLength} bytes have the SHA-256 ${found}, not ${expected} as announced`);
 }

@@ -1,6 +1,7 @@
 /**
- * Reading FlatBuffers that nobody vouches for. Every read goes through a DataView of exactly the metadata's bytes, so a pointer out of
- * bounds is a RangeError and never another message's memory; a budget bounds how many tables are visited, since offsets may share and loop.
+ * Reading FlatBuffers that nobody vouches for. Every read goes through a DataView of exactly the metadata's bytes, so a
+ * pointer out of bounds is a RangeError and never another message's memory; a budget bounds how many tables are
+ * visited, since offsets may share and loop.
  */
 import { isUtf8 } from "node:buffer";
 import { invalidData } from "./ingested.js";
@@ -23,7 +24,8 @@ export class FlatTable {
     this.#vtable = at - view.getInt32(at, true);
     this.#vtableBytes = view.getUint16(this.#vtable, true);
     this.#budget = budget;
-    if (this.#vtableBytes < 4 || this.#vtable + this.#vtableBytes > view.byteLength) throw invalidData("Arrow metadata has a broken vtable");
+    if (this.#vtableBytes < 4 || this.#vtable + this.#vtableBytes > view.byteLength)
+      throw invalidData("Arrow metadata has a broken vtable");
   }
 
   static root(bytes: Uint8Array, budget: Budget): FlatTable {
@@ -80,7 +82,8 @@ export class FlatTable {
     const at = this.#field(slot);
     if (at === 0) return [];
     const { start, length } = this.#vector(at, 4);
-    if (length > this.#budget.tables) throw invalidData(`Arrow metadata lists ${length} parts, more than any schema this gateway takes`);
+    if (length > this.#budget.tables)
+      throw invalidData(`Arrow metadata lists ${length} parts, more than any schema this gateway takes`);
     return Array.from({ length }, (_, i) => {
       const entry = start + 4 * i;
       return new FlatTable(this.#view, entry + this.#view.getUint32(entry, true), this.#budget);
@@ -113,7 +116,8 @@ export class FlatTable {
     const head = at + this.#view.getUint32(at, true);
     const length = this.#view.getUint32(head, true);
     const start = head + 4;
-    if (start + length * elementBytes > this.#view.byteLength) throw invalidData(`Arrow metadata has a list of ${length} entries that ends outside of it`);
+    if (start + length * elementBytes > this.#view.byteLength)
+      throw invalidData(`Arrow metadata has a list of ${length} entries that ends outside of it`);
     return { start, length };
   }
 }

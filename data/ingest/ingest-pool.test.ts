@@ -45,7 +45,9 @@ describe("a thread that misbehaves is ended, and the next request has a fresh on
     ["breaks in a way it did not foresee", "b", "INVALID_DATA", /surprise/],
   ])("%s", async (_, what, code, message) => {
     const pool = open({ thread: misbehaving, heapMb: 24, threads: 1 });
-    await expect(pool.ingest(csv(what), { format: "csv", timeoutMs: what === "l" ? 1_500 : 20_000 })).rejects.toMatchObject({
+    await expect(
+      pool.ingest(csv(what), { format: "csv", timeoutMs: what === "l" ? 1_500 : 20_000 }),
+    ).rejects.toMatchObject({
       code,
       message: expect.stringMatching(message),
     });
@@ -60,9 +62,23 @@ describe("a dictionary of more words than a thread can hold", () => {
   function stream(): Uint8Array {
     const offsets = new Int32Array(words + 1);
     for (let i = 0; i < words; i++) offsets[i + 1] = (offsets[i] as number) + (text[i] as string).length;
-    const dictionary = makeVector(makeData({ type: new Utf8(), length: words, nullCount: 0, data: Buffer.from(text.join("")), valueOffsets: offsets }));
+    const dictionary = makeVector(
+      makeData({
+        type: new Utf8(),
+        length: words,
+        nullCount: 0,
+        data: Buffer.from(text.join("")),
+        valueOffsets: offsets,
+      }),
+    );
     const type = new Dictionary(new Utf8(), new Int32(), 0);
-    const data = makeData({ type, length: words, nullCount: 0, data: Int32Array.from({ length: words }, (_, i) => i), dictionary });
+    const data = makeData({
+      type,
+      length: words,
+      nullCount: 0,
+      data: Int32Array.from({ length: words }, (_, i) => i),
+      dictionary,
+    });
     return tableToIPC(new Table({ a: new Vector([data]) }), "stream");
   }
 
@@ -72,7 +88,10 @@ describe("a dictionary of more words than a thread can hold", () => {
     ["CSV", () => csv(`a\n${text.join("\n")}\n`), { format: "csv", types: { a: "dictionary" } }],
   ] as const)("is refused with the way out: %s", async (_, make, options) => {
     const pool = open({ threads: 1 });
-    await expect(pool.ingest(make(), options)).rejects.toMatchObject({ code: "TOO_LARGE", message: expect.stringMatching(/more than 524288 .*plain text/) });
+    await expect(pool.ingest(make(), options)).rejects.toMatchObject({
+      code: "TOO_LARGE",
+      message: expect.stringMatching(/more than 524288 .*plain text/),
+    });
     await expect(pool.ingest(csv("a\n1\n"), { format: "csv" })).resolves.toMatchObject({ rows: 1 });
     expect(pool.threadsStarted).toBe(1);
   });
@@ -83,7 +102,9 @@ describe("the pool", () => {
     const pool = open({ threads: 1 });
     const stream = sampleStream();
     const first = await pool.ingest(stream, { format: "arrow" });
-    await expect(pool.ingest(stream.slice(0, 100), { format: "arrow" })).rejects.toMatchObject({ code: "INVALID_DATA" });
+    await expect(pool.ingest(stream.slice(0, 100), { format: "arrow" })).rejects.toMatchObject({
+      code: "INVALID_DATA",
+    });
     const again = await pool.ingest(stream, { format: "arrow" });
     expect(again.data).toEqual(first.data);
     expect(pool.threadsStarted).toBe(1);

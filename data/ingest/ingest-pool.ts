@@ -3,14 +3,23 @@ import { type Ingested, type IngestOptions, ingestDefaults } from "./ingested.js
 import type { ThreadRequest } from "./thread.js";
 import { ThreadPool, type ThreadPoolOptions } from "./thread-pool.js";
 
-/** Defaults: 2 threads, 256 MiB of heap, replaced after 1,000 requests, 64 requests in the queue. `thread` is for tests of threads that misbehave. */
+/**
+ * Defaults: 2 threads, 256 MiB of heap, replaced after 1,000 requests, 64 requests in the queue. `thread` is for tests
+ * of threads that misbehave.
+ */
 export type IngestPoolOptions = Partial<ThreadPoolOptions>;
 
 export class IngestPool {
   readonly #pool: ThreadPool<ThreadRequest, Ingested>;
 
   constructor(options: IngestPoolOptions = {}) {
-    const defaults = { threads: 2, heapMb: 256, reuseMax: 1_000, queueMax: 64, thread: new URL("./thread.js", import.meta.url) };
+    const defaults = {
+      threads: 2,
+      heapMb: 256,
+      reuseMax: 1_000,
+      queueMax: 64,
+      thread: new URL("./thread.js", import.meta.url),
+    };
     this.#pool = new ThreadPool({ ...defaults, ...options }, ({ bytes, options: given }) => {
       const copy = Uint8Array.from(bytes);
       return { message: { bytes: copy, options: given }, transfer: [copy.buffer] };

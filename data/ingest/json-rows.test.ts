@@ -2,7 +2,8 @@ import { tableFromIPC } from "apache-arrow";
 import { describe, expect, it } from "vitest";
 import { decode } from "./decode.js";
 
-const json = (value: unknown) => decode(Buffer.from(typeof value === "string" ? value : JSON.stringify(value)), { format: "json" });
+const json = (value: unknown) =>
+  decode(Buffer.from(typeof value === "string" ? value : JSON.stringify(value)), { format: "json" });
 
 describe("JSON rows", () => {
   it("become a table; what a row leaves out is null", () => {
@@ -66,6 +67,8 @@ describe("JSON rows", () => {
   it("cannot be blown up by short rows and many keys", () => {
     const keys = Array.from({ length: 4_000 }, (_, i) => `{"k${i}":1}`).join(",");
     expect(() => json(`[${keys}${",{}".repeat(60_000)}]`)).toThrow(/at most 200000000 values are taken/);
-    expect(() => json(`[${Array.from({ length: 5_000 }, (_, i) => `{"k${i}":1}`).join(",")}]`)).toThrow(/more than 4096 different keys/);
+    expect(() => json(`[${Array.from({ length: 5_000 }, (_, i) => `{"k${i}":1}`).join(",")}]`)).toThrow(
+      /more than 4096 different keys/,
+    );
   });
 });

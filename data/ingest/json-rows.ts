@@ -1,8 +1,9 @@
 /**
  * JSON rows: an array of flat objects. A key that a row leaves out is null; columns come in order of first appearance.
  *
- * The array is never parsed as a whole: JSON.parse of hostile text can outgrow a heap cap and cannot be interrupted. A scan finds where rows
- * begin and end and refuses nesting, then some rows at a time are parsed: once for names and types, once for values.
+ * The array is never parsed as a whole: JSON.parse of hostile text can outgrow a heap cap and cannot be interrupted. A
+ * scan finds where rows begin and end and refuses nesting, then some rows at a time are parsed: once for names and
+ * types, once for values.
  */
 import { isUtf8 } from "node:buffer";
 import { VolleyError } from "../../proto/errors.js";
@@ -31,7 +32,10 @@ export function decodeJsonRows(bytes: Uint8Array, options: JsonRowsOptions): Ing
     rows = first + block.length;
     if (rows > options.rowsMax) throw new VolleyError("TOO_LARGE", `more than ${options.rowsMax} rows`);
     if (rows * guesses.size > options.cellsMax) {
-      throw new VolleyError("TOO_LARGE", `${rows} rows or more of ${guesses.size} columns; at most ${options.cellsMax} values are taken`);
+      throw new VolleyError(
+        "TOO_LARGE",
+        `${rows} rows or more of ${guesses.size} columns; at most ${options.cellsMax} values are taken`,
+      );
     }
   }
   if (guesses.size === 0) throw invalidData("the rows have no columns");
@@ -42,7 +46,10 @@ export function decodeJsonRows(bytes: Uint8Array, options: JsonRowsOptions): Ing
       `a type is given for column ${JSON.stringify(name)}, but the rows have only ${[...guesses.keys()].slice(0, 20).join(", ")}`,
     );
   }
-  const columns = [...guesses].map(([name, guess]) => ({ name, column: new TextColumn(name, givenType(options.types, name) ?? guess.result()) }));
+  const columns = [...guesses].map(([name, guess]) => ({
+    name,
+    column: new TextColumn(name, givenType(options.types, name) ?? guess.result()),
+  }));
   for (const { first, block } of rowBlocks(bytes)) {
     block.forEach((row, i) => {
       const where = (): string => `row ${first + i}`;
@@ -58,7 +65,10 @@ export function decodeJsonRows(bytes: Uint8Array, options: JsonRowsOptions): Ing
   );
 }
 
-/** Numbers keep every bit as text: JavaScript writes the shortest text that reads back as the same number. -0 is the exception. */
+/**
+ * Numbers keep every bit as text: JavaScript writes the shortest text that reads back as the same number. -0 is the
+ * exception.
+ */
 const textOf = (cell: string | number | boolean): string => (Object.is(cell, -0) ? "-0" : String(cell));
 
 /** A column has one kind of value; texts may turn out to be dates. */
@@ -69,7 +79,8 @@ class CellGuess {
   add(cell: Cell, path: string): void {
     if (cell === null) return;
     const own = typeof cell as "string" | "number" | "boolean";
-    if (this.#kind !== undefined && own !== this.#kind) throw invalidData(`rows.${path} is a ${own}, but rows before have a ${this.#kind}`, { path });
+    if (this.#kind !== undefined && own !== this.#kind)
+      throw invalidData(`rows.${path} is a ${own}, but rows before have a ${this.#kind}`, { path });
     this.#kind = own;
     if (typeof cell === "string") this.#texts.add(cell);
   }
@@ -84,7 +95,8 @@ function guessRow(row: Row, index: number, guesses: Map<string, CellGuess>): voi
   for (const [name, cell] of Object.entries(row)) {
     let guess = guesses.get(name);
     if (!guess) {
-      if (guesses.size === columnsMax) throw new VolleyError("TOO_LARGE", `the rows have more than ${columnsMax} different keys`);
+      if (guesses.size === columnsMax)
+        throw new VolleyError("TOO_LARGE", `the rows have more than ${columnsMax} different keys`);
       guess = new CellGuess();
       guesses.set(name, guess);
     }
@@ -100,7 +112,10 @@ interface RowBlock {
   readonly block: readonly Row[];
 }
 
-/** The rows in order, a block at a time. Outside of rows only white space, commas and the brackets of the one array may stand. */
+/**
+ * The rows in order, a block at a time. Outside of rows only white space, commas and the brackets of the one array may
+ * stand.
+ */
 function* rowBlocks(bytes: Uint8Array): Generator<RowBlock> {
   let first = 0;
   let waiting: string[] = [];
@@ -114,7 +129,11 @@ function* rowBlocks(bytes: Uint8Array): Generator<RowBlock> {
     return taken;
   };
   for (const [from, to] of rowRanges(bytes)) {
-    if (to - from > rowBytesMax) throw new VolleyError("TOO_LARGE", `row ${first + waiting.length} has ${to - from} bytes; at most ${rowBytesMax} are taken`);
+    if (to - from > rowBytesMax)
+      throw new VolleyError(
+        "TOO_LARGE",
+        `row ${first + waiting.length} has ${to - from} bytes; at most ${rowBytesMax} are taken`,
+      );
     waiting.push(Buffer.from(bytes.buffer, bytes.byteOffset + from, to - from).toString("utf8"));
     waitingBytes += to - from;
     if (waitingBytes >= blockBytes) yield take();
@@ -159,7 +178,9 @@ function* rowRanges(bytes: Uint8Array): Generator<[number, number]> {
   };
   const fault = (at: number, expected: string): VolleyError => {
     if (at >= end) return invalidData(`the rows are not JSON: they end where ${expected} is expected`);
-    return invalidData(`the rows are not JSON: ${JSON.stringify(String.fromCharCode(bytes[at] as number))} at byte ${at}, where ${expected} is expected`);
+    return invalidData(
+      `the rows are not JSON: ${JSON.stringify(String.fromCharCode(bytes[at] as number))} at byte ${at}, where ${expected} is expected`,
+    );
   };
   // A byte order mark may stand before the array.
   let at = skip(bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0);
@@ -171,7 +192,8 @@ function* rowRanges(bytes: Uint8Array): Generator<[number, number]> {
   let rows = 0;
   if (bytes[at] !== closeArray) {
     for (;;) {
-      if (bytes[at] !== openRow) throw at < end ? invalidData(`rows.${rows} is not an object`, { path: `${rows}` }) : fault(at, "a row");
+      if (bytes[at] !== openRow)
+        throw at < end ? invalidData(`rows.${rows} is not an object`, { path: `${rows}` }) : fault(at, "a row");
       const to = rowEnd(bytes, at, rows);
       yield [at, to];
       rows++;
@@ -195,7 +217,9 @@ function rowEnd(bytes: Uint8Array, start: number, row: number): number {
     } else if (byte === quote) inText = true;
     else if (byte === closeRow) return at + 1;
     else if (byte === openRow || byte === openArray) {
-      throw invalidData(`rows.${row} is nested; rows are flat objects of numbers, texts, true, false and null`, { path: `${row}` });
+      throw invalidData(`rows.${row} is nested; rows are flat objects of numbers, texts, true, false and null`, {
+        path: `${row}`,
+      });
     }
   }
   throw invalidData(`the rows are not JSON: they end within row ${row}`);

@@ -79,13 +79,19 @@ export function sampleTable(rows = 60, batches = 3): Table {
       (columns) =>
         new RecordBatch(
           schema,
-          makeData({ type: new Struct(fields), length: rows, nullCount: 0, children: Object.values(columns).flatMap((vector) => vector.data) }),
+          makeData({
+            type: new Struct(fields),
+            length: rows,
+            nullCount: 0,
+            children: Object.values(columns).flatMap((vector) => vector.data),
+          }),
         ),
     ),
   );
 }
 
-export const sampleStream = (rows?: number, batches?: number): Uint8Array => tableToIPC(sampleTable(rows, batches), "stream");
+export const sampleStream = (rows?: number, batches?: number): Uint8Array =>
+  tableToIPC(sampleTable(rows, batches), "stream");
 
 /** mulberry32: the same mutants for the same seed, everywhere. */
 export function randomOf(seed: number): (below: number) => number {
@@ -120,7 +126,8 @@ export function structureBytes(stream: Uint8Array): number[] {
 /** A changed copy; never equal to the stream. Half of the changes hit the structure, the others anything. */
 export function mutate(stream: Uint8Array, structure: readonly number[], seed: number): Uint8Array {
   const random = randomOf(seed);
-  const somewhere = (): number => (random(2) === 0 ? (structure[random(structure.length)] as number) : random(stream.byteLength));
+  const somewhere = (): number =>
+    random(2) === 0 ? (structure[random(structure.length)] as number) : random(stream.byteLength);
   let out = Uint8Array.from(stream);
   for (;;) {
     switch (random(8)) {
@@ -129,7 +136,11 @@ export function mutate(stream: Uint8Array, structure: readonly number[], seed: n
         break;
       case 1: {
         const at = somewhere();
-        out = Uint8Array.from([...out.subarray(0, at), ...Uint8Array.from({ length: 1 + random(16) }, () => random(256)), ...out.subarray(at)]);
+        out = Uint8Array.from([
+          ...out.subarray(0, at),
+          ...Uint8Array.from({ length: 1 + random(16) }, () => random(256)),
+          ...out.subarray(at),
+        ]);
         break;
       }
       case 2: {
@@ -140,7 +151,11 @@ export function mutate(stream: Uint8Array, structure: readonly number[], seed: n
       case 3:
       case 4: {
         const at = Math.min(somewhere() & ~3, stream.byteLength - 4);
-        new DataView(out.buffer).setUint32(Math.min(at, Math.max(0, out.byteLength - 4)), extremes[random(extremes.length)] as number, true);
+        new DataView(out.buffer).setUint32(
+          Math.min(at, Math.max(0, out.byteLength - 4)),
+          extremes[random(extremes.length)] as number,
+          true,
+        );
         break;
       }
       default: {

@@ -1,8 +1,14 @@
-/** A disposable thread's side: one request at a time, answered by one message. Its heap is capped and its life may end at any moment (thread-pool.ts). */
+/**
+ * A disposable thread's side: one request at a time, answered by one message. Its heap is capped and its life may end
+ * at any moment (thread-pool.ts).
+ */
 import { parentPort } from "node:worker_threads";
 import { toWireError, type WireError } from "../../proto/errors.js";
 
-/** `refused`: the decoder said what is wrong. `broke`: something else threw; the thread is not to be trusted with another request. */
+/**
+ * `refused`: the decoder said what is wrong. `broke`: something else threw; the thread is not to be trusted with
+ * another request.
+ */
 export type ThreadReply<R> =
   | { readonly t: "done"; readonly result: R }
   | { readonly t: "refused"; readonly error: WireError }
@@ -17,7 +23,11 @@ export function serveThread<W, R>(answer: (work: W) => { result: R; transfer: Ar
       port.postMessage({ t: "done", result } satisfies ThreadReply<R>, transfer);
     } catch (error) {
       const wire = toWireError(error);
-      port.postMessage((wire.code === "INTERNAL" ? { t: "broke", message: wire.message } : { t: "refused", error: wire }) satisfies ThreadReply<R>);
+      port.postMessage(
+        (wire.code === "INTERNAL"
+          ? { t: "broke", message: wire.message }
+          : { t: "refused", error: wire }) satisfies ThreadReply<R>,
+      );
     }
   });
 }

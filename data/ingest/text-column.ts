@@ -1,8 +1,20 @@
 /**
- * Columns from text. Two passes over the same values: the first finds the narrowest reading that fits every value, the second fills a column
- * of exactly that type, so no value is ever guessed twice and memory holds one column, not its text.
+ * Columns from text. Two passes over the same values: the first finds the narrowest reading that fits every value, the
+ * second fills a column of exactly that type, so no value is ever guessed twice and memory holds one column, not its
+ * text.
  */
-import { Bool, type DataType, DateDay, Float32, Float64, Int32, Int64, TimestampMicrosecond, TimestampNanosecond, Utf8 } from "apache-arrow";
+import {
+  Bool,
+  type DataType,
+  DateDay,
+  Float32,
+  Float64,
+  Int32,
+  Int64,
+  TimestampMicrosecond,
+  TimestampNanosecond,
+  Utf8,
+} from "apache-arrow";
 import type { FlatType } from "./arrow-metadata.js";
 import { type Column, mergeDictionaries, mergePieces, type Piece } from "./column.js";
 import { checkWords, invalidData, type TextType } from "./ingested.js";
@@ -17,7 +29,9 @@ const DATE = /^(\d{4})-(\d{2})-(\d{2})$/;
 const TIME = /^(\d{4}-\d{2}-\d{2})[T ](\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?(Z|[+-]\d{2}:?\d{2})?$/;
 const int64Max = 0x7fff_ffff_ffff_ffffn;
 const int64Min = -0x8000_0000_0000_0000n;
-/** A column of text becomes a dictionary when its words repeat: at most half as many as values, and no more than this. */
+/**
+ * A column of text becomes a dictionary when its words repeat: at most half as many as values, and no more than this.
+ */
 const wordsMax = 65_536;
 
 /** Days since 1970-01-01; undefined for a date that the calendar does not have. */
@@ -53,11 +67,16 @@ export function parseInstant(text: string): Instant | undefined {
     offsetMinutes = (zone.startsWith("-") ? -1 : 1) * (zoneHours * 60 + zoneMinutes);
   }
   const seconds = day * 86_400 + hour * 3_600 + (minute - offsetMinutes) * 60 + second;
-  return { ns: BigInt(seconds) * 1_000_000_000n + BigInt(fraction.padEnd(9, "0")), zoned: zone !== undefined, digits: fraction.length };
+  return {
+    ns: BigInt(seconds) * 1_000_000_000n + BigInt(fraction.padEnd(9, "0")),
+    zoned: zone !== undefined,
+    digits: fraction.length,
+  };
 }
 
 const isNumber = (text: string): boolean => (NUMBER.test(text) && !CODE.test(text)) || NOT_FINITE.test(text);
-const isInt64 = (text: string): boolean => INTEGER.test(text) && text.length <= 20 && BigInt(text) <= int64Max && BigInt(text) >= int64Min;
+const isInt64 = (text: string): boolean =>
+  INTEGER.test(text) && text.length <= 20 && BigInt(text) <= int64Max && BigInt(text) >= int64Min;
 
 /** First pass: what all values of a column have in common. */
 export class TypeGuess {
@@ -141,12 +160,19 @@ class Growing<A extends Float64Array | Float32Array | Int32Array | BigInt64Array
 const fixedOf = (width: number, type: DataType): FlatType => ({ layout: { form: "fixed", width }, type });
 const utf8: FlatType = { layout: { form: "variable", offsetBytes: 4, text: true }, type: new Utf8() };
 
-/** Second pass: values in order, undefined for null. A value that the type cannot hold is INVALID_DATA naming `where`. */
+/**
+ * Second pass: values in order, undefined for null. A value that the type cannot hold is INVALID_DATA naming `where`.
+ */
 export class TextColumn {
   readonly #name: string;
   readonly #type: TextType;
   readonly #valid = new Growing((n) => new Uint8Array(n));
-  readonly #values: Growing<Float64Array> | Growing<Float32Array> | Growing<Int32Array> | Growing<BigInt64Array> | Growing<Uint8Array>;
+  readonly #values:
+    | Growing<Float64Array>
+    | Growing<Float32Array>
+    | Growing<Int32Array>
+    | Growing<BigInt64Array>
+    | Growing<Uint8Array>;
   readonly #offsets = new Growing((n) => new Int32Array(n));
   readonly #words = new Map<string, number>();
   #zoned: boolean | undefined;
@@ -175,7 +201,9 @@ export class TextColumn {
         (this.#values as Growing<Uint8Array>).push(text === undefined ? 0 : this.#bool(text, where));
         break;
       case "date":
-        (this.#values as Growing<Int32Array>).push(text === undefined ? 0 : (parseDate(text) ?? this.#fault(text, "a date like 2020-04-17", where)));
+        (this.#values as Growing<Int32Array>).push(
+          text === undefined ? 0 : (parseDate(text) ?? this.#fault(text, "a date like 2020-04-17", where)),
+        );
         break;
       case "timestamp":
       case "timestamp-ns":
@@ -193,12 +221,23 @@ export class TextColumn {
   finish(id: number): Column {
     const length = this.#valid.length;
     const bits = new Uint8Array((length + 7) >> 3);
-    for (let i = 0; i < length; i++) if (this.#valid.array[i] === 1) bits[i >> 3] = (bits[i >> 3] as number) | (1 << (i & 7));
+    for (let i = 0; i < length; i++)
+      if (this.#valid.array[i] === 1) bits[i >> 3] = (bits[i >> 3] as number) | (1 << (i & 7));
     const offsets = this.#type === "string" ? this.#offsets.array.subarray(0, length + 1) : undefined;
-    const piece: Piece = { length, validity: bits, values: this.#type === "bool" ? this.#packedBits(length) : this.#values.bytes(), offsets };
+    const piece: Piece = {
+      length,
+      validity: bits,
+      values: this.#type === "bool" ? this.#packedBits(length) : this.#values.bytes(),
+      offsets,
+    };
     if (this.#type !== "dictionary") return { name: this.#name, data: mergePieces(this.#flat(), [piece]) };
     const indices = (this.#values as Growing<Int32Array>).array.subarray(0, length);
-    return { name: this.#name, data: mergeDictionaries(utf8, id, [{ length, validity: bits, indices, words: [piecesOfWords([...this.#words.keys()])] }]) };
+    return {
+      name: this.#name,
+      data: mergeDictionaries(utf8, id, [
+        { length, validity: bits, indices, words: [piecesOfWords([...this.#words.keys()])] },
+      ]),
+    };
   }
 
   #flat(): FlatType {
@@ -227,7 +266,9 @@ export class TextColumn {
 
   #fault(text: string, expected: string, where: () => string): never {
     const shown = text.length > 60 ? `${text.slice(0, 60)}…` : text;
-    throw invalidData(`${where()}, column ${JSON.stringify(this.#name)}: ${JSON.stringify(shown)} is not ${expected}`, { column: this.#name });
+    throw invalidData(`${where()}, column ${JSON.stringify(this.#name)}: ${JSON.stringify(shown)} is not ${expected}`, {
+      column: this.#name,
+    });
   }
   #number(text: string, where: () => string): number {
     if (NUMBER.test(text)) return Number(text);
@@ -237,7 +278,9 @@ export class TextColumn {
   }
   #int32(text: string, where: () => string): number {
     const value = Number(text);
-    return INTEGER.test(text) && value === (value | 0) ? value | 0 : this.#fault(text, "a whole number of 32 bits", where);
+    return INTEGER.test(text) && value === (value | 0)
+      ? value | 0
+      : this.#fault(text, "a whole number of 32 bits", where);
   }
   #int64(text: string, where: () => string): bigint {
     return isInt64(text) ? BigInt(text) : this.#fault(text, "a whole number of 64 bits", where);
@@ -248,13 +291,16 @@ export class TextColumn {
   }
   #instant(text: string, where: () => string): bigint {
     const day = parseDate(text);
-    const instant = day === undefined ? parseInstant(text) : { ns: BigInt(day) * 86_400_000_000_000n, zoned: false, digits: 0 };
+    const instant =
+      day === undefined ? parseInstant(text) : { ns: BigInt(day) * 86_400_000_000_000n, zoned: false, digits: 0 };
     if (!instant) return this.#fault(text, "a time like 2020-04-17T16:00:00Z", where);
     if (this.#zoned !== undefined && this.#zoned !== instant.zoned)
       return this.#fault(text, "a time like the others: some have a zone and some have none", where);
     this.#zoned = instant.zoned;
     if (this.#type === "timestamp")
-      return instant.digits > 6 ? this.#fault(text, "a time of whole microseconds; ask for timestamp-ns", where) : instant.ns / 1_000n;
+      return instant.digits > 6
+        ? this.#fault(text, "a time of whole microseconds; ask for timestamp-ns", where)
+        : instant.ns / 1_000n;
     return instant.ns >= int64Min && instant.ns <= int64Max
       ? instant.ns
       : this.#fault(text, "between the years 1678 and 2261, which 64 bits of nanoseconds hold", where);
@@ -281,7 +327,9 @@ export class TextColumn {
   }
 }
 
-function valuesOf(type: TextType): Growing<Float64Array> | Growing<Float32Array> | Growing<Int32Array> | Growing<BigInt64Array> | Growing<Uint8Array> {
+function valuesOf(
+  type: TextType,
+): Growing<Float64Array> | Growing<Float32Array> | Growing<Int32Array> | Growing<BigInt64Array> | Growing<Uint8Array> {
   switch (type) {
     case "float64":
       return new Growing((n) => new Float64Array(n));

@@ -1,7 +1,7 @@
 /**
- * Disposable threads. A thread has a capped heap and a deadline; when either is passed, or its work breaks in a way it did not foresee, the
- * thread is ended and never used again. A thread that answered, with a result or a refusal, is used again, up to `reuseMax` times.
- * What runs in the thread is serve.ts with a function that keeps no state.
+ * Disposable threads. A thread has a capped heap and a deadline; when either is passed, or its work breaks in a way it
+ * did not foresee, the thread is ended and never used again. A thread that answered, with a result or a refusal, is
+ * used again, up to `reuseMax` times. What runs in the thread is serve.ts with a function that keeps no state.
  */
 import { Worker } from "node:worker_threads";
 import { fromWireError, VolleyError } from "../../proto/errors.js";
@@ -44,8 +44,13 @@ export class ThreadPool<W, R> {
   #closed = false;
   #threadsStarted = 0;
 
-  /** `prepare` makes, when a thread is free, the message of a request and says which of its buffers move to the thread. */
-  constructor(options: ThreadPoolOptions, prepare: (work: W) => { message: W; transfer: ArrayBuffer[] } = (message) => ({ message, transfer: [] })) {
+  /**
+   * `prepare` makes, when a thread is free, the message of a request and says which of its buffers move to the thread.
+   */
+  constructor(
+    options: ThreadPoolOptions,
+    prepare: (work: W) => { message: W; transfer: ArrayBuffer[] } = (message) => ({ message, transfer: [] }),
+  ) {
     this.#options = options;
     this.#prepare = prepare;
   }
@@ -65,7 +70,12 @@ export class ThreadPool<W, R> {
     checkTimeoutMs(timeoutMs);
     if (this.#closed) return Promise.reject(new VolleyError("CLOSED", "this ingest pool has been closed"));
     if (this.#queue.length >= this.#options.queueMax) {
-      return Promise.reject(new VolleyError("RATE_LIMITED", `${this.#queue.length} uploads wait to be decoded already; try again in a moment`));
+      return Promise.reject(
+        new VolleyError(
+          "RATE_LIMITED",
+          `${this.#queue.length} uploads wait to be decoded already; try again in a moment`,
+        ),
+      );
     }
     return new Promise((resolve, reject) => {
       const request: Request<W, R> = { work, timeoutMs, resolve, reject, timer: undefined };
@@ -77,13 +87,20 @@ export class ThreadPool<W, R> {
 
   async close(): Promise<void> {
     this.#closed = true;
-    for (const request of this.#queue.splice(0)) this.#fail(request, new VolleyError("CLOSED", "this ingest pool was closed while the request waited"));
-    await Promise.all([...this.#slots].map((slot) => this.#end(slot, new VolleyError("CLOSED", "this ingest pool was closed during decoding"))));
+    for (const request of this.#queue.splice(0))
+      this.#fail(request, new VolleyError("CLOSED", "this ingest pool was closed while the request waited"));
+    await Promise.all(
+      [...this.#slots].map((slot) =>
+        this.#end(slot, new VolleyError("CLOSED", "this ingest pool was closed during decoding")),
+      ),
+    );
   }
 
   #dispatch(): void {
     while (this.#queue.length > 0 && !this.#closed) {
-      const slot = [...this.#slots].find((candidate) => !candidate.request) ?? (this.#slots.size < this.#options.threads ? this.#start() : undefined);
+      const slot =
+        [...this.#slots].find((candidate) => !candidate.request) ??
+        (this.#slots.size < this.#options.threads ? this.#start() : undefined);
       if (!slot) return;
       const request = this.#queue.shift() as Request<W, R>;
       slot.request = request;
@@ -113,14 +130,17 @@ export class ThreadPool<W, R> {
 
   #fault(error: NodeJS.ErrnoException): VolleyError {
     if (error.code === "ERR_WORKER_OUT_OF_MEMORY")
-      return invalidData(`the bytes need more than ${this.#options.heapMb} MiB of heap to decode; send them in smaller parts`);
+      return invalidData(
+        `the bytes need more than ${this.#options.heapMb} MiB of heap to decode; send them in smaller parts`,
+      );
     return invalidData(`the bytes could not be decoded: ${error.message}`);
   }
 
   #answered(slot: Slot<W, R>, reply: ThreadReply<R>): void {
     const { request } = slot;
     if (!request) return;
-    if (reply.t === "broke") return void this.#end(slot, invalidData(`the bytes could not be decoded: ${reply.message}`));
+    if (reply.t === "broke")
+      return void this.#end(slot, invalidData(`the bytes could not be decoded: ${reply.message}`));
     slot.request = undefined;
     slot.worker.unref();
     request.timer?.stop();

@@ -1,4 +1,6 @@
-/** Small files that stand for large ones: each is refused, soon, and the process and the next file are none the worse. */
+/**
+ * Small files that stand for large ones: each is refused, soon, and the process and the next file are none the worse.
+ */
 import { gzipSync } from "node:zlib";
 import type { ColumnMetaData, FileMetaData, PageHeader, SchemaElement } from "hyparquet";
 import { ByteWriter } from "hyparquet-writer";
@@ -102,7 +104,10 @@ function longText(bytes: number): Uint8Array {
 
 function longTexts(pages: number, bytes: number): Uint8Array {
   const packed = gzipSync(longText(bytes));
-  const page: Page = { header: { uncompressed_page_size: bytes + 4, data_page_header_v2: v2(1) as never }, data: packed };
+  const page: Page = {
+    header: { uncompressed_page_size: bytes + 4, data_page_header_v2: v2(1) as never },
+    data: packed,
+  };
   return fileOf({ pages: Array.from({ length: pages }, () => page), rows: pages, element: text });
 }
 
@@ -116,11 +121,18 @@ function oneLongWord(bytes: number, rows: number): Uint8Array {
     element: text,
     pages: [
       {
-        header: { type: "DICTIONARY_PAGE", uncompressed_page_size: word.length, dictionary_page_header: { num_values: 1, encoding: "PLAIN" } as never },
+        header: {
+          type: "DICTIONARY_PAGE",
+          uncompressed_page_size: word.length,
+          dictionary_page_header: { num_values: 1, encoding: "PLAIN" } as never,
+        },
         data: word,
       },
       {
-        header: { uncompressed_page_size: run.length, data_page_header_v2: v2(rows, { encoding: "RLE_DICTIONARY", is_compressed: false }) as never },
+        header: {
+          uncompressed_page_size: run.length,
+          data_page_header_v2: v2(rows, { encoding: "RLE_DICTIONARY", is_compressed: false }) as never,
+        },
         data: run,
       },
     ],
@@ -131,13 +143,26 @@ function oneLongWord(bytes: number, rows: number): Uint8Array {
 function nulls(rows: number, columns: number, groups = 1): Uint8Array {
   const levels = Uint8Array.from([...varint(rows * 2), 0]);
   const header = v2(rows, { num_nulls: rows, definition_levels_byte_length: levels.length, is_compressed: false });
-  const pages = [{ header: { uncompressed_page_size: levels.length, data_page_header_v2: header as never }, data: levels }];
-  return fileOf({ codec: "UNCOMPRESSED", rows, columns, groups, element: { type: "DOUBLE", repetition_type: "OPTIONAL" }, pages });
+  const pages = [
+    { header: { uncompressed_page_size: levels.length, data_page_header_v2: header as never }, data: levels },
+  ];
+  return fileOf({
+    codec: "UNCOMPRESSED",
+    rows,
+    columns,
+    groups,
+    element: { type: "DOUBLE", repetition_type: "OPTIONAL" },
+    pages,
+  });
 }
 
 const zeros = gzipSync(Buffer.alloc(300 * mib));
 const pageOf = (announced: number): Uint8Array =>
-  fileOf({ rows: 1_000, element: float, pages: [{ header: { uncompressed_page_size: announced, data_page_header_v2: v2(1_000) as never }, data: zeros }] });
+  fileOf({
+    rows: 1_000,
+    element: float,
+    pages: [{ header: { uncompressed_page_size: announced, data_page_header_v2: v2(1_000) as never }, data: zeros }],
+  });
 
 /** Groups in groups in groups. */
 const deep = (depth: number): Uint8Array =>
@@ -150,9 +175,18 @@ const deep = (depth: number): Uint8Array =>
     }),
   );
 /** Field 2 is a list of 2^31 - 1 structs, or of lists of 30 million each. */
-const endlessList = withFooter((writer) => writer.appendBytes(Uint8Array.from([0x29, 0xfc, ...varint(2 ** 31 - 1), 0, 0, 0])));
+const endlessList = withFooter((writer) =>
+  writer.appendBytes(Uint8Array.from([0x29, 0xfc, ...varint(2 ** 31 - 1), 0, 0, 0])),
+);
 const listsOfLists = withFooter((writer) =>
-  writer.appendBytes(Uint8Array.from([0x29, 0xf9, ...varint(40), ...Array.from({ length: 40 }, () => [0xf9, ...varint(30_000_000)]).flat()])),
+  writer.appendBytes(
+    Uint8Array.from([
+      0x29,
+      0xf9,
+      ...varint(40),
+      ...Array.from({ length: 40 }, () => [0xf9, ...varint(30_000_000)]).flat(),
+    ]),
+  ),
 );
 
 describe("files made by hand are files", () => {
@@ -170,11 +204,35 @@ describe("files made by hand are files", () => {
 describe("bombs", () => {
   const bytesMax = 64 * mib;
   it.each<[string, Uint8Array, ParquetReadOptions, string, RegExp]>([
-    ["a page that unpacks to more than it says", pageOf(8_000), {}, "INVALID_DATA", /row group 0, column "c0" cannot be read/],
-    ["a page that says it unpacks to 300 MiB", pageOf(300 * mib), {}, "INVALID_DATA", /page 0 unpacks to 314572800 bytes; at most 268435456/],
-    ["pages that unpack to more than is left", pageOf(200 * mib), { bytesMax }, "TOO_LARGE", /unpacks to more than 134217728 bytes/],
+    [
+      "a page that unpacks to more than it says",
+      pageOf(8_000),
+      {},
+      "INVALID_DATA",
+      /row group 0, column "c0" cannot be read/,
+    ],
+    [
+      "a page that says it unpacks to 300 MiB",
+      pageOf(300 * mib),
+      {},
+      "INVALID_DATA",
+      /page 0 unpacks to 314572800 bytes; at most 268435456/,
+    ],
+    [
+      "pages that unpack to more than is left",
+      pageOf(200 * mib),
+      { bytesMax },
+      "TOO_LARGE",
+      /unpacks to more than 134217728 bytes/,
+    ],
     ["40 texts of 4 MiB in 200 kB", longTexts(40, 4 * mib), { bytesMax }, "TOO_LARGE", /unpacks to more than/],
-    ["a word of 1 MiB in a million rows", oneLongWord(mib, 1_000_000), { bytesMax }, "TOO_LARGE", /unpacks to more than 67108864 bytes/],
+    [
+      "a word of 1 MiB in a million rows",
+      oneLongWord(mib, 1_000_000),
+      { bytesMax },
+      "TOO_LARGE",
+      /unpacks to more than 67108864 bytes/,
+    ],
     [
       "the same, beyond what any object may have",
       oneLongWord(4 * mib, 1_000_000),
@@ -182,16 +240,37 @@ describe("bombs", () => {
       "TOO_LARGE",
       /unpacks to more than 2147483647|unpacks to more than 2147483648/,
     ],
-    ["20 million nulls in 20 columns", nulls(20_000_000, 20), {}, "TOO_LARGE", /400000000|at most 20000000 rows and 200000000 values/],
-    ["9 million nulls in 20 columns", nulls(9_000_000, 20), { bytesMax }, "TOO_LARGE", /unpacks to more than 67108864 bytes/],
+    [
+      "20 million nulls in 20 columns",
+      nulls(20_000_000, 20),
+      {},
+      "TOO_LARGE",
+      /400000000|at most 20000000 rows and 200000000 values/,
+    ],
+    [
+      "9 million nulls in 20 columns",
+      nulls(9_000_000, 20),
+      { bytesMax },
+      "TOO_LARGE",
+      /unpacks to more than 67108864 bytes/,
+    ],
     ["one chunk for a thousand row groups", nulls(100_000, 1, 1_000), {}, "TOO_LARGE", /100000000 rows/],
-    ["a schema of 200,000 levels", deep(200_000), {}, "INVALID_DATA", /broken footer|no Parquet file|no flat Arrow type|columns/],
+    [
+      "a schema of 200,000 levels",
+      deep(200_000),
+      {},
+      "INVALID_DATA",
+      /broken footer|no Parquet file|no flat Arrow type|columns/,
+    ],
     ["a list of 2^31 entries", endlessList, {}, "INVALID_DATA", /./],
     ["lists of 30 million entries in a list", listsOfLists, {}, "INVALID_DATA", /./],
   ])("%s", { timeout: 30_000 }, async (_, bytes, options, code, message) => {
     expect(bytes.byteLength).toBeLessThan(5 * mib);
     const before = process.memoryUsage().arrayBuffers;
-    await expect(readParquet(bytes, { timeoutMs: 20_000, ...options })).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
+    await expect(readParquet(bytes, { timeoutMs: 20_000, ...options })).rejects.toMatchObject({
+      code,
+      message: expect.stringMatching(message),
+    });
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(64 * mib);
     expect((await readParquet(encodeParquet(sampleTable(5, 1)))).rows).toBe(5);
   });

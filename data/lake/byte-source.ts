@@ -26,7 +26,9 @@ export function openSource(spec: SourceSpec, label: string): ByteSource {
   try {
     file = openSync(spec.path, "r");
   } catch (error) {
-    throw new VolleyError("INVALID_ARGUMENT", `${label} cannot be opened: ${(error as Error).message}`, { details: { file: label } });
+    throw new VolleyError("INVALID_ARGUMENT", `${label} cannot be opened: ${(error as Error).message}`, {
+      details: { file: label },
+    });
   }
   const stat = fstatSync(file);
   if (!stat.isFile()) {
@@ -45,7 +47,11 @@ export function openSource(spec: SourceSpec, label: string): ByteSource {
   return counting(stat.size, read, () => closeSync(file));
 }
 
-function counting(size: number, read: (from: number, to: number) => Uint8Array<ArrayBuffer>, close: () => void): ByteSource {
+function counting(
+  size: number,
+  read: (from: number, to: number) => Uint8Array<ArrayBuffer>,
+  close: () => void,
+): ByteSource {
   let bytesRead = 0;
   return {
     size,

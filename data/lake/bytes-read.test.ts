@@ -1,4 +1,7 @@
-/** What projection and pruning save: the bytes that are read are counted, and held against the footer as another reader sees it. */
+/**
+ * What projection and pruning save: the bytes that are read are counted, and held against the footer as another reader
+ * sees it.
+ */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -11,9 +14,15 @@ const rows = 10_000;
 const perGroup = 1_000;
 const names = ["id", "a", "b", "c", "d", "e", "f", "g"];
 /** Noise, so that no column is smaller than another for being alike. */
-const noise = (column: number): Float64Array => Float64Array.from({ length: rows }, (_, i) => Math.sin(i * 12.9898 + column * 78.233) * 43_758.5453);
+const noise = (column: number): Float64Array =>
+  Float64Array.from({ length: rows }, (_, i) => Math.sin(i * 12.9898 + column * 78.233) * 43_758.5453);
 const table = new Table(
-  Object.fromEntries(names.map((name, c) => [name, vectorFromArray(c === 0 ? Float64Array.from({ length: rows }, (_, i) => i) : noise(c))])),
+  Object.fromEntries(
+    names.map((name, c) => [
+      name,
+      vectorFromArray(c === 0 ? Float64Array.from({ length: rows }, (_, i) => i) : noise(c)),
+    ]),
+  ),
 );
 const bytes = encodeParquet(table, { rowGroupRows: perGroup });
 
@@ -25,11 +34,17 @@ const footer = parquetMetadata(bytes.slice().buffer);
 /** Magic word, length and magic word, and the footer with these last two once more. */
 const footerBytes = 4 + 8 + (8 + footer.metadata_length);
 function rangeOf(group: number, name: string): Range {
-  const meta = footer.row_groups[group]?.columns.find((column) => column.meta_data?.path_in_schema[0] === name)?.meta_data;
+  const meta = footer.row_groups[group]?.columns.find(
+    (column) => column.meta_data?.path_in_schema[0] === name,
+  )?.meta_data;
   if (!meta) throw new Error(`no column ${name}`);
-  return { from: Number(meta.dictionary_page_offset ?? meta.data_page_offset), bytes: Number(meta.total_compressed_size) };
+  return {
+    from: Number(meta.dictionary_page_offset ?? meta.data_page_offset),
+    bytes: Number(meta.total_compressed_size),
+  };
 }
-const chunks = (groups: readonly number[], columns: readonly string[]): Range[] => groups.flatMap((group) => columns.map((name) => rangeOf(group, name)));
+const chunks = (groups: readonly number[], columns: readonly string[]): Range[] =>
+  groups.flatMap((group) => columns.map((name) => rangeOf(group, name)));
 const sum = (ranges: readonly Range[]): number => ranges.reduce((total, range) => total + range.bytes, 0);
 
 let folder: string;
@@ -55,7 +70,11 @@ describe("bytes read", () => {
     ["two columns of eight", { columns: ["f", "b"] }, () => footerBytes + sum(chunks(all, ["b", "f"]))],
     ["one row group", { rowGroups: [3] }, () => footerBytes + sum(chunks([3], names))],
     ["the row groups that may match", lastTwo, () => 2 * footerBytes + sum(chunks([8, 9], names))],
-    ["one column of them, and the one the predicate needs", { ...lastTwo, columns: ["g"] }, () => 2 * footerBytes + sum(chunks([8, 9], ["id", "g"]))],
+    [
+      "one column of them, and the one the predicate needs",
+      { ...lastTwo, columns: ["g"] },
+      () => 2 * footerBytes + sum(chunks([8, 9], ["id", "g"])),
+    ],
     ["no row group, as none matches", { where: [["id", "<", 0]], columns: ["g"] }, () => 2 * footerBytes],
   ] as const)("for %s", async (_, options, expected) => {
     for (const source of [file, bytes]) expect((await readParquet(source, options)).bytesRead).toBe(expected());
@@ -68,7 +87,8 @@ describe("what is not read may be anything", () => {
     const ruined = bytes.slice();
     const needed = new Uint8Array(bytes.length);
     for (const { from, bytes: length } of kept) needed.fill(1, from, from + length);
-    for (const { from, bytes: length } of chunks(all, names)) for (let at = from; at < from + length; at++) if (!needed[at]) ruined[at] = (at * 151) & 255;
+    for (const { from, bytes: length } of chunks(all, names))
+      for (let at = from; at < from + length; at++) if (!needed[at]) ruined[at] = (at * 151) & 255;
     const name = path.join(folder, "ruined.parquet");
     await writeFile(name, ruined);
     return name;
@@ -80,7 +100,11 @@ describe("what is not read may be anything", () => {
     expect((await readParquet(ruined, options)).data).toEqual((await readParquet(file, options)).data);
     const lake = await openLake(ruined, options);
     expect([...((await lake.table()).getChild("g") ?? [])]).toEqual([...noise(7).subarray(8_000)]);
-    for (const wrong of [{ columns: ["a"] }, { columns: ["g"] }, { columns: ["g"], where: [["id", ">=", 7_999]] } as const])
+    for (const wrong of [
+      { columns: ["a"] },
+      { columns: ["g"] },
+      { columns: ["g"], where: [["id", ">=", 7_999]] } as const,
+    ])
       await expect(readParquet(ruined, wrong)).rejects.toMatchObject({ code: "INVALID_DATA" });
   });
 });

@@ -1,4 +1,7 @@
-/** Columns from runs of values, and the rows of a column that a filter left. Canonical: zeroes under nulls, dictionaries in order of first use. */
+/**
+ * Columns from runs of values, and the rows of a column that a filter left. Canonical: zeroes under nulls, dictionaries
+ * in order of first use.
+ */
 import { type Data, DataType, Dictionary, Int32, makeData, makeVector, Utf8, Vector } from "apache-arrow";
 import { VolleyError } from "../../proto/errors.js";
 import { checkWords } from "../ingest/ingested.js";
@@ -8,7 +11,10 @@ import type { ColumnType, FixedArray } from "./column-type.js";
 /** Offsets have 32 bits. */
 const columnBytesMax = 2_147_483_647;
 
-/** apache-arrow types `makeData` by overloads for each type; ours is known at run time only, so it is given as the general form. */
+/**
+ * apache-arrow types `makeData` by overloads for each type; ours is known at run time only, so it is given as the
+ * general form.
+ */
 type AnyProps = {
   type: DataType;
   length: number;
@@ -65,7 +71,10 @@ class Bytes {
   #grow(value: string | Uint8Array | null, most: number): void {
     const bytes = typeof value === "string" ? Buffer.byteLength(value) : (value?.byteLength ?? 0);
     if (this.#end + bytes > this.#bytesMax)
-      throw this.#budget?.exceeded() ?? new VolleyError("TOO_LARGE", `a column has more than ${columnBytesMax} bytes of text; read fewer rows at once`);
+      throw (
+        this.#budget?.exceeded() ??
+        new VolleyError("TOO_LARGE", `a column has more than ${columnBytesMax} bytes of text; read fewer rows at once`)
+      );
     const size = Math.min(Math.max(this.#buffer.length * 2, this.#end + most), this.#bytesMax);
     if (size <= this.#buffer.length) return;
     const grown = Buffer.allocUnsafe(size);
@@ -101,7 +110,10 @@ export interface ColumnBuilder {
   finish(): Data;
 }
 
-/** Throws TOO_LARGE, before anything is allocated, if the column does not fit into the budget; so do `push` and `finish` where that depends on its values. */
+/**
+ * Throws TOO_LARGE, before anything is allocated, if the column does not fit into the budget; so do `push` and `finish`
+ * where that depends on its values.
+ */
 export function columnBuilder(column: ColumnType, rows: number, budget: BytesBudget): ColumnBuilder {
   const { type, form } = column;
   budget.take(Math.ceil(rows * (rowBytes(column) + 1 / 8)));
@@ -112,7 +124,8 @@ export function columnBuilder(column: ColumnType, rows: number, budget: BytesBud
       if (at + run.length > rows) throw new Error(`has more than the ${rows} values announced`);
       for (let i = 0; i < run.length; i++, at++) {
         const value = run[i];
-        if (value === undefined) throw new Error(`has an undefined value in row ${at}: an entry of its dictionary that is not there`);
+        if (value === undefined)
+          throw new Error(`has an undefined value in row ${at}: an entry of its dictionary that is not there`);
         if (value === null) validity.clear(at);
         set(at, value);
       }
@@ -157,7 +170,8 @@ export function columnBuilder(column: ColumnType, rows: number, budget: BytesBud
       return build(
         (i, value) => {
           if (value === null) return;
-          if ((value as Uint8Array).byteLength !== form.width) throw new Error(`has ${(value as Uint8Array).byteLength} bytes in row ${i}, not ${form.width}`);
+          if ((value as Uint8Array).byteLength !== form.width)
+            throw new Error(`has ${(value as Uint8Array).byteLength} bytes in row ${i}, not ${form.width}`);
           data.set(value as Uint8Array, i * form.width);
         },
         () => ({ data }),
@@ -166,7 +180,11 @@ export function columnBuilder(column: ColumnType, rows: number, budget: BytesBud
   }
 }
 
-function fixedSetter(values: FixedArray, from: ((raw: unknown) => number | bigint) | undefined, narrow: boolean): (i: number, value: unknown) => void {
+function fixedSetter(
+  values: FixedArray,
+  from: ((raw: unknown) => number | bigint) | undefined,
+  narrow: boolean,
+): (i: number, value: unknown) => void {
   return (i, value) => {
     if (value === null) return;
     const made = from ? from(value) : value;
@@ -196,7 +214,9 @@ class Words {
   finish(): { data: Int32Array; dictionary: Vector } {
     const bytes = new Bytes(this.#numbers.size);
     for (const [word, number] of this.#numbers) bytes.push(number, word);
-    const dictionary = makeVector(dataOf({ type: new Utf8(), length: this.#numbers.size, nullCount: 0, ...bytes.finish() }));
+    const dictionary = makeVector(
+      dataOf({ type: new Utf8(), length: this.#numbers.size, nullCount: 0, ...bytes.finish() }),
+    );
     return { data: this.#indices, dictionary: dictionary as Vector };
   }
 }
@@ -222,18 +242,25 @@ export function takeRows(data: Data, rows: Int32Array): Data {
       const row = rows[i] as number;
       words.set(i, isNull(row) ? null : dictionary.get((data.values as Int32Array)[row] as number));
     }
-    return dataOf({ type: new Dictionary(type.dictionary, new Int32(), type.id), length, ...validity.finish(), ...words.finish() });
+    return dataOf({
+      type: new Dictionary(type.dictionary, new Int32(), type.id),
+      length,
+      ...validity.finish(),
+      ...words.finish(),
+    });
   }
   if (DataType.isUtf8(type) || DataType.isBinary(type)) {
     const bytes = new Bytes(length);
     const [offsets, values] = [data.valueOffsets as Int32Array, data.values as Uint8Array];
-    for (let i = 0; i < length; i++) bytes.push(i, values.subarray(offsets[rows[i] as number], offsets[(rows[i] as number) + 1]));
+    for (let i = 0; i < length; i++)
+      bytes.push(i, values.subarray(offsets[rows[i] as number], offsets[(rows[i] as number) + 1]));
     return dataOf({ type, length, ...validity.finish(), ...bytes.finish() });
   }
   if (DataType.isBool(type)) {
     const vector = new Vector([data]);
     const bits = new Uint8Array((length + 7) >> 3);
-    for (let i = 0; i < length; i++) if (vector.get(rows[i] as number) === true) bits[i >> 3] = (bits[i >> 3] as number) | (1 << (i & 7));
+    for (let i = 0; i < length; i++)
+      if (vector.get(rows[i] as number) === true) bits[i >> 3] = (bits[i >> 3] as number) | (1 << (i & 7));
     return dataOf({ type, length, ...validity.finish(), data: bits });
   }
   const values = data.values as FixedArray;
@@ -261,5 +288,10 @@ export function joinDictionaries(parts: readonly Data[]): Data {
       else words.set(at, texts[(part.values as Int32Array)[i] as number] as string);
     }
   }
-  return dataOf({ type: new Dictionary(type.dictionary, new Int32(), type.id), length, ...validity.finish(), ...words.finish() });
+  return dataOf({
+    type: new Dictionary(type.dictionary, new Int32(), type.id),
+    length,
+    ...validity.finish(),
+    ...words.finish(),
+  });
 }

@@ -23,12 +23,28 @@ import {
 } from "apache-arrow";
 import type { SchemaElement } from "hyparquet";
 
-export type NumberArray = Int8Array | Int16Array | Int32Array | Uint8Array | Uint16Array | Uint32Array | Float32Array | Float64Array;
+export type NumberArray =
+  | Int8Array
+  | Int16Array
+  | Int32Array
+  | Uint8Array
+  | Uint16Array
+  | Uint32Array
+  | Float32Array
+  | Float64Array;
 export type FixedArray = NumberArray | BigInt64Array | BigUint64Array;
 
-/** How a column's values are laid out in Arrow. `narrow`: the file holds them in more bits, and what does not fit is refused. */
+/**
+ * How a column's values are laid out in Arrow. `narrow`: the file holds them in more bits, and what does not fit is
+ * refused.
+ */
 export type Form =
-  | { readonly form: "fixed"; readonly make: (length: number) => FixedArray; readonly from?: (raw: unknown) => number | bigint; readonly narrow?: boolean }
+  | {
+      readonly form: "fixed";
+      readonly make: (length: number) => FixedArray;
+      readonly from?: (raw: unknown) => number | bigint;
+      readonly narrow?: boolean;
+    }
   | { readonly form: "bool" | "text" | "dictionary" | "bytes" }
   | { readonly form: "fixed-bytes"; readonly width: number };
 
@@ -59,7 +75,13 @@ export function columnType(element: SchemaElement, dictionary: boolean): ColumnT
 function typeOf(element: SchemaElement, dictionary: boolean): [DataType, Form] | undefined {
   const { type, converted_type: converted, logical_type: logical, type_length: width = 0 } = element;
   const integer = integerOf(element);
-  if (logical?.type === "VARIANT" || logical?.type === "GEOMETRY" || logical?.type === "GEOGRAPHY" || converted === "INTERVAL") return undefined;
+  if (
+    logical?.type === "VARIANT" ||
+    logical?.type === "GEOMETRY" ||
+    logical?.type === "GEOGRAPHY" ||
+    converted === "INTERVAL"
+  )
+    return undefined;
   if (converted === "DECIMAL") return decimal(element);
   switch (type) {
     case "BOOLEAN":
@@ -70,7 +92,10 @@ function typeOf(element: SchemaElement, dictionary: boolean): [DataType, Form] |
       return int32(integer);
     case "INT64":
       if (converted === "TIME_MICROS" || logical?.type === "TIME") return undefined;
-      return timestamp(element) ?? (integer === "u64" ? fixed(new Uint64(), (n) => new BigUint64Array(n)) : fixed(new Int64(), int64s));
+      return (
+        timestamp(element) ??
+        (integer === "u64" ? fixed(new Uint64(), (n) => new BigUint64Array(n)) : fixed(new Int64(), int64s))
+      );
     case "INT96":
       return fixed(new TimestampNanosecond(), int64s, { from: int96Nanos });
     case "FLOAT":
@@ -78,10 +103,16 @@ function typeOf(element: SchemaElement, dictionary: boolean): [DataType, Form] |
     case "DOUBLE":
       return fixed(new Float64(), (n) => new Float64Array(n));
     case "BYTE_ARRAY": {
-      const text = converted === "UTF8" || converted === "ENUM" || converted === "JSON" || ["STRING", "ENUM", "JSON"].includes(logical?.type ?? "");
+      const text =
+        converted === "UTF8" ||
+        converted === "ENUM" ||
+        converted === "JSON" ||
+        ["STRING", "ENUM", "JSON"].includes(logical?.type ?? "");
       if (!text) return [new Binary(), { form: "bytes" }];
       // The dictionary is made anew from the values, in the order of first use.
-      return dictionary ? [new Dictionary(new Utf8(), new Int32(), 0), { form: "dictionary" }] : [new Utf8(), { form: "text" }];
+      return dictionary
+        ? [new Dictionary(new Utf8(), new Int32(), 0), { form: "dictionary" }]
+        : [new Utf8(), { form: "text" }];
     }
     case "FIXED_LEN_BYTE_ARRAY":
       if (logical?.type === "FLOAT16") return fixed(new Float32(), (n) => new Float32Array(n), { from: halfFloat });
@@ -116,7 +147,9 @@ function int32(integer: string): [DataType, Form] {
 
 function timestamp({ converted_type: converted, logical_type: logical }: SchemaElement): [DataType, Form] | undefined {
   const given = logical?.type === "TIMESTAMP" ? logical : undefined;
-  const unit = given?.unit ?? (converted === "TIMESTAMP_MILLIS" ? "MILLIS" : converted === "TIMESTAMP_MICROS" ? "MICROS" : undefined);
+  const unit =
+    given?.unit ??
+    (converted === "TIMESTAMP_MILLIS" ? "MILLIS" : converted === "TIMESTAMP_MICROS" ? "MICROS" : undefined);
   if (unit === undefined) return undefined;
   // The older annotation has no flag and means UTC.
   const zone = (given?.isAdjustedToUTC ?? true) ? "UTC" : null;
@@ -128,14 +161,17 @@ function timestamp({ converted_type: converted, logical_type: logical }: SchemaE
 function decimal({ type, scale = 0 }: SchemaElement): [DataType, Form] | undefined {
   if (scale < 0 || scale > 22) return undefined;
   const divisor = 10 ** scale;
-  const from = (raw: unknown): number => (raw instanceof Uint8Array ? Number(bigEndian(raw)) : Number(raw as number | bigint)) / divisor;
+  const from = (raw: unknown): number =>
+    (raw instanceof Uint8Array ? Number(bigEndian(raw)) : Number(raw as number | bigint)) / divisor;
   return type === "INT32" || type === "INT64" || type === "BYTE_ARRAY" || type === "FIXED_LEN_BYTE_ARRAY"
     ? fixed(new Float64(), (n) => new Float64Array(n), { from })
     : undefined;
 }
 
 function bigEndian(bytes: Uint8Array): bigint {
-  return bytes.byteLength === 0 ? 0n : BigInt.asIntN(bytes.byteLength * 8, BigInt(`0x${Buffer.from(bytes).toString("hex")}`));
+  return bytes.byteLength === 0
+    ? 0n
+    : BigInt.asIntN(bytes.byteLength * 8, BigInt(`0x${Buffer.from(bytes).toString("hex")}`));
 }
 
 /** Nanoseconds of the day below, the Julian day above. */

@@ -1,4 +1,7 @@
-/** What the disposable thread does with a Parquet file: say what is in it, or read columns of row groups as one canonical Arrow stream. */
+/**
+ * What the disposable thread does with a Parquet file: say what is in it, or read columns of row groups as one
+ * canonical Arrow stream.
+ */
 import { VolleyError } from "../../proto/errors.js";
 import { limits } from "../../proto/limits.js";
 import { encodeColumns } from "../ingest/column.js";
@@ -53,7 +56,9 @@ export function describe(request: ParquetRequest): ParquetDescription {
     columns: columns.map(({ name, type }) => ({ name, type: String(type?.type) })),
     rowGroups: footer.groups.map((group) => ({
       rows: group.rows,
-      mayMatch: predicates.every((predicate) => mayMatch(predicate, group.chunks.get(predicate.column)?.bounds ?? unknownBounds(group.rows))),
+      mayMatch: predicates.every((predicate) =>
+        mayMatch(predicate, group.chunks.get(predicate.column)?.bounds ?? unknownBounds(group.rows)),
+      ),
     })),
   };
 }
@@ -71,13 +76,19 @@ export function load(request: ParquetRequest): ParquetLoaded {
   const numbers = request.rowGroups ?? footer.groups.map((_, g) => g);
   const groups = numbers.map((number) => {
     const group = footer.groups[number];
-    if (!group) throw new VolleyError("INVALID_ARGUMENT", `${label} has ${footer.groups.length} row groups; there is no row group ${number}`);
+    if (!group)
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        `${label} has ${footer.groups.length} row groups; there is no row group ${number}`,
+      );
     return { number, group };
   });
   const rows = groups.reduce((sum, { group }) => sum + group.rows, 0);
   const read = [
     ...columns,
-    ...footer.columns.filter(({ name }) => predicates.some(({ column }) => column === name) && !columns.some((one) => one.name === name)),
+    ...footer.columns.filter(
+      ({ name }) => predicates.some(({ column }) => column === name) && !columns.some((one) => one.name === name),
+    ),
   ];
   const rowsMax = request.rowsMax ?? ingestDefaults.rowsMax;
   if (rows > rowsMax || rows * read.length > cellsMax)
@@ -97,7 +108,11 @@ export function load(request: ParquetRequest): ParquetLoaded {
         push(number, () => {
           const chunk = group.chunks.get(column.name);
           if (!chunk) throw new Error("is missing");
-          return readChunk(source.read(chunk.from, chunk.to), { name: column.name, type, codec: chunk.codec, rows: group.rows }, unpacked);
+          return readChunk(
+            source.read(chunk.from, chunk.to),
+            { name: column.name, type, codec: chunk.codec, rows: group.rows },
+            unpacked,
+          );
         });
       }
     });
@@ -129,11 +144,14 @@ function readWhole(
   } catch (error) {
     if (error instanceof VolleyError) throw error;
     const where = group === undefined ? "" : `row group ${group}, `;
-    throw invalidData(`${label}: ${where}column ${JSON.stringify(column.name)} cannot be read: ${(error as Error).message}`, {
-      file: label,
-      column: column.name,
-      ...(group === undefined ? {} : { rowGroup: group }),
-    });
+    throw invalidData(
+      `${label}: ${where}column ${JSON.stringify(column.name)} cannot be read: ${(error as Error).message}`,
+      {
+        file: label,
+        column: column.name,
+        ...(group === undefined ? {} : { rowGroup: group }),
+      },
+    );
   }
 }
 
@@ -153,7 +171,8 @@ function named(footer: Footer, label: string, name: string): FooterColumn {
 function chosen(footer: Footer, { columns, label }: ParquetRequest): readonly FooterColumn[] {
   const found = columns ? columns.map((name) => named(footer, label, name)) : footer.columns;
   if (found.length === 0) throw invalidData(`${label} has no columns`, { file: label });
-  if (new Set(found).size !== found.length) throw new VolleyError("INVALID_ARGUMENT", `columns ${JSON.stringify(columns)} name one twice`);
+  if (new Set(found).size !== found.length)
+    throw new VolleyError("INVALID_ARGUMENT", `columns ${JSON.stringify(columns)} name one twice`);
   for (const { name, type, what } of found)
     if (!type)
       throw invalidData(
@@ -169,7 +188,11 @@ function chosen(footer: Footer, { columns, label }: ParquetRequest): readonly Fo
 function bindAll(footer: Footer, { where = [], label }: ParquetRequest): readonly BoundPredicate[] {
   return where.map((predicate) => {
     const { type, what } = named(footer, label, predicate[0]);
-    if (!type) throw new VolleyError("INVALID_ARGUMENT", `where: column ${JSON.stringify(predicate[0])} is ${what}, which no predicate compares`);
+    if (!type)
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        `where: column ${JSON.stringify(predicate[0])} is ${what}, which no predicate compares`,
+      );
     return bind(predicate, type.type);
   });
 }

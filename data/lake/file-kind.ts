@@ -24,7 +24,11 @@ export function kindOf(file: string): FileKind {
   const head = Buffer.from(source.read(0, Math.min(6, source.size))).toString("latin1");
   const begun = beginnings.find(([beginning]) => head.startsWith(beginning));
   if (begun) return begun[1];
-  throw new VolleyError("INVALID_ARGUMENT", `${file} is no data file: its name ends in none of .parquet, .arrow, .feather, .csv, .tsv and .json`, {
-    details: { file },
-  });
+  throw new VolleyError(
+    "INVALID_ARGUMENT",
+    `${file} is no data file: its name ends in none of .parquet, .arrow, .feather, .csv, .tsv and .json`,
+    {
+      details: { file },
+    },
+  );
 }

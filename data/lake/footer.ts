@@ -1,4 +1,6 @@
-/** The footer of a Parquet file: read, and checked as far as reading relies on it. Runs inside the disposable thread. */
+/**
+ * The footer of a Parquet file: read, and checked as far as reading relies on it. Runs inside the disposable thread.
+ */
 import type { DataType } from "apache-arrow";
 import { type FileMetaData, parquetMetadata, type SchemaElement } from "hyparquet";
 import { VolleyError } from "../../proto/errors.js";
@@ -68,7 +70,8 @@ function footerBytes(source: ByteSource): Uint8Array {
   if (head !== "PAR1") throw new Error("it does not begin with PAR1");
   if (tail.toString("latin1", 4) !== "PAR1") throw new Error("it does not end with PAR1; it may be truncated");
   const length = tail.readUInt32LE(0);
-  if (length > source.size - 12 || length > footerBytesMax) throw new Error(`its footer says that it has ${length} bytes, in a file of ${source.size}`);
+  if (length > source.size - 12 || length > footerBytesMax)
+    throw new Error(`its footer says that it has ${length} bytes, in a file of ${source.size}`);
   return source.read(source.size - 8 - length, source.size);
 }
 
@@ -86,7 +89,8 @@ function check(metadata: FileMetaData, size: number, label: string): Footer {
   if (!root) throw new Error("no schema");
   const dictionaries = dictionaryNames(metadata);
   const columns = topLevel(root, elements, dictionaries);
-  if (columns.length > columnsMax) throw new VolleyError("TOO_LARGE", `${label} has ${columns.length} columns; at most ${columnsMax} are taken`);
+  if (columns.length > columnsMax)
+    throw new VolleyError("TOO_LARGE", `${label} has ${columns.length} columns; at most ${columnsMax} are taken`);
   const byName = new Map(columns.map((column) => [column.name, column]));
   if (byName.size !== columns.length) throw new Error("two columns have one name");
   const groups = metadata.row_groups.map((group, g): RowGroup => {
@@ -102,21 +106,36 @@ function check(metadata: FileMetaData, size: number, label: string): Footer {
       if (meta.type !== column.type.element.type)
         throw new Error(`row group ${g}, column ${JSON.stringify(name)} is ${meta.type}, in the schema ${column.what}`);
       const values = whole(meta.num_values, `the values of column ${JSON.stringify(name)} in row group ${g}`);
-      if (values !== rows) throw new Error(`row group ${g}, column ${JSON.stringify(name)} has ${values} values for ${rows} rows`);
-      const from = whole(meta.dictionary_page_offset || meta.data_page_offset, `the offset of column ${JSON.stringify(name)} in row group ${g}`);
-      const to = from + whole(meta.total_compressed_size, `the size of column ${JSON.stringify(name)} in row group ${g}`);
+      if (values !== rows)
+        throw new Error(`row group ${g}, column ${JSON.stringify(name)} has ${values} values for ${rows} rows`);
+      const from = whole(
+        meta.dictionary_page_offset || meta.data_page_offset,
+        `the offset of column ${JSON.stringify(name)} in row group ${g}`,
+      );
+      const to =
+        from + whole(meta.total_compressed_size, `the size of column ${JSON.stringify(name)} in row group ${g}`);
       if (to > size) throw new Error(`row group ${g}, column ${JSON.stringify(name)} ends at byte ${to} of ${size}`);
-      chunks.set(name, { from, to, codec: String(meta.codec), bounds: boundsOf(meta.statistics, column.type.type, rows) });
+      chunks.set(name, {
+        from,
+        to,
+        codec: String(meta.codec),
+        bounds: boundsOf(meta.statistics, column.type.type, rows),
+      });
     }
     return { rows, chunks };
   });
   const rows = groups.reduce((sum, group) => sum + group.rows, 0);
-  if (BigInt(rows) !== metadata.num_rows) throw new Error(`${metadata.num_rows} rows in all, but ${rows} in its row groups`);
+  if (BigInt(rows) !== metadata.num_rows)
+    throw new Error(`${metadata.num_rows} rows in all, but ${rows} in its row groups`);
   return { rows, columns, groups };
 }
 
 /** Columns under the root; what lies below a nested one is passed over. */
-function topLevel(root: SchemaElement, elements: readonly SchemaElement[], dictionaries: ReadonlySet<string>): FooterColumn[] {
+function topLevel(
+  root: SchemaElement,
+  elements: readonly SchemaElement[],
+  dictionaries: ReadonlySet<string>,
+): FooterColumn[] {
   const columns: FooterColumn[] = [];
   let at = 0;
   const skip = (): void => {
@@ -129,8 +148,16 @@ function topLevel(root: SchemaElement, elements: readonly SchemaElement[], dicti
     if (!element || typeof element.name !== "string") throw new Error("the schema is cut off");
     skip();
     const nested = (element.num_children ?? 0) > 0 || element.repetition_type === "REPEATED";
-    const what = nested ? "nested" : [element.type, element.logical_type?.type ?? element.converted_type].filter((part) => part !== undefined).join(" ");
-    columns.push({ name: element.name, type: nested ? undefined : columnType(element, dictionaries.has(element.name)), what });
+    const what = nested
+      ? "nested"
+      : [element.type, element.logical_type?.type ?? element.converted_type]
+          .filter((part) => part !== undefined)
+          .join(" ");
+    columns.push({
+      name: element.name,
+      type: nested ? undefined : columnType(element, dictionaries.has(element.name)),
+      what,
+    });
   }
   if (at !== elements.length) throw new Error("the schema has more elements than columns");
   return columns;
@@ -144,12 +171,17 @@ function dictionaryNames(metadata: FileMetaData): ReadonlySet<string> {
 }
 
 function whole(value: bigint | undefined, what: string): number {
-  if (typeof value !== "bigint" || value < 0n || value > BigInt(Number.MAX_SAFE_INTEGER)) throw new Error(`${what} are given as ${String(value)}`);
+  if (typeof value !== "bigint" || value < 0n || value > BigInt(Number.MAX_SAFE_INTEGER))
+    throw new Error(`${what} are given as ${String(value)}`);
   return Number(value);
 }
 
 /** Only the newer bounds: of the older ones the order is not defined for text and unsigned numbers. */
-function boundsOf(statistics: { min_value?: unknown; max_value?: unknown; null_count?: bigint } | undefined, type: DataType, rows: number): Bounds {
+function boundsOf(
+  statistics: { min_value?: unknown; max_value?: unknown; null_count?: bigint } | undefined,
+  type: DataType,
+  rows: number,
+): Bounds {
   const usable = !String(type).startsWith("FixedSizeBinary") && !String(type).startsWith("Binary");
   const nulls = statistics?.null_count;
   return {

@@ -21,8 +21,12 @@ async function outcome(bytes: Uint8Array): Promise<string> {
 }
 
 const ours = encodeParquet(sampleTable(60, 3), { rowGroupRows: 70 });
-const theirs = new Uint8Array(await readFile(new URL("../../../data/lake/fixtures/pyarrow-v2-zstd.parquet", import.meta.url)));
-const snappy = new Uint8Array(await readFile(new URL("../../../data/lake/fixtures/pyarrow-snappy.parquet", import.meta.url)));
+const theirs = new Uint8Array(
+  await readFile(new URL("../../../data/lake/fixtures/pyarrow-v2-zstd.parquet", import.meta.url)),
+);
+const snappy = new Uint8Array(
+  await readFile(new URL("../../../data/lake/fixtures/pyarrow-snappy.parquet", import.meta.url)),
+);
 
 describe.each([
   ["ours", ours],
@@ -30,7 +34,17 @@ describe.each([
   ["pyarrow, zstd, checksums", theirs],
 ])("%s", (name, file) => {
   it("is refused when it is cut off anywhere", { timeout: 60_000 }, async () => {
-    const cuts = [0, 1, 3, 4, 7, 8, 11, 12, ...Array.from({ length: 120 }, (_, i) => Math.floor(((i + 1) * (file.length - 1)) / 120))];
+    const cuts = [
+      0,
+      1,
+      3,
+      4,
+      7,
+      8,
+      11,
+      12,
+      ...Array.from({ length: 120 }, (_, i) => Math.floor(((i + 1) * (file.length - 1)) / 120)),
+    ];
     for (const cut of cuts) expect(await outcome(file.slice(0, cut)), `cut at ${cut}`).toBe("INVALID_DATA");
   });
 
@@ -43,7 +57,8 @@ describe.each([
       for (let change = 1 + random(3); change > 0; change--) {
         // Half of the changes hit the footer, where a change is about structure.
         const at = random(2) === 0 ? file.length - 1 - random(footer) : random(file.length);
-        mutant[at] = random(3) === 0 ? ([0, 255, 127, 128][random(4)] as number) : (mutant[at] as number) ^ (1 << random(8));
+        mutant[at] =
+          random(3) === 0 ? ([0, 255, 127, 128][random(4)] as number) : (mutant[at] as number) ^ (1 << random(8));
       }
       const result = (await outcome(mutant)).replace(/ .*/, "");
       seen.set(result, (seen.get(result) ?? 0) + 1);
@@ -65,7 +80,11 @@ it("a damaged page is named by row group and column", async () => {
 });
 
 it("other files are said to be no Parquet files", async () => {
-  for (const bytes of [Buffer.from("date,close\n2004-01-01,5\n"), tableToIPC(sampleTable(5, 1), "file"), Buffer.alloc(100)])
+  for (const bytes of [
+    Buffer.from("date,close\n2004-01-01,5\n"),
+    tableToIPC(sampleTable(5, 1), "file"),
+    Buffer.alloc(100),
+  ])
     await expect(readParquet(Uint8Array.from(bytes))).rejects.toMatchObject({
       code: "INVALID_DATA",
       message: expect.stringMatching(/does not begin with PAR1/),

@@ -38,7 +38,11 @@ describe("a lake", () => {
     expect(lake.partitions.map(({ file, rowGroups, rowsMax }) => [path.basename(file), rowGroups, rowsMax])).toEqual(
       symbols.map((symbol) => [`${symbol}.parquet`, [0, 1, 2, 3], 100]),
     );
-    expect(lake.columns.map(({ name, type }) => `${name} ${type}`)).toEqual(["date Date32<DAY>", "symbol Dictionary<Int32, Utf8>", "close Float64"]);
+    expect(lake.columns.map(({ name, type }) => `${name} ${type}`)).toEqual([
+      "date Date32<DAY>",
+      "symbol Dictionary<Int32, Utf8>",
+      "close Float64",
+    ]);
     expect(closes((await lake.partitions[1]?.load()) as Table).slice(0, 3)).toEqual([200, 201, 202]);
   });
 
@@ -63,11 +67,17 @@ describe("a lake", () => {
     });
     expect(lake.pruned).toEqual({ files: 1, rowGroups: 10 });
     expect(lake.partitions.map(({ rowGroups }) => rowGroups)).toEqual([[3], [3]]);
-    expect(closes(await lake.table())).toEqual([...Array.from({ length: 22 }, (_, i) => 278 + i), ...Array.from({ length: 22 }, (_, i) => 378 + i)]);
+    expect(closes(await lake.table())).toEqual([
+      ...Array.from({ length: 22 }, (_, i) => 278 + i),
+      ...Array.from({ length: 22 }, (_, i) => 378 + i),
+    ]);
   });
 
   it("takes CSV files with the same options", async () => {
-    const lake = await openLake(path.join(root, "more.csv"), { columns: ["close", "symbol"], where: [["date", ">", "1970-02-01"]] });
+    const lake = await openLake(path.join(root, "more.csv"), {
+      columns: ["close", "symbol"],
+      where: [["date", ">", "1970-02-01"]],
+    });
     const table = await lake.table();
     expect(table.toArray().map((row) => row?.toJSON())).toEqual([{ close: 6, symbol: "DDD" }]);
     await expect((await openLake(path.join(root, "more.csv"), { columns: ["nope"] })).table()).rejects.toMatchObject({
@@ -80,25 +90,39 @@ describe("a lake", () => {
     const options = { columns: ["close"], where: [["date", "<", "1970-01-03"]] } as const;
     await writeFile(path.join(root, "b.arrow"), tableToIPC(table, "stream"));
     await writeFile(path.join(root, "b.feather"), tableToIPC(table, "file"));
-    await writeFile(path.join(root, "b.json"), '[{"date":"1970-01-01","close":200},{"date":"1970-01-02","close":201},{"date":"1970-01-03","close":0}]');
+    await writeFile(
+      path.join(root, "b.json"),
+      '[{"date":"1970-01-01","close":200},{"date":"1970-01-02","close":201},{"date":"1970-01-03","close":0}]',
+    );
     await writeFile(path.join(root, "stream-without-ending"), tableToIPC(table, "stream"));
     await writeFile(path.join(root, "file-without-ending"), tableToIPC(table, "file"));
     await writeFile(path.join(root, "parquet-without-ending"), encodeParquet(table));
-    for (const name of ["b.arrow", "b.feather", "b.json", "stream-without-ending", "file-without-ending", "parquet-without-ending"])
+    for (const name of [
+      "b.arrow",
+      "b.feather",
+      "b.json",
+      "stream-without-ending",
+      "file-without-ending",
+      "parquet-without-ending",
+    ])
       expect(closes(await (await openLake(path.join(root, name), options)).table()), name).toEqual([200, 201]);
-    expect((await (await openLake(path.join(root, "b.feather"))).table()).toArray().map(String)).toEqual(table.toArray().map(String));
+    expect((await (await openLake(path.join(root, "b.feather"))).table()).toArray().map(String)).toEqual(
+      table.toArray().map(String),
+    );
   });
 
   it("joins files of different kinds if their columns agree, and says which do not", async () => {
     const { table } = await readParquet(path.join(root, "prices/AAA.parquet"), { rowGroups: [0] });
     await writeFile(path.join(root, "more.arrow"), tableToIPC(table, "stream"));
-    expect(closes(await (await openLake([path.join(root, "more.arrow"), path.join(root, "prices/CCC.parquet")])).table())).toEqual([
-      ...Array.from({ length: 25 }, (_, i) => 100 + i),
-      ...Array.from({ length: 100 }, (_, i) => 300 + i),
-    ]);
+    expect(
+      closes(await (await openLake([path.join(root, "more.arrow"), path.join(root, "prices/CCC.parquet")])).table()),
+    ).toEqual([...Array.from({ length: 25 }, (_, i) => 100 + i), ...Array.from({ length: 100 }, (_, i) => 300 + i)]);
     await writeFile(path.join(root, "odd.csv"), "date,symbol,close\n1970-01-02,DDD,high\n");
     const odd = await openLake([path.join(root, "odd.csv"), path.join(root, "prices/CCC.parquet")]);
-    await expect(odd.table()).rejects.toMatchObject({ code: "INVALID_DATA", message: expect.stringMatching(/CCC\.parquet has column "symbol" as|"close" as/) });
+    await expect(odd.table()).rejects.toMatchObject({
+      code: "INVALID_DATA",
+      message: expect.stringMatching(/CCC\.parquet has column "symbol" as|"close" as/),
+    });
   });
 
   it("puts its partitions in order", async () => {
@@ -120,10 +144,20 @@ describe("a lake that cannot be", () => {
     ["no match", () => path.join(root, "none/*.parquet"), {}, /no file matches .*none/],
     ["a folder", () => root, {}, /is a folder; name its files, for example .*\*\*\/\*\.parquet/],
     ["a device", () => "/dev/null", {}, /is not a regular file/],
-    ["a file of another kind", () => path.join(root, "notes.txt"), {}, /notes\.txt is no data file: its name ends in none of \.parquet/],
+    [
+      "a file of another kind",
+      () => path.join(root, "notes.txt"),
+      {},
+      /notes\.txt is no data file: its name ends in none of \.parquet/,
+    ],
     ["a missing CSV file", () => path.join(root, "none.csv"), {}, /there is no file .*none\.csv/],
     ["a missing file", () => path.join(root, "none.parquet"), {}, /there is no file .*none\.parquet/],
-    ["a missing column", () => prices(), { columns: ["open"] }, /AAA\.parquet has no column "open"; it has date, symbol, close/],
+    [
+      "a missing column",
+      () => prices(),
+      { columns: ["open"] },
+      /AAA\.parquet has no column "open"; it has date, symbol, close/,
+    ],
   ])("%s", async (_, source, options, message) => {
     await expect(openLake(source(), options).then((lake) => lake.table())).rejects.toMatchObject({
       code: "INVALID_ARGUMENT",
@@ -133,7 +167,14 @@ describe("a lake that cannot be", () => {
 
   it("files of different columns, or one that is broken: named", async () => {
     const odd = path.join(root, "odd.parquet");
-    await writeParquet(odd, new Table({ date: vectorFromArray([1, 2]), symbol: vectorFromArray(["a", "b"]), close: vectorFromArray(Float64Array.of(1, 2)) }));
+    await writeParquet(
+      odd,
+      new Table({
+        date: vectorFromArray([1, 2]),
+        symbol: vectorFromArray(["a", "b"]),
+        close: vectorFromArray(Float64Array.of(1, 2)),
+      }),
+    );
     await expect(openLake([prices(), pathToFileURL(odd)])).rejects.toMatchObject({
       code: "INVALID_DATA",
       message: expect.stringMatching(/AAA\.parquet has column "date" as Date32<DAY>, .*odd\.parquet as Float64/),
@@ -154,6 +195,9 @@ describe("a lake that cannot be", () => {
     }
     const broken = path.join(root, "broken.parquet");
     await writeFile(broken, "PAR1 and nothing else");
-    await expect(openLake(broken)).rejects.toMatchObject({ code: "INVALID_DATA", message: expect.stringMatching(/broken\.parquet: .*truncated/) });
+    await expect(openLake(broken)).rejects.toMatchObject({
+      code: "INVALID_DATA",
+      message: expect.stringMatching(/broken\.parquet: .*truncated/),
+    });
   });
 });

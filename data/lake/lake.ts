@@ -1,6 +1,6 @@
 /**
- * A lake: many files, one dataset. Opening it reads footers only; a partition is read when it is loaded, and holds what `columns` and `where` leave of
- * one file or one row group.
+ * A lake: many files, one dataset. Opening it reads footers only; a partition is read when it is loaded, and holds what
+ * `columns` and `where` leave of one file or one row group.
  */
 import { stat } from "node:fs/promises";
 import path from "node:path";
@@ -57,10 +57,14 @@ export interface Lake {
 const loadsAtOnce = 2;
 
 /**
- * Opens local files, by paths or globs ("prices/*.parquet"): Parquet, Arrow (stream or file), CSV or JSON rows, by the name's ending. All Parquet files
- * must have the columns with the same types. Throws INVALID_ARGUMENT (no such file or column, a predicate that does not fit), INVALID_DATA (naming the file).
+ * Opens local files, by paths or globs ("prices/*.parquet"): Parquet, Arrow (stream or file), CSV or JSON rows, by the
+ * name's ending. All Parquet files must have the columns with the same types. Throws INVALID_ARGUMENT (no such file or
+ * column, a predicate that does not fit), INVALID_DATA (naming the file).
  */
-export async function openLake(source: string | URL | readonly (string | URL)[], options: LakeOptions = {}): Promise<Lake> {
+export async function openLake(
+  source: string | URL | readonly (string | URL)[],
+  options: LakeOptions = {},
+): Promise<Lake> {
   const files = await expand(source instanceof URL || typeof source === "string" ? [source] : source);
   const partitions: Partition[] = [];
   const pruned = { files: 0, rowGroups: 0 };
@@ -69,23 +73,42 @@ export async function openLake(source: string | URL | readonly (string | URL)[],
   for (const file of files) {
     const kind = kindOf(file);
     if (kind !== "parquet") {
-      partitions.push({ file, rowGroups: undefined, rowsMax: undefined, load: () => loadWholeFile(file, kind, options) });
+      partitions.push({
+        file,
+        rowGroups: undefined,
+        rowsMax: undefined,
+        load: () => loadWholeFile(file, kind, options),
+      });
       continue;
     }
     const description = await describeParquet(file, options);
     if (first === undefined) [first, columns] = [file, description.columns];
     else sameColumns({ file: first, columns }, { file, columns: description.columns });
-    const groups = description.rowGroups.flatMap((group, number) => (group.mayMatch ? [{ number, rows: group.rows }] : []));
+    const groups = description.rowGroups.flatMap((group, number) =>
+      group.mayMatch ? [{ number, rows: group.rows }] : [],
+    );
     pruned.rowGroups += description.rowGroups.length - groups.length;
     if (groups.length === 0 && description.rowGroups.length > 0) pruned.files++;
-    const parts = options.partitionBy === "row-group" ? groups.map((group) => [group]) : groups.length > 0 ? [groups] : [];
+    const parts =
+      options.partitionBy === "row-group" ? groups.map((group) => [group]) : groups.length > 0 ? [groups] : [];
     for (const part of parts) {
       const rowGroups = part.map((group) => group.number);
       const rowsMax = part.reduce((sum, group) => sum + group.rows, 0);
-      partitions.push({ file, rowGroups, rowsMax, load: async () => (await readParquet(file, { ...readOptions(options), rowGroups })).table });
+      partitions.push({
+        file,
+        rowGroups,
+        rowsMax,
+        load: async () => (await readParquet(file, { ...readOptions(options), rowGroups })).table,
+      });
     }
   }
-  return { partitions, columns, pruned, table: () => wholeTable(partitions), put: (cluster, put) => putAll(partitions, cluster, put) };
+  return {
+    partitions,
+    columns,
+    pruned,
+    table: () => wholeTable(partitions),
+    put: (cluster, put) => putAll(partitions, cluster, put),
+  };
 }
 
 const readOptions = ({ columns, where, timeoutMs }: LakeOptions) => ({
@@ -105,10 +128,15 @@ async function expand(sources: readonly (string | URL)[]): Promise<string[]> {
       return undefined;
     });
     if (exact?.isDirectory())
-      throw new VolleyError("INVALID_ARGUMENT", `${text} is a folder; name its files, for example ${JSON.stringify(path.join(text, "**/*.parquet"))}`);
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        `${text} is a folder; name its files, for example ${JSON.stringify(path.join(text, "**/*.parquet"))}`,
+      );
     if (exact && !exact.isFile()) throw new VolleyError("INVALID_ARGUMENT", `${text} is not a regular file`);
     const matches =
-      exact || !isDynamicPattern(text) ? [text] : await glob(text.split(path.sep).join("/"), { absolute: path.isAbsolute(text), expandDirectories: false });
+      exact || !isDynamicPattern(text)
+        ? [text]
+        : await glob(text.split(path.sep).join("/"), { absolute: path.isAbsolute(text), expandDirectories: false });
     if (matches.length === 0) throw new VolleyError("INVALID_ARGUMENT", `no file matches ${JSON.stringify(text)}`);
     for (const match of matches) found.add(match);
   }
@@ -119,12 +147,18 @@ type Columns = { readonly file: string; readonly columns: Lake["columns"] };
 
 function sameColumns(first: Columns, other: Columns): void {
   const fault = (why: string): VolleyError =>
-    invalidData(`${other.file} ${why}; the files of a lake have the same columns, choose among them with the option columns`, { file: other.file });
-  if (first.columns.length !== other.columns.length) throw fault(`has ${other.columns.length} columns, ${first.file} has ${first.columns.length}`);
+    invalidData(
+      `${other.file} ${why}; the files of a lake have the same columns, choose among them with the option columns`,
+      { file: other.file },
+    );
+  if (first.columns.length !== other.columns.length)
+    throw fault(`has ${other.columns.length} columns, ${first.file} has ${first.columns.length}`);
   for (const [i, { name, type }] of first.columns.entries()) {
     const found = other.columns[i];
-    if (found?.name !== name) throw fault(`has ${JSON.stringify(found?.name)} as column ${i}, ${first.file} has ${JSON.stringify(name)}`);
-    if (found.type !== type) throw fault(`has column ${JSON.stringify(name)} as ${found.type}, ${first.file} as ${type}`);
+    if (found?.name !== name)
+      throw fault(`has ${JSON.stringify(found?.name)} as column ${i}, ${first.file} has ${JSON.stringify(name)}`);
+    if (found.type !== type)
+      throw fault(`has column ${JSON.stringify(name)} as ${found.type}, ${first.file} as ${type}`);
   }
 }
 
@@ -132,12 +166,16 @@ async function wholeTable(partitions: readonly Partition[]): Promise<Table> {
   const loaded: { file: string; table: Table }[] = [];
   for (const partition of partitions) loaded.push({ file: partition.file, table: await partition.load() });
   const [first] = loaded;
-  if (!first) throw new VolleyError("INVALID_ARGUMENT", "the lake has no partitions: no row group can fulfil its predicates");
+  if (!first)
+    throw new VolleyError("INVALID_ARGUMENT", "the lake has no partitions: no row group can fulfil its predicates");
   if (loaded.length === 1) return first.table;
   // Columns of Parquet were compared when it was opened; the types of other files are known only now.
   for (const other of loaded.slice(1)) sameColumns(columnsOf(first), columnsOf(other));
   const tables = loaded.map(({ table }) => table);
-  const columns = first.table.schema.fields.map(({ name }): [string, Vector] => [name, concatenated(tables.map((table) => table.getChild(name) as Vector))]);
+  const columns = first.table.schema.fields.map(({ name }): [string, Vector] => [
+    name,
+    concatenated(tables.map((table) => table.getChild(name) as Vector)),
+  ]);
   return new Table(Object.fromEntries(columns));
 }
 
@@ -152,11 +190,16 @@ function concatenated(parts: readonly Vector[]): Vector {
   return new Vector(DataType.isDictionary(parts[0]?.type) ? [joinDictionaries(data)] : data);
 }
 
-async function putAll(partitions: readonly Partition[], cluster: Pick<Cluster, "put">, options: { durable?: boolean } = {}): Promise<ObjectRef<Table>[]> {
+async function putAll(
+  partitions: readonly Partition[],
+  cluster: Pick<Cluster, "put">,
+  options: { durable?: boolean } = {},
+): Promise<ObjectRef<Table>[]> {
   const refs = new Array<ObjectRef<Table>>(partitions.length);
   let next = 0;
   const worker = async (): Promise<void> => {
-    for (let i = next++; i < partitions.length; i = next++) refs[i] = await cluster.put(await (partitions[i] as Partition).load(), options);
+    for (let i = next++; i < partitions.length; i = next++)
+      refs[i] = await cluster.put(await (partitions[i] as Partition).load(), options);
   };
   await Promise.all(Array.from({ length: Math.min(loadsAtOnce, partitions.length) }, worker));
   return refs;

@@ -1,6 +1,7 @@
 /**
- * The pages of one column chunk. Before hyparquet decodes it, every page header is read and held against what the footer announced, so that no
- * number in the file makes the decoder loop, or allocate more than the rows and bytes that were agreed to.
+ * The pages of one column chunk. Before hyparquet decodes it, every page header is read and held against what the
+ * footer announced, so that no number in the file makes the decoder loop, or allocate more than the rows and bytes that
+ * were agreed to.
  */
 import { brotliDecompressSync, crc32, gunzipSync } from "node:zlib";
 import type { Compressors, DecodedArray, PageHeader } from "hyparquet";
@@ -35,8 +36,9 @@ export interface ChunkOf {
 }
 
 /**
- * The chunk's values in runs, a page at a time; null where there is none. Throws an Error that says what is wrong, or TOO_LARGE if it unpacks to more
- * than is left. What V8 allocates for a page stays below what would end the process instead of the thread (thrift-shape.ts).
+ * The chunk's values in runs, a page at a time; null where there is none. Throws an Error that says what is wrong, or
+ * TOO_LARGE if it unpacks to more than is left. What V8 allocates for a page stays below what would end the process
+ * instead of the thread (thrift-shape.ts).
  */
 export function* readChunk(
   bytes: Uint8Array<ArrayBuffer>,
@@ -75,7 +77,8 @@ export function* readChunk(
 }
 
 function textOf(text: Uint8Array): string {
-  if (text.byteLength > textBytesMax) throw new Error(`has a text of ${text.byteLength} bytes; at most ${textBytesMax} are taken`);
+  if (text.byteLength > textBytesMax)
+    throw new Error(`has a text of ${text.byteLength} bytes; at most ${textBytesMax} are taken`);
   return strict.decode(text);
 }
 
@@ -89,7 +92,8 @@ function checkPages(bytes: Uint8Array, rows: number, budget: BytesBudget): void 
     const { compressed_page_size: size, uncompressed_page_size: unpacked } = header;
     if (!isSize(size) || size > bytes.byteLength - reader.offset)
       throw new Error(`page ${page} is ${size} bytes long where ${bytes.byteLength - reader.offset} are left`);
-    if (!isSize(unpacked) || unpacked > pageBytesMax) throw new Error(`page ${page} unpacks to ${unpacked} bytes; at most ${pageBytesMax} are taken`);
+    if (!isSize(unpacked) || unpacked > pageBytesMax)
+      throw new Error(`page ${page} unpacks to ${unpacked} bytes; at most ${pageBytesMax} are taken`);
     budget.take(unpacked);
     if (header.crc !== undefined && crc32(bytes.subarray(reader.offset, reader.offset + size)) !== header.crc >>> 0)
       throw new Error(`page ${page} fails its checksum`);
@@ -111,13 +115,22 @@ function valuesOf(header: PageHeader, page: number, size: number): number {
   const levels = header.data_page_header_v2;
   const count = header.data_page_header?.num_values ?? levels?.num_values;
   if (!isSize(count)) throw new Error(`page ${page} (${header.type}) has ${count} values`);
-  if (count > pageValuesMax) throw new Error(`page ${page} has ${count} values; at most ${pageValuesMax} are taken. Write it with smaller pages or row groups`);
+  if (count > pageValuesMax)
+    throw new Error(
+      `page ${page} has ${count} values; at most ${pageValuesMax} are taken. Write it with smaller pages or row groups`,
+    );
   if (levels) {
-    const { num_nulls: nulls, definition_levels_byte_length: definition, repetition_levels_byte_length: repetition } = levels;
+    const {
+      num_nulls: nulls,
+      definition_levels_byte_length: definition,
+      repetition_levels_byte_length: repetition,
+    } = levels;
     if (!isSize(nulls) || nulls > count) throw new Error(`page ${page} has ${nulls} nulls among ${count} values`);
-    if (!isSize(definition) || !isSize(repetition) || definition + repetition > size) throw new Error(`page ${page} has levels longer than itself`);
+    if (!isSize(definition) || !isSize(repetition) || definition + repetition > size)
+      throw new Error(`page ${page} has levels longer than itself`);
   }
   return count;
 }
 
-const isSize = (value: number | undefined): value is number => typeof value === "number" && Number.isInteger(value) && value >= 0;
+const isSize = (value: number | undefined): value is number =>
+  typeof value === "number" && Number.isInteger(value) && value >= 0;

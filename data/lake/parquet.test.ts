@@ -30,7 +30,8 @@ import { describe, expect, it } from "vitest";
 import { sampleTable } from "../ingest/mutants.js";
 import { describeParquet, encodeParquet, readParquet, writeParquet } from "./index.js";
 
-const fixture = (name: string): string => fileURLToPath(new URL(`../../../data/lake/fixtures/${name}`, import.meta.url));
+const fixture = (name: string): string =>
+  fileURLToPath(new URL(`../../../data/lake/fixtures/${name}`, import.meta.url));
 
 /** Values as in fixtures/values.json. */
 function plain(vector: Vector): unknown[] {
@@ -52,7 +53,13 @@ function plain(vector: Vector): unknown[] {
 }
 
 interface Values {
-  readonly flights: { rows: number; delaySum: string; distanceSum: string; dateSum: string; origins: Record<string, number> };
+  readonly flights: {
+    rows: number;
+    delaySum: string;
+    distanceSum: string;
+    dateSum: string;
+    origins: Record<string, number>;
+  };
   readonly columns: Record<string, unknown[]>;
 }
 const values = JSON.parse(await readFile(fixture("values.json"), "utf8")) as Values;
@@ -65,7 +72,9 @@ describe("files of other writers", () => {
     for (const { name: column } of table.schema.fields) {
       const wanted = values.columns[column];
       const found = plain(table.getChild(column) as Vector);
-      expect(found, column).toEqual(column === "price" ? wanted?.map((value) => (value === null ? null : Number(value))) : wanted);
+      expect(found, column).toEqual(
+        column === "price" ? wanted?.map((value) => (value === null ? null : Number(value))) : wanted,
+      );
     }
   });
 
@@ -162,7 +171,12 @@ function everyType(): Table {
 }
 
 const listed = (table: Table): Record<string, unknown> =>
-  Object.fromEntries(table.schema.fields.map(({ name, type }) => [name, { type: String(type), values: [...(table.getChild(name) as Vector)] }]));
+  Object.fromEntries(
+    table.schema.fields.map(({ name, type }) => [
+      name,
+      { type: String(type), values: [...(table.getChild(name) as Vector)] },
+    ]),
+  );
 
 describe("ours", () => {
   it.each([
@@ -194,19 +208,28 @@ describe("ours", () => {
   });
 
   const python = process.env.VOLLEY_PEERS_PYTHON;
-  it.skipIf(!python)("is read equal by pyarrow (skipped without VOLLEY_PEERS_PYTHON, a Python with pyarrow)", async () => {
-    const file = path.join(await mkdtemp(path.join(tmpdir(), "volley-lake-")), "ours.parquet");
-    const { table } = await readParquet(fixture("pyarrow-snappy.parquet"), { columns: Object.keys(values.columns).filter((name) => name !== "price") });
-    await writeParquet(file, table, { rowGroupRows: 70 });
-    const script = `
+  it.skipIf(!python)(
+    "is read equal by pyarrow (skipped without VOLLEY_PEERS_PYTHON, a Python with pyarrow)",
+    async () => {
+      const file = path.join(await mkdtemp(path.join(tmpdir(), "volley-lake-")), "ours.parquet");
+      const { table } = await readParquet(fixture("pyarrow-snappy.parquet"), {
+        columns: Object.keys(values.columns).filter((name) => name !== "price"),
+      });
+      await writeParquet(file, table, { rowGroupRows: 70 });
+      const script = `
 import sys, pyarrow as pa, pyarrow.parquet as pq
 ours, theirs = pq.read_table(sys.argv[1]), pq.read_table(sys.argv[2]).drop_columns(["price"])
 for name in theirs.column_names:
     assert ours[name].to_pylist() == theirs[name].to_pylist(), name
     assert ours[name].type == theirs[name].type, (name, ours[name].type)
 print(ours.num_rows)`;
-    expect(execFileSync(python as string, ["-c", script, file, fixture("pyarrow-snappy.parquet")], { encoding: "utf8" }).trim()).toBe("300");
-  });
+      expect(
+        execFileSync(python as string, ["-c", script, file, fixture("pyarrow-snappy.parquet")], {
+          encoding: "utf8",
+        }).trim(),
+      ).toBe("300");
+    },
+  );
 });
 
 describe("predicates", () => {

@@ -1,4 +1,6 @@
-/** Reading Parquet: every file is taken as hostile, and decoded in a disposable thread with a heap cap and a deadline. */
+/**
+ * Reading Parquet: every file is taken as hostile, and decoded in a disposable thread with a heap cap and a deadline.
+ */
 import { fileURLToPath } from "node:url";
 import { type Table, tableFromIPC } from "apache-arrow";
 import { VolleyError } from "../../proto/errors.js";
@@ -31,7 +33,9 @@ export interface ParquetTable {
   readonly columns: readonly ColumnInfo[];
   /** The same table as a canonical Arrow stream. */
   readonly data: Uint8Array;
-  /** Bytes of the file that were read: footers, and the chunks of the chosen columns in the row groups that may match. */
+  /**
+   * Bytes of the file that were read: footers, and the chunks of the chosen columns in the row groups that may match.
+   */
   readonly bytesRead: number;
 }
 
@@ -41,33 +45,48 @@ const timeoutMsDefault = 60_000;
 let shared: ThreadPool<ParquetRequest, ParquetDescription | ParquetLoaded> | undefined;
 
 function run(request: ParquetRequest, timeoutMs = timeoutMsDefault): Promise<ParquetDescription | ParquetLoaded> {
-  // V8 ends the whole process, not the thread, when an array grows past 2^27 elements: the heap must be full before (an element takes 8 bytes).
-  shared ??= new ThreadPool({ threads: 2, heapMb: 512, reuseMax: 1_000, queueMax: 100_000, thread: new URL("./thread.js", import.meta.url) });
+  // V8 ends the whole process, not the thread, when an array grows past 2^27 elements: the heap must be full before (an
+  // element takes 8 bytes).
+  shared ??= new ThreadPool({
+    threads: 2,
+    heapMb: 512,
+    reuseMax: 1_000,
+    queueMax: 100_000,
+    thread: new URL("./thread.js", import.meta.url),
+  });
   return shared.run(request, timeoutMs);
 }
 
 const labelOf = (source: ParquetSource): string =>
   source instanceof Uint8Array ? "the Parquet bytes" : source instanceof URL ? fileURLToPath(source) : source;
-const specOf = (source: ParquetSource): SourceSpec => (source instanceof Uint8Array ? { bytes: source } : { path: labelOf(source) });
+const specOf = (source: ParquetSource): SourceSpec =>
+  source instanceof Uint8Array ? { bytes: source } : { path: labelOf(source) };
 
 function requestOf(what: ParquetRequest["what"], source: ParquetSource, options: ParquetReadOptions): ParquetRequest {
   const { timeoutMs: _, ...rest } = options;
   if (rest.sha256 !== undefined && !(source instanceof Uint8Array))
-    throw new VolleyError("INVALID_ARGUMENT", `sha256 is checked of bytes that are given, not of a file: ${labelOf(source)} is read only in part`);
+    throw new VolleyError(
+      "INVALID_ARGUMENT",
+      `sha256 is checked of bytes that are given, not of a file: ${labelOf(source)} is read only in part`,
+    );
   return { what, source: specOf(source), label: labelOf(source), ...rest };
 }
 
 /**
- * Rows, columns and row groups of a Parquet file, from its footer. Throws INVALID_DATA (naming the file), INVALID_ARGUMENT (a column that is not there,
- * a predicate that does not fit, no such file), TIMEOUT.
+ * Rows, columns and row groups of a Parquet file, from its footer. Throws INVALID_DATA (naming the file),
+ * INVALID_ARGUMENT (a column that is not there, a predicate that does not fit, no such file), TIMEOUT.
  */
-export async function describeParquet(source: ParquetSource, options: ParquetReadOptions = {}): Promise<ParquetDescription> {
+export async function describeParquet(
+  source: ParquetSource,
+  options: ParquetReadOptions = {},
+): Promise<ParquetDescription> {
   return (await run(requestOf("describe", source, options), options.timeoutMs)) as ParquetDescription;
 }
 
 /**
- * A Parquet file, or its bytes, as a table. Flat columns: numbers, booleans, dates, timestamps (with zone: UTC), text and bytes; decimals become
- * float64. Throws INVALID_DATA (naming file, row group and column), INVALID_ARGUMENT, TOO_LARGE, TIMEOUT.
+ * A Parquet file, or its bytes, as a table. Flat columns: numbers, booleans, dates, timestamps (with zone: UTC), text
+ * and bytes; decimals become float64. Throws INVALID_DATA (naming file, row group and column), INVALID_ARGUMENT,
+ * TOO_LARGE, TIMEOUT.
  */
 export async function readParquet(source: ParquetSource, options: ParquetReadOptions = {}): Promise<ParquetTable> {
   const { where, rowGroups } = options;
@@ -78,7 +97,10 @@ export async function readParquet(source: ParquetSource, options: ParquetReadOpt
     bytesRead = description.bytesRead;
     groups = description.rowGroups.flatMap((group, number) => (group.mayMatch ? [number] : []));
   }
-  const result = (await run(requestOf("load", source, { ...options, ...(groups ? { rowGroups: groups } : {}) }), options.timeoutMs)) as ParquetLoaded;
+  const result = (await run(
+    requestOf("load", source, { ...options, ...(groups ? { rowGroups: groups } : {}) }),
+    options.timeoutMs,
+  )) as ParquetLoaded;
   bytesRead += result.bytesRead;
   return { table: tableFromIPC(result.data), rows: result.rows, columns: result.columns, data: result.data, bytesRead };
 }

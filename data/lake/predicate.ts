@@ -2,8 +2,8 @@
  * Simple predicates, `["date", ">=", "2004-01-01"]`: on rows, and on the statistics of a row group to skip it unread.
  *
  * R1  A null or NaN value matches no predicate, as in SQL.
- * R2  A row group is skipped only if its statistics show that no row can match; what they do not say counts as "may match".
- * R3  Text is in the order of its UTF-8 bytes; dates and times are compared in the column's own unit.
+ * R2  A row group is skipped only if its statistics show that no row can match; what they do not say counts as "may
+ * match". R3  Text is in the order of its UTF-8 bytes; dates and times are compared in the column's own unit.
  */
 import { type Data, DataType, type Dictionary, TimeUnit, Vector } from "apache-arrow";
 import { VolleyError } from "../../proto/errors.js";
@@ -12,7 +12,11 @@ export const operators = ["=", "!=", "<", "<=", ">", ">=", "in"] as const;
 export type Operator = (typeof operators)[number];
 export type PredicateValue = string | number | bigint | boolean | Date;
 /** Column, operator, value; a list of values for `in`. Dates and times as Date or ISO text. */
-export type Predicate = readonly [column: string, operator: Operator, value: PredicateValue | readonly PredicateValue[]];
+export type Predicate = readonly [
+  column: string,
+  operator: Operator,
+  value: PredicateValue | readonly PredicateValue[],
+];
 
 /** A value as the column holds it: number or bigint, 0 or 1 for booleans, bytes for text. */
 type Plain = number | bigint | Buffer;
@@ -32,12 +36,20 @@ const ticksPerMs: Readonly<Record<TimeUnit, bigint>> = {
 
 /** Checks a predicate against the column's type. Throws INVALID_ARGUMENT that names column and value. */
 export function bind([column, operator, value]: Predicate, type: DataType): BoundPredicate {
-  const fault = (why: string): VolleyError => new VolleyError("INVALID_ARGUMENT", `where: column ${JSON.stringify(column)} ${why}`, { details: { column } });
-  if (!operators.includes(operator)) throw fault(`has the operator ${JSON.stringify(operator)}; operators are ${operators.join(" ")}`);
+  const fault = (why: string): VolleyError =>
+    new VolleyError("INVALID_ARGUMENT", `where: column ${JSON.stringify(column)} ${why}`, { details: { column } });
+  if (!operators.includes(operator))
+    throw fault(`has the operator ${JSON.stringify(operator)}; operators are ${operators.join(" ")}`);
   const list = Array.isArray(value);
   if (list !== (operator === "in"))
-    throw fault(operator === "in" ? "needs a list of values for in" : `has a list of values, which only in takes, not ${operator}`);
-  const values = (list ? (value as readonly PredicateValue[]) : [value as PredicateValue]).map((one) => plainOf(one, type, fault));
+    throw fault(
+      operator === "in"
+        ? "needs a list of values for in"
+        : `has a list of values, which only in takes, not ${operator}`,
+    );
+  const values = (list ? (value as readonly PredicateValue[]) : [value as PredicateValue]).map((one) =>
+    plainOf(one, type, fault),
+  );
   return { column, operator, values };
 }
 
@@ -93,7 +105,12 @@ export function mayMatch({ operator, values }: BoundPredicate, bounds: Bounds): 
   const [min, max] = [asPlain(bounds.min), asPlain(bounds.max)];
   const [wanted] = values;
   if (min === undefined || max === undefined || wanted === undefined) return operator !== "in" || values.length > 0;
-  if (values.some((value) => Buffer.isBuffer(value) !== Buffer.isBuffer(min) || Buffer.isBuffer(value) !== Buffer.isBuffer(max))) return true;
+  if (
+    values.some(
+      (value) => Buffer.isBuffer(value) !== Buffer.isBuffer(min) || Buffer.isBuffer(value) !== Buffer.isBuffer(max),
+    )
+  )
+    return true;
   const within = (value: Plain): boolean => compare(min, value) <= 0 && compare(max, value) >= 0;
   switch (operator) {
     case "=":
@@ -120,7 +137,11 @@ function asPlain(value: unknown): Plain | undefined {
 }
 
 /** Rows where every predicate holds, ascending; undefined if all do. */
-export function matchingRows(predicates: readonly BoundPredicate[], columnOf: (name: string) => Data, rows: number): Int32Array | undefined {
+export function matchingRows(
+  predicates: readonly BoundPredicate[],
+  columnOf: (name: string) => Data,
+  rows: number,
+): Int32Array | undefined {
   if (predicates.length === 0) return undefined;
   const keep = new Uint8Array(rows).fill(1);
   for (const { column, operator, values } of predicates) {

@@ -10,13 +10,29 @@ const check = (...bytes: number[]): void => checkThriftShape(new DataView(Uint8A
 describe("the shape of a Thrift struct", () => {
   it("of everything hyparquet's writer writes is taken", () => {
     const writer = new ByteWriter();
-    const leaf = { field_1: 1, field_2: "text", field_3: 5n, field_4: true, field_5: [1, 2, 3], field_9: ["a", "b"], field_20: 0.5 };
-    serializeTCompactProtocol(writer, { field_1: 2, field_2: Array.from({ length: 40 }, () => leaf), field_7: { field_1: leaf, field_30: [] } });
+    const leaf = {
+      field_1: 1,
+      field_2: "text",
+      field_3: 5n,
+      field_4: true,
+      field_5: [1, 2, 3],
+      field_9: ["a", "b"],
+      field_20: 0.5,
+    };
+    serializeTCompactProtocol(writer, {
+      field_1: 2,
+      field_2: Array.from({ length: 40 }, () => leaf),
+      field_7: { field_1: leaf, field_30: [] },
+    });
     check(...writer.getBytes());
   });
 
   it.each([
-    ["a list of 2^31 - 1 entries", [0x19, 0xf5, 0xff, 0xff, 0xff, 0xff, 0x07, 0], /a list of 2147483647 entries where 1 bytes/],
+    [
+      "a list of 2^31 - 1 entries",
+      [0x19, 0xf5, 0xff, 0xff, 0xff, 0xff, 0x07, 0],
+      /a list of 2147483647 entries where 1 bytes/,
+    ],
     ["a list longer than what is left", [0x19, 0x55, 1, 2, 3, 0], /a list of 5 entries where 4 bytes/],
     ["lists in lists in lists", [0x19, ...Array.from({ length: 60 }, () => 0x19), 0, 0], /33 deep/],
     ["structs in structs", Array.from({ length: 60 }, () => 0x1c), /33 deep/],

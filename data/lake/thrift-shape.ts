@@ -1,7 +1,8 @@
 /**
- * The shape of a Thrift struct (compact protocol), gone through before hyparquet builds it. A list says how long it is before its entries, and a
- * struct may have any field: believed, a few bytes make an array or an object so large that V8 ends the whole process and not only the thread
- * (allocations far above what is left of the heap are fatal). Behind this walk every list has as many entries as bytes, and none is too long.
+ * The shape of a Thrift struct (compact protocol), gone through before hyparquet builds it. A list says how long it is
+ * before its entries, and a struct may have any field: believed, a few bytes make an array or an object so large that
+ * V8 ends the whole process and not only the thread (allocations far above what is left of the heap are fatal). Behind
+ * this walk every list has as many entries as bytes, and none is too long.
  */
 const listMax = 1_048_576;
 const fieldsMax = 1_024;
@@ -14,7 +15,8 @@ export function checkThriftShape(view: DataView, from: number): void {
   let at = from;
 
   const skip = (bytes: number): void => {
-    if (bytes > view.byteLength - at) throw new Error(`a value of ${bytes} bytes where ${view.byteLength - at} are left`);
+    if (bytes > view.byteLength - at)
+      throw new Error(`a value of ${bytes} bytes where ${view.byteLength - at} are left`);
     at += bytes;
   };
   const varint = (): number => {
@@ -33,7 +35,8 @@ export function checkThriftShape(view: DataView, from: number): void {
     const head = view.getUint8(at++);
     const type = head & 15;
     const length = head >> 4 === 15 ? varint() : head >> 4;
-    if (length > listMax || length > view.byteLength - at) throw new Error(`a list of ${length} entries where ${view.byteLength - at} bytes are left`);
+    if (length > listMax || length > view.byteLength - at)
+      throw new Error(`a list of ${length} entries where ${view.byteLength - at} bytes are left`);
     for (let i = 0; i < length; i++) walk(type === yes || type === no ? byte : type, depth);
   };
   const walkStruct = (depth: number): void => {

@@ -1,4 +1,7 @@
-/** Files that are read as a whole: CSV, JSON rows and Arrow. Decoded in a disposable thread; `columns` and `where` are applied to what came out. */
+/**
+ * Files that are read as a whole: CSV, JSON rows and Arrow. Decoded in a disposable thread; `columns` and `where` are
+ * applied to what came out.
+ */
 import { readFile, stat } from "node:fs/promises";
 import { type Data, type Table, tableFromIPC } from "apache-arrow";
 import { isVolleyError, VolleyError } from "../../proto/errors.js";
@@ -22,17 +25,29 @@ export async function loadWholeFile(file: string, format: IngestFormat, options:
   const { csv, timeoutMs } = options;
   const tabs = /\.tsv$/i.test(file) ? { delimiter: "\t" } : {};
   const bytes = await bytesOf(file);
-  const { data, rows } = await ingest(bytes, { ...tabs, ...csv, format, ...(timeoutMs === undefined ? {} : { timeoutMs }) }).catch((error: unknown) => {
-    throw isVolleyError(error) ? new VolleyError(error.code, `${file}: ${error.message}`, { details: { ...(error.details as object), file } }) : error;
+  const { data, rows } = await ingest(bytes, {
+    ...tabs,
+    ...csv,
+    format,
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+  }).catch((error: unknown) => {
+    throw isVolleyError(error)
+      ? new VolleyError(error.code, `${file}: ${error.message}`, { details: { ...(error.details as object), file } })
+      : error;
   });
   return choose(tableFromIPC(data), rows, file, options);
 }
 
 async function bytesOf(file: string): Promise<Uint8Array> {
-  const fault = (code: "INVALID_ARGUMENT" | "TOO_LARGE", why: string): VolleyError => new VolleyError(code, `${file} ${why}`, { details: { file } });
+  const fault = (code: "INVALID_ARGUMENT" | "TOO_LARGE", why: string): VolleyError =>
+    new VolleyError(code, `${file} ${why}`, { details: { file } });
   try {
     const { size } = await stat(file);
-    if (size > fileBytesMax) throw fault("TOO_LARGE", `has ${size} bytes; at most ${fileBytesMax} are read as a whole. Parquet is read by row groups`);
+    if (size > fileBytesMax)
+      throw fault(
+        "TOO_LARGE",
+        `has ${size} bytes; at most ${fileBytesMax} are read as a whole. Parquet is read by row groups`,
+      );
     return await readFile(file);
   } catch (error) {
     throw isVolleyError(error) ? error : fault("INVALID_ARGUMENT", `cannot be opened: ${(error as Error).message}`);
@@ -45,15 +60,22 @@ function choose(table: Table, rows: number, file: string, { columns, where = [] 
   const dataOf = (name: string): Data => {
     const data = table.getChild(name)?.data[0];
     if (data) return data;
-    throw new VolleyError("INVALID_ARGUMENT", `${file} has no column ${JSON.stringify(name)}; it has ${names.slice(0, 20).join(", ")}`, {
-      details: { file, column: name },
-    });
+    throw new VolleyError(
+      "INVALID_ARGUMENT",
+      `${file} has no column ${JSON.stringify(name)}; it has ${names.slice(0, 20).join(", ")}`,
+      {
+        details: { file, column: name },
+      },
+    );
   };
   const kept = matchingRows(
     where.map((predicate) => bind(predicate, dataOf(predicate[0]).type)),
     dataOf,
     rows,
   );
-  const out = (columns ?? names).map((name, id) => ({ name, data: withDictionaryId(kept ? takeRows(dataOf(name), kept) : dataOf(name), id) }));
+  const out = (columns ?? names).map((name, id) => ({
+    name,
+    data: withDictionaryId(kept ? takeRows(dataOf(name), kept) : dataOf(name), id),
+  }));
   return tableFromIPC(encodeColumns(out, kept?.length ?? rows).data);
 }

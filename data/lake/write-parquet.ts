@@ -1,4 +1,7 @@
-/** Writing Parquet: Arrow tables of flat columns, with statistics, so that readers can prune. Same table and options, same bytes. */
+/**
+ * Writing Parquet: Arrow tables of flat columns, with statistics, so that readers can prune. Same table and options,
+ * same bytes.
+ */
 import { randomUUID } from "node:crypto";
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
@@ -21,16 +24,23 @@ type Values = FixedArray | (number | bigint | boolean | string | Uint8Array | nu
 
 const rowGroupRowsDefault = 100_000;
 
-/** A Parquet file in parts: what it has written, and the footer, which comes last. Between two parts nothing is kept but the footer's content. */
+/**
+ * A Parquet file in parts: what it has written, and the footer, which comes last. Between two parts nothing is kept but
+ * the footer's content.
+ */
 export class ParquetEncoder {
   readonly #fields: readonly Field[];
   readonly #writer = new ByteWriter(1 << 16);
   readonly #parquet: ParquetWriter;
 
-  /** `nullable`: whether the column of this index may have nulls. Throws INVALID_ARGUMENT for a type that has no Parquet form here, or no columns. */
+  /**
+   * `nullable`: whether the column of this index may have nulls. Throws INVALID_ARGUMENT for a type that has no Parquet
+   * form here, or no columns.
+   */
   constructor(schema: Schema, nullable: (index: number) => boolean, codec: ParquetWriteOptions["codec"] = "snappy") {
     this.#fields = schema.fields;
-    if (this.#fields.length === 0) throw new VolleyError("INVALID_ARGUMENT", "a table without columns cannot be written as Parquet");
+    if (this.#fields.length === 0)
+      throw new VolleyError("INVALID_ARGUMENT", "a table without columns cannot be written as Parquet");
     const dictionaries = this.#fields.filter((field) => DataType.isDictionary(field.type)).map((field) => field.name);
     const elements = this.#fields.map(({ name, type }, i): SchemaElement => {
       return { name, repetition_type: nullable(i) ? "OPTIONAL" : "REQUIRED", ...elementOf(name, type) };
@@ -40,7 +50,9 @@ export class ParquetEncoder {
       schema: [{ name: "schema", num_children: elements.length }, ...elements],
       codec: codec === "snappy" ? "SNAPPY" : "UNCOMPRESSED",
       createdBy: "volley",
-      ...(dictionaries.length > 0 ? { kvMetadata: [{ key: dictionariesKey, value: JSON.stringify(dictionaries) }] } : {}),
+      ...(dictionaries.length > 0
+        ? { kvMetadata: [{ key: dictionariesKey, value: JSON.stringify(dictionaries) }] }
+        : {}),
     });
   }
 
@@ -53,7 +65,9 @@ export class ParquetEncoder {
       given.batches.filter(({ numRows }) => numRows > 0),
     );
     // Narrow integers are widened to plain numbers, so every array is of a kind that the writer knows.
-    const columnData = this.#fields.map(({ name }, i) => ({ name, data: valuesOf(table.getChildAt(i) as Vector) }) as ColumnSource);
+    const columnData = this.#fields.map(
+      ({ name }, i) => ({ name, data: valuesOf(table.getChildAt(i) as Vector) }) as ColumnSource,
+    );
     void this.#parquet.write({ columnData, rowGroupSize: rowGroupRows });
     return this.#taken();
   }
@@ -70,12 +84,19 @@ export class ParquetEncoder {
   }
 }
 
-/** The table as a Parquet file. Throws INVALID_ARGUMENT for a column of a type that has no Parquet form here, or a table without columns. */
+/**
+ * The table as a Parquet file. Throws INVALID_ARGUMENT for a column of a type that has no Parquet form here, or a table
+ * without columns.
+ */
 export function encodeParquet(table: Table, options: ParquetWriteOptions = {}): Uint8Array {
   const { rowGroupRows = rowGroupRowsDefault, codec } = options;
   if (!Number.isInteger(rowGroupRows) || rowGroupRows < 1)
     throw new VolleyError("INVALID_ARGUMENT", `rowGroupRows is ${rowGroupRows}; expected a whole number from 1`);
-  const encoder = new ParquetEncoder(table.schema, (i) => table.numRows > 0 && (table.getChildAt(i)?.nullCount ?? 0) > 0, codec);
+  const encoder = new ParquetEncoder(
+    table.schema,
+    (i) => table.numRows > 0 && (table.getChildAt(i)?.nullCount ?? 0) > 0,
+    codec,
+  );
   const [body, footer] = [encoder.push(table, rowGroupRows), encoder.finish()];
   const bytes = new Uint8Array(body.length + footer.length);
   bytes.set(body);
@@ -84,7 +105,11 @@ export function encodeParquet(table: Table, options: ParquetWriteOptions = {}): 
 }
 
 /** Writes a file, whole or not at all; makes its folder. See {@link encodeParquet}. */
-export async function writeParquet(file: string | URL, table: Table, options: ParquetWriteOptions = {}): Promise<{ bytes: number }> {
+export async function writeParquet(
+  file: string | URL,
+  table: Table,
+  options: ParquetWriteOptions = {},
+): Promise<{ bytes: number }> {
   const target = file instanceof URL ? fileURLToPath(file) : file;
   const bytes = encodeParquet(table, options);
   await mkdir(path.dirname(target), { recursive: true });
@@ -99,7 +124,8 @@ export async function writeParquet(file: string | URL, table: Table, options: Pa
   return { bytes: bytes.byteLength };
 }
 
-const isText = (type: DataType): boolean => DataType.isUtf8(type) || (DataType.isDictionary(type) && DataType.isUtf8(type.dictionary));
+const isText = (type: DataType): boolean =>
+  DataType.isUtf8(type) || (DataType.isDictionary(type) && DataType.isUtf8(type.dictionary));
 
 function elementOf(name: string, type: DataType): Omit<SchemaElement, "name" | "repetition_type"> {
   if (DataType.isBool(type)) return { type: "BOOLEAN" };
@@ -110,14 +136,23 @@ function elementOf(name: string, type: DataType): Omit<SchemaElement, "name" | "
   if (DataType.isInt(type)) return integer(type.bitWidth, type.isSigned);
   if (DataType.isDate(type)) return { type: "INT32", converted_type: "DATE", logical_type: { type: "DATE" } };
   if (DataType.isTimestamp(type)) {
-    const unit = ({ [TimeUnit.SECOND]: "MILLIS", [TimeUnit.MILLISECOND]: "MILLIS", [TimeUnit.MICROSECOND]: "MICROS", [TimeUnit.NANOSECOND]: "NANOS" } as const)[
-      type.unit
-    ];
+    const unit = (
+      {
+        [TimeUnit.SECOND]: "MILLIS",
+        [TimeUnit.MILLISECOND]: "MILLIS",
+        [TimeUnit.MICROSECOND]: "MICROS",
+        [TimeUnit.NANOSECOND]: "NANOS",
+      } as const
+    )[type.unit];
     return { type: "INT64", logical_type: { type: "TIMESTAMP", isAdjustedToUTC: (type.timezone ?? "") !== "", unit } };
   }
-  throw new VolleyError("INVALID_ARGUMENT", `column ${JSON.stringify(name)} is ${type}, which cannot be written as Parquet here; cast it first`, {
-    details: { column: name },
-  });
+  throw new VolleyError(
+    "INVALID_ARGUMENT",
+    `column ${JSON.stringify(name)} is ${type}, which cannot be written as Parquet here; cast it first`,
+    {
+      details: { column: name },
+    },
+  );
 }
 
 /** Of a column whose type has an element. */
@@ -125,16 +160,21 @@ function valuesOf(vector: Vector): Values {
   const type: DataType = vector.type;
   if (DataType.isInt(type)) return raw(vector, type.bitWidth < 32 ? Number : undefined);
   // DateMillisecond holds whole days too.
-  if (DataType.isDate(type)) return raw(vector, type.unit === 0 ? undefined : (value) => Math.floor(Number(value) / 86_400_000));
-  if (DataType.isTimestamp(type)) return raw(vector, type.unit === TimeUnit.SECOND ? (value) => BigInt(value) * 1_000n : undefined);
-  return DataType.isFloat(type) ? raw(vector) : Array.from({ length: vector.length }, (_, i) => vector.get(i) as string | null);
+  if (DataType.isDate(type))
+    return raw(vector, type.unit === 0 ? undefined : (value) => Math.floor(Number(value) / 86_400_000));
+  if (DataType.isTimestamp(type))
+    return raw(vector, type.unit === TimeUnit.SECOND ? (value) => BigInt(value) * 1_000n : undefined);
+  return DataType.isFloat(type)
+    ? raw(vector)
+    : Array.from({ length: vector.length }, (_, i) => vector.get(i) as string | null);
 }
 
 function integer(bits: number, signed: boolean): Omit<SchemaElement, "name"> {
   const type = bits === 64 ? ("INT64" as const) : ("INT32" as const);
   if (signed && bits >= 32) return { type };
   const converted_type = `${signed ? "" : "U"}INT_${bits as 8 | 16 | 32 | 64}` as const;
-  // hyparquet-writer 0.17 writes the newer annotation (INTEGER) with a width that pyarrow refuses; the older one says the same.
+  // hyparquet-writer 0.17 writes the newer annotation (INTEGER) with a width that pyarrow refuses; the older one says
+  // the same.
   return { type, converted_type };
 }
 

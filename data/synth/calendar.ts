@@ -2,7 +2,10 @@
 
 export interface Calendar {
   readonly days: Int32Array;
-  /** Index of the last trading day of April of each year: the filing deadline of annual statements, and the day of rebalancing. */
+  /**
+   * Index of the last trading day of April of each year: the filing deadline of annual statements, and the day of
+   * rebalancing.
+   */
   readonly deadlines: Int32Array;
 }
 

@@ -16,23 +16,33 @@ afterAll(() => rm(root, { recursive: true, force: true }));
 /** Value on a day of one share held since it was listed; on the last day if it is gone. */
 function valueOn({ calendar }: Market, { close, splits, listed, end }: SymbolHistory, d: number): number {
   const day = Math.min(d, end - 1);
-  const factor = splits.reduce((product, split) => (split.day <= (calendar.days[day] as number) ? product * split.ratio : product), 1);
+  const factor = splits.reduce(
+    (product, split) => (split.day <= (calendar.days[day] as number) ? product * split.ratio : product),
+    1,
+  );
   return (close[day - listed] as number) * factor;
 }
 
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
-/** Mean over years of what planted symbols earn more than the rest of the smallest fifth, computed from the market's own prices. */
+/**
+ * Mean over years of what planted symbols earn more than the rest of the smallest fifth, computed from the market's own
+ * prices.
+ */
 function measured(market: Market): number {
   const { deadlines } = market.calendar;
   const years = Array.from(deadlines.subarray(0, -1), (from, y) => {
     const to = deadlines[y + 1] as number;
-    const cap = ({ close, shares, listed }: SymbolHistory): number => (close[from - listed] as number) * (shares[from - listed] as number);
+    const cap = ({ close, shares, listed }: SymbolHistory): number =>
+      (close[from - listed] as number) * (shares[from - listed] as number);
     const listed = market.symbols.filter((one) => one.listed <= from && one.end > from).sort((a, b) => cap(a) - cap(b));
     const small = listed.slice(0, Math.trunc(0.2 * listed.length));
     const planted = new Set(market.planted[y]);
     const earned = (one: SymbolHistory): number => valueOn(market, one, to) / valueOn(market, one, from) - 1;
-    const [cheap, others] = [small.filter(({ symbol }) => planted.has(symbol)), small.filter(({ symbol }) => !planted.has(symbol))];
+    const [cheap, others] = [
+      small.filter(({ symbol }) => planted.has(symbol)),
+      small.filter(({ symbol }) => !planted.has(symbol)),
+    ];
     expect(cheap.length).toBe(planted.size);
     return mean(cheap.map(earned)) - mean(others.map(earned));
   });
@@ -57,14 +67,21 @@ describe("a market", () => {
   it("is the same for the same seed, another for another", () => {
     const small = { symbols: 10, years: 2 };
     expect(makeMarket({ seed: 7, ...small })).toEqual(makeMarket({ seed: 7, ...small }));
-    expect(makeMarket({ seed: 8, ...small }).symbols[0]?.close.slice(0, 5)).not.toEqual(market.symbols[0]?.close.slice(0, 5));
+    expect(makeMarket({ seed: 8, ...small }).symbols[0]?.close.slice(0, 5)).not.toEqual(
+      market.symbols[0]?.close.slice(0, 5),
+    );
   });
 
   it("has splits that leave the value alone, and failures that do not", () => {
-    const splits = market.symbols.flatMap((one) => one.splits.map(({ day, ratio }) => ({ one, at: market.calendar.days.indexOf(day), ratio })));
+    const splits = market.symbols.flatMap((one) =>
+      one.splits.map(({ day, ratio }) => ({ one, at: market.calendar.days.indexOf(day), ratio })),
+    );
     expect(splits.length).toBeGreaterThan(20);
-    for (const { one, at, ratio } of splits) expect((one.shares[at - one.listed] as number) / (one.shares[at - one.listed - 1] as number)).toBe(ratio);
-    const moves = splits.map(({ one, at }) => valueOn(market, one, at) / valueOn(market, one, at - 1)).sort((a, b) => a - b);
+    for (const { one, at, ratio } of splits)
+      expect((one.shares[at - one.listed] as number) / (one.shares[at - one.listed - 1] as number)).toBe(ratio);
+    const moves = splits
+      .map(({ one, at }) => valueOn(market, one, at) / valueOn(market, one, at - 1))
+      .sort((a, b) => a - b);
     const median = moves[moves.length >> 1] as number;
     // Prices that rose split, often on news; unadjusted the median would be about a half.
     expect(median).toBeGreaterThan(1);
@@ -115,14 +132,21 @@ describe("written", () => {
   }
 
   it("has the same bytes for the same options", async () => {
-    const written = await Promise.all(["a", "b"].map((name) => writeMarket({ ...options, out: path.join(root, name), by: "symbol" })));
+    const written = await Promise.all(
+      ["a", "b"].map((name) => writeMarket({ ...options, out: path.join(root, name), by: "symbol" })),
+    );
     expect(written[0]?.bytes).toBe(written[1]?.bytes);
     expect(await digest(path.join(root, "a"))).toBe(await digest(path.join(root, "b")));
   });
 
   it("has the same prices by symbol as by date", async () => {
     const progress: number[] = [];
-    const written = await writeMarket({ ...options, out: path.join(root, "d"), by: "date", onProgress: (done) => progress.push(done) });
+    const written = await writeMarket({
+      ...options,
+      out: path.join(root, "d"),
+      by: "date",
+      onProgress: (done) => progress.push(done),
+    });
     expect(progress).toEqual(Array.from({ length: written.files - 1 }, (_, i) => i + 1));
     await writeMarket({ ...options, out: path.join(root, "s"), by: "symbol" });
     const rows = async (folder: string): Promise<string[]> => {

@@ -1,10 +1,14 @@
 /**
- * A market from a seed: daily prices with volume and splits, delistings, statements with restatements, and one planted effect.
+ * A market from a seed: daily prices with volume and splits, delistings, statements with restatements, and one planted
+ * effect.
  *
- * E1  At the close of the last trading day of April, of the symbols listed then, the fifth with the smallest market value is "small"; of those,
- *     the third with the lowest price-to-book, by the newest statement known at that close, is "cheap". Until the same day of the next
+ * E1  At the close of the last trading day of April, of the symbols listed then, the fifth with the smallest market
+ * value is "small"; of those,
+ *     the third with the lowest price-to-book, by the newest statement known at that close, is "cheap". Until the same
+ * day of the next
  *     year cheap small symbols drift up, so that they bring 1 + `effect` times as much.
- * E2  Small symbols fail at one rate, cheap or not: failing costs 50 to 90 per cent on the last day and ends the symbol.
+ * E2  Small symbols fail at one rate, cheap or not: failing costs 50 to 90 per cent on the last day and ends the
+ * symbol.
  */
 import { VolleyError } from "../../proto/errors.js";
 import { type Calendar, calendarOf } from "./calendar.js";
@@ -78,8 +82,12 @@ export function makeMarket(options: MarketOptions): Market {
   check("years", years, 1, 60);
   check("firstYear", firstYear, 1971, 2100);
   if (symbols * years > 40_000)
-    throw new VolleyError("INVALID_ARGUMENT", `${symbols} symbols over ${years} years are ${symbols * years} symbol years; at most 40,000 are made at once`);
-  if (!(effect >= -0.5 && effect <= 0.5)) throw new VolleyError("INVALID_ARGUMENT", `effect is ${effect}; expected from -0.5 to 0.5`);
+    throw new VolleyError(
+      "INVALID_ARGUMENT",
+      `${symbols} symbols over ${years} years are ${symbols * years} symbol years; at most 40,000 are made at once`,
+    );
+  if (!(effect >= -0.5 && effect <= 0.5))
+    throw new VolleyError("INVALID_ARGUMENT", `effect is ${effect}; expected from -0.5 to 0.5`);
   const calendar = calendarOf(firstYear, years);
   const all = Array.from({ length: symbols }, (_, index) => found(options, index, firstYear, calendar));
   const shared = new Stream(seed, "market");
@@ -132,7 +140,8 @@ function trade(one: Living, d: number, common: number, calendar: Calendar): void
   const { random, statements } = one;
   const today = calendar.days[d] as number;
   let news = 1;
-  for (; one.seen < statements.length && (statements[one.seen] as Statement).known < today; one.seen++) news *= (statements[one.seen] as Statement).reaction;
+  for (; one.seen < statements.length && (statements[one.seen] as Statement).known < today; one.seen++)
+    news *= (statements[one.seen] as Statement).reaction;
   let factor = (1 + one.beta * common + 0.009 * random.normal(d) + one.drift) * news;
   if (d === one.failsAt) factor = 0.1 + 0.4 * random.uniform(2_000_000 + d);
   one.price *= factor;
@@ -187,7 +196,8 @@ function dailyDrift(effect: number, days: number): number {
 /** Equity in the newest statement that was published before today's close; what is published after it is not known. */
 function bookKnown({ statements }: Living, today: number): number {
   let best: Statement | undefined;
-  for (const statement of statements) if (statement.known < today && (!best || statement.event >= best.event)) best = statement;
+  for (const statement of statements)
+    if (statement.known < today && (!best || statement.event >= best.event)) best = statement;
   return best?.book ?? Number.NaN;
 }
 

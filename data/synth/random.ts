@@ -1,6 +1,7 @@
 /**
- * Random numbers by counter: a number is a pure function of seed, stream and position, so it does not matter in which order, or how many, are drawn.
- * Only sums, products and 32-bit integer operations, which every machine does alike; normals are sums of uniforms for that reason.
+ * Random numbers by counter: a number is a pure function of seed, stream and position, so it does not matter in which
+ * order, or how many, are drawn. Only sums, products and 32-bit integer operations, which every machine does alike;
+ * normals are sums of uniforms for that reason.
  */
 
 /** One stream of numbers; streams of different names or numbers have nothing to do with each other. */

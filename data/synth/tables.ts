@@ -1,19 +1,41 @@
 /** A market as Arrow tables. */
-import { DateDay, Dictionary, Float64, Int8, Int32, makeData, Table, TimestampMillisecond, Utf8, Vector, vectorFromArray } from "apache-arrow";
+import {
+  DateDay,
+  Dictionary,
+  Float64,
+  Int8,
+  Int32,
+  makeData,
+  Table,
+  TimestampMillisecond,
+  Utf8,
+  Vector,
+  vectorFromArray,
+} from "apache-arrow";
 import type { Market, SymbolHistory } from "./market.js";
 
 /** After the close, 20:00, comes the publication, 22:00, in UTC. */
 export const closeMs = 20 * 3_600_000;
 const publicationMs = 22 * 3_600_000;
 
-const dates = (days: Int32Array): Vector => new Vector([makeData({ type: new DateDay(), length: days.length, nullCount: 0, data: days })]);
-const floats = (values: Float64Array): Vector => new Vector([makeData({ type: new Float64(), length: values.length, nullCount: 0, data: values })]);
+const dates = (days: Int32Array): Vector =>
+  new Vector([makeData({ type: new DateDay(), length: days.length, nullCount: 0, data: days })]);
+const floats = (values: Float64Array): Vector =>
+  new Vector([makeData({ type: new Float64(), length: values.length, nullCount: 0, data: values })]);
 const instants = (values: BigInt64Array): Vector =>
   new Vector([makeData({ type: new TimestampMillisecond("UTC"), length: values.length, nullCount: 0, data: values })]);
 
 function words(indices: Int32Array, texts: readonly string[]): Vector {
   const dictionary = vectorFromArray(texts, new Utf8());
-  return new Vector([makeData({ type: new Dictionary(new Utf8(), new Int32(), 0), length: indices.length, nullCount: 0, data: indices, dictionary })]);
+  return new Vector([
+    makeData({
+      type: new Dictionary(new Utf8(), new Int32(), 0),
+      length: indices.length,
+      nullCount: 0,
+      data: indices,
+      dictionary,
+    }),
+  ]);
 }
 
 interface Row {
@@ -22,11 +44,19 @@ interface Row {
   readonly i: number;
 }
 
-/** date, symbol, close, volume, shares (outstanding), factor (of all splits up to the day: close x factor is comparable over time). */
+/**
+ * date, symbol, close, volume, shares (outstanding), factor (of all splits up to the day: close x factor is comparable
+ * over time).
+ */
 function pricesTable({ calendar }: Market, histories: readonly SymbolHistory[], rows: readonly Row[]): Table {
   const n = rows.length;
   const [day, symbol] = [new Int32Array(n), new Int32Array(n)];
-  const [close, volume, shares, factor] = [new Float64Array(n), new Float64Array(n), new Float64Array(n), new Float64Array(n)];
+  const [close, volume, shares, factor] = [
+    new Float64Array(n),
+    new Float64Array(n),
+    new Float64Array(n),
+    new Float64Array(n),
+  ];
   rows.forEach(({ history, symbol: number, i }, row) => {
     const today = calendar.days[history.listed + i] as number;
     day[row] = today;
@@ -60,7 +90,10 @@ export function pricesOfDays(market: Market, from: number, to: number): Table {
   const histories = market.symbols.filter(({ listed, end }) => listed < to && end > from);
   const rows: Row[] = [];
   for (let d = from; d < to; d++)
-    histories.forEach((history, symbol) => d >= history.listed && d < history.end && rows.push({ history, symbol, i: d - history.listed }));
+    histories.forEach(
+      (history, symbol) =>
+        d >= history.listed && d < history.end && rows.push({ history, symbol, i: d - history.listed }),
+    );
   return pricesTable(market, histories, rows);
 }
 
@@ -76,11 +109,21 @@ export function statementsTable({ symbols }: Market): Table {
     known: instants(BigInt64Array.from(rows, ({ statement }) => BigInt(statement.known * 86_400_000 + publicationMs))),
     book: floats(Float64Array.from(rows, ({ statement }) => statement.book)),
     earnings: floats(Float64Array.from(rows, ({ statement }) => statement.earnings)),
-    version: new Vector([makeData({ type: new Int8(), length: rows.length, nullCount: 0, data: Int8Array.from(rows, ({ statement }) => statement.version) })]),
+    version: new Vector([
+      makeData({
+        type: new Int8(),
+        length: rows.length,
+        nullCount: 0,
+        data: Int8Array.from(rows, ({ statement }) => statement.version),
+      }),
+    ]),
   });
 }
 
-/** symbol, listed (first day), delisted (last day of those that failed, else null), proceeds (the last close x factor of those that failed). */
+/**
+ * symbol, listed (first day), delisted (last day of those that failed, else null), proceeds (the last close x factor of
+ * those that failed).
+ */
 export function symbolsTable({ symbols, calendar }: Market): Table {
   const day = (index: number): number => calendar.days[index] as number;
   const factor = ({ splits }: SymbolHistory): number => splits.reduce((product, { ratio }) => product * ratio, 1);

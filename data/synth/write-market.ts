@@ -27,13 +27,19 @@ export interface WrittenMarket {
   readonly bytes: number;
 }
 
-/** Writes prices/*.parquet, statements, symbols and splits.parquet, and market.json with what was planted. Throws INVALID_ARGUMENT. */
+/**
+ * Writes prices/*.parquet, statements, symbols and splits.parquet, and market.json with what was planted. Throws
+ * INVALID_ARGUMENT.
+ */
 export async function writeMarket(options: WriteMarketOptions): Promise<WrittenMarket> {
   const { out, by, onProgress, seed, symbols, years, effect = 0.1 } = options;
   const market = makeMarket(options);
   const statements = statementsTable(market);
   const splits = splitsTable(market);
-  const parts = by === "symbol" ? market.symbols.map((history) => ({ name: history.symbol, table: () => pricesOfSymbol(market, history) })) : months(market);
+  const parts =
+    by === "symbol"
+      ? market.symbols.map((history) => ({ name: history.symbol, table: () => pricesOfSymbol(market, history) }))
+      : months(market);
   let [bytes, prices, files] = [0, 0, 0];
   const write = async (name: string, table: ReturnType<typeof statementsTable>): Promise<void> => {
     bytes += (await writeParquet(path.join(out, `${name}.parquet`), table)).bytes;

@@ -1,4 +1,7 @@
-/** Nothing that kernels run is left to the taste of the engine: a search of the sources of everything that their catalogue loads. */
+/**
+ * Nothing that kernels run is left to the taste of the engine: a search of the sources of everything that their
+ * catalogue loads.
+ */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -11,7 +14,9 @@ const under = (folder: string): string[] =>
     .map((file) => `${folder}/${file}`);
 
 /** What the standard defines to the last bit; all else of Math is left to the engine, and so is `**`. */
-const exactMath = new Set("abs ceil clz32 fround floor imul max min round sign sqrt trunc E LN10 LN2 LOG10E LOG2E PI SQRT1_2 SQRT2".split(" "));
+const exactMath = new Set(
+  "abs ceil clz32 fround floor imul max min round sign sqrt trunc E LN10 LN2 LOG10E LOG2E PI SQRT1_2 SQRT2".split(" "),
+);
 /** Depends on the language and time zone of the machine, or on the Unicode tables of the engine. */
 const localTaste =
   /\.(?:toLocale\w+|localeCompare|normalize|getTimezoneOffset|(?:get|set)(?:FullYear|Month|Date|Day|Hours|Minutes|Seconds|Milliseconds))\(|\bIntl\b/g;
@@ -41,7 +46,8 @@ function engineTaste(text: string): string[] {
     .replace(/(^|\s)\/\/.*$/gm, "$1")
     .replace(/"(?:[^"\\\n]|\\.)*"/g, '""');
   const found = [...code.matchAll(localTaste)].map(([match]) => match);
-  for (const match of code.matchAll(/\bMath\b(?:\.(\w+))?/g)) if (match[1] === undefined || !exactMath.has(match[1])) found.push(match[0]);
+  for (const match of code.matchAll(/\bMath\b(?:\.(\w+))?/g))
+    if (match[1] === undefined || !exactMath.has(match[1])) found.push(match[0]);
   if (code.includes("**")) found.push("**");
   return found;
 }
@@ -50,15 +56,32 @@ describe("the same bits on every engine", () => {
   it("kernels use of Math only what the standard defines to the bit, and no `**`: this folder has the rest", () => {
     const files = kernelFiles();
     expect(files.length).toBeGreaterThan(100);
-    expect(files).toEqual(expect.arrayContaining(["kernels/statistics/returns.ts", "kernels/wasm/assembly/returns.ts", "proto/errors.ts"]));
+    expect(files).toEqual(
+      expect.arrayContaining(["kernels/statistics/returns.ts", "kernels/wasm/assembly/returns.ts", "proto/errors.ts"]),
+    );
     expect(files.flatMap((file) => engineTaste(textOf(file)).map((what) => `${file}: ${what}`))).toEqual([]);
   });
 
   it("the search finds what it is for", () => {
     const template = (inner: string): string => `\`$\{${inner}}\``;
-    const bad = ["Math.pow(x, 2)", "x ** y", "x **= 2", "const { exp } = Math", "Math[name](x)", "a.localeCompare(b)", "new Intl.Collator()", "day.getHours()"];
+    const bad = [
+      "Math.pow(x, 2)",
+      "x ** y",
+      "x **= 2",
+      "const { exp } = Math",
+      "Math[name](x)",
+      "a.localeCompare(b)",
+      "new Intl.Collator()",
+      "day.getHours()",
+    ];
     for (const text of [...bad, template("x ** 2")]) expect(engineTaste(text), text).not.toEqual([]);
-    const good = ["Math.sqrt(x) * Math.PI", "/** doc **/ x", 'const text = "**bold**"', "day.getUTCHours()", "// x ** y"];
+    const good = [
+      "Math.sqrt(x) * Math.PI",
+      "/** doc **/ x",
+      'const text = "**bold**"',
+      "day.getUTCHours()",
+      "// x ** y",
+    ];
     for (const text of good) expect(engineTaste(text), text).toEqual([]);
   });
 });

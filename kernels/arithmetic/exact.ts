@@ -1,6 +1,7 @@
 /**
- * Logarithm, exponential and power in whole numbers of 320 bits: slow, and so exact that how a result rounds is never in doubt. What comes out within
- * 2^-200 of the middle between two numbers lies on it: only rational powers do (e^x never), and those are there exactly.
+ * Logarithm, exponential and power in whole numbers of 320 bits: slow, and so exact that how a result rounds is never
+ * in doubt. What comes out within 2^-200 of the middle between two numbers lies on it: only rational powers do (e^x
+ * never), and those are there exactly.
  */
 import { powerOfTwo } from "./scale.js";
 
@@ -99,7 +100,10 @@ export function exactPower(x: number, y: number): number {
   return value < -800n * one ? 0 : nearest(...expOf(value));
 }
 
-/** The number nearest to value / 2^320, and the one nearest to what is left; for values that are far from the smallest numbers. */
+/**
+ * The number nearest to value / 2^320, and the one nearest to what is left; for values that are far from the smallest
+ * numbers.
+ */
 function twoNumbers(value: bigint): [high: number, low: number] {
   const round = (part: bigint): number => (part === 0n ? 0 : part < 0n ? -nearest(-part, 0) : nearest(part, 0));
   const high = round(value);
@@ -110,7 +114,8 @@ function twoNumbers(value: bigint): [high: number, low: number] {
 export const logInTwo = (x: number): [high: number, low: number] => twoNumbers(exactLog(x));
 
 /** 2^(share) as a sum of two numbers, 0 ≤ share < 1. */
-export const rootInTwo = (share: number): [high: number, low: number] => twoNumbers(expOf((ln2 * fixed(share)) >> wide)[0]);
+export const rootInTwo = (share: number): [high: number, low: number] =>
+  twoNumbers(expOf((ln2 * fixed(share)) >> wide)[0]);
 
 /** How far `got` is from ln x, in units of the last place of ln x. */
 export function logarithmError(x: number, got: number): number {

@@ -5,7 +5,9 @@ import { logarithm } from "./logarithm.js";
 
 describe("the logarithm", () => {
   it("is within one unit in the last place of the exact one, over all exponents and around 1", () => {
-    const anywhere = fc.tuple(fc.double({ min: 1, max: 2, noNaN: true }), fc.integer({ min: -1074, max: 1023 })).map(([m, e]) => m * 2 ** e);
+    const anywhere = fc
+      .tuple(fc.double({ min: 1, max: 2, noNaN: true }), fc.integer({ min: -1074, max: 1023 }))
+      .map(([m, e]) => m * 2 ** e);
     const around = fc.double({ min: -0.6, max: 0.6, noNaN: true }).map((x) => 1 + x);
     const near = fc.double({ min: -1e-6, max: 1e-6, noNaN: true }).map((x) => 1 + x);
     fc.assert(
@@ -28,6 +30,7 @@ describe("the logarithm", () => {
   });
 
   it("has none of numbers that are not positive and finite", () => {
-    for (const x of [0, -0, -1, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) expect(logarithm(x)).toBeNaN();
+    for (const x of [0, -0, -1, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])
+      expect(logarithm(x)).toBeNaN();
   });
 });

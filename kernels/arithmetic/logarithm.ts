@@ -1,7 +1,8 @@
 /**
- * Natural logarithm of plain arithmetic: the same bits on every engine and in WebAssembly, two lanes at a time (Math.log is left to the
- * engine by its standard). x = 2^k · m with m between the roots of 1/2 and 2; with f = m - 1 and s = f / (2 + f),
- * ln m = 2 · atanh s = f - s · (f - R), where R is the rest of the series. Within a unit in the last place.
+ * Natural logarithm of plain arithmetic: the same bits on every engine and in WebAssembly, two lanes at a time
+ * (Math.log is left to the engine by its standard). x = 2^k · m with m between the roots of 1/2 and 2; with f = m - 1
+ * and s = f / (2 + f), ln m = 2 · atanh s = f - s · (f - R), where R is the rest of the series. Within a unit in the
+ * last place.
  */
 import { highWord, powerOfTwo } from "./scale.js";
 
@@ -18,7 +19,10 @@ const smallest = 2.2250738585072014e-308;
 const ln2High = 0.6931471803691238;
 const ln2Low = 1.9082149292705877e-10;
 
-/** R / z, 2/3 + 2/5 z + …, as the polynomial that meets it at seven Chebyshev nodes of the range of z = s²: R is within 2^-56. */
+/**
+ * R / z, 2/3 + 2/5 z + …, as the polynomial that meets it at seven Chebyshev nodes of the range of z = s²: R is within
+ * 2^-56.
+ */
 const c0 = 0.666666666666667;
 const c1 = 0.39999999999899505;
 const c2 = 0.28571428625975487;

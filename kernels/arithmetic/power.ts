@@ -1,11 +1,13 @@
 /**
- * e^x and x^y, rounded correctly, by the same operations on every engine: the standard leaves Math.exp, Math.pow and `**` to the engine, and V8 has
- * changed its own more than once.
+ * e^x and x^y, rounded correctly, by the same operations on every engine: the standard leaves Math.exp, Math.pow and
+ * `**` to the engine, and V8 has changed its own more than once.
  *
- * x^y = e^(y · ln x), with ln x as a sum of two numbers. Both halves go by tables: ln m = ln(m · r) - ln r, for a short r near 1/m, so that m · r - 1
- * is exact and small (P. T. P. Tang, "Table-driven implementation of the logarithm function in IEEE floating-point arithmetic", ACM TOMS 16 (1990)), and
- * e^E = 2^(n/128) · e^r (Tang, ACM TOMS 15 (1989)). That is good to 2^-66 + |E| · 2^-67 of the result. Where so much does not decide how the result
- * rounds (about once in four thousand), it is computed exactly (A. Ziv, ACM TOMS 17 (1991); exact.ts), and so are the tables, at the first use.
+ * x^y = e^(y · ln x), with ln x as a sum of two numbers. Both halves go by tables: ln m = ln(m · r) - ln r, for a short
+ * r near 1/m, so that m · r - 1 is exact and small (P. T. P. Tang, "Table-driven implementation of the logarithm
+ * function in IEEE floating-point arithmetic", ACM TOMS 16 (1990)), and e^E = 2^(n/128) · e^r (Tang, ACM TOMS 15
+ * (1989)). That is good to 2^-66 + |E| · 2^-67 of the result. Where so much does not decide how the result rounds
+ * (about once in four thousand), it is computed exactly (A. Ziv, ACM TOMS 17 (1991); exact.ts), and so are the tables,
+ * at the first use.
  */
 import { exactExponential, exactPower, logInTwo, rootInTwo } from "./exact.js";
 import { highWord, powerOfTwo } from "./scale.js";
@@ -137,7 +139,9 @@ function quickExp(high: number, low: number): number {
   const value = sum + rest;
   const valueRest = rest - (value - sum);
   const doubt = value * (error + Math.abs(high) * errorOfExponent);
-  return value + (valueRest + doubt) === value && value + (valueRest - doubt) === value ? value * powerOfTwo(exponent) : Number.NaN;
+  return value + (valueRest + doubt) === value && value + (valueRest - doubt) === value
+    ? value * powerOfTwo(exponent)
+    : Number.NaN;
 }
 
 // ------------------------------------------------------------------------------------------------ the functions
@@ -158,7 +162,8 @@ export function power(x: number, y: number): number {
   const base = Math.abs(x);
   const isOdd = Number.isInteger(y) && Math.abs(y % 2) === 1;
   const sign = isOdd && (x < 0 || Object.is(x, -0)) ? -1 : 1;
-  if (base === 0 || base === Number.POSITIVE_INFINITY) return sign * ((base === 0) === y > 0 ? 0 : Number.POSITIVE_INFINITY);
+  if (base === 0 || base === Number.POSITIVE_INFINITY)
+    return sign * ((base === 0) === y > 0 ? 0 : Number.POSITIVE_INFINITY);
   if (!Number.isFinite(y)) return base === 1 ? Number.NaN : base > 1 === y > 0 ? Number.POSITIVE_INFINITY : 0;
   if (x < 0 && !Number.isInteger(y)) return Number.NaN;
   if (base === 1) return sign;

@@ -1,6 +1,7 @@
 /**
- * By-keys as dense group numbers: the right table's groups are numbered in the order of their first row, the left table's rows look theirs up.
- * Each column is encoded once, dictionary columns once per dictionary; several columns are folded in pairs.
+ * By-keys as dense group numbers: the right table's groups are numbered in the order of their first row, the left
+ * table's rows look theirs up. Each column is encoded once, dictionary columns once per dictionary; several columns are
+ * folded in pairs.
  *
  * B1  A null in any key is group -1: it matches nothing, not even another null.
  */
@@ -69,10 +70,12 @@ function encoderOf(column: NamedColumn): Encoder {
 
 function markNull({ length, offset, nullBitmap, nullCount }: Data, out: Int32Array): void {
   if (nullCount === 0) return;
-  for (let i = 0; i < length; i++) if (!((nullBitmap[(offset + i) >> 3] as number) & (1 << ((offset + i) & 7)))) out[i] = -1;
+  for (let i = 0; i < length; i++)
+    if (!((nullBitmap[(offset + i) >> 3] as number) & (1 << ((offset + i) & 7)))) out[i] = -1;
 }
 
-const isNull = ({ offset, nullBitmap }: Data, i: number): boolean => !((nullBitmap[(offset + i) >> 3] as number) & (1 << ((offset + i) & 7)));
+const isNull = ({ offset, nullBitmap }: Data, i: number): boolean =>
+  !((nullBitmap[(offset + i) >> 3] as number) & (1 << ((offset + i) & 7)));
 
 function encodeText(data: Data, dictionary: BytesDictionary, add: boolean, out: Int32Array): void {
   const bytes = data.values as Uint8Array;
@@ -132,7 +135,10 @@ export class ByKeys {
     this.count = this.folds.at(-1)?.size ?? this.encoders[0]?.size() ?? 1;
   }
 
-  /** -1 where the right table has no such key. Throws INVALID_ARGUMENT for a column of another class than the right one's. */
+  /**
+   * -1 where the right table has no such key. Throws INVALID_ARGUMENT for a column of another class than the right
+   * one's.
+   */
   leftIds(left: readonly NamedColumn[], rows: number): Int32Array {
     left.forEach((column, i) => {
       const right = this.right[i] as NamedColumn;

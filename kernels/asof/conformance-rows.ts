@@ -1,4 +1,7 @@
-/** The joins against pandas, polars and DuckDB: what bench/peers/asof_fixtures.py has kept of their answers, for the tests. */
+/**
+ * The joins against pandas, polars and DuckDB: what bench/peers/asof_fixtures.py has kept of their answers, for the
+ * tests.
+ */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { Int32, Table, Utf8, vectorFromArray } from "apache-arrow";
@@ -36,7 +39,8 @@ interface Fixture {
 }
 
 /** Fixtures are not copied to dist. */
-export const peerFixture = (): Fixture => JSON.parse(readFileSync(new URL("../../../kernels/asof/fixtures/peers.json", import.meta.url), "utf8")) as Fixture;
+export const peerFixture = (): Fixture =>
+  JSON.parse(readFileSync(new URL("../../../kernels/asof/fixtures/peers.json", import.meta.url), "utf8")) as Fixture;
 
 /** The conventions of each peer as our options. DuckDB states none for ties, and its fixtures have none. */
 export function conventionOf(peer: PeerName, direction: string): { readonly ties?: string; readonly midway?: string } {
@@ -45,7 +49,11 @@ export function conventionOf(peer: PeerName, direction: string): { readonly ties
   return {};
 }
 
-export function tableOf(side: { readonly t: readonly number[]; readonly k: readonly string[]; readonly known?: readonly number[] }): Table {
+export function tableOf(side: {
+  readonly t: readonly number[];
+  readonly k: readonly string[];
+  readonly known?: readonly number[];
+}): Table {
   const integers = (values: readonly number[]) => vectorFromArray(values, new Int32());
   return new Table({
     t: integers(side.t),
@@ -74,7 +82,8 @@ function feed(seed: number, { rows, leastStep }: Feed, only: string): Table {
   return tableOf(made);
 }
 
-const rowsOf = (joined: unknown): Int32Array => Int32Array.from([...((joined as Table).getChild("row") ?? [])], (row) => (row as number | null) ?? -1);
+const rowsOf = (joined: unknown): Int32Array =>
+  Int32Array.from([...((joined as Table).getChild("row") ?? [])], (row) => (row as number | null) ?? -1);
 const digestOf = (rows: Int32Array): string => createHash("sha256").update(new Uint8Array(rows.buffer)).digest("hex");
 
 /** All rows are the same if the digests are; if not, it is unknown how many differ. */
@@ -113,7 +122,12 @@ export function asofConformance(): ConformanceRow[] {
       return { ...shown, ...differencesOf(ours, one.rows).result() };
     });
     const two = rowsOf(asofPit.run(left, right, { time: "t", event: "t", ...columns }));
-    const shown = { kernel: asofPit.name, option: `– (${given.name})`, peer: `DuckDB ${versions.DuckDB}`, peerOption: "JOIN … QUALIFY row_number() = 1" };
+    const shown = {
+      kernel: asofPit.name,
+      option: `– (${given.name})`,
+      peer: `DuckDB ${versions.DuckDB}`,
+      peerOption: "JOIN … QUALIFY row_number() = 1",
+    };
     return [...rows, { ...shown, ...differencesOf(two, given.twoAxes.rows).result() }];
   });
 }

@@ -1,4 +1,7 @@
-/** Dense ids for keys, in the order in which they are first seen: pairs of integers and byte strings. Open addressing, no object per key. */
+/**
+ * Dense ids for keys, in the order in which they are first seen: pairs of integers and byte strings. Open addressing,
+ * no object per key.
+ */
 
 const emptySlot = -1;
 const directMax = 65_536;

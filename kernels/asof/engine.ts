@@ -1,7 +1,8 @@
 /**
  * What both joins share: the right table prepared once, partitions of the left table joined one after the other.
  *
- * E1  A left row's result depends on the right table and that row alone, so any partitioning of the left table gives the same rows; what is carried
+ * E1  A left row's result depends on the right table and that row alone, so any partitioning of the left table gives
+ * the same rows; what is carried
  *     saves the way to where the last partition stopped, and carries the check of its order across the edge.
  */
 import type { Table } from "apache-arrow";
@@ -63,9 +64,12 @@ const carryObject = z.object({
 
 /** A carry, or the whole result of the previous partition. */
 export const carryArg = z
-  .union([carryObject, z.object({ table: z.unknown(), carry: carryObject.optional() }).transform((result) => result.carry)], {
-    error: "expected what the previous partition returned with withCarry",
-  })
+  .union(
+    [carryObject, z.object({ table: z.unknown(), carry: carryObject.optional() }).transform((result) => result.carry)],
+    {
+      error: "expected what the previous partition returned with withCarry",
+    },
+  )
   .optional()
   .describe("What the previous partition of the same left table returned with `withCarry`; absent at the beginning.");
 
@@ -104,7 +108,8 @@ export function openJoin(plan: JoinPlan, carry?: AsofCarry): AsofStream {
       const time = namedColumn(kernel, "left", left, plan.leftTime, kinds.time);
       const scale = scaleOf([time, ...plan.rightTimes]);
       const text = `${scale.kind} ${scale.wide ? "wide" : "narrow"} ${scale.ticksPerMs}`;
-      if (ready && ready.text !== text) throw columnFault(time, `is ${time.vector.type}, of another type than in the partitions before`);
+      if (ready && ready.text !== text)
+        throw columnFault(time, `is ${time.vector.type}, of another type than in the partitions before`);
       ready ??= { scale, text, prepared: preparedIn(side, text, () => plan.prepare(keys, scale)), progress: [] };
       const { prepared, progress } = ready;
       if (resume) progress.push(...restored(plan, resume, text, prepared.groups));
@@ -152,17 +157,28 @@ function restored({ kernel, right }: JoinPlan, carry: AsofCarry, scale: string, 
   const expected = { kernel, rightRows: right.numRows, scale };
   for (const key of ["kernel", "rightRows", "scale"] as const) {
     if (carry[key] !== expected[key])
-      throw new VolleyError("INVALID_ARGUMENT", `${kernel}: carry.${key} is ${carry[key]}, this partition has ${expected[key]}`);
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        `${kernel}: carry.${key} is ${carry[key]}, this partition has ${expected[key]}`,
+      );
   }
   return carry.progress.map((progress) => {
     const start = startOf(groups);
     for (const key of ["cursors", "lastHi", "lastLo"] as const) {
       if (progress[key].length !== start[key].length)
-        throw new VolleyError("INVALID_ARGUMENT", `${kernel}: carry.progress.${key} has ${progress[key].length} numbers, expected ${start[key].length}`);
+        throw new VolleyError(
+          "INVALID_ARGUMENT",
+          `${kernel}: carry.progress.${key} has ${progress[key].length} numbers, expected ${start[key].length}`,
+        );
     }
-    const outside = progress.cursors.findIndex((slot, group) => slot < (start.cursors[group] as number) || slot >= (groups.starts[group + 1] as number));
+    const outside = progress.cursors.findIndex(
+      (slot, group) => slot < (start.cursors[group] as number) || slot >= (groups.starts[group + 1] as number),
+    );
     if (outside >= 0)
-      throw new VolleyError("INVALID_ARGUMENT", `${kernel}: carry.progress.cursors.${outside} is ${progress.cursors[outside]}, outside its group`);
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        `${kernel}: carry.progress.cursors.${outside} is ${progress.cursors[outside]}, outside its group`,
+      );
     return structuredClone(progress);
   });
 }

@@ -22,7 +22,9 @@ const pit = requireKernel("asof.pit", 1);
 const floats = (...values: (number | null)[]): Vector => vectorFromArray(values, new Float64());
 const texts = (...values: (string | null)[]): Vector => vectorFromArray(values, new Utf8());
 const seconds = (...values: bigint[]): Vector =>
-  new Vector([makeData({ type: new TimestampSecond(), length: values.length, nullCount: 0, data: BigInt64Array.from(values) })]);
+  new Vector([
+    makeData({ type: new TimestampSecond(), length: values.length, nullCount: 0, data: BigInt64Array.from(values) }),
+  ]);
 
 /** What it throws, which must be INVALID_ARGUMENT. */
 function fault(run: () => unknown): { message: string; details: Readonly<Record<string, unknown>> | undefined } {
@@ -60,32 +62,49 @@ describe("faults of asof.join name column, row and value", () => {
   it("nanoseconds one apart are told apart", () => {
     const type = new TimestampNanosecond();
     const stamps = (...values: bigint[]): Table =>
-      new Table({ t: new Vector([makeData({ type, length: values.length, nullCount: 0, data: BigInt64Array.from(values) })]) });
+      new Table({
+        t: new Vector([makeData({ type, length: values.length, nullCount: 0, data: BigInt64Array.from(values) })]),
+      });
     const ordered = stamps(1_700_000_000_000_000_001n, 1_700_000_000_000_000_002n);
     const reversed = stamps(1_700_000_000_000_000_002n, 1_700_000_000_000_000_001n);
-    expect(fault(() => join.run(ordered, reversed, { on: "t", columns: [] })).message).toMatch(/right table is not sorted .* row 1/);
-    expect(fault(() => join.run(reversed, ordered, { on: "t", columns: [] })).message).toMatch(/left table is not sorted .* row 1/);
+    expect(fault(() => join.run(ordered, reversed, { on: "t", columns: [] })).message).toMatch(
+      /right table is not sorted .* row 1/,
+    );
+    expect(fault(() => join.run(reversed, ordered, { on: "t", columns: [] })).message).toMatch(
+      /left table is not sorted .* row 1/,
+    );
   });
 
   it("order across the edge of partitions", () => {
     const stream = openAsofJoin(right, { on: "t", by: "k", columns: ["v"] });
     stream.push(left);
     const next = new Table({ k: texts("A"), t: floats(1.5) });
-    expect(fault(() => stream.push(next)).message).toMatch(/row 0 is 1\.5, earlier than the last row of the partition before/);
+    expect(fault(() => stream.push(next)).message).toMatch(
+      /row 0 is 1\.5, earlier than the last row of the partition before/,
+    );
   });
 
   it("missing columns, with those there are", () => {
     expect(fault(() => join.run(left, right, { on: "time" }))).toMatchObject({
-      message: 'asof.join: column "time" is missing in the right table, which has k, t, v; expected a timestamp, date, integer or float (32 or 64 bits)',
+      message:
+        'asof.join: column "time" is missing in the right table, which has k, t, v; expected a timestamp, date, integer or float (32 or 64 bits)',
       details: { kernel: "asof.join", table: "right", column: "time" },
     });
     expect(fault(() => join.run(left, right, { on: { left: "T", right: "t" } })).message).toMatch(
       /column "T" is missing in the left table, which has k, t; expected a timestamp/,
     );
-    expect(fault(() => join.run(left, right, { on: "t", by: ["k", "z"] })).message).toMatch(/column "z" is missing in the right table/);
-    expect(fault(() => join.run(left, right, { on: "t", by: [{ left: "y", right: "k" }] })).message).toMatch(/column "y" is missing in the left table/);
-    expect(fault(() => join.run(left, right, { on: "t", columns: ["w"] })).message).toMatch(/column "w" is missing in the right table/);
-    expect(fault(() => join.run(left, right, { on: "t", keep: ["w"] })).message).toMatch(/column "w" is missing in the left table/);
+    expect(fault(() => join.run(left, right, { on: "t", by: ["k", "z"] })).message).toMatch(
+      /column "z" is missing in the right table/,
+    );
+    expect(fault(() => join.run(left, right, { on: "t", by: [{ left: "y", right: "k" }] })).message).toMatch(
+      /column "y" is missing in the left table/,
+    );
+    expect(fault(() => join.run(left, right, { on: "t", columns: ["w"] })).message).toMatch(
+      /column "w" is missing in the right table/,
+    );
+    expect(fault(() => join.run(left, right, { on: "t", keep: ["w"] })).message).toMatch(
+      /column "w" is missing in the left table/,
+    );
   });
 
   it("wrong types", () => {
@@ -106,8 +125,14 @@ describe("faults of asof.join name column, row and value", () => {
 
   it("instants too far away to be compared exactly", () => {
     const far = new Table({ t: seconds(9_000_000_000_000_000n) });
-    const near = new Table({ t: new Vector([makeData({ type: new TimestampMicrosecond(), length: 1, nullCount: 0, data: BigInt64Array.of(0n) })]) });
-    expect(fault(() => join.run(far, near, { on: "t", columns: [] }))).toMatchObject({ details: { table: "left", column: "t", row: 0 } });
+    const near = new Table({
+      t: new Vector([
+        makeData({ type: new TimestampMicrosecond(), length: 1, nullCount: 0, data: BigInt64Array.of(0n) }),
+      ]),
+    });
+    expect(fault(() => join.run(far, near, { on: "t", columns: [] }))).toMatchObject({
+      details: { table: "left", column: "t", row: 0 },
+    });
   });
 
   it("names that would be there twice", () => {
@@ -133,14 +158,24 @@ describe("faults of asof.join name column, row and value", () => {
   it("carries of other joins", () => {
     const params = { on: "t", by: "k", columns: ["v"], withCarry: true };
     const first = join.run(left, right, params) as { carry: { progress: { cursors: Int32Array }[] } };
-    expect(fault(() => join.run(left, right.slice(1), params, first)).message).toMatch(/carry\.rightRows is 3, this partition has 2/);
-    expect(fault(() => pit.run(left, right, { time: "t", event: "t", known: "t", by: "k" }, undefined, first)).message).toMatch(/carry\.kernel is asof\.join/);
-    expect(fault(() => join.run(left, right, params, { carry: 1 })).message).toMatch(/carry is .*expected what the previous partition returned/);
+    expect(fault(() => join.run(left, right.slice(1), params, first)).message).toMatch(
+      /carry\.rightRows is 3, this partition has 2/,
+    );
+    expect(
+      fault(() => pit.run(left, right, { time: "t", event: "t", known: "t", by: "k" }, undefined, first)).message,
+    ).toMatch(/carry\.kernel is asof\.join/);
+    expect(fault(() => join.run(left, right, params, { carry: 1 })).message).toMatch(
+      /carry is .*expected what the previous partition returned/,
+    );
     const damaged = structuredClone(first.carry);
     (damaged.progress[0] as { cursors: Int32Array }).cursors[0] = 99;
-    expect(fault(() => join.run(left, right, params, damaged)).message).toMatch(/carry\.progress\.cursors\.0 is 99, outside its group/);
+    expect(fault(() => join.run(left, right, params, damaged)).message).toMatch(
+      /carry\.progress\.cursors\.0 is 99, outside its group/,
+    );
     const other = new Table({ k: texts("A", "C", "D"), t: floats(1, 1, 2), v: floats(1, 2, 3) });
-    expect(fault(() => join.run(left, other, params, first)).message).toMatch(/carry\.progress\.cursors has 2 numbers, expected 3/);
+    expect(fault(() => join.run(left, other, params, first)).message).toMatch(
+      /carry\.progress\.cursors has 2 numbers, expected 3/,
+    );
   });
 });
 
@@ -152,27 +187,39 @@ describe("faults of asof.pit", () => {
     expect(fault(() => pit.run(days, facts, { known: "filed" })).message).toMatch(
       /asof\.pit: column "filed" is missing in the right table, which has event, known, v/,
     );
-    expect(fault(() => pit.run(days, facts, { time: "day" })).message).toMatch(/column "day" is missing in the left table, which has date/);
+    expect(fault(() => pit.run(days, facts, { time: "day" })).message).toMatch(
+      /column "day" is missing in the left table, which has date/,
+    );
     expect(fault(() => pit.run(days, facts, { known: "v" })).message).toMatch(
       /column "v" of the right table is Float64, but column "date" of the left table is Timestamp/,
     );
-    expect(fault(() => pit.run(days, facts, { publication: { sessions: "open" } })).message).toMatch(/sessions is "open", but there is no calendar argument/);
+    expect(fault(() => pit.run(days, facts, { publication: { sessions: "open" } })).message).toMatch(
+      /sessions is "open", but there is no calendar argument/,
+    );
     const calendar = new Table({ open: seconds(9n, 8n) });
-    expect(fault(() => pit.run(days, facts, { publication: { sessions: "opens" } }, calendar)).message).toMatch(/"opens" is missing in the calendar table/);
+    expect(fault(() => pit.run(days, facts, { publication: { sessions: "opens" } }, calendar)).message).toMatch(
+      /"opens" is missing in the calendar table/,
+    );
     expect(fault(() => pit.run(days, facts, { publication: { sessions: "open" } }, calendar)).message).toMatch(
       /"open" of the calendar table is not sorted.*row 1 is 1970-01-01T00:00:08/,
     );
     const gap = new Table({ open: vectorFromArray([1_000, null], new TimestampSecond()) });
-    expect(fault(() => pit.run(days, facts, { publication: { sessions: "open" } }, gap)).message).toMatch(/"open" of the calendar table is null in row 1/);
+    expect(fault(() => pit.run(days, facts, { publication: { sessions: "open" } }, gap)).message).toMatch(
+      /"open" of the calendar table is null in row 1/,
+    );
     const plain = new Table({ event: floats(1), known: floats(1), date: floats(1) });
-    expect(fault(() => pit.run(plain, plain, { columns: [], publication: { delayMs: 5 } })).message).toMatch(/publication needs dates or timestamps/);
+    expect(fault(() => pit.run(plain, plain, { columns: [], publication: { delayMs: 5 } })).message).toMatch(
+      /publication needs dates or timestamps/,
+    );
     expect(fault(() => pit.run(plain, plain, { columns: [], decisionMs: 5 })).message).toMatch(
       /params\.decisionMs is 5, .* needs dates or timestamps|decisionMs/,
     );
   });
 
   it("an unsorted left table, wrong parameters", () => {
-    expect(fault(() => pit.run(new Table({ date: seconds(6n, 5n) }), facts, {})).message).toMatch(/"date" of the left table is not sorted .* row 1/);
+    expect(fault(() => pit.run(new Table({ date: seconds(6n, 5n) }), facts, {})).message).toMatch(
+      /"date" of the left table is not sorted .* row 1/,
+    );
     expect(fault(() => pit.run(days, facts, { publication: { cutoff: "25:00" } })).message).toMatch(
       /params\.publication\.cutoff is "25:00": expected a time of day/,
     );
@@ -190,7 +237,11 @@ describe("empty partitions and sides", () => {
     expect([...(nothing.getChild("v") ?? [])]).toEqual([null, null, null]);
     const empty = join.run(noLeft, right, params) as Table;
     expect(empty.numRows).toBe(0);
-    expect(empty.schema.fields.map((field) => `${field.name}: ${field.type}`)).toEqual(["k: Utf8", "t: Float64", "v: Float64"]);
+    expect(empty.schema.fields.map((field) => `${field.name}: ${field.type}`)).toEqual([
+      "k: Utf8",
+      "t: Float64",
+      "v: Float64",
+    ]);
     expect((join.run(noLeft, noRight, params) as Table).numRows).toBe(0);
   });
 
@@ -209,7 +260,8 @@ describe("empty partitions and sides", () => {
 
 describe("columns of the result", () => {
   it("by-keys are not taken twice, clashing names get the suffix, all get the prefix", () => {
-    const names = (params: object): string[] => (join.run(left, right, { on: "t", by: "k", ...params }) as Table).schema.fields.map((field) => field.name);
+    const names = (params: object): string[] =>
+      (join.run(left, right, { on: "t", by: "k", ...params }) as Table).schema.fields.map((field) => field.name);
     expect(names({})).toEqual(["k", "t", "t_right", "v"]);
     expect(names({ prefix: "q_" })).toEqual(["k", "t", "q_t", "q_v"]);
     expect(names({ suffix: "2", columns: ["k", "v"], keep: ["k"] })).toEqual(["k", "k2", "v"]);
@@ -217,11 +269,20 @@ describe("columns of the result", () => {
   });
 
   it("differently named keys; dictionaries meet text; int32 meets int64", () => {
-    const probe = new Table({ symbol: vectorFromArray(["B", "A", "Z", null], new Dictionary(new Utf8(), new Int32())), at: floats(9, 9, 9, 9) });
-    const joined = join.run(probe, right, { on: { left: "at", right: "t" }, by: { left: "symbol", right: "k" }, columns: ["v"] }) as Table;
+    const probe = new Table({
+      symbol: vectorFromArray(["B", "A", "Z", null], new Dictionary(new Utf8(), new Int32())),
+      at: floats(9, 9, 9, 9),
+    });
+    const joined = join.run(probe, right, {
+      on: { left: "at", right: "t" },
+      by: { left: "symbol", right: "k" },
+      columns: ["v"],
+    }) as Table;
     expect([...(joined.getChild("v") ?? [])]).toEqual([2, 3, null, null]);
     const wide = new Table({ k: vectorFromArray([-1n, 5n], new Int64()), t: floats(1, 1), v: floats(1, 2) });
     const narrow = new Table({ k: vectorFromArray([5, -1], new Int32()), t: floats(1, 1) });
-    expect([...((join.run(narrow, wide, { on: "t", by: "k", columns: ["v"] }) as Table).getChild("v") ?? [])]).toEqual([2, 1]);
+    expect([...((join.run(narrow, wide, { on: "t", by: "k", columns: ["v"] }) as Table).getChild("v") ?? [])]).toEqual([
+      2, 1,
+    ]);
   });
 });

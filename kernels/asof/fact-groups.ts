@@ -1,10 +1,12 @@
 /**
  * Facts by group in the order of preference, so that the merge on one axis answers the question of two.
  *
- * In a group's order of (event, known, row) the wanted fact at T is the last one visible at T. Each slot's time is the earliest time from which
- * it or any later slot is visible: those times ascend, and the last slot whose time is at or before T is the wanted one.
+ * In a group's order of (event, known, row) the wanted fact at T is the last one visible at T. Each slot's time is the
+ * earliest time from which it or any later slot is visible: those times ascend, and the last slot whose time is at or
+ * before T is the wanted one.
  *
- * F1  A fact is visible from the later of its event and its (publication-adjusted) knowledge time on; one without either has no slot.
+ * F1  A fact is visible from the later of its event and its (publication-adjusted) knowledge time on; one without
+ * either has no slot.
  */
 import { layout, type SortedGroups } from "./sorted-groups.js";
 import type { Axis } from "./time-axis.js";
@@ -105,7 +107,9 @@ function compare({ hi, lo }: Axis, a: number, b: number): number {
   return lo.length > 0 ? (lo[a] as number) - (lo[b] as number) : 0;
 }
 
-/** From the back: the smallest time from each slot to the end of its group. Sentinels (NaN) end a group by themselves. */
+/**
+ * From the back: the smallest time from each slot to the end of its group. Sentinels (NaN) end a group by themselves.
+ */
 function earliest(hi: Float64Array): void {
   let least = Number.NaN;
   for (let slot = hi.length - 1; slot >= 0; slot--) {

@@ -33,10 +33,18 @@ export const mistypedFault = (column: NamedColumn, why: string): VolleyError =>
   columnFault(column, `is ${column.vector.type}; ${why}; the table has ${column.beside}`);
 
 /** `why` follows the column's name: "is Utf8; expected …". */
-export function columnFault(column: Omit<NamedColumn, "vector" | "beside">, why: string, details: Record<string, unknown> = {}): VolleyError {
-  return new VolleyError("INVALID_ARGUMENT", `${column.kernel}: column ${JSON.stringify(column.name)} of the ${column.side} table ${why}`, {
-    details: { kernel: column.kernel, table: column.side, column: column.name, ...details },
-  });
+export function columnFault(
+  column: Omit<NamedColumn, "vector" | "beside">,
+  why: string,
+  details: Record<string, unknown> = {},
+): VolleyError {
+  return new VolleyError(
+    "INVALID_ARGUMENT",
+    `${column.kernel}: column ${JSON.stringify(column.name)} of the ${column.side} table ${why}`,
+    {
+      details: { kernel: column.kernel, table: column.side, column: column.name, ...details },
+    },
+  );
 }
 
 /** The value as a person would write it: instants as ISO text in UTC. */
@@ -56,12 +64,20 @@ export const kinds = {
   key: "text, an integer, a boolean, a day or a timestamp, or a dictionary of those",
 } as const;
 
-/** Rows of one group that go back in time. `earlier` is the row before it in its group; absent if that was in an earlier partition. */
+/**
+ * Rows of one group that go back in time. `earlier` is the row before it in its group; absent if that was in an earlier
+ * partition.
+ */
 export function unsortedFault(column: NamedColumn, row: number, earlier: number | undefined): VolleyError {
   const value = shownValue(column, row);
-  const before = earlier === undefined ? "the last row of the partition before" : `row ${earlier} (${shownValue(column, earlier)})`;
-  return columnFault(column, `is not sorted within its group: row ${row} is ${value}, earlier than ${before}; sort the table by this column first`, {
-    row,
-    value,
-  });
+  const before =
+    earlier === undefined ? "the last row of the partition before" : `row ${earlier} (${shownValue(column, earlier)})`;
+  return columnFault(
+    column,
+    `is not sorted within its group: row ${row} is ${value}, earlier than ${before}; sort the table by this column first`,
+    {
+      row,
+      value,
+    },
+  );
 }

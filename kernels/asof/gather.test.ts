@@ -46,10 +46,18 @@ const cases: readonly (readonly [string, DataType, readonly unknown[]])[] = [
   ["utf8", new Utf8(), ["one", "", null, "ключ", "five"]],
   ["large utf8", new LargeUtf8(), ["one", "", null, "ключ", "five"]],
   ["binary", new Binary(), [Uint8Array.of(1), Uint8Array.of(), null, Uint8Array.of(2, 3), Uint8Array.of(4)]],
-  ["fixed-size binary", new FixedSizeBinary(3), [Uint8Array.of(1, 2, 3), Uint8Array.of(4, 5, 6), null, Uint8Array.of(7, 8, 9), Uint8Array.of(0, 0, 1)]],
+  [
+    "fixed-size binary",
+    new FixedSizeBinary(3),
+    [Uint8Array.of(1, 2, 3), Uint8Array.of(4, 5, 6), null, Uint8Array.of(7, 8, 9), Uint8Array.of(0, 0, 1)],
+  ],
   ["dictionary", new Dictionary(new Utf8(), new Int32()), ["one", "two", null, "one", "five"]],
   ["list", new List(new Field("item", new Int32(), true)), [[1, 2], [], null, [3], [4, 5, 6]]],
-  ["fixed-size list", new FixedSizeList(2, new Field("item", new Int32(), true)), [[1, 2], [3, 4], null, [5, 6], [7, 8]]],
+  [
+    "fixed-size list",
+    new FixedSizeList(2, new Field("item", new Int32(), true)),
+    [[1, 2], [3, 4], null, [5, 6], [7, 8]],
+  ],
   [
     "struct",
     new Struct([new Field("a", new Int32(), true), new Field("b", new Utf8(), true)]),
@@ -60,24 +68,31 @@ const cases: readonly (readonly [string, DataType, readonly unknown[]])[] = [
 ];
 
 const plain = (value: unknown): unknown =>
-  JSON.parse(JSON.stringify(value, (_, inner) => (typeof inner === "bigint" ? `${inner}n` : Object.is(inner, -0) ? "-0" : inner)));
+  JSON.parse(
+    JSON.stringify(value, (_, inner) =>
+      typeof inner === "bigint" ? `${inner}n` : Object.is(inner, -0) ? "-0" : inner,
+    ),
+  );
 
 describe("gather", () => {
-  it.each(cases)("%s: rows by index, nulls, and -1 for null; in one batch, in several, and through the wire", (_name, type, values) => {
-    const whole = vectorFromArray(values as unknown[], type as Utf8);
-    const expected = [...rows].map((row) => (row < 0 ? null : plain(whole.get(row))));
-    // Slices keep the offset of the bits; the second dictionary is another object.
-    const parts = [whole.slice(0, 1), whole.slice(1, 4), vectorFromArray(values.slice(4) as unknown[], type as Utf8)];
-    const chunked = new Vector(parts.flatMap((part) => part.data));
-    for (const source of [whole, chunked]) {
-      const gathered = new Vector([gather(source, rows)]);
-      expect([...Array(rows.length).keys()].map((i) => plain(gathered.get(i)))).toEqual(expected);
-      const back = decodeTable(encodeTable(new Table({ gathered }))).getChild("gathered");
-      expect([...Array(rows.length).keys()].map((i) => plain(back?.get(i)))).toEqual(expected);
-    }
-    const none = new Vector([gather(new Vector(whole.slice(0, 0).data), Int32Array.of(-1))]);
-    expect(none.get(0)).toBeNull();
-  });
+  it.each(cases)(
+    "%s: rows by index, nulls, and -1 for null; in one batch, in several, and through the wire",
+    (_name, type, values) => {
+      const whole = vectorFromArray(values as unknown[], type as Utf8);
+      const expected = [...rows].map((row) => (row < 0 ? null : plain(whole.get(row))));
+      // Slices keep the offset of the bits; the second dictionary is another object.
+      const parts = [whole.slice(0, 1), whole.slice(1, 4), vectorFromArray(values.slice(4) as unknown[], type as Utf8)];
+      const chunked = new Vector(parts.flatMap((part) => part.data));
+      for (const source of [whole, chunked]) {
+        const gathered = new Vector([gather(source, rows)]);
+        expect([...Array(rows.length).keys()].map((i) => plain(gathered.get(i)))).toEqual(expected);
+        const back = decodeTable(encodeTable(new Table({ gathered }))).getChild("gathered");
+        expect([...Array(rows.length).keys()].map((i) => plain(back?.get(i)))).toEqual(expected);
+      }
+      const none = new Vector([gather(new Vector(whole.slice(0, 0).data), Int32Array.of(-1))]);
+      expect(none.get(0)).toBeNull();
+    },
+  );
 
   it("no nulls, no bitmap", () => {
     expect(gather(vectorFromArray([1, 2, 3], new Int32()), Int32Array.of(2, 0)).nullCount).toBe(0);

@@ -2,11 +2,26 @@
  * Rows of a column by index, for every Arrow type that travels: values are moved as words, never as JavaScript values.
  * -1 gives null.
  */
-import { type Data, DataType, Dictionary, type Field, Int32, makeData, type Utf8, Vector, vectorFromArray } from "apache-arrow";
+import {
+  type Data,
+  DataType,
+  Dictionary,
+  type Field,
+  Int32,
+  makeData,
+  type Utf8,
+  Vector,
+  vectorFromArray,
+} from "apache-arrow";
 import { VolleyError } from "../../proto/errors.js";
 
 type Words = Uint8Array | Uint16Array | Uint32Array;
-type FixedArray = { readonly buffer: ArrayBufferLike; readonly byteOffset: number; readonly length: number; readonly BYTES_PER_ELEMENT: number };
+type FixedArray = {
+  readonly buffer: ArrayBufferLike;
+  readonly byteOffset: number;
+  readonly length: number;
+  readonly BYTES_PER_ELEMENT: number;
+};
 
 /** `source[rows[i]]` as one chunk of `rows.length`. Throws INVALID_ARGUMENT for a result over 2 GiB of text. */
 export function gather(source: Vector, rows: Int32Array): Data {
@@ -30,7 +45,8 @@ const isNested = (type: DataType): boolean => DataType.isStruct(type) || DataTyp
 
 const isList = (type: DataType): boolean => DataType.isList(type) || DataType.isMap(type) || DataType.isLargeList(type);
 
-const isText = (type: DataType): boolean => DataType.isUtf8(type) || DataType.isBinary(type) || DataType.isLargeUtf8(type) || DataType.isLargeBinary(type);
+const isText = (type: DataType): boolean =>
+  DataType.isUtf8(type) || DataType.isBinary(type) || DataType.isLargeUtf8(type) || DataType.isLargeBinary(type);
 
 const isFixed = (type: DataType): boolean =>
   DataType.isInt(type) ||
@@ -48,7 +64,10 @@ interface Validity {
   readonly nullBitmap?: Uint8Array;
 }
 
-function gatherValidity({ nullBitmap, nullCount, offset }: Pick<Data, "nullBitmap" | "nullCount" | "offset">, rows: Int32Array): Validity {
+function gatherValidity(
+  { nullBitmap, nullCount, offset }: Pick<Data, "nullBitmap" | "nullCount" | "offset">,
+  rows: Int32Array,
+): Validity {
   const bits = new Uint8Array((rows.length + 7) >> 3);
   let valid = 0;
   for (let i = 0; i < rows.length; i += 8) {
@@ -56,7 +75,8 @@ function gatherValidity({ nullBitmap, nullCount, offset }: Pick<Data, "nullBitma
     let byte = 0;
     for (let k = 0; k < end; k++) {
       const row = rows[i + k] as number;
-      if (row < 0 || (nullCount > 0 && !((nullBitmap[(offset + row) >> 3] as number) & (1 << ((offset + row) & 7))))) continue;
+      if (row < 0 || (nullCount > 0 && !((nullBitmap[(offset + row) >> 3] as number) & (1 << ((offset + row) & 7)))))
+        continue;
       byte |= 1 << k;
       valid++;
     }
@@ -160,7 +180,12 @@ function gatherNested(source: Vector, rows: Int32Array): Data {
     return gather(chunks.length > 0 ? new Vector(chunks) : emptyVector(field.type as DataType), of);
   };
   if (DataType.isStruct(type))
-    return makeData({ type, length: rows.length, children: type.children.map((_, index) => child(index, rows)), ...validity } as never);
+    return makeData({
+      type,
+      length: rows.length,
+      children: type.children.map((_, index) => child(index, rows)),
+      ...validity,
+    } as never);
   if (DataType.isFixedSizeList(type)) {
     const size = type.listSize;
     const inner = Int32Array.from({ length: rows.length * size }, (_, i) =>
@@ -177,7 +202,8 @@ function gatherNested(source: Vector, rows: Int32Array): Data {
   const inner = new Int32Array(offsets[rows.length] as number);
   for (let i = 0; i < rows.length; i++) {
     const from = starts[rows[i] as number] as number;
-    for (let k = offsets[i] as number; k < (offsets[i + 1] as number); k++) inner[k] = from + k - (offsets[i] as number);
+    for (let k = offsets[i] as number; k < (offsets[i + 1] as number); k++)
+      inner[k] = from + k - (offsets[i] as number);
   }
   const valueOffsets = DataType.isLargeList(type) ? BigInt64Array.from(offsets, BigInt) : offsets;
   return makeData({ type, length: rows.length, valueOffsets, child: child(0, inner), ...validity } as never);
@@ -220,7 +246,8 @@ function oneChunk(source: Vector): Data {
   if (DataType.isDictionary(type)) return joinedDictionary(chunks, source.length);
   const validity = joinedValidity(chunks, source.length);
   if (isText(type)) return joinedText(chunks, source.length, validity);
-  if (DataType.isBool(type)) return makeData({ type, length: source.length, data: joinedBits(chunks, source.length), ...validity } as never);
+  if (DataType.isBool(type))
+    return makeData({ type, length: source.length, data: joinedBits(chunks, source.length), ...validity } as never);
   return makeData({ type, length: source.length, data: joinedValues(chunks, source.length), ...validity } as never);
 }
 
@@ -230,7 +257,8 @@ function joinedValidity(chunks: readonly Data[], length: number): Validity {
   const nullBitmap = new Uint8Array((length + 7) >> 3);
   let at = 0;
   for (const data of chunks) {
-    for (let i = 0; i < data.length; i++, at++) if (data.getValid(i)) nullBitmap[at >> 3] = (nullBitmap[at >> 3] as number) | (1 << (at & 7));
+    for (let i = 0; i < data.length; i++, at++)
+      if (data.getValid(i)) nullBitmap[at >> 3] = (nullBitmap[at >> 3] as number) | (1 << (at & 7));
   }
   return { nullCount, nullBitmap };
 }
@@ -240,7 +268,8 @@ function joinedBits(chunks: readonly Data[], length: number): Uint8Array {
   let at = 0;
   for (const { values, offset, length: rows } of chunks) {
     for (let bit = offset; bit < offset + rows; bit++, at++)
-      if (((values as Uint8Array)[bit >> 3] as number) & (1 << (bit & 7))) bits[at >> 3] = (bits[at >> 3] as number) | (1 << (at & 7));
+      if (((values as Uint8Array)[bit >> 3] as number) & (1 << (bit & 7)))
+        bits[at >> 3] = (bits[at >> 3] as number) | (1 << (at & 7));
   }
   return bits;
 }
@@ -277,8 +306,17 @@ function joinedText(chunks: readonly Data[], length: number, validity: Validity)
   }
   const isLarge = DataType.isLargeUtf8(type) || DataType.isLargeBinary(type);
   if (!isLarge && bytes.length > 2_147_483_647)
-    throw new VolleyError("INVALID_ARGUMENT", `a text column of ${bytes.length} bytes is over 2 GiB; join smaller partitions`);
-  return makeData({ type, length, valueOffsets: isLarge ? BigInt64Array.from(ends, BigInt) : Int32Array.from(ends), data: bytes, ...validity } as never);
+    throw new VolleyError(
+      "INVALID_ARGUMENT",
+      `a text column of ${bytes.length} bytes is over 2 GiB; join smaller partitions`,
+    );
+  return makeData({
+    type,
+    length,
+    valueOffsets: isLarge ? BigInt64Array.from(ends, BigInt) : Int32Array.from(ends),
+    data: bytes,
+    ...validity,
+  } as never);
 }
 
 /** Chunks of one stream share their dictionary; others' are joined, and the codes moved up. */
@@ -287,7 +325,14 @@ function joinedDictionary(chunks: readonly Data[], length: number): Data {
   const [first] = chunks as [Data];
   const type = first.type as Dictionary;
   const dictionaries = [...new Set(chunks.map((data) => data.dictionary as Vector))];
-  if (dictionaries.length === 1) return makeData({ type, length, data: joinedValues(chunks, length), dictionary: first.dictionary, ...validity } as never);
+  if (dictionaries.length === 1)
+    return makeData({
+      type,
+      length,
+      data: joinedValues(chunks, length),
+      dictionary: first.dictionary,
+      ...validity,
+    } as never);
   const starts = new Map<Vector, number>();
   let size = 0;
   for (const dictionary of dictionaries) {
@@ -301,5 +346,11 @@ function joinedDictionary(chunks: readonly Data[], length: number): Data {
     const start = starts.get(data.dictionary as Vector) as number;
     for (let i = 0; i < data.length; i++) codes[at++] = Number((data.values as Int32Array)[i]) + start;
   }
-  return makeData({ type: new Dictionary(type.dictionary, new Int32()), length, data: codes, dictionary: whole, ...validity } as never);
+  return makeData({
+    type: new Dictionary(type.dictionary, new Int32()),
+    length,
+    data: codes,
+    dictionary: whole,
+    ...validity,
+  } as never);
 }

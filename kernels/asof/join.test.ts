@@ -1,4 +1,14 @@
-import { Bool, DateDay, Int32, LargeUtf8, Table, TimestampMillisecond, Utf8, type Vector, vectorFromArray } from "apache-arrow";
+import {
+  Bool,
+  DateDay,
+  Int32,
+  LargeUtf8,
+  Table,
+  TimestampMillisecond,
+  Utf8,
+  type Vector,
+  vectorFromArray,
+} from "apache-arrow";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decodeTable, decodeValue, encodeTable, encodeValue } from "../../proto/value.js";
@@ -6,10 +16,21 @@ import { casesPerKernel } from "../property-cases.js";
 import { requireKernel } from "../registry.js";
 import { openAsofJoin } from "./join.js";
 import { naiveJoin, type OracleRow } from "./naive-oracle.js";
-import { families, inBatches, type KeyType, keyText, keyVector, type RandomRow, rowsArbitrary, sortedInGroups, type TimeType } from "./random-tables.js";
+import {
+  families,
+  inBatches,
+  type KeyType,
+  keyText,
+  keyVector,
+  type RandomRow,
+  rowsArbitrary,
+  sortedInGroups,
+  type TimeType,
+} from "./random-tables.js";
 
 const join = requireKernel("asof.join", 1);
-const rowsOf = (table: Table): number[] => [...(table.getChild("row") ?? [])].map((row) => (row as number | null) ?? -1);
+const rowsOf = (table: Table): number[] =>
+  [...(table.getChild("row") ?? [])].map((row) => (row as number | null) ?? -1);
 
 const oracleRows = (rows: readonly RandomRow[], type: TimeType): OracleRow[] =>
   rows.map((row) => ({ key: keyText(row), time: row.time === null ? null : type.ticks(row.time) }));
@@ -69,7 +90,16 @@ const caseArbitrary = fc
       left: inBatches(tableFor(left, leftTime, given.leftKeys, "at"), given.leftCuts),
       right: inBatches(tableFor(right, rightTime, given.rightKeys, "row"), given.rightCuts),
       cuts: given.leftCuts,
-      params: { on: "t", by: options.keys.map((_, k) => `k${k}`), direction, exact, ties, midway, columns: ["row"], ...tolerance },
+      params: {
+        on: "t",
+        by: options.keys.map((_, k) => `k${k}`),
+        direction,
+        exact,
+        ties,
+        midway,
+        columns: ["row"],
+        ...tolerance,
+      },
       expected: naiveJoin(oracleRows(left, leftTime), oracleRows(right, rightTime), {
         direction,
         exact,
@@ -107,7 +137,10 @@ describe("asof.join", () => {
         expect(parts.flatMap((part) => rowsOf(join.run(part, right, params) as Table))).toEqual(expected);
         let carry: unknown;
         const wired = parts.flatMap((part) => {
-          const result = join.run(part, right, { ...params, withCarry: true }, carry) as { table: Table; carry: unknown };
+          const result = join.run(part, right, { ...params, withCarry: true }, carry) as {
+            table: Table;
+            carry: unknown;
+          };
           // As between two tasks of a cluster.
           carry = decodeValue(encodeValue(result.carry));
           return rowsOf(result.table);
@@ -120,8 +153,12 @@ describe("asof.join", () => {
 
   it("has the four interval forms of DuckDB", () => {
     const left = new Table({ t: vectorFromArray(Float64Array.of(0, 1, 1.5, 2, 3, 4)) });
-    const right = new Table({ t: vectorFromArray(Float64Array.of(1, 2, 3)), row: vectorFromArray(Int32Array.of(1, 2, 3)) });
-    const forms = (direction: string, exact: boolean): number[] => rowsOf(join.run(left, right, { on: "t", direction, exact, columns: ["row"] }) as Table);
+    const right = new Table({
+      t: vectorFromArray(Float64Array.of(1, 2, 3)),
+      row: vectorFromArray(Int32Array.of(1, 2, 3)),
+    });
+    const forms = (direction: string, exact: boolean): number[] =>
+      rowsOf(join.run(left, right, { on: "t", direction, exact, columns: ["row"] }) as Table);
     // left >= right: [Tn, Tn+1)
     expect(forms("backward", true)).toEqual([-1, 1, 1, 2, 3, 3]);
     // left > right: (Tn, Tn+1]
@@ -136,7 +173,10 @@ describe("asof.join", () => {
     const times = Float64Array.from({ length: 5_000 }, (_, i) => Math.floor(i / 3));
     const right = new Table({ t: vectorFromArray(times), row: vectorFromArray(Int32Array.from(times, (_, i) => i)) });
     const at = [0, 5, 17, 1_000, 1_000, 1_666, 9_999];
-    const joined = join.run(new Table({ t: vectorFromArray(Float64Array.from(at)) }), right, { on: "t", columns: ["row"] }) as Table;
+    const joined = join.run(new Table({ t: vectorFromArray(Float64Array.from(at)) }), right, {
+      on: "t",
+      columns: ["row"],
+    }) as Table;
     expect(rowsOf(joined)).toEqual(at.map((time) => Math.min(3 * time + 2, 4_999)));
   });
 
@@ -162,10 +202,20 @@ describe("asof.join", () => {
       stamp: vectorFromArray([1, 2, null, 1], new TimestampMillisecond()),
       large: vectorFromArray(["a", "b", null, "a"], new LargeUtf8()),
     };
-    const table = new Table({ ...keys, t: vectorFromArray(Float64Array.of(1, 1, 1, 2)), row: vectorFromArray(Int32Array.of(0, 1, 2, 3)) });
+    const table = new Table({
+      ...keys,
+      t: vectorFromArray(Float64Array.of(1, 1, 1, 2)),
+      row: vectorFromArray(Int32Array.of(0, 1, 2, 3)),
+    });
     for (const name of Object.keys(keys))
-      expect([name, ...rowsOf(join.run(table, table, { on: "t", by: name, columns: ["row"], keep: [] }) as Table)]).toEqual([name, 0, 1, -1, 3]);
-    const text = new Table({ large: vectorFromArray(["b", "c"], new Utf8()), t: vectorFromArray(Float64Array.of(5, 5)) });
+      expect([
+        name,
+        ...rowsOf(join.run(table, table, { on: "t", by: name, columns: ["row"], keep: [] }) as Table),
+      ]).toEqual([name, 0, 1, -1, 3]);
+    const text = new Table({
+      large: vectorFromArray(["b", "c"], new Utf8()),
+      t: vectorFromArray(Float64Array.of(5, 5)),
+    });
     expect(rowsOf(join.run(text, table, { on: "t", by: "large", columns: ["row"] }) as Table)).toEqual([1, -1]);
   });
 });

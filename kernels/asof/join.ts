@@ -14,22 +14,30 @@ import { axisOf, type Scale, ticksOf } from "./time-axis.js";
 const kernelName = "asof.join";
 
 const joinOptions = z.strictObject({
-  on: pairedColumn.describe("The time column, or { left, right }: timestamps and dates (mixed freely), integers, or floats."),
+  on: pairedColumn.describe(
+    "The time column, or { left, right }: timestamps and dates (mixed freely), integers, or floats.",
+  ),
   by: byOption,
   direction: z
     .enum(["backward", "forward", "nearest"])
     .default("backward")
-    .describe("Which right row a left row at T takes: the last at or before T, the first at or after T, or the nearer."),
+    .describe(
+      "Which right row a left row at T takes: the last at or before T, the first at or after T, or the nearer.",
+    ),
   tolerance: z
     .number()
     .min(0)
     .optional()
-    .describe("The farthest that a match may be, inclusive: milliseconds for instants, else in the column's unit. Default: any distance."),
+    .describe(
+      "The farthest that a match may be, inclusive: milliseconds for instants, else in the column's unit. Default: any distance.",
+    ),
   exact: z.boolean().default(true).describe("Whether a right row at exactly T may match."),
   midway: z
     .enum(["earlier", "later"])
     .default("earlier")
-    .describe('Of two right rows equally far on either side, direction "nearest" takes the "earlier" (pandas) or the "later" (polars).'),
+    .describe(
+      'Of two right rows equally far on either side, direction "nearest" takes the "earlier" (pandas) or the "later" (polars).',
+    ),
   ties: z
     .enum(["last", "first", "adjacent"])
     .default("last")
@@ -57,10 +65,12 @@ export const asofJoin = defineKernel({
   },
   lookback: () => Infinity,
   lag: 0,
-  nulls: "A null or NaN time and a null key match nothing; the left row stays, with nulls. Nulls in the columns taken are taken as they are.",
+  nulls:
+    "A null or NaN time and a null key match nothing; the left row stays, with nulls. Nulls in the columns taken are taken as they are.",
   costNs: 50,
   args: { left: tableArg, right: tableArg, params: joinOptions, carry: carryArg },
-  run: ({ left, right, params, carry }) => joinOnce(planOf(right as Table, params), left as Table, carry as AsofCarry | undefined),
+  run: ({ left, right, params, carry }) =>
+    joinOnce(planOf(right as Table, params), left as Table, carry as AsofCarry | undefined),
 });
 
 /** Joins partitions of the left table one by one. Throws INVALID_ARGUMENT. */
@@ -99,7 +109,10 @@ function prepare(keys: ByKeys, scale: Scale, time: NamedColumn, params: JoinOpti
   };
 }
 
-/** Slots before T end with the last of equals, slots from T on begin with the first: that is "adjacent", and needs no table of its own. */
+/**
+ * Slots before T end with the last of equals, slots from T on begin with the first: that is "adjacent", and needs no
+ * table of its own.
+ */
 function picksOf(groups: SortedGroups, { direction, ties }: JoinOptions): { back: Int32Array; ahead: Int32Array } {
   const { rows } = groups;
   return {

@@ -60,7 +60,8 @@ describe("the prepared right side", () => {
     const left = new Table({ t: vectorFromArray(Float64Array.of(1)) });
     const joined = (): WeakRef<Table> => {
       const right = new Table({ t: vectorFromArray(Float64Array.of(1)), v: vectorFromArray(Int32Array.of(7)) });
-      for (let i = 0; i < 2; i++) expect((join.run(left, right, { on: "t", columns: ["v"] }) as Table).getChild("v")?.get(0)).toBe(7);
+      for (let i = 0; i < 2; i++)
+        expect((join.run(left, right, { on: "t", columns: ["v"] }) as Table).getChild("v")?.get(0)).toBe(7);
       return new WeakRef(right);
     };
     const right = joined();
@@ -92,9 +93,15 @@ describe("joining one right table in every way, one after the other", () => {
       times.flatMap((time) => [time * 1_000, time * 1_000]),
       type,
     );
-    return new Table({ k: texts(...times.flatMap(() => ["A", "B"])), j: numbers(...times.flatMap(() => [1, 1])), t, other: t });
+    return new Table({
+      k: texts(...times.flatMap(() => ["A", "B"])),
+      j: numbers(...times.flatMap(() => [1, 1])),
+      t,
+      other: t,
+    });
   });
-  const valuesOf = (result: Table): unknown => result.schema.fields.map(({ name }) => [name, ...(result.getChild(name) ?? [])]);
+  const valuesOf = (result: Table): unknown =>
+    result.schema.fields.map(({ name }) => [name, ...(result.getChild(name) ?? [])]);
 
   it("on one axis gives what tables of their own give", () => {
     const ways = [

@@ -1,9 +1,10 @@
 /**
- * The right side of a join, prepared: kept while the same table is joined again. The partitions of a left table are tasks of their own that
- * share the right table; a thread decodes it once and gives every one of them the same object.
+ * The right side of a join, prepared: kept while the same table is joined again. The partitions of a left table are
+ * tasks of their own that share the right table; a thread decodes it once and gives every one of them the same object.
  *
- * R1  A table does not change while it is alive, so what is prepared from it depends on its identity, the parameters that decide, and the scale.
- * R2  Nothing here keeps a table alive: what was prepared from one that is gone is dropped at the next join of the thread.
+ * R1  A table does not change while it is alive, so what is prepared from it depends on its identity, the parameters
+ * that decide, and the scale. R2  Nothing here keeps a table alive: what was prepared from one that is gone is dropped
+ * at the next join of the thread.
  */
 import type { Table } from "apache-arrow";
 import type { ByKeys } from "./by-keys.js";
@@ -31,18 +32,30 @@ interface Kept {
   readonly side: RightSide;
 }
 
-/** Right tables at a time that a thread's tasks take turns with; each is about as large as its columns of keys and times. */
+/**
+ * Right tables at a time that a thread's tasks take turns with; each is about as large as its columns of keys and
+ * times.
+ */
 const keptMax = 4;
 
 /** Least recently used first. */
 let kept: readonly Kept[] = [];
 
-/** The side prepared from these tables before, or a new one. `deciding`: kernel and parameters that `make` and what is prepared depend on. */
+/**
+ * The side prepared from these tables before, or a new one. `deciding`: kernel and parameters that `make` and what is
+ * prepared depend on.
+ */
 export function rightSideOf(tables: readonly Table[], deciding: string, make: () => ByKeys): RightSide {
   const alive = kept.filter((one) => one.tables.every((table) => table.deref()));
   const isSame = (one: Kept): boolean =>
-    one.deciding === deciding && one.tables.length === tables.length && one.tables.every((table, i) => table.deref() === tables[i]);
-  const found = alive.find(isSame) ?? { tables: tables.map((table) => new WeakRef(table)), deciding, side: { keys: make(), prepared: new Map() } };
+    one.deciding === deciding &&
+    one.tables.length === tables.length &&
+    one.tables.every((table, i) => table.deref() === tables[i]);
+  const found = alive.find(isSame) ?? {
+    tables: tables.map((table) => new WeakRef(table)),
+    deciding,
+    side: { keys: make(), prepared: new Map() },
+  };
   kept = [...alive.filter((one) => one !== found), found].slice(-keptMax);
   return found.side;
 }

@@ -1,6 +1,7 @@
 /**
- * The merge: for every left row, in the order of its table, how far its group's right rows reach. One cursor a group; left rows of a
- * group ascend, so cursors only move forward, and where they stand is all that one partition hands to the next.
+ * The merge: for every left row, in the order of its table, how far its group's right rows reach. One cursor a group;
+ * left rows of a group ascend, so cursors only move forward, and where they stand is all that one partition hands to
+ * the next.
  */
 import type { SortedGroups } from "./sorted-groups.js";
 
@@ -21,17 +22,28 @@ export interface LeftRows {
 
 export function startOf({ starts, wide }: SortedGroups): Progress {
   const groups = starts.length - 1;
-  return { cursors: starts.slice(0, groups), lastHi: new Float64Array(groups).fill(-Infinity), lastLo: new Float64Array(wide ? groups : 0) };
+  return {
+    cursors: starts.slice(0, groups),
+    lastHi: new Float64Array(groups).fill(-Infinity),
+    lastLo: new Float64Array(wide ? groups : 0),
+  };
 }
 
 /** Steps one by one before it leaps: left rows are mostly about as dense as right ones. */
 const stepsBeforeLeap = 16;
 
 /**
- * Writes to `positions` the first slot of the row's group whose time is after (or, without `takeEqual`, at or after) the row's; 1 for a row without
- * group or time. Returns -1, or the first row whose time is before the one before it in its group; `progress` is then of no use.
+ * Writes to `positions` the first slot of the row's group whose time is after (or, without `takeEqual`, at or after)
+ * the row's; 1 for a row without group or time. Returns -1, or the first row whose time is before the one before it in
+ * its group; `progress` is then of no use.
  */
-export function locate(right: SortedGroups, left: LeftRows, progress: Progress, takeEqual: boolean, positions: Int32Array): number {
+export function locate(
+  right: SortedGroups,
+  left: LeftRows,
+  progress: Progress,
+  takeEqual: boolean,
+  positions: Int32Array,
+): number {
   const { hi, lo, wide } = right;
   const { ids } = left;
   const { cursors, lastHi, lastLo } = progress;

@@ -1,4 +1,7 @@
-/** The joins the slow and obvious way, for tests: every right row is looked at for every left row. Times are integers of any size. */
+/**
+ * The joins the slow and obvious way, for tests: every right row is looked at for every left row. Times are integers of
+ * any size.
+ */
 
 export interface OracleRow {
   /** null: a null in one of the keys. */
@@ -25,7 +28,11 @@ export interface OracleOptions {
 const abs = (value: bigint): bigint => (value < 0n ? -value : value);
 
 /** Index of the right row for every left row, -1 for none. */
-export function naiveJoin(left: readonly OracleRow[], right: readonly OracleRow[], { direction, exact, ties, midway, tolerance }: OracleOptions): number[] {
+export function naiveJoin(
+  left: readonly OracleRow[],
+  right: readonly OracleRow[],
+  { direction, exact, ties, midway, tolerance }: OracleOptions,
+): number[] {
   return left.map(({ key, time: at }) => {
     let best = -1;
     right.forEach((row, index) => {
@@ -42,23 +49,33 @@ export function naiveJoin(left: readonly OracleRow[], right: readonly OracleRow[
       if (time === held) {
         const looksBack = direction === "backward" || (direction === "nearest" && time <= at);
         if (ties === "last" || (ties === "adjacent" && looksBack)) best = index;
-      } else if (abs(time - at) < abs(held - at) || (abs(time - at) === abs(held - at) && time < held === (midway === "earlier"))) best = index;
+      } else if (
+        abs(time - at) < abs(held - at) ||
+        (abs(time - at) === abs(held - at) && time < held === (midway === "earlier"))
+      )
+        best = index;
     });
     return best;
   });
 }
 
 /** Index of the fact for every left row, -1 for none. */
-export function naivePit(left: readonly OracleRow[], facts: readonly OracleFact[], maxAge: bigint | undefined): number[] {
+export function naivePit(
+  left: readonly OracleRow[],
+  facts: readonly OracleFact[],
+  maxAge: bigint | undefined,
+): number[] {
   return left.map(({ key, time: at }) => {
     let best = -1;
     facts.forEach((fact, index) => {
       const { event, known } = fact;
       const visible = fact.visible === undefined ? known : fact.visible;
-      if (key === null || at === null || event === null || known === null || visible === null || fact.key !== key) return;
+      if (key === null || at === null || event === null || known === null || visible === null || fact.key !== key)
+        return;
       if (event > at || visible > at) return;
       const held = facts[best];
-      if (!held || event > (held.event as bigint) || (event === held.event && known >= (held.known as bigint))) best = index;
+      if (!held || event > (held.event as bigint) || (event === held.event && known >= (held.known as bigint)))
+        best = index;
     });
     const event = facts[best]?.event;
     return maxAge !== undefined && typeof event === "bigint" && at !== null && at - event > maxAge ? -1 : best;

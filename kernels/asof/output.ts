@@ -12,14 +12,22 @@ export interface OutputPlan {
 }
 
 /** Throws INVALID_ARGUMENT for a column that is missing or a name that would be there twice. */
-export function planOutput(kernel: string, left: Table, right: Table, keys: readonly string[], options: OutputOptions): OutputPlan {
-  const wanted = options.columns ?? right.schema.fields.map((field) => field.name).filter((name) => !keys.includes(name));
+export function planOutput(
+  kernel: string,
+  left: Table,
+  right: Table,
+  keys: readonly string[],
+  options: OutputOptions,
+): OutputPlan {
+  const wanted =
+    options.columns ?? right.schema.fields.map((field) => field.name).filter((name) => !keys.includes(name));
   const leftNames = new Set(options.keep ?? left.schema.fields.map((field) => field.name));
   for (const name of leftNames) namedColumn(kernel, "left", left, name, "a column to keep");
   const names = new Set(leftNames);
   const taken = wanted.map((wantedName) => {
     const column = namedColumn(kernel, "right", right, wantedName, "a column to take");
-    if (!canGather(column.vector.type)) throw mistypedFault(column, "a column of this type cannot be taken: cast it, or leave it out of params.columns");
+    if (!canGather(column.vector.type))
+      throw mistypedFault(column, "a column of this type cannot be taken: cast it, or leave it out of params.columns");
     const prefixed = options.prefix + wantedName;
     const name = leftNames.has(prefixed) ? prefixed + options.suffix : prefixed;
     if (names.has(name))
@@ -49,7 +57,10 @@ export function joinedTable({ keep, taken }: OutputPlan, left: Table, rows: Int3
     batches.push([...batch.data.children, ...gathered.map((data) => (whole ? data : data.slice(at, numRows)))]);
     at += numRows;
   }
-  const fields = [...kept.schema.fields, ...taken.map(({ name }, i) => new Field(name, (gathered[i] as Data).type, true))];
+  const fields = [
+    ...kept.schema.fields,
+    ...taken.map(({ name }, i) => new Field(name, (gathered[i] as Data).type, true)),
+  ];
   const schema = new Schema(fields, kept.schema.metadata);
   const made = batches.map((children) => {
     const length = children[0]?.length ?? 0;

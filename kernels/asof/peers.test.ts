@@ -1,19 +1,30 @@
-/** Against what pandas, polars and DuckDB answered (bench/peers/asof_fixtures.py), row by row on small tables and by digest on a feed. */
+/**
+ * Against what pandas, polars and DuckDB answered (bench/peers/asof_fixtures.py), row by row on small tables and by
+ * digest on a feed.
+ */
 import type { Table } from "apache-arrow";
 import { describe, expect, it } from "vitest";
 import { asofConformance, conventionOf, peerFixture, tableOf } from "./conformance-rows.js";
 import { asofJoin } from "./join.js";
 
 const { sets } = peerFixture();
-const rowsOf = (joined: unknown): (number | null)[] => [...((joined as Table).getChild("row") ?? [])] as (number | null)[];
+const rowsOf = (joined: unknown): (number | null)[] =>
+  [...((joined as Table).getChild("row") ?? [])] as (number | null)[];
 const columns = { on: "t", by: "k", columns: ["row"], keep: [] };
 
 describe.each(sets)("peers, $name", ({ left, right, cases }) => {
   const [leftTable, rightTable] = [tableOf(left), tableOf(right)];
 
-  it.each(cases.map((one) => [one.peer, one.form ?? JSON.stringify(one.options), one] as const))("%s %s", (peer, _, { options, rows }) => {
-    expect(rowsOf(asofJoin.run(leftTable, rightTable, { ...columns, ...conventionOf(peer, options.direction), ...options }))).toEqual(rows);
-  });
+  it.each(cases.map((one) => [one.peer, one.form ?? JSON.stringify(one.options), one] as const))(
+    "%s %s",
+    (peer, _, { options, rows }) => {
+      expect(
+        rowsOf(
+          asofJoin.run(leftTable, rightTable, { ...columns, ...conventionOf(peer, options.direction), ...options }),
+        ),
+      ).toEqual(rows);
+    },
+  );
 });
 
 describe("conventions", () => {
@@ -26,7 +37,8 @@ describe("conventions", () => {
   it("our default, looking back, is that of all of them: the last of equals", () => {
     const ties = sets.find(({ name }) => name === "ties");
     const found = ties?.cases.find(
-      ({ peer, options }) => peer === "pandas" && options.direction === "backward" && options.exact && options.tolerance === undefined,
+      ({ peer, options }) =>
+        peer === "pandas" && options.direction === "backward" && options.exact && options.tolerance === undefined,
     );
     expect(found?.rows.length).toBe(200);
     expect(ties && rowsOf(asofJoin.run(tableOf(ties.left), tableOf(ties.right), columns))).toEqual(found?.rows);

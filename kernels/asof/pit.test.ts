@@ -6,10 +6,21 @@ import { casesPerKernel } from "../property-cases.js";
 import { requireKernel } from "../registry.js";
 import { naivePit } from "./naive-oracle.js";
 import { openPit } from "./pit.js";
-import { families, inBatches, type KeyType, keyText, keyVector, type RandomRow, rowsArbitrary, sortedInGroups, type TimeType } from "./random-tables.js";
+import {
+  families,
+  inBatches,
+  type KeyType,
+  keyText,
+  keyVector,
+  type RandomRow,
+  rowsArbitrary,
+  sortedInGroups,
+  type TimeType,
+} from "./random-tables.js";
 
 const pit = requireKernel("asof.pit", 1);
-const rowsOf = (table: Table): number[] => [...(table.getChild("row") ?? [])].map((row) => (row as number | null) ?? -1);
+const rowsOf = (table: Table): number[] =>
+  [...(table.getChild("row") ?? [])].map((row) => (row as number | null) ?? -1);
 const numbers = (length: number): Vector => vectorFromArray(Int32Array.from({ length }, (_, i) => i));
 
 const keyColumns = (rows: readonly RandomRow[], keys: readonly KeyType[]): Record<string, Vector> =>
@@ -24,7 +35,10 @@ const keyColumns = (rows: readonly RandomRow[], keys: readonly KeyType[]): Recor
   );
 
 const caseArbitrary = fc
-  .record({ family: fc.constantFrom(...families), keys: fc.array(fc.constantFrom<KeyType>("int32", "utf8", "dictionary"), { maxLength: 2 }) })
+  .record({
+    family: fc.constantFrom(...families),
+    keys: fc.array(fc.constantFrom<KeyType>("int32", "utf8", "dictionary"), { maxLength: 2 }),
+  })
   .chain(({ family, keys }) =>
     fc.record({
       keys: fc.constant(keys),
@@ -40,7 +54,14 @@ const caseArbitrary = fc
     const rows = isOrdered ? sortedInGroups(facts) : facts;
     const ticks = (type: TimeType, value: number | null): bigint | null => (value === null ? null : type.ticks(value));
     return {
-      left: inBatches(new Table({ ...keyColumns(left, keys), date: time.vector(left.map((row) => row.time)), at: numbers(left.length) }), cuts),
+      left: inBatches(
+        new Table({
+          ...keyColumns(left, keys),
+          date: time.vector(left.map((row) => row.time)),
+          at: numbers(left.length),
+        }),
+        cuts,
+      ),
       facts: inBatches(
         new Table({
           ...keyColumns(rows, keys),
@@ -51,7 +72,11 @@ const caseArbitrary = fc
         cuts,
       ),
       cuts,
-      params: { by: keys.map((_, k) => `k${k}`), columns: ["row"], ...(maxAge === undefined ? {} : { maxAge: time.tolerance(maxAge) }) },
+      params: {
+        by: keys.map((_, k) => `k${k}`),
+        columns: ["row"],
+        ...(maxAge === undefined ? {} : { maxAge: time.tolerance(maxAge) }),
+      },
       expected: naivePit(
         left.map((row) => ({ key: keyText(row), time: ticks(time, row.time) })),
         rows.map((row) => ({ key: keyText(row), event: ticks(event, row.time), known: ticks(known, row.other) })),
@@ -68,7 +93,14 @@ const instants = (texts: readonly (string | null)[]): Vector =>
     new TimestampMillisecond(),
   );
 const days = (texts: readonly string[]): Vector =>
-  new Vector([makeData({ type: new DateDay(), length: texts.length, nullCount: 0, data: Int32Array.from(texts, (text) => instant(text) / dayMs) })]);
+  new Vector([
+    makeData({
+      type: new DateDay(),
+      length: texts.length,
+      nullCount: 0,
+      data: Int32Array.from(texts, (text) => instant(text) / dayMs),
+    }),
+  ]);
 
 describe("asof.pit", () => {
   it("agrees with a search of all pairs: every type, order of facts, restatement, null, age and batch", () => {
@@ -89,7 +121,10 @@ describe("asof.pit", () => {
         expect(parts.flatMap((part) => rowsOf(stream.push(part)))).toEqual(expected);
         let carry: unknown;
         const wired = parts.flatMap((part) => {
-          const result = pit.run(part, facts, { ...params, withCarry: true }, undefined, carry) as { table: Table; carry: unknown };
+          const result = pit.run(part, facts, { ...params, withCarry: true }, undefined, carry) as {
+            table: Table;
+            carry: unknown;
+          };
           // As between two tasks of a cluster.
           carry = decodeValue(encodeValue(result.carry));
           return rowsOf(result.table);
@@ -130,7 +165,11 @@ describe("asof.pit", () => {
   });
 
   it("an announced event is not seen before it happens", () => {
-    const facts = new Table({ event: days(["2019-06-01", "2019-06-20"]), known: days(["2019-05-01", "2019-05-01"]), row: numbers(2) });
+    const facts = new Table({
+      event: days(["2019-06-01", "2019-06-20"]),
+      known: days(["2019-05-01", "2019-05-01"]),
+      row: numbers(2),
+    });
     const left = new Table({ date: days(["2019-05-15", "2019-06-01", "2019-06-19", "2019-06-20"]) });
     expect(rowsOf(pit.run(left, facts, { columns: ["row"] }) as Table)).toEqual([-1, 0, 0, 1]);
   });
@@ -138,7 +177,11 @@ describe("asof.pit", () => {
 
 describe("publication", () => {
   const filings = (...known: (string | null)[]): Table =>
-    new Table({ event: instants(known.map((_, i) => `2019-06-${String(i + 10)}`)), known: instants(known), row: numbers(known.length) });
+    new Table({
+      event: instants(known.map((_, i) => `2019-06-${String(i + 10)}`)),
+      known: instants(known),
+      row: numbers(known.length),
+    });
   const seen = (at: readonly string[], facts: Table, params: object, calendar?: Table): number[] =>
     rowsOf(pit.run(new Table({ date: instants(at) }), facts, { columns: ["row"], ...params }, calendar) as Table);
 
@@ -154,13 +197,21 @@ describe("publication", () => {
     expect(seen(at, filings("2019-07-01T07:00:00Z"), { publication })).toEqual([-1, 0, 0, 0]);
     expect(seen(at, filings("2019-07-01T07:00:01Z"), { publication })).toEqual([-1, -1, -1, 0]);
     // Filed at 00:30 in Shanghai, which is still the day before in UTC.
-    expect(seen(["2019-06-30T16:29:00Z", "2019-06-30T16:30:00Z"], filings("2019-06-30T16:30:00Z"), { publication })).toEqual([-1, 0]);
+    expect(
+      seen(["2019-06-30T16:29:00Z", "2019-06-30T16:30:00Z"], filings("2019-06-30T16:30:00Z"), { publication }),
+    ).toEqual([-1, 0]);
   });
 
   it("with sessions, what is known waits for the next open that leaves enough time; after the last one it is never seen", () => {
     const calendar = new Table({ open: instants(["2019-07-05T01:30:00Z", "2019-07-08T01:30:00Z"]) });
     const publication = { sessions: "open", leadMs: 45 * 60_000 };
-    const at = ["2019-07-05T01:29:59Z", "2019-07-05T01:30:00Z", "2019-07-08T01:29:59Z", "2019-07-08T01:30:00Z", "2019-07-09T00:00:00Z"];
+    const at = [
+      "2019-07-05T01:29:59Z",
+      "2019-07-05T01:30:00Z",
+      "2019-07-08T01:29:59Z",
+      "2019-07-08T01:30:00Z",
+      "2019-07-09T00:00:00Z",
+    ];
     expect(seen(at, filings("2019-07-05T00:45:00Z"), { publication }, calendar)).toEqual([-1, 0, 0, 0, 0]);
     expect(seen(at, filings("2019-07-05T00:45:00.001Z"), { publication }, calendar)).toEqual([-1, -1, -1, 0, 0]);
     expect(seen(at, filings("2019-07-08T01:00:00Z"), { publication }, calendar)).toEqual([-1, -1, -1, -1, -1]);
@@ -169,14 +220,19 @@ describe("publication", () => {
 
   it("of two versions that become visible at the same open the one known later counts", () => {
     const calendar = new Table({ open: instants(["2019-07-08T01:30:00Z"]) });
-    const facts = new Table({ event: days(["2019-06-30", "2019-06-30"]), known: instants(["2019-07-05T10:00:00Z", "2019-07-05T09:00:00Z"]), row: numbers(2) });
+    const facts = new Table({
+      event: days(["2019-06-30", "2019-06-30"]),
+      known: instants(["2019-07-05T10:00:00Z", "2019-07-05T09:00:00Z"]),
+      row: numbers(2),
+    });
     expect(seen(["2019-07-08T01:30:00Z"], facts, { publication: { sessions: "open" } }, calendar)).toEqual([0]);
   });
 
   it("a row dated at midnight can stand for the day's close", () => {
     const facts = filings("2019-07-01T06:00:00Z");
     const left = new Table({ date: days(["2019-06-30", "2019-07-01"]) });
-    const rows = (decisionMs: number): number[] => rowsOf(pit.run(left, facts, { columns: ["row"], decisionMs }) as Table);
+    const rows = (decisionMs: number): number[] =>
+      rowsOf(pit.run(left, facts, { columns: ["row"], decisionMs }) as Table);
     expect(rows(0)).toEqual([-1, -1]);
     expect(rows(7 * 3_600_000)).toEqual([-1, 0]);
   });
@@ -210,8 +266,13 @@ describe("publication", () => {
             minutes.map((value) => value * minute),
             new TimestampMillisecond(),
           );
-        const facts = new Table({ event: stamps(known.map(() => 0)), known: stamps(known), row: numbers(known.length) });
-        const clock = (value: number): string => `${String(Math.floor(value / 60)).padStart(2, "0")}:${String(value % 60).padStart(2, "0")}`;
+        const facts = new Table({
+          event: stamps(known.map(() => 0)),
+          known: stamps(known),
+          row: numbers(known.length),
+        });
+        const clock = (value: number): string =>
+          `${String(Math.floor(value / 60)).padStart(2, "0")}:${String(value % 60).padStart(2, "0")}`;
         const publication = {
           delayMs: delay * minute,
           utcOffsetMinutes: offset,
@@ -220,10 +281,20 @@ describe("publication", () => {
           ...(opens ? { sessions: "open" } : {}),
         };
         const calendar = opens && new Table({ open: stamps(opens) });
-        const joined = pit.run(new Table({ date: stamps(at) }), facts, { columns: ["row"], publication }, calendar) as Table;
+        const joined = pit.run(
+          new Table({ date: stamps(at) }),
+          facts,
+          { columns: ["row"], publication },
+          calendar,
+        ) as Table;
         const expected = naivePit(
           at.map((time) => ({ key: "", time: BigInt(time) })),
-          known.map((time, i) => ({ key: "", event: 0n, known: BigInt(time), visible: visible[i] === undefined ? null : BigInt(visible[i]) })),
+          known.map((time, i) => ({
+            key: "",
+            event: 0n,
+            known: BigInt(time),
+            visible: visible[i] === undefined ? null : BigInt(visible[i]),
+          })),
           undefined,
         );
         expect(rowsOf(joined)).toEqual(expected);

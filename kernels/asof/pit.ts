@@ -1,6 +1,6 @@
 /**
- * `asof.pit`: two axes of time. What happened at `event` was known from `known` on, and a row at T sees the newest event among those that had
- * happened and were known at T, in its newest version.
+ * `asof.pit`: two axes of time. What happened at `event` was known from `known` on, and a row at T sees the newest
+ * event among those that had happened and were known at T, in its newest version.
  *
  * fact-groups.ts puts the facts in such an order that what remains is a merge on one axis.
  *
@@ -25,14 +25,20 @@ const kernelName = "asof.pit";
 
 const pitOptions = z.strictObject({
   time: columnName.default("date").describe("Time column of the left table, ascending within each group."),
-  event: columnName.default("event").describe("Column of the facts: the time that a fact is about, such as the end of the quarter."),
-  known: columnName.default("known").describe("Column of the facts: when this version of the fact became known. A fact without it is never seen."),
+  event: columnName
+    .default("event")
+    .describe("Column of the facts: the time that a fact is about, such as the end of the quarter."),
+  known: columnName
+    .default("known")
+    .describe("Column of the facts: when this version of the fact became known. A fact without it is never seen."),
   by: byOption,
   maxAge: z
     .number()
     .min(0)
     .optional()
-    .describe("The oldest event that still counts, before the left row's time, inclusive: milliseconds for instants, else in the column's unit. Default: any."),
+    .describe(
+      "The oldest event that still counts, before the left row's time, inclusive: milliseconds for instants, else in the column's unit. Default: any.",
+    ),
   decisionMs: z
     .number()
     .min(-1e13)
@@ -55,7 +61,11 @@ export const asofPit = defineKernel({
   family: "As-of joins",
   columns: {
     inputs: [
-      { name: "time", type: "timestamp, date, integer or float", doc: "of the left table, ascending within each group" },
+      {
+        name: "time",
+        type: "timestamp, date, integer or float",
+        doc: "of the left table, ascending within each group",
+      },
       { name: "event", type: "of the same kind", doc: "of the facts" },
       { name: "known", type: "of the same kind", doc: "of the facts" },
       { name: "by", type: "text, integer, boolean, date, timestamp or dictionary", doc: "in both tables" },
@@ -67,13 +77,28 @@ export const asofPit = defineKernel({
   nulls:
     "A fact without event or knowledge time is never seen; a null key or left time matches nothing and gives nulls. A null value in the newest version is what is known.",
   costNs: 60,
-  args: { left: tableArg, facts: tableArg, params: pitOptions.prefault({}), calendar: tableArg.optional(), carry: carryArg },
+  args: {
+    left: tableArg,
+    facts: tableArg,
+    params: pitOptions.prefault({}),
+    calendar: tableArg.optional(),
+    carry: carryArg,
+  },
   run: ({ left, facts, params, calendar, carry }) =>
-    joinOnce(planOf(facts as Table, params, calendar as Table | undefined), left as Table, carry as AsofCarry | undefined),
+    joinOnce(
+      planOf(facts as Table, params, calendar as Table | undefined),
+      left as Table,
+      carry as AsofCarry | undefined,
+    ),
 });
 
 /** Joins partitions of the left table one by one. Throws INVALID_ARGUMENT. */
-export function openPit(facts: Table, params: z.input<typeof pitOptions>, calendar?: Table, carry?: AsofCarry): AsofStream {
+export function openPit(
+  facts: Table,
+  params: z.input<typeof pitOptions>,
+  calendar?: Table,
+  carry?: AsofCarry,
+): AsofStream {
   return openJoin(planOf(facts, parseArg(kernelName, "params", pitOptions, params), calendar), carry);
 }
 

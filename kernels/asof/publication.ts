@@ -1,9 +1,10 @@
 /**
  * From when something was published to when it can be traded on.
  *
- * In this order: a delay; a time of day after which a publication counts as the next day's; the sessions' opens, of which it waits for the
- * first that leaves enough time. Zipline's rule for fundamentals is `{ sessions: "open", leadMs: 45 * 60_000 }`; "what is filed after the close is not
- * visible that day" is `{ cutoff: "15:00", utcOffsetMinutes: 480 }`.
+ * In this order: a delay; a time of day after which a publication counts as the next day's; the sessions' opens, of
+ * which it waits for the first that leaves enough time. Zipline's rule for fundamentals is `{ sessions: "open", leadMs:
+ * 45 * 60_000 }`; "what is filed after the close is not visible that day" is `{ cutoff: "15:00", utcOffsetMinutes: 480
+ * }`.
  */
 import type { Table } from "apache-arrow";
 import { z } from "zod";
@@ -21,20 +22,29 @@ export const publicationOptions = z
       .string()
       .regex(timeOfDay, { error: 'expected a time of day such as "15:00"' })
       .optional()
-      .describe('Time of day such as "15:00": what is known later than this counts as known at the start (00:00) of the next day. Default: none.'),
+      .describe(
+        'Time of day such as "15:00": what is known later than this counts as known at the start (00:00) of the next day. Default: none.',
+      ),
     utcOffsetMinutes: z
       .number()
       .int()
       .min(-1_440)
       .max(1_440)
       .default(0)
-      .describe("Of the clock that the cutoff is read on, east positive: 480 in Shanghai. Instants without a zone are UTC."),
+      .describe(
+        "Of the clock that the cutoff is read on, east positive: 480 in Shanghai. Instants without a zone are UTC.",
+      ),
     sessions: columnName
       .optional()
       .describe(
         "Column of the calendar table with the sessions' opens, ascending: what is known waits for the first open at or after it. Default: no waiting.",
       ),
-    leadMs: z.number().min(0).max(1e10).default(0).describe("How long before an open something must be known to count at that open, in milliseconds."),
+    leadMs: z
+      .number()
+      .min(0)
+      .max(1e10)
+      .default(0)
+      .describe("How long before an open something must be known to count at that open, in milliseconds."),
   })
   .prefault({});
 
@@ -46,15 +56,29 @@ interface Moment {
   tick: number;
 }
 
-export const isImmediate = ({ delayMs, cutoff, sessions }: Publication): boolean => delayMs === 0 && cutoff === undefined && sessions === undefined;
+export const isImmediate = ({ delayMs, cutoff, sessions }: Publication): boolean =>
+  delayMs === 0 && cutoff === undefined && sessions === undefined;
 
-/** When what was known at `known` can be used; NaN where never. Throws INVALID_ARGUMENT for times that are no instants, or a calendar that is not sorted. */
-export function visibleAxis(kernel: string, known: Axis, scale: Scale, publication: Publication, opens: NamedColumn | undefined): Axis {
+/**
+ * When what was known at `known` can be used; NaN where never. Throws INVALID_ARGUMENT for times that are no instants,
+ * or a calendar that is not sorted.
+ */
+export function visibleAxis(
+  kernel: string,
+  known: Axis,
+  scale: Scale,
+  publication: Publication,
+  opens: NamedColumn | undefined,
+): Axis {
   if (isImmediate(publication)) return known;
   if (scale.kind !== "instant")
-    throw new VolleyError("INVALID_ARGUMENT", `${kernel}: params.publication needs dates or timestamps, but the times are of kind ${scale.kind}`, {
-      details: { kernel, path: "params.publication" },
-    });
+    throw new VolleyError(
+      "INVALID_ARGUMENT",
+      `${kernel}: params.publication needs dates or timestamps, but the times are of kind ${scale.kind}`,
+      {
+        details: { kernel, path: "params.publication" },
+      },
+    );
   const perDay = scale.base;
   const delay = ticksOf(publication.delayMs, scale);
   const cutoff = publication.cutoff === undefined ? undefined : ticksOf(msOf(publication.cutoff), scale);
@@ -75,12 +99,20 @@ export function visibleAxis(kernel: string, known: Axis, scale: Scale, publicati
 }
 
 /** The column that `sessions` names. Throws INVALID_ARGUMENT if it is missing, or there is no calendar. */
-export function sessionsColumn(kernel: string, { sessions }: Publication, calendar: Table | undefined): NamedColumn | undefined {
+export function sessionsColumn(
+  kernel: string,
+  { sessions }: Publication,
+  calendar: Table | undefined,
+): NamedColumn | undefined {
   if (sessions === undefined) return undefined;
   if (calendar) return namedColumn(kernel, "calendar", calendar, sessions, `the opens of sessions: ${kinds.time}`);
-  throw new VolleyError("INVALID_ARGUMENT", `${kernel}: params.publication.sessions is ${JSON.stringify(sessions)}, but there is no calendar argument`, {
-    details: { kernel, path: "calendar" },
-  });
+  throw new VolleyError(
+    "INVALID_ARGUMENT",
+    `${kernel}: params.publication.sessions is ${JSON.stringify(sessions)}, but there is no calendar argument`,
+    {
+      details: { kernel, path: "calendar" },
+    },
+  );
 }
 
 /** The same times, later (or earlier) by so many milliseconds. */
@@ -135,8 +167,10 @@ function opensOf(column: NamedColumn, leadMs: number, scale: Scale): Opens {
   const opens = axisOf(column, scale);
   const { wide, base } = scale;
   for (let i = 0; i < opens.hi.length; i++) {
-    if (Number.isNaN(opens.hi[i])) throw columnFault(column, `is null in row ${i}; every session has an open`, { row: i });
-    if (i > 0 && isBefore(opens, i, opens.hi[i - 1] as number, opens.lo[i - 1] ?? 0, wide)) throw unsortedFault(column, i, i - 1);
+    if (Number.isNaN(opens.hi[i]))
+      throw columnFault(column, `is null in row ${i}; every session has an open`, { row: i });
+    if (i > 0 && isBefore(opens, i, opens.hi[i - 1] as number, opens.lo[i - 1] ?? 0, wide))
+      throw unsortedFault(column, i, i - 1);
   }
   const deadlines = shiftedAxis(opens, scale, -leadMs);
   return {

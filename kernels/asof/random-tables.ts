@@ -1,4 +1,7 @@
-/** Tables for property tests of the joins: every type of time and key, nulls, ties, empty sides, several batches; sorted within groups. */
+/**
+ * Tables for property tests of the joins: every type of time and key, nulls, ties, empty sides, several batches; sorted
+ * within groups.
+ */
 import {
   type DataType,
   DateDay,
@@ -38,15 +41,30 @@ export interface TimeType {
 const day = 86_400_000n;
 
 function stored(type: DataType, values: readonly (number | null)[], of: (value: number) => bigint): Vector {
-  const wide = (type as { ArrayType: unknown }).ArrayType === BigInt64Array || (type as { ArrayType: unknown }).ArrayType === BigUint64Array;
+  const wide =
+    (type as { ArrayType: unknown }).ArrayType === BigInt64Array ||
+    (type as { ArrayType: unknown }).ArrayType === BigUint64Array;
   const numbers = values.map((value) => (value === null ? 0n : of(value)));
   const data = wide ? BigInt64Array.from(numbers) : Int32Array.from(numbers, Number);
   const nullBitmap = new Uint8Array((values.length + 7) >> 3);
   values.forEach((value, i) => {
     if (value !== null) nullBitmap[i >> 3] = (nullBitmap[i >> 3] as number) | (1 << (i & 7));
   });
-  const given = type instanceof Uint64 ? new BigUint64Array(data.buffer) : type instanceof Int16 ? Int16Array.from(data as Int32Array) : data;
-  return vectorOf(makeData({ type, length: values.length, nullCount: values.filter((value) => value === null).length, nullBitmap, data: given } as never));
+  const given =
+    type instanceof Uint64
+      ? new BigUint64Array(data.buffer)
+      : type instanceof Int16
+        ? Int16Array.from(data as Int32Array)
+        : data;
+  return vectorOf(
+    makeData({
+      type,
+      length: values.length,
+      nullCount: values.filter((value) => value === null).length,
+      nullBitmap,
+      data: given,
+    } as never),
+  );
 }
 
 const vectorOf = (data: ReturnType<typeof makeData>): Vector =>
@@ -54,7 +72,10 @@ const vectorOf = (data: ReturnType<typeof makeData>): Vector =>
 
 function batchOf(children: ReturnType<typeof makeData>[]): RecordBatch {
   const fields = children.map((child, i) => new Field(i === 0 ? "x" : `x${i}`, child.type, true));
-  return new RecordBatch(new Schema(fields), makeData({ type: new Struct(fields), length: children[0]?.length ?? 0, nullCount: 0, children }));
+  return new RecordBatch(
+    new Schema(fields),
+    makeData({ type: new Struct(fields), length: children[0]?.length ?? 0, nullCount: 0, children }),
+  );
 }
 
 const of = (
@@ -70,7 +91,8 @@ const of = (
   tolerance,
 });
 
-// Instants: the small number counts days, so that dates and timestamps of all units meet; ticks are nanoseconds, tolerance milliseconds.
+// Instants: the small number counts days, so that dates and timestamps of all units meet; ticks are nanoseconds,
+// tolerance milliseconds.
 const now = 19_000n;
 const instant = (name: string, type: DataType, perDay: bigint): TimeType =>
   of(
@@ -122,8 +144,15 @@ const closeNanoseconds = of(
   (value) => value / 1e6,
 );
 
-const integers: readonly TimeType[] = [plain("int16", new Int16(), -5n), plain("int32", new Int32(), -7n), plain("int64", new Int64(), -3n)];
-const bigIntegers: readonly TimeType[] = [plain("int64, big", new Int64(), 2n ** 62n), plain("uint64, big", new Uint64(), 2n ** 62n)];
+const integers: readonly TimeType[] = [
+  plain("int16", new Int16(), -5n),
+  plain("int32", new Int32(), -7n),
+  plain("int64", new Int64(), -3n),
+];
+const bigIntegers: readonly TimeType[] = [
+  plain("int64, big", new Int64(), 2n ** 62n),
+  plain("uint64, big", new Uint64(), 2n ** 62n),
+];
 
 const floats: readonly TimeType[] = [Float32, Float64].map((Type) => ({
   name: new Type().toString(),
@@ -138,7 +167,14 @@ const floats: readonly TimeType[] = [Float32, Float64].map((Type) => ({
 }));
 
 /** Families within which both sides may choose freely. */
-export const families: readonly (readonly TimeType[])[] = [instants, hours, [closeNanoseconds], integers, bigIntegers, floats];
+export const families: readonly (readonly TimeType[])[] = [
+  instants,
+  hours,
+  [closeNanoseconds],
+  integers,
+  bigIntegers,
+  floats,
+];
 
 export type KeyType = "int32" | "int64" | "utf8" | "dictionary";
 const names = ["", "A", "BB", "600519.SH", "ключ"];
@@ -180,7 +216,8 @@ export const rowsArbitrary = (keys: number, maxLength: number): fc.Arbitrary<Ran
 /** The same rows, with the times of each group ascending. */
 export function sortedInGroups(rows: readonly RandomRow[]): RandomRow[] {
   const times = new Map<string | null, number[]>();
-  for (const row of rows) if (row.time !== null) times.set(keyText(row), [...(times.get(keyText(row)) ?? []), row.time]);
+  for (const row of rows)
+    if (row.time !== null) times.set(keyText(row), [...(times.get(keyText(row)) ?? []), row.time]);
   for (const list of times.values()) list.sort((a, b) => b - a);
   return rows.map((row) => (row.time === null ? row : { ...row, time: times.get(keyText(row))?.pop() as number }));
 }

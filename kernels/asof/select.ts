@@ -1,4 +1,6 @@
-/** From where the merge stands to the row that is taken: looking back, ahead or to the nearer side, within a tolerance. */
+/**
+ * From where the merge stands to the row that is taken: looking back, ahead or to the nearer side, within a tolerance.
+ */
 import type { LeftRows } from "./merge.js";
 import type { SortedGroups } from "./sorted-groups.js";
 
@@ -11,7 +13,10 @@ export interface Choice {
   readonly base: number;
 }
 
-/** `picks[slot]` is the row to take where the merge chose that slot. `positions` become the rows if no tolerance needs them any more. */
+/**
+ * `picks[slot]` is the row to take where the merge chose that slot. `positions` become the rows if no tolerance needs
+ * them any more.
+ */
 export function lookBack(choice: Choice, positions: Int32Array, picks: Int32Array): Int32Array {
   const rows = rowsFor(choice, positions);
   for (let i = 0; i < rows.length; i++) rows[i] = picks[(positions[i] as number) - 1] as number;
@@ -26,7 +31,8 @@ export function lookAhead(choice: Choice, positions: Int32Array, picks: Int32Arr
   return rows;
 }
 
-const rowsFor = ({ tolerance }: Choice, positions: Int32Array): Int32Array => (tolerance === Infinity ? positions : new Int32Array(positions.length));
+const rowsFor = ({ tolerance }: Choice, positions: Int32Array): Int32Array =>
+  tolerance === Infinity ? positions : new Int32Array(positions.length);
 
 interface NearChoice extends Choice {
   /** Which of two at equal distance. */
@@ -34,7 +40,12 @@ interface NearChoice extends Choice {
 }
 
 /** The nearer of the slot before `behind` and the slot at `ahead`. */
-export function lookNear(choice: NearChoice, behind: Int32Array, ahead: Int32Array, picks: { back: Int32Array; ahead: Int32Array }): Int32Array {
+export function lookNear(
+  choice: NearChoice,
+  behind: Int32Array,
+  ahead: Int32Array,
+  picks: { back: Int32Array; ahead: Int32Array },
+): Int32Array {
   const rows = new Int32Array(behind.length);
   const slots = new Int32Array(behind.length);
   for (let i = 0; i < rows.length; i++) {
@@ -48,7 +59,12 @@ export function lookNear(choice: NearChoice, behind: Int32Array, ahead: Int32Arr
   return rows;
 }
 
-function afterIsNearer({ right: { hi, lo, wide, rows }, left, base, midway }: NearChoice, i: number, before: number, after: number): boolean {
+function afterIsNearer(
+  { right: { hi, lo, wide, rows }, left, base, midway }: NearChoice,
+  i: number,
+  before: number,
+  after: number,
+): boolean {
   if ((rows[before] as number) < 0) return true;
   if ((rows[after] as number) < 0) return false;
   const x = left.hi[i] as number;
@@ -68,7 +84,11 @@ function afterIsNearer({ right: { hi, lo, wide, rows }, left, base, midway }: Ne
   return rest < 0 || (orEqual && rest === 0);
 }
 
-function dropDistant({ right: { hi, lo, wide }, left, tolerance, base }: Choice, rows: Int32Array, slotOf: (i: number) => number): void {
+function dropDistant(
+  { right: { hi, lo, wide }, left, tolerance, base }: Choice,
+  rows: Int32Array,
+  slotOf: (i: number) => number,
+): void {
   for (let i = 0; i < rows.length; i++) {
     if ((rows[i] as number) < 0) continue;
     const slot = slotOf(i);

@@ -1,7 +1,8 @@
 /**
  * The right table by group and time, as the merge reads it.
  *
- * G1  Every group is a run of slots in ascending time, and a sentinel (NaN, row -1) stands before the first and after every group. A cursor
+ * G1  Every group is a run of slots in ascending time, and a sentinel (NaN, row -1) stands before the first and after
+ * every group. A cursor
  *     that starts at its group's first slot stops at the sentinel by itself, because nothing compares with NaN.
  * G2  Slots 0 and 1 are both sentinels, so a row that can match nothing has the position 1: sentinels on either side.
  * G3  Rows of equal time keep the order of the table.
@@ -27,7 +28,8 @@ export function layout(ids: Int32Array, groups: number, { hi, mayMiss }: Axis, w
     if (group >= 0 && !(mayMiss && Number.isNaN(hi[i]))) starts[group + 1] = (starts[group + 1] as number) + 1;
   }
   starts[0] = 2;
-  for (let group = 0; group < groups; group++) starts[group + 1] = (starts[group] as number) + (starts[group + 1] as number) + 1;
+  for (let group = 0; group < groups; group++)
+    starts[group + 1] = (starts[group] as number) + (starts[group + 1] as number) + 1;
   const slots = Math.max(2, starts[groups] as number);
   const sorted = {
     starts,
@@ -58,7 +60,8 @@ export function groupSorted(ids: Int32Array, groups: number, axis: Axis, column:
     const slot = next[group] as number;
     next[group] = slot + 1;
     const before = hi[slot - 1] as number;
-    if (before > time || (wide && before === time && (lo[slot - 1] as number) > (axis.lo[i] as number))) throw unsortedFault(column, i, rows[slot - 1]);
+    if (before > time || (wide && before === time && (lo[slot - 1] as number) > (axis.lo[i] as number)))
+      throw unsortedFault(column, i, rows[slot - 1]);
     rows[slot] = i;
     hi[slot] = time;
     if (wide) lo[slot] = axis.lo[i] as number;
@@ -67,20 +70,22 @@ export function groupSorted(ids: Int32Array, groups: number, axis: Axis, column:
 }
 
 /**
- * Of every slot, the first (or last) slot's row among those of equal time: which of equals is taken looking one way is then a matter of the
- * table, not of the merge.
+ * Of every slot, the first (or last) slot's row among those of equal time: which of equals is taken looking one way is
+ * then a matter of the table, not of the merge.
  */
 export function firstOfEquals(sorted: SortedGroups): Int32Array {
   const { rows } = sorted;
   const picks = rows.slice();
-  for (let slot = 1; slot < picks.length; slot++) if (sameTime(sorted, slot - 1, slot)) picks[slot] = picks[slot - 1] as number;
+  for (let slot = 1; slot < picks.length; slot++)
+    if (sameTime(sorted, slot - 1, slot)) picks[slot] = picks[slot - 1] as number;
   return picks;
 }
 
 export function lastOfEquals(sorted: SortedGroups): Int32Array {
   const { rows } = sorted;
   const picks = rows.slice();
-  for (let slot = picks.length - 2; slot >= 0; slot--) if (sameTime(sorted, slot, slot + 1)) picks[slot] = picks[slot + 1] as number;
+  for (let slot = picks.length - 2; slot >= 0; slot--)
+    if (sameTime(sorted, slot, slot + 1)) picks[slot] = picks[slot + 1] as number;
   return picks;
 }
 

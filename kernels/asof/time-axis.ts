@@ -1,9 +1,10 @@
 /**
  * Times of all tables of a join on one axis: numbers in float64 that compare exactly.
  *
- * Instants (dates, timestamps of any unit, with or without a zone: the stored instant counts, a date is its midnight in UTC) go to the
- * finest unit among them. Up to microseconds a tick count is exact in float64; nanoseconds are not, nor are integers of 64 bits, so those axes are
- * wide: `hi` and `lo` compare as a pair. Which form it is follows from the types alone, never from the values, so that partitions agree.
+ * Instants (dates, timestamps of any unit, with or without a zone: the stored instant counts, a date is its midnight in
+ * UTC) go to the finest unit among them. Up to microseconds a tick count is exact in float64; nanoseconds are not, nor
+ * are integers of 64 bits, so those axes are wide: `hi` and `lo` compare as a pair. Which form it is follows from the
+ * types alone, never from the values, so that partitions agree.
  *
  * T1  A missing time (null or NaN) is NaN in `hi`.
  * T2  a < b on the axis exactly when hi(a) < hi(b), or hi(a) = hi(b) and lo(a) < lo(b).
@@ -70,11 +71,19 @@ export function scaleOf(columns: readonly NamedColumn[]): Scale {
   return { kind, wide: ticksPerMs === perMs[TimeUnit.NANOSECOND], ticksPerMs, base: dayMs * ticksPerMs };
 }
 
-/** The column on the axis. Nothing is copied of float64 in one batch without nulls. Throws INVALID_ARGUMENT if an instant is beyond the axis. */
+/**
+ * The column on the axis. Nothing is copied of float64 in one batch without nulls. Throws INVALID_ARGUMENT if an
+ * instant is beyond the axis.
+ */
 export function axisOf(column: NamedColumn, scale: Scale): Axis {
   const { vector } = column;
   const [only] = vector.data;
-  if (scale.kind === "number" && vector.data.length === 1 && only?.nullCount === 0 && only.values instanceof Float64Array)
+  if (
+    scale.kind === "number" &&
+    vector.data.length === 1 &&
+    only?.nullCount === 0 &&
+    only.values instanceof Float64Array
+  )
     return { hi: only.values.subarray(0, only.length), lo: none, mayMiss: true };
   const hi = new Float64Array(vector.length);
   const lo = scale.wide ? new Float64Array(vector.length) : none;
@@ -105,12 +114,17 @@ function fill(column: NamedColumn, scale: Scale, data: Data, hi: Float64Array, l
   const row = scaled(hi, lo, scale, factor);
   if (row < 0) return;
   const value = shownValue(column, at + row);
-  throw columnFault(column, `is ${value} in row ${at + row}, beyond what can be compared exactly with the other times`, { row: at + row, value });
+  throw columnFault(
+    column,
+    `is ${value} in row ${at + row}, beyond what can be compared exactly with the other times`,
+    { row: at + row, value },
+  );
 }
 
 function markMissing({ length, offset, nullBitmap, nullCount }: Data, hi: Float64Array): void {
   if (nullCount === 0) return;
-  for (let i = 0; i < length; i++) if (!((nullBitmap[(offset + i) >> 3] as number) & (1 << ((offset + i) & 7)))) hi[i] = Number.NaN;
+  for (let i = 0; i < length; i++)
+    if (!((nullBitmap[(offset + i) >> 3] as number) & (1 << ((offset + i) & 7)))) hi[i] = Number.NaN;
 }
 
 const wordsOf = ({ values, length }: Data): Int32Array => {
@@ -170,7 +184,10 @@ function nanoseconds(data: Data, hi: Float64Array, lo: Float64Array): void {
   }
 }
 
-/** From the column's unit to ticks, in place, `factor` of them to one. The first row that has no exact place on the axis, or -1. */
+/**
+ * From the column's unit to ticks, in place, `factor` of them to one. The first row that has no exact place on the
+ * axis, or -1.
+ */
 function scaled(hi: Float64Array, lo: Float64Array, { wide, base }: Scale, factor: number): number {
   const max = wide ? exactMax : exactMax / factor;
   const unitsPerDay = base / factor;

@@ -1,6 +1,7 @@
 /**
- * The look-ahead check over the registry, in process: every causal kernel passes it at every cut of drawn tables, taken away and spoilt;
- * every label is found out, and passes at the bars at which it is known; and no kernel escapes the check when it is fed the future.
+ * The look-ahead check over the registry, in process: every causal kernel passes it at every cut of drawn tables, taken
+ * away and spoilt; every label is found out, and passes at the bars at which it is known; and no kernel escapes the
+ * check when it is fed the future.
  */
 import { DataType, Table, type Vector } from "apache-arrow";
 import { describe, expect, test } from "vitest";
@@ -13,7 +14,8 @@ import { boolVector, float64Vector } from "../columns.js";
 import type { Kernel } from "../kernel.js";
 import { listKernels, requireKernel } from "../registry.js";
 
-const named = (kernels: readonly Kernel[]): (readonly [string, Kernel])[] => kernels.map((kernel) => [kernel.name, kernel]);
+const named = (kernels: readonly Kernel[]): (readonly [string, Kernel])[] =>
+  kernels.map((kernel) => [kernel.name, kernel]);
 const causal = named(listKernels().filter(({ causality }) => causality === "causal"));
 const labels = named(listKernels().filter(({ causality }) => causality === "label"));
 
@@ -24,7 +26,8 @@ function* callsOf(kernel: Kernel, count: number): Generator<DrawnCall> {
   for (let seed = 1; seed <= count; seed++) yield drawn.draw(new Draw(seed), rows);
 }
 
-const wholeOf = (run: Run, call: DrawnCall): readonly Table[] => rowsOf(call, run(...(call.adapt?.(call.args) ?? call.args)), call.args);
+const wholeOf = (run: Run, call: DrawnCall): readonly Table[] =>
+  rowsOf(call, run(...(call.adapt?.(call.args) ?? call.args)), call.args);
 
 describe("every causal kernel", () => {
   test.each(causal)("%s shows nothing of the future at any cut", (_name, kernel) => {
@@ -34,7 +37,8 @@ describe("every causal kernel", () => {
       const whole = wholeOf(kernel.run, call);
       for (const at of cutsOf(call)) {
         cuts++;
-        for (const mode of modes) expect(differenceAt(kernel.run, call, whole, at, mode), `${mode} at ${at}`).toBeUndefined();
+        for (const mode of modes)
+          expect(differenceAt(kernel.run, call, whole, at, mode), `${mode} at ${at}`).toBeUndefined();
       }
     }
     expect(cuts).toBeGreaterThan(8);
@@ -52,7 +56,8 @@ function fromAhead(table: Table, keep: string): Table {
   const columns = table.schema.fields.map(({ name, type }): [string, Vector] => {
     const vector = table.getChild(name) as Vector;
     const ahead = rows.map((row): unknown => vector.get(Math.min(row + barsAhead, table.numRows - 1)));
-    if (name !== keep && DataType.isFloat(type)) return [name, float64Vector(Float64Array.from(ahead, (value) => (value as number | null) ?? Number.NaN))];
+    if (name !== keep && DataType.isFloat(type))
+      return [name, float64Vector(Float64Array.from(ahead, (value) => (value as number | null) ?? Number.NaN))];
     if (DataType.isBool(type)) return [name, boolVector(ahead.map((value) => value === true))];
     return [name, vector];
   });
@@ -62,7 +67,10 @@ function fromAhead(table: Table, keep: string): Table {
 /** The call with later numbers in its tables as today's, before anything is made of them. */
 function leaking(call: DrawnCall): DrawnCall {
   const { adapt = (args: readonly unknown[]) => args, known = {} } = call;
-  return { ...call, adapt: (args) => adapt(args.map((arg, k) => (known[k] === undefined ? arg : fromAhead(arg as Table, known[k])))) };
+  return {
+    ...call,
+    adapt: (args) => adapt(args.map((arg, k) => (known[k] === undefined ? arg : fromAhead(arg as Table, known[k])))),
+  };
 }
 
 describe("a kernel that is fed the future", () => {
@@ -86,7 +94,11 @@ describe("labels", () => {
     for (const call of callsOf(kernel, 30)) {
       const known = wholeOf(kernel.run, call);
       // A trade is known at its exit, not at its entry; a return at its end, not at its beginning.
-      const early: DrawnCall = { ...call, rows: (result) => [result as Table], time: kernel.name === "sweep.trades" ? "entryDate" : "date" };
+      const early: DrawnCall = {
+        ...call,
+        rows: (result) => [result as Table],
+        time: kernel.name === "sweep.trades" ? "entryDate" : "date",
+      };
       const whole = wholeOf(kernel.run, early);
       for (const mode of modes) {
         for (const at of cutsOf(call)) expect(differenceAt(kernel.run, call, known, at, mode)).toBeUndefined();
@@ -104,7 +116,8 @@ describe("labels", () => {
       const ahead = { ...call, args: [left, right, { ...(params as object), direction }] };
       expect(causalityWith(kernel, ahead.args)).toBe("label");
       const whole = wholeOf(kernel.run, ahead);
-      for (const mode of modes) if (cutsOf(ahead).some((at) => differenceAt(kernel.run, ahead, whole, at, mode))) found[mode]++;
+      for (const mode of modes)
+        if (cutsOf(ahead).some((at) => differenceAt(kernel.run, ahead, whole, at, mode))) found[mode]++;
     }
     expect(Math.min(found.truncate, found.poison)).toBeGreaterThan(5);
   });

@@ -1,4 +1,7 @@
-/** Two outputs up to a cut, bit for bit: the whole computation's, and the one that was made without (or with a spoilt) future. */
+/**
+ * Two outputs up to a cut, bit for bit: the whole computation's, and the one that was made without (or with a spoilt)
+ * future.
+ */
 import { DataType, type Table, type Vector } from "apache-arrow";
 import { z } from "zod";
 import { namedColumn } from "../asof/faults.js";
@@ -24,15 +27,26 @@ const bitsOf = (value: number): bigint => {
 
 function isSame(a: unknown, b: unknown): boolean {
   if (typeof a === "number" && typeof b === "number") return bitsOf(a) === bitsOf(b);
-  if (a instanceof Uint8Array && b instanceof Uint8Array) return a.length === b.length && a.every((byte, i) => byte === b[i]);
-  if (typeof a === "object" && a !== null) return typeof b === "object" && b !== null && JSON.stringify(a) === JSON.stringify(b);
+  if (a instanceof Uint8Array && b instanceof Uint8Array)
+    return a.length === b.length && a.every((byte, i) => byte === b[i]);
+  if (typeof a === "object" && a !== null)
+    return typeof b === "object" && b !== null && JSON.stringify(a) === JSON.stringify(b);
   return a === b;
 }
 
 const shown = (value: unknown): string =>
-  value === undefined ? "(no row)" : value === null ? "null" : typeof value === "object" ? JSON.stringify(value) : String(value);
+  value === undefined
+    ? "(no row)"
+    : value === null
+      ? "null"
+      : typeof value === "object"
+        ? JSON.stringify(value)
+        : String(value);
 
-/** Rows of an output that are due by the cut. Without a time column, output rows belong to input rows one to one and the first `rows` are due. */
+/**
+ * Rows of an output that are due by the cut. Without a time column, output rows belong to input rows one to one and the
+ * first `rows` are due.
+ */
 function dueRows(table: Table, time: string | undefined, at: number, rows: number): number[] {
   if (time === undefined) return Array.from({ length: Math.min(rows, table.numRows) }, (_, i) => i);
   const times = knownAt("audit.compare", table, time);
@@ -42,7 +56,11 @@ function dueRows(table: Table, time: string | undefined, at: number, rows: numbe
 }
 
 /** The first difference in row order; undefined: none. Throws INVALID_ARGUMENT if the outputs have other columns. */
-export function firstDifference(full: Table, part: Table, spec: { time?: string | undefined; at: number; rows: number }): AuditDifference | undefined {
+export function firstDifference(
+  full: Table,
+  part: Table,
+  spec: { time?: string | undefined; at: number; rows: number },
+): AuditDifference | undefined {
   const fullRows = dueRows(full, spec.time, spec.at, spec.rows);
   const partRows = dueRows(part, spec.time, spec.at, spec.rows);
   const columns = full.schema.fields.map((field) => ({
@@ -57,12 +75,18 @@ export function firstDifference(full: Table, part: Table, spec: { time?: string 
       const a: unknown = column.full.get(fullRows[i] as number);
       const b: unknown = column.part.get(partRows[i] as number);
       if (isSame(a, b)) continue;
-      const text = (value: unknown): string => (column.isTime && typeof value === "number" ? new Date(value).toISOString() : shown(value));
+      const text = (value: unknown): string =>
+        column.isTime && typeof value === "number" ? new Date(value).toISOString() : shown(value);
       return { column: column.name, row: fullRows[i] as number, withFuture: text(a), withoutFuture: text(b) };
     }
   }
   if (fullRows.length === partRows.length) return undefined;
-  return { column: "(rows)", row: fullRows[both] ?? full.numRows, withFuture: `${fullRows.length} rows`, withoutFuture: `${partRows.length} rows` };
+  return {
+    column: "(rows)",
+    row: fullRows[both] ?? full.numRows,
+    withFuture: `${fullRows.length} rows`,
+    withoutFuture: `${partRows.length} rows`,
+  };
 }
 
 export const auditCompare = defineKernel({
@@ -80,7 +104,9 @@ export const auditCompare = defineKernel({
         .string()
         .min(1)
         .optional()
-        .describe("Column of the output that says which bar a row belongs to. Default: row i belongs to row i of the first input."),
+        .describe(
+          "Column of the output that says which bar a row belongs to. Default: row i belongs to row i of the first input.",
+        ),
       at: z.number(),
       rows: z.number().int().min(0).describe("Rows of the first input that are known at the cut."),
     }),

@@ -1,8 +1,19 @@
 /**
- * The past as it was known at a cut: `truncate` takes away every row known later, `poison` keeps them and spoils what they say.
- * A computation that does not look ahead gives the same bits for everything up to the cut in both (kernels/audit/compare.ts).
+ * The past as it was known at a cut: `truncate` takes away every row known later, `poison` keeps them and spoils what
+ * they say. A computation that does not look ahead gives the same bits for everything up to the cut in both
+ * (kernels/audit/compare.ts).
  */
-import { type Data, DataType, type Field, makeData, RecordBatch, Schema, Struct, Table, type Vector } from "apache-arrow";
+import {
+  type Data,
+  DataType,
+  type Field,
+  makeData,
+  RecordBatch,
+  Schema,
+  Struct,
+  Table,
+  type Vector,
+} from "apache-arrow";
 import { z } from "zod";
 import { gather } from "../asof/gather.js";
 import { boolVector } from "../columns.js";
@@ -13,12 +24,19 @@ const columnName = z.string().min(1).max(1_000);
 
 export const cutOptions = z.strictObject({
   known: columnName.describe("Column that says when a row could be known. A row without a time was never known."),
-  at: z.number().describe("The cut: milliseconds since 1970 for dates and timestamps, the column's own number otherwise."),
+  at: z
+    .number()
+    .describe("The cut: milliseconds since 1970 for dates and timestamps, the column's own number otherwise."),
   mode: z.enum(["truncate", "poison"]),
 });
 
 const tableOf = (schema: Schema, columns: readonly Data[], length: number): Table =>
-  new Table(schema, [new RecordBatch(schema, makeData({ type: new Struct(schema.fields), length, nullCount: 0, children: [...columns] }))]);
+  new Table(schema, [
+    new RecordBatch(
+      schema,
+      makeData({ type: new Struct(schema.fields), length, nullCount: 0, children: [...columns] }),
+    ),
+  ]);
 
 export function truncateAt(table: Table, known: Float64Array, at: number): Table {
   const rows: number[] = [];
@@ -29,13 +47,17 @@ export function truncateAt(table: Table, known: Float64Array, at: number): Table
   return tableOf(schema, columns, picked.length);
 }
 
-/** Numbers and booleans of rows known after the cut become others, in a way that no plausible computation takes for a value. Times, texts and keys stay. */
+/**
+ * Numbers and booleans of rows known after the cut become others, in a way that no plausible computation takes for a
+ * value. Times, texts and keys stay.
+ */
 export function poisonAfter(table: Table, known: Float64Array, at: number, keep: string): Table {
   const all = Int32Array.from({ length: table.numRows }, (_, i) => i);
   const columns = table.schema.fields.map((field) => {
     const vector = table.getChild(field.name) as Vector;
     if (DataType.isBool(field.type))
-      return boolVector(Array.from(all, (i) => ((known[i] as number) <= at ? Boolean(vector.get(i)) : !vector.get(i)))).data[0] as Data;
+      return boolVector(Array.from(all, (i) => ((known[i] as number) <= at ? Boolean(vector.get(i)) : !vector.get(i))))
+        .data[0] as Data;
     const data = gather(vector, all);
     if (field.name !== keep) spoil(field, data, known, at);
     return data;
@@ -52,11 +74,15 @@ function spoil(field: Field, data: Data, known: Float64Array, at: number): void 
     // The sign stays: a negative price would be refused instead of being taken.
     for (let i = 0; i < known.length; i++) {
       const value = values[i] as number;
-      if (late(i)) values[i] = (value < 0 ? -1 : 1) * (3 * (Number.isNaN(value) ? 1 : Math.abs(value)) + 1e6 * (1 + (i % 7)));
+      if (late(i))
+        values[i] = (value < 0 ? -1 : 1) * (3 * (Number.isNaN(value) ? 1 : Math.abs(value)) + 1e6 * (1 + (i % 7)));
     }
   } else if (DataType.isInt(type) && values instanceof BigInt64Array) {
     for (let i = 0; i < known.length; i++) if (late(i)) values[i] = -3n * (values[i] as bigint) - 1_000_000n;
-  } else if (DataType.isInt(type) && (values instanceof Int32Array || values instanceof Int16Array || values instanceof Int8Array)) {
+  } else if (
+    DataType.isInt(type) &&
+    (values instanceof Int32Array || values instanceof Int16Array || values instanceof Int8Array)
+  ) {
     for (let i = 0; i < known.length; i++) if (late(i)) values[i] = ~(values[i] as number);
   }
 }
@@ -89,10 +115,15 @@ export const auditCuts = defineKernel({
     const cuts: { at: number; rows: number }[] = [];
     // Rows known by a time: how many of the sorted times are not later. The last time has no future to take away.
     for (let i = 0; i < known.length; i++)
-      if ((known[i] as number) < (known[i + 1] ?? Number.NEGATIVE_INFINITY)) cuts.push({ at: known[i] as number, rows: i + 1 });
+      if ((known[i] as number) < (known[i + 1] ?? Number.NEGATIVE_INFINITY))
+        cuts.push({ at: known[i] as number, rows: i + 1 });
     const { count } = params;
     if (count === undefined || cuts.length <= count) return { of: cuts.length, cuts };
-    const picked = new Set(Array.from({ length: count }, (_, i) => (count === 1 ? cuts.length - 1 : Math.round((i * (cuts.length - 1)) / (count - 1)))));
+    const picked = new Set(
+      Array.from({ length: count }, (_, i) =>
+        count === 1 ? cuts.length - 1 : Math.round((i * (cuts.length - 1)) / (count - 1)),
+      ),
+    );
     return { of: cuts.length, cuts: [...picked].map((i) => cuts[i]) };
   },
 });

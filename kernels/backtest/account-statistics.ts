@@ -1,6 +1,16 @@
-/** What an account came to: the statistics of its values bar by bar, of its orders and of its trades. One row per account. */
+/**
+ * What an account came to: the statistics of its values bar by bar, of its orders and of its trades. One row per
+ * account.
+ */
 import { momentsOf } from "../statistics/moments.js";
-import { calmarRatio, compoundAnnualGrowth, maxDrawdown, sharpeRatio, sortinoRatio, volatility } from "../statistics/returns.js";
+import {
+  calmarRatio,
+  compoundAnnualGrowth,
+  maxDrawdown,
+  sharpeRatio,
+  sortinoRatio,
+  volatility,
+} from "../statistics/returns.js";
 import type { OrderLog } from "./order-log.js";
 import type { TradeList } from "./trades.js";
 
@@ -20,7 +30,10 @@ export const accountStatistics = [
   "profitFactor",
 ] as const;
 export const accountCounts = ["bars", "orders", "trades"] as const;
-export type AccountStatistics = Record<(typeof accountStatistics)[number] | (typeof accountCounts)[number], Float64Array>;
+export type AccountStatistics = Record<
+  (typeof accountStatistics)[number] | (typeof accountCounts)[number],
+  Float64Array
+>;
 
 /** Simple returns of values, the first against `start`. */
 export function returnsOf(values: Float64Array, start: number): Float64Array {
@@ -43,7 +56,9 @@ export function statisticsOf(
   periodsPerYear: number,
   { log, trades, accountOf }: { log: OrderLog; trades: TradeList; accountOf: (symbol: number) => number },
 ): AccountStatistics {
-  const columns = Object.fromEntries([...accountStatistics, ...accountCounts].map((name) => [name, new Float64Array(accounts)])) as AccountStatistics;
+  const columns = Object.fromEntries(
+    [...accountStatistics, ...accountCounts].map((name) => [name, new Float64Array(accounts)]),
+  ) as AccountStatistics;
   for (let a = 0; a < accounts; a++) {
     const series = values(a);
     const returns = returnsOf(series, start);

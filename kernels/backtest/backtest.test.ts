@@ -7,16 +7,33 @@ import { days, floats, type Series, tableOf, words } from "./test-bars.js";
 
 const run = (kernel: string, bars: unknown, params: Record<string, unknown>): Record<string, Table> =>
   requireKernel(`backtest.${kernel}`, 1).run(bars, params) as Record<string, Table>;
-const one = (columns: Record<string, Series>): Table => tableOf(["A"], Object.fromEntries(Object.entries(columns).map(([name, series]) => [name, [series]])));
+const one = (columns: Record<string, Series>): Table =>
+  tableOf(["A"], Object.fromEntries(Object.entries(columns).map(([name, series]) => [name, [series]])));
 const ordersOf = (tables: Record<string, Table>): [number, string, string, string, number, number][] => {
   const orders = tables.orders as Table;
-  const [side, cause, status] = ["side", "cause", "status"].map((name) => words(orders, name)) as [string[], string[], string[]];
+  const [side, cause, status] = ["side", "cause", "status"].map((name) => words(orders, name)) as [
+    string[],
+    string[],
+    string[],
+  ];
   const [size, price] = [floats(orders, "size"), floats(orders, "price")];
-  return days(orders, "date").map((day, i) => [day, side[i] as string, cause[i] as string, status[i] as string, size[i] as number, price[i] as number]);
+  return days(orders, "date").map((day, i) => [
+    day,
+    side[i] as string,
+    cause[i] as string,
+    status[i] as string,
+    size[i] as number,
+    price[i] as number,
+  ]);
 };
 
 describe("fills", () => {
-  const bars = one({ open: [10, 11, null, 13, 14], close: [10.5, 11.5, null, 13.5, 14.5], entries: "10000", exits: "01000" });
+  const bars = one({
+    open: [10, 11, null, 13, 14],
+    close: [10.5, 11.5, null, 13.5, 14.5],
+    entries: "10000",
+    exits: "01000",
+  });
 
   it.each([
     ["next-open", [1, 11], [3, 13]],
@@ -28,7 +45,14 @@ describe("fills", () => {
   });
 
   it("an order that the cash cannot pay is cut to what it can, and one that pays no fee at all is refused", () => {
-    const cut = ordersOf(run("signals", bars, { cash: 50, sizing: { by: "amount", size: 9 }, fees: { fraction: 0.1, fixed: 5 }, fill: "same-close" }));
+    const cut = ordersOf(
+      run("signals", bars, {
+        cash: 50,
+        sizing: { by: "amount", size: 9 },
+        fees: { fraction: 0.1, fixed: 5 },
+        fill: "same-close",
+      }),
+    );
     expect(cut[0]).toEqual([0, "buy", "signal", "partial", (50 - 5) / 1.1 / 10.5, 10.5]);
     const none = ordersOf(run("signals", bars, { cash: 4, fees: { fixed: 5 }, fill: "same-close" }));
     expect(none.map((order) => order[3])).toEqual(["no-cash"]);
@@ -36,9 +60,20 @@ describe("fills", () => {
 });
 
 describe("stops inside a bar", () => {
-  const stopped = (bar: [open: number, high: number, low: number, close: number], stops: object, direction = "long"): unknown[] => {
+  const stopped = (
+    bar: [open: number, high: number, low: number, close: number],
+    stops: object,
+    direction = "long",
+  ): unknown[] => {
     const [open, high, low, close] = bar;
-    const bars = one({ open: [100, 100, open], high: [100, 100, high], low: [100, 100, low], close: [100, 100, close], entries: "100", exits: "000" });
+    const bars = one({
+      open: [100, 100, open],
+      high: [100, 100, high],
+      low: [100, 100, low],
+      close: [100, 100, close],
+      entries: "100",
+      exits: "000",
+    });
     return ordersOf(run("signals", bars, { stops, direction }))
       .slice(1)
       .map(([, , cause, , , price]) => [cause, price])[0] as unknown[];
@@ -71,13 +106,21 @@ describe("stops inside a bar", () => {
       entries: "1000",
       exits: "0000",
     });
-    expect(ordersOf(run("signals", bars, { stops: { trailing: 0.1 } })).slice(1)).toEqual([[3, "sell", "trailing", "filled", 1, 108]]);
+    expect(ordersOf(run("signals", bars, { stops: { trailing: 0.1 } })).slice(1)).toEqual([
+      [3, "sell", "trailing", "filled", 1, 108],
+    ]);
   });
 });
 
 describe("corporate actions", () => {
   it("a split keeps the value, the entry and the trade's profit", () => {
-    const bars = one({ open: [10, 10, 5, 6], close: [10, 10, 5, 6], split: [null, null, 2, null], entries: "1000", exits: "0010" });
+    const bars = one({
+      open: [10, 10, 5, 6],
+      close: [10, 10, 5, 6],
+      split: [null, null, 2, null],
+      entries: "1000",
+      exits: "0010",
+    });
     const tables = run("signals", bars, { outputs: ["orders", "trades", "equity"] });
     expect([...floats(tables.equity as Table, "value")]).toEqual([100, 100, 100, 120]);
     expect(ordersOf(tables).map(([, side, , , size]) => [side, size])).toEqual([
@@ -90,7 +133,13 @@ describe("corporate actions", () => {
   });
 
   it("a delisting closes at the last price known, and nothing more is bought", () => {
-    const bars = one({ open: [10, 10, null, 9], close: [10, 11, null, 9], delisted: "0010", entries: "1000", exits: "0000" });
+    const bars = one({
+      open: [10, 10, null, 9],
+      close: [10, 11, null, 9],
+      delisted: "0010",
+      entries: "1000",
+      exits: "0000",
+    });
     const tables = run("signals", bars, { fees: 0.01, outputs: ["orders", "equity"] });
     expect(ordersOf(tables).map(([day, , cause, , , price]) => [day, cause, price])).toEqual([
       [1, "signal", 10],
@@ -134,7 +183,11 @@ describe("portfolios", () => {
       entries: ["100", "100"],
       exits: ["000", "000"],
     });
-    const shared = run("signals", bars, { sharedCash: true, sizing: { by: "percent", size: 0.5 }, outputs: ["orders", "equity", "statistics"] });
+    const shared = run("signals", bars, {
+      sharedCash: true,
+      sizing: { by: "percent", size: 0.5 },
+      outputs: ["orders", "equity", "statistics"],
+    });
     expect(ordersOf(shared).map(([, , , , size]) => size)).toEqual([50, 25]);
     expect([...floats(shared.equity as Table, "value")]).toEqual([100, 100, 125]);
     expect(shared.statistics?.numRows).toBe(1);
@@ -170,21 +223,49 @@ describe("tables", () => {
 });
 
 describe("refusals name column and value", () => {
-  const good = { open: [1, 2, 3], high: [1, 2, 3], low: [1, 2, 3], close: [1, 2, 3], entries: "100", exits: "001" } as const;
-  const without = (...names: string[]): Table => one(Object.fromEntries(Object.entries(good).filter(([name]) => !names.includes(name))));
+  const good = {
+    open: [1, 2, 3],
+    high: [1, 2, 3],
+    low: [1, 2, 3],
+    close: [1, 2, 3],
+    entries: "100",
+    exits: "001",
+  } as const;
+  const without = (...names: string[]): Table =>
+    one(Object.fromEntries(Object.entries(good).filter(([name]) => !names.includes(name))));
   const weighted = (weight: number): Table => one({ open: [1, 2], close: [1, 2], weight: [0.5, weight] });
   const cases: [string, () => unknown, RegExp][] = [
-    ["a missing column", () => run("signals", without("open"), {}), /column "open" is missing; the table has date, symbol, high/],
+    [
+      "a missing column",
+      () => run("signals", without("open"), {}),
+      /column "open" is missing; the table has date, symbol, high/,
+    ],
     ["missing signals", () => run("signals", without("exits"), {}), /column "exits" is missing/],
-    ["a missing volume", () => run("signals", one(good), { slippage: { model: "volume-share" } }), /column "volume" is missing/],
+    [
+      "a missing volume",
+      () => run("signals", one(good), { slippage: { model: "volume-share" } }),
+      /column "volume" is missing/,
+    ],
     [
       "signals of numbers",
       () => run("signals", one({ ...good, entry: [0, 1, 0] }), { columns: { entries: "entry" } }),
       /column "entry" is Float64; expected booleans/,
     ],
-    ["prices of booleans", () => run("signals", one(good), { columns: { close: "exits" } }), /column "exits" is Bool; expected numbers/],
-    ["a price that is none", () => run("signals", one({ ...good, close: [1, -2, 3] }), {}), /column "close" is -2 in row 1; a price is a positive number/],
-    ["a split that is none", () => run("signals", one({ ...good, split: [null, 0, null] }), {}), /column "split" is 0 in row 1/],
+    [
+      "prices of booleans",
+      () => run("signals", one(good), { columns: { close: "exits" } }),
+      /column "exits" is Bool; expected numbers/,
+    ],
+    [
+      "a price that is none",
+      () => run("signals", one({ ...good, close: [1, -2, 3] }), {}),
+      /column "close" is -2 in row 1; a price is a positive number/,
+    ],
+    [
+      "a split that is none",
+      () => run("signals", one({ ...good, split: [null, 0, null] }), {}),
+      /column "split" is 0 in row 1/,
+    ],
     [
       "rows out of order",
       () => run("signals", new Table([...one(good).slice(1).batches, ...one(good).slice(0, 1).batches]), {}),
@@ -197,14 +278,30 @@ describe("refusals name column and value", () => {
     ],
     ["a wrong parameter", () => run("signals", one(good), { fees: -1 }), /backtest\.signals: params\.fees is -1/],
     ["a wrong stop", () => run("signals", one(good), { stops: { stopLoss: 2 } }), /params\.stops\.stopLoss is 2/],
-    ["a percent above all", () => run("signals", one(good), { sizing: { by: "percent", size: 2 } }), /params\.sizing\.size is 2: a percent is a fraction/],
+    [
+      "a percent above all",
+      () => run("signals", one(good), { sizing: { by: "percent", size: 2 } }),
+      /params\.sizing\.size is 2: a percent is a fraction/,
+    ],
     ["an unknown parameter", () => run("signals", one(good), { leverage: 3 }), /leverage/],
     ["an unknown output", () => run("signals", one(good), { outputs: ["fills"] }), /params\.outputs\.0 is "fills"/],
-    ["a direction and short columns", () => run("signals", one({ ...good, shortEntries: "000" }), { direction: "both" }), /direction is both/],
+    [
+      "a direction and short columns",
+      () => run("signals", one({ ...good, shortEntries: "000" }), { direction: "both" }),
+      /direction is both/,
+    ],
     ["not a table", () => run("signals", [1], {}), /bars is \[1\]: expected an Arrow table/],
-    ["a negative weight, long only", () => run("weights", weighted(-0.5), {}), /column "weight" is -0\.5 in row 1; it would be sold short/],
+    [
+      "a negative weight, long only",
+      () => run("weights", weighted(-0.5), {}),
+      /column "weight" is -0\.5 in row 1; it would be sold short/,
+    ],
     ["a weight that is none", () => run("weights", weighted(1_000), {}), /column "weight" is 1000 in row 1/],
-    ["a calendar that is none", () => run("weights", weighted(0.5), { rebalance: "daily" }), /params\.rebalance is "daily"/],
+    [
+      "a calendar that is none",
+      () => run("weights", weighted(0.5), { rebalance: "daily" }),
+      /params\.rebalance is "daily"/,
+    ],
   ];
   it.each(cases)("%s", (_, act, message) => {
     try {

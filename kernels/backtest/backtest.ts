@@ -1,4 +1,7 @@
-/** The one way through for both backtests: bars and what is decided at each close → the tables asked for; with what they declare alike. */
+/**
+ * The one way through for both backtests: bars and what is decided at each close → the tables asked for; with what they
+ * declare alike.
+ */
 import type { Table } from "apache-arrow";
 import type { z } from "zod";
 import type { ColumnFact } from "../kernel.js";
@@ -9,12 +12,17 @@ import type { Plan } from "./plan.js";
 import { simulate } from "./simulate.js";
 import { type BacktestTables, tablesOf } from "./tables.js";
 
-type BacktestOptions = z.output<z.ZodObject<CommonOptions>> & { readonly columns: BarColumns; readonly sharedCash: boolean };
+type BacktestOptions = z.output<z.ZodObject<CommonOptions>> & {
+  readonly columns: BarColumns;
+  readonly sharedCash: boolean;
+};
 
 const number = { type: "number" } as const;
 
 /** Columns of bars, and those that only one of the two reads. */
-export const columnFacts = (own: readonly ColumnFact[]): { inputs: readonly ColumnFact[]; outputs: readonly ColumnFact[] } => ({
+export const columnFacts = (
+  own: readonly ColumnFact[],
+): { inputs: readonly ColumnFact[]; outputs: readonly ColumnFact[] } => ({
   inputs: [
     { name: "date", type: "date" },
     { name: "symbol", type: "text", doc: "optional" },
@@ -30,13 +38,19 @@ export const columnFacts = (own: readonly ColumnFact[]): { inputs: readonly Colu
   outputs: ["orders", "trades", "positions", "equity", "statistics"].map((name) => ({ name, type: "table" })),
 });
 
-export const priceNulls = "A null or NaN price is no price: nothing is decided at such a close or filled there, orders wait, positions keep their last value.";
+export const priceNulls =
+  "A null or NaN price is no price: nothing is decided at such a close or filled there, orders wait, positions keep their last value.";
 
 /** Outputs that need the account at every bar. */
 const tracked: readonly string[] = ["positions", "equity", "statistics"];
 
 /** `decide` gives flags or weights for every row of the panel. Throws INVALID_ARGUMENT that names column and value. */
-export function backtest(bars: Table, params: BacktestOptions, sizing: Sizing, decide: (panel: Panel) => Pick<Plan, "flags" | "weights">): BacktestTables {
+export function backtest(
+  bars: Table,
+  params: BacktestOptions,
+  sizing: Sizing,
+  decide: (panel: Panel) => Pick<Plan, "flags" | "weights">,
+): BacktestTables {
   const { outputs, fill, cash, fees, slippage, lot, stops, sharedCash: shared, periodsPerYear } = params;
   const panel = panelOf(bars, params.columns);
   const market = marketOf(bars, panel, params);

@@ -1,11 +1,12 @@
 /**
  * Cash and positions, and how an order changes them.
  *
- * A purchase: p' = p (1 + slip), fees = size p' fraction + fixed, and if the cash is short size = (cash - fixed) / (1 + fraction) / p'.
- * A sale: p' = p (1 - slip), and it is refused if its fees are above its proceeds. Short sales put their proceeds into the cash and are
- * fully secured: the free cash falls by the value sold, so that "all of it" sold short is as much as the free cash could buy. Purchases
- * are bounded by the cash, those that cover a short position as well: without short positions cash is never negative, and with them only
- * a delisting, which closes whatever there is, can make it so.
+ * A purchase: p' = p (1 + slip), fees = size p' fraction + fixed, and if the cash is short size = (cash - fixed) / (1 +
+ * fraction) / p'. A sale: p' = p (1 - slip), and it is refused if its fees are above its proceeds. Short sales put
+ * their proceeds into the cash and are fully secured: the free cash falls by the value sold, so that "all of it" sold
+ * short is as much as the free cash could buy. Purchases are bounded by the cash, those that cover a short position as
+ * well: without short positions cash is never negative, and with them only a delisting, which closes whatever there is,
+ * can make it so.
  */
 import type { Fees, Slippage } from "./options.js";
 import { type OrderLog, Status } from "./order-log.js";
@@ -42,7 +43,14 @@ export class Book {
   readonly #byVolume: boolean;
   readonly #lot: number;
 
-  constructor(symbols: number, shared: boolean, cash: number, costs: Costs, volume: Float64Array | undefined, log: OrderLog) {
+  constructor(
+    symbols: number,
+    shared: boolean,
+    cash: number,
+    costs: Costs,
+    volume: Float64Array | undefined,
+    log: OrderLog,
+  ) {
     this.cash = new Float64Array(shared ? 1 : symbols).fill(cash);
     this.free = this.cash.slice();
     this.position = new Float64Array(symbols);
@@ -57,7 +65,12 @@ export class Book {
     this.#minimum = fees.minimum;
     this.#byVolume = slippage.model !== "fraction";
     this.#squareRoot = slippage.model === "square-root";
-    this.#slip = slippage.model === "fraction" ? slippage.fraction : slippage.model === "square-root" ? slippage.coefficient : slippage.impact;
+    this.#slip =
+      slippage.model === "fraction"
+        ? slippage.fraction
+        : slippage.model === "square-root"
+          ? slippage.coefficient
+          : slippage.impact;
     this.#limit = slippage.model === "fraction" ? 1 : slippage.limit;
     this.#lot = costs.lot ?? 0;
   }
@@ -84,10 +97,19 @@ export class Book {
   }
 
   /**
-   * Buys `asked` shares (Infinity: all that the cash pays) of a symbol at `price` before slippage, with at most `percent` of the cash.
-   * `forced`: whatever the cash and the volume, without slippage. False if nothing was bought.
+   * Buys `asked` shares (Infinity: all that the cash pays) of a symbol at `price` before slippage, with at most
+   * `percent` of the cash. `forced`: whatever the cash and the volume, without slippage. False if nothing was bought.
    */
-  buy(symbol: number, row: number, decided: number, cause: number, asked: number, price: number, percent = 1, forced = false): boolean {
+  buy(
+    symbol: number,
+    row: number,
+    decided: number,
+    cause: number,
+    asked: number,
+    price: number,
+    percent = 1,
+    forced = false,
+  ): boolean {
     const account = this.#shared ? 0 : symbol;
     const cash = this.cash[account] as number;
     const limit = forced ? Number.POSITIVE_INFINITY : percent < 1 ? percent * cash : cash;
@@ -112,17 +134,33 @@ export class Book {
       fees = this.#lot > 0 ? this.#feesOf(size, size * paid) : limit - size * paid;
       spent = this.#lot > 0 ? size * paid + fees : limit;
     }
-    if (!(size > dust)) return this.#refuse(symbol, row, decided, 1, cause, this.#lot > 0 ? Status.belowLot : Status.noCash, asked);
+    if (!(size > dust))
+      return this.#refuse(symbol, row, decided, 1, cause, this.#lot > 0 ? Status.belowLot : Status.noCash, asked);
     this.#bought(symbol, account, held, size, spent);
     this.filledPrice = paid;
-    this.#log.add(symbol, row, decided, 1, cause, size < asked && asked < Number.POSITIVE_INFINITY ? Status.partial : Status.filled, asked, size, paid, fees);
+    this.#log.add(
+      symbol,
+      row,
+      decided,
+      1,
+      cause,
+      size < asked && asked < Number.POSITIVE_INFINITY ? Status.partial : Status.filled,
+      asked,
+      size,
+      paid,
+      fees,
+    );
     return true;
   }
 
   #affordable(limit: number, paid: number): number {
     const size =
-      this.#perShare === 0 ? (limit - this.#fixed) / (1 + this.#fraction) / paid : (limit - this.#fixed) / ((1 + this.#fraction) * paid + this.#perShare);
-    return this.#minimum > 0 && size * (paid * this.#fraction + this.#perShare) + this.#fixed < this.#minimum ? (limit - this.#minimum) / paid : size;
+      this.#perShare === 0
+        ? (limit - this.#fixed) / (1 + this.#fraction) / paid
+        : (limit - this.#fixed) / ((1 + this.#fraction) * paid + this.#perShare);
+    return this.#minimum > 0 && size * (paid * this.#fraction + this.#perShare) + this.#fixed < this.#minimum
+      ? (limit - this.#minimum) / paid
+      : size;
   }
 
   #bought(symbol: number, account: number, held: number, size: number, spent: number): void {
@@ -142,23 +180,36 @@ export class Book {
   }
 
   /**
-   * Sells `asked` shares at `price` before slippage; Infinity: all that is held, and `percent` of what the free cash secures sold short.
-   * `forced` as in `buy`. False if nothing was sold.
+   * Sells `asked` shares at `price` before slippage; Infinity: all that is held, and `percent` of what the free cash
+   * secures sold short. `forced` as in `buy`. False if nothing was sold.
    */
-  sell(symbol: number, row: number, decided: number, cause: number, asked: number, price: number, percent = 1, forced = false): boolean {
+  sell(
+    symbol: number,
+    row: number,
+    decided: number,
+    cause: number,
+    asked: number,
+    price: number,
+    percent = 1,
+    forced = false,
+  ): boolean {
     const account = this.#shared ? 0 : symbol;
     const held = this.position[symbol] as number;
     let size = asked;
     let paid = forced ? price : price * (1 - this.#slip);
     this.volumeShort = false;
     if (this.#byVolume && !forced) {
-      size = this.#allowed(asked === Number.POSITIVE_INFINITY ? this.#sellable(account, held, price) * percent : asked, row);
+      size = this.#allowed(
+        asked === Number.POSITIVE_INFINITY ? this.#sellable(account, held, price) * percent : asked,
+        row,
+      );
       if (!(size > 0)) return this.#refuse(symbol, row, decided, -1, cause, Status.noVolume, asked);
       paid = price * (1 - Math.min(1, this.#impact(size, (this.#volume as Float64Array)[row] as number)));
     }
     if (asked === Number.POSITIVE_INFINITY) size = Math.min(size, this.#sellable(account, held, paid) * percent);
     if (this.#lot > 0) size = this.#lots(size, held);
-    if (!(size > dust)) return this.#refuse(symbol, row, decided, -1, cause, this.#lot > 0 ? Status.belowLot : Status.noCash, asked);
+    if (!(size > dust))
+      return this.#refuse(symbol, row, decided, -1, cause, this.#lot > 0 ? Status.belowLot : Status.noCash, asked);
     const value = size * paid;
     let fees = this.#feesOf(size, value);
     if (fees > value) {
@@ -177,7 +228,18 @@ export class Book {
     this.free[account] = Math.abs(free) < dust * value ? 0 : free;
     this.position[symbol] = now;
     this.filledPrice = paid;
-    this.#log.add(symbol, row, decided, -1, cause, size < asked && asked < Number.POSITIVE_INFINITY ? Status.partial : Status.filled, asked, size, paid, fees);
+    this.#log.add(
+      symbol,
+      row,
+      decided,
+      -1,
+      cause,
+      size < asked && asked < Number.POSITIVE_INFINITY ? Status.partial : Status.filled,
+      asked,
+      size,
+      paid,
+      fees,
+    );
     return true;
   }
 
@@ -189,7 +251,15 @@ export class Book {
     return long + (free - Math.max(this.#fixed, this.#minimum)) / (paid * (1 + this.#fraction) + this.#perShare);
   }
 
-  #refuse(symbol: number, row: number, decided: number, side: number, cause: number, status: number, asked: number): false {
+  #refuse(
+    symbol: number,
+    row: number,
+    decided: number,
+    side: number,
+    cause: number,
+    status: number,
+    asked: number,
+  ): false {
     this.#log.unpriced++;
     this.#log.add(symbol, row, decided, side, cause, status, asked, 0, Number.NaN, 0);
     return false;

@@ -17,7 +17,8 @@ const ratio = "a ratio of new to old shares is positive";
 /** Throws INVALID_ARGUMENT that names the column and the value. */
 export function marketOf(table: Table, panel: Panel, { fill, slippage, stops, splits, columns }: Needs): Market {
   const stopping = stops.stopLoss !== undefined || stops.takeProfit !== undefined || stops.trailing !== undefined;
-  const ifThere = (name: string): Float64Array | undefined => (hasColumn(table, name) ? pricesIn(table, panel, name) : undefined);
+  const ifThere = (name: string): Float64Array | undefined =>
+    hasColumn(table, name) ? pricesIn(table, panel, name) : undefined;
   const delisted = new Uint8Array(panel.rows);
   if (hasColumn(table, columns.delisted)) flagRows(table, panel, columns.delisted, 1, delisted);
   return {
@@ -26,8 +27,12 @@ export function marketOf(table: Table, panel: Panel, { fill, slippage, stops, sp
     open: fill === "next-open" ? pricesIn(table, panel, columns.open) : stopping ? ifThere(columns.open) : undefined,
     high: stopping ? ifThere(columns.high) : undefined,
     low: stopping ? ifThere(columns.low) : undefined,
-    volume: slippage.model === "fraction" ? undefined : countsIn(table, panel, columns.volume, 0, "a volume is not negative"),
-    split: splits === "shares" && hasColumn(table, columns.split) ? countsIn(table, panel, columns.split, Number.MIN_VALUE, ratio) : undefined,
+    volume:
+      slippage.model === "fraction" ? undefined : countsIn(table, panel, columns.volume, 0, "a volume is not negative"),
+    split:
+      splits === "shares" && hasColumn(table, columns.split)
+        ? countsIn(table, panel, columns.split, Number.MIN_VALUE, ratio)
+        : undefined,
     delisted: hasColumn(table, columns.delisted) ? delisted : undefined,
   };
 }

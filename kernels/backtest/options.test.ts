@@ -14,19 +14,32 @@ function ordersOf(tables: Record<string, Table>): Orders {
   const orders = tables.orders as Table;
   const [side, cause] = [words(orders, "side"), words(orders, "cause")];
   const [size, price] = [floats(orders, "size"), floats(orders, "price")];
-  return days(orders, "date").map((day, i) => [day, side[i] as string, cause[i] as string, size[i] as number, price[i] as number]);
+  return days(orders, "date").map((day, i) => [
+    day,
+    side[i] as string,
+    cause[i] as string,
+    size[i] as number,
+    price[i] as number,
+  ]);
 }
 
 const flat = (price: number, count = 4): number[] => new Array<number>(count).fill(price);
-/** One symbol that is bought for half the account of 10,000 at the first close and closed at the third: 50 shares at 100. */
+/**
+ * One symbol that is bought for half the account of 10,000 at the first close and closed at the third: 50 shares at
+ * 100.
+ */
 const bought = (columns: Record<string, Series>): Table =>
   tableOf(
     ["A"],
     Object.fromEntries(
-      Object.entries({ open: flat(100), close: flat(100), entries: "1000", exits: "0010", weight: [0.5, null, 0, null], ...columns }).map(([name, series]) => [
-        name,
-        [series],
-      ]),
+      Object.entries({
+        open: flat(100),
+        close: flat(100),
+        entries: "1000",
+        exits: "0010",
+        weight: [0.5, null, 0, null],
+        ...columns,
+      }).map(([name, series]) => [name, [series]]),
     ),
   );
 const half = { cash: 10_000, fill: "next-open" };
@@ -36,7 +49,8 @@ const both = [
 ] as const;
 
 describe.each(both)("backtest.%s", (kernel, params, cause) => {
-  const of = (columns: Record<string, Series>, more: object): Orders => ordersOf(run(kernel, bought(columns), { ...params, ...more }));
+  const of = (columns: Record<string, Series>, more: object): Orders =>
+    ordersOf(run(kernel, bought(columns), { ...params, ...more }));
 
   it("buys and closes", () => {
     expect(of({}, {})).toEqual([
@@ -46,7 +60,9 @@ describe.each(both)("backtest.%s", (kernel, params, cause) => {
   });
 
   it("fees: the value's fraction, fixed and per share, at least the minimum", () => {
-    const paid = (fees: unknown): number[] => [...floats((run(kernel, bought({}), { ...params, fees }) as { orders: Table }).orders, "fees")];
+    const paid = (fees: unknown): number[] => [
+      ...floats((run(kernel, bought({}), { ...params, fees }) as { orders: Table }).orders, "fees"),
+    ];
     expect(paid(0.002)).toEqual([10, 10]);
     expect(paid({ fraction: 0.002, fixed: 1, perShare: 0.1 })).toEqual([16, 16]);
     expect(paid({ perShare: 0.1, minimum: 7 })).toEqual([7, 7]);
@@ -63,7 +79,9 @@ describe.each(both)("backtest.%s", (kernel, params, cause) => {
       [25, 100 * (1 + 0.1 * 0.025 ** 2)],
       [12.5, 100 * (1 - 0.1 * 0.025 ** 2)],
     ]);
-    const root = of({ volume }, { slippage: { model: "square-root", coefficient: 0.02, limit: 1 } }).map(([, , , size, price]) => [size, price]);
+    const root = of({ volume }, { slippage: { model: "square-root", coefficient: 0.02, limit: 1 } }).map(
+      ([, , , size, price]) => [size, price],
+    );
     expect(root).toEqual([
       [50, 100 * (1 + 0.02 * Math.sqrt(0.05))],
       [50, 100 * (1 - 0.02 * Math.sqrt(0.1))],
@@ -71,7 +89,12 @@ describe.each(both)("backtest.%s", (kernel, params, cause) => {
   });
 
   it("lots: sizes in multiples, but for what closes", () => {
-    expect(of({ split: [null, null, null, 1.5], open: [100, 100, 100, 100 / 1.5] }, { lot: 7 }).map(([, , why, size]) => [why, size])).toEqual([
+    expect(
+      of({ split: [null, null, null, 1.5], open: [100, 100, 100, 100 / 1.5] }, { lot: 7 }).map(([, , why, size]) => [
+        why,
+        size,
+      ]),
+    ).toEqual([
       [cause, 49],
       ["split", 1.5],
       [cause, 73.5],
@@ -115,16 +138,25 @@ describe("sizing of an entry", () => {
     ["amount", 8, [8, 8]],
     ["weight", 0.4, [20, 10]],
   ])("by %s, each symbol with an account of its own", (by, size, sizes) => {
-    expect(ordersOf(run("signals", bars(), { cash: 1_000, sizing: { by, size } })).map(([, , , filled]) => filled)).toEqual(sizes);
+    expect(
+      ordersOf(run("signals", bars(), { cash: 1_000, sizing: { by, size } })).map(([, , , filled]) => filled),
+    ).toEqual(sizes);
   });
 
   it.each([
     ["percent", 0.4, [20, (0.4 * 600) / 40]],
     ["weight", 0.4, [20, (0.4 * 1_400) / 40]],
     ["weight", 0.6, [30, 400 / 40]],
-  ])("by %s %d of the one account: what is left of its cash, or its value then, as far as the cash goes", (by, size, sizes) => {
-    expect(ordersOf(run("signals", bars(), { cash: 1_000, sharedCash: true, sizing: { by, size } })).map(([, , , filled]) => filled)).toEqual(sizes);
-  });
+  ])(
+    "by %s %d of the one account: what is left of its cash, or its value then, as far as the cash goes",
+    (by, size, sizes) => {
+      expect(
+        ordersOf(run("signals", bars(), { cash: 1_000, sharedCash: true, sizing: { by, size } })).map(
+          ([, , , filled]) => filled,
+        ),
+      ).toEqual(sizes);
+    },
+  );
 });
 
 describe("the calendar of a rebalance", () => {
@@ -153,15 +185,20 @@ describe("the calendar of a rebalance", () => {
       return [date.toISOString().slice(0, 10)];
     });
   };
-  const firstOf = (period: (date: Date) => unknown): Date[] => dates.filter((date, i) => i === 0 || period(date) !== period(dates[i - 1] as Date));
+  const firstOf = (period: (date: Date) => unknown): Date[] =>
+    dates.filter((date, i) => i === 0 || period(date) !== period(dates[i - 1] as Date));
   /** The Monday on or before. */
-  const monday = (date: Date): string => new Date(date.getTime() - ((date.getUTCDay() + 6) % 7) * dayMs).toISOString().slice(0, 10);
+  const monday = (date: Date): string =>
+    new Date(date.getTime() - ((date.getUTCDay() + 6) % 7) * dayMs).toISOString().slice(0, 10);
 
   it.each([
     ["every-bar", dates],
     ["weekly", firstOf(monday)],
     ["monthly", firstOf((date) => date.toISOString().slice(0, 7))],
-    ["quarterly", firstOf((date) => `${date.getUTCFullYear()} ${["JFM", "AMJ", "JAS", "OND"][Math.floor(date.getUTCMonth() / 3)]}`)],
+    [
+      "quarterly",
+      firstOf((date) => `${date.getUTCFullYear()} ${["JFM", "AMJ", "JAS", "OND"][Math.floor(date.getUTCMonth() / 3)]}`),
+    ],
     ["yearly", firstOf((date) => date.getUTCFullYear())],
   ])("%s", (rebalance, due) => {
     expect(due.length).toBeGreaterThan(3);
@@ -171,7 +208,9 @@ describe("the calendar of a rebalance", () => {
   it("every so many bars, or on the first bar on or after given dates", () => {
     expect(read({ bars: 37 })).toEqual(expected(dates.filter((_, i) => i % 37 === 0)));
     const given = ["2020-05-31", "2020-01-01", "2021-07-04", "2030-01-01"];
-    const onOrAfter = given.sort().flatMap((text) => dates.find((date) => date.toISOString().slice(0, 10) >= text) ?? []);
+    const onOrAfter = given
+      .sort()
+      .flatMap((text) => dates.find((date) => date.toISOString().slice(0, 10) >= text) ?? []);
     expect(read({ dates: given })).toEqual(expected(onOrAfter));
   });
 });

@@ -1,4 +1,7 @@
-/** The options of a backtest, each documented once: when orders fill, what they cost, how large they are, where stops lie. */
+/**
+ * The options of a backtest, each documented once: when orders fill, what they cost, how large they are, where stops
+ * lie.
+ */
 import { z } from "zod";
 
 const fraction = z.number().min(0).max(0.5);
@@ -18,12 +21,21 @@ const slippageOptions = z.discriminatedUnion("model", [
   z.strictObject({ model: z.literal("fraction"), fraction: fraction.default(0).describe("price · (1 ± fraction).") }),
   z.strictObject({
     model: z.literal("volume-share"),
-    impact: z.number().min(0).max(10).default(0.1).describe("price · (1 ± impact · share²), share = size / the bar's volume (Zipline, LEAN)."),
+    impact: z
+      .number()
+      .min(0)
+      .max(10)
+      .default(0.1)
+      .describe("price · (1 ± impact · share²), share = size / the bar's volume (Zipline, LEAN)."),
     limit: volumeLimit.default(0.025).describe("Largest share of the bar's volume that one order takes."),
   }),
   z.strictObject({
     model: z.literal("square-root"),
-    coefficient: z.number().min(0).max(10).describe("price · (1 ± coefficient · √share): the market's constant (about 1) times the volatility of a bar."),
+    coefficient: z
+      .number()
+      .min(0)
+      .max(10)
+      .describe("price · (1 ± coefficient · √share): the market's constant (about 1) times the volatility of a bar."),
     limit: volumeLimit.default(1).describe("Largest share of the bar's volume that one order takes."),
   }),
 ]);
@@ -31,12 +43,16 @@ const slippageOptions = z.discriminatedUnion("model", [
 export const feesOption = z
   .union([fraction.transform((value) => ({ fraction: value, fixed: 0, perShare: 0, minimum: 0 })), feeOptions])
   .prefault({})
-  .describe("A fraction of the traded value, or { fraction, fixed, perShare, minimum }: max(minimum, value · fraction + fixed + size · perShare).");
+  .describe(
+    "A fraction of the traded value, or { fraction, fixed, perShare, minimum }: max(minimum, value · fraction + fixed + size · perShare).",
+  );
 
 export const slippageOption = z
   .union([fraction.transform((value) => ({ model: "fraction" as const, fraction: value })), slippageOptions])
   .prefault(0)
-  .describe("A fraction of the price, or a model: fraction, volume-share, square-root. The last two read the column of volume.");
+  .describe(
+    "A fraction of the price, or a model: fraction, volume-share, square-root. The last two read the column of volume.",
+  );
 
 export type Fees = z.output<typeof feesOption>;
 export type Slippage = z.output<typeof slippageOption>;
@@ -44,19 +60,28 @@ export type Slippage = z.output<typeof slippageOption>;
 export const fillOption = z
   .enum(["next-open", "next-close", "same-close"])
   .default("next-open")
-  .describe("Where an order decided at a bar's close fills: the next bar that has an open, the next that has a close, or that very close (vectorbt).");
+  .describe(
+    "Where an order decided at a bar's close fills: the next bar that has an open, the next that has a close, or that very close (vectorbt).",
+  );
 export type Fill = z.output<typeof fillOption>;
 
 export const sizingOption = z
   .strictObject({
     by: z
       .enum(["percent", "value", "amount", "weight"])
-      .describe("percent: of the free cash, 1 = all of it; value: money; amount: shares; weight: of the account's value at the bar, before its first fill."),
+      .describe(
+        "percent: of the free cash, 1 = all of it; value: money; amount: shares; weight: of the account's value at the bar, before its first fill.",
+      ),
     size: positive.describe("How much of it, > 0."),
   })
-  .refine(({ by, size }) => by !== "percent" || size <= 1, { path: ["size"], error: "a percent is a fraction of the cash, at most 1" })
+  .refine(({ by, size }) => by !== "percent" || size <= 1, {
+    path: ["size"],
+    error: "a percent is a fraction of the cash, at most 1",
+  })
   .default({ by: "percent", size: 1 })
-  .describe("How large an entry is. Purchases never take more than the cash; a short sale by value, amount or weight is bounded by nothing.");
+  .describe(
+    "How large an entry is. Purchases never take more than the cash; a short sale by value, amount or weight is bounded by nothing.",
+  );
 export type Sizing = z.output<typeof sizingOption>;
 
 export const directionOption = z
@@ -70,14 +95,24 @@ export type Direction = z.output<typeof directionOption>;
 
 export const stopsOption = z
   .strictObject({
-    stopLoss: z.number().positive().max(1).optional().describe("Out at entry · (1 - stopLoss); a short at entry · (1 + stopLoss)."),
-    takeProfit: positive.max(1e6).optional().describe("Out at entry · (1 + takeProfit); a short at entry · (1 - takeProfit)."),
+    stopLoss: z
+      .number()
+      .positive()
+      .max(1)
+      .optional()
+      .describe("Out at entry · (1 - stopLoss); a short at entry · (1 + stopLoss)."),
+    takeProfit: positive
+      .max(1e6)
+      .optional()
+      .describe("Out at entry · (1 + takeProfit); a short at entry · (1 - takeProfit)."),
     trailing: z
       .number()
       .positive()
       .max(1)
       .optional()
-      .describe("Out at best · (1 - trailing), best = the highest high since the entry; a short at lowest low · (1 + trailing)."),
+      .describe(
+        "Out at best · (1 - trailing), best = the highest high since the entry; a short at lowest low · (1 + trailing).",
+      ),
   })
   .default({})
   .describe(
@@ -124,7 +159,11 @@ export const commonOptions = {
     .max(1e15)
     .default(100)
     .describe("Cash of each account at the start: one account per symbol, or one for all of them with shared cash."),
-  lot: positive.optional().describe("Sizes are rounded down to multiples of this, but for orders that close a position; default: fractions are traded."),
+  lot: positive
+    .optional()
+    .describe(
+      "Sizes are rounded down to multiples of this, but for orders that close a position; default: fractions are traded.",
+    ),
   periodsPerYear: positive.max(1_000_000).default(252).describe("Bars in a year, for annual statistics."),
   splits: splitsOption,
   stops: stopsOption,
@@ -132,4 +171,6 @@ export const commonOptions = {
 };
 export type CommonOptions = typeof commonOptions;
 
-export const sharedCashOption = z.boolean().describe("One account for all symbols. On one bar sales come before purchases, each in the order of symbols.");
+export const sharedCashOption = z
+  .boolean()
+  .describe("One account for all symbols. On one bar sales come before purchases, each in the order of symbols.");

@@ -2,9 +2,20 @@
 
 /** What made an order. */
 export const causes = ["signal", "rebalance", "stop-loss", "take-profit", "trailing", "delisting", "split"] as const;
-export const Cause = { signal: 0, rebalance: 1, stopLoss: 2, takeProfit: 3, trailing: 4, delisting: 5, split: 6 } as const;
+export const Cause = {
+  signal: 0,
+  rebalance: 1,
+  stopLoss: 2,
+  takeProfit: 3,
+  trailing: 4,
+  delisting: 5,
+  split: 6,
+} as const;
 
-/** What became of it. Whatever does not fill at its bar is cancelled, but see `Simulation` for exits that the volume limits. */
+/**
+ * What became of it. Whatever does not fill at its bar is cancelled, but see `Simulation` for exits that the volume
+ * limits.
+ */
 export const statuses = ["filled", "partial", "no-cash", "no-volume", "fees-above-proceeds", "below-lot"] as const;
 export const Status = { filled: 0, partial: 1, noCash: 2, noVolume: 3, feesAboveProceeds: 4, belowLot: 5 } as const;
 

@@ -1,6 +1,6 @@
 /**
- * A table of bars as a backtest reads it: rows of one symbol behind one another, ascending in time. A table sorted by symbol, then time,
- * is read in place; one sorted otherwise is gathered once. Every check is one pass over a column.
+ * A table of bars as a backtest reads it: rows of one symbol behind one another, ascending in time. A table sorted by
+ * symbol, then time, is read in place; one sorted otherwise is gathered once. Every check is one pass over a column.
  */
 import { type Bool, type Data, DataType, type Table, type Vector } from "apache-arrow";
 import type { z } from "zod";
@@ -17,10 +17,16 @@ export const barColumns = {
   low: columnName.default("low"),
   close: columnName.default("close"),
   volume: columnName.default("volume"),
-  split: columnName.default("split").describe("New shares for one old, on the bar whose prices are the first in new shares; null or 1: none. See `splits`."),
+  split: columnName
+    .default("split")
+    .describe(
+      "New shares for one old, on the bar whose prices are the first in new shares; null or 1: none. See `splits`.",
+    ),
   delisted: columnName
     .default("delisted")
-    .describe("True on the last bar: what is held is closed at its close (or the last one known), with fees, without slippage."),
+    .describe(
+      "True on the last bar: what is held is closed at its close (or the last one known), with fees, without slippage.",
+    ),
 };
 
 export type BarColumns = z.output<z.ZodObject<typeof barColumns>>;
@@ -39,14 +45,17 @@ export interface Panel {
   readonly symbolVector: Vector | undefined;
 }
 
-export const hasColumn = (table: Table, name: string): boolean => table.schema.fields.some((field) => field.name === name);
+export const hasColumn = (table: Table, name: string): boolean =>
+  table.schema.fields.some((field) => field.name === name);
 
 /** Throws INVALID_ARGUMENT: a missing column or one of another type, times of a symbol that do not ascend. */
 export function panelOf(table: Table, columns: { readonly date: string; readonly symbol: string }): Panel {
   const dates = columnOf(table, columns.date, "dates or timestamps");
   const symbolVector = hasColumn(table, columns.symbol) ? columnOf(table, columns.symbol, symbols) : undefined;
   const rows = table.numRows;
-  const { codes, names } = symbolVector ? codesOf(table, symbolVector, columns.symbol) : { codes: new Int32Array(rows), names: rows > 0 ? ["all"] : [] };
+  const { codes, names } = symbolVector
+    ? codesOf(table, symbolVector, columns.symbol)
+    : { codes: new Int32Array(rows), names: rows > 0 ? ["all"] : [] };
   const { starts, order } = groupsOf(codes, names.length);
   const times = gather(timesOf(table, columns.date), order);
   const panel: Panel = { rows, symbols: names, starts, order, times, dates, symbolVector };
@@ -100,7 +109,8 @@ function codesOf(table: Table, vector: Vector, name: string): { codes: Int32Arra
   const { type } = vector;
   if (!isText(type) && !DataType.isInt(type)) throw mistyped(table, name, symbols);
   if (vector.nullCount > 0)
-    for (let i = 0; i < vector.length; i++) if (!vector.isValid(i)) throw columnFault(name, `is null in row ${i}; every bar has a symbol`);
+    for (let i = 0; i < vector.length; i++)
+      if (!vector.isValid(i)) throw columnFault(name, `is null in row ${i}; every bar has a symbol`);
   const codes = new Int32Array(vector.length);
   const known = new Map<string, number>();
   const codeOf = (value: unknown): number => {
@@ -119,7 +129,13 @@ function codesOf(table: Table, vector: Vector, name: string): { codes: Int32Arra
 }
 
 /** Neighbouring rows mostly have one symbol, so only where the stored value changes is a string made. */
-function codesOfBatch(data: Data, codes: Int32Array, codeOf: (value: unknown) => number, valueAt: (row: number) => unknown, offset: number): void {
+function codesOfBatch(
+  data: Data,
+  codes: Int32Array,
+  codeOf: (value: unknown) => number,
+  valueAt: (row: number) => unknown,
+  offset: number,
+): void {
   const { valueOffsets, values } = data as { valueOffsets?: Int32Array; values: ArrayLike<number | bigint> };
   const texts = valueOffsets && DataType.isUtf8(data.type) ? valueOffsets : undefined;
   let code = -1;
@@ -175,14 +191,16 @@ function gather<A extends Int32Array | Float64Array | Uint8Array>(values: A, ord
 // ------------------------------------------------------------------------------------------------ columns
 
 /** Numbers with null as NaN, in the panel's order. */
-export const numbersIn = (table: Table, panel: Panel, name: string): Float64Array => gather(optionalFloat64Column(table, name), panel.order);
+export const numbersIn = (table: Table, panel: Panel, name: string): Float64Array =>
+  gather(optionalFloat64Column(table, name), panel.order);
 
 /** Prices: missing, or positive and finite. */
 export function pricesIn(table: Table, panel: Panel, name: string): Float64Array {
   const values = numbersIn(table, panel, name);
   for (let i = 0; i < values.length; i++) {
     const value = values[i] as number;
-    if (value <= 0 || value === Number.POSITIVE_INFINITY) throw refused(panel, name, i, value, "a price is a positive number, or missing");
+    if (value <= 0 || value === Number.POSITIVE_INFINITY)
+      throw refused(panel, name, i, value, "a price is a positive number, or missing");
   }
   return values;
 }
@@ -220,5 +238,6 @@ export function flagRows(table: Table, panel: Panel, name: string, bit: number, 
     }
     at += length;
   }
-  if (panel.order) for (let i = 0; i < flags.length; i++) flags[i] = (flags[i] as number) | (own[panel.order[i] as number] as number);
+  if (panel.order)
+    for (let i = 0; i < flags.length; i++) flags[i] = (flags[i] as number) | (own[panel.order[i] as number] as number);
 }

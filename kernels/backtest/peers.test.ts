@@ -12,7 +12,8 @@ function expectClose(actual: readonly number[], expected: readonly number[], wha
   expect(actual.length, what).toBe(expected.length);
   actual.forEach((value, i) => {
     const want = expected[i] as number;
-    if (!(Math.abs(value - want) <= tolerance * Math.max(1, Math.abs(want)))) expect.fail(`${what}, field ${i}: ${value}, the peer has ${want}`);
+    if (!(Math.abs(value - want) <= tolerance * Math.max(1, Math.abs(want))))
+      expect.fail(`${what}, field ${i}: ${value}, the peer has ${want}`);
   });
 }
 
@@ -24,14 +25,19 @@ function filled(orders: Table): number[][] {
   const symbols = words(orders, "symbol").map((symbol) => fixture.symbols.indexOf(symbol));
   const bars = days(orders, "date");
   const sides = words(orders, "side").map((side) => (side === "buy" ? 1 : side === "sell" ? -1 : 0));
-  const [size, price, fees] = ["size", "price", "fees"].map((name) => floats(orders, name)) as [Float64Array, Float64Array, Float64Array];
+  const [size, price, fees] = ["size", "price", "fees"].map((name) => floats(orders, name)) as [
+    Float64Array,
+    Float64Array,
+    Float64Array,
+  ];
   return symbols
     .map((symbol, i) => [symbol, bars[i], sides[i], size[i], price[i], fees[i]] as number[])
     .filter((row) => row[2] !== 0 && (row[3] as number) > 0)
     .sort(bySymbolAndTime);
 }
 
-const bySymbolAndTime = (a: number[], b: number[]): number => (a[0] as number) - (b[0] as number) || (a[1] as number) - (b[1] as number);
+const bySymbolAndTime = (a: number[], b: number[]): number =>
+  (a[0] as number) - (b[0] as number) || (a[1] as number) - (b[1] as number);
 
 describe("the same bars through the kernel and through a peer", () => {
   it("has cases of both peers with orders in each", () => {
@@ -50,7 +56,11 @@ describe("the same bars through the kernel and through a peer", () => {
       expect(actual.length).toBe(expected.length);
       const value = floats(equity, "value");
       one.value.forEach((series, account) => {
-        expectClose([...value.subarray(account * series.length, (account + 1) * series.length)], series, `value of account ${account}`);
+        expectClose(
+          [...value.subarray(account * series.length, (account + 1) * series.length)],
+          series,
+          `value of account ${account}`,
+        );
       });
     });
   }
@@ -59,7 +69,12 @@ describe("the same bars through the kernel and through a peer", () => {
     it(`${one.name}: trades agree to 1e-9`, () => {
       const { trades } = runCase(one) as { trades: Table };
       const column = (name: string): Float64Array => floats(trades, name);
-      const [size, entry, exit, pnl] = ["size", "entryPrice", "exitPrice", "pnl"].map(column) as [Float64Array, Float64Array, Float64Array, Float64Array];
+      const [size, entry, exit, pnl] = ["size", "entryPrice", "exitPrice", "pnl"].map(column) as [
+        Float64Array,
+        Float64Array,
+        Float64Array,
+        Float64Array,
+      ];
       const bars = [days(trades, "entryDate"), days(trades, "exitDate")] as const;
       const rows = words(trades, "symbol").map((symbol, i) => [
         fixture.symbols.indexOf(symbol),
@@ -73,7 +88,9 @@ describe("the same bars through the kernel and through a peer", () => {
         pnl[i],
       ]) as number[][];
       const byExit = (a: number[], b: number[]): number =>
-        (a[0] as number) - (b[0] as number) || (a[2] as number) - (b[2] as number) || (b[4] as number) - (a[4] as number);
+        (a[0] as number) - (b[0] as number) ||
+        (a[2] as number) - (b[2] as number) ||
+        (b[4] as number) - (a[4] as number);
       const expected = [...(one.trades as number[][])].sort(byExit);
       rows.sort(byExit);
       expect(rows.length).toBe(expected.length);

@@ -1,7 +1,8 @@
 /**
- * The commonest run once more, as one loop without calls: accounts of their own, all the cash in and all of it out again, long only, fees and
- * slippage as fractions, no stops, splits or delistings. The same operations in the same order as `Simulation` and `Book`, so the same bits;
- * a test holds the two together. It is what a study of many symbols spends its time in, and three times as fast.
+ * The commonest run once more, as one loop without calls: accounts of their own, all the cash in and all of it out
+ * again, long only, fees and slippage as fractions, no stops, splits or delistings. The same operations in the same
+ * order as `Simulation` and `Book`, so the same bits; a test holds the two together. It is what a study of many symbols
+ * spends its time in, and three times as fast.
  */
 import type { OrderLog } from "./order-log.js";
 import { Status } from "./order-log.js";
@@ -12,7 +13,11 @@ const exit = 2;
 const dust = 1e-12;
 
 /** Whether the run is of this kind; `union` is every flag that any bar has. */
-export function isPlain({ split, delisted }: Market, { shared, costs, sizing, stops, flags }: Plan, union: number): boolean {
+export function isPlain(
+  { split, delisted }: Market,
+  { shared, costs, sizing, stops, flags }: Plan,
+  union: number,
+): boolean {
   const { fees, slippage, lot } = costs;
   return (
     flags !== undefined &&

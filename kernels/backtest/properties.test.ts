@@ -50,9 +50,26 @@ const market = fc
   .record({ bars: fc.integer({ min: 1, max: 16 }), symbols: fc.integer({ min: 1, max: 3 }), seed: fc.integer() })
   .map(({ bars, symbols, seed }) => marketOf(bars, symbols, seed));
 
-const fees = fc.constantFrom<unknown>(0, 0.003, { fixed: 0.4 }, { perShare: 0.02, minimum: 1 }, { fraction: 0.001, fixed: 0.1, perShare: 0.01, minimum: 0.5 });
-const slippage = fc.constantFrom<unknown>(0, 0.002, { model: "volume-share" }, { model: "square-root", coefficient: 0.05, limit: 0.5 });
-const stops = fc.constantFrom<unknown>({}, { stopLoss: 0.05 }, { takeProfit: 0.05 }, { trailing: 0.07 }, { stopLoss: 0.05, takeProfit: 0.1, trailing: 0.08 });
+const fees = fc.constantFrom<unknown>(
+  0,
+  0.003,
+  { fixed: 0.4 },
+  { perShare: 0.02, minimum: 1 },
+  { fraction: 0.001, fixed: 0.1, perShare: 0.01, minimum: 0.5 },
+);
+const slippage = fc.constantFrom<unknown>(
+  0,
+  0.002,
+  { model: "volume-share" },
+  { model: "square-root", coefficient: 0.05, limit: 0.5 },
+);
+const stops = fc.constantFrom<unknown>(
+  {},
+  { stopLoss: 0.05 },
+  { takeProfit: 0.05 },
+  { trailing: 0.07 },
+  { stopLoss: 0.05, takeProfit: 0.1, trailing: 0.08 },
+);
 const sizing = fc.constantFrom<unknown>(
   { by: "percent", size: 1 },
   { by: "percent", size: 0.4 },
@@ -74,38 +91,68 @@ const weightParams = fc.record({
   ...common,
   sharedCash: fc.boolean(),
   shorts: fc.boolean(),
-  rebalance: fc.constantFrom<unknown>("every-bar", "weekly", "monthly", { bars: 3 }, { dates: ["1970-01-03", "1970-01-20"] }),
+  rebalance: fc.constantFrom<unknown>(
+    "every-bar",
+    "weekly",
+    "monthly",
+    { bars: 3 },
+    { dates: ["1970-01-03", "1970-01-20"] },
+  ),
 });
 
 type Tables = Record<"orders" | "trades" | "positions" | "equity" | "statistics", Table>;
 
 /** The kernel of these parameters on this market, with or without its short side. */
-function runOf(kernel: "signals" | "weights", { symbols, columns }: Market, { shorts, lot, ...params }: Record<string, unknown>): Tables {
+function runOf(
+  kernel: "signals" | "weights",
+  { symbols, columns }: Market,
+  { shorts, lot, ...params }: Record<string, unknown>,
+): Tables {
   const kept = Object.entries(columns).filter(([name]) => shorts || !name.startsWith("short"));
   const table = tableOf(
     symbols,
     Object.fromEntries(
       kept.map(([name, values]) => [
         name,
-        name === "weight" && !shorts ? values.map((series) => (series as (number | null)[]).map((w) => (w === null ? w : Math.abs(w)))) : values,
+        name === "weight" && !shorts
+          ? values.map((series) => (series as (number | null)[]).map((w) => (w === null ? w : Math.abs(w))))
+          : values,
       ]),
     ),
   );
   const direction = kernel === "weights" && shorts ? { direction: "both" } : {};
-  return requireKernel(`backtest.${kernel}`, 1).run(table, { ...params, ...direction, ...(lot === undefined ? {} : { lot }), outputs }) as Tables;
+  return requireKernel(`backtest.${kernel}`, 1).run(table, {
+    ...params,
+    ...direction,
+    ...(lot === undefined ? {} : { lot }),
+    outputs,
+  }) as Tables;
 }
 
 /** Cash and positions told from the orders and splits alone, compared with what the tables say at every bar. */
-function checkAccounts({ symbols, columns }: Market, params: Record<string, unknown>, { orders, positions, equity }: Tables): void {
+function checkAccounts(
+  { symbols, columns }: Market,
+  params: Record<string, unknown>,
+  { orders, positions, equity }: Tables,
+): void {
   const bars = columns.close?.[0]?.length ?? 0;
   const shared = params.sharedCash === true;
   const cash = new Float64Array(shared ? 1 : symbols.length).fill(params.cash as number);
   const held = new Float64Array(symbols.length);
   const last = new Float64Array(symbols.length);
-  const at = { symbol: words(orders, "symbol").map((name) => symbols.indexOf(name)), bar: days(orders, "date"), side: words(orders, "side") };
-  const [size, price, paid] = ["size", "price", "fees"].map((name) => floats(orders, name)) as [Float64Array, Float64Array, Float64Array];
+  const at = {
+    symbol: words(orders, "symbol").map((name) => symbols.indexOf(name)),
+    bar: days(orders, "date"),
+    side: words(orders, "side"),
+  };
+  const [size, price, paid] = ["size", "price", "fees"].map((name) => floats(orders, name)) as [
+    Float64Array,
+    Float64Array,
+    Float64Array,
+  ];
   const shown = { size: floats(positions, "size"), value: floats(equity, "value"), cash: floats(equity, "cash") };
-  const near = (a: number, b: number): boolean => Math.abs(a - b) <= 1e-9 * Math.max(1, Math.abs(a), Math.abs(b), params.cash as number);
+  const near = (a: number, b: number): boolean =>
+    Math.abs(a - b) <= 1e-9 * Math.max(1, Math.abs(a), Math.abs(b), params.cash as number);
   for (let bar = 0; bar < bars; bar++) {
     for (let i = 0; i < orders.numRows; i++) {
       if (at.bar[i] !== bar) continue;
@@ -125,14 +172,17 @@ function checkAccounts({ symbols, columns }: Market, params: Record<string, unkn
       if (close !== null) last[s] = close;
       else if (split !== null) last[s] = (last[s] as number) / split;
       const row = s * bars + bar;
-      if (!near(shown.size[row] as number, held[s] as number)) expect.fail(`bar ${bar}, symbol ${s}: holds ${shown.size[row]}, its orders give ${held[s]}`);
+      if (!near(shown.size[row] as number, held[s] as number))
+        expect.fail(`bar ${bar}, symbol ${s}: holds ${shown.size[row]}, its orders give ${held[s]}`);
       const marked = (held[s] as number) * (last[s] as number);
       total += marked;
       if (!shared && !near(shown.value[row] as number, (cash[s] as number) + marked))
         expect.fail(`bar ${bar}, symbol ${s}: worth ${shown.value[row]}, expected ${(cash[s] as number) + marked}`);
-      if (!shared && !near(shown.cash[row] as number, cash[s] as number)) expect.fail(`bar ${bar}, symbol ${s}: cash ${shown.cash[row]}, expected ${cash[s]}`);
+      if (!shared && !near(shown.cash[row] as number, cash[s] as number))
+        expect.fail(`bar ${bar}, symbol ${s}: cash ${shown.cash[row]}, expected ${cash[s]}`);
     });
-    if (shared && !near(shown.value[bar] as number, total)) expect.fail(`bar ${bar}: worth ${shown.value[bar]}, expected ${total}`);
+    if (shared && !near(shown.value[bar] as number, total))
+      expect.fail(`bar ${bar}: worth ${shown.value[bar]}, expected ${total}`);
   }
 }
 
@@ -141,7 +191,8 @@ const same = (a: Table, b: Table, column: string): void => {
   const others = b.getChild(column);
   expect(b.numRows).toBe(a.numRows);
   for (let i = 0; i < a.numRows; i++)
-    if (!Object.is(values?.get(i), others?.get(i))) expect.fail(`${column} in row ${i}: ${values?.get(i)}, ${others?.get(i)}`);
+    if (!Object.is(values?.get(i), others?.get(i)))
+      expect.fail(`${column} in row ${i}: ${values?.get(i)}, ${others?.get(i)}`);
 };
 
 describe("cash and positions", () => {
@@ -162,7 +213,10 @@ describe("cash and positions", () => {
   it("are never negative without short positions", () => {
     fc.assert(
       fc.property(market, signalParams, weightParams, (m, signals, weights) => {
-        for (const tables of [runOf("signals", m, { ...signals, shorts: false }), runOf("weights", m, { ...weights, shorts: false })]) {
+        for (const tables of [
+          runOf("signals", m, { ...signals, shorts: false }),
+          runOf("weights", m, { ...weights, shorts: false }),
+        ]) {
           expect(floats(tables.equity, "cash").every((cash) => cash >= 0)).toBe(true);
           expect(floats(tables.positions, "size").every((size) => size >= 0)).toBe(true);
         }
@@ -202,11 +256,17 @@ describe("the order of rows", () => {
         const rows = Array.from({ length: bars }, (_, bar) => m.symbols.map((_, s) => s * bars + bar)).flat();
         const order = Int32Array.from(rows);
         const byTime = new Table(
-          Object.fromEntries(table.schema.fields.map(({ name }) => [name, new Vector([gather(table.getChild(name) as Vector, order)])])),
+          Object.fromEntries(
+            table.schema.fields.map(({ name }) => [name, new Vector([gather(table.getChild(name) as Vector, order)])]),
+          ),
         );
         const kernel = requireKernel("backtest.signals", 1);
-        const [a, b] = [table, byTime].map((bars) => kernel.run(bars, { ...params, outputs }) as Tables) as [Tables, Tables];
-        for (const output of outputs as (keyof Tables)[]) for (const { name } of a[output].schema.fields) same(a[output], b[output], name);
+        const [a, b] = [table, byTime].map((bars) => kernel.run(bars, { ...params, outputs }) as Tables) as [
+          Tables,
+          Tables,
+        ];
+        for (const output of outputs as (keyof Tables)[])
+          for (const { name } of a[output].schema.fields) same(a[output], b[output], name);
       }),
       runs,
     );
@@ -222,15 +282,17 @@ describe("the plain loop", () => {
         fc.constantFrom<unknown>(0, 0.003, { fixed: 0.4 }, { fraction: 0.01, fixed: 90 }),
         fc.constantFrom(0, 0.002),
         (m, fill, fees, slippage) => {
-          const plain = Object.fromEntries(["open", "close", "entries", "exits"].map((name) => [name, m.columns[name] as Series[]]));
+          const plain = Object.fromEntries(
+            ["open", "close", "entries", "exits"].map((name) => [name, m.columns[name] as Series[]]),
+          );
           // A column of splits, if only of nulls, makes it a run of the other kind.
           const none = (m.columns.close as Series[]).map((series) => [...series].map(() => null));
           const kernel = requireKernel("backtest.signals", 1);
-          const [a, b] = [plain, { ...plain, split: none }].map((columns) => kernel.run(tableOf(m.symbols, columns), { fill, fees, slippage, outputs })) as [
-            Tables,
-            Tables,
-          ];
-          for (const output of outputs as (keyof Tables)[]) for (const { name } of a[output].schema.fields) same(a[output], b[output], name);
+          const [a, b] = [plain, { ...plain, split: none }].map((columns) =>
+            kernel.run(tableOf(m.symbols, columns), { fill, fees, slippage, outputs }),
+          ) as [Tables, Tables];
+          for (const output of outputs as (keyof Tables)[])
+            for (const { name } of a[output].schema.fields) same(a[output], b[output], name);
         },
       ),
       runs,

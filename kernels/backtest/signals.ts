@@ -4,14 +4,25 @@ import { z } from "zod";
 import { VolleyError } from "../../proto/errors.js";
 import { defineKernel, tableArg } from "../kernel.js";
 import { backtest, columnFacts, priceNulls } from "./backtest.js";
-import { columnName, commonOptions, type Direction, directionOption, sharedCashOption, sizingOption } from "./options.js";
+import {
+  columnName,
+  commonOptions,
+  type Direction,
+  directionOption,
+  sharedCashOption,
+  sizingOption,
+} from "./options.js";
 import { barColumns, flagRows, hasColumn, type Panel } from "./panel.js";
 import { Flag } from "./plan.js";
 
 const signalColumns = {
-  entries: columnName.default("entries").describe("True where a position is to be opened. With an exit on the same bar: nothing happens."),
+  entries: columnName
+    .default("entries")
+    .describe("True where a position is to be opened. With an exit on the same bar: nothing happens."),
   exits: columnName.default("exits").describe("True where it is to be closed."),
-  shortEntries: columnName.default("shortEntries").describe("True where a short position is to be opened, out of a long one if need be."),
+  shortEntries: columnName
+    .default("shortEntries")
+    .describe("True where a short position is to be opened, out of a long one if need be."),
   shortExits: columnName.default("shortExits").describe("True where it is to be closed."),
 };
 
@@ -71,5 +82,6 @@ export const backtestSignals = defineKernel({
   lag: 0,
   nulls: `${priceNulls} A null signal is none.`,
   costNs: 20,
-  run: ({ bars, params }) => backtest(bars, params, params.sizing, (panel) => ({ flags: flagsOf(bars, panel, params) })),
+  run: ({ bars, params }) =>
+    backtest(bars, params, params.sizing, (panel) => ({ flags: flagsOf(bars, panel, params) })),
 });

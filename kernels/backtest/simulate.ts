@@ -5,13 +5,13 @@
  *  2. `next-open`: what was decided before fills at the open;
  *  3. stops look at the bar (the rule is in `guard`);
  *  4. `next-close`: what was decided before fills at the close;
- *  5. the close is heard: a signal or weight is decided, and with `same-close` filled at once (not on a bar that stopped the position out);
- *  6. a delisting closes what is held;
- *  7. the account is marked to market at the close, or the last one known.
+ *  5. the close is heard: a signal or weight is decided, and with `same-close` filled at once (not on a bar that
+ * stopped the position out); 6. a delisting closes what is held; 7. the account is marked to market at the close, or
+ * the last one known.
  *
- * Accounts of their own run symbol by symbol; with shared cash all symbols take each step of a date together, sales before purchases,
- * each in the order of symbols. What is decided waits for a bar with a price, and a later decision replaces it. What the volume limit
- * leaves of an exit goes on waiting; what it leaves of anything else is cancelled.
+ * Accounts of their own run symbol by symbol; with shared cash all symbols take each step of a date together, sales
+ * before purchases, each in the order of symbols. What is decided waits for a bar with a price, and a later decision
+ * replaces it. What the volume limit leaves of an exit goes on waiting; what it leaves of anything else is cancelled.
  */
 import { Book } from "./book.js";
 import { Cause, OrderLog } from "./order-log.js";
@@ -21,8 +21,9 @@ import { Flag, type Market, type Plan, type Run } from "./plan.js";
 const Go = { nothing: 0, long: 1, short: 2, flat: 3 } as const;
 
 /**
- * What flags mean in a position, [flags · 3 + sign + 1]. An entry and an exit of one side at once cancel each other, as do entries of both
- * sides. In a position an entry of the other side reverses it, an exit closes it, and another entry is ignored.
+ * What flags mean in a position, [flags · 3 + sign + 1]. An entry and an exit of one side at once cancel each other, as
+ * do entries of both sides. In a position an entry of the other side reverses it, an exit closes it, and another entry
+ * is ignored.
  */
 const actions = Uint8Array.from({ length: 48 }, (_, k) => {
   const sign = (k % 3) - 1;
@@ -56,7 +57,9 @@ class Simulation {
   readonly #close: Float64Array;
   readonly #stopping: boolean;
   readonly #plain: boolean;
-  /** Per symbol: what is decided and not filled (flags, or NaN for no weight), the row that decided it, the last close. */
+  /**
+   * Per symbol: what is decided and not filled (flags, or NaN for no weight), the row that decided it, the last close.
+   */
   readonly #flags: Uint8Array;
   readonly #weight: Float64Array;
   readonly #decided: Int32Array;
@@ -79,7 +82,8 @@ class Simulation {
     this.#position = this.#book.position;
     this.#cash = this.#book.cash;
     this.#close = market.close;
-    this.#stopping = plan.stops.stopLoss !== undefined || plan.stops.takeProfit !== undefined || plan.stops.trailing !== undefined;
+    this.#stopping =
+      plan.stops.stopLoss !== undefined || plan.stops.takeProfit !== undefined || plan.stops.trailing !== undefined;
     this.#flags = new Uint8Array(symbols);
     this.#weight = new Float64Array(symbols).fill(Number.NaN);
     this.#decided = new Int32Array(symbols);
@@ -169,7 +173,8 @@ class Simulation {
     }
     let value = this.#cash[0] as number;
     run.cash[date] = value;
-    for (let s = 0; s < this.#position.length; s++) if (this.#position[s] !== 0) value += (this.#position[s] as number) * (this.#lastClose[s] as number);
+    for (let s = 0; s < this.#position.length; s++)
+      if (this.#position[s] !== 0) value += (this.#position[s] as number) * (this.#lastClose[s] as number);
     run.value[date] = value;
   }
 
@@ -189,7 +194,15 @@ class Simulation {
 
   #newRun(rows: number, points: number, dates: Float64Array | undefined): Run {
     const zeros = (length: number): Float64Array => new Float64Array(length);
-    return { log: this.#log, position: zeros(rows), marked: zeros(rows), cash: zeros(points), value: zeros(points), dates, lastClose: this.#lastClose };
+    return {
+      log: this.#log,
+      position: zeros(rows),
+      marked: zeros(rows),
+      cash: zeros(points),
+      value: zeros(points),
+      dates,
+      lastClose: this.#lastClose,
+    };
   }
 
   #splitAt(s: number, row: number): void {
@@ -277,7 +290,10 @@ class Simulation {
     if (filled && this.#stopping) this.#entered(s, before);
   }
 
-  /** After a fill: the price that stops are counted from. What opens a position sets it, what adds to one averages it by shares, what reduces one leaves it. */
+  /**
+   * After a fill: the price that stops are counted from. What opens a position sets it, what adds to one averages it by
+   * shares, what reduces one leaves it.
+   */
   #entered(s: number, before: number): void {
     const now = this.#position[s] as number;
     const price = this.#book.filledPrice;
@@ -306,16 +322,18 @@ class Simulation {
     if (Math.abs(asked) * price <= 1e-12 * value) return;
     const decided = this.#decided[s] as number;
     const filled =
-      asked > 0 ? this.#book.buy(s, row, decided, Cause.rebalance, asked, price) : this.#book.sell(s, row, decided, Cause.rebalance, -asked, price);
+      asked > 0
+        ? this.#book.buy(s, row, decided, Cause.rebalance, asked, price)
+        : this.#book.sell(s, row, decided, Cause.rebalance, -asked, price);
     if (filled && this.#stopping) this.#entered(s, held);
     if (weight === 0 && this.#book.volumeShort && this.#position[s] !== 0) this.#weight[s] = 0;
   }
 
   /**
-   * A long position: the level is the higher of the stop-loss and the trailing stop. An open at or beyond a level fills at the open; else a
-   * low at or below the level fills there, and only then does a high at or above the take-profit fill at that. A bar that stops nothing
-   * out raises the trailing level by its high, for the bars to come. A short position mirrored. Missing: open is the close, high and low
-   * the greater and the smaller of the two.
+   * A long position: the level is the higher of the stop-loss and the trailing stop. An open at or beyond a level fills
+   * at the open; else a low at or below the level fills there, and only then does a high at or above the take-profit
+   * fill at that. A bar that stops nothing out raises the trailing level by its high, for the bars to come. A short
+   * position mirrored. Missing: open is the close, high and low the greater and the smaller of the two.
    */
   #guard(s: number, row: number): void {
     this.#stopped[s] = 0;
@@ -334,7 +352,8 @@ class Simulation {
     const worst = held > 0 ? low : -high;
     const best = held > 0 ? high : -low;
     const lossLevel = stopLoss === undefined ? Number.NEGATIVE_INFINITY : side * entry * (1 - side * stopLoss);
-    const trailLevel = trailing === undefined ? Number.NEGATIVE_INFINITY : side * (this.#best[s] as number) * (1 - side * trailing);
+    const trailLevel =
+      trailing === undefined ? Number.NEGATIVE_INFINITY : side * (this.#best[s] as number) * (1 - side * trailing);
     const level = Math.max(lossLevel, trailLevel);
     const profitLevel = takeProfit === undefined ? Number.POSITIVE_INFINITY : side * entry * (1 + side * takeProfit);
     let out = Number.NaN;
@@ -363,7 +382,8 @@ class Simulation {
   }
 }
 
-const present = (value: number | undefined, otherwise: number): number => (value !== undefined && value > 0 ? value : otherwise);
+const present = (value: number | undefined, otherwise: number): number =>
+  value !== undefined && value > 0 ? value : otherwise;
 
 /** How many orders there are without stops (the log grows where those add to them), and every flag that any bar has. */
 function decisionsIn({ flags, weights }: Plan): { orders: number; union: number } {

@@ -1,5 +1,17 @@
 /** A run as tables: orders, trades, positions, equity, statistics. Each is made only if it is asked for. */
-import { Bool, type DataType, DateDay, Dictionary, Float64, Int8, Int32, makeData, Table, Utf8, Vector } from "apache-arrow";
+import {
+  Bool,
+  type DataType,
+  DateDay,
+  Dictionary,
+  Float64,
+  Int8,
+  Int32,
+  makeData,
+  Table,
+  Utf8,
+  Vector,
+} from "apache-arrow";
 import { float64Vector, int32Vector, storedValues } from "../columns.js";
 import { accountCounts, accountStatistics, returnsOf, statisticsOf } from "./account-statistics.js";
 import type { Output } from "./options.js";
@@ -43,8 +55,18 @@ function wordVector(words: readonly string[], index: Int8 | Int32, codes: Int8Ar
   bytes.forEach((word, i) => {
     data.set(word, valueOffsets[i] as number);
   });
-  const dictionary = new Vector([makeData({ type: new Utf8(), length: words.length, nullCount: 0, valueOffsets, data })]);
-  return new Vector([makeData({ type: new Dictionary(new Utf8(), index), length: codes.length, nullCount: 0, data: codes as Int32Array, dictionary })]);
+  const dictionary = new Vector([
+    makeData({ type: new Utf8(), length: words.length, nullCount: 0, valueOffsets, data }),
+  ]);
+  return new Vector([
+    makeData({
+      type: new Dictionary(new Utf8(), index),
+      length: codes.length,
+      nullCount: 0,
+      data: codes as Int32Array,
+      dictionary,
+    }),
+  ]);
 }
 
 /** Codes of a byte each, in place. */
@@ -78,11 +100,13 @@ function datesAt(panel: Panel, rows: ArrayLike<number>, count: number): Vector {
 
 /** Timestamps keep their type; every other form of date is days. */
 function storedDates(dates: Vector, panel: Panel): { type: DataType; values: Int32Array; ofTable: boolean } {
-  if (panel.times instanceof Float64Array) return { type: dates.type, values: storedValues(dates) as Int32Array, ofTable: true };
+  if (panel.times instanceof Float64Array)
+    return { type: dates.type, values: storedValues(dates) as Int32Array, ofTable: true };
   return { type: new DateDay(), values: panel.times, ofTable: false };
 }
 
-const symbolsAt = (panel: Panel, codes: Int32Array, count: number): Vector => wordVector(panel.symbols, new Int32(), codes.subarray(0, count));
+const symbolsAt = (panel: Panel, codes: Int32Array, count: number): Vector =>
+  wordVector(panel.symbols, new Int32(), codes.subarray(0, count));
 
 /** Signs as words: the first for -1, the second for 0, the third for 1. */
 function signsOf(words: readonly [string, string, string], signs: Int8Array, count: number): Vector {
@@ -107,7 +131,8 @@ const sideWords = ["sell", "split", "buy"] as const;
 function ordersTable(panel: Panel, { log }: Run): Table {
   const { count } = log;
   // In place: only a price may be missing.
-  const floats = (data: Float64Array): Vector => new Vector([makeData({ type: new Float64(), length: count, nullCount: 0, data: data.subarray(0, count) })]);
+  const floats = (data: Float64Array): Vector =>
+    new Vector([makeData({ type: new Float64(), length: count, nullCount: 0, data: data.subarray(0, count) })]);
   return new Table({
     symbol: symbolsAt(panel, log.symbol, count),
     decided: datesAt(panel, log.decided, count),
@@ -128,7 +153,8 @@ function tradesTable(panel: Panel, trades: TradeList): Table {
   const { count } = trades;
   const floats = (values: Float64Array): Vector => float64Vector(values.subarray(0, count));
   const returns = new Float64Array(count);
-  for (let i = 0; i < count; i++) returns[i] = (trades.pnl[i] as number) / ((trades.size[i] as number) * (trades.entryPrice[i] as number));
+  for (let i = 0; i < count; i++)
+    returns[i] = (trades.pnl[i] as number) / ((trades.size[i] as number) * (trades.entryPrice[i] as number));
   return new Table({
     symbol: symbolsAt(panel, trades.symbol, count),
     side: signsOf(tradeSides, trades.side, count),
@@ -159,7 +185,9 @@ function positionsTable(panel: Panel, run: Run): Table {
 function equityTable(panel: Panel, run: Run, { cash, shared }: Asked): Table {
   const { value } = run;
   const returns = new Float64Array(value.length);
-  const spans = shared ? [[0, value.length]] : Array.from(panel.symbols, (_, s) => [panel.starts[s] as number, panel.starts[s + 1] as number]);
+  const spans = shared
+    ? [[0, value.length]]
+    : Array.from(panel.symbols, (_, s) => [panel.starts[s] as number, panel.starts[s + 1] as number]);
   for (const [from, to] of spans) returns.set(returnsOf(value.subarray(from, to), cash), from);
   return new Table({
     ...(shared ? {} : { symbol: symbolsAt(panel, codesByRow(panel), panel.rows) }),
@@ -179,8 +207,13 @@ function firstRows(panel: Panel, dates: Float64Array): Int32Array {
 
 function statisticsTable(panel: Panel, run: Run, trades: TradeList, { cash, periodsPerYear, shared }: Asked): Table {
   const accounts = shared ? 1 : panel.symbols.length;
-  const values = (a: number): Float64Array => (shared ? run.value : run.value.subarray(panel.starts[a], panel.starts[a + 1]));
-  const columns = statisticsOf(accounts, values, cash, periodsPerYear, { log: run.log, trades, accountOf: shared ? () => 0 : (symbol) => symbol });
+  const values = (a: number): Float64Array =>
+    shared ? run.value : run.value.subarray(panel.starts[a], panel.starts[a + 1]);
+  const columns = statisticsOf(accounts, values, cash, periodsPerYear, {
+    log: run.log,
+    trades,
+    accountOf: shared ? () => 0 : (symbol) => symbol,
+  });
   return new Table({
     ...(shared
       ? {}

@@ -28,7 +28,8 @@ export interface Fixture {
 }
 
 /** Fixtures are not copied to dist. */
-export const readFixture = (): Fixture => JSON.parse(readFileSync(new URL("../../../kernels/fixtures/backtest.json", import.meta.url), "utf8")) as Fixture;
+export const readFixture = (): Fixture =>
+  JSON.parse(readFileSync(new URL("../../../kernels/fixtures/backtest.json", import.meta.url), "utf8")) as Fixture;
 
 const flagNames = new Set(["entries", "exits", "shortEntries", "shortExits", "delisted"]);
 
@@ -48,11 +49,13 @@ export function tableOf(symbols: readonly string[], columns: Readonly<Record<str
   return new Table(vectors);
 }
 
-export const tableOfCase = (fixture: Fixture, one: Case): Table => tableOf(fixture.symbols, { ...fixture.markets[one.market], ...one.columns });
+export const tableOfCase = (fixture: Fixture, one: Case): Table =>
+  tableOf(fixture.symbols, { ...fixture.markets[one.market], ...one.columns });
 
 export const floats = (table: Table, column: string): Float64Array => optionalFloat64Column(table, column);
 
 export const words = (table: Table, column: string): string[] => Array.from(table.getChild(column) as Vector, String);
 
 /** Days of a date column. */
-export const days = (table: Table, column: string): number[] => Array.from(table.getChild(column) as Vector, (ms) => Number(ms) / 86_400_000);
+export const days = (table: Table, column: string): number[] =>
+  Array.from(table.getChild(column) as Vector, (ms) => Number(ms) / 86_400_000);

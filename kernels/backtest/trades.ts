@@ -1,14 +1,16 @@
 /**
- * Trades: every order that reduces a position closes a trade of that size, entered at the average price of what is held, with its share of
- * the entries' fees (vectorbt's exit trades). What is held at the end is an open trade, valued at the last close. So the profits and
- * losses of all trades sum to the account's.
+ * Trades: every order that reduces a position closes a trade of that size, entered at the average price of what is
+ * held, with its share of the entries' fees (vectorbt's exit trades). What is held at the end is an open trade, valued
+ * at the last close. So the profits and losses of all trades sum to the account's.
  */
 import type { OrderLog } from "./order-log.js";
 
 export class TradeList {
   count = 0;
   symbol: Int32Array;
-  /** Rows of the bar that opened the position and of the one that closed this part of it (open trades: the last row). */
+  /**
+   * Rows of the bar that opened the position and of the one that closed this part of it (open trades: the last row).
+   */
   entryRow: Int32Array;
   exitRow: Int32Array;
   /** 1 long, -1 short. */
@@ -37,7 +39,16 @@ export class TradeList {
     this.pnl = new Float64Array(length);
   }
 
-  put(held: Holdings, symbol: number, row: number, closed: boolean, cause: number, size: number, price: number, exitFees: number): void {
+  put(
+    held: Holdings,
+    symbol: number,
+    row: number,
+    closed: boolean,
+    cause: number,
+    size: number,
+    price: number,
+    exitFees: number,
+  ): void {
     const at = this.count++;
     const part = size / (held.size[symbol] as number);
     const entry = (held.gross[symbol] as number) * part;
@@ -84,7 +95,8 @@ export function tradesOf(log: OrderLog, lastRow: (symbol: number) => number, las
   const trades = new TradeList(log.count + symbols);
   for (let i = 0; i < log.count; i++) take(log, i, held, trades);
   for (let s = 0; s < symbols; s++) {
-    if ((held.size[s] as number) > 0) trades.put(held, s, lastRow(s), false, 0, held.size[s] as number, lastClose[s] as number, 0);
+    if ((held.size[s] as number) > 0)
+      trades.put(held, s, lastRow(s), false, 0, held.size[s] as number, lastClose[s] as number, 0);
   }
   return trades;
 }

@@ -1,4 +1,7 @@
-/** Stops of target weights against a loop that follows the documented rule word by word; and splits against prices adjusted for them. */
+/**
+ * Stops of target weights against a loop that follows the documented rule word by word; and splits against prices
+ * adjusted for them.
+ */
 import type { Table } from "apache-arrow";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -8,7 +11,8 @@ import { days, floats, type Series, tableOf, words } from "./test-bars.js";
 
 const run = (kernel: string, bars: Table, params: Record<string, unknown>): Record<string, Table> =>
   requireKernel(`backtest.${kernel}`, 1).run(bars, params) as Record<string, Table>;
-const one = (columns: Record<string, Series>): Table => tableOf(["A"], Object.fromEntries(Object.entries(columns).map(([name, series]) => [name, [series]])));
+const one = (columns: Record<string, Series>): Table =>
+  tableOf(["A"], Object.fromEntries(Object.entries(columns).map(([name, series]) => [name, [series]])));
 
 interface Bar {
   readonly open: number | null;
@@ -56,7 +60,8 @@ class Naive {
     const stopped = bars.map((bar, s) => this.stop(i, s, bar));
     if (fill === "next-close") this.rebalance(i, bars, "close");
     bars.forEach(({ close, weight }, s) => {
-      if (close !== null && weight !== null && !(fill === "same-close" && stopped[s])) (this.held[s] as Holding).wanted = weight;
+      if (close !== null && weight !== null && !(fill === "same-close" && stopped[s]))
+        (this.held[s] as Holding).wanted = weight;
     });
     if (fill === "same-close") this.rebalance(i, bars, "close");
     bars.forEach(({ close }, s) => {
@@ -71,7 +76,8 @@ class Naive {
       this.held.forEach((holding, s) => {
         const price = bars[s]?.[at] ?? null;
         if (holding.wanted === null || price === null) return;
-        const change = holding.wanted === 0 ? -holding.shares : (holding.wanted * Math.max(0, value)) / price - holding.shares;
+        const change =
+          holding.wanted === 0 ? -holding.shares : (holding.wanted * Math.max(0, value)) / price - holding.shares;
         if (change > 0 !== buying) return;
         holding.wanted = null;
         if (Math.abs(change) * price > 1e-12 * value) this.trade(i, s, "rebalance", change, price);
@@ -106,7 +112,8 @@ class Naive {
     const open = bar.open ?? bar.close;
     const high = bar.high ?? Math.max(open, bar.close);
     const low = bar.low ?? Math.min(open, bar.close);
-    const exit = shares > 0 ? this.longExit(entry, best, open, high, low) : this.shortExit(entry, best, open, high, low);
+    const exit =
+      shares > 0 ? this.longExit(entry, best, open, high, low) : this.shortExit(entry, best, open, high, low);
     if (exit) this.trade(i, s, exit[0], -shares, exit[1]);
     holding.best = shares > 0 ? Math.max(best, high) : Math.min(best, low);
     return exit !== undefined;
@@ -125,7 +132,13 @@ class Naive {
     return high >= target ? ["take-profit", target] : undefined;
   }
 
-  private shortExit(entry: number, best: number, open: number, high: number, low: number): [string, number] | undefined {
+  private shortExit(
+    entry: number,
+    best: number,
+    open: number,
+    high: number,
+    low: number,
+  ): [string, number] | undefined {
     const { stopLoss, takeProfit, trailing } = this.rules.stops;
     const loss = stopLoss === undefined ? Infinity : entry * (1 + stopLoss);
     const trail = trailing === undefined ? Infinity : best * (1 + trailing);
@@ -154,15 +167,23 @@ function barsOf(numbers: readonly number[], symbols: number, count: number, shor
       const low = Math.min(open, close) * (1 - 0.03 * draw());
       // In thousandths: what is left of a position is then either nothing or no rounding.
       const share = (most: number): number => Math.round(1_000 * most * draw()) / 1_000;
-      const weight = draw() < 0.35 ? [0, share(0.3), share(0.6), short ? -share(0.4) : 0.1][Math.floor(4 * draw())] : null;
+      const weight =
+        draw() < 0.35 ? [0, share(0.3), share(0.6), short ? -share(0.4) : 0.1][Math.floor(4 * draw())] : null;
       const [gap, partial] = [draw() < 0.05, draw() < 0.05];
       const shown = (value: number): number | null => (gap ? null : value);
-      return { open: partial ? null : shown(open), high: partial ? null : shown(high), low: shown(low), close: shown(close), weight: weight ?? null };
+      return {
+        open: partial ? null : shown(open),
+        high: partial ? null : shown(high),
+        low: shown(low),
+        close: shown(close),
+        weight: weight ?? null,
+      };
     });
   });
 }
 
-const fraction = (max: number): fc.Arbitrary<number | undefined> => fc.option(fc.double({ min: 0.01, max, noNaN: true }), { nil: undefined });
+const fraction = (max: number): fc.Arbitrary<number | undefined> =>
+  fc.option(fc.double({ min: 0.01, max, noNaN: true }), { nil: undefined });
 const rules = fc.record({
   fill: fc.constantFrom("next-open", "next-close", "same-close"),
   fees: fc.constantFrom(0, 0.002),
@@ -195,17 +216,33 @@ describe("stops of target weights", () => {
             i,
             bars.map((series) => series[i] as Bar),
           );
-        const { orders, equity } = run("weights", table, { ...given, direction: short ? "both" : "long", outputs: ["orders", "equity"] }) as {
+        const { orders, equity } = run("weights", table, {
+          ...given,
+          direction: short ? "both" : "long",
+          outputs: ["orders", "equity"],
+        }) as {
           orders: Table;
           equity: Table;
         };
-        const [symbol, side, cause] = ["symbol", "side", "cause"].map((name) => words(orders, name)) as [string[], string[], string[]];
+        const [symbol, side, cause] = ["symbol", "side", "cause"].map((name) => words(orders, name)) as [
+          string[],
+          string[],
+          string[],
+        ];
         const [size, price] = [floats(orders, "size"), floats(orders, "price")];
         const ours = days(orders, "date").map((day, i): Order => {
-          return [day, names.indexOf(symbol[i] as string), cause[i] as string, (side[i] === "buy" ? 1 : -1) * (size[i] as number), price[i] as number];
+          return [
+            day,
+            names.indexOf(symbol[i] as string),
+            cause[i] as string,
+            (side[i] === "buy" ? 1 : -1) * (size[i] as number),
+            price[i] as number,
+          ];
         });
         const filled = ours.filter(([, , , shares]) => shares !== 0);
-        expect(filled.map(([day, s, why]) => [day, s, why])).toEqual(naive.orders.map(([day, s, why]) => [day, s, why]));
+        expect(filled.map(([day, s, why]) => [day, s, why])).toEqual(
+          naive.orders.map(([day, s, why]) => [day, s, why]),
+        );
         const near = (a: number, b: number): boolean => Math.abs(a - b) <= 1e-9 * Math.max(1, Math.abs(b), given.cash);
         filled.forEach(([, , why, shares, paid], i) => {
           const [, , , theirShares, theirPrice] = naive.orders[i] as Order;
@@ -219,7 +256,8 @@ describe("stops of target weights", () => {
       }),
       { numRuns: casesPerKernel },
     );
-    for (const cause of ["rebalance", "stop-loss", "take-profit", "trailing"]) expect(seen.get(cause), cause).toBeGreaterThan(500);
+    for (const cause of ["rebalance", "stop-loss", "take-profit", "trailing"])
+      expect(seen.get(cause), cause).toBeGreaterThan(500);
   });
 
   it("count from the average price of what is held", () => {
@@ -230,8 +268,11 @@ describe("stops of target weights", () => {
       close: [100, 100, 80, 80, 80],
       weight: [0.5, 0.8, null, null, null],
     });
-    // 0.5 at 100, then 0.8 of 90 at 80: 0.5 and 0.4 shares, entered at (0.5 · 100 + 0.4 · 80) / 0.9 = 91.1; a stop 20 % below is 72.9.
-    const { orders } = run("weights", bars, { cash: 100, fill: "next-open", stops: { stopLoss: 0.2 } }) as { orders: Table };
+    // 0.5 at 100, then 0.8 of 90 at 80: 0.5 and 0.4 shares, entered at (0.5 · 100 + 0.4 · 80) / 0.9 = 91.1; a stop 20 %
+    // below is 72.9.
+    const { orders } = run("weights", bars, { cash: 100, fill: "next-open", stops: { stopLoss: 0.2 } }) as {
+      orders: Table;
+    };
     const rows = days(orders, "date").map((day, i) => [day, words(orders, "cause")[i], floats(orders, "price")[i]]);
     expect(rows.slice(0, 2)).toEqual([
       [1, "rebalance", 100],
@@ -258,8 +299,12 @@ describe("a target of nothing", () => {
     const flat = new Array<number>(7).fill(10);
     const of = (weight: (number | null)[], volume: number[]): Table => one({ open: flat, close: flat, volume, weight });
     const params = { cash: 1_000, slippage: { model: "volume-share", limit: 0.1, impact: 0 } };
-    const sizes = (bars: Table): number[] => [...floats((run("weights", bars, params) as { orders: Table }).orders, "size")];
-    expect(sizes(of([1, null, 0, null, null, null, null], [0, 1_000, 0, 400, 300, 0, 900]))).toEqual([100, 40, 30, 0, 30]);
+    const sizes = (bars: Table): number[] => [
+      ...floats((run("weights", bars, params) as { orders: Table }).orders, "size"),
+    ];
+    expect(sizes(of([1, null, 0, null, null, null, null], [0, 1_000, 0, 400, 300, 0, 900]))).toEqual([
+      100, 40, 30, 0, 30,
+    ]);
     expect(sizes(of([1, null, 0.1, null, null, null, null], [0, 1_000, 0, 400, 300, 0, 900]))).toEqual([100, 40]);
   });
 });
@@ -282,16 +327,26 @@ describe("a split", () => {
         const bars = barsOf(numbers, 2, count, false);
         const draw = (i: number, s: number): number => (numbers[(7 * i + 13 * s) % numbers.length] as number) / 2 ** 32;
         // Powers of two: the adjusted prices are the traded ones to the last bit.
-        const ratio = (i: number, s: number): number | null => (i > 0 && draw(i, s) < 0.12 ? ([2, 4, 0.5][i % 3] as number) : null);
+        const ratio = (i: number, s: number): number | null =>
+          i > 0 && draw(i, s) < 0.12 ? ([2, 4, 0.5][i % 3] as number) : null;
         const factors = names.map((_, s) => {
           const all = new Array<number>(count).fill(1);
           for (let i = count - 2; i >= 0; i--) all[i] = (all[i + 1] as number) * (ratio(i + 1, s) ?? 1);
           return all;
         });
         const column = (name: "open" | "high" | "low" | "close", traded: boolean): (number | null)[][] =>
-          bars.map((series, s) => series.map((bar, i) => (bar[name] === null ? null : (bar[name] as number) * (traded ? (factors[s]?.[i] as number) : 1))));
+          bars.map((series, s) =>
+            series.map((bar, i) =>
+              bar[name] === null ? null : (bar[name] as number) * (traded ? (factors[s]?.[i] as number) : 1),
+            ),
+          );
         const volume = (traded: boolean): number[][] =>
-          names.map((_, s) => Array.from({ length: count }, (_, i) => 1e3 * (1 + draw(i + 3, s)) * (traded ? 1 / (factors[s]?.[i] as number) : 1)));
+          names.map((_, s) =>
+            Array.from(
+              { length: count },
+              (_, i) => 1e3 * (1 + draw(i + 3, s)) * (traded ? 1 / (factors[s]?.[i] as number) : 1),
+            ),
+          );
         const decided =
           kernel === "weights"
             ? { weight: bars.map((series) => series.map(({ weight }) => weight)) }
@@ -300,13 +355,21 @@ describe("a split", () => {
                 exits: names.map((_, s) => Array.from({ length: count }, (_, i) => (draw(i + 9, s) < 0.2 ? 1 : 0))),
               };
         const prices = (traded: boolean): Record<string, Series[]> => ({
-          ...{ open: column("open", traded), high: column("high", traded), low: column("low", traded), close: column("close", traded) },
+          ...{
+            open: column("open", traded),
+            high: column("high", traded),
+            low: column("low", traded),
+            close: column("close", traded),
+          },
           volume: volume(traded),
           ...decided,
         });
         const split = names.map((_, s) => Array.from({ length: count }, (_, i) => ratio(i, s)));
         const values = (table: Table, more: object): number[] => [
-          ...floats((run(kernel, table, { cash: 1_000, ...params, ...more, outputs: ["equity"] }) as { equity: Table }).equity, "value"),
+          ...floats(
+            (run(kernel, table, { cash: 1_000, ...params, ...more, outputs: ["equity"] }) as { equity: Table }).equity,
+            "value",
+          ),
         ];
         const traded = tableOf(names, { ...prices(true), split });
         const adjusted = tableOf(names, prices(false));
@@ -315,7 +378,8 @@ describe("a split", () => {
         const expected = values(adjusted, {});
         expect(values(adjustedWithColumn, { splits: "adjusted" })).toEqual(expected);
         values(traded, {}).forEach((value, i) => {
-          if (!(Math.abs(value - (expected[i] as number)) <= 1e-9 * (expected[i] as number))) expect.fail(`value ${i}: ${value}, adjusted ${expected[i]}`);
+          if (!(Math.abs(value - (expected[i] as number)) <= 1e-9 * (expected[i] as number)))
+            expect.fail(`value ${i}: ${value}, adjusted ${expected[i]}`);
         });
       }),
       { numRuns: casesPerKernel },
@@ -325,7 +389,14 @@ describe("a split", () => {
 
   it("moves the stop levels with it", () => {
     const bars = (split: (number | null)[], after: number): Table =>
-      one({ open: [10, 10, after], high: [10, 10, after], low: [10, 10, after], close: [10, 10, after], split, weight: [1, null, null] });
+      one({
+        open: [10, 10, after],
+        high: [10, 10, after],
+        low: [10, 10, after],
+        close: [10, 10, after],
+        split,
+        weight: [1, null, null],
+      });
     const causes = (table: Table, more: object): string[] =>
       words((run("weights", table, { stops: { stopLoss: 0.1 }, ...more }) as { orders: Table }).orders, "cause");
     expect(causes(bars([null, null, 2], 5), {})).toEqual(["rebalance", "split"]);
@@ -337,6 +408,8 @@ describe("a split", () => {
   it("that is neither is refused", () => {
     const bars = one({ open: [1], close: [1], weight: [1] });
     expect(() => run("weights", bars, { splits: "both" })).toThrow(/backtest\.weights: params\.splits is "both"/);
-    expect(() => run("weights", bars, { stops: { stopLoss: -1 } })).toThrow(/backtest\.weights: params\.stops\.stopLoss is -1/);
+    expect(() => run("weights", bars, { stops: { stopLoss: -1 } })).toThrow(
+      /backtest\.weights: params\.stops\.stopLoss is -1/,
+    );
   });
 });

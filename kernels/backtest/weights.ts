@@ -10,11 +10,19 @@ import { barColumns, numbersIn, type Panel, refused } from "./panel.js";
 export const weightsOptions = z.strictObject({
   ...commonOptions,
   columns: z
-    .strictObject({ ...barColumns, weight: columnName.default("weight").describe("Fraction of the account's value to hold; 0 closes, null leaves alone.") })
+    .strictObject({
+      ...barColumns,
+      weight: columnName
+        .default("weight")
+        .describe("Fraction of the account's value to hold; 0 closes, null leaves alone."),
+    })
     .prefault({})
     .describe("Names of the columns."),
   rebalance: rebalanceOption,
-  direction: z.enum(["long", "both"]).default("long").describe("Whether weights may be negative: short positions, which no cash bounds."),
+  direction: z
+    .enum(["long", "both"])
+    .default("long")
+    .describe("Whether weights may be negative: short positions, which no cash bounds."),
   sharedCash: sharedCashOption.default(true),
 });
 export type WeightsOptions = z.output<typeof weightsOptions>;
@@ -24,8 +32,22 @@ function weightsIn(table: Table, panel: Panel, { columns, direction, rebalance }
   const weights = numbersIn(table, panel, columns.weight);
   const dates = rebalanceTimes(panel, rebalance);
   return weights.map((weight, row) => {
-    if (weight < 0 && direction === "long") throw refused(panel, columns.weight, row, weight, 'it would be sold short; give params.direction "both" for that');
-    if (Math.abs(weight) > 100) throw refused(panel, columns.weight, row, weight, "a weight is a fraction of the account's value, from -100 to 100");
+    if (weight < 0 && direction === "long")
+      throw refused(
+        panel,
+        columns.weight,
+        row,
+        weight,
+        'it would be sold short; give params.direction "both" for that',
+      );
+    if (Math.abs(weight) > 100)
+      throw refused(
+        panel,
+        columns.weight,
+        row,
+        weight,
+        "a weight is a fraction of the account's value, from -100 to 100",
+      );
     return dates.has(panel.times[row] as number) ? weight : Number.NaN;
   });
 }
@@ -46,5 +68,6 @@ export const backtestWeights = defineKernel({
   lag: 0,
   nulls: `${priceNulls} A null weight leaves the position as it is.`,
   costNs: 40,
-  run: ({ bars, params }) => backtest(bars, params, { by: "weight", size: 1 }, (panel) => ({ weights: weightsIn(bars, panel, params) })),
+  run: ({ bars, params }) =>
+    backtest(bars, params, { by: "weight", size: 1 }, (panel) => ({ weights: weightsIn(bars, panel, params) })),
 });

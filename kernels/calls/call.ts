@@ -1,4 +1,7 @@
-/** A call of a kernel drawn at random, valid by construction, with what must hold of it. Test code: no kernel imports it. */
+/**
+ * A call of a kernel drawn at random, valid by construction, with what must hold of it. Test code: no kernel imports
+ * it.
+ */
 import type { Table } from "apache-arrow";
 import type { Draw } from "./draw.js";
 
@@ -6,9 +9,14 @@ export type Run = (...args: readonly unknown[]) => unknown;
 
 export interface DrawnCall {
   readonly args: readonly unknown[];
-  /** Of the arguments that are tables and have a future: the column that says when a row is known. Every causal kernel and every label has it. */
+  /**
+   * Of the arguments that are tables and have a future: the column that says when a row is known. Every causal kernel
+   * and every label has it.
+   */
   readonly known?: Readonly<Record<number, string>>;
-  /** Tables whose rows belong to bars; default: the result. Of a label: its rows at the bars at which they are known. */
+  /**
+   * Tables whose rows belong to bars; default: the result. Of a label: its rows at the bars at which they are known.
+   */
   readonly rows?: (result: unknown, args: readonly unknown[]) => readonly Table[];
   /** Column of those tables with the time of a row; without it row i belongs to row i of the first argument. */
   readonly time?: string;

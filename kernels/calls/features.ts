@@ -45,7 +45,8 @@ function parametersOf(feature: Feature, draw: Draw): Record<string, unknown> {
     const value = of(draw);
     if (value !== undefined) params[name] = value;
   }
-  if (params.minPeriods !== undefined) params.minPeriods = Math.min(params.minPeriods as number, params.window as number);
+  if (params.minPeriods !== undefined)
+    params.minPeriods = Math.min(params.minPeriods as number, params.window as number);
   return params;
 }
 
@@ -61,7 +62,9 @@ const drawnFeature = (feature: Feature): DrawnKernel => ({
     const table = new Table(columns);
     const params = {
       ...parametersOf(feature, draw),
-      ...(feature.inputs.length === 1 ? { columns: [...feature.inputs] } : { columns: Object.fromEntries(feature.inputs.map((input) => [input, input])) }),
+      ...(feature.inputs.length === 1
+        ? { columns: [...feature.inputs] }
+        : { columns: Object.fromEntries(feature.inputs.map((input) => [input, input])) }),
       ...(keyed ? { by: "key" } : {}),
     };
     return {
@@ -80,4 +83,6 @@ const drawnFeature = (feature: Feature): DrawnKernel => ({
   },
 });
 
-export const featureCalls: Readonly<Record<string, DrawnKernel>> = Object.fromEntries(features.map((feature) => [feature.kernel.name, drawnFeature(feature)]));
+export const featureCalls: Readonly<Record<string, DrawnKernel>> = Object.fromEntries(
+  features.map((feature) => [feature.kernel.name, drawnFeature(feature)]),
+);

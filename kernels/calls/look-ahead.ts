@@ -22,7 +22,13 @@ export const rowsOf = (call: DrawnCall, result: unknown, args: readonly unknown[
   call.rows ? call.rows(result, args) : [result as Table];
 
 /** What a row up to the cut shows of what was known only later; undefined: nothing. */
-export function differenceAt(run: Run, call: DrawnCall, whole: readonly Table[], at: number, mode: Mode): AuditDifference | undefined {
+export function differenceAt(
+  run: Run,
+  call: DrawnCall,
+  whole: readonly Table[],
+  at: number,
+  mode: Mode,
+): AuditDifference | undefined {
   const { adapt = (given: readonly unknown[]) => given, time } = call;
   const args = [...call.args];
   let rows: number | undefined;

@@ -15,7 +15,8 @@ interface Cell {
 function cellsOf(draw: Draw, rows: number): Cell[] {
   const width = draw.int(1, symbols.length);
   const cells: Cell[] = [];
-  for (let date = 0; cells.length < rows; date++) for (const symbol of symbols.slice(0, width)) if (draw.chance(0.85)) cells.push({ date, symbol });
+  for (let date = 0; cells.length < rows; date++)
+    for (const symbol of symbols.slice(0, width)) if (draw.chance(0.85)) cells.push({ date, symbol });
   return cells.slice(0, rows);
 }
 
@@ -26,7 +27,9 @@ function panelTable(draw: Draw, cells: readonly Cell[]): Table {
     symbol: textVector(cells.map(({ symbol }) => symbol)),
     x: float64Vector(draw.values(rows)),
     y: float64Vector(draw.values(rows)),
-    price: float64Vector(Float64Array.from({ length: rows }, () => (draw.chance(0.1) ? Number.NaN : 1 + 99 * draw.unit()))),
+    price: float64Vector(
+      Float64Array.from({ length: rows }, () => (draw.chance(0.1) ? Number.NaN : 1 + 99 * draw.unit())),
+    ),
     sector: vectorFromArray(
       draw.list(rows, () => draw.pick(["tech", "bank", "tech", null])),
       new Utf8(),
@@ -35,7 +38,10 @@ function panelTable(draw: Draw, cells: readonly Cell[]): Table {
   });
 }
 
-const beside = (draw: Draw): Record<string, unknown> => ({ ...(draw.chance(0.3) ? { group: "sector" } : {}), ...(draw.chance(0.3) ? { mask: "use" } : {}) });
+const beside = (draw: Draw): Record<string, unknown> => ({
+  ...(draw.chance(0.3) ? { group: "sector" } : {}),
+  ...(draw.chance(0.3) ? { mask: "use" } : {}),
+});
 const onlyMask = (draw: Draw): Record<string, unknown> => (draw.chance(0.3) ? { mask: "use" } : {});
 const buckets = (draw: Draw): Record<string, unknown> => ({
   buckets: draw.int(2, 4),
@@ -46,7 +52,11 @@ const between = "partitions between dates are in panel/partitions.test.ts";
 
 const ofPanel = (params: (draw: Draw) => Record<string, unknown>, more: Partial<DrawnCall> = {}): DrawnKernel => ({
   whole: between,
-  draw: (draw, rows) => ({ args: [panelTable(draw, cellsOf(draw, rows)), params(draw)], known: { 0: "date" }, ...more }),
+  draw: (draw, rows) => ({
+    args: [panelTable(draw, cellsOf(draw, rows)), params(draw)],
+    known: { 0: "date" },
+    ...more,
+  }),
 });
 
 /** The same rows, or as many dates later as their label looks ahead; those whose date has not come are left out. */
@@ -59,7 +69,9 @@ function atDatesLater(made: Table, given: Table, horizon: number): Table {
   return new Table({
     known: float64Vector(Float64Array.from(kept, (row) => known[row] as number)),
     symbol: textVector(column("symbol").map(String)),
-    label: float64Vector(Float64Array.from(column(`forward_${horizon}`), (value) => (value as number | null) ?? Number.NaN)),
+    label: float64Vector(
+      Float64Array.from(column(`forward_${horizon}`), (value) => (value as number | null) ?? Number.NaN),
+    ),
   });
 }
 
@@ -69,7 +81,10 @@ const forwardReturns: DrawnKernel = {
   draw: (draw, rows) => {
     const horizon = draw.int(1, 3);
     return {
-      args: [panelTable(draw, cellsOf(draw, rows)), { horizons: [horizon], price: "price", method: draw.pick(["simple", "log"]) }],
+      args: [
+        panelTable(draw, cellsOf(draw, rows)),
+        { horizons: [horizon], price: "price", method: draw.pick(["simple", "log"]) },
+      ],
       known: { 0: "date" },
       rows: (result, [given]) => [atDatesLater(result as Table, given as Table, horizon)],
       time: "known",
@@ -103,8 +118,15 @@ const universe: DrawnKernel = {
           // A spell since ever was always known.
           announced: dayVector(Int32Array.from(spells, ({ from = -1_000 }) => from)),
         }),
-        new Table({ symbol: textVector(delisted.map(({ symbol }) => symbol)), date: dayVector(Int32Array.from(delisted, ({ date }) => date)) }),
-        { bounds: draw.pick(["half-open", "closed"]), delistingDay: draw.pick(["member", "not-member"]), output: rowsOnly ? "rows" : "flag" },
+        new Table({
+          symbol: textVector(delisted.map(({ symbol }) => symbol)),
+          date: dayVector(Int32Array.from(delisted, ({ date }) => date)),
+        }),
+        {
+          bounds: draw.pick(["half-open", "closed"]),
+          delistingDay: draw.pick(["member", "not-member"]),
+          output: rowsOnly ? "rows" : "flag",
+        },
       ],
       known: { 0: "date", 1: "announced", 2: "date" },
       time: "date",
@@ -116,7 +138,9 @@ const unpivot: DrawnKernel = {
   whole: between,
   draw: (draw, rows) => {
     const days = Int32Array.from({ length: rows }, (_, i) => 2 * i);
-    const columns = Object.fromEntries(symbols.slice(0, draw.int(1, 4)).map((symbol) => [symbol, float64Vector(draw.values(rows, 0.3))]));
+    const columns = Object.fromEntries(
+      symbols.slice(0, draw.int(1, 4)).map((symbol) => [symbol, float64Vector(draw.values(rows, 0.3))]),
+    );
     return {
       args: [new Table({ date: dayVector(days), ...columns }), { missing: draw.pick(["drop", "keep"]) }],
       known: { 0: "date" },
@@ -127,7 +151,11 @@ const unpivot: DrawnKernel = {
 };
 
 export const panelCalls: Readonly<Record<string, DrawnKernel>> = {
-  "panel.rank": ofPanel((draw) => ({ columns: ["x"], method: draw.pick(["average", "min", "dense", "ordinal"]), ...beside(draw) })),
+  "panel.rank": ofPanel((draw) => ({
+    columns: ["x"],
+    method: draw.pick(["average", "min", "dense", "ordinal"]),
+    ...beside(draw),
+  })),
   "panel.quantile": ofPanel((draw) => ({ columns: ["x"], ...buckets(draw), ...beside(draw) })),
   "panel.select": ofPanel((draw) => ({
     columns: ["x", "y"],
@@ -142,13 +170,24 @@ export const panelCalls: Readonly<Record<string, DrawnKernel>> = {
   })),
   "panel.zscore": ofPanel((draw) => ({ columns: ["x", "y"], ddof: draw.int(0, 1), ...beside(draw) })),
   "panel.demean": ofPanel((draw) => ({ columns: ["x"], ...beside(draw) })),
-  "panel.winsorize": ofPanel((draw) => ({ columns: ["x"], method: draw.pick(["quantile", "count", "std", "mad"]), ...beside(draw) })),
-  "panel.neutralise": ofPanel((draw) => ({ columns: ["x"], ...draw.pick([{ method: "demean" }, { method: "regress", exposures: ["y"] }]), ...beside(draw) })),
+  "panel.winsorize": ofPanel((draw) => ({
+    columns: ["x"],
+    method: draw.pick(["quantile", "count", "std", "mad"]),
+    ...beside(draw),
+  })),
+  "panel.neutralise": ofPanel((draw) => ({
+    columns: ["x"],
+    ...draw.pick([{ method: "demean" }, { method: "regress", exposures: ["y"] }]),
+    ...beside(draw),
+  })),
   "panel.universe": universe,
   "panel.pivot": ofPanel(() => ({ columns: ["x", "y"], symbols: ["B", "A", "nobody"] }), { time: "date" }),
   "panel.unpivot": unpivot,
   "panel.forward_returns": forwardReturns,
-  "panel.ic": ofPanel((draw) => ({ factor: "x", returns: ["y"], correlation: draw.pick(["spearman", "pearson"]), ...onlyMask(draw) }), { time: "date" }),
+  "panel.ic": ofPanel(
+    (draw) => ({ factor: "x", returns: ["y"], correlation: draw.pick(["spearman", "pearson"]), ...onlyMask(draw) }),
+    { time: "date" },
+  ),
   "panel.ic_summary": {
     draw: (draw, rows) => {
       const table = panelTable(draw, cellsOf(draw, rows));
@@ -184,6 +223,10 @@ export const panelCalls: Readonly<Record<string, DrawnKernel>> = {
     }),
     { time: "date" },
   ),
-  "panel.turnover": ofPanel((draw) => ({ factor: "x", ...buckets(draw), lag: draw.int(1, 3), ...onlyMask(draw) }), { time: "date" }),
-  "panel.rank_autocorrelation": ofPanel((draw) => ({ factor: "x", lag: draw.int(1, 3), ...onlyMask(draw) }), { time: "date" }),
+  "panel.turnover": ofPanel((draw) => ({ factor: "x", ...buckets(draw), lag: draw.int(1, 3), ...onlyMask(draw) }), {
+    time: "date",
+  }),
+  "panel.rank_autocorrelation": ofPanel((draw) => ({ factor: "x", lag: draw.int(1, 3), ...onlyMask(draw) }), {
+    time: "date",
+  }),
 };

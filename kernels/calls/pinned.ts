@@ -19,7 +19,10 @@ function rowsOf({ rows }: DrawnKernel): number[] {
   return rows === undefined ? [...short, ...longRows] : short;
 }
 
-/** SHA-256 over the results: of tables the bytes that are stored, nulls and all; of numbers every bit. `seen` is shown each part before it is hashed. */
+/**
+ * SHA-256 over the results: of tables the bytes that are stored, nulls and all; of numbers every bit. `seen` is shown
+ * each part before it is hashed.
+ */
 export function pinnedDigest({ name, run }: Kernel, seen?: (call: number, part: Uint8Array) => void): string {
   const drawn = drawnCalls[name];
   if (!drawn) throw new Error(`${name} has no drawn calls: give it some in kernels/calls`);
@@ -38,8 +41,10 @@ function add(hash: Hash, value: unknown, seen: (part: Uint8Array) => void): void
     hash.update(`${kind} ${data.byteLength}:`).update(data);
   };
   if (value instanceof Table) part("table", encodeTable(value));
-  else if (typeof value === "number") part("number", new Uint8Array(Float64Array.of(Number.isNaN(value) ? Number.NaN : value).buffer));
-  else if (ArrayBuffer.isView(value)) part(value.constructor.name, new Uint8Array(value.buffer, value.byteOffset, value.byteLength).slice());
+  else if (typeof value === "number")
+    part("number", new Uint8Array(Float64Array.of(Number.isNaN(value) ? Number.NaN : value).buffer));
+  else if (ArrayBuffer.isView(value))
+    part(value.constructor.name, new Uint8Array(value.buffer, value.byteOffset, value.byteLength).slice());
   else if (typeof value === "object" && value !== null) {
     const entries = Object.entries(value);
     hash.update(`${Array.isArray(value) ? "list" : "record"} ${entries.length}:`);

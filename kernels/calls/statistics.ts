@@ -6,7 +6,8 @@ import type { DrawnKernel, Run } from "./call.js";
 import { type Draw, days, joined } from "./draw.js";
 
 const whole = (values: readonly number[]): Vector => int32Vector(Int32Array.from(values));
-const columnsIn = (table: Table): Record<string, Vector> => Object.fromEntries(table.schema.fields.map(({ name }) => [name, table.getChild(name) as Vector]));
+const columnsIn = (table: Table): Record<string, Vector> =>
+  Object.fromEntries(table.schema.fields.map(({ name }) => [name, table.getChild(name) as Vector]));
 
 const names = ["a", "b", "c"];
 
@@ -17,20 +18,33 @@ function returnsTable(draw: Draw, rows: number, gaps: number): Table {
 }
 
 /** A row (or several) per column: each alone is what it is among others. */
-const byColumn = (more: (draw: Draw) => Record<string, unknown>, beside: (draw: Draw) => unknown[] = () => []): DrawnKernel => ({
+const byColumn = (
+  more: (draw: Draw) => Record<string, unknown>,
+  beside: (draw: Draw) => unknown[] = () => [],
+): DrawnKernel => ({
   draw: (draw, rows) => {
     const table = returnsTable(draw, rows, 0.1);
     const rest = beside(draw);
     const params = more(draw);
     const of = (run: Run, columns: readonly string[]): Table => run(table, ...rest, { ...params, columns }) as Table;
-    return { args: [table, ...rest, { ...params, columns: names }], inPieces: (run) => joined(names.map((name) => of(run, [name]))) };
+    return {
+      args: [table, ...rest, { ...params, columns: names }],
+      inPieces: (run) => joined(names.map((name) => of(run, [name]))),
+    };
   },
 });
 
 export const statisticsCalls: Readonly<Record<string, DrawnKernel>> = {
-  "stats.returns": byColumn((draw) => ({ periodsPerYear: draw.pick([12, 252]), tail: draw.pick([0.05, 0.3]), riskFree: draw.pick([0, 1e-4]) })),
+  "stats.returns": byColumn((draw) => ({
+    periodsPerYear: draw.pick([12, 252]),
+    tail: draw.pick([0.05, 0.3]),
+    riskFree: draw.pick([0, 1e-4]),
+  })),
   "stats.drawdowns": byColumn((draw) => ({ top: draw.int(1, 5), date: "date" })),
-  "stats.sharpe_probabilistic": byColumn((draw) => ({ benchmark: draw.pick([0, 0.01]), confidence: draw.pick([0.5, 0.95]) })),
+  "stats.sharpe_probabilistic": byColumn((draw) => ({
+    benchmark: draw.pick([0, 0.01]),
+    confidence: draw.pick([0.5, 0.95]),
+  })),
   "stats.sharpe_deflated": byColumn(
     (draw) => ({ sharpeColumn: "sharpe", periodsPerYear: draw.pick([1, 252]) }),
     (draw) => [[new Table({ sharpe: float64Vector(draw.values(draw.int(1, 6))) })]],
@@ -41,7 +55,10 @@ export const statisticsCalls: Readonly<Record<string, DrawnKernel>> = {
 
 const bySplits = "ranges over the number of bars, which no part of them knows";
 
-const grid = (draw: Draw): Record<string, number[]> => ({ fast: [draw.int(1, 3), draw.int(4, 6)], slow: [draw.int(2, 3), draw.int(7, 9)] });
+const grid = (draw: Draw): Record<string, number[]> => ({
+  fast: [draw.int(1, 3), draw.int(4, 6)],
+  slow: [draw.int(2, 3), draw.int(7, 9)],
+});
 const reversed = (given: Record<string, number[]>): Record<string, number[]> =>
   Object.fromEntries(Object.entries(given).map(([name, values]) => [name, [...values].reverse()]));
 
@@ -95,10 +112,14 @@ const sweepReturns: DrawnKernel = {
       known: { 0: "date" },
       rowsMin: 2,
       // Row i is bar i + 1.
-      rows: (result, [bars]) => [new Table({ date: (bars as Table).slice(1).getChild("date") as Vector, ...columnsIn(result as Table) })],
+      rows: (result, [bars]) => [
+        new Table({ date: (bars as Table).slice(1).getChild("date") as Vector, ...columnsIn(result as Table) }),
+      ],
       time: "date",
       inPieces: (run) => {
-        const parts = (params.grid.fast as number[]).map((fast) => run(prices, { ...params, grid: { ...params.grid, fast: [fast] } }) as Table);
+        const parts = (params.grid.fast as number[]).map(
+          (fast) => run(prices, { ...params, grid: { ...params.grid, fast: [fast] } }) as Table,
+        );
         return new Table(Object.assign({}, ...parts.map(columnsIn)) as Record<string, Vector>);
       },
     };
@@ -149,26 +170,36 @@ function unspoilt(table: Table): Table {
 }
 
 const pathStatistics = (draw: Draw): Table =>
-  requireKernel("stats.returns", 1).run(new Table({ r: float64Vector(draw.returns(draw.int(2, 12))) }), { periodsPerYear: 252 }) as Table;
+  requireKernel("stats.returns", 1).run(new Table({ r: float64Vector(draw.returns(draw.int(2, 12))) }), {
+    periodsPerYear: 252,
+  }) as Table;
 
 export const validationCalls: Readonly<Record<string, DrawnKernel>> = {
   "validation.walk_forward": {
     rows: [12, 60],
     whole: bySplits,
     draw: (draw, rows) => ({
-      args: [returnsTable(draw, rows, 0.1), { splits: draw.int(1, 4), test: draw.int(1, 2), mode: draw.pick(["rolling", "expanding"]) }],
+      args: [
+        returnsTable(draw, rows, 0.1),
+        { splits: draw.int(1, 4), test: draw.int(1, 2), mode: draw.pick(["rolling", "expanding"]) },
+      ],
     }),
   },
   "validation.purged_kfold": {
     rows: [24, 60],
     whole: bySplits,
-    draw: (draw, rows) => ({ args: [returnsTable(draw, rows, 0.1), { splits: draw.int(2, 4), purge: draw.int(0, 2), embargo: draw.int(0, 2) }] }),
+    draw: (draw, rows) => ({
+      args: [returnsTable(draw, rows, 0.1), { splits: draw.int(2, 4), purge: draw.int(0, 2), embargo: draw.int(0, 2) }],
+    }),
   },
   "validation.cpcv": {
     rows: [40, 60],
     whole: bySplits,
     draw: (draw, rows) => ({
-      args: [returnsTable(draw, rows, 0.1), { groups: draw.int(4, 5), testGroups: draw.int(1, 2), purge: draw.int(0, 2), embargo: draw.int(0, 2) }],
+      args: [
+        returnsTable(draw, rows, 0.1),
+        { groups: draw.int(4, 5), testGroups: draw.int(1, 2), purge: draw.int(0, 2), embargo: draw.int(0, 2) },
+      ],
     }),
   },
   "validation.sweep_fold": sweepFold,
@@ -198,7 +229,11 @@ export const validationCalls: Readonly<Record<string, DrawnKernel>> = {
     rows: [8, 20],
     draw: (draw, rows) => {
       const trials = draw.list(draw.int(2, 5), (i) => [`trial${i}`, float64Vector(draw.returns(rows))] as const);
-      const params = { blocks: draw.pick([2, 4]), statistic: draw.pick(["sharpe", "mean"]), detail: draw.pick(["summary", "choices"]) };
+      const params = {
+        blocks: draw.pick([2, 4]),
+        statistic: draw.pick(["sharpe", "mean"]),
+        detail: draw.pick(["summary", "choices"]),
+      };
       return {
         args: [[new Table(Object.fromEntries(trials))], params],
         inPieces: (run, [share = 0]) => {
@@ -227,7 +262,10 @@ export const validationCalls: Readonly<Record<string, DrawnKernel>> = {
         args: [table, { ...params, replicates: 4 }],
         inPieces: (run, [share = 0]) => {
           const first = 1 + Math.floor(share * 3);
-          return joined([run(table, { ...params, replicates: first }) as Table, run(table, { ...params, first, replicates: 4 - first }) as Table]);
+          return joined([
+            run(table, { ...params, replicates: first }) as Table,
+            run(table, { ...params, first, replicates: 4 - first }) as Table,
+          ]);
         },
       };
     },

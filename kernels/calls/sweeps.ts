@@ -28,7 +28,9 @@ const sweep = (first: string, gridOf: (draw: Draw) => Record<string, number[]>):
       inPieces: (run, [share = 0]) => {
         const values = grid[first] as number[];
         const at = Math.min(1 + Math.floor(share * values.length), values.length);
-        const parts = [values.slice(0, at), values.slice(at)].filter((part) => part.length > 0).map((part) => run(prices, { ...grid, [first]: part }, options));
+        const parts = [values.slice(0, at), values.slice(at)]
+          .filter((part) => part.length > 0)
+          .map((part) => run(prices, { ...grid, [first]: part }, options));
         return joined(parts as Table[]);
       },
     };
@@ -37,21 +39,36 @@ const sweep = (first: string, gridOf: (draw: Draw) => Record<string, number[]>):
 
 const grids = {
   "ma-cross": (draw: Draw) => ({ fast: [draw.int(1, 3), draw.int(4, 6)], slow: [draw.int(7, 9), draw.int(10, 40)] }),
-  "rsi-reversion": (draw: Draw) => ({ period: [draw.int(2, 4), draw.int(5, 9)], lower: [draw.int(20, 45)], upper: [draw.int(50, 80)] }),
+  "rsi-reversion": (draw: Draw) => ({
+    period: [draw.int(2, 4), draw.int(5, 9)],
+    lower: [draw.int(20, 45)],
+    upper: [draw.int(50, 80)],
+  }),
   "channel-breakout": (draw: Draw) => ({ entry: [draw.int(1, 4), draw.int(5, 30)], exit: [draw.int(1, 9)] }),
 } as const;
 
-/** What sweeps give, drawn instead of computed: parameters that differ, statistics of which some are missing, ratios that tie. */
+/**
+ * What sweeps give, drawn instead of computed: parameters that differ, statistics of which some are missing, ratios
+ * that tie.
+ */
 function sweepTable(draw: Draw, rows: number): Table {
   const statistics = statisticColumns.map(
-    ({ column, whole: isCount }) => [column, isCount ? whole(draw.list(rows, () => draw.int(0, 9))) : floats([...draw.values(rows, 0.2)])] as const,
+    ({ column, whole: isCount }) =>
+      [column, isCount ? whole(draw.list(rows, () => draw.int(0, 9))) : floats([...draw.values(rows, 0.2)])] as const,
   );
-  const parameters = { fast: floats(draw.list(rows, (i) => 1 + (i % 4))), slow: floats(draw.list(rows, (i) => 10 + Math.floor(i / 4))) };
+  const parameters = {
+    fast: floats(draw.list(rows, (i) => 1 + (i % 4))),
+    slow: floats(draw.list(rows, (i) => 10 + Math.floor(i / 4))),
+  };
   return new Table({ ...parameters, ...Object.fromEntries(statistics) });
 }
 
 const cutTables = (table: Table, shares: readonly number[]): Table[] => {
-  const edges = [0, ...shares.map((share) => Math.floor(share * (table.numRows + 1))).sort((a, b) => a - b), table.numRows];
+  const edges = [
+    0,
+    ...shares.map((share) => Math.floor(share * (table.numRows + 1))).sort((a, b) => a - b),
+    table.numRows,
+  ];
   return edges
     .slice(1)
     .map((to, i) => table.slice(edges[i], to))
@@ -64,14 +81,19 @@ const ofSweep = (args: (draw: Draw) => unknown[]): DrawnKernel => ({
     const made = sweepTable(draw, rows);
     // One that traded, so that there is something to choose.
     const first = Object.fromEntries(made.schema.fields.map(({ name }) => [name, made.getChild(name) as Vector]));
-    const sharpe = Float64Array.from(made.getChild("sharpeIn") as Iterable<number | null>, (value, i) => (i === 0 ? 0.5 : (value ?? Number.NaN)));
+    const sharpe = Float64Array.from(made.getChild("sharpeIn") as Iterable<number | null>, (value, i) =>
+      i === 0 ? 0.5 : (value ?? Number.NaN),
+    );
     const table = new Table({
       ...first,
       sharpeIn: float64Vector(sharpe),
       tradesIn: whole(Array.from(made.getChild("tradesIn") as Iterable<number>, (n, i) => (i === 0 ? 9 : n))),
     });
     const rest = args(draw);
-    return { args: [[table], "ma-cross", ...rest], inPieces: (run, shares) => run(cutTables(table, shares), "ma-cross", ...rest) };
+    return {
+      args: [[table], "ma-cross", ...rest],
+      inPieces: (run, shares) => run(cutTables(table, shares), "ma-cross", ...rest),
+    };
   },
 });
 
@@ -87,13 +109,21 @@ export const sweepCalls: Readonly<Record<string, DrawnKernel>> = {
   "sweep.channel-breakout": sweep("entry", grids["channel-breakout"]),
   "sweep.select": ofSweep((draw) => [draw.int(1, 5), draw.int(1, 3)]),
   "sweep.surface": ofSweep((draw) => [draw.int(1, 3)]),
-  "sweep.benchmark": { rows: barsRange, whole: "one account over all bars", draw: (draw, rows) => ({ args: [draw.prices(rows), settings(draw)] }) },
+  "sweep.benchmark": {
+    rows: barsRange,
+    whole: "one account over all bars",
+    draw: (draw, rows) => ({ args: [draw.prices(rows), settings(draw)] }),
+  },
   "sweep.equity": {
     rows: barsRange,
     whole: "one account over all bars",
     draw: (draw, rows) => {
       const family = draw.pick(families);
-      return { args: [draw.prices(rows), family, chosenOf(draw, family), settings(draw)], known: { 0: "date" }, rowsMin: 60 };
+      return {
+        args: [draw.prices(rows), family, chosenOf(draw, family), settings(draw)],
+        known: { 0: "date" },
+        rowsMin: 60,
+      };
     },
   },
   "sweep.trades": {
@@ -115,13 +145,16 @@ export const sweepCalls: Readonly<Record<string, DrawnKernel>> = {
     rows: [1, 9],
     whole: "one verdict over all families together",
     draw: (draw, rows) => {
-      const selected = draw.list(draw.int(1, 3), () => requireKernel("sweep.select", 1).run([traded(sweepTable(draw, rows))], "ma-cross"));
+      const selected = draw.list(draw.int(1, 3), () =>
+        requireKernel("sweep.select", 1).run([traded(sweepTable(draw, rows))], "ma-cross"),
+      );
       return { args: [selected, selected.map(() => "ma-cross"), sweepTable(draw, 1), draw.pick([12, 252])] };
     },
   },
 };
 
-const columnsIn = (table: Table): Record<string, Vector> => Object.fromEntries(table.schema.fields.map(({ name }) => [name, table.getChild(name) as Vector]));
+const columnsIn = (table: Table): Record<string, Vector> =>
+  Object.fromEntries(table.schema.fields.map(({ name }) => [name, table.getChild(name) as Vector]));
 const traded = (table: Table): Table =>
   new Table({
     ...columnsIn(table),
@@ -163,8 +196,20 @@ function marketOf(draw: Draw, bars: number, signals: boolean): Market {
       const gap = draw.chance(0.05);
       const or = (value: number): number => (gap ? Number.NaN : value);
       return {
-        ...{ symbol, day, split, open: or(open), close: or(price), high: or(Math.max(open, price) * 1.02), low: or(Math.min(open, price) * 0.97) },
-        ...{ volume: draw.int(0, 200), delisted: draw.chance(0.01), weight: draw.chance(0.4) ? draw.unit() * 0.6 : Number.NaN },
+        ...{
+          symbol,
+          day,
+          split,
+          open: or(open),
+          close: or(price),
+          high: or(Math.max(open, price) * 1.02),
+          low: or(Math.min(open, price) * 0.97),
+        },
+        ...{
+          volume: draw.int(0, 200),
+          delisted: draw.chance(0.01),
+          weight: draw.chance(0.4) ? draw.unit() * 0.6 : Number.NaN,
+        },
         flags: draw.list(4, () => draw.chance(0.2)),
       };
     });
@@ -174,14 +219,24 @@ function marketOf(draw: Draw, bars: number, signals: boolean): Market {
     symbols,
     table: (keep) => {
       const kept = rows.filter(({ symbol }) => keep(symbol));
-      const number = (name: "open" | "high" | "low" | "close" | "volume" | "split" | "weight"): Vector => floats(kept.map((row) => row[name]));
+      const number = (name: "open" | "high" | "low" | "close" | "volume" | "split" | "weight"): Vector =>
+        floats(kept.map((row) => row[name]));
       const flag = (k: number): Vector => boolVector(kept.map(({ flags }) => flags[k] as boolean));
       const shorts: Record<string, Vector> = short ? { shortEntries: flag(2), shortExits: flag(3) } : {};
-      const decided: Record<string, Vector> = signals ? { entries: flag(0), exits: flag(1), ...shorts } : { weight: number("weight") };
+      const decided: Record<string, Vector> = signals
+        ? { entries: flag(0), exits: flag(1), ...shorts }
+        : { weight: number("weight") };
       return new Table({
         date: dayVector(Int32Array.from(kept, ({ day }) => day)),
         symbol: textVector(kept.map(({ symbol }) => symbol)),
-        ...{ open: number("open"), high: number("high"), low: number("low"), close: number("close"), volume: number("volume"), split: number("split") },
+        ...{
+          open: number("open"),
+          high: number("high"),
+          low: number("low"),
+          close: number("close"),
+          volume: number("volume"),
+          split: number("split"),
+        },
         delisted: boolVector(kept.map(({ delisted }) => delisted)),
         ...decided,
       });
@@ -197,7 +252,12 @@ const backtest = (signals: boolean): DrawnKernel => ({
     const market = marketOf(draw, bars, signals);
     const shared = draw.chance(0.4);
     const params = {
-      ...{ fill: draw.pick(["next-open", "next-close", "same-close"]), cash: draw.pick([100, 1_000]), outputs, sharedCash: shared },
+      ...{
+        fill: draw.pick(["next-open", "next-close", "same-close"]),
+        cash: draw.pick([100, 1_000]),
+        outputs,
+        sharedCash: shared,
+      },
       fees: draw.pick<unknown>([0, 0.003, { fixed: 0.4 }, { perShare: 0.02, minimum: 1 }]),
       slippage: draw.pick<unknown>([0, 0.002, { model: "volume-share" }]),
       stops: draw.pick<unknown>([{}, { stopLoss: 0.05, takeProfit: 0.1 }, { trailing: 0.07 }]),
@@ -228,10 +288,15 @@ const backtest = (signals: boolean): DrawnKernel => ({
 const within = (bars: Table): Table =>
   new Table({
     ...columnsIn(bars),
-    weight: floats(Array.from(bars.getChild("weight") as Iterable<number | null>, (weight) => Math.min(weight ?? Number.NaN, 0.9))),
+    weight: floats(
+      Array.from(bars.getChild("weight") as Iterable<number | null>, (weight) => Math.min(weight ?? Number.NaN, 0.9)),
+    ),
   });
 
-/** The whole, with what single symbols give of positions, equity and statistics in place of its own where that is not the same. */
+/**
+ * The whole, with what single symbols give of positions, equity and statistics in place of its own where that is not
+ * the same.
+ */
 function bySymbols(run: Run, market: Market, params: unknown, whole: Outputs): unknown {
   const alone = market.symbols.map(
     (symbol) =>
@@ -254,4 +319,7 @@ function bySymbols(run: Run, market: Market, params: unknown, whole: Outputs): u
   return { ...whole, ...Object.fromEntries(parts) };
 }
 
-export const backtestCalls: Readonly<Record<string, DrawnKernel>> = { "backtest.signals": backtest(true), "backtest.weights": backtest(false) };
+export const backtestCalls: Readonly<Record<string, DrawnKernel>> = {
+  "backtest.signals": backtest(true),
+  "backtest.weights": backtest(false),
+};

@@ -18,7 +18,10 @@ const anyValue = (draw: Draw, rows: number): unknown =>
   draw.pick<() => unknown>([() => draw.unit(), () => null, () => ({ a: [1, "b"] }), () => anyTable(draw, rows)])();
 
 export const toolCalls: Readonly<Record<string, DrawnKernel>> = {
-  "volley.noop": { whole: "gives nothing, whatever it gets", draw: (draw, rows) => ({ args: [anyValue(draw, rows), draw.unit()] }) },
+  "volley.noop": {
+    whole: "gives nothing, whatever it gets",
+    draw: (draw, rows) => ({ args: [anyValue(draw, rows), draw.unit()] }),
+  },
   "volley.echo": { whole: "gives what it gets", draw: (draw, rows) => ({ args: [anyValue(draw, rows)] }) },
   "volley.sleep": { whole: "gives what it gets", draw: (draw, rows) => ({ args: [0, true, anyValue(draw, rows)] }) },
   "volley.concat": {
@@ -38,7 +41,10 @@ export const toolCalls: Readonly<Record<string, DrawnKernel>> = {
     draw: (draw, rows) => {
       const table = anyTable(draw, rows);
       const cut = { known: "known", at: draw.int(-1, 10) * 86_400_000, mode: "truncate" };
-      return { args: [table, cut], inPieces: (run, shares) => joined(pieces(table, shares).map((part) => run(part, cut) as Table)) };
+      return {
+        args: [table, cut],
+        inPieces: (run, shares) => joined(pieces(table, shares).map((part) => run(part, cut) as Table)),
+      };
     },
   },
   "audit.cuts": {
@@ -61,12 +67,22 @@ export const toolCalls: Readonly<Record<string, DrawnKernel>> = {
             flag: full.getChild("flag") as never,
             name: full.getChild("name") as never,
           });
-      const cut = { ...(draw.chance(0.5) ? { time: "known" } : {}), at: draw.int(-1, 10) * 86_400_000, rows: draw.int(0, rows) };
+      const cut = {
+        ...(draw.chance(0.5) ? { time: "known" } : {}),
+        at: draw.int(-1, 10) * 86_400_000,
+        rows: draw.int(0, rows),
+      };
       return {
         args: [part, full, cut],
-        // What differs does so from either side; a missing row is one of the whole's either way only where rows are told apart.
+        // What differs does so from either side; a missing row is one of the whole's either way only where rows are
+        // told apart.
         inPieces: (run) => {
-          const found = run(full, part, cut) as { column: string; row: number; withFuture: string; withoutFuture: string } | null;
+          const found = run(full, part, cut) as {
+            column: string;
+            row: number;
+            withFuture: string;
+            withoutFuture: string;
+          } | null;
           const own = run(part, full, cut) as typeof found;
           if (found === null || found.column === "(rows)" || cut.time !== undefined) return own;
           return { ...found, withFuture: found.withoutFuture, withoutFuture: found.withFuture };
@@ -84,15 +100,25 @@ interface Carried {
   readonly carry: unknown;
 }
 
-const ascendingDays = (draw: Draw, rows: number, most: number): Int32Array => Int32Array.from(draw.list(rows, () => draw.int(0, most))).sort();
-const keys = (draw: Draw, rows: number): ReturnType<typeof textVector> => textVector(draw.list(rows, () => draw.pick(["a", "b", "c"])));
+const ascendingDays = (draw: Draw, rows: number, most: number): Int32Array =>
+  Int32Array.from(draw.list(rows, () => draw.int(0, most))).sort();
+const keys = (draw: Draw, rows: number): ReturnType<typeof textVector> =>
+  textVector(draw.list(rows, () => draw.pick(["a", "b", "c"])));
 
 export const joinCalls: Readonly<Record<string, DrawnKernel>> = {
   "asof.join": {
     draw: (draw, rows) => {
-      const left = new Table({ k: keys(draw, rows), t: dayVector(ascendingDays(draw, rows, 15)), x: float64Vector(draw.series(rows)) });
+      const left = new Table({
+        k: keys(draw, rows),
+        t: dayVector(ascendingDays(draw, rows, 15)),
+        x: float64Vector(draw.series(rows)),
+      });
       const others = draw.int(0, 12);
-      const right = new Table({ k: keys(draw, others), t: dayVector(ascendingDays(draw, others, 15)), v: float64Vector(draw.series(others)) });
+      const right = new Table({
+        k: keys(draw, others),
+        t: dayVector(ascendingDays(draw, others, 15)),
+        v: float64Vector(draw.series(others)),
+      });
       const params = {
         on: "t",
         by: draw.pick([[], ["k"]]),
@@ -118,7 +144,11 @@ export const joinCalls: Readonly<Record<string, DrawnKernel>> = {
   },
   "asof.pit": {
     draw: (draw, rows) => {
-      const left = new Table({ k: keys(draw, rows), t: dayVector(ascendingDays(draw, rows, 15)), x: float64Vector(draw.series(rows)) });
+      const left = new Table({
+        k: keys(draw, rows),
+        t: dayVector(ascendingDays(draw, rows, 15)),
+        x: float64Vector(draw.series(rows)),
+      });
       const others = draw.int(0, 12);
       const event = Int32Array.from(draw.list(others, () => draw.int(0, 12)));
       const facts = new Table({

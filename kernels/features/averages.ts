@@ -1,7 +1,17 @@
 /** Moving averages. */
 import { z } from "zod";
 import { defineFeature, type Feature } from "./form.js";
-import { gapsOption, minPeriodsFit, minPeriodsOption, recursiveNulls, type Seed, seedOption, windowed, windowNulls, windowOption } from "./options.js";
+import {
+  gapsOption,
+  minPeriodsFit,
+  minPeriodsOption,
+  recursiveNulls,
+  type Seed,
+  seedOption,
+  windowed,
+  windowNulls,
+  windowOption,
+} from "./options.js";
 import { openSmooth, pushSmooth, smoothRoom } from "./parts/smooth.js";
 import { linearRoom, openLinear, pushLinear } from "./parts/window-linear.js";
 import { openSum, pushMean, sumRoom } from "./parts/window-sum.js";
@@ -77,22 +87,31 @@ function exponential(name: string, doc: string, kOf: (window: number) => number)
       return state;
     },
     run: (state, [value], from, to, [out]) => {
-      for (let i = from; i < to; i++) (out as Float64Array)[i] = pushSmooth(state, 0, (value as Float64Array)[i] as number);
+      for (let i = from; i < to; i++)
+        (out as Float64Array)[i] = pushSmooth(state, 0, (value as Float64Array)[i] as number);
     },
     // One recurrence for both: k is in the state.
     wasm: { exportName: "ema" },
   });
 }
 
-export const ema = exponential("ema", "Exponential moving average with k = 2 / (window + 1), in the unit of the value.", (window) => 2 / (window + 1));
-export const rma = exponential("rma", "Wilder's moving average: exponential with k = 1 / window, in the unit of the value.", (window) => 1 / window);
+export const ema = exponential(
+  "ema",
+  "Exponential moving average with k = 2 / (window + 1), in the unit of the value.",
+  (window) => 2 / (window + 1),
+);
+export const rma = exponential(
+  "rma",
+  "Wilder's moving average: exponential with k = 1 / window, in the unit of the value.",
+  (window) => 1 / window,
+);
 
 const repeated = z.strictObject({ window: windowOption, seed: seedOption });
 
 /**
- * State: 0 the bars from which outputs are given, 1 values so far, then the smoothings, each of the one before. By default each is seeded by
- * the first means of the one before, so the first output of n smoothings is at bar n · (window - 1); other seeds give output from bar
- * window - 1.
+ * State: 0 the bars from which outputs are given, 1 values so far, then the smoothings, each of the one before. By
+ * default each is seeded by the first means of the one before, so the first output of n smoothings is at bar n ·
+ * (window - 1); other seeds give output from bar window - 1.
  */
 const repeatedHead = 2;
 const stage = (index: number): number => repeatedHead + index * smoothRoom;

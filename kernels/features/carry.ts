@@ -19,7 +19,10 @@ export interface Carry {
   readonly state: Float64Array;
 }
 
-/** The answer with `withCarry`. Given whole as the next partition's `carry`, so that a chain of tasks needs nothing between. */
+/**
+ * The answer with `withCarry`. Given whole as the next partition's `carry`, so that a chain of tasks needs nothing
+ * between.
+ */
 export interface WireResult {
   readonly table: Table;
   readonly carry: Carry;
@@ -41,7 +44,9 @@ export const carrySchema = z
     error: "expected what the previous partition returned with withCarry",
   })
   .optional()
-  .describe("What the previous partition of the same series returned with `withCarry`; absent at the beginning of the series.");
+  .describe(
+    "What the previous partition of the same series returned with `withCarry`; absent at the beginning of the series.",
+  );
 
 /** Whose states they are. */
 export type CarryIdentity = Omit<Carry, "keys" | "state">;
@@ -62,16 +67,21 @@ export class States {
   #take(carry: Carry): void {
     const { feature, columns } = this.#identity;
     const refuse = (what: string, got: unknown, expected: unknown): VolleyError =>
-      new VolleyError("INVALID_ARGUMENT", `${feature}: carry.${what} is ${got}, this partition has ${expected}`, { details: { path: `carry.${what}` } });
+      new VolleyError("INVALID_ARGUMENT", `${feature}: carry.${what} is ${got}, this partition has ${expected}`, {
+        details: { path: `carry.${what}` },
+      });
     for (const key of ["feature", "version", "params", "by"] as const)
       if (carry[key] !== this.#identity[key]) throw refuse(key, carry[key], this.#identity[key]);
     if (carry.columns.join() !== columns.join()) throw refuse("columns", carry.columns.join(), columns.join());
     const each = columns.length * this.#fresh.length;
-    if (carry.state.length !== carry.keys.length * each) throw refuse("state", `of ${carry.state.length} numbers`, `${carry.keys.length} series of ${each}`);
+    if (carry.state.length !== carry.keys.length * each)
+      throw refuse("state", `of ${carry.state.length} numbers`, `${carry.keys.length} series of ${each}`);
     carry.keys.forEach((key, i) => {
       this.#byKey.set(
         key,
-        columns.map((_, k) => carry.state.slice(i * each + k * this.#fresh.length, i * each + (k + 1) * this.#fresh.length)),
+        columns.map((_, k) =>
+          carry.state.slice(i * each + k * this.#fresh.length, i * each + (k + 1) * this.#fresh.length),
+        ),
       );
     });
   }

@@ -1,9 +1,15 @@
-/** What the tests feed to every feature: parameters by their names, and series with everything that goes wrong in real ones. */
+/**
+ * What the tests feed to every feature: parameters by their names, and series with everything that goes wrong in real
+ * ones.
+ */
 import fc from "fast-check";
 import type { Feature } from "./form.js";
 
 /** Sometimes longer than the whole series. */
-const window = fc.oneof({ weight: 9, arbitrary: fc.integer({ min: 1, max: 15 }) }, { weight: 1, arbitrary: fc.integer({ min: 16, max: 90 }) });
+const window = fc.oneof(
+  { weight: 9, arbitrary: fc.integer({ min: 1, max: 15 }) },
+  { weight: 1, arbitrary: fc.integer({ min: 16, max: 90 }) },
+);
 
 /** Arbitrary values by parameter name; a feature with a parameter of another name needs a line here. */
 const byName: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
@@ -36,12 +42,16 @@ const byName: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
 /** Valid parameters of the feature. */
 export function parametersOf(feature: Feature): fc.Arbitrary<Record<string, unknown>> {
   const names = Object.keys(feature.parameters.shape);
-  for (const name of names) if (!byName[name]) throw new Error(`no arbitrary for the parameter ${name} of ${feature.name}`);
-  return fc.record(Object.fromEntries(names.map((name) => [name, byName[name] as fc.Arbitrary<unknown>]))).map((params) => {
-    const fitted = Object.fromEntries(Object.entries(params).filter(([, value]) => value !== undefined));
-    if (fitted.minPeriods !== undefined) fitted.minPeriods = Math.min(fitted.minPeriods as number, fitted.window as number);
-    return fitted;
-  });
+  for (const name of names)
+    if (!byName[name]) throw new Error(`no arbitrary for the parameter ${name} of ${feature.name}`);
+  return fc
+    .record(Object.fromEntries(names.map((name) => [name, byName[name] as fc.Arbitrary<unknown>])))
+    .map((params) => {
+      const fitted = Object.fromEntries(Object.entries(params).filter(([, value]) => value !== undefined));
+      if (fitted.minPeriods !== undefined)
+        fitted.minPeriods = Math.min(fitted.minPeriods as number, fitted.window as number);
+      return fitted;
+    });
 }
 
 const segment = fc.record({
@@ -49,7 +59,10 @@ const segment = fc.record({
   values: fc.array(fc.integer({ min: -1_000, max: 1_000 }), { minLength: 1, maxLength: 10 }),
 });
 
-/** A series of 0 to some 60 numbers: noise, constant runs, runs of NaN, infinities, zeros; around `level` and times `scale`. */
+/**
+ * A series of 0 to some 60 numbers: noise, constant runs, runs of NaN, infinities, zeros; around `level` and times
+ * `scale`.
+ */
 export function seriesOf(level: fc.Arbitrary<number>, scale: fc.Arbitrary<number>): fc.Arbitrary<Float64Array> {
   return fc.record({ level, scale, segments: fc.array(segment, { maxLength: 8 }) }).map(({ level, scale, segments }) =>
     Float64Array.from(
@@ -77,7 +90,9 @@ export function inputsOf(feature: Feature, series: fc.Arbitrary<Float64Array>): 
     .array(series, { minLength: feature.inputs.length, maxLength: feature.inputs.length })
     .map(([first = new Float64Array(0), ...others]) => [
       first,
-      ...others.map((other) => Float64Array.from(first, (_, i) => (other.length === 0 ? Number.NaN : (other[i % other.length] as number)))),
+      ...others.map((other) =>
+        Float64Array.from(first, (_, i) => (other.length === 0 ? Number.NaN : (other[i % other.length] as number))),
+      ),
     ]);
 }
 

@@ -89,7 +89,10 @@ export const shift = defineFeature({
   parameters: z.strictObject({
     periods: z
       .int()
-      .min(0, "a negative shift would bring values from the future to today (look-ahead); shift the other series instead, by the same number of bars")
+      .min(
+        0,
+        "a negative shift would bring values from the future to today (look-ahead); shift the other series instead, by the same number of bars",
+      )
       .max(windowMax)
       .default(1)
       .describe("Bars back, 0 or more."),
@@ -142,7 +145,12 @@ export const cumsum = defineFeature({
 });
 
 /** State: 0 the total so far. */
-function running(name: string, doc: string, start: number, next: (total: number, x: number) => number): Feature<typeof nothing> {
+function running(
+  name: string,
+  doc: string,
+  start: number,
+  next: (total: number, x: number) => number,
+): Feature<typeof nothing> {
   return defineFeature({
     name,
     version: 1,
@@ -176,7 +184,9 @@ export const ffill = defineFeature({
   version: 1,
   doc: "The last value present, for at most `limit` missing bars in a row.",
   family: cumulative,
-  parameters: z.strictObject({ limit: bars.optional().describe("Missing bars in a row that are filled at most; default: all.") }),
+  parameters: z.strictObject({
+    limit: bars.optional().describe("Missing bars in a row that are filled at most; default: all."),
+  }),
   inputs: ["value"],
   outputs: ["ffill"],
   lookback: ({ limit }) => limit ?? Number.POSITIVE_INFINITY,

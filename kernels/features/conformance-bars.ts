@@ -1,4 +1,7 @@
-/** The bars of bench/peers/feature_bars.py, number for number: a walk in whole cents from a 32-bit xorshift. For the tests. */
+/**
+ * The bars of bench/peers/feature_bars.py, number for number: a walk in whole cents from a 32-bit xorshift. For the
+ * tests.
+ */
 export const conformanceRows = 10_240;
 const seed = 2463534242;
 const otherSeed = 88675123;
@@ -49,7 +52,9 @@ const changeOf = (prices: Float64Array): Float64Array =>
     return (x - before) / before;
   });
 
-/** Columns by the names that features give their inputs, and others that the script's cells name; prices times scale. */
+/**
+ * Columns by the names that features give their inputs, and others that the script's cells name; prices times scale.
+ */
 export function conformanceColumns(scale: number, gaps: Gaps): Readonly<Record<string, Float64Array>> {
   walks ??= { first: walk(seed), second: walk(otherSeed) };
   const { first, second } = walks;
@@ -62,7 +67,15 @@ export function conformanceColumns(scale: number, gaps: Gaps): Readonly<Record<s
   const volume = column(first.volume, identity);
   const start = close.findIndex((x) => !Number.isNaN(x));
   return {
-    ...{ value: close, x: close, asset: close, close, open: column(first.open, price), high: column(first.high, price), low: column(first.low, price) },
+    ...{
+      value: close,
+      x: close,
+      asset: close,
+      close,
+      open: column(first.open, price),
+      high: column(first.high, price),
+      low: column(first.low, price),
+    },
     ...{ y: other, market: other, volume, buy: volume, sell: column(second.volume, identity) },
     session: column(
       first.close.map((_, i) => Math.floor(i / 78)),

@@ -1,12 +1,14 @@
 /**
- * What is declared of a feature: one recurrence over a flat state of float64 that holds everything, its parameters included, and appends
- * bars.
+ * What is declared of a feature: one recurrence over a flat state of float64 that holds everything, its parameters
+ * included, and appends bars.
  *
- * Batch is one run over all bars, stream is a run per bar, and a partition hands its state to the next: all three do the same operations
- * in the same order, so they agree bit for bit. A WebAssembly form has the same signature over pointers.
+ * Batch is one run over all bars, stream is a run per bar, and a partition hands its state to the next: all three do
+ * the same operations in the same order, so they agree bit for bit. A WebAssembly form has the same signature over
+ * pointers.
  *
- * F1  `run` reads bars [from, to) of the inputs and nothing outside them; what it needs of earlier bars is in the state.
- * F2  A missing value (null, NaN or ±infinity) is NaN inside; an output that is not defined is NaN and becomes null (wire.ts).
+ * F1  `run` reads bars [from, to) of the inputs and nothing outside them; what it needs of earlier bars is in the
+ * state. F2  A missing value (null, NaN or ±infinity) is NaN inside; an output that is not defined is NaN and becomes
+ * null (wire.ts).
  */
 import type { z } from "zod";
 
@@ -22,7 +24,9 @@ export interface FeatureDeclaration<P extends z.ZodObject, I extends Names = Nam
   readonly family: string;
   /** A strict object: every option named, with default and `.describe()`. */
   readonly parameters: P;
-  /** `["value"]` for a feature of one column, which can be applied to many; else the conventional names of its columns. */
+  /**
+   * `["value"]` for a feature of one column, which can be applied to many; else the conventional names of its columns.
+   */
   readonly inputs: I;
   /** Inputs that may be left out; they are then missing on every bar. Others must be in the table. */
   readonly optionalInputs?: readonly I[number][];

@@ -7,8 +7,9 @@ import type { Feature } from "./form.js";
 import { features } from "./index.js";
 
 /**
- * Whole numbers times a power of two: differences are exact, so a window that does not vary is one for both sides; positive, so that prices
- * have logarithms. Levels up to some 100 times the spread: the definitions' own sums lose digits, and tolerance is relative to the level.
+ * Whole numbers times a power of two: differences are exact, so a window that does not vary is one for both sides;
+ * positive, so that prices have logarithms. Levels up to some 100 times the spread: the definitions' own sums lose
+ * digits, and tolerance is relative to the level.
  */
 const prices = seriesOf(
   fc.constantFrom(2_000, 100_000),
@@ -33,7 +34,9 @@ describe("features are what their definitions say", () => {
     fc.assert(
       fc.property(parametersOf(feature), inputsOf(feature, prices), (params, given) => {
         // Volumes and infinities are for the other properties: here a bar is there or it is not.
-        const inputs = given.map((input) => input.map((value) => (Number.isFinite(value) ? Math.abs(value) : Number.NaN)));
+        const inputs = given.map((input) =>
+          input.map((value) => (Number.isFinite(value) ? Math.abs(value) : Number.NaN)),
+        );
         const unit = Math.max(0, ...inputs.flatMap((input) => [...input].filter(Number.isFinite)));
         const got = feature.batch(params, ...inputs);
         const expected = definition(params as unknown as AnyParameters, ...inputs.map((input) => [...input]));

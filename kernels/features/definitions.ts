@@ -1,5 +1,6 @@
 /**
- * The features by their definitions, window by window, for the tests: slow, and with nothing in common with the recurrences. Missing is NaN.
+ * The features by their definitions, window by window, for the tests: slow, and with nothing in common with the
+ * recurrences. Missing is NaN.
  */
 type Column = readonly number[];
 /** Parameters of all features, as the tests' arbitraries make them; a definition reads those of its own. */
@@ -39,11 +40,16 @@ const deviations = (xs: Column, power: number): number => {
   const m = mean(xs);
   return sum(xs.map((x) => (x - m) ** power));
 };
-const variance = (xs: Column, ddof: number): number => (xs.length > ddof ? deviations(xs, 2) / (xs.length - ddof) : Number.NaN);
+const variance = (xs: Column, ddof: number): number =>
+  xs.length > ddof ? deviations(xs, 2) / (xs.length - ddof) : Number.NaN;
 const ascending = (xs: Column): number[] => [...xs].sort((a, b) => a - b);
 
 /** Of each bar: what `of` makes of the values present in the window, and of all of them. */
-function windows(column: Column, { window, minPeriods = window }: Window, of: (values: number[], all: number[]) => number): number[] {
+function windows(
+  column: Column,
+  { window, minPeriods = window }: Window,
+  of: (values: number[], all: number[]) => number,
+): number[] {
   return column.map((_, i) => {
     const all = column.slice(Math.max(0, i - window + 1), i + 1);
     const values = all.filter(present);
@@ -80,9 +86,16 @@ function shape(xs: Column, power: 3 | 4, bias: boolean): number {
 }
 
 /** Pairs of the window that are both present. */
-function pairs(x: Column, y: Column, { window, minPeriods = window }: Window, of: (xs: number[], ys: number[]) => number): number[] {
+function pairs(
+  x: Column,
+  y: Column,
+  { window, minPeriods = window }: Window,
+  of: (xs: number[], ys: number[]) => number,
+): number[] {
   return x.map((_, i) => {
-    const rows = x.slice(Math.max(0, i - window + 1), i + 1).map((value, k) => [value, y[Math.max(0, i - window + 1) + k] as number] as const);
+    const rows = x
+      .slice(Math.max(0, i - window + 1), i + 1)
+      .map((value, k) => [value, y[Math.max(0, i - window + 1) + k] as number] as const);
     const both = rows.filter(([a, b]) => present(a) && present(b));
     return both.length >= minPeriods
       ? of(
@@ -92,7 +105,8 @@ function pairs(x: Column, y: Column, { window, minPeriods = window }: Window, of
       : Number.NaN;
   });
 }
-const products = (xs: Column, ys: Column): number => sum(xs.map((x, i) => (x - mean(xs)) * ((ys[i] as number) - mean(ys))));
+const products = (xs: Column, ys: Column): number =>
+  sum(xs.map((x, i) => (x - mean(xs)) * ((ys[i] as number) - mean(ys))));
 
 /** The values present, through `of`, back at their bars. */
 function onPresent(column: Column, of: (values: number[]) => number[]): number[] {
@@ -110,7 +124,14 @@ function smooth(values: Column, k: number, window: number, seed: string): number
   if (seed === "sma" && xs.length < window) return values.map(() => Number.NaN);
   const out: number[] = [];
   xs.forEach((x, i) => {
-    if (seed === "sma") out.push(i < window - 1 ? Number.NaN : i === window - 1 ? mean(xs.slice(0, window)) : (out[i - 1] as number) * (1 - k) + x * k);
+    if (seed === "sma")
+      out.push(
+        i < window - 1
+          ? Number.NaN
+          : i === window - 1
+            ? mean(xs.slice(0, window))
+            : (out[i - 1] as number) * (1 - k) + x * k,
+      );
     else if (seed === "first") out.push(i === 0 ? x : (out[i - 1] as number) * (1 - k) + x * k);
     else {
       const weights = xs.slice(0, i + 1).map((_, age) => (1 - k) ** (i - age));
@@ -140,7 +161,8 @@ function decaying(column: Column, k: number, { window, seed, minPeriods = window
   });
 }
 
-const atLeast = (count: number, values: number[]): number[] => values.map((value, i) => (i + 1 >= count ? value : Number.NaN));
+const atLeast = (count: number, values: number[]): number[] =>
+  values.map((value, i) => (i + 1 >= count ? value : Number.NaN));
 
 function average(column: Column, k: number, params: Params): number[] {
   const { window, seed = "sma", gaps = "skip", minPeriods = window } = params;
@@ -148,7 +170,11 @@ function average(column: Column, k: number, params: Params): number[] {
   return onPresent(column, (values) => atLeast(minPeriods, smooth(values, k, window, seed)));
 }
 
-function repeated(column: Column, { window, seed = "sma" }: Params, of: (e1: number, e2: number, e3: number) => number): number[] {
+function repeated(
+  column: Column,
+  { window, seed = "sma" }: Params,
+  of: (e1: number, e2: number, e3: number) => number,
+): number[] {
   const k = 2 / (window + 1);
   return onPresent(column, (values) => {
     const e1 = smooth(values, k, window, seed);
@@ -164,11 +190,15 @@ function repeated(column: Column, { window, seed = "sma" }: Params, of: (e1: num
 function strength(column: Column, { window = 14, smoothing = "wilder", flat = 0 }: Params): number[] {
   return onPresent(column, (values) => {
     const change = values.slice(1).map((x, i) => x - (values[i] as number));
-    const averaged = (xs: number[]): number[] => (smoothing === "sma" ? windows(xs, { window }, mean) : smooth(xs, 1 / window, window, "sma"));
+    const averaged = (xs: number[]): number[] =>
+      smoothing === "sma" ? windows(xs, { window }, mean) : smooth(xs, 1 / window, window, "sma");
     const gains = averaged(change.map((c) => Math.max(c, 0)));
     const losses = averaged(change.map((c) => Math.max(-c, 0)));
     const still = flat === "null" ? Number.NaN : (flat as number);
-    return [Number.NaN, ...gains.map((g, i) => (g + (losses[i] as number) === 0 ? still : (100 * g) / (g + (losses[i] as number))))].slice(0, values.length);
+    return [
+      Number.NaN,
+      ...gains.map((g, i) => (g + (losses[i] as number) === 0 ? still : (100 * g) / (g + (losses[i] as number)))),
+    ].slice(0, values.length);
   });
 }
 
@@ -176,33 +206,52 @@ function convergence(column: Column, { fast = 12, slow = 26, signal = 9, seed = 
   const lines = [0, 1].map((which) =>
     onPresent(column, (values) => {
       const lead = seed === "sma" ? slow - fast : 0;
-      const quick = [...values.slice(0, lead).map(() => Number.NaN), ...smooth(values.slice(lead), 2 / (fast + 1), fast, seed)];
+      const quick = [
+        ...values.slice(0, lead).map(() => Number.NaN),
+        ...smooth(values.slice(lead), 2 / (fast + 1), fast, seed),
+      ];
       const line = smooth(values, 2 / (slow + 1), slow, seed).map((e, i) => (quick[i] as number) - e);
-      return which === 0 ? atLeast(slow, line) : atLeast(slow + signal - 1, smooth(line, 2 / (signal + 1), signal, seed));
+      return which === 0
+        ? atLeast(slow, line)
+        : atLeast(slow + signal - 1, smooth(line, 2 / (signal + 1), signal, seed));
     }),
   );
   const [line = [], trigger = []] = lines;
   return [line, trigger, line.map((value, i) => value - (trigger[i] as number))];
 }
 
-function trueRange([high = [], low = [], close = []]: readonly Column[], { window = 14, smoothing = "wilder", firstRange = "skip" }: Params): number[] {
-  const whole = close.map((c, i) => (present(c) && present(high[i] as number) && present(low[i] as number) ? i : Number.NaN));
+function trueRange(
+  [high = [], low = [], close = []]: readonly Column[],
+  { window = 14, smoothing = "wilder", firstRange = "skip" }: Params,
+): number[] {
+  const whole = close.map((c, i) =>
+    present(c) && present(high[i] as number) && present(low[i] as number) ? i : Number.NaN,
+  );
   return onPresent(whole, (rows) => {
     const ranges = rows.map((row, i) => {
       const h = high[row] as number;
       const l = low[row] as number;
       const before = close[rows[i - 1] as number] as number;
-      return i === 0 ? (firstRange === "skip" ? Number.NaN : h - l) : Math.max(h - l, Math.abs(h - before), Math.abs(l - before));
+      return i === 0
+        ? firstRange === "skip"
+          ? Number.NaN
+          : h - l
+        : Math.max(h - l, Math.abs(h - before), Math.abs(l - before));
     });
     return smoothing === "sma" ? windows(ranges, { window }, mean) : smooth(ranges, 1 / window, window, "sma");
   });
 }
 
-const ago = (column: Column, bars: number): number[] => column.map((_, i) => (i >= bars ? (column[i - bars] as number) : Number.NaN));
+const ago = (column: Column, bars: number): number[] =>
+  column.map((_, i) => (i >= bars ? (column[i - bars] as number) : Number.NaN));
 const through = (column: Column, of: (values: number[]) => number): number[] =>
   column.map((x, i) => (present(x) ? of(column.slice(0, i + 1).filter(present)) : Number.NaN));
 
-function weightedPrice([high = [], low = [], close = [], volume = [], session = []]: readonly Column[], params: Params, bySession = false): number[] {
+function weightedPrice(
+  [high = [], low = [], close = [], volume = [], session = []]: readonly Column[],
+  params: Params,
+  bySession = false,
+): number[] {
   const { window, minPeriods = window, price = "typical" } = params;
   let last = Number.NaN;
   let sessions = 0;
@@ -220,7 +269,9 @@ function weightedPrice([high = [], low = [], close = [], volume = [], session = 
     day: day[i],
   }));
   return rows.map((row, i) => {
-    const reach = bySession ? rows.slice(0, i + 1).filter((other) => other.day === row.day) : rows.slice(Math.max(0, i - window + 1), i + 1);
+    const reach = bySession
+      ? rows.slice(0, i + 1).filter((other) => other.day === row.day)
+      : rows.slice(Math.max(0, i - window + 1), i + 1);
     const whole = reach.filter(({ value }) => present(value));
     const weight = sum(whole.map((other) => other.weight));
     if (bySession ? !present(row.value) : whole.length < minPeriods) return Number.NaN;
@@ -246,13 +297,19 @@ function filled(column: Column, limit = Number.POSITIVE_INFINITY): number[] {
 function bands(x: Column, p: Params): number[][] {
   const window = p.window ?? 20;
   const middle = windows(x, { ...p, window }, mean);
-  const distance = windows(x, { ...p, window }, (values) => (p.deviations ?? 2) * Math.sqrt(variance(values, p.ddof ?? 0)));
+  const distance = windows(
+    x,
+    { ...p, window },
+    (values) => (p.deviations ?? 2) * Math.sqrt(variance(values, p.ddof ?? 0)),
+  );
   return [middle.map((m, i) => m + (distance[i] as number)), middle, middle.map((m, i) => m - (distance[i] as number))];
 }
 
 const spread = (values: Column, p: Params): number => Math.sqrt(variance(values, p.ddof ?? 1));
 const returnsOf = (x: Column, kind = "simple", bars = 1): number[] =>
-  x.map((value, i) => (kind === "log" ? Math.log(value / (x[i - bars] as number)) : value / (x[i - bars] as number) - 1));
+  x.map((value, i) =>
+    kind === "log" ? Math.log(value / (x[i - bars] as number)) : value / (x[i - bars] as number) - 1,
+  );
 
 export const definitions: Readonly<Record<string, (params: Params, ...inputs: Column[]) => number[][]>> = {
   sma: (p, x) => [windows(x, p, mean)],
@@ -267,18 +324,28 @@ export const definitions: Readonly<Record<string, (params: Params, ...inputs: Co
   rolling_var: (p, x) => [windows(x, p, (values) => variance(values, p.ddof ?? 1))],
   rolling_min: (p, x) => [windows(x, p, (values) => Math.min(...values))],
   rolling_max: (p, x) => [windows(x, p, (values) => Math.max(...values))],
-  rolling_zscore: (p, x) => [windows(x, p, (values, all) => ((all.at(-1) as number) - mean(values)) / spread(values, p))],
+  rolling_zscore: (p, x) => [
+    windows(x, p, (values, all) => ((all.at(-1) as number) - mean(values)) / spread(values, p)),
+  ],
   rolling_skew: (p, x) => [windows(x, p, (values) => shape(values, 3, p.bias ?? false))],
   rolling_kurt: (p, x) => [windows(x, p, (values) => shape(values, 4, p.bias ?? false))],
   rolling_median: (p, x) => [windows(x, p, (values) => quantile(values, 0.5, "linear"))],
   rolling_quantile: (p, x) => [windows(x, p, (values) => quantile(values, p.q, p.interpolation ?? "linear"))],
   rolling_rank: (p, x) => [
     windows(x, p, (values, all) =>
-      present(all.at(-1) as number) ? rank(all.at(-1) as number, values, { method: "average", ascending: true, ...p }) : Number.NaN,
+      present(all.at(-1) as number)
+        ? rank(all.at(-1) as number, values, { method: "average", ascending: true, ...p })
+        : Number.NaN,
     ),
   ],
-  rolling_corr: (p, x, y = []) => [pairs(x, y, p, (xs, ys) => products(xs, ys) / Math.sqrt(products(xs, xs) * products(ys, ys)))],
-  rolling_cov: (p, x, y = []) => [pairs(x, y, p, (xs, ys) => (xs.length > (p.ddof ?? 1) ? products(xs, ys) / (xs.length - (p.ddof ?? 1)) : Number.NaN))],
+  rolling_corr: (p, x, y = []) => [
+    pairs(x, y, p, (xs, ys) => products(xs, ys) / Math.sqrt(products(xs, xs) * products(ys, ys))),
+  ],
+  rolling_cov: (p, x, y = []) => [
+    pairs(x, y, p, (xs, ys) =>
+      xs.length > (p.ddof ?? 1) ? products(xs, ys) / (xs.length - (p.ddof ?? 1)) : Number.NaN,
+    ),
+  ],
   rolling_beta: (p, x, y = []) => [pairs(x, y, p, (xs, ys) => products(xs, ys) / products(ys, ys))],
   pct_change: (p, x) => [returnsOf(x, "simple", p.periods ?? 1)],
   log_return: (p, x) => [returnsOf(x, "log", p.periods ?? 1).map((r) => (present(r) ? r : Number.NaN))],
@@ -293,10 +360,14 @@ export const definitions: Readonly<Record<string, (params: Params, ...inputs: Co
   macd: (p, x) => convergence(x, p),
   atr: (p, ...bars) => [trueRange(bars, p)],
   bollinger: (p, x) => bands(x, p),
-  realized_volatility: (p, x) => [windows(returnsOf(x, p.returns), p, (values) => Math.sqrt(p.periodsPerYear) * spread(values, p))],
+  realized_volatility: (p, x) => [
+    windows(returnsOf(x, p.returns), p, (values) => Math.sqrt(p.periodsPerYear) * spread(values, p)),
+  ],
   vwap: (p, ...bars) => [weightedPrice(bars, p, true)],
   rolling_vwap: (p, ...bars) => [weightedPrice(bars, p)],
   volume_power: (p, buy, sell = []) => [
-    pairs(buy, sell, { ...p, window: p.window ?? 20 }, (bought, sold) => (sum(sold) > 0 ? ((p.scale ?? 1) * sum(bought)) / sum(sold) : Number.NaN)),
+    pairs(buy, sell, { ...p, window: p.window ?? 20 }, (bought, sold) =>
+      sum(sold) > 0 ? ((p.scale ?? 1) * sum(bought)) / sum(sold) : Number.NaN,
+    ),
   ],
 };

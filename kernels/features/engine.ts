@@ -9,9 +9,15 @@ export interface FeatureGroup {
 }
 
 export interface FeatureEngine {
-  /** Appends `rows` bars to every group and returns the outputs of each; undefined if it does not have this export, nothing changed. */
+  /**
+   * Appends `rows` bars to every group and returns the outputs of each; undefined if it does not have this export,
+   * nothing changed.
+   */
   run(exportName: string, outputs: number, groups: readonly FeatureGroup[], rows: number): Float64Array[][] | undefined;
-  /** Where results have values, as of a column that is NaN elsewhere; NaN is set to 0. Undefined for values that it does not hold. */
+  /**
+   * Where results have values, as of a column that is NaN elsewhere; NaN is set to 0. Undefined for values that it does
+   * not hold.
+   */
   validity?(values: Float64Array): Validity | undefined;
   /** The caller is done with all results so far; an engine that lends its memory for them takes it back. */
   renew?(): void;

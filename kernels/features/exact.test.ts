@@ -5,8 +5,8 @@ import { rollingSum, rollingVar } from "./rolling.js";
 import { rollingCov } from "./rolling-pairs.js";
 
 /**
- * A million large prices with all 53 bits in use. Times 2^shift each is a whole number, so every window's sums are exact in BigInt, and
- * are compared as fractions with the kernels' float64.
+ * A million large prices with all 53 bits in use. Times 2^shift each is a whole number, so every window's sums are
+ * exact in BigInt, and are compared as fractions with the kernels' float64.
  */
 const rows = 1_000_000;
 
@@ -41,7 +41,10 @@ function relativeError(got: number, numerator: bigint, denominator: bigint): num
   const exponent = Math.max(Math.floor(Math.log2(Math.abs(got) || 1)) - 60, -1_000);
   const scaled = exponent < 0 ? got * 2 ** -exponent : got / 2 ** exponent;
   const mantissa = BigInt(scaled);
-  const [a, b] = exponent < 0 ? [mantissa * denominator, numerator << BigInt(-exponent)] : [(mantissa << BigInt(exponent)) * denominator, numerator];
+  const [a, b] =
+    exponent < 0
+      ? [mantissa * denominator, numerator << BigInt(-exponent)]
+      : [(mantissa << BigInt(exponent)) * denominator, numerator];
   const difference = a > b ? a - b : b - a;
   const size = b < 0n ? -b : b;
   return Number((difference << 80n) / size) / 2 ** 80;
@@ -69,7 +72,8 @@ function worst(
   for (let i = 0; i < rows; i++) {
     add(i, 1n);
     if (i >= window) add(i - window, -1n);
-    if (i >= window - 1 && (i % 487 === 0 || i > rows - 50)) most = Math.max(most, relativeError(got[i] as number, ...exact(sums, BigInt(window))));
+    if (i >= window - 1 && (i % 487 === 0 || i > rows - 50))
+      most = Math.max(most, relativeError(got[i] as number, ...exact(sums, BigInt(window))));
   }
   return most;
 }
@@ -84,19 +88,25 @@ describe("a million bars of large prices against exact arithmetic", () => {
     expect(worst(mean, window, ({ x }, n) => [x, g * n])).toBeLessThan(4.5e-16);
   });
 
-  it.each([20, 500])("variance of %i bars keeps 14 digits, though the mean is a million times the deviation", (window) => {
-    const [variance] = rollingVar.batch({ window }, price.values) as [Float64Array];
-    expect(worst(variance, window, ({ x, xx }, n) => [n * xx - x * x, g * g * n * (n - 1n)])).toBeLessThan(1e-14);
-  });
+  it.each([20, 500])(
+    "variance of %i bars keeps 14 digits, though the mean is a million times the deviation",
+    (window) => {
+      const [variance] = rollingVar.batch({ window }, price.values) as [Float64Array];
+      expect(worst(variance, window, ({ x, xx }, n) => [n * xx - x * x, g * g * n * (n - 1n)])).toBeLessThan(1e-14);
+    },
+  );
 
   it("covariance of 20 bars keeps 10 digits where it nearly vanishes", () => {
     const [covariance] = rollingCov.batch({ window: 20 }, price.values, other.values) as [Float64Array];
     // A covariance may nearly vanish: its relative error is that of its cancellation.
-    expect(worst(covariance, 20, ({ x, y, xy }, n) => [n * xy - x * y, g * other.unit * n * (n - 1n)])).toBeLessThan(1e-10);
+    expect(worst(covariance, 20, ({ x, y, xy }, n) => [n * xy - x * y, g * other.unit * n * (n - 1n)])).toBeLessThan(
+      1e-10,
+    );
   });
 
   it("keeps every bit of the prices in the oracle", () => {
-    for (const { whole, values, unit } of [price, other]) expect(values.every((value, i) => Number(whole[i]) / Number(unit) === value)).toBe(true);
+    for (const { whole, values, unit } of [price, other])
+      expect(values.every((value, i) => Number(whole[i]) / Number(unit) === value)).toBe(true);
     expect(price.whole.some((value) => value % 2n !== 0n)).toBe(true);
   });
 

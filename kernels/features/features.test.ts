@@ -37,33 +37,39 @@ describe.each(features.map((each) => [each.name, each] as const))("%s", (_name, 
     const place = fc.double({ min: 0, max: 1, noNaN: true });
     let cases = 0;
     fc.assert(
-      fc.property(parametersOf(feature), inputsOf(feature, wildSeries), fc.array(place, { maxLength: 4 }), place, (params, inputs, cuts, restoreAt) => {
-        cases++;
-        const rows = inputs[0]?.length ?? 0;
-        const batch = inPieces(feature, params, inputs, []);
-        const pieces = inPieces(feature, params, inputs, cuts);
-        sameBits(pieces.state, batch.state, "state after partitions");
-        let stream = feature.stream(params);
-        const streamed = feature.outputs.map(() => new Float64Array(rows));
-        const swap = Math.floor(restoreAt * rows);
-        for (let i = 0; i < rows; i++) {
-          if (i === swap) {
-            const other = feature.stream(params);
-            other.push(...inputs.map(() => 1));
-            other.restore(stream.state());
-            stream = other;
+      fc.property(
+        parametersOf(feature),
+        inputsOf(feature, wildSeries),
+        fc.array(place, { maxLength: 4 }),
+        place,
+        (params, inputs, cuts, restoreAt) => {
+          cases++;
+          const rows = inputs[0]?.length ?? 0;
+          const batch = inPieces(feature, params, inputs, []);
+          const pieces = inPieces(feature, params, inputs, cuts);
+          sameBits(pieces.state, batch.state, "state after partitions");
+          let stream = feature.stream(params);
+          const streamed = feature.outputs.map(() => new Float64Array(rows));
+          const swap = Math.floor(restoreAt * rows);
+          for (let i = 0; i < rows; i++) {
+            if (i === swap) {
+              const other = feature.stream(params);
+              other.push(...inputs.map(() => 1));
+              other.restore(stream.state());
+              stream = other;
+            }
+            stream.push(...inputs.map((input) => input[i] as number)).forEach((value, k) => {
+              (streamed[k] as Float64Array)[i] = value;
+            });
           }
-          stream.push(...inputs.map((input) => input[i] as number)).forEach((value, k) => {
-            (streamed[k] as Float64Array)[i] = value;
+          sameBits(stream.state(), batch.state, "state after a stream");
+          batch.outputs.forEach((output, k) => {
+            sameBits(pieces.outputs[k] as Float64Array, output, "partitions");
+            sameBits(streamed[k] as Float64Array, output, "stream");
+            sameBits(feature.batch(params, ...inputs)[k] as Float64Array, output, "batch");
           });
-        }
-        sameBits(stream.state(), batch.state, "state after a stream");
-        batch.outputs.forEach((output, k) => {
-          sameBits(pieces.outputs[k] as Float64Array, output, "partitions");
-          sameBits(streamed[k] as Float64Array, output, "stream");
-          sameBits(feature.batch(params, ...inputs)[k] as Float64Array, output, "batch");
-        });
-      }),
+        },
+      ),
       { numRuns: casesPerKernel },
     );
     expect(cases).toBeGreaterThanOrEqual(casesPerKernel);
@@ -81,7 +87,11 @@ describe.each(features.map((each) => [each.name, each] as const))("%s", (_name, 
         const stale = full.map((input) => input.map((value, i) => (i < rows - 1 - reach ? 1e100 : value)));
         const forgetful = feature.batch(params, ...stale);
         feature.batch(params, ...full).forEach((output, k) => {
-          sameBits((forgetful[k] as Float64Array).subarray(rows - 1), output.subarray(rows - 1), "bars before the lookback");
+          sameBits(
+            (forgetful[k] as Float64Array).subarray(rows - 1),
+            output.subarray(rows - 1),
+            "bars before the lookback",
+          );
         });
       }),
       { numRuns: casesPerKernel },
@@ -111,6 +121,8 @@ describe("the table of features", () => {
 describe("a stream", () => {
   it("refuses the state of other parameters", () => {
     const state = feature.sma.stream({ window: 3 }).state();
-    expect(() => feature.sma.stream({ window: 4 }).restore(state)).toThrow(/feature\.sma: state is .*expected a Float64Array of/);
+    expect(() => feature.sma.stream({ window: 4 }).restore(state)).toThrow(
+      /feature\.sma: state is .*expected a Float64Array of/,
+    );
   });
 });

@@ -26,9 +26,11 @@ export interface Feature<P extends z.ZodObject = z.ZodObject> extends FeatureDec
   stream(params: z.input<P>): FeatureStream;
 }
 
-export function defineFeature<P extends z.ZodObject, const I extends readonly string[], const O extends readonly string[]>(
-  exact: FeatureDeclaration<P, I, O>,
-): Feature<P> {
+export function defineFeature<
+  P extends z.ZodObject,
+  const I extends readonly string[],
+  const O extends readonly string[],
+>(exact: FeatureDeclaration<P, I, O>): Feature<P> {
   // From here on the number of columns is a matter of the declaration's data, not of its type.
   const declaration = exact as FeatureDeclaration<P>;
   const { name, version, doc, family, nulls, costNs, inputs, outputs, parameters } = declaration;
@@ -36,7 +38,8 @@ export function defineFeature<P extends z.ZodObject, const I extends readonly st
   const parse = (params: unknown): z.output<P> => parseArg(wireName, "params", parameters, params);
   // The look-ahead check asks with the parameters of the wire, which also name columns: those keys are not ours.
   const ownKeys = Object.keys(parameters.shape);
-  const own = (params: unknown): z.output<P> => parse(Object.fromEntries(Object.entries(params ?? {}).filter(([key]) => ownKeys.includes(key))));
+  const own = (params: unknown): z.output<P> =>
+    parse(Object.fromEntries(Object.entries(params ?? {}).filter(([key]) => ownKeys.includes(key))));
   const kernel = defineKernel({
     name: wireName,
     version,
@@ -52,7 +55,8 @@ export function defineFeature<P extends z.ZodObject, const I extends readonly st
     nulls,
     costNs,
     args: { table: tableArg, params: wireParameters(declaration), carry: carrySchema },
-    run: ({ table, params, carry }): Table | WireResult => applyToTable(declaration, own(params), table as Table, params, carry),
+    run: ({ table, params, carry }): Table | WireResult =>
+      applyToTable(declaration, own(params), table as Table, params, carry),
   });
   return { ...declaration, kernel, parse, ...forms(declaration, wireName, parse) };
 }

@@ -17,7 +17,9 @@ export const rsi = defineFeature({
     smoothing: z
       .enum(["wilder", "sma"])
       .default("wilder")
-      .describe('"wilder": seeded by the mean of the first changes, then (avg·(p-1)+x)/p (TA-Lib); "sma": mean of the last changes (Cutler, vectorbt).'),
+      .describe(
+        '"wilder": seeded by the mean of the first changes, then (avg·(p-1)+x)/p (TA-Lib); "sma": mean of the last changes (Cutler, vectorbt).',
+      ),
     flat: z
       .union([z.literal(0), z.literal(100), z.literal("null")])
       .default(0)

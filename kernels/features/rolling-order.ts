@@ -2,7 +2,16 @@
 import { z } from "zod";
 import { defineFeature } from "./form.js";
 import { windowed, windowNulls } from "./options.js";
-import { type Interpolation, openOrder, orderCount, orderQuantile, orderRank, orderRoom, pushOrder, type TieRule } from "./parts/window-order.js";
+import {
+  type Interpolation,
+  openOrder,
+  orderCount,
+  orderQuantile,
+  orderRank,
+  orderRoom,
+  pushOrder,
+  type TieRule,
+} from "./parts/window-order.js";
 
 const family = "Rolling statistics";
 const lookback = ({ window }: { window: number }): number => window - 1;
@@ -29,7 +38,8 @@ export const rollingMedian = defineFeature({
   costNs: 40,
   create: ({ window, minPeriods }) => open(window, minPeriods, []),
   run: (state, [value], from, to, [out]) => {
-    for (let i = from; i < to; i++) out[i] = pushOrder(state, 0, value[i] as number) ? orderQuantile(state, 0, 0.5, "midpoint") : Number.NaN;
+    for (let i = from; i < to; i++)
+      out[i] = pushOrder(state, 0, value[i] as number) ? orderQuantile(state, 0, 0.5, "midpoint") : Number.NaN;
   },
   wasm: { exportName: "rolling_median" },
 });
@@ -53,11 +63,13 @@ export const rollingQuantile = defineFeature({
   lookback,
   nulls: windowNulls,
   costNs: 40,
-  create: ({ window, minPeriods, q, interpolation }) => open(window, minPeriods, [q, interpolations.indexOf(interpolation)]),
+  create: ({ window, minPeriods, q, interpolation }) =>
+    open(window, minPeriods, [q, interpolations.indexOf(interpolation)]),
   run: (state, [value], from, to, [out]) => {
     const q = state[state.length - 2] as number;
     const interpolation = interpolations[state[state.length - 1] as number] as Interpolation;
-    for (let i = from; i < to; i++) out[i] = pushOrder(state, 0, value[i] as number) ? orderQuantile(state, 0, q, interpolation) : Number.NaN;
+    for (let i = from; i < to; i++)
+      out[i] = pushOrder(state, 0, value[i] as number) ? orderQuantile(state, 0, q, interpolation) : Number.NaN;
   },
   wasm: { exportName: "rolling_quantile" },
 });
@@ -79,7 +91,8 @@ export const rollingRank = defineFeature({
   lookback,
   nulls: `${windowNulls} A missing value has no rank.`,
   costNs: 45,
-  create: ({ window, minPeriods, method, ascending, pct }) => open(window, minPeriods, [tieRules.indexOf(method), ascending ? 1 : 0, pct ? 1 : 0]),
+  create: ({ window, minPeriods, method, ascending, pct }) =>
+    open(window, minPeriods, [tieRules.indexOf(method), ascending ? 1 : 0, pct ? 1 : 0]),
   run: (state, [value], from, to, [out]) => {
     const [method = 0, ascending, pct] = state.subarray(state.length - 3);
     const ties = tieRules[method] as TieRule;

@@ -76,7 +76,8 @@ export const rollingVar = defineFeature({
   create: openSpread,
   run: (state, [value], from, to, [out]) => {
     const ddof = state[state.length - 1] as number;
-    for (let i = from; i < to; i++) out[i] = pushMoments(state, 0, value[i] as number) ? momentVariance(state, 0, ddof) : Number.NaN;
+    for (let i = from; i < to; i++)
+      out[i] = pushMoments(state, 0, value[i] as number) ? momentVariance(state, 0, ddof) : Number.NaN;
   },
   wasm: { exportName: "rolling_var" },
 });
@@ -95,7 +96,8 @@ export const rollingStd = defineFeature({
   create: openSpread,
   run: (state, [value], from, to, [out]) => {
     const ddof = state[state.length - 1] as number;
-    for (let i = from; i < to; i++) out[i] = pushMoments(state, 0, value[i] as number) ? Math.sqrt(momentVariance(state, 0, ddof)) : Number.NaN;
+    for (let i = from; i < to; i++)
+      out[i] = pushMoments(state, 0, value[i] as number) ? Math.sqrt(momentVariance(state, 0, ddof)) : Number.NaN;
   },
   wasm: { exportName: "rolling_std" },
 });
@@ -156,7 +158,9 @@ const shaped = windowed({
   bias: z
     .boolean()
     .default(false)
-    .describe("false: corrected for the sample's size, G1 and G2 (pandas); true: the moments of the sample, g1 and g2 (polars, scipy)."),
+    .describe(
+      "false: corrected for the sample's size, G1 and G2 (pandas); true: the moments of the sample, g1 and g2 (polars, scipy).",
+    ),
 });
 
 const openShaped = ({ window, minPeriods, bias }: z.output<typeof shaped>): Float64Array => {
@@ -180,7 +184,8 @@ export const rollingSkew = defineFeature({
   create: openShaped,
   run: (state, [value], from, to, [out]) => {
     const corrected = state[state.length - 1] === 1;
-    for (let i = from; i < to; i++) out[i] = pushShape(state, 0, value[i] as number) ? skewness(state, 0, corrected) : Number.NaN;
+    for (let i = from; i < to; i++)
+      out[i] = pushShape(state, 0, value[i] as number) ? skewness(state, 0, corrected) : Number.NaN;
   },
   wasm: { exportName: "rolling_skew" },
 });
@@ -199,7 +204,8 @@ export const rollingKurt = defineFeature({
   create: openShaped,
   run: (state, [value], from, to, [out]) => {
     const corrected = state[state.length - 1] === 1;
-    for (let i = from; i < to; i++) out[i] = pushShape(state, 0, value[i] as number) ? excessKurtosis(state, 0, corrected) : Number.NaN;
+    for (let i = from; i < to; i++)
+      out[i] = pushShape(state, 0, value[i] as number) ? excessKurtosis(state, 0, corrected) : Number.NaN;
   },
   wasm: { exportName: "rolling_kurt" },
 });

@@ -26,7 +26,11 @@ const applied: readonly [string, Record<string, unknown>][] = [
 ];
 
 const rows = fc.array(
-  fc.record({ key: fc.nat(4), a: fc.option(fc.double({ min: -1e6, max: 1e6, noNaN: true })), b: fc.double({ min: 1, max: 2, noNaN: true }) }),
+  fc.record({
+    key: fc.nat(4),
+    a: fc.option(fc.double({ min: -1e6, max: 1e6, noNaN: true })),
+    b: fc.double({ min: 1, max: 2, noNaN: true }),
+  }),
   {
     maxLength: 40,
   },
@@ -34,19 +38,31 @@ const rows = fc.array(
 
 test("the rows of a key give what they give as a table of their own, whatever the order of the rows and the kind of the keys", () => {
   fc.assert(
-    fc.property(rows, fc.constantFrom(...kinds), fc.constantFrom(...applied), fc.boolean(), (given, kind, [name, params], sorted) => {
-      const order = sorted ? given.toSorted((x, y) => x.key - y.key) : given;
-      const tableOf = (some: typeof given): Table =>
-        new Table({ key: kind(some.map(({ key }) => key)), a: floats(some.map(({ a }) => a)), b: floats(some.map(({ b }) => b)) });
-      const run = (table: Table, more: object): Table => requireKernel(name, 1).run(table, { ...params, columns: ["a", "b"], ...more }) as Table;
-      const whole = run(tableOf(order), { by: "key" });
-      for (const key of new Set(order.map((row) => row.key))) {
-        const at = order.flatMap((row, i) => (row.key === key ? [i] : []));
-        const alone = run(tableOf(at.map((i) => order[i] as (typeof given)[number])), {});
-        for (const { name: column } of alone.schema.fields) expect(at.map((i) => whole.getChild(column)?.get(i))).toEqual([...(alone.getChild(column) ?? [])]);
-      }
-      expect(whole.numRows).toBe(order.length);
-    }),
+    fc.property(
+      rows,
+      fc.constantFrom(...kinds),
+      fc.constantFrom(...applied),
+      fc.boolean(),
+      (given, kind, [name, params], sorted) => {
+        const order = sorted ? given.toSorted((x, y) => x.key - y.key) : given;
+        const tableOf = (some: typeof given): Table =>
+          new Table({
+            key: kind(some.map(({ key }) => key)),
+            a: floats(some.map(({ a }) => a)),
+            b: floats(some.map(({ b }) => b)),
+          });
+        const run = (table: Table, more: object): Table =>
+          requireKernel(name, 1).run(table, { ...params, columns: ["a", "b"], ...more }) as Table;
+        const whole = run(tableOf(order), { by: "key" });
+        for (const key of new Set(order.map((row) => row.key))) {
+          const at = order.flatMap((row, i) => (row.key === key ? [i] : []));
+          const alone = run(tableOf(at.map((i) => order[i] as (typeof given)[number])), {});
+          for (const { name: column } of alone.schema.fields)
+            expect(at.map((i) => whole.getChild(column)?.get(i))).toEqual([...(alone.getChild(column) ?? [])]);
+        }
+        expect(whole.numRows).toBe(order.length);
+      },
+    ),
     { numRuns: 1_000 },
   );
 });

@@ -14,7 +14,10 @@ export interface SeriesRows {
   readonly order: Int32Array | undefined;
 }
 
-/** Without `by` the table is one series. Throws INVALID_ARGUMENT for a key that is null, and for a column that is no key. */
+/**
+ * Without `by` the table is one series. Throws INVALID_ARGUMENT for a key that is null, and for a column that is no
+ * key.
+ */
 export function seriesRows(kernel: string, table: Table, by: string | undefined): SeriesRows {
   if (by === undefined) return { keys: [""], starts: Int32Array.of(0, table.numRows), order: undefined };
   const vector = columnOf(table, by, kinds.key);
@@ -30,14 +33,25 @@ export function seriesRows(kernel: string, table: Table, by: string | undefined)
     starts[id + 1] = (starts[id + 1] as number) + 1;
     if (row > 0 && id < (ids[row - 1] as number)) together = false;
   }
-  // A dictionary may hold, and number, keys that no row has; they are no series, and the others are in the order of their first rows.
-  const present = [...firsts.keys()].filter((id) => firsts[id] !== -1).sort((a, b) => (firsts[a] as number) - (firsts[b] as number));
+  // A dictionary may hold, and number, keys that no row has; they are no series, and the others are in the order of
+  // their first rows.
+  const present = [...firsts.keys()]
+    .filter((id) => firsts[id] !== -1)
+    .sort((a, b) => (firsts[a] as number) - (firsts[b] as number));
   const keys = present.map((id) => String(vector.get(firsts[id] as number)));
-  return { keys, ...placesOf(ids, starts, present, together && present.every((id, i) => i === 0 || id > (present[i - 1] as number))) };
+  return {
+    keys,
+    ...placesOf(ids, starts, present, together && present.every((id, i) => i === 0 || id > (present[i - 1] as number))),
+  };
 }
 
 /** `counts` has the rows of id in [id + 1]. */
-function placesOf(ids: Int32Array, counts: Int32Array, present: readonly number[], together: boolean): Pick<SeriesRows, "starts" | "order"> {
+function placesOf(
+  ids: Int32Array,
+  counts: Int32Array,
+  present: readonly number[],
+  together: boolean,
+): Pick<SeriesRows, "starts" | "order"> {
   const starts = new Int32Array(present.length + 1);
   const next = new Int32Array(counts.length);
   present.forEach((id, s) => {

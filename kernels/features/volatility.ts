@@ -2,7 +2,15 @@
 import { z } from "zod";
 import { logarithm } from "../arithmetic/logarithm.js";
 import { defineFeature } from "./form.js";
-import { ddofOption, minPeriodsFit, minPeriodsOption, recursiveNulls, windowed, windowNulls, windowOption } from "./options.js";
+import {
+  ddofOption,
+  minPeriodsFit,
+  minPeriodsOption,
+  recursiveNulls,
+  windowed,
+  windowNulls,
+  windowOption,
+} from "./options.js";
 import { openRange, pushRange, rangeRoom } from "./parts/true-range.js";
 import { momentMean, momentsRoom, momentVariance, openMoments, pushMoments } from "./parts/window-moments.js";
 
@@ -18,11 +26,15 @@ export const atr = defineFeature({
     smoothing: z
       .enum(["wilder", "sma"])
       .default("wilder")
-      .describe('"wilder": seeded by the mean of the first ranges (TA-Lib); "sma": mean of the last ranges (vectorbt).'),
+      .describe(
+        '"wilder": seeded by the mean of the first ranges (TA-Lib); "sma": mean of the last ranges (vectorbt).',
+      ),
     firstRange: z
       .enum(["skip", "high-low"])
       .default("skip")
-      .describe('The first bar has no close before it: "skip", first output at bar `window` (TA-Lib); "high-low", one bar earlier (vectorbt, TradingView).'),
+      .describe(
+        'The first bar has no close before it: "skip", first output at bar `window` (TA-Lib); "high-low", one bar earlier (vectorbt, TradingView).',
+      ),
   }),
   inputs: ["high", "low", "close"],
   outputs: ["atr"],
@@ -35,7 +47,8 @@ export const atr = defineFeature({
     return state;
   },
   run: (state, [high, low, close], from, to, [out]) => {
-    for (let i = from; i < to; i++) out[i] = pushRange(state, 0, high[i] as number, low[i] as number, close[i] as number);
+    for (let i = from; i < to; i++)
+      out[i] = pushRange(state, 0, high[i] as number, low[i] as number, close[i] as number);
   },
   wasm: { exportName: "atr" },
 });
@@ -52,7 +65,10 @@ export const bollinger = defineFeature({
       deviations: z.number().min(0).max(1_000).default(2).describe("Distance of the bands in standard deviations."),
       ddof: ddofOption(0),
     })
-    .refine(minPeriodsFit, { path: ["minPeriods"], error: "minPeriods is above the window: there would never be an output" }),
+    .refine(minPeriodsFit, {
+      path: ["minPeriods"],
+      error: "minPeriods is above the window: there would never be an output",
+    }),
   inputs: ["value"],
   outputs: ["upper", "middle", "lower"],
   lookback: ({ window }) => window - 1,
@@ -88,7 +104,11 @@ export const realizedVolatility = defineFeature({
   doc: "Standard deviation of the last `window` returns, times the root of periodsPerYear: a fraction per year. First output at bar `window`.",
   family,
   parameters: windowed({
-    periodsPerYear: z.number().positive().max(1e9).describe("Bars in a year: 252 for daily equities. There is no default."),
+    periodsPerYear: z
+      .number()
+      .positive()
+      .max(1e9)
+      .describe("Bars in a year: 252 for daily equities. There is no default."),
     returns: z.enum(["simple", "log"]).default("simple").describe('"simple": x / before - 1; "log": ln(x / before).'),
     ddof: ddofOption(1),
   }),
@@ -97,7 +117,9 @@ export const realizedVolatility = defineFeature({
   lookback: ({ window }) => window,
   nulls: `${windowNulls} A return is missing if one of its two prices is.`,
   costNs: 10,
-  /** State: the moments of the returns, and behind them ddof, root of periodsPerYear, 1 for log returns, the last price. */
+  /**
+   * State: the moments of the returns, and behind them ddof, root of periodsPerYear, 1 for log returns, the last price.
+   */
   create: ({ window, minPeriods, periodsPerYear, returns, ddof }) => {
     const room = momentsRoom(window);
     const state = new Float64Array(room + 4);

@@ -9,10 +9,13 @@ const family = "Volume";
 const priceOption = z
   .enum(["typical", "close"])
   .default("typical")
-  .describe('The price of a bar: "typical" (high + low + close) / 3, or "close" (then high and low are read but do not count).');
+  .describe(
+    'The price of a bar: "typical" (high + low + close) / 3, or "close" (then high and low are read but do not count).',
+  );
 
 /** NaN if a price that counts is missing. */
-const priceOf = (typical: boolean, high: number, low: number, close: number): number => (typical ? (high + low + close) / 3 : close);
+const priceOf = (typical: boolean, high: number, low: number, close: number): number =>
+  typical ? (high + low + close) / 3 : close;
 
 export const rollingVwap = defineFeature({
   name: "rolling_vwap",
@@ -59,7 +62,10 @@ export const vwap = defineFeature({
   nulls:
     "A bar with a missing price or volume gives null and does not count; `session` is any number that changes with the session, and missing it is the session before.",
   costNs: 5,
-  /** State: 0 session, 1 and 2 price · volume and what its rounding lost, 3 and 4 volume likewise, 5 1 for typical prices. */
+  /**
+   * State: 0 session, 1 and 2 price · volume and what its rounding lost, 3 and 4 volume likewise, 5 1 for typical
+   * prices.
+   */
   create: ({ price }) => Float64Array.of(Number.NaN, 0, 0, 0, 0, price === "typical" ? 1 : 0),
   run: (state, [high, low, close, volume, session], from, to, [out]) => {
     const add = (at: number, x: number): void => {
@@ -75,7 +81,8 @@ export const vwap = defineFeature({
         state.fill(0, 1, 5);
         state[0] = day;
       }
-      const value = priceOf(state[5] === 1, high[i] as number, low[i] as number, close[i] as number) * (volume[i] as number);
+      const value =
+        priceOf(state[5] === 1, high[i] as number, low[i] as number, close[i] as number) * (volume[i] as number);
       const present = value - value === 0;
       if (present) {
         add(1, value);
@@ -102,7 +109,10 @@ export const volumePower = defineFeature({
         .default(1)
         .describe("1: a ratio; 100: a percentage (Korean exchanges)."),
     })
-    .refine(minPeriodsFit, { path: ["minPeriods"], error: "minPeriods is above the window: there would never be an output" }),
+    .refine(minPeriodsFit, {
+      path: ["minPeriods"],
+      error: "minPeriods is above the window: there would never be an output",
+    }),
   inputs: ["buy", "sell"],
   outputs: ["volume_power"],
   lookback: ({ window }) => window - 1,

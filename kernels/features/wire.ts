@@ -13,24 +13,45 @@ const columnName = z.string().min(1).max(1_000);
 const wireShape = {
   as: columnName
     .optional()
-    .describe("Names of the outputs, with {column} and {output}; default: {column}, {column}_{output} or {output}, whichever is needed."),
-  keep: z.array(columnName).max(1_000).default([]).describe("Columns of the table that go through unchanged, such as the date; they come first."),
+    .describe(
+      "Names of the outputs, with {column} and {output}; default: {column}, {column}_{output} or {output}, whichever is needed.",
+    ),
+  keep: z
+    .array(columnName)
+    .max(1_000)
+    .default([])
+    .describe("Columns of the table that go through unchanged, such as the date; they come first."),
   by: columnName
     .optional()
     .describe(
       "A column of keys, such as the symbol: the rows of each key are a series of their own, in the order of the table. Default: the table is one series.",
     ),
-  withCarry: z.boolean().default(false).describe("Return { table, carry } instead of the table; carry goes to the next partition as third argument."),
+  withCarry: z
+    .boolean()
+    .default(false)
+    .describe("Return { table, carry } instead of the table; carry goes to the next partition as third argument."),
 };
 
 type WireParameters = z.output<z.ZodObject<typeof wireShape>> & { readonly columns?: unknown };
 
 /** The feature's own parameters and those of every feature. */
-export function wireParameters({ parameters, inputs, optionalInputs = [] }: FeatureDeclaration<z.ZodObject>): z.ZodType<WireParameters> {
-  const role = (input: string): [string, z.ZodType] => [input, optionalInputs.includes(input) ? columnName.optional() : columnName.default(input)];
+export function wireParameters({
+  parameters,
+  inputs,
+  optionalInputs = [],
+}: FeatureDeclaration<z.ZodObject>): z.ZodType<WireParameters> {
+  const role = (input: string): [string, z.ZodType] => [
+    input,
+    optionalInputs.includes(input) ? columnName.optional() : columnName.default(input),
+  ];
   const columns =
     inputs.length === 1
-      ? z.array(columnName).min(1).max(100_000).optional().describe("The feature is applied to each of these columns; default: every column of numbers.")
+      ? z
+          .array(columnName)
+          .min(1)
+          .max(100_000)
+          .optional()
+          .describe("The feature is applied to each of these columns; default: every column of numbers.")
       : z
           .strictObject(Object.fromEntries(inputs.map(role)))
           .prefault({})
@@ -57,18 +78,32 @@ function applicationsOf(name: string, inputs: readonly string[], table: Table, p
   }
   const given = params.columns as string[] | undefined;
   const fields = table.schema.fields.map((field) => field.name);
-  const columns = given ?? fields.filter((field) => field !== params.by && !params.keep.includes(field) && isNumeric(table.getChild(field) as Vector));
+  const columns =
+    given ??
+    fields.filter(
+      (field) => field !== params.by && !params.keep.includes(field) && isNumeric(table.getChild(field) as Vector),
+    );
   if (columns.length === 0)
-    throw new VolleyError("INVALID_ARGUMENT", `${name}: the table has no column of numbers; it has ${fields.join(", ") || "no columns"}`);
+    throw new VolleyError(
+      "INVALID_ARGUMENT",
+      `${name}: the table has no column of numbers; it has ${fields.join(", ") || "no columns"}`,
+    );
   return columns.map((column) => ({ label: column, columns: [column] }));
 }
 
-function nameOf(application: Application, output: string, several: { columns: boolean; outputs: boolean }, as: string | undefined): string {
+function nameOf(
+  application: Application,
+  output: string,
+  several: { columns: boolean; outputs: boolean },
+  as: string | undefined,
+): string {
   const template = as ?? (several.columns ? (several.outputs ? "{column}_{output}" : "{column}") : "{output}");
   return template.replaceAll("{column}", application.label).replaceAll("{output}", output);
 }
 
-/** Throws INVALID_ARGUMENT that names the column or parameter. An empty table gives an empty table and the carry it got. */
+/**
+ * Throws INVALID_ARGUMENT that names the column or parameter. An empty table gives an empty table and the carry it got.
+ */
 export function applyToTable<P extends z.ZodObject>(
   feature: FeatureDeclaration<P>,
   own: z.output<P>,
@@ -79,14 +114,23 @@ export function applyToTable<P extends z.ZodObject>(
   const name = `feature.${feature.name}`;
   const applications = applicationsOf(name, feature.inputs, table, params);
   const columns = applications.map((one) => one.columns.join());
-  const identity = { feature: name, version: feature.version, params: JSON.stringify(own), columns, by: params.by ?? "" };
+  const identity = {
+    feature: name,
+    version: feature.version,
+    params: JSON.stringify(own),
+    columns,
+    by: params.by ?? "",
+  };
   const states = new States(identity, feature.create(own), carry);
   const series = seriesRows(name, table, params.by);
   const results = runSeries(feature, applications, series, states, table);
   const vectors: Record<string, Vector> = {};
   const put = (column: string, vector: Vector): void => {
     if (Object.hasOwn(vectors, column))
-      throw new VolleyError("INVALID_ARGUMENT", `${name}: two output columns are named ${column}; give params.as with {column} and {output}`);
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        `${name}: two output columns are named ${column}; give params.as with {column} and {output}`,
+      );
     vectors[column] = vector;
   };
   for (const column of params.keep) put(column, columnOf(table, column, "a column to keep"));
@@ -109,10 +153,15 @@ function runSeries<P extends z.ZodObject>(
   table: Table,
 ): Float64Array[][] {
   const columns = applications.map((one) =>
-    one.columns.map((column) => (column === undefined ? new Float64Array(table.numRows).fill(Number.NaN) : optionalFloat64Column(table, column))),
+    one.columns.map((column) =>
+      column === undefined ? new Float64Array(table.numRows).fill(Number.NaN) : optionalFloat64Column(table, column),
+    ),
   );
   const groupsOf = (s: number): FeatureGroup[] =>
-    states.of(series.keys[s] as string).map((state, i) => ({ state, inputs: (columns[i] as Float64Array[]).map((column) => valuesOf(column, series, s)) }));
+    states.of(series.keys[s] as string).map((state, i) => ({
+      state,
+      inputs: (columns[i] as Float64Array[]).map((column) => valuesOf(column, series, s)),
+    }));
   if (series.keys.length === 1 && !series.order) return runGroups(feature, groupsOf(0), table.numRows);
   const outputs = applications.map(() => feature.outputs.map(() => new Float64Array(table.numRows)));
   for (const [rows, members] of byLength(series)) {
@@ -133,8 +182,14 @@ function resultVector(values: Float64Array): Vector {
 }
 
 /** Appends `rows` bars to every group, by the WebAssembly form if the engine has it. */
-function runGroups<P extends z.ZodObject>(feature: FeatureDeclaration<P>, groups: readonly FeatureGroup[], rows: number): Float64Array[][] {
-  const fast = feature.wasm ? engineOf()?.run(feature.wasm.exportName, feature.outputs.length, groups, rows) : undefined;
+function runGroups<P extends z.ZodObject>(
+  feature: FeatureDeclaration<P>,
+  groups: readonly FeatureGroup[],
+  rows: number,
+): Float64Array[][] {
+  const fast = feature.wasm
+    ? engineOf()?.run(feature.wasm.exportName, feature.outputs.length, groups, rows)
+    : undefined;
   if (fast) return fast;
   return groups.map(({ state, inputs }) => {
     const outputs = feature.outputs.map(() => new Float64Array(rows));

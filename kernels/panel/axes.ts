@@ -1,10 +1,12 @@
 /**
  * A long table as a (date, symbol) panel: one row for each symbol present on a date.
  *
- * P1  Rows ascend by date, and within a date by symbol; no pair is there twice. A table that is not so is refused, never re-sorted: a panel
- *     that arrives in another order was joined or appended wrongly, and ties would be broken otherwise than its owner thinks.
- * P2  Symbols are in the order of their code points (text), which is the order of their UTF-8 bytes, or of their values (integers).
- * P3  Dates are instants of any precision, integers, floats, or ISO text; each distinct one is a cross-section.
+ * P1  Rows ascend by date, and within a date by symbol; no pair is there twice. A table that is not so is refused,
+ * never re-sorted: a panel
+ *     that arrives in another order was joined or appended wrongly, and ties would be broken otherwise than its owner
+ * thinks. P2  Symbols are in the order of their code points (text), which is the order of their UTF-8 bytes, or of
+ * their values (integers). P3  Dates are instants of any precision, integers, floats, or ISO text; each distinct one is
+ * a cross-section.
  */
 import { DataType, DateUnit, type Table, Vector } from "apache-arrow";
 import type { VolleyError } from "../../proto/errors.js";
@@ -46,17 +48,26 @@ function refuseNull(column: NamedColumn, what: string): void {
 export const compareTimes = (a: Axis, i: number, b: Axis, j: number): number =>
   (a.hi[i] as number) - (b.hi[j] as number) || (a.lo.length > 0 ? (a.lo[i] as number) - (b.lo[j] as number) : 0);
 
-/** Throws INVALID_ARGUMENT that names table, column, row and value if dates go back or, with `unique`, one comes twice. First rows of the dates. */
+/**
+ * Throws INVALID_ARGUMENT that names table, column, row and value if dates go back or, with `unique`, one comes twice.
+ * First rows of the dates.
+ */
 export function dateStarts(column: NamedColumn, unique = false): Int32Array {
   const starts = startsOfIntegers(column.vector) ?? startsOnAxis(column);
   for (let d = 0; unique && d < starts.length - 1; d++) {
     const row = (starts[d] as number) + 1;
-    if (row < (starts[d + 1] as number)) throw columnFault(column, `has ${shownValue(column, row)} in rows ${row - 1} and ${row}; a date comes once`, { row });
+    if (row < (starts[d + 1] as number))
+      throw columnFault(column, `has ${shownValue(column, row)} in rows ${row - 1} and ${row}; a date comes once`, {
+        row,
+      });
   }
   return starts;
 }
 
-/** Of days and small integers in one batch, read where they are stored. Undefined for other columns, and where dates go back: they are told slowly. */
+/**
+ * Of days and small integers in one batch, read where they are stored. Undefined for other columns, and where dates go
+ * back: they are told slowly.
+ */
 function startsOfIntegers({ type, data, nullCount }: Vector): Int32Array | undefined {
   const [only] = data;
   const small = (DataType.isDate(type) && type.unit === DateUnit.DAY) || (DataType.isInt(type) && type.bitWidth < 64);
@@ -73,7 +84,8 @@ function startsOfIntegers({ type, data, nullCount }: Vector): Int32Array | undef
     let next = row + 1;
     // Most dates are as long as the one before: their values are all equal if, read a row on, they are the same bytes.
     const last = row + width - 1;
-    if (values[last] === value && bytes.compare(bytes, next * size, (last + 1) * size, row * size, last * size) === 0) next = last + 1;
+    if (values[last] === value && bytes.compare(bytes, next * size, (last + 1) * size, row * size, last * size) === 0)
+      next = last + 1;
     while (next < values.length && values[next] === value) next++;
     width = next - row;
     row = next;
@@ -91,10 +103,14 @@ function startsOnAxis(column: NamedColumn): Int32Array {
     const step = row === 0 ? 1 : compareTimes(axis, row, axis, row - 1);
     if (step < 0) {
       const value = shownValue(column, row);
-      throw columnFault(column, `is not ascending: row ${row} is ${value}, before ${shownValue(column, row - 1)} in row ${row - 1}; sort the table by it`, {
-        row,
-        value,
-      });
+      throw columnFault(
+        column,
+        `is not ascending: row ${row} is ${value}, before ${shownValue(column, row - 1)} in row ${row - 1}; sort the table by it`,
+        {
+          row,
+          value,
+        },
+      );
     }
     if (step > 0) starts.push(row);
   }
@@ -126,13 +142,19 @@ function unsortedSymbol(date: NamedColumn, symbol: NamedColumn, row: number): Vo
   const value = shownValue(symbol, row);
   const before = shownValue(symbol, row - 1);
   const on = shownValue(date, row);
-  if (value === before) return columnFault(symbol, `has ${value} twice on ${on}, in rows ${row - 1} and ${row}; a symbol has one row a date`, { row, value });
+  if (value === before)
+    return columnFault(
+      symbol,
+      `has ${value} twice on ${on}, in rows ${row - 1} and ${row}; a symbol has one row a date`,
+      { row, value },
+    );
   const why = `is not ascending on ${on}: row ${row} is ${value}, after ${before}; sort the table by ${date.name}, then ${symbol.name}`;
   return columnFault(symbol, why, { row, value });
 }
 
 /** The date of every cross-section, in the column's own type. */
-export const datesOf = ({ date, starts, dates }: Panel): Vector => new Vector([gather(date.vector, starts.subarray(0, dates))]);
+export const datesOf = ({ date, starts, dates }: Panel): Vector =>
+  new Vector([gather(date.vector, starts.subarray(0, dates))]);
 
 /** Date number of every row. */
 export function dateOfRows({ starts, dates, table }: Panel): Int32Array {

@@ -1,4 +1,7 @@
-/** The beginnings of an array, each made once: sections are of few lengths, and a view costs more than adding up what is in it. */
+/**
+ * The beginnings of an array, each made once: sections are of few lengths, and a view costs more than adding up what is
+ * in it.
+ */
 export class Beginnings<A extends Float64Array | Int32Array> {
   readonly whole: A;
   readonly #views: (A | undefined)[] = [];

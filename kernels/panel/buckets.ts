@@ -1,10 +1,12 @@
 /**
  * Quantile buckets in their three meanings, which differ where values are equal or few:
  *
- * numpy-linear  bucket 1 is every value ≤ the linear-interpolated quantile (np.quantile), and so on. Equal values share a bucket, so buckets
+ * numpy-linear  bucket 1 is every value ≤ the linear-interpolated quantile (np.quantile), and so on. Equal values share
+ * a bucket, so buckets
  *               can be of any size, or empty.
- * qcut          the buckets of pandas.qcut: the same cuts, but two cuts that are equal are an error, or are merged, which renumbers.
- * count         bucket 1 is the int(f n) smallest, and so on: sizes are certain, and equal values are parted in the order of symbols.
+ * qcut          the buckets of pandas.qcut: the same cuts, but two cuts that are equal are an error, or are merged,
+ * which renumbers. count         bucket 1 is the int(f n) smallest, and so on: sizes are certain, and equal values are
+ * parted in the order of symbols.
  */
 import { z } from "zod";
 import type { VolleyError } from "../../proto/errors.js";
@@ -26,12 +28,16 @@ export const bucketShape = {
     .min(1)
     .max(10_000)
     .optional()
-    .describe("Shares where one bucket ends and the next begins, ascending, such as [0.2, 0.8]. Either this or buckets."),
+    .describe(
+      "Shares where one bucket ends and the next begins, ascending, such as [0.2, 0.8]. Either this or buckets.",
+    ),
   meaning: meaningParameter,
   duplicates: z
     .enum(["error", "drop", "null"])
     .default("error")
-    .describe('qcut: two equal cuts are an "error" (pandas raise), are made one ("drop", as pandas), or the section is "null".'),
+    .describe(
+      'qcut: two equal cuts are an "error" (pandas raise), are made one ("drop", as pandas), or the section is "null".',
+    ),
 };
 
 export interface BucketParameters {
@@ -42,7 +48,8 @@ export interface BucketParameters {
 }
 
 /** For `.refine`. */
-export const oneOfBucketsAndEdges = ({ buckets, edges }: { buckets?: unknown; edges?: unknown }): boolean => (buckets === undefined) !== (edges === undefined);
+export const oneOfBucketsAndEdges = ({ buckets, edges }: { buckets?: unknown; edges?: unknown }): boolean =>
+  (buckets === undefined) !== (edges === undefined);
 export const oneOfError = { path: ["buckets"], error: "give either buckets or edges" };
 export const edgesAscend = ({ edges = [] }: { edges?: readonly number[] | undefined }): boolean =>
   edges.every((edge, i) => i === 0 || edge > (edges[i - 1] as number));
@@ -50,7 +57,10 @@ export const ascendError = { path: ["edges"], error: "edges do not ascend" };
 
 export const bucketCount = ({ buckets, edges }: BucketParameters): number => buckets ?? (edges?.length ?? 0) + 1;
 
-/** Shares between buckets. pandas 3 rounds those that binary numbers do not hold up, not to the nearest: a value that lies on a cut is below it. */
+/**
+ * Shares between buckets. pandas 3 rounds those that binary numbers do not hold up, not to the nearest: a value that
+ * lies on a cut is below it.
+ */
 function sharesOf({ buckets, edges, meaning }: BucketParameters): Float64Array {
   if (edges) return Float64Array.from(edges);
   const count = buckets as number;
@@ -58,7 +68,8 @@ function sharesOf({ buckets, edges, meaning }: BucketParameters): Float64Array {
   const shares = Float64Array.from({ length: count - 1 }, (_, i) => (i + 1) * (1 / count));
   const bits = new BigUint64Array(shares.buffer);
   // The next number above a positive one has the next bits.
-  for (let i = 0; i < shares.length; i++) if (count * (shares[i] as number) !== i + 1) bits[i] = (bits[i] as bigint) + 1n;
+  for (let i = 0; i < shares.length; i++)
+    if (count * (shares[i] as number) !== i + 1) bits[i] = (bits[i] as bigint) + 1n;
   return shares;
 }
 
@@ -115,13 +126,19 @@ function bucketsByCuts(keys: Float64Array, places: Int32Array, cuts: Float64Arra
 export const panelQuantile = sectionKernel({
   name: "quantile",
   doc: "Quantile bucket of every value among those of its date (or group of a date), 1 for the smallest, in a named meaning of quantile.",
-  nulls: orderNulls.replace("±infinity is a number, below or above all others", "±infinity is missing too, except by count"),
+  nulls: orderNulls.replace(
+    "±infinity is a number, below or above all others",
+    "±infinity is missing too, except by count",
+  ),
   costNs: 40,
   as: "{column}",
   output: { type: "int32", column: intColumn },
   parameters: z.strictObject(bucketShape).refine(oneOfBucketsAndEdges, oneOfError).refine(edgesAscend, ascendError),
   plan: (params) => {
     const bucketer = bucketerOf(params);
-    return { finite: params.meaning !== "count", run: ([values], out, fault) => bucketer(values as Float64Array, out, fault) };
+    return {
+      finite: params.meaning !== "count",
+      run: ([values], out, fault) => bucketer(values as Float64Array, out, fault),
+    };
   },
 });

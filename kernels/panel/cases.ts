@@ -1,4 +1,7 @@
-/** Panels for property tests: rows that are not there, missing values, ties, groups and masks; with the rows as plain objects for the oracles. */
+/**
+ * Panels for property tests: rows that are not there, missing values, ties, groups and masks; with the rows as plain
+ * objects for the oracles.
+ */
 import { DateDay, Table, Utf8, vectorFromArray } from "apache-arrow";
 import fc from "fast-check";
 import { boolVector, float64Vector } from "../columns.js";
@@ -31,14 +34,19 @@ const cell = fc.record({
   x: number,
   y: number,
   z: number,
-  price: fc.oneof({ weight: 9, arbitrary: fc.double({ min: 0.5, max: 200, noNaN: true }) }, { weight: 1, arbitrary: fc.constant(Number.NaN) }),
+  price: fc.oneof(
+    { weight: 9, arbitrary: fc.double({ min: 0.5, max: 200, noNaN: true }) },
+    { weight: 1, arbitrary: fc.constant(Number.NaN) },
+  ),
   sector: fc.constantFrom("tech", "bank", null, "bank", "tech"),
   use: fc.integer({ min: 0, max: 4 }).map((x) => x > 0),
 });
 
 export const panels: fc.Arbitrary<PanelRow[]> = fc
   .tuple(fc.integer({ min: 0, max: 6 }), fc.integer({ min: 1, max: panelSymbols.length }))
-  .chain(([dates, width]) => fc.array(cell, { minLength: dates * width, maxLength: dates * width }).map((cells) => ({ cells, width })))
+  .chain(([dates, width]) =>
+    fc.array(cell, { minLength: dates * width, maxLength: dates * width }).map((cells) => ({ cells, width })),
+  )
   .map(({ cells, width }) => {
     const rows = cells.map(({ there, ...values }, i) => ({
       there,

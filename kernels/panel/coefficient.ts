@@ -41,7 +41,8 @@ export function correlationOf(method: CorrelationMethod): (x: Float64Array, y: F
     return out;
   };
   return (x, y) => {
-    if (ofX.whole.length < x.length) [ofX, ofY] = [new Beginnings(new Float64Array(2 * x.length)), new Beginnings(new Float64Array(2 * x.length))];
+    if (ofX.whole.length < x.length)
+      [ofX, ofY] = [new Beginnings(new Float64Array(2 * x.length)), new Beginnings(new Float64Array(2 * x.length))];
     return pearson(ranks(x, ofX), ranks(y, ofY));
   };
 }

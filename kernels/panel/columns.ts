@@ -1,4 +1,7 @@
-/** Columns of a panel as sections read and write them: in place, with a bitmap of what is there, or with NaN for what is not. */
+/**
+ * Columns of a panel as sections read and write them: in place, with a bitmap of what is there, or with NaN for what is
+ * not.
+ */
 import { Bool, DataType, Float64, Int32, makeData, type Table, Vector } from "apache-arrow";
 import { optionalFloat64Column } from "../columns.js";
 
@@ -141,7 +144,14 @@ function putAll(from: number, values: Float64Array, data: Float64Array | Int32Ar
 }
 
 /** Bits are set: those between the rows are cleared, which are fewer. */
-function putListed(rows: Int32Array, from: number, to: number, values: Float64Array, data: Float64Array | Int32Array, present: Present): void {
+function putListed(
+  rows: Int32Array,
+  from: number,
+  to: number,
+  values: Float64Array,
+  data: Float64Array | Int32Array,
+  present: Present,
+): void {
   let missing = 0;
   let next = from;
   for (let k = 0; k < rows.length; k++) {

@@ -42,8 +42,19 @@ function drawnRows(): Row[] {
       prices[s] = close;
       const [noRow, noX, noTied, noClose] = [20, 12, 12, 50].map((n) => draw(n) === 0);
       if (noRow || (s % 10 === 3 && d > 180) || (s % 10 === 5 && d < 90)) continue;
-      const numbers = { x: noX ? Number.NaN : x, tied: noTied ? Number.NaN : tied, y, size, close: noClose ? Number.NaN : close };
-      rows.push({ day: 19_000 + d, symbol: `S${String(s).padStart(2, "0")}`, sector: s === 11 ? null : ("ABC"[s % 3] as string), numbers });
+      const numbers = {
+        x: noX ? Number.NaN : x,
+        tied: noTied ? Number.NaN : tied,
+        y,
+        size,
+        close: noClose ? Number.NaN : close,
+      };
+      rows.push({
+        day: 19_000 + d,
+        symbol: `S${String(s).padStart(2, "0")}`,
+        sector: s === 11 ? null : ("ABC"[s % 3] as string),
+        numbers,
+      });
     }
   }
   return rows;
@@ -55,7 +66,9 @@ let drawn: Row[] | undefined;
 export function conformancePanel(scale: number): Table {
   drawn ??= drawnRows();
   const rows = drawn;
-  const numbers = columns.map((name) => [name, float64Vector(Float64Array.from(rows, (row) => (row.numbers[name] / 100) * scale))] as const);
+  const numbers = columns.map(
+    (name) => [name, float64Vector(Float64Array.from(rows, (row) => (row.numbers[name] / 100) * scale))] as const,
+  );
   return new Table({
     ...Object.fromEntries(numbers),
     day: vectorFromArray(

@@ -1,4 +1,7 @@
-/** The panel kernels against the columns that bench/peers/panel_fixtures.py got from pandas, numpy, scipy and polars, at every scale. */
+/**
+ * The panel kernels against the columns that bench/peers/panel_fixtures.py got from pandas, numpy, scipy and polars, at
+ * every scale.
+ */
 import { readFileSync } from "node:fs";
 import { DataType, type Table } from "apache-arrow";
 import { optionalFloat64Column } from "../columns.js";
@@ -31,7 +34,8 @@ interface Fixture extends KeptColumns {
 }
 
 /** Fixtures are not copied to dist. */
-const readFixture = (): Fixture => JSON.parse(readFileSync(new URL("../../../kernels/fixtures/panel-peers.json", import.meta.url), "utf8")) as Fixture;
+const readFixture = (): Fixture =>
+  JSON.parse(readFileSync(new URL("../../../kernels/fixtures/panel-peers.json", import.meta.url), "utf8")) as Fixture;
 
 function run(name: string, ...args: unknown[]): Table {
   const kernel = panelKernels.find((one) => one.name === `panel.${name}`) as Kernel;
@@ -50,14 +54,26 @@ function inputsAt(scale: number): (kernel: string) => Table {
 }
 
 function oursOf({ kernel, params, column, rows }: PeerCell, table: Table): Float64Array {
-  const made = run(kernel, table, { date: "day", ...params, ...(byColumn.has(kernel) ? { columns: [column], as: "{column}" } : {}) });
-  if (rows === "summary") return Float64Array.from(["n", "mean", "std", "ir"], (name) => made.getChild(name)?.get(0) as number);
+  const made = run(kernel, table, {
+    date: "day",
+    ...params,
+    ...(byColumn.has(kernel) ? { columns: [column], as: "{column}" } : {}),
+  });
+  if (rows === "summary")
+    return Float64Array.from(["n", "mean", "std", "ir"], (name) => made.getChild(name)?.get(0) as number);
   const vector = made.getChild(column);
-  return vector && DataType.isBool(vector.type) ? Float64Array.from([...vector], Number) : optionalFloat64Column(made, column);
+  return vector && DataType.isBool(vector.type)
+    ? Float64Array.from([...vector], Number)
+    : optionalFloat64Column(made, column);
 }
 
 const optionOf = ({ params, column }: PeerCell): string =>
-  [...Object.entries(params).map(([name, value]) => `${name} ${Array.isArray(value) ? `[${value.join(", ")}]` : value}`), `→ ${column}`].join(", ");
+  [
+    ...Object.entries(params).map(
+      ([name, value]) => `${name} ${Array.isArray(value) ? `[${value.join(", ")}]` : value}`,
+    ),
+    `→ ${column}`,
+  ].join(", ");
 
 export function panelConformance(): ConformanceRow[] {
   const { peers, scales, cells, ...kept } = readFixture();
@@ -70,7 +86,14 @@ export function panelConformance(): ConformanceRow[] {
       compareKept(kept, index, oursOf(cell, table), differences, scales[at] === 1);
     });
     const peer = `${cell.peer} ${peers[cell.peer]}`;
-    return { kernel: `panel.${cell.kernel}`, option: optionOf(cell), peer, peerOption: cell.option, bars, ...differences.result() };
+    return {
+      kernel: `panel.${cell.kernel}`,
+      option: optionOf(cell),
+      peer,
+      peerOption: cell.option,
+      bars,
+      ...differences.result(),
+    };
   });
   const order = new Map(panelKernels.map(({ name }, i) => [name, i]));
   return rows.sort((a, b) => (order.get(a.kernel) ?? 0) - (order.get(b.kernel) ?? 0));

@@ -18,14 +18,16 @@ function correlation(x: readonly number[], y: readonly number[]): number {
   const [dx, dy] = [(i: number) => (x[i] as number) - mx, (i: number) => (y[i] as number) - my];
   return sum((i) => dx(i) * dy(i)) / Math.sqrt(sum((i) => dx(i) ** 2) * sum((i) => dy(i) ** 2));
 }
-const ranks = (values: readonly number[]): number[] => values.map((v) => values.filter((w) => w < v).length + (values.filter((w) => w === v).length + 1) / 2);
+const ranks = (values: readonly number[]): number[] =>
+  values.map((v) => values.filter((w) => w < v).length + (values.filter((w) => w === v).length + 1) / 2);
 
 function close(ours: readonly number[], theirs: readonly number[]): void {
   expect(ours.length).toBe(theirs.length);
   ours.forEach((value, i) => {
     const other = theirs[i] as number;
     if (Number.isNaN(value) && Number.isNaN(other)) return;
-    if (!(Math.abs(value - other) <= 1e-9 * Math.max(1, Math.abs(other)))) expect({ i, value }).toEqual({ i, value: other });
+    if (!(Math.abs(value - other) <= 1e-9 * Math.max(1, Math.abs(other))))
+      expect({ i, value }).toEqual({ i, value: other });
   });
 }
 
@@ -34,20 +36,28 @@ describe("information coefficients", () => {
     fc.assert(
       fc.property(panels, fc.constantFrom("spearman", "pearson"), fc.boolean(), (rows, method, mask) => {
         const pairs = datesOf(rows).map((date) =>
-          rows.filter((row) => row.date === date && !Number.isNaN(row.x) && !Number.isNaN(row.y) && (!mask || row.use)).map(({ x, y }) => [x, y] as const),
+          rows
+            .filter((row) => row.date === date && !Number.isNaN(row.x) && !Number.isNaN(row.y) && (!mask || row.use))
+            .map(({ x, y }) => [x, y] as const),
         );
         const expected = pairs.map((given) => {
           const [x, y] = [given.map(([a]) => a), given.map(([, b]) => b)];
           return method === "pearson" ? correlation(x, y) : correlation(ranks(x), ranks(y));
         });
-        const table = run("ic", tableOfRows(rows), { factor: "x", returns: ["y"], correlation: method, ...(mask ? { mask: "use" } : {}) });
+        const table = run("ic", tableOfRows(rows), {
+          factor: "x",
+          returns: ["y"],
+          correlation: method,
+          ...(mask ? { mask: "use" } : {}),
+        });
         close(valuesOf(table, "ic_y"), expected);
         expect(valuesOf(table, "n_y")).toEqual(pairs.map((given) => given.length));
 
         const summary = run("ic_summary", table);
         const there = valuesOf(table, "ic_y").filter((ic) => !Number.isNaN(ic));
         const n = there.length;
-        const std = n > 1 ? Math.sqrt(there.reduce((total, ic) => total + (ic - mean(there)) ** 2, 0) / (n - 1)) : Number.NaN;
+        const std =
+          n > 1 ? Math.sqrt(there.reduce((total, ic) => total + (ic - mean(there)) ** 2, 0) / (n - 1)) : Number.NaN;
         const at = (name: string): number[] => valuesOf(summary, name);
         expect(at("n")).toEqual([n]);
         close([...at("mean"), ...at("std"), ...at("hit")], [mean(there), std, there.filter((ic) => ic > 0).length / n]);
@@ -64,9 +74,13 @@ describe("information coefficients", () => {
         const horizons = [1, 2, 3];
         const decay = run("ic_decay", table, { factor: "x", price: "price", horizons, ended: "last" });
         const forward = run("forward_returns", table, { price: "price", horizons, ended: "last", keep: ["x"] });
-        const summary = run("ic_summary", run("ic", forward, { factor: "x", returns: horizons.map((h) => `forward_${h}`) }));
+        const summary = run(
+          "ic_summary",
+          run("ic", forward, { factor: "x", returns: horizons.map((h) => `forward_${h}`) }),
+        );
         expect(valuesOf(decay, "horizon")).toEqual(horizons);
-        for (const name of ["n", "mean", "std", "ir", "t", "hit"]) expect(valuesOf(decay, name)).toEqual(valuesOf(summary, name));
+        for (const name of ["n", "mean", "std", "ir", "t", "hit"])
+          expect(valuesOf(decay, name)).toEqual(valuesOf(summary, name));
       }),
       runs,
     );
@@ -83,12 +97,15 @@ describe("buckets of a factor", () => {
     fc.assert(
       fc.property(panels, fc.boolean(), (rows, weighted) => {
         const bucket = bucketOf(rows);
-        const members = (date: number, b: number): PanelRow[] => rows.filter((row, i) => row.date === date && bucket[i] === b);
+        const members = (date: number, b: number): PanelRow[] =>
+          rows.filter((row, i) => row.date === date && bucket[i] === b);
         const cells = datesOf(rows).flatMap((date) => [1, 2, 3].map((b) => members(date, b)));
         const expected = cells.map((cell) => {
           const used = cell.filter(({ y, price }) => !Number.isNaN(y) && (!weighted || price > 0));
           const weight = ({ price }: PanelRow): number => (weighted ? price : 1);
-          return used.reduce((sum, row) => sum + weight(row) * row.y, 0) / used.reduce((sum, row) => sum + weight(row), 0);
+          return (
+            used.reduce((sum, row) => sum + weight(row) * row.y, 0) / used.reduce((sum, row) => sum + weight(row), 0)
+          );
         });
         const params = { ...options, returns: ["y"], ...(weighted ? { weight: "price" } : {}) };
         const table = run("quantile_returns", tableOfRows(rows), params);
@@ -131,7 +148,9 @@ describe("buckets of a factor", () => {
         const pairs = dates.map((date, d) =>
           rows.flatMap((row) => {
             const before = rows.find((other) => other.symbol === row.symbol && other.date === dates[d - lag]);
-            return row.date === date && before && !Number.isNaN(row.x) && !Number.isNaN(before.x) ? [[row.x, before.x] as const] : [];
+            return row.date === date && before && !Number.isNaN(row.x) && !Number.isNaN(before.x)
+              ? [[row.x, before.x] as const]
+              : [];
           }),
         );
         const table = run("rank_autocorrelation", tableOfRows(rows), { factor: "x", lag });

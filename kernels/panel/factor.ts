@@ -1,4 +1,7 @@
-/** Factor analysis by correlation: information coefficients per date, their summary, their decay over horizons, and the factor's own persistence. */
+/**
+ * Factor analysis by correlation: information coefficients per date, their summary, their decay over horizons, and the
+ * factor's own persistence.
+ */
 import { Table, type Vector } from "apache-arrow";
 import { z } from "zod";
 import { VolleyError } from "../../proto/errors.js";
@@ -10,12 +13,25 @@ import { correlationOf, type Summary, summaryOf } from "./coefficient.js";
 import { type Numbers, plainNumbers } from "./columns.js";
 import { forwardReturns, forwardShape, horizonsParameter } from "./forward.js";
 import { eachSection, maskOf } from "./sections.js";
-import { axesShape, axisColumns, columnName, family, isNumeric, maskParameter, sectionNumbers, tableOf } from "./wire.js";
+import {
+  axesShape,
+  axisColumns,
+  columnName,
+  family,
+  isNumeric,
+  maskParameter,
+  sectionNumbers,
+  tableOf,
+} from "./wire.js";
 
 const factorParameter = columnName.describe("The column of the factor.");
-const correlationParameter = z.enum(["spearman", "pearson"]).default("spearman").describe("Correlation of ranks (ties averaged), or of the values.");
+const correlationParameter = z
+  .enum(["spearman", "pearson"])
+  .default("spearman")
+  .describe("Correlation of ranks (ties averaged), or of the values.");
 const leastParameter = z.int().min(2).max(1_000_000).default(3).describe("Dates with fewer pairs have no coefficient.");
-const pairNulls = "A row where factor or return is null, NaN or ±infinity is left out. Null where there are too few rows, or one of the two does not vary.";
+const pairNulls =
+  "A row where factor or return is null, NaN or ±infinity is left out. Null where there are too few rows, or one of the two does not vary.";
 
 interface PairOptions {
   readonly correlation: "spearman" | "pearson";
@@ -24,7 +40,12 @@ interface PairOptions {
 }
 
 /** Coefficient and number of pairs of every date. */
-function coefficients(panel: Panel, factor: Numbers, returns: Numbers, { correlation, minCount, mask }: PairOptions): { ic: Float64Array; n: Int32Array } {
+function coefficients(
+  panel: Panel,
+  factor: Numbers,
+  returns: Numbers,
+  { correlation, minCount, mask }: PairOptions,
+): { ic: Float64Array; n: Int32Array } {
   const ic = new Float64Array(panel.dates).fill(Number.NaN);
   const n = new Int32Array(panel.dates);
   const correlate = correlationOf(correlation);
@@ -58,7 +79,11 @@ export const panelIc = defineKernel({
     table: tableArg,
     params: z.strictObject({
       factor: factorParameter,
-      returns: z.array(columnName).min(1).max(1_000).describe("Columns of forward returns, as panel.forward_returns makes."),
+      returns: z
+        .array(columnName)
+        .min(1)
+        .max(1_000)
+        .describe("Columns of forward returns, as panel.forward_returns makes."),
       correlation: correlationParameter,
       minCount: leastParameter,
       mask: maskParameter,
@@ -90,7 +115,14 @@ const summaryColumns = [
 
 function summaryVectors(summaries: readonly Summary[]): Record<string, Vector> {
   const of = (key: keyof Summary): Vector => float64Vector(Float64Array.from(summaries, (summary) => summary[key]));
-  return { n: int32Vector(Int32Array.from(summaries, ({ n }) => n)), mean: of("mean"), std: of("std"), ir: of("ir"), t: of("t"), hit: of("hit") };
+  return {
+    n: int32Vector(Int32Array.from(summaries, ({ n }) => n)),
+    mean: of("mean"),
+    std: of("std"),
+    ir: of("ir"),
+    t: of("t"),
+    hit: of("hit"),
+  };
 }
 
 export const panelIcSummary = defineKernel({
@@ -99,19 +131,30 @@ export const panelIcSummary = defineKernel({
   causality: "summary",
   doc: "Mean, standard deviation, information ratio, t and hit rate of columns over dates: the coefficients of panel.ic, a spread, a turnover. Partitions of dates are joined (volley.concat) before it. A row per column.",
   family,
-  columns: { inputs: [{ name: "columns", type: "number" }], outputs: [{ name: "column", type: "text" }, ...summaryColumns] },
+  columns: {
+    inputs: [{ name: "columns", type: "number" }],
+    outputs: [{ name: "column", type: "text" }, ...summaryColumns],
+  },
   nulls: "Null, NaN and ±infinity are left out. Null where n is too small.",
   costNs: 10,
   args: {
     table: tableArg,
     params: z
-      .strictObject({ columns: z.array(columnName).min(1).max(10_000).optional().describe("Default: the columns of numbers that begin with ic_.") })
+      .strictObject({
+        columns: z
+          .array(columnName)
+          .min(1)
+          .max(10_000)
+          .optional()
+          .describe("Default: the columns of numbers that begin with ic_."),
+      })
       .prefault({}),
   },
   run: ({ table, params }) => {
     const kernel = "panel.ic_summary";
     const fields = table.schema.fields.map(({ name }) => name);
-    const names = params.columns ?? fields.filter((name) => name.startsWith("ic_") && isNumeric(table.getChild(name) as Vector));
+    const names =
+      params.columns ?? fields.filter((name) => name.startsWith("ic_") && isNumeric(table.getChild(name) as Vector));
     if (names.length === 0)
       throw new VolleyError(
         "INVALID_ARGUMENT",

@@ -1,4 +1,7 @@
-/** Returns from a date to a later one, by symbol. They look ahead by design: labels for the analysis of factors, never inputs of a strategy. */
+/**
+ * Returns from a date to a later one, by symbol. They look ahead by design: labels for the analysis of factors, never
+ * inputs of a strategy.
+ */
 import { z } from "zod";
 import { logarithm } from "../arithmetic/logarithm.js";
 import { float64Vector } from "../columns.js";
@@ -13,7 +16,9 @@ export const forwardShape = {
   step: z
     .enum(["date", "row"])
     .default("date")
-    .describe('What h counts: "date" dates of the panel (pandas: pivot, pct_change(h).shift(-h)), "row" the rows of the symbol itself.'),
+    .describe(
+      'What h counts: "date" dates of the panel (pandas: pivot, pct_change(h).shift(-h)), "row" the rows of the symbol itself.',
+    ),
   ended: z
     .enum(["null", "last"])
     .default("null")
@@ -22,7 +27,11 @@ export const forwardShape = {
     ),
 };
 
-export const horizonsParameter = z.array(z.int().min(1).max(100_000)).min(1).max(1_000).describe("The horizons h, in steps.");
+export const horizonsParameter = z
+  .array(z.int().min(1).max(100_000))
+  .min(1)
+  .max(1_000)
+  .describe("The horizons h, in steps.");
 
 export interface ForwardOptions {
   readonly price: string;
@@ -39,7 +48,8 @@ export function forwardReturns(panel: Panel, options: ForwardOptions, horizons: 
   const { starts, rows } = rowsBySymbol(symbols);
   return horizons.map((horizon) => {
     const out = new Float64Array(prices.length).fill(Number.NaN);
-    for (let s = 0; s < symbols.count; s++) ofSymbol(rows.subarray(starts[s], starts[s + 1]), horizon, panel.dates, dateOf, prices, options, out);
+    for (let s = 0; s < symbols.count; s++)
+      ofSymbol(rows.subarray(starts[s], starts[s + 1]), horizon, panel.dates, dateOf, prices, options, out);
     return out;
   });
 }
@@ -81,7 +91,11 @@ function lastPriced(rows: Int32Array, prices: Float64Array): number {
 const parameters = z.strictObject({
   horizons: horizonsParameter,
   ...forwardShape,
-  keep: z.array(columnName).max(1_000).default([]).describe("Columns that go through unchanged; they come after date and symbol."),
+  keep: z
+    .array(columnName)
+    .max(1_000)
+    .default([])
+    .describe("Columns that go through unchanged; they come after date and symbol."),
   as: columnName.default("forward_{horizon}").describe("Names of the results, with {horizon} and {price}."),
   ...axesShape,
 });
@@ -92,15 +106,22 @@ export const panelForwardReturns = defineKernel({
   causality: "label",
   doc: "Return of every symbol from each date to the one h steps later. It looks ahead: for labels and the analysis of factors, never for signals. A partition sees its own rows only.",
   family,
-  columns: { inputs: [...axisColumns, { name: "price", type: "number" }], outputs: [...axisColumns, { name: "forward_{horizon}", type: "float64" }] },
-  nulls: "Null where either price is null or NaN, or there is no row h steps later (but see ended), or the quotient is not finite.",
+  columns: {
+    inputs: [...axisColumns, { name: "price", type: "number" }],
+    outputs: [...axisColumns, { name: "forward_{horizon}", type: "float64" }],
+  },
+  nulls:
+    "Null where either price is null or NaN, or there is no row h steps later (but see ended), or the quotient is not finite.",
   costNs: 60,
   args: { table: tableArg, params: parameters },
   run: ({ table, params }) => {
     const panel = panelOf("panel.forward_returns", table, params);
     const columns = keptColumns(panel, params, params.keep);
     forwardReturns(panel, params, params.horizons).forEach((values, i) => {
-      columns.push([params.as.replaceAll("{horizon}", String(params.horizons[i])).replaceAll("{price}", params.price), float64Vector(values)]);
+      columns.push([
+        params.as.replaceAll("{horizon}", String(params.horizons[i])).replaceAll("{price}", params.price),
+        float64Vector(values),
+      ]);
     });
     return tableOf(panel.kernel, columns);
   },

@@ -9,12 +9,24 @@ const parameters = z
     method: z
       .enum(["demean", "zscore", "regress"])
       .default("demean")
-      .describe('"demean" and "zscore" within the group; "regress" the residual of least squares on the exposures, and on a constant for every group.'),
-    exposures: z.array(columnName).max(100).default([]).describe("regress: columns of numbers to regress on. One that the others determine changes nothing."),
-    intercept: z.boolean().default(true).describe("regress: whether a constant is taken out too, where there is no group."),
+      .describe(
+        '"demean" and "zscore" within the group; "regress" the residual of least squares on the exposures, and on a constant for every group.',
+      ),
+    exposures: z
+      .array(columnName)
+      .max(100)
+      .default([])
+      .describe("regress: columns of numbers to regress on. One that the others determine changes nothing."),
+    intercept: z
+      .boolean()
+      .default(true)
+      .describe("regress: whether a constant is taken out too, where there is no group."),
     ddof: ddofOption(1),
   })
-  .refine(({ method, exposures }) => method === "regress" || exposures.length === 0, { path: ["exposures"], error: 'exposures need method "regress"' });
+  .refine(({ method, exposures }) => method === "regress" || exposures.length === 0, {
+    path: ["exposures"],
+    error: 'exposures need method "regress"',
+  });
 
 /** Below this share of its length a column is what the others determine, but for rounding. */
 const dependentShare = 1e-10;
@@ -31,8 +43,9 @@ function takeOut(direction: Float64Array, from: Float64Array): void {
 }
 
 /**
- * Leaves in `y` its residual on the columns, by Gram-Schmidt done twice, which loses no orthogonality; the columns are used up. Returns their
- * rank. `lengths`: what the columns measured before a mean was taken out, against which a rest is judged to be rounding.
+ * Leaves in `y` its residual on the columns, by Gram-Schmidt done twice, which loses no orthogonality; the columns are
+ * used up. Returns their rank. `lengths`: what the columns measured before a mean was taken out, against which a rest
+ * is judged to be rounding.
  */
 function residual(y: Float64Array, columns: readonly Float64Array[], lengths: readonly number[]): number {
   const basis: Float64Array[] = [];
@@ -100,6 +113,10 @@ export const panelNeutralise = sectionKernel({
   parameters,
   plan: ({ method, exposures, intercept, ddof }, group) => {
     if (method === "regress") return regression(exposures, group, intercept);
-    return { finite: true, run: ([values], out) => (method === "demean" ? demean(values as Float64Array, out) : zscore(values as Float64Array, out, ddof)) };
+    return {
+      finite: true,
+      run: ([values], out) =>
+        method === "demean" ? demean(values as Float64Array, out) : zscore(values as Float64Array, out, ddof),
+    };
   },
 });

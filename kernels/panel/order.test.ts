@@ -17,10 +17,20 @@ const shapes: readonly fc.Arbitrary<number>[] = [
   fc.double({ noNaN: true }),
 ];
 
-/** Arrays longer than any list that fast-check likes to make: a short one over and over, with something added to some. */
+/**
+ * Arrays longer than any list that fast-check likes to make: a short one over and over, with something added to some.
+ */
 const arrays = fc
-  .oneof(...shapes.map((shape) => fc.tuple(fc.array(shape, { minLength: 1, maxLength: 60, size: "max" }), fc.integer({ min: 1, max: 6 }), shape)))
-  .map(([some, times, other]) => Float64Array.from({ length: some.length * times }, (_, i) => (i % 7 === 3 ? other : (some[(i * 5) % some.length] as number))));
+  .oneof(
+    ...shapes.map((shape) =>
+      fc.tuple(fc.array(shape, { minLength: 1, maxLength: 60, size: "max" }), fc.integer({ min: 1, max: 6 }), shape),
+    ),
+  )
+  .map(([some, times, other]) =>
+    Float64Array.from({ length: some.length * times }, (_, i) =>
+      i % 7 === 3 ? other : (some[(i * 5) % some.length] as number),
+    ),
+  );
 
 describe("Sorter", () => {
   it("sorts, keeps equals in their order, and knows where each came from, however the numbers lie", () => {

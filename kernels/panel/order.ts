@@ -1,4 +1,7 @@
-/** Order within a cross-section: a stable sort of numbers that says where each came from, and what is read off the sorted numbers. */
+/**
+ * Order within a cross-section: a stable sort of numbers that says where each came from, and what is read off the
+ * sorted numbers.
+ */
 import { Beginnings } from "./beginnings.js";
 
 const runLength = 8;
@@ -8,11 +11,12 @@ const shortMax = 24;
 const bucketsEach = 2;
 
 /**
- * Sorts ascending; equal numbers stay in the order they came in, which in a panel is the order of symbols. Reuses its memory.
+ * Sorts ascending; equal numbers stay in the order they came in, which in a panel is the order of symbols. Reuses its
+ * memory.
  *
- * Numbers go to buckets of equal width between the smallest and the largest first, in their order, so that what is left to do is within a bucket:
- * of numbers that lie anyhow like a bell or evenly, next to nothing. A bucket that many share is sorted by merging, so the worst case is that of
- * a merge sort.
+ * Numbers go to buckets of equal width between the smallest and the largest first, in their order, so that what is left
+ * to do is within a bucket: of numbers that lie anyhow like a bell or evenly, next to nothing. A bucket that many share
+ * is sorted by merging, so the worst case is that of a merge sort.
  */
 export class Sorter {
   #keys = new Float64Array(0);
@@ -108,7 +112,8 @@ export class Sorter {
       return;
     }
     if (isSorted(this.#keys, from, to)) return;
-    for (let at = from; at < to; at += runLength) insertionSort(this.#keys, this.#places, at, Math.min(at + runLength, to));
+    for (let at = from; at < to; at += runLength)
+      insertionSort(this.#keys, this.#places, at, Math.min(at + runLength, to));
     for (let width = runLength; width < to - from; width *= 2) {
       for (let at = from; at < to; at += 2 * width) {
         const middle = Math.min(at + width, to);
@@ -140,7 +145,15 @@ function insertionSort(keys: Float64Array, places: Int32Array, from: number, to:
   }
 }
 
-function merge(keys: Float64Array, places: Int32Array, toKeys: Float64Array, toPlaces: Int32Array, from: number, middle: number, to: number): void {
+function merge(
+  keys: Float64Array,
+  places: Int32Array,
+  toKeys: Float64Array,
+  toPlaces: Int32Array,
+  from: number,
+  middle: number,
+  to: number,
+): void {
   let left = from;
   let right = middle;
   for (let at = from; at < to; at++) {
@@ -178,7 +191,8 @@ export function ranksInto(out: Float64Array, keys: Float64Array, places: Int32Ar
     dense++;
     if (method === "ordinal") for (let i = from; i < to; i++) out[places[i] as number] = i + 1;
     else {
-      const rank = method === "average" ? (from + 1 + to) / 2 : method === "min" ? from + 1 : method === "max" ? to : dense;
+      const rank =
+        method === "average" ? (from + 1 + to) / 2 : method === "min" ? from + 1 : method === "max" ? to : dense;
       for (let i = from; i < to; i++) out[places[i] as number] = rank;
     }
     from = to;

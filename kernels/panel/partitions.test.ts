@@ -1,6 +1,7 @@
 /**
- * A panel cut between dates, wherever: every piece gives its rows of the whole, bit for bit, with as many dates around it as the kernel says it
- * reads. And the types of the axes change nothing. (Batches, which are no partitions: kernels/every-kernel.test.ts.)
+ * A panel cut between dates, wherever: every piece gives its rows of the whole, bit for bit, with as many dates around
+ * it as the kernel says it reads. And the types of the axes change nothing. (Batches, which are no partitions:
+ * kernels/every-kernel.test.ts.)
  */
 import {
   DateDay,
@@ -49,7 +50,8 @@ const contents = (tables: readonly Table[], without: readonly string[] = []): st
   const fields = (tables[0] as Table).schema.fields.filter(({ name }) => !without.includes(name));
   const columns = fields.map(({ name, type }) => {
     const said: unknown[] = [name, String(type)];
-    for (const table of tables) for (const value of table.getChild(name) ?? []) said.push(Object.is(value, -0) ? "-0" : value);
+    for (const table of tables)
+      for (const value of table.getChild(name) ?? []) said.push(Object.is(value, -0) ? "-0" : value);
     return said.join();
   });
   return columns.join("\n");
@@ -92,11 +94,16 @@ const piecewise: Readonly<Record<string, Piecewise>> = {
   turnover: { params: { ...factorOptions, lag: 2 }, before: 2 },
   rank_autocorrelation: { params: { factor: "x", lag: 1 }, before: 1 },
 };
-/** Of the whole panel; and what has no panel. Their pieces are columns and horizons, in every-kernel.test.ts; unpivot's are below. */
+/**
+ * Of the whole panel; and what has no panel. Their pieces are columns and horizons, in every-kernel.test.ts; unpivot's
+ * are below.
+ */
 const others = ["ic_decay", "ic_summary", "unpivot"];
 const all = Object.entries(piecewise);
 /** Kernels that see the same panels. */
-const groups = [0, 4, 8, 12].map((at) => all.slice(at, at + 4)).map((some) => [some.map(([kernel]) => kernel).join(", "), some] as const);
+const groups = [0, 4, 8, 12]
+  .map((at) => all.slice(at, at + 4))
+  .map((some) => [some.map(([kernel]) => kernel).join(", "), some] as const);
 
 /** The rows of table whose date is one of [from, to) of `dates`. */
 function between(table: Table, dates: readonly number[], from: number, to: number): Table {
@@ -107,7 +114,10 @@ function between(table: Table, dates: readonly number[], from: number, to: numbe
   return table.slice(start, last < 0 ? table.numRows : Math.max(last, start));
 }
 
-/** Pieces of a table of these dates, each made once. A slice shares the buffers of the whole, at an offset; over the wire it has its own. */
+/**
+ * Pieces of a table of these dates, each made once. A slice shares the buffers of the whole, at an offset; over the
+ * wire it has its own.
+ */
 function reader(whole: Table, dates: readonly number[]): (from: number, to: number) => Table {
   const known = new Map<string, Table>();
   return (from, to) => {
@@ -139,7 +149,9 @@ const cuts = fc.nat(7).map((at): Cut[] => [
 
 describe("partitions between dates", () => {
   it("are those of every kernel that has a panel", () => {
-    expect([...all.map(([kernel]) => kernel), ...others].map((kernel) => `panel.${kernel}`).sort()).toEqual(panelKernels.map(({ name }) => name).sort());
+    expect([...all.map(([kernel]) => kernel), ...others].map((kernel) => `panel.${kernel}`).sort()).toEqual(
+      panelKernels.map(({ name }) => name).sort(),
+    );
     for (const [kernel, { params, before = 0 }] of all) {
       const { lookback, causality } = requireKernel(`panel.${kernel}`, 1);
       if (causality === "causal") expect([kernel, lookback?.(params)]).toEqual([kernel, before]);
@@ -181,7 +193,15 @@ function shuffledDictionary(names: readonly string[]): Vector {
   const distinct = [...new Set(names)].reverse();
   const codes = Int8Array.from(names, (name, i) => distinct.indexOf(name) + (i % 2) * distinct.length);
   const dictionary = texts([...distinct, ...distinct]);
-  return new Vector([makeData({ type: new Dictionary(new Utf8(), new Int8()), length: names.length, nullCount: 0, data: codes, dictionary })]);
+  return new Vector([
+    makeData({
+      type: new Dictionary(new Utf8(), new Int8()),
+      length: names.length,
+      nullCount: 0,
+      data: codes,
+      dictionary,
+    }),
+  ]);
 }
 
 const dateTypes: readonly ((dates: readonly number[]) => Vector)[] = [
@@ -217,7 +237,8 @@ const symbolTypes: readonly ((names: readonly string[]) => Vector)[] = [
   (names) => vectorFromArray(names.map(BigInt), new Uint64()),
 ];
 
-const named = (rows: readonly PanelRow[]): string[] => rows.map(({ symbol }) => String(100 + panelSymbols.indexOf(symbol)));
+const named = (rows: readonly PanelRow[]): string[] =>
+  rows.map(({ symbol }) => String(100 + panelSymbols.indexOf(symbol)));
 const axes = fc.record({ date: fc.nat(dateTypes.length - 1), symbol: fc.nat(symbolTypes.length - 1) });
 
 function withAxes(table: Table, rows: readonly PanelRow[], types: { date: number; symbol: number }): Table {
@@ -228,7 +249,9 @@ function withAxes(table: Table, rows: readonly PanelRow[], types: { date: number
 
 describe("dates and symbols of any type", () => {
   const params = { ...piecewise.pivot?.params, symbols: ["100", "101", "999"] };
-  const kernels = all.filter(([kernel]) => kernel !== "universe").map(([kernel, one]) => [kernel, kernel === "pivot" ? params : one.params] as const);
+  const kernels = all
+    .filter(([kernel]) => kernel !== "universe")
+    .map(([kernel, one]) => [kernel, kernel === "pivot" ? params : one.params] as const);
 
   it("make the same cross-sections and histories, for every kernel", () => {
     fc.assert(
@@ -236,7 +259,11 @@ describe("dates and symbols of any type", () => {
         const table = tableOfRows(rows);
         const [expected, given] = [withAxes(table, rows, { date: 0, symbol: 0 }), withAxes(table, rows, types)];
         for (const [kernel, params] of kernels)
-          same(contents([run(kernel, given, params)], ["date", "symbol"]), contents([run(kernel, expected, params)], ["date", "symbol"]), kernel);
+          same(
+            contents([run(kernel, given, params)], ["date", "symbol"]),
+            contents([run(kernel, expected, params)], ["date", "symbol"]),
+            kernel,
+          );
       }),
       cases,
     );
@@ -254,7 +281,9 @@ describe("dates and symbols of any type", () => {
         const wrong = rows.findIndex((row, i) => i > 0 && row.date < (rows[i - 1] as PanelRow).date);
         const row = wrong >= 0 ? wrong : rows.findIndex((row, i) => i > 0 && key(row) <= key(rows[i - 1] as PanelRow));
         refused++;
-        const message = new RegExp(`^panel\\.rank: column "${wrong >= 0 ? "date" : "symbol"}" of the panel table .*\\brow(s \\d+ and)? ${row}\\b`);
+        const message = new RegExp(
+          `^panel\\.rank: column "${wrong >= 0 ? "date" : "symbol"}" of the panel table .*\\brow(s \\d+ and)? ${row}\\b`,
+        );
         expect(() => run("rank", withAxes(tableOfRows(rows), rows, types), { columns: ["x"] })).toThrow(message);
       }),
       cases,

@@ -9,12 +9,22 @@ const rows = panelConformance();
 const without = ["panel.universe", "panel.ic_summary"];
 
 describe("panel kernels against pandas, numpy, scipy and polars", () => {
-  it.each(rows.map((row) => [row.kernel, row.option, row.peer, row.peerOption, row] as const))("%s, %s: %s %s", (kernel, option, _, __, row) => {
-    // Order and position give the same numbers; others differ by the order of additions.
-    const exact = ["panel.rank", "panel.quantile", "panel.select", "panel.pivot", "panel.unpivot", "panel.turnover"].includes(kernel);
-    expect(row.nullsDiffer).toBe(0);
-    expect(row.maxRel).toBeLessThanOrEqual(exact ? 0 : option.includes("regress") ? 1e-10 : 1e-11);
-  });
+  it.each(rows.map((row) => [row.kernel, row.option, row.peer, row.peerOption, row] as const))(
+    "%s, %s: %s %s",
+    (kernel, option, _, __, row) => {
+      // Order and position give the same numbers; others differ by the order of additions.
+      const exact = [
+        "panel.rank",
+        "panel.quantile",
+        "panel.select",
+        "panel.pivot",
+        "panel.unpivot",
+        "panel.turnover",
+      ].includes(kernel);
+      expect(row.nullsDiffer).toBe(0);
+      expect(row.maxRel).toBeLessThanOrEqual(exact ? 0 : option.includes("regress") ? 1e-10 : 1e-11);
+    },
+  );
 
   it("on more than ten thousand rows, at three scales", () => {
     expect(conformancePanel(1).numRows).toBeGreaterThanOrEqual(10_240);
@@ -23,6 +33,8 @@ describe("panel kernels against pandas, numpy, scipy and polars", () => {
   });
 
   it("covers every kernel that a peer has", () => {
-    expect([...new Set(rows.map(({ kernel }) => kernel)), ...without].sort()).toEqual(panelKernels.map(({ name }) => name).sort());
+    expect([...new Set(rows.map(({ kernel }) => kernel)), ...without].sort()).toEqual(
+      panelKernels.map(({ name }) => name).sort(),
+    );
   });
 });

@@ -1,4 +1,7 @@
-/** Factor analysis by buckets: what each quantile of a factor returned, how much of it is replaced, and how alike two dates rank. */
+/**
+ * Factor analysis by buckets: what each quantile of a factor returned, how much of it is replaced, and how alike two
+ * dates rank.
+ */
 import { Vector } from "apache-arrow";
 import { z } from "zod";
 import { gather } from "../asof/gather.js";
@@ -6,12 +9,31 @@ import { float64Vector, int32Vector } from "../columns.js";
 import { defineKernel, tableArg } from "../kernel.js";
 import { datesOf, type Panel, panelOf } from "./axes.js";
 import { Beginnings } from "./beginnings.js";
-import { ascendError, type BucketParameters, bucketCount, bucketerOf, bucketShape, edgesAscend, oneOfBucketsAndEdges, oneOfError } from "./buckets.js";
+import {
+  ascendError,
+  type BucketParameters,
+  bucketCount,
+  bucketerOf,
+  bucketShape,
+  edgesAscend,
+  oneOfBucketsAndEdges,
+  oneOfError,
+} from "./buckets.js";
 import { correlationOf } from "./coefficient.js";
 import { plainNumbers } from "./columns.js";
 import { eachSection, longestDate, maskOf, scatter } from "./sections.js";
 import { symbolsOf } from "./symbols.js";
-import { axesShape, axisColumns, columnName, family, maskParameter, numbers, sectionFault, sectionNumbers, tableOf } from "./wire.js";
+import {
+  axesShape,
+  axisColumns,
+  columnName,
+  family,
+  maskParameter,
+  numbers,
+  sectionFault,
+  sectionNumbers,
+  tableOf,
+} from "./wire.js";
 
 const factorParameter = columnName.describe("The column of the factor.");
 
@@ -30,7 +52,11 @@ function bucketsOf(panel: Panel, factor: string, params: BucketParameters, mask:
 }
 
 /** Dates repeated for every bucket, buckets, and how many rows each holds. */
-function bucketRows(panel: Panel, buckets: Int32Array, count: number): { dates: Vector; bucket: Vector; n: Int32Array } {
+function bucketRows(
+  panel: Panel,
+  buckets: Int32Array,
+  count: number,
+): { dates: Vector; bucket: Vector; n: Int32Array } {
   const n = new Int32Array(panel.dates * count);
   for (let d = 0; d < panel.dates; d++) {
     for (let row = panel.starts[d] as number; row < (panel.starts[d + 1] as number); row++) {
@@ -39,13 +65,23 @@ function bucketRows(panel: Panel, buckets: Int32Array, count: number): { dates: 
     }
   }
   const places = Int32Array.from(n, (_, i) => Math.floor(i / count));
-  return { dates: new Vector([gather(datesOf(panel), places)]), bucket: int32Vector(Int32Array.from(n, (_, i) => (i % count) + 1)), n };
+  return {
+    dates: new Vector([gather(datesOf(panel), places)]),
+    bucket: int32Vector(Int32Array.from(n, (_, i) => (i % count) + 1)),
+    n,
+  };
 }
 
 // ------------------------------------------------------------------------------------------------ returns
 
 /** Mean return by date and bucket, in the order of symbols; NaN of none. */
-function bucketMeans(panel: Panel, buckets: Int32Array, count: number, returns: Float64Array, weights: Float64Array | undefined): Float64Array {
+function bucketMeans(
+  panel: Panel,
+  buckets: Int32Array,
+  count: number,
+  returns: Float64Array,
+  weights: Float64Array | undefined,
+): Float64Array {
   const sums = new Float64Array(panel.dates * count);
   const totals = new Float64Array(panel.dates * count);
   for (let d = 0; d < panel.dates; d++) {
@@ -65,9 +101,17 @@ function bucketMeans(panel: Panel, buckets: Int32Array, count: number, returns: 
 const returnParameters = z
   .strictObject({
     factor: factorParameter,
-    returns: z.array(columnName).min(1).max(1_000).describe("Columns of forward returns, as panel.forward_returns makes."),
+    returns: z
+      .array(columnName)
+      .min(1)
+      .max(1_000)
+      .describe("Columns of forward returns, as panel.forward_returns makes."),
     ...bucketShape,
-    weight: columnName.optional().describe("A column of weights, such as the market value; rows where it is not above 0 are left out. Default: equal weights."),
+    weight: columnName
+      .optional()
+      .describe(
+        "A column of weights, such as the market value; rows where it is not above 0 are left out. Default: equal weights.",
+      ),
     output: z
       .enum(["buckets", "spread"])
       .default("buckets")
@@ -95,7 +139,8 @@ export const panelQuantileReturns = defineKernel({
   },
   lookback: () => 0,
   lag: 0,
-  nulls: "A factor that is null, NaN or ±infinity is in no bucket; a return that is, is left out of its bucket's mean. Null where a bucket has none.",
+  nulls:
+    "A factor that is null, NaN or ±infinity is in no bucket; a return that is, is left out of its bucket's mean. Null where a bucket has none.",
   costNs: 50,
   args: { table: tableArg, params: returnParameters },
   run: ({ table, params }) => {
@@ -103,11 +148,19 @@ export const panelQuantileReturns = defineKernel({
     const count = bucketCount(params);
     const buckets = bucketsOf(panel, params.factor, params, params.mask);
     const weights = params.weight === undefined ? undefined : numbers(panel, params.weight);
-    const means = params.returns.map((name) => [name, bucketMeans(panel, buckets, count, numbers(panel, name), weights)] as const);
+    const means = params.returns.map(
+      (name) => [name, bucketMeans(panel, buckets, count, numbers(panel, name), weights)] as const,
+    );
     if (params.output === "spread") {
       const spread = (of: Float64Array): Float64Array =>
-        Float64Array.from({ length: panel.dates }, (_, d) => (of[(d + 1) * count - 1] as number) - (of[d * count] as number));
-      return tableOf(panel.kernel, [[params.date, datesOf(panel)], ...means.map(([name, of]) => [name, float64Vector(spread(of))] as const)]);
+        Float64Array.from(
+          { length: panel.dates },
+          (_, d) => (of[(d + 1) * count - 1] as number) - (of[d * count] as number),
+        );
+      return tableOf(panel.kernel, [
+        [params.date, datesOf(panel)],
+        ...means.map(([name, of]) => [name, float64Vector(spread(of))] as const),
+      ]);
     }
     const { dates, bucket, n } = bucketRows(panel, buckets, count);
     const columns = means.map(([name, of]) => [name, float64Vector(of)] as const);
@@ -117,7 +170,12 @@ export const panelQuantileReturns = defineKernel({
 
 // ------------------------------------------------------------------------------------------------ turnover
 
-const lagParameter = z.int().min(1).max(100_000).default(1).describe("How many dates of the panel lie between the two that are compared.");
+const lagParameter = z
+  .int()
+  .min(1)
+  .max(100_000)
+  .default(1)
+  .describe("How many dates of the panel lie between the two that are compared.");
 
 /** Calls `visit` with a row of date d and that of the same symbol `lag` dates before, -1 for none. */
 function eachPair(panel: Panel, lag: number, visit: (row: number, before: number, date: number) => void): void {
@@ -125,8 +183,10 @@ function eachPair(panel: Panel, lag: number, visit: (row: number, before: number
   const rowOf = new Int32Array(count);
   for (let d = lag; d < panel.dates; d++) {
     rowOf.fill(-1);
-    for (let row = panel.starts[d - lag] as number; row < (panel.starts[d - lag + 1] as number); row++) rowOf[ids[row] as number] = row;
-    for (let row = panel.starts[d] as number; row < (panel.starts[d + 1] as number); row++) visit(row, rowOf[ids[row] as number] as number, d);
+    for (let row = panel.starts[d - lag] as number; row < (panel.starts[d - lag + 1] as number); row++)
+      rowOf[ids[row] as number] = row;
+    for (let row = panel.starts[d] as number; row < (panel.starts[d + 1] as number); row++)
+      visit(row, rowOf[ids[row] as number] as number, d);
   }
 }
 
@@ -147,7 +207,8 @@ export const panelTurnover = defineKernel({
   },
   lookback: (params) => (params as { lag?: number } | undefined)?.lag ?? 1,
   lag: 0,
-  nulls: "A factor that is null, NaN or ±infinity is in no bucket. Null on the first `lag` dates, and where a bucket is empty.",
+  nulls:
+    "A factor that is null, NaN or ±infinity is in no bucket. Null on the first `lag` dates, and where a bucket is empty.",
   costNs: 70,
   args: {
     table: tableArg,
@@ -164,9 +225,12 @@ export const panelTurnover = defineKernel({
     const fresh = new Int32Array(n.length);
     eachPair(panel, params.lag, (row, before, date) => {
       const own = buckets[row] as number;
-      if (own > 0 && (before < 0 || buckets[before] !== own)) fresh[date * count + own - 1] = (fresh[date * count + own - 1] as number) + 1;
+      if (own > 0 && (before < 0 || buckets[before] !== own))
+        fresh[date * count + own - 1] = (fresh[date * count + own - 1] as number) + 1;
     });
-    const turnover = Float64Array.from(n, (size, i) => (i < params.lag * count ? Number.NaN : (fresh[i] as number) / size));
+    const turnover = Float64Array.from(n, (size, i) =>
+      i < params.lag * count ? Number.NaN : (fresh[i] as number) / size,
+    );
     return tableOf(panel.kernel, [
       [params.date, dates],
       ["bucket", bucket],
@@ -192,9 +256,13 @@ export const panelRankAutocorrelation = defineKernel({
   },
   lookback: (params) => (params as { lag?: number } | undefined)?.lag ?? 1,
   lag: 0,
-  nulls: "Null, NaN and ±infinity are left out. Null on the first `lag` dates, with fewer than 3 symbols, and where nothing varies.",
+  nulls:
+    "Null, NaN and ±infinity are left out. Null on the first `lag` dates, with fewer than 3 symbols, and where nothing varies.",
   costNs: 100,
-  args: { table: tableArg, params: z.strictObject({ factor: factorParameter, lag: lagParameter, mask: maskParameter, ...axesShape }) },
+  args: {
+    table: tableArg,
+    params: z.strictObject({ factor: factorParameter, lag: lagParameter, mask: maskParameter, ...axesShape }),
+  },
   run: ({ table, params }) => {
     const panel = panelOf("panel.rank_autocorrelation", table, params);
     const factor = numbers(panel, params.factor);

@@ -16,8 +16,14 @@ const pivotParameters = z.strictObject({
     .min(1)
     .max(1_000_000)
     .optional()
-    .describe("Symbols that get a column, in this order; default: those in the table, ascending. Give them where partitions must have the same columns."),
-  as: columnName.optional().describe("Names of the results, with {column} and {symbol}; default: {symbol}, or {column}_{symbol} if there are several columns."),
+    .describe(
+      "Symbols that get a column, in this order; default: those in the table, ascending. Give them where partitions must have the same columns.",
+    ),
+  as: columnName
+    .optional()
+    .describe(
+      "Names of the results, with {column} and {symbol}; default: {symbol}, or {column}_{symbol} if there are several columns.",
+    ),
   ...axesShape,
 });
 
@@ -71,13 +77,24 @@ export const panelPivot = defineKernel({
 
 const unpivotParameters = z
   .strictObject({
-    columns: z.array(columnName).min(1).max(1_000_000).optional().describe("Columns of numbers, one for each symbol; default: all of them but the date."),
-    missing: z.enum(["drop", "keep"]).default("drop").describe("Whether a null or NaN makes no row, or a row with null."),
+    columns: z
+      .array(columnName)
+      .min(1)
+      .max(1_000_000)
+      .optional()
+      .describe("Columns of numbers, one for each symbol; default: all of them but the date."),
+    missing: z
+      .enum(["drop", "keep"])
+      .default("drop")
+      .describe("Whether a null or NaN makes no row, or a row with null."),
     date: axesShape.date,
     symbol: columnName.default("symbol").describe("Name of the column of symbols."),
     value: columnName.default("value").describe("Name of the column of values."),
   })
-  .refine(({ date, symbol, value }) => new Set([date, symbol, value]).size === 3, { path: ["value"], error: "date, symbol and value are not three names" })
+  .refine(({ date, symbol, value }) => new Set([date, symbol, value]).size === 3, {
+    path: ["value"],
+    error: "date, symbol and value are not three names",
+  })
   .prefault({});
 
 function unpivot(table: Table, params: z.output<typeof unpivotParameters>): Table {
@@ -85,7 +102,9 @@ function unpivot(table: Table, params: z.output<typeof unpivotParameters>): Tabl
   const date = dateColumn(kernel, "wide", table, params.date);
   dateStarts(date, true);
   const fields = table.schema.fields.map((field) => field.name);
-  const names = [...(params.columns ?? fields.filter((name) => name !== params.date && isNumeric(table.getChild(name) as Vector)))].sort(byCodePoint);
+  const names = [
+    ...(params.columns ?? fields.filter((name) => name !== params.date && isNumeric(table.getChild(name) as Vector))),
+  ].sort(byCodePoint);
   const columns = names.map((name) => {
     const column = namedColumn(kernel, "wide", table, name, "numbers");
     if (!isNumeric(column.vector)) throw mistypedFault(column, "expected numbers");

@@ -1,8 +1,9 @@
 /**
  * A panel cut into cross-sections: the rows of one date, or of one group on one date, that are not left out.
  *
- * S1  Every section is computed from its own rows only, in the order of symbols. So a table cut between dates gives the same bits as the whole.
- * S2  A row is left out if one of the inputs is missing there, if the mask is not true, or if its group is null; its output is null.
+ * S1  Every section is computed from its own rows only, in the order of symbols. So a table cut between dates gives the
+ * same bits as the whole. S2  A row is left out if one of the inputs is missing there, if the mask is not true, or if
+ * its group is null; its output is null.
  */
 import { type Bool, DataType, type Vector } from "apache-arrow";
 import { ByKeys } from "../asof/by-keys.js";
@@ -34,8 +35,8 @@ interface Scratch {
 }
 
 /**
- * Rows of [from, to) whose bits are set; how many. What is there and what is not comes without order, so there is no branch on it: every row is
- * written, and the place goes on where it is to stay.
+ * Rows of [from, to) whose bits are set; how many. What is there and what is not comes without order, so there is no
+ * branch on it: every row is written, and the place goes on where it is to stay.
  */
 function rowsOfBits({ bits, offset }: Numbers, from: number, to: number, rows: Int32Array): number {
   const set = bits as Uint8Array;
@@ -80,7 +81,10 @@ function keepBits({ bits, offset }: Numbers, rows: Int32Array, n: number): numbe
 
 const exponentBits = 0x7ff00000;
 
-/** The same for those that are not NaN, and if `finite` not infinity: of these the exponent is all ones, and of NaN another bit is 1. */
+/**
+ * The same for those that are not NaN, and if `finite` not infinity: of these the exponent is all ones, and of NaN
+ * another bit is 1.
+ */
 function keepNumbers({ values }: Numbers, finite: boolean, rows: Int32Array, n: number): number {
   const words = new Int32Array(values.buffer, values.byteOffset, 2 * values.length);
   const limit = finite ? exponentBits : exponentBits + 1;
@@ -115,7 +119,8 @@ function present(inputs: readonly Numbers[], rules: SectionRules, from: number, 
   for (let i = listed ? 0 : 1; i < inputs.length; i++) n = keepBits(inputs[i] as Numbers, rows, n);
   let plain = true;
   for (let i = 0; i < inputs.length; i++)
-    if (!gatherNumbers((inputs[i] as Numbers).values, rows, n, (into[i] as Beginnings<Float64Array>).whole)) plain = false;
+    if (!gatherNumbers((inputs[i] as Numbers).values, rows, n, (into[i] as Beginnings<Float64Array>).whole))
+      plain = false;
   scratch.asStored = !listed && inputs.length === 1;
   if (plain) return n;
   const all = n;
@@ -148,12 +153,21 @@ function gatherNumbers(values: Float64Array, rows: Int32Array, n: number, into: 
 }
 
 /** Calls `visit` for every section that has a row, by date, then by group. */
-export function eachSection(panel: Panel, inputs: readonly Numbers[], rules: SectionRules, visit: (section: Section) => void): void {
+export function eachSection(
+  panel: Panel,
+  inputs: readonly Numbers[],
+  rules: SectionRules,
+  visit: (section: Section) => void,
+): void {
   const most = longestDate(panel);
   // A row more: the place after the last one is written too.
   const rows = new Beginnings(new Int32Array(most + 1));
   const scratch = { asStored: false, rows, inputs: inputs.map(() => new Beginnings(new Float64Array(most))) };
-  const byGroup = rules.groups && { ids: rules.groups.ids, sorted: new Int32Array(most), counts: new Int32Array(rules.groups.count + 1) };
+  const byGroup = rules.groups && {
+    ids: rules.groups.ids,
+    sorted: new Int32Array(most),
+    counts: new Int32Array(rules.groups.count + 1),
+  };
   for (let date = 0; date < panel.dates; date++) {
     const from = panel.starts[date] as number;
     const to = panel.starts[date + 1] as number;
@@ -162,7 +176,14 @@ export function eachSection(panel: Panel, inputs: readonly Numbers[], rules: Sec
     if (byGroup) visitGroups(inputs, byGroup, scratch, n, date, visit);
     else {
       const stored = scratch.asStored ? inputs[0] : undefined;
-      visit({ inputs: scratch.inputs.map((input) => input.of(n)), rows: n === to - from ? undefined : rows.of(n), from, to, stored, date });
+      visit({
+        inputs: scratch.inputs.map((input) => input.of(n)),
+        rows: n === to - from ? undefined : rows.of(n),
+        from,
+        to,
+        stored,
+        date,
+      });
     }
   }
 }
@@ -242,6 +263,9 @@ export function maskOf(panel: Panel, name: string | undefined): Uint8Array | und
 /** Throws INVALID_ARGUMENT for a column that is no key. */
 export function groupsOf(panel: Panel, name: string | undefined): SectionRules["groups"] {
   if (name === undefined) return undefined;
-  const { rightIds, count } = new ByKeys([namedColumn(panel.kernel, "panel", panel.table, name, kinds.key)], panel.table.numRows);
+  const { rightIds, count } = new ByKeys(
+    [namedColumn(panel.kernel, "panel", panel.table, name, kinds.key)],
+    panel.table.numRows,
+  );
   return { ids: rightIds, count };
 }

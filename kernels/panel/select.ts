@@ -8,8 +8,17 @@ import { type SectionRun, sectionKernel } from "./wire.js";
 const parameters = z
   .strictObject({
     side: z.enum(["top", "bottom"]).describe("The largest or the smallest values."),
-    n: z.int().min(1).optional().describe("How many; all, if there are fewer. Ties in the order of symbols. Either this or fraction."),
-    fraction: z.number().gt(0).lt(1).optional().describe("Which share of the values, in the given meaning. Either this or n."),
+    n: z
+      .int()
+      .min(1)
+      .optional()
+      .describe("How many; all, if there are fewer. Ties in the order of symbols. Either this or fraction."),
+    fraction: z
+      .number()
+      .gt(0)
+      .lt(1)
+      .optional()
+      .describe("Which share of the values, in the given meaning. Either this or n."),
     meaning: meaningParameter
       .optional()
       .describe(
@@ -20,15 +29,21 @@ const parameters = z
       .default("error")
       .describe('qcut: two equal cuts are an "error", are made one ("drop"), or nothing is selected ("null").'),
   })
-  .refine(({ n, fraction }) => (n === undefined) !== (fraction === undefined), { path: ["n"], error: "give either n or fraction" })
+  .refine(({ n, fraction }) => (n === undefined) !== (fraction === undefined), {
+    path: ["n"],
+    error: "give either n or fraction",
+  })
   .refine(({ fraction, meaning }) => (fraction === undefined) === (meaning === undefined), {
     path: ["meaning"],
     error: "a fraction needs a meaning, and n has none",
   })
-  .refine(({ fraction = 0.5, meaning }) => meaning !== "qcut" || Math.abs(1 / fraction - Math.round(1 / fraction)) < 1e-9, {
-    path: ["fraction"],
-    error: "qcut needs a fraction that is 1 / n, as 0.2",
-  });
+  .refine(
+    ({ fraction = 0.5, meaning }) => meaning !== "qcut" || Math.abs(1 / fraction - Math.round(1 / fraction)) < 1e-9,
+    {
+      path: ["fraction"],
+      error: "qcut needs a fraction that is 1 / n, as 0.2",
+    },
+  );
 
 type Parameters = z.output<typeof parameters>;
 
@@ -64,10 +79,14 @@ function lastOrFirstBucket(side: "top" | "bottom", buckets: number, duplicates: 
 export const panelSelect = sectionKernel({
   name: "select",
   doc: "Whether a value is in the top or bottom of its date (or group of a date): the n largest or smallest, or a fraction in a named meaning.",
-  nulls: "Null and NaN are missing: left out, and not selected. ±infinity is a number by n and by count; else missing too.",
+  nulls:
+    "Null and NaN are missing: left out, and not selected. ±infinity is a number by n and by count; else missing too.",
   costNs: 40,
   as: "{column}_selected",
   output: { type: "boolean", column: flagColumn },
   parameters,
-  plan: (params) => ({ finite: params.meaning === "numpy-linear" || params.meaning === "qcut", run: selection(params) }),
+  plan: (params) => ({
+    finite: params.meaning === "numpy-linear" || params.meaning === "qcut",
+    run: selection(params),
+  }),
 });

@@ -1,8 +1,9 @@
 /**
- * The symbols of a panel: whether they ascend on every date, and their numbers, which only kernels that follow a symbol over dates ask for.
+ * The symbols of a panel: whether they ascend on every date, and their numbers, which only kernels that follow a symbol
+ * over dates ask for.
  *
- * The order is checked on the stored bytes, codes or integers where the column is one batch of text, a dictionary or small integers, and else
- * by the numbers of the symbols.
+ * The order is checked on the stored bytes, codes or integers where the column is one batch of text, a dictionary or
+ * small integers, and else by the numbers of the symbols.
  */
 import { type Data, DataType, type Dictionary, type Vector } from "apache-arrow";
 import { ByKeys } from "../asof/by-keys.js";
@@ -41,7 +42,8 @@ function ascending(values: readonly Value[]): Int32Array {
 }
 
 /** All symbols of a panel are of one type. */
-const compare = (x: Value, y: Value): number => (typeof x === "string" ? byCodePoint(x, y as string) : x < (y as bigint) ? -1 : x > (y as bigint) ? 1 : 0);
+const compare = (x: Value, y: Value): number =>
+  typeof x === "string" ? byCodePoint(x, y as string) : x < (y as bigint) ? -1 : x > (y as bigint) ? 1 : 0;
 
 /** UTF-8 order of two strings, without encoding them: in UTF-16 surrogates sort before U+E000..U+FFFF. */
 export function byCodePoint(a: string, b: string): number {
@@ -58,7 +60,10 @@ export function byCodePoint(a: string, b: string): number {
 
 // ------------------------------------------------------------------------------------------------ order
 
-/** The first row whose symbol is not after that of the row before it on its date; -1 for none. Throws INVALID_ARGUMENT for a null. */
+/**
+ * The first row whose symbol is not after that of the row before it on its date; -1 for none. Throws INVALID_ARGUMENT
+ * for a null.
+ */
 export function firstUnsorted(symbol: NamedColumn, starts: Int32Array): number {
   const [data] = symbol.vector.data;
   if (symbol.vector.data.length === 1 && data) {
@@ -76,10 +81,18 @@ export function firstUnsorted(symbol: NamedColumn, starts: Int32Array): number {
   return unsortedCodes(ids, places, starts);
 }
 
-/** Places of a dictionary's values in their order, equal ones the same; undefined where it has a null, or is not worth sorting. */
+/**
+ * Places of a dictionary's values in their order, equal ones the same; undefined where it has a null, or is not worth
+ * sorting.
+ */
 function dictionaryPlaces({ type, dictionary, length }: Data): Int32Array | undefined {
   const values = dictionary as Vector;
-  if (values.nullCount > 0 || values.length > Math.max(length, 1_000) || DataType.isDictionary((type as Dictionary).dictionary)) return undefined;
+  if (
+    values.nullCount > 0 ||
+    values.length > Math.max(length, 1_000) ||
+    DataType.isDictionary((type as Dictionary).dictionary)
+  )
+    return undefined;
   const all = [...values] as Value[];
   const order = ascending(all);
   const places = new Int32Array(order.length);
@@ -90,11 +103,12 @@ function dictionaryPlaces({ type, dictionary, length }: Data): Int32Array | unde
   return places;
 }
 
-const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView): Buffer => Buffer.from(buffer, byteOffset, byteLength);
+const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView): Buffer =>
+  Buffer.from(buffer, byteOffset, byteLength);
 
 /**
- * Calls `firstOf` for the rows of every date until it finds one, but for dates that say the same as the one before (`same`: of two of equal
- * length): they ascend as that one does.
+ * Calls `firstOf` for the rows of every date until it finds one, but for dates that say the same as the one before
+ * (`same`: of two of equal length): they ascend as that one does.
  */
 function firstOfDates(
   starts: Int32Array,
@@ -129,7 +143,8 @@ function unsortedCodes(codes: Int32Array, places: Int32Array, starts: Int32Array
 function unsortedNumbers(values: ArrayLike<number>, starts: Int32Array): number {
   for (let d = 0; d < starts.length - 1; d++) {
     const to = starts[d + 1] as number;
-    for (let row = (starts[d] as number) + 1; row < to; row++) if ((values[row] as number) <= (values[row - 1] as number)) return row;
+    for (let row = (starts[d] as number) + 1; row < to; row++)
+      if ((values[row] as number) <= (values[row - 1] as number)) return row;
   }
   return -1;
 }
@@ -140,7 +155,8 @@ function unsortedText({ values, valueOffsets }: Data, starts: Int32Array): numbe
   const offsets = valueOffsets as Int32Array;
   const same = (from: number, before: number, rows: number): boolean => {
     const [start, earlier] = [offsets[from] as number, offsets[before] as number];
-    for (let k = 1; k <= rows; k++) if ((offsets[from + k] as number) - start !== (offsets[before + k] as number) - earlier) return false;
+    for (let k = 1; k <= rows; k++)
+      if ((offsets[from + k] as number) - start !== (offsets[before + k] as number) - earlier) return false;
     return bytes.compare(bytes, earlier, start, start, offsets[from + rows]) === 0;
   };
   return firstOfDates(starts, same, (first, end) => {

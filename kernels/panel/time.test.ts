@@ -28,26 +28,48 @@ const spellArbitrary = fc
 describe("panel.universe", () => {
   it("holds a row if a spell holds its date that no delisting ended before", () => {
     const delisting = fc.record({ symbol: name, date });
-    const options = fc.record({ bounds: fc.constantFrom("half-open", "closed"), delistingDay: fc.constantFrom("member", "not-member") });
+    const options = fc.record({
+      bounds: fc.constantFrom("half-open", "closed"),
+      delistingDay: fc.constantFrom("member", "not-member"),
+    });
     fc.assert(
-      fc.property(panels, fc.array(spellArbitrary, { maxLength: 6 }), fc.array(delisting, { maxLength: 4 }), options, (rows, spells, ends, params) => {
-        const expected = rows.map((row) =>
-          spells.some(({ symbol, from, to }) => {
-            const since = from ?? -Infinity;
-            const held = symbol === row.symbol && row.date >= since && (to === null || row.date < to || (params.bounds === "closed" && row.date === to));
-            const ended = ends.some(
-              (end) => end.symbol === symbol && since <= end.date && (row.date > end.date || (row.date === end.date && params.delistingDay === "not-member")),
-            );
-            return held && !ended;
-          }),
-        );
-        const spellTable = new Table({ symbol: texts(spells.map((s) => s.symbol)), from: days(spells.map((s) => s.from)), to: days(spells.map((s) => s.to)) });
-        const endTable = new Table({ symbol: texts(ends.map((e) => e.symbol)), date: days(ends.map((e) => e.date)) });
-        const flagged = run("universe", tableOfRows(rows), spellTable, ends.length > 0 ? endTable : null, params);
-        expect([...(flagged.getChild("member") ?? [])]).toEqual(expected);
-        const members = run("universe", tableOfRows(rows), spellTable, ends.length > 0 ? endTable : null, { ...params, output: "rows" });
-        expect(contents(members)).toEqual(contents(tableOfRows(rows.filter((_, i) => expected[i]))));
-      }),
+      fc.property(
+        panels,
+        fc.array(spellArbitrary, { maxLength: 6 }),
+        fc.array(delisting, { maxLength: 4 }),
+        options,
+        (rows, spells, ends, params) => {
+          const expected = rows.map((row) =>
+            spells.some(({ symbol, from, to }) => {
+              const since = from ?? -Infinity;
+              const held =
+                symbol === row.symbol &&
+                row.date >= since &&
+                (to === null || row.date < to || (params.bounds === "closed" && row.date === to));
+              const ended = ends.some(
+                (end) =>
+                  end.symbol === symbol &&
+                  since <= end.date &&
+                  (row.date > end.date || (row.date === end.date && params.delistingDay === "not-member")),
+              );
+              return held && !ended;
+            }),
+          );
+          const spellTable = new Table({
+            symbol: texts(spells.map((s) => s.symbol)),
+            from: days(spells.map((s) => s.from)),
+            to: days(spells.map((s) => s.to)),
+          });
+          const endTable = new Table({ symbol: texts(ends.map((e) => e.symbol)), date: days(ends.map((e) => e.date)) });
+          const flagged = run("universe", tableOfRows(rows), spellTable, ends.length > 0 ? endTable : null, params);
+          expect([...(flagged.getChild("member") ?? [])]).toEqual(expected);
+          const members = run("universe", tableOfRows(rows), spellTable, ends.length > 0 ? endTable : null, {
+            ...params,
+            output: "rows",
+          });
+          expect(contents(members)).toEqual(contents(tableOfRows(rows.filter((_, i) => expected[i]))));
+        },
+      ),
       runs,
     );
   });
@@ -57,7 +79,9 @@ describe("panel.universe", () => {
       fc.property(panels, (rows) => {
         const kept = rows.filter(({ use }) => use);
         const masked = valuesOf(run("zscore", tableOfRows(rows), { columns: ["x"], mask: "use" }), "x");
-        expect(masked.filter((_, i) => rows[i]?.use)).toEqual(valuesOf(run("zscore", tableOfRows(kept), { columns: ["x"] }), "x"));
+        expect(masked.filter((_, i) => rows[i]?.use)).toEqual(
+          valuesOf(run("zscore", tableOfRows(kept), { columns: ["x"] }), "x"),
+        );
         expect(masked.filter((_, i) => !rows[i]?.use).every(Number.isNaN)).toBe(true);
       }),
       runs,
@@ -71,7 +95,9 @@ describe("panel.universe", () => {
       symbol: texts(["A", "A", "A"]),
     });
     const spells = new Table({ symbol: texts(["A"]), from: days([1]), to: days([2]) });
-    const member = (bounds: string): unknown[] => [...(run("universe", bars, spells, null, { bounds }).getChild("member") ?? [])];
+    const member = (bounds: string): unknown[] => [
+      ...(run("universe", bars, spells, null, { bounds }).getChild("member") ?? []),
+    ];
     expect(member("half-open")).toEqual([true, true, false]);
     expect(member("closed")).toEqual([true, true, true]);
   });
@@ -87,7 +113,9 @@ describe("wide and long", () => {
         const wide = run("pivot", tableOfRows(rows), { columns: ["x"] });
         const names = wide.schema.fields.map((field) => field.name);
         expect(names[0]).toBe("date");
-        expect(names.slice(1)).toEqual([...new Set(rows.map(({ symbol }) => symbol))].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))));
+        expect(names.slice(1)).toEqual(
+          [...new Set(rows.map(({ symbol }) => symbol))].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))),
+        );
         const long = run("unpivot", wide, { value: "x" });
         expect(contents(long)).toEqual(contents(tableOfRows(there).select(["date", "symbol", "x"])));
         expect(run("unpivot", wide, { missing: "keep" }).numRows).toBe(wide.numRows * (names.length - 1));
@@ -107,11 +135,16 @@ describe("wide and long", () => {
     expect(wide.schema.fields.map((field) => field.name)).toEqual(["date", "x_B", "x_Z", "y_B", "y_Z"]);
     expect(valuesOf(wide, "x_B")).toEqual([2, Number.NaN]);
     expect(valuesOf(wide, "x_Z")).toEqual([Number.NaN, Number.NaN]);
-    expect(() => run("pivot", table, { columns: ["x"], as: "{column}" })).toThrow(/panel\.pivot: two columns of the result are named "x"/);
+    expect(() => run("pivot", table, { columns: ["x"], as: "{column}" })).toThrow(
+      /panel\.pivot: two columns of the result are named "x"/,
+    );
   });
 });
 
-/** Price of the symbol on the h-th date (or its own h-th row) after a row; `ended`: or the last there was, if the panel goes on. */
+/**
+ * Price of the symbol on the h-th date (or its own h-th row) after a row; `ended`: or the last there was, if the panel
+ * goes on.
+ */
 function laterPrice(rows: readonly PanelRow[], row: PanelRow, h: number, step: string, ended: string): number {
   const own = rows.filter(({ symbol }) => symbol === row.symbol);
   if (step === "row") return own[own.indexOf(row) + h]?.price ?? Number.NaN;
@@ -125,21 +158,32 @@ function laterPrice(rows: readonly PanelRow[], row: PanelRow, h: number, step: s
 
 describe("panel.forward_returns", () => {
   it("goes from a row to the h-th date or row after it", () => {
-    const options = fc.record({ method: fc.constantFrom("simple", "log"), step: fc.constantFrom("date", "row"), ended: fc.constantFrom("null", "last") });
+    const options = fc.record({
+      method: fc.constantFrom("simple", "log"),
+      step: fc.constantFrom("date", "row"),
+      ended: fc.constantFrom("null", "last"),
+    });
     fc.assert(
       fc.property(panels, options, fc.integer({ min: 1, max: 4 }), (rows, { method, step, ended }, h) => {
         const expected = rows.map((row) => {
           const ratio = laterPrice(rows, row, h, step, ended) / row.price;
           return method === "log" ? Math.log(ratio) : ratio - 1;
         });
-        const made = run("forward_returns", tableOfRows(rows), { price: "price", horizons: [h, h + 1], method, step, ended });
+        const made = run("forward_returns", tableOfRows(rows), {
+          price: "price",
+          horizons: [h, h + 1],
+          method,
+          step,
+          ended,
+        });
         const got = valuesOf(made, `forward_${h}`);
         // The logarithm is our own, Math.log the engine's: two units in the last place between them at most.
         if (method === "log") {
           expect(got.map(Number.isNaN)).toEqual(expected.map(Number.isNaN));
           got.forEach((value, i) => {
             const size = Math.abs(expected[i] as number);
-            if (!Number.isNaN(value)) expect(Math.abs(value - (expected[i] as number)), `ln ${i}`).toBeLessThanOrEqual(2 ** -51 * size);
+            if (!Number.isNaN(value))
+              expect(Math.abs(value - (expected[i] as number)), `ln ${i}`).toBeLessThanOrEqual(2 ** -51 * size);
           });
         } else expect(got).toEqual(expected);
       }),

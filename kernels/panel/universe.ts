@@ -1,9 +1,10 @@
 /**
- * `panel.universe`: which rows were members of the universe on their date, from spells of membership and delistings. Taking today's list
- * instead is the survivorship mistake.
+ * `panel.universe`: which rows were members of the universe on their date, from spells of membership and delistings.
+ * Taking today's list instead is the survivorship mistake.
  *
  * U1  A row is a member if a spell of its symbol holds its date, and no delisting ended that spell before.
- * U2  A delisting ends the spells that began on or before it; a symbol that is used again later has a spell that begins after it.
+ * U2  A delisting ends the spells that began on or before it; a symbol that is used again later has a spell that begins
+ * after it.
  */
 import { type Table, Vector } from "apache-arrow";
 import { z } from "zod";
@@ -25,13 +26,22 @@ const spellNames = z.strictObject({
 });
 
 const parameters = z.strictObject({
-  bounds: z.enum(["half-open", "closed"]).describe('Whether a member is one on the date `to` itself: "half-open" [from, to) no, "closed" [from, to] yes.'),
+  bounds: z
+    .enum(["half-open", "closed"])
+    .describe('Whether a member is one on the date `to` itself: "half-open" [from, to) no, "closed" [from, to] yes.'),
   delistingDay: z
     .enum(["member", "not-member"])
     .default("member")
     .describe("Whether a symbol is a member on the date of its delisting, its last day of trading."),
-  output: z.enum(["flag", "rows"]).default("flag").describe('"flag" all rows with a boolean column; "rows" the members\' rows alone.'),
-  keep: z.array(columnName).max(10_000).optional().describe("Columns that go through, after date and symbol; default: all."),
+  output: z
+    .enum(["flag", "rows"])
+    .default("flag")
+    .describe('"flag" all rows with a boolean column; "rows" the members\' rows alone.'),
+  keep: z
+    .array(columnName)
+    .max(10_000)
+    .optional()
+    .describe("Columns that go through, after date and symbol; default: all."),
   as: columnName.default("member").describe("Name of the boolean column."),
   spells: spellNames.prefault({}).describe("Which columns of the spells are what."),
   delistings: z
@@ -74,11 +84,22 @@ interface Times {
 
 function timesOf(panel: Panel, from: NamedColumn, to: NamedColumn, delisted: NamedColumn | undefined): Times {
   const scale = scaleOf([panel.date, from, to, ...(delisted ? [delisted] : [])]);
-  const times = { scale, panel: axisOf(panel.date, scale), from: axisOf(from, scale), to: axisOf(to, scale), delisted: delisted && axisOf(delisted, scale) };
+  const times = {
+    scale,
+    panel: axisOf(panel.date, scale),
+    from: axisOf(from, scale),
+    to: axisOf(to, scale),
+    delisted: delisted && axisOf(delisted, scale),
+  };
   for (let row = 0; row < from.vector.length; row++) {
-    if (compareTimes(times.to, row, times.from, row) >= 0 || isMissing(times.to, row) || isMissing(times.from, row)) continue;
+    if (compareTimes(times.to, row, times.from, row) >= 0 || isMissing(times.to, row) || isMissing(times.from, row))
+      continue;
     const value = shownValue(to, row);
-    throw columnFault(to, `is ${value} in row ${row}, before ${from.name} ${shownValue(from, row)}; a spell ends after it begins`, { row, value });
+    throw columnFault(
+      to,
+      `is ${value} in row ${row}, before ${from.name} ${shownValue(from, row)}; a spell ends after it begins`,
+      { row, value },
+    );
   }
   return times;
 }
@@ -87,7 +108,9 @@ const isMissing = ({ hi }: Axis, row: number): boolean => Number.isNaN(hi[row]);
 
 function membership(panel: Panel, spells: Table, delistings: Table | null, params: Parameters): Uint8Array {
   const symbol = symbolColumn(kernelName, "spells", spells, params.spells.symbol);
-  const [from, to] = [params.spells.from, params.spells.to].map((name) => dateColumn(kernelName, "spells", spells, name, false)) as [NamedColumn, NamedColumn];
+  const [from, to] = [params.spells.from, params.spells.to].map((name) =>
+    dateColumn(kernelName, "spells", spells, name, false),
+  ) as [NamedColumn, NamedColumn];
   const ended = delistings ? symbolColumn(kernelName, "delistings", delistings, params.delistings.symbol) : undefined;
   const delisted = delistings ? dateColumn(kernelName, "delistings", delistings, params.delistings.date) : undefined;
   const times = timesOf(panel, from, to, delisted);
@@ -103,7 +126,8 @@ function membership(panel: Panel, spells: Table, delistings: Table | null, param
     for (let k = spellsBy.starts[group] as number; k < (spellsBy.starts[group + 1] as number); k++) {
       const spell = spellsBy.rows[k] as number;
       if (!holds(times, row, spell, params.bounds)) continue;
-      if (endsBy && endGroups && wasDelisted(times, row, spell, endsBy, endGroups[row] as number, params.delistingDay)) continue;
+      if (endsBy && endGroups && wasDelisted(times, row, spell, endsBy, endGroups[row] as number, params.delistingDay))
+        continue;
       members[row] = 1;
       break;
     }
@@ -118,7 +142,14 @@ function holds({ panel, from, to }: Times, row: number, spell: number, bounds: P
   return bounds === "closed" ? past <= 0 : past < 0;
 }
 
-function wasDelisted({ panel, from, delisted }: Times, row: number, spell: number, ends: BySymbol, group: number, day: Parameters["delistingDay"]): boolean {
+function wasDelisted(
+  { panel, from, delisted }: Times,
+  row: number,
+  spell: number,
+  ends: BySymbol,
+  group: number,
+  day: Parameters["delistingDay"],
+): boolean {
   if (group < 0 || !delisted) return false;
   for (let k = ends.starts[group] as number; k < (ends.starts[group + 1] as number); k++) {
     const end = ends.rows[k] as number;
@@ -132,7 +163,9 @@ function wasDelisted({ panel, from, delisted }: Times, row: number, spell: numbe
 function universe(table: Table, spells: Table, delistings: Table | null, params: Parameters): Table {
   const panel = panelOf(kernelName, table, params);
   const members = membership(panel, spells, delistings, params);
-  const keep = params.keep ?? table.schema.fields.map(({ name }) => name).filter((name) => name !== params.date && name !== params.symbol);
+  const keep =
+    params.keep ??
+    table.schema.fields.map(({ name }) => name).filter((name) => name !== params.date && name !== params.symbol);
   const columns = keptColumns(panel, params, keep);
   if (params.output === "flag") return tableOf(kernelName, [...columns, [params.as, flagVector(members)]]);
   const rows = new Int32Array(members.reduce((count, member) => count + member, 0));
@@ -152,7 +185,11 @@ export const panelUniverse = defineKernel({
   columns: {
     inputs: [
       ...axisColumns,
-      { name: "spells.from, spells.to, delistings.date", type: "date, timestamp, integer or ISO text", doc: "of the kind of the panel's dates" },
+      {
+        name: "spells.from, spells.to, delistings.date",
+        type: "date, timestamp, integer or ISO text",
+        doc: "of the kind of the panel's dates",
+      },
     ],
     outputs: [...axisColumns, { name: "member", type: "boolean" }],
   },

@@ -28,7 +28,10 @@ const parameters = z
       .default(normalConsistency)
       .describe("Factor of the median absolute deviation; the default makes it a standard deviation of normal values."),
   })
-  .refine(({ lower, upper }) => lower + upper < 1, { path: ["upper"], error: "lower and upper together are not below 1" });
+  .refine(({ lower, upper }) => lower + upper < 1, {
+    path: ["upper"],
+    error: "lower and upper together are not below 1",
+  });
 
 function clip(values: Float64Array, out: Float64Array, low: number, high: number): void {
   for (let i = 0; i < out.length; i++) {
@@ -57,8 +60,15 @@ function winsorizing({ method, lower, upper, k, ddof, consistency }: z.output<ty
   return ([values], out) => {
     const { keys } = sorter.sort(values as Float64Array);
     const n = keys.length;
-    if (method === "quantile") clip(values as Float64Array, out, linearQuantile(keys, lower), linearQuantile(keys, 1 - upper));
-    else clip(values as Float64Array, out, keys[Math.trunc(n * lower)] as number, keys[n - 1 - Math.trunc(n * upper)] as number);
+    if (method === "quantile")
+      clip(values as Float64Array, out, linearQuantile(keys, lower), linearQuantile(keys, 1 - upper));
+    else
+      clip(
+        values as Float64Array,
+        out,
+        keys[Math.trunc(n * lower)] as number,
+        keys[n - 1 - Math.trunc(n * upper)] as number,
+      );
   };
 }
 

@@ -1,4 +1,6 @@
-/** Cross-section kernels on tables: parameters that all have, the columns they apply to, and how the results are named. */
+/**
+ * Cross-section kernels on tables: parameters that all have, the columns they apply to, and how the results are named.
+ */
 import { DataType, Table, type Vector } from "apache-arrow";
 import { z } from "zod";
 import { VolleyError } from "../../proto/errors.js";
@@ -15,21 +17,38 @@ export const family = "Cross-section";
 export const columnName = z.string().min(1).max(1_000);
 
 export const axesShape = {
-  date: columnName.default("date").describe("The column of dates (dates, timestamps, integers or ISO text); rows ascend by it."),
-  symbol: columnName.default("symbol").describe("The column of symbols (text or integers); on each date rows ascend by it, without duplicates."),
+  date: columnName
+    .default("date")
+    .describe("The column of dates (dates, timestamps, integers or ISO text); rows ascend by it."),
+  symbol: columnName
+    .default("symbol")
+    .describe("The column of symbols (text or integers); on each date rows ascend by it, without duplicates."),
 };
 
 export const maskParameter = columnName
   .optional()
-  .describe("A boolean column, such as the membership of panel.universe: rows where it is not true are left out. Default: all rows count.");
+  .describe(
+    "A boolean column, such as the membership of panel.universe: rows where it is not true are left out. Default: all rows count.",
+  );
 
 const sectionShape = {
-  columns: z.array(columnName).min(1).max(10_000).optional().describe("Columns of numbers to apply to, each by itself; default: all that have no other role."),
+  columns: z
+    .array(columnName)
+    .min(1)
+    .max(10_000)
+    .optional()
+    .describe("Columns of numbers to apply to, each by itself; default: all that have no other role."),
   mask: maskParameter,
   group: columnName
     .optional()
-    .describe("A column of groups, such as the sector: every group of a date is a section of its own. Default: the date is one section."),
-  keep: z.array(columnName).max(1_000).default([]).describe("Columns that go through unchanged; they come after date and symbol."),
+    .describe(
+      "A column of groups, such as the sector: every group of a date is a section of its own. Default: the date is one section.",
+    ),
+  keep: z
+    .array(columnName)
+    .max(1_000)
+    .default([])
+    .describe("Columns that go through unchanged; they come after date and symbol."),
   as: columnName.optional().describe("Names of the results, with {column} for the column."),
   ...axesShape,
 };
@@ -41,8 +60,15 @@ export const axisColumns = [
   { name: "symbol", type: "text or integer", doc: "ascending within each date, no duplicates" },
 ];
 
-/** Computes one section: `inputs` are the values present, in the order of symbols; NaN in `out` becomes null. Must not write to the inputs. */
-export type SectionRun = (inputs: readonly Float64Array[], out: Float64Array, fault: (why: string) => VolleyError) => void;
+/**
+ * Computes one section: `inputs` are the values present, in the order of symbols; NaN in `out` becomes null. Must not
+ * write to the inputs.
+ */
+export type SectionRun = (
+  inputs: readonly Float64Array[],
+  out: Float64Array,
+  fault: (why: string) => VolleyError,
+) => void;
 
 export interface SectionPlan {
   /** Further columns that the section reads beside the one it applies to; rows where one is missing are left out. */
@@ -83,7 +109,10 @@ export function sectionKernel<P extends z.ZodObject>(
 ): TypedKernel<{ table: typeof tableArg; params: z.ZodType<z.output<P> & SectionParameters, SectionInput<P>> }, Table> {
   const { parameters, plan, output } = declaration;
   const whole = parameters.safeExtend(sectionShape);
-  const params = (whole.safeParse({}).success ? whole.prefault({}) : whole) as unknown as z.ZodType<z.output<P> & SectionParameters, SectionInput<P>>;
+  const params = (whole.safeParse({}).success ? whole.prefault({}) : whole) as unknown as z.ZodType<
+    z.output<P> & SectionParameters,
+    SectionInput<P>
+  >;
   const name = `panel.${declaration.name}`;
   return defineKernel({
     name,
@@ -91,23 +120,41 @@ export function sectionKernel<P extends z.ZodObject>(
     causality: "causal",
     doc: declaration.doc,
     family,
-    columns: { inputs: [...axisColumns, { name: "columns", type: "number" }], outputs: [...axisColumns, { name: declaration.as, type: output.type }] },
+    columns: {
+      inputs: [...axisColumns, { name: "columns", type: "number" }],
+      outputs: [...axisColumns, { name: declaration.as, type: output.type }],
+    },
     // Rows of other dates touch nothing.
     lookback: () => 0,
     lag: 0,
     nulls: declaration.nulls,
     costNs: declaration.costNs,
     args: { table: tableArg, params },
-    run: ({ table, params: given }) => runSections(declaration, panelOf(name, table, given), given, plan(given, given.group)),
+    run: ({ table, params: given }) =>
+      runSections(declaration, panelOf(name, table, given), given, plan(given, given.group)),
   });
 }
 
-function runSections<P extends z.ZodObject>(declaration: SectionKernel<P>, panel: Panel, params: SectionParameters, plan: SectionPlan): Table {
+function runSections<P extends z.ZodObject>(
+  declaration: SectionKernel<P>,
+  panel: Panel,
+  params: SectionParameters,
+  plan: SectionPlan,
+): Table {
   const { group, mask, keep, columns } = params;
   const others = plan.others ?? [];
-  const names = valueColumns(panel, columns, [...keep, ...others, ...[group, mask, plan.keys].flatMap((one) => one ?? [])], params);
+  const names = valueColumns(
+    panel,
+    columns,
+    [...keep, ...others, ...[group, mask, plan.keys].flatMap((one) => one ?? [])],
+    params,
+  );
   const results = keptColumns(panel, params, keep);
-  const rules = { finite: plan.finite, mask: maskOf(panel, mask), groups: plan.sectionsByGroup === false ? undefined : groupsOf(panel, group) };
+  const rules = {
+    finite: plan.finite,
+    mask: maskOf(panel, mask),
+    groups: plan.sectionsByGroup === false ? undefined : groupsOf(panel, group),
+  };
   const shared = others.map((other) => sectionNumbers(panel, other));
   if (plan.keys !== undefined) shared.push(plainNumbers(keyNumbers(panel, plan.keys)));
   const scratch = new Beginnings(new Float64Array(longestDate(panel)));
@@ -150,15 +197,30 @@ function requireNumbers(panel: Panel, name: string): void {
 
 export const isNumeric = (vector: Vector): boolean => DataType.isFloat(vector.type) || DataType.isInt(vector.type);
 
-function valueColumns(panel: Panel, given: readonly string[] | undefined, taken: readonly string[], axes: AxisNames): readonly string[] {
+function valueColumns(
+  panel: Panel,
+  given: readonly string[] | undefined,
+  taken: readonly string[],
+  axes: AxisNames,
+): readonly string[] {
   if (given) return given;
   const { fields } = panel.table.schema;
   const names = fields.map((field) => field.name);
-  const found = names.filter((name) => name !== axes.date && name !== axes.symbol && !taken.includes(name) && isNumeric(panel.table.getChild(name) as Vector));
+  const found = names.filter(
+    (name) =>
+      name !== axes.date &&
+      name !== axes.symbol &&
+      !taken.includes(name) &&
+      isNumeric(panel.table.getChild(name) as Vector),
+  );
   if (found.length > 0) return found;
-  throw new VolleyError("INVALID_ARGUMENT", `${panel.kernel}: the table has no column of numbers to apply to; it has ${names.join(", ")}`, {
-    details: { kernel: panel.kernel },
-  });
+  throw new VolleyError(
+    "INVALID_ARGUMENT",
+    `${panel.kernel}: the table has no column of numbers to apply to; it has ${names.join(", ")}`,
+    {
+      details: { kernel: panel.kernel },
+    },
+  );
 }
 
 /** `why` follows the column's name. */
@@ -170,17 +232,27 @@ export function sectionFault(panel: Panel, column: string, date: number, why: st
   return columnFault({ kernel: panel.kernel, side: "panel", name: column }, `${why} on ${on}`, { date: on });
 }
 
-/** Columns in their order (an object would put those named by whole numbers first, as the symbol 600519). Refuses names that come twice. */
+/**
+ * Columns in their order (an object would put those named by whole numbers first, as the symbol 600519). Refuses names
+ * that come twice.
+ */
 export function tableOf(kernel: string, columns: readonly (readonly [name: string, vector: Vector])[]): Table {
   const names = columns.map(([name]) => name);
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice !== undefined)
-    throw new VolleyError("INVALID_ARGUMENT", `${kernel}: two columns of the result are named ${JSON.stringify(twice)}; choose other names`, {
-      details: { kernel, column: twice },
-    });
+    throw new VolleyError(
+      "INVALID_ARGUMENT",
+      `${kernel}: two columns of the result are named ${JSON.stringify(twice)}; choose other names`,
+      {
+        details: { kernel, column: twice },
+      },
+    );
   return new Table(Object.fromEntries(columns)).select(names);
 }
 
 /** Columns of the panel that go through: date, symbol, and those named. */
 export const keptColumns = (panel: Panel, axes: AxisNames, keep: readonly string[]): [string, Vector][] =>
-  [axes.date, axes.symbol, ...keep].map((name) => [name, namedColumn(panel.kernel, "panel", panel.table, name, "a column to keep").vector]);
+  [axes.date, axes.symbol, ...keep].map((name) => [
+    name,
+    namedColumn(panel.kernel, "panel", panel.table, name, "a column to keep").vector,
+  ]);

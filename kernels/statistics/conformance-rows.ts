@@ -1,4 +1,7 @@
-/** Statistics and splits against empyrical, scipy, vectorbt, scikit-learn, skfolio and numpy, from bench/peers/statistics_fixtures.py; for the tests. */
+/**
+ * Statistics and splits against empyrical, scipy, vectorbt, scikit-learn, skfolio and numpy, from
+ * bench/peers/statistics_fixtures.py; for the tests.
+ */
 import type { Table } from "apache-arrow";
 import { float64Column, optionalFloat64Column } from "../columns.js";
 import { type ConformanceRow, Differences, unexplainedRelMax, worstOf } from "../conformance.js";
@@ -26,7 +29,8 @@ const returnsOfWalk = (): number[] => Array.from(conformanceColumns(1, "none").g
 /** As long_series of the script makes them. */
 function longSeries(): Record<string, Values> {
   const close = float64Column(realPrices(), "close");
-  const changes = (scale: number): Values => Array.from(conformanceColumns(scale, "some").change ?? [], (x) => (Number.isNaN(x) ? null : x));
+  const changes = (scale: number): Values =>
+    Array.from(conformanceColumns(scale, "some").change ?? [], (x) => (Number.isNaN(x) ? null : x));
   return {
     walk: returnsOfWalk(),
     ...{ "prices 1": changes(1), "prices 1e-09": changes(1e-9), "prices 1e+09": changes(1e9) },
@@ -44,14 +48,22 @@ const peerFigures = { ...oracle.series, ...oracle.long };
 
 const missing = (value: unknown): number => (typeof value === "number" ? value : Number.NaN);
 
-function rowOf(names: readonly [string, string, string, string], bars: number, differences: Differences, excuse?: Excuse): ConformanceRow {
+function rowOf(
+  names: readonly [string, string, string, string],
+  bars: number,
+  differences: Differences,
+  excuse?: Excuse,
+): ConformanceRow {
   const [kernel, option, peer, peerOption] = names;
   const result = differences.result();
   const excused = result.nullsDiffer > 0 || worstOf(result) > unexplainedRelMax ? excuse : undefined;
   return { kernel, option, peer: `${peer} ${oracle.made[peer] ?? ""}`.trim(), peerOption, bars, ...result, ...excused };
 }
 
-/** Figures of every series, each against its own size; or `together`, those of all series as one column, where one of them is 0. */
+/**
+ * Figures of every series, each against its own size; or `together`, those of all series as one column, where one of
+ * them is 0.
+ */
 function figures(ours: (r: Values) => unknown, theirs: (name: string) => unknown, together = false): Differences {
   const differences = new Differences();
   const pairs = Object.entries(series).map(([name, r]) => [missing(ours(r)), missing(theirs(name))] as const);
@@ -96,7 +108,8 @@ const statistics: readonly (readonly [string, string, string])[] = [
 type Excuse = Pick<ConformanceRow, "note" | "limits">;
 const anchored =
   "vectorbt's returns accessor does not count a fall from the starting value: returns [-0.5, 0] have no drawdown there, and -50 % here (as empyrical).";
-const tiny = "Of returns of 1e-9, 1 + r keeps seven digits; the order in which they are multiplied shows in the eighth.";
+const tiny =
+  "Of returns of 1e-9, 1 + r keeps seven digits; the order in which they are multiplied shows in the eighth.";
 const excuses: Readonly<Record<string, Excuse>> = {
   "maxDrawdown vectorbt": { note: anchored, limits: { rel: 2e3, nullsDiffer: 0 } },
   "calmar vectorbt": { note: anchored, limits: { rel: 0.05, nullsDiffer: 1 } },
@@ -113,7 +126,8 @@ const statisticsOf = (r: Values, params: object = {}): Record<string, unknown> |
 function returnRows(): ConformanceRow[] {
   const plain = new Map(Object.values(series).map((r) => [r, statisticsOf(r)]));
   const rows = statistics.map(([key, peer, call]) => {
-    const theirs: Readonly<Record<string, Readonly<Record<string, unknown>>>> = peer === "vectorbt" ? oracle.vectorbt : peerFigures;
+    const theirs: Readonly<Record<string, Readonly<Record<string, unknown>>>> =
+      peer === "vectorbt" ? oracle.vectorbt : peerFigures;
     const differences = figures(
       (r) => plain.get(r)?.[key],
       (name) => theirs[name]?.[key],
@@ -131,7 +145,13 @@ function returnRows(): ConformanceRow[] {
   return [
     ...rows,
     optional("riskFree 0.0001", { riskFree: 0.0001 }, "sharpe", "sharpeRiskFree", "sharpe_ratio(risk_free=0.0001)"),
-    optional("minimumAcceptable 0.0002", { minimumAcceptable: 0.0002 }, "sortino", "sortinoAcceptable", "sortino_ratio(required_return=0.0002)"),
+    optional(
+      "minimumAcceptable 0.0002",
+      { minimumAcceptable: 0.0002 },
+      "sortino",
+      "sortinoAcceptable",
+      "sortino_ratio(required_return=0.0002)",
+    ),
   ];
 }
 
@@ -152,7 +172,12 @@ function sharpeRows(): ConformanceRow[] {
     rowsOf(statsSharpeProbabilistic.run(tableOf({ r }), { benchmark: 0.01, confidence: 0.9 }) as Table)[0];
   const rows = [
     rowOf(
-      ["stats.sharpe_probabilistic", "benchmark 0.01, → probability", "scipy", "stats.norm.cdf, skew, kurtosis in the formula"],
+      [
+        "stats.sharpe_probabilistic",
+        "benchmark 0.01, → probability",
+        "scipy",
+        "stats.norm.cdf, skew, kurtosis in the formula",
+      ],
       seriesBars,
       figures(
         (r) => probabilistic(r)?.probability,
@@ -160,7 +185,12 @@ function sharpeRows(): ConformanceRow[] {
       ),
     ),
     rowOf(
-      ["stats.sharpe_probabilistic", "benchmark 0.01, confidence 0.9, → minTrackRecord", "scipy", "stats.norm.ppf, skew, kurtosis in the formula"],
+      [
+        "stats.sharpe_probabilistic",
+        "benchmark 0.01, confidence 0.9, → minTrackRecord",
+        "scipy",
+        "stats.norm.ppf, skew, kurtosis in the formula",
+      ],
       seriesBars,
       figures(
         (r) => probabilistic(r)?.minTrackRecord,
@@ -177,7 +207,11 @@ function sharpeRows(): ConformanceRow[] {
       differences.add([missing(row?.deflated)], [missing(probability)], true);
     }
     const option = `trials ${trials}, variance ${variance}, → luckSharpe, deflated`;
-    return rowOf(["stats.sharpe_deflated", option, "scipy", "stats.norm.ppf, cdf in the formulas"], seriesBars, differences);
+    return rowOf(
+      ["stats.sharpe_deflated", option, "scipy", "stats.norm.ppf, cdf in the formulas"],
+      seriesBars,
+      differences,
+    );
   });
   return [...rows, ...deflated];
 }
@@ -191,10 +225,16 @@ function boundsOf(table: Table, set: string): number[] {
 function splitRows(): ConformanceRow[] {
   const bars = (count: number): Table => tableOf({ r: new Array<number>(count).fill(0) });
   const [walk, folds, combined] = [new Differences(), new Differences(), new Differences()];
-  const barsOf = (cases: readonly { readonly bars: number }[]): number => cases.reduce((total, { bars: count }) => total + count, 0);
+  const barsOf = (cases: readonly { readonly bars: number }[]): number =>
+    cases.reduce((total, { bars: count }) => total + count, 0);
   const expanding = oracle.walkForward.filter(({ train }) => train === null);
   for (const { bars: count, splits, test, purge, found } of expanding) {
-    const table = walkForward.run(bars(count), { mode: "expanding", splits, purge, ...(test === null ? {} : { test }) }) as Table;
+    const table = walkForward.run(bars(count), {
+      mode: "expanding",
+      splits,
+      purge,
+      ...(test === null ? {} : { test }),
+    }) as Table;
     walk.add(
       boundsOf(table, "train"),
       found.flatMap(([ranges]) => ranges.flat()),
@@ -235,9 +275,22 @@ function splitRows(): ConformanceRow[] {
     combined.add(paths, pathIds.flat(), true);
   }
   return [
-    rowOf(["validation.walk_forward", "mode expanding", "scikit-learn", "TimeSeriesSplit(gap, test_size)"], barsOf(expanding), walk),
+    rowOf(
+      ["validation.walk_forward", "mode expanding", "scikit-learn", "TimeSeriesSplit(gap, test_size)"],
+      barsOf(expanding),
+      walk,
+    ),
     rowOf(["validation.purged_kfold", "purge 0, embargo 0", "scikit-learn", "KFold"], barsOf(oracle.kfold), folds),
-    rowOf(["validation.cpcv", "purge, embargo", "skfolio", "CombinatorialPurgedCV(purged_size, embargo_size), get_path_ids"], barsOf(oracle.cpcv), combined),
+    rowOf(
+      [
+        "validation.cpcv",
+        "purge, embargo",
+        "skfolio",
+        "CombinatorialPurgedCV(purged_size, embargo_size), get_path_ids",
+      ],
+      barsOf(oracle.cpcv),
+      combined,
+    ),
   ];
 }
 
@@ -255,15 +308,28 @@ function overfittingRow(): ConformanceRow {
     for (const key of overfittingKeys) differences.add([missing(row?.[key])], [missing(figuresOf[key])], true);
   }
   const bars = cases.reduce((total, { returns }) => total + (returns[0]?.length ?? 0), 0);
-  return rowOf(["validation.pbo", "blocks 6, 8, 10", "numpy", "the paper on arrays, with scipy's rankdata"], bars, differences);
+  return rowOf(
+    ["validation.pbo", "blocks 6, 8, 10", "numpy", "the paper on arrays, with scipy's rankdata"],
+    bars,
+    differences,
+  );
 }
 
 function bootstrapRows(): ConformanceRow[] {
   const short = (oracle.series.normal as { returns: Values }).returns.slice(0, 200);
   const differences = new Differences();
   let bars = 0;
-  for (const [{ seed, meanBlock, sharpe, maxDrawdown }, r] of [[oracle.bootstrap, short] as const, [oracle.longBootstrap, returnsOfWalk()] as const]) {
-    const params = { seed, meanBlock, replicates: sharpe.length, statistics: ["sharpe", "maxDrawdown"], periodsPerYear: 252 };
+  for (const [{ seed, meanBlock, sharpe, maxDrawdown }, r] of [
+    [oracle.bootstrap, short] as const,
+    [oracle.longBootstrap, returnsOfWalk()] as const,
+  ]) {
+    const params = {
+      seed,
+      meanBlock,
+      replicates: sharpe.length,
+      statistics: ["sharpe", "maxDrawdown"],
+      periodsPerYear: 252,
+    };
     const table = bootstrap.run(tableOf({ r }), params) as Table;
     differences.add(optionalFloat64Column(table, "sharpe"), sharpe, true);
     differences.add(optionalFloat64Column(table, "maxDrawdown"), maxDrawdown, true);

@@ -1,8 +1,8 @@
 /**
  * How much of a Sharpe ratio is luck.
- * D. H. Bailey, M. López de Prado, "The Sharpe ratio efficient frontier", Journal of Risk 15 (2012): the probabilistic Sharpe ratio;
- * the same, "The deflated Sharpe ratio", Journal of Portfolio Management 40 (2014): the benchmark that the best of N trials must beat.
- * Every Sharpe ratio here is per period (not annualised).
+ * D. H. Bailey, M. López de Prado, "The Sharpe ratio efficient frontier", Journal of Risk 15 (2012): the probabilistic
+ * Sharpe ratio; the same, "The deflated Sharpe ratio", Journal of Portfolio Management 40 (2014): the benchmark that
+ * the best of N trials must beat. Every Sharpe ratio here is per period (not annualised).
  */
 import { normalCdf, normalQuantile } from "./normal.js";
 
@@ -25,10 +25,16 @@ export function probabilisticSharpe(estimate: SharpeEstimate, benchmark = 0): nu
 
 const eulerGamma = 0.5772156649015329;
 
-/** The Sharpe ratio expected of the best of N worthless trials whose Sharpe ratios have this variance. 0 for a single trial. */
+/**
+ * The Sharpe ratio expected of the best of N worthless trials whose Sharpe ratios have this variance. 0 for a single
+ * trial.
+ */
 export function expectedMaxSharpe(trials: number, variance: number): number {
   if (trials <= 1) return 0;
-  return Math.sqrt(variance) * ((1 - eulerGamma) * normalQuantile(1 - 1 / trials) + eulerGamma * normalQuantile(1 - 1 / (trials * Math.E)));
+  return (
+    Math.sqrt(variance) *
+    ((1 - eulerGamma) * normalQuantile(1 - 1 / trials) + eulerGamma * normalQuantile(1 - 1 / (trials * Math.E)))
+  );
 }
 
 /** P(true Sharpe > what luck alone gives the best of `trials`). */
@@ -36,10 +42,15 @@ export const deflatedSharpe = (estimate: SharpeEstimate, trials: number, varianc
   probabilisticSharpe(estimate, expectedMaxSharpe(trials, variance));
 
 /**
- * Minimum track record length (Bailey and López de Prado 2012): the observations T at which the probabilistic Sharpe ratio reaches
- * `confidence`, 1 + (1 - γ3 SR + (γ4 - 1)/4 SR²) (Z⁻¹(confidence) / (SR - SR*))². NaN unless the Sharpe ratio is above the benchmark.
+ * Minimum track record length (Bailey and López de Prado 2012): the observations T at which the probabilistic Sharpe
+ * ratio reaches `confidence`, 1 + (1 - γ3 SR + (γ4 - 1)/4 SR²) (Z⁻¹(confidence) / (SR - SR*))². NaN unless the Sharpe
+ * ratio is above the benchmark.
  */
-export function minimumTrackRecord({ sharpe, skewness, kurtosis }: SharpeEstimate, benchmark: number, confidence: number): number {
+export function minimumTrackRecord(
+  { sharpe, skewness, kurtosis }: SharpeEstimate,
+  benchmark: number,
+  confidence: number,
+): number {
   if (!(sharpe > benchmark)) return Number.NaN;
   const spread = 1 - skewness * sharpe + ((kurtosis - 1) / 4) * sharpe * sharpe;
   const deviations = normalQuantile(confidence) / (sharpe - benchmark);

@@ -10,7 +10,10 @@ export interface Drawdown {
   readonly depth: number;
 }
 
-/** In the order of time. The account starts with 1 and compounds the returns; of a peak that is touched twice the later bar counts. */
+/**
+ * In the order of time. The account starts with 1 and compounds the returns; of a peak that is touched twice the later
+ * bar counts.
+ */
 export function drawdownsOf(returns: ArrayLike<number>): Drawdown[] {
   const found: Drawdown[] = [];
   let value = 1;

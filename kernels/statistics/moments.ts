@@ -1,7 +1,7 @@
 /**
  * Central moments of a stream of numbers, one number at a time and mergeable, without losing digits to a large mean.
- * Welford's update for the second moment, extended to the fourth: P. Pébay, "Formulas for robust, one-pass parallel computation of
- * covariances and arbitrary-order statistical moments", Sandia report SAND2008-6212 (2008).
+ * Welford's update for the second moment, extended to the fourth: P. Pébay, "Formulas for robust, one-pass parallel
+ * computation of covariances and arbitrary-order statistical moments", Sandia report SAND2008-6212 (2008).
  */
 export interface Moments {
   readonly count: number;
@@ -35,8 +35,9 @@ export function momentsOf(values: ArrayLike<number>): Moments {
 }
 
 /**
- * Central moments from sums of powers about zero: cheap, and exact enough while the mean is not large beside the spread (each factor of
- * ten costs two digits). Where nothing is left of the second moment but rounding, it is 0: nothing varies.
+ * Central moments from sums of powers about zero: cheap, and exact enough while the mean is not large beside the spread
+ * (each factor of ten costs two digits). Where nothing is left of the second moment but rounding, it is 0: nothing
+ * varies.
  */
 export function momentsFromSums(count: number, s1: number, s2: number, s3: number, s4: number): Moments {
   if (count === 0) return noMoments;
@@ -49,18 +50,27 @@ export function momentsFromSums(count: number, s1: number, s2: number, s3: numbe
 }
 
 /** Mean and second moment of two runs together (Chan, Golub, LeVeque). */
-export function mergeVariance(a: Pick<Moments, "count" | "mean" | "m2">, b: Pick<Moments, "count" | "mean" | "m2">): Pick<Moments, "count" | "mean" | "m2"> {
+export function mergeVariance(
+  a: Pick<Moments, "count" | "mean" | "m2">,
+  b: Pick<Moments, "count" | "mean" | "m2">,
+): Pick<Moments, "count" | "mean" | "m2"> {
   const count = a.count + b.count;
   if (count === 0) return { count: 0, mean: 0, m2: 0 };
   const delta = b.mean - a.mean;
-  return { count, mean: a.mean + (delta * b.count) / count, m2: a.m2 + b.m2 + delta * delta * ((a.count * b.count) / count) };
+  return {
+    count,
+    mean: a.mean + (delta * b.count) / count,
+    m2: a.m2 + b.m2 + delta * delta * ((a.count * b.count) / count),
+  };
 }
 
 /** Sample variance (ddof 1); NaN below two values. */
-export const varianceOf = (m: Pick<Moments, "count" | "m2">): number => (m.count < 2 ? Number.NaN : m.m2 / (m.count - 1));
+export const varianceOf = (m: Pick<Moments, "count" | "m2">): number =>
+  m.count < 2 ? Number.NaN : m.m2 / (m.count - 1);
 
 /** Population skewness m3 / m2^1.5, γ3 of the probabilistic Sharpe ratio; NaN where nothing varies. */
-export const skewnessOf = (m: Moments): number => (m.m2 > 0 ? (Math.sqrt(m.count) * m.m3) / (m.m2 * Math.sqrt(m.m2)) : Number.NaN);
+export const skewnessOf = (m: Moments): number =>
+  m.m2 > 0 ? (Math.sqrt(m.count) * m.m3) / (m.m2 * Math.sqrt(m.m2)) : Number.NaN;
 
 /** Population kurtosis m4 / m2², raw: 3 for a normal distribution. NaN where nothing varies. */
 export const kurtosisOf = (m: Moments): number => (m.m2 > 0 ? (m.count * m.m4) / (m.m2 * m.m2) : Number.NaN);

@@ -15,13 +15,20 @@ const run = (kernel: string, ...args: unknown[]): Table => requireKernel(kernel,
 /** Relative; absolute below 1e-5, because 1 + r keeps no more of a tiny r. */
 const close = (ours: unknown, theirs: number | null | undefined, what: string, digits = 1e-9): void => {
   if (theirs === null || theirs === undefined) expect(ours, what).toBe(theirs ?? null);
-  else expect(Math.abs((ours as number) - theirs), `${what}: ${ours} and ${theirs}`).toBeLessThanOrEqual(digits * Math.max(Math.abs(theirs), 1e-5));
+  else
+    expect(Math.abs((ours as number) - theirs), `${what}: ${ours} and ${theirs}`).toBeLessThanOrEqual(
+      digits * Math.max(Math.abs(theirs), 1e-5),
+    );
 };
 const columnsOf = (table: Table) =>
-  Object.fromEntries(table.schema.fields.map(({ name }) => [name, table.getChild(name) as NonNullable<ReturnType<Table["getChild"]>>]));
+  Object.fromEntries(
+    table.schema.fields.map(({ name }) => [name, table.getChild(name) as NonNullable<ReturnType<Table["getChild"]>>]),
+  );
 const names = Object.keys(oracle.series);
 const one = (name: string, params: Record<string, unknown> = {}): Record<string, unknown> =>
-  rowsOf(run("stats.returns", tableOf({ r: oracle.series[name]?.returns ?? [] }), { periodsPerYear: 252, ...params }))[0] ?? {};
+  rowsOf(
+    run("stats.returns", tableOf({ r: oracle.series[name]?.returns ?? [] }), { periodsPerYear: 252, ...params }),
+  )[0] ?? {};
 
 describe("stats.returns against empyrical and scipy", () => {
   const plain = [
@@ -45,16 +52,24 @@ describe("stats.returns against empyrical and scipy", () => {
     const theirs = oracle.series[name];
     const ours = one(name);
     expect(ours.bars).toBe(theirs?.bars);
-    for (const key of plain) close(ours[key], theirs?.[key], key, key === "skewness" || key === "kurtosis" ? 1e-8 : 1e-9);
+    for (const key of plain)
+      close(ours[key], theirs?.[key], key, key === "skewness" || key === "kurtosis" ? 1e-8 : 1e-9);
     close(ours.calmar, theirs?.calmar, "calmar", 1e-7);
     close(one(name, { riskFree: 0.0001 }).sharpe, theirs?.sharpeRiskFree, "Sharpe over a risk-free rate");
-    close(one(name, { minimumAcceptable: 0.0002 }).sortino, theirs?.sortinoAcceptable, "Sortino over a minimum acceptable return");
+    close(
+      one(name, { minimumAcceptable: 0.0002 }).sortino,
+      theirs?.sortinoAcceptable,
+      "Sortino over a minimum acceptable return",
+    );
   });
 
   it("gives a row for every column of numbers, or for those asked for, as if each stood alone", () => {
     const length = 500;
     const cut = (name: string) => (oracle.series[name]?.returns ?? []).slice(0, length);
-    const table = new Table({ ...columnsOf(tableOf({ a: cut("normal"), b: cut("gaps") })), label: textVector(Array.from({ length }, () => "x")) });
+    const table = new Table({
+      ...columnsOf(tableOf({ a: cut("normal"), b: cut("gaps") })),
+      label: textVector(Array.from({ length }, () => "x")),
+    });
     const rows = rowsOf(run("stats.returns", table, { periodsPerYear: 252 }));
     expect(rows.map(({ column }) => column)).toEqual(["a", "b"]);
     expect(rows[1]).toEqual(rowsOf(run("stats.returns", tableOf({ b: cut("gaps") }), { periodsPerYear: 252 }))[0]);
@@ -80,7 +95,9 @@ describe("stats.returns against empyrical and scipy", () => {
       profitFactor: null,
     });
     // More than everything lost: no growth rate.
-    expect(rowsOf(run("stats.returns", tableOf({ r: [-1.5, 0.1] }), { periodsPerYear: 252 }))[0]).toMatchObject({ cagr: null });
+    expect(rowsOf(run("stats.returns", tableOf({ r: [-1.5, 0.1] }), { periodsPerYear: 252 }))[0]).toMatchObject({
+      cagr: null,
+    });
   });
 });
 
@@ -92,12 +109,19 @@ describe("stats.drawdowns", () => {
     rows.forEach((row, i) => {
       const [depth, peak, valley, recovery] = theirs[i] ?? [];
       close(row.depth, depth, `depth ${i}`);
-      expect([row.peak, row.valley, row.recovery], `places of ${i}`).toEqual([peak === -1 ? null : peak, valley, recovery]);
+      expect([row.peak, row.valley, row.recovery], `places of ${i}`).toEqual([
+        peak === -1 ? null : peak,
+        valley,
+        recovery,
+      ]);
     });
   });
 
   it("names rows and dates of the table, missing bars counted", () => {
-    const table = new Table({ ...columnsOf(tableOf({ r: [0.1, null, -0.5, 0.2, null, 1] })), date: dayVector(Int32Array.from([0, 1, 2, 3, 4, 5])) });
+    const table = new Table({
+      ...columnsOf(tableOf({ r: [0.1, null, -0.5, 0.2, null, 1] })),
+      date: dayVector(Int32Array.from([0, 1, 2, 3, 4, 5])),
+    });
     expect(rowsOf(run("stats.drawdowns", table, { columns: ["r"], date: "date" }))).toEqual([
       {
         column: "r",
@@ -162,10 +186,30 @@ describe("the parts", () => {
 describe("wrong returns", () => {
   const good = tableOf({ r: [0.1, -0.1] });
   it.each([
-    ["an infinite value", tableOf({ r: [0.1, Number.POSITIVE_INFINITY] }), { periodsPerYear: 252 }, /column "r" is Infinity in row 1; a return must be finite/],
-    ["a column that is not there", good, { periodsPerYear: 252, columns: ["x"] }, /column "x" is missing; the table has r/],
-    ["text", new Table({ r: vectorFromArray(["a"]) }), { periodsPerYear: 252, columns: ["r"] }, /column "r" is Dictionary.*expected numbers/],
-    ["no column of numbers", new Table({ r: textVector(["a"]) }), { periodsPerYear: 252 }, /no column of numbers; it has r: Utf8/],
+    [
+      "an infinite value",
+      tableOf({ r: [0.1, Number.POSITIVE_INFINITY] }),
+      { periodsPerYear: 252 },
+      /column "r" is Infinity in row 1; a return must be finite/,
+    ],
+    [
+      "a column that is not there",
+      good,
+      { periodsPerYear: 252, columns: ["x"] },
+      /column "x" is missing; the table has r/,
+    ],
+    [
+      "text",
+      new Table({ r: vectorFromArray(["a"]) }),
+      { periodsPerYear: 252, columns: ["r"] },
+      /column "r" is Dictionary.*expected numbers/,
+    ],
+    [
+      "no column of numbers",
+      new Table({ r: textVector(["a"]) }),
+      { periodsPerYear: 252 },
+      /no column of numbers; it has r: Utf8/,
+    ],
     ["no periods per year", good, {}, /stats\.returns: params\.periodsPerYear is undefined/],
     ["a tail of 1", good, { periodsPerYear: 252, tail: 1 }, /params\.tail is 1/],
     ["an unknown option", good, { periodsPerYear: 252, ddof: 1 }, /Unrecognized key: "ddof"/],

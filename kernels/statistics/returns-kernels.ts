@@ -25,8 +25,18 @@ const family = "Statistics";
 const returnsParams = z.strictObject({
   columns: columnsOption,
   periodsPerYear: periodsOption,
-  riskFree: z.number().gt(-1).max(1).default(0).describe("Risk-free return per bar, taken off every return for the Sharpe ratio."),
-  minimumAcceptable: z.number().gt(-1).max(1).default(0).describe("Return per bar below which a bar counts as downside (Sortino)."),
+  riskFree: z
+    .number()
+    .gt(-1)
+    .max(1)
+    .default(0)
+    .describe("Risk-free return per bar, taken off every return for the Sharpe ratio."),
+  minimumAcceptable: z
+    .number()
+    .gt(-1)
+    .max(1)
+    .default(0)
+    .describe("Return per bar below which a bar counts as downside (Sortino)."),
   tail: z.number().gt(0).lt(1).default(0.05).describe("Probability of the tail of var and cvar."),
 });
 
@@ -54,8 +64,15 @@ export type ReturnStatistic = keyof typeof returnStatistics;
 /** Statistics that need the returns in order, which costs more than all others together. */
 export const orderStatistics: ReadonlySet<ReturnStatistic> = new Set(["var", "cvar", "best", "worst"]);
 
-/** Every statistic of the returns that are present; NaN where one is not defined, and for those of order unless they are asked for. */
-export function statisticsOfReturns(values: Float64Array, params: z.output<typeof returnsParams>, ordered = true): Readonly<Record<ReturnStatistic, number>> {
+/**
+ * Every statistic of the returns that are present; NaN where one is not defined, and for those of order unless they are
+ * asked for.
+ */
+export function statisticsOfReturns(
+  values: Float64Array,
+  params: z.output<typeof returnsParams>,
+  ordered = true,
+): Readonly<Record<ReturnStatistic, number>> {
   const { periodsPerYear, riskFree, minimumAcceptable, tail } = params;
   const none = values.length === 0;
   const m = momentsOf(values);
@@ -107,7 +124,10 @@ export const statsReturns = defineKernel({
       column: textVector(series.map(({ name }) => name)),
       bars: int32Vector(Int32Array.from(series, ({ values }) => values.length)),
       ...Object.fromEntries(
-        (Object.keys(returnStatistics) as ReturnStatistic[]).map((name) => [name, float64Vector(Float64Array.from(rows, (row) => row[name]))]),
+        (Object.keys(returnStatistics) as ReturnStatistic[]).map((name) => [
+          name,
+          float64Vector(Float64Array.from(rows, (row) => row[name])),
+        ]),
       ),
     });
   },
@@ -115,7 +135,12 @@ export const statsReturns = defineKernel({
 
 const drawdownsParams = z.strictObject({
   columns: columnsOption,
-  top: z.int().min(1).max(1_000_000).default(10).describe("How many drawdowns of each column, the deepest first; of equal depth the earlier first."),
+  top: z
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .default(10)
+    .describe("How many drawdowns of each column, the deepest first; of equal depth the earlier first."),
   date: z.string().optional().describe("A column of dates: adds peakDate, valleyDate and recoveryDate."),
 });
 

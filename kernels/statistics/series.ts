@@ -4,7 +4,11 @@ import { z } from "zod";
 import { VolleyError } from "../../proto/errors.js";
 import { optionalFloat64Column } from "../columns.js";
 
-export const columnsOption = z.array(z.string()).min(1).optional().describe("Columns of per-bar simple returns; default: every column of numbers.");
+export const columnsOption = z
+  .array(z.string())
+  .min(1)
+  .optional()
+  .describe("Columns of per-bar simple returns; default: every column of numbers.");
 export const periodsOption = z.number().positive().max(1_000_000).describe("Bars per year, A: 252 for daily equities.");
 
 export const returnsIn = { name: "value", type: "number", doc: "per-bar simple returns: 0.01 is 1 %" } as const;
@@ -24,21 +28,35 @@ export function returnSeries(table: Table, columns: readonly string[] | undefine
     const all = optionalFloat64Column(table, name);
     refuse(name, all, (value) => Math.abs(value) === Number.POSITIVE_INFINITY, "a return must be finite");
     const rows = Int32Array.from(all.keys()).filter((row) => !Number.isNaN(all[row]));
-    return { name, values: rows.length === all.length ? all : Float64Array.from(rows, (row) => all[row] as number), rows };
+    return {
+      name,
+      values: rows.length === all.length ? all : Float64Array.from(rows, (row) => all[row] as number),
+      rows,
+    };
   });
 }
 
 /** As returnSeries, for those to whom a gap matters. Throws INVALID_ARGUMENT also for a missing value. */
-export function fullSeries(table: Table, columns: readonly string[] | undefined): { readonly name: string; readonly values: Float64Array }[] {
+export function fullSeries(
+  table: Table,
+  columns: readonly string[] | undefined,
+): { readonly name: string; readonly values: Float64Array }[] {
   return namesIn(table, columns).map((name) => {
     const values = optionalFloat64Column(table, name);
-    refuse(name, values, (value) => !Number.isFinite(value), "every bar needs a finite return; fill or drop the row first");
+    refuse(
+      name,
+      values,
+      (value) => !Number.isFinite(value),
+      "every bar needs a finite return; fill or drop the row first",
+    );
     return { name, values };
   });
 }
 
 function namesIn(table: Table, columns: readonly string[] | undefined): readonly string[] {
-  const names = columns ?? table.schema.fields.filter(({ type }) => DataType.isFloat(type) || DataType.isInt(type)).map(({ name }) => name);
+  const names =
+    columns ??
+    table.schema.fields.filter(({ type }) => DataType.isFloat(type) || DataType.isInt(type)).map(({ name }) => name);
   if (names.length > 0) return names;
   const have = table.schema.fields.map(({ name, type }) => `${name}: ${type}`).join(", ");
   throw new VolleyError("INVALID_ARGUMENT", `the table has no column of numbers; it has ${have || "no columns"}`);
@@ -48,5 +66,7 @@ function refuse(column: string, values: Float64Array, bad: (value: number) => bo
   const row = values.findIndex(bad);
   if (row < 0) return;
   const shown = Number.isNaN(values[row]) ? "null or NaN" : values[row];
-  throw new VolleyError("INVALID_ARGUMENT", `column ${JSON.stringify(column)} is ${shown} in row ${row}; ${why}`, { details: { column, row } });
+  throw new VolleyError("INVALID_ARGUMENT", `column ${JSON.stringify(column)} is ${shown} in row ${row}; ${why}`, {
+    details: { column, row },
+  });
 }

@@ -14,8 +14,15 @@ const table = tableOf({ r: returns });
 
 describe("stats.sharpe_probabilistic", () => {
   it.each(Object.keys(oracle.series))("%s: scipy's value of the formula, and the track record it needs", (name) => {
-    const { probabilistic, minTrackRecord, bars, returns: values } = oracle.series[name] as StatisticsOracle["series"][string];
-    const [row] = rowsOf(run("stats.sharpe_probabilistic", tableOf({ r: values }), { benchmark: 0.01, confidence: 0.9 }));
+    const {
+      probabilistic,
+      minTrackRecord,
+      bars,
+      returns: values,
+    } = oracle.series[name] as StatisticsOracle["series"][string];
+    const [row] = rowsOf(
+      run("stats.sharpe_probabilistic", tableOf({ r: values }), { benchmark: 0.01, confidence: 0.9 }),
+    );
     expect(row?.bars).toBe(bars);
     if (probabilistic === null || probabilistic === undefined) expect(row?.probability).toBeNull();
     else expect(Math.abs((row?.probability as number) - probabilistic)).toBeLessThan(1e-10);

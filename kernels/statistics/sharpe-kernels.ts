@@ -45,7 +45,11 @@ export const statsSharpeProbabilistic = defineKernel({
     outputs: [
       ...estimateColumns,
       { name: "probability", type: "float64", doc: "that the true Sharpe ratio is above the benchmark" },
-      { name: "minTrackRecord", type: "float64", doc: "bars needed; null if the Sharpe ratio is not above the benchmark" },
+      {
+        name: "minTrackRecord",
+        type: "float64",
+        doc: "bars needed; null if the Sharpe ratio is not above the benchmark",
+      },
     ],
   },
   nulls: returnsNulls,
@@ -53,7 +57,11 @@ export const statsSharpeProbabilistic = defineKernel({
   args: {
     table: tableArg,
     params: z
-      .strictObject({ columns: columnsOption, benchmark: z.number().default(0).describe("SR*, per bar: an annual ratio over sqrt(A)."), confidence })
+      .strictObject({
+        columns: columnsOption,
+        benchmark: z.number().default(0).describe("SR*, per bar: an annual ratio over sqrt(A)."),
+        confidence,
+      })
       .prefault({}),
   },
   run: ({ table, params }) => {
@@ -62,7 +70,9 @@ export const statsSharpeProbabilistic = defineKernel({
     return new Table({
       ...describe(series, estimates),
       probability: float64Vector(Float64Array.from(estimates, (e) => probabilisticSharpe(e, params.benchmark))),
-      minTrackRecord: float64Vector(Float64Array.from(estimates, (e) => minimumTrackRecord(e, params.benchmark, params.confidence))),
+      minTrackRecord: float64Vector(
+        Float64Array.from(estimates, (e) => minimumTrackRecord(e, params.benchmark, params.confidence)),
+      ),
     });
   },
 });
@@ -70,19 +80,39 @@ export const statsSharpeProbabilistic = defineKernel({
 const deflatedParams = z.strictObject({
   columns: columnsOption,
   trials: z.int().min(1).optional().describe("Number of trials N, where no tables of them are given."),
-  variance: z.number().min(0).optional().describe("Variance of the trials' Sharpe ratios per bar, where no tables of them are given."),
-  sharpeColumn: z.string().default("sharpe").describe("Column of the trials' tables; null counts as a trial, but not for the variance."),
-  periodsPerYear: z.number().positive().default(1).describe("Bars per year of the Sharpe ratios in the trials' tables; 1: they are per bar."),
+  variance: z
+    .number()
+    .min(0)
+    .optional()
+    .describe("Variance of the trials' Sharpe ratios per bar, where no tables of them are given."),
+  sharpeColumn: z
+    .string()
+    .default("sharpe")
+    .describe("Column of the trials' tables; null counts as a trial, but not for the variance."),
+  periodsPerYear: z
+    .number()
+    .positive()
+    .default(1)
+    .describe("Bars per year of the Sharpe ratios in the trials' tables; 1: they are per bar."),
 });
 type DeflatedParams = z.output<typeof deflatedParams>;
 
 function trialsOf(tables: readonly Table[] | undefined, params: DeflatedParams): { trials: number; variance: number } {
   if (tables) {
     if (params.trials !== undefined || params.variance !== undefined)
-      throw new VolleyError("INVALID_ARGUMENT", "stats.sharpe_deflated: params.trials and params.variance are given beside tables of trials; leave out either");
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        "stats.sharpe_deflated: params.trials and params.variance are given beside tables of trials; leave out either",
+      );
     const trials = tables.reduce((sum, table) => sum + table.numRows, 0);
-    if (trials === 0) throw new VolleyError("INVALID_ARGUMENT", "stats.sharpe_deflated: trials has no rows; every trial that was run is a row");
-    const defined = tables.flatMap((table) => [...optionalFloat64Column(table, params.sharpeColumn)]).filter((x) => !Number.isNaN(x));
+    if (trials === 0)
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        "stats.sharpe_deflated: trials has no rows; every trial that was run is a row",
+      );
+    const defined = tables
+      .flatMap((table) => [...optionalFloat64Column(table, params.sharpeColumn)])
+      .filter((x) => !Number.isNaN(x));
     return { trials, variance: defined.length < 2 ? 0 : varianceOf(momentsOf(defined)) / params.periodsPerYear };
   }
   const { trials, variance } = params;
@@ -112,7 +142,11 @@ export const statsSharpeDeflated = defineKernel({
   },
   nulls: returnsNulls,
   costNs: 10,
-  args: { table: tableArg, trials: z.union([z.array(tableArg).min(1), tableArg]).nullish(), params: deflatedParams.prefault({}) },
+  args: {
+    table: tableArg,
+    trials: z.union([z.array(tableArg).min(1), tableArg]).nullish(),
+    params: deflatedParams.prefault({}),
+  },
   run: ({ table, trials: given, params }) => {
     const { trials, variance } = trialsOf(given instanceof Table ? [given] : (given ?? undefined), params);
     const series = returnSeries(table, params.columns);

@@ -6,18 +6,29 @@ import { float64Vector } from "../columns.js";
 
 type Ranges = readonly (readonly [number, number])[];
 type Figures = Readonly<Record<string, number | null>>;
-/** Of three counts of trials and variances of their Sharpe ratios: SR*, and the probability of a Sharpe ratio above it. */
+/**
+ * Of three counts of trials and variances of their Sharpe ratios: SR*, and the probability of a Sharpe ratio above it.
+ */
 type Deflated = { readonly deflated: readonly (readonly [number, number | null])[] };
 
 export interface StatisticsOracle {
   /** Versions of the peers. */
   readonly made: Readonly<Record<string, string>>;
   /** Series that both sides make for themselves (conformance-rows.ts). */
-  readonly long: Readonly<Record<string, Figures & Deflated & { readonly drawdowns: readonly (readonly (number | null)[])[] }>>;
+  readonly long: Readonly<
+    Record<string, Figures & Deflated & { readonly drawdowns: readonly (readonly (number | null)[])[] }>
+  >;
   /** By series. */
   readonly vectorbt: Readonly<Record<string, Figures>>;
   readonly series: Readonly<
-    Record<string, Figures & Deflated & { readonly returns: readonly (number | null)[]; readonly drawdowns: readonly (readonly (number | null)[])[] }>
+    Record<
+      string,
+      Figures &
+        Deflated & {
+          readonly returns: readonly (number | null)[];
+          readonly drawdowns: readonly (readonly (number | null)[])[];
+        }
+    >
   >;
   readonly walkForward: readonly {
     bars: number;
@@ -38,7 +49,10 @@ export interface StatisticsOracle {
     pathIds: readonly (readonly number[])[];
     found: readonly (readonly [Ranges, readonly Ranges[]])[];
   }[];
-  readonly overfitting: readonly (Figures & { readonly blocks: number; readonly returns: readonly (readonly number[])[] })[];
+  readonly overfitting: readonly (Figures & {
+    readonly blocks: number;
+    readonly returns: readonly (readonly number[])[];
+  })[];
   /** Of trials that both sides make for themselves. */
   readonly longOverfitting: readonly (Figures & { readonly blocks: number })[];
   readonly bootstrap: BootstrapCase;
@@ -56,16 +70,24 @@ interface BootstrapCase {
 
 /** `import.meta.url` is that of a compiled file, dist/kernels/statistics/…. */
 export const readStatisticsOracle = (): StatisticsOracle =>
-  JSON.parse(readFileSync(new URL("../../../kernels/fixtures/statistics-oracle.json", import.meta.url), "utf8")) as StatisticsOracle;
+  JSON.parse(
+    readFileSync(new URL("../../../kernels/fixtures/statistics-oracle.json", import.meta.url), "utf8"),
+  ) as StatisticsOracle;
 
 /** null: missing. */
 export const tableOf = (columns: Readonly<Record<string, readonly (number | null)[]>>): Table =>
   new Table(
-    Object.fromEntries(Object.entries(columns).map(([name, values]) => [name, float64Vector(Float64Array.from(values, (value) => value ?? Number.NaN))])),
+    Object.fromEntries(
+      Object.entries(columns).map(([name, values]) => [
+        name,
+        float64Vector(Float64Array.from(values, (value) => value ?? Number.NaN)),
+      ]),
+    ),
   );
 
 /** A row as it prints: null where missing. */
-export const rowsOf = (table: Table): Record<string, unknown>[] => table.toArray().map((row) => row.toJSON() as Record<string, unknown>);
+export const rowsOf = (table: Table): Record<string, unknown>[] =>
+  table.toArray().map((row) => row.toJSON() as Record<string, unknown>);
 
 /** The coded error that `act` throws; any other is a failure. */
 export function faultOf(act: () => unknown): VolleyError {

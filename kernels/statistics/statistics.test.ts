@@ -7,24 +7,27 @@ import { normalCdf, normalQuantile } from "./normal.js";
 import { calmarRatio, compoundAnnualGrowth, maxDrawdown, sharpeRatio, sortinoRatio, volatility } from "./returns.js";
 
 const oracle = readOracle();
-const relative = (ours: number, theirs: number): number => (ours === theirs ? 0 : Math.abs(ours - theirs) / Math.abs(theirs));
+const relative = (ours: number, theirs: number): number =>
+  ours === theirs ? 0 : Math.abs(ours - theirs) / Math.abs(theirs);
 
 describe("normal distribution", () => {
   it("has scipy's cdf to 14 digits, less in the far tails where x² magnifies the rounding of x", () => {
-    for (const [x, p] of oracle.normal.cdf) expect(relative(normalCdf(x), p), `cdf(${x})`).toBeLessThan(2e-14 + 4e-16 * x * x);
+    for (const [x, p] of oracle.normal.cdf)
+      expect(relative(normalCdf(x), p), `cdf(${x})`).toBeLessThan(2e-14 + 4e-16 * x * x);
   });
   it("has scipy's quantile to 14 digits", () => {
-    for (const [p, x] of oracle.normal.quantile) expect(Math.abs(normalQuantile(p) - x), `quantile(${p})`).toBeLessThan(1e-14 * Math.max(1, Math.abs(x)));
+    for (const [p, x] of oracle.normal.quantile)
+      expect(Math.abs(normalQuantile(p) - x), `quantile(${p})`).toBeLessThan(1e-14 * Math.max(1, Math.abs(x)));
   });
   it("is exact at the ends and not defined beyond them", () => {
-    expect([normalQuantile(0), normalQuantile(1), normalQuantile(0.5), normalCdf(-Infinity), normalCdf(Infinity), normalCdf(0)]).toEqual([
-      -Infinity,
-      Infinity,
-      0,
-      0,
-      1,
-      0.5,
-    ]);
+    expect([
+      normalQuantile(0),
+      normalQuantile(1),
+      normalQuantile(0.5),
+      normalCdf(-Infinity),
+      normalCdf(Infinity),
+      normalCdf(0),
+    ]).toEqual([-Infinity, Infinity, 0, 0, 1, 0.5]);
     expect([normalQuantile(-0.1), normalQuantile(1.1), normalQuantile(Number.NaN), normalCdf(Number.NaN)]).toEqual([
       Number.NaN,
       Number.NaN,
@@ -43,7 +46,8 @@ describe("Sharpe ratios under many trials", () => {
     }
   });
   it("give the worked example of Bailey and López de Prado (2014)", () => {
-    // Annual Sharpe 2.5 over five years of 250 days, skewness -3, kurtosis 10; 100 trials whose annual Sharpe ratios have variance 1/2.
+    // Annual Sharpe 2.5 over five years of 250 days, skewness -3, kurtosis 10; 100 trials whose annual Sharpe ratios
+    // have variance 1/2.
     const estimate = { sharpe: 2.5 / Math.sqrt(250), observations: 1250, skewness: -3, kurtosis: 10 };
     const variance = 0.5 / 250;
     expect(expectedMaxSharpe(100, variance)).toBeCloseTo(0.1132, 4);
@@ -76,7 +80,12 @@ describe("moments", () => {
   });
   it("come out the same from sums of powers while the mean is small, and as nothing where only rounding varies", () => {
     const returns = Array.from({ length: 5000 }, (_, i) => Math.sin(i * i) * 0.02 + 0.0003);
-    const sums = [1, 2, 3, 4].map((k) => returns.reduce((sum, r) => sum + r ** k, 0)) as [number, number, number, number];
+    const sums = [1, 2, 3, 4].map((k) => returns.reduce((sum, r) => sum + r ** k, 0)) as [
+      number,
+      number,
+      number,
+      number,
+    ];
     const [a, b] = [momentsFromSums(5000, ...sums), momentsOf(returns)];
     for (const key of ["mean", "m2", "m3", "m4"] as const) expect(relative(a[key], b[key]), key).toBeLessThan(1e-11);
     expect(momentsFromSums(3, 0.3, 0.03, 0.003, 0.0003).m2).toBe(0);

@@ -1,8 +1,8 @@
 /**
  * Daily bars as the sweep kernels read them, and the settings every sweep shares.
  *
- * Prices are adjusted for splits and dividends throughout: where the table has `adjclose`, each bar's open, high, low and close are
- * multiplied by adjclose / close. Without that column the prices are taken as they are.
+ * Prices are adjusted for splits and dividends throughout: where the table has `adjclose`, each bar's open, high, low
+ * and close are multiplied by adjclose / close. Without that column the prices are taken as they are.
  */
 import type { Table } from "apache-arrow";
 import { z } from "zod";
@@ -33,7 +33,9 @@ export interface Bars {
   readonly history: History;
 }
 
-const isoDate = z.string().refine((text) => text.length === 10 && dayOf(text) !== undefined, { error: "expected a date such as 2012-12-31" });
+const isoDate = z
+  .string()
+  .refine((text) => text.length === 10 && dayOf(text) !== undefined, { error: "expected a date such as 2012-12-31" });
 
 export const sweepSettings = z.strictObject({
   /** Fraction of the traded value, each way. */
@@ -61,12 +63,24 @@ export function barsOf(prices: Table): Bars {
       );
     }
   }
-  const raw = { open: positive(prices, "open"), high: positive(prices, "high"), low: positive(prices, "low"), close: positive(prices, "close") };
+  const raw = {
+    open: positive(prices, "open"),
+    high: positive(prices, "high"),
+    low: positive(prices, "low"),
+    close: positive(prices, "close"),
+  };
   if (!prices.schema.fields.some((field) => field.name === "adjclose")) return { days, ...raw, ...pastOf(raw.close) };
   const adjusted = positive(prices, "adjclose");
   const factor = adjusted.map((value, i) => value / (raw.close[i] as number));
   const scale = (column: Float64Array): Float64Array => column.map((value, i) => value * (factor[i] as number));
-  return { days, open: scale(raw.open), high: scale(raw.high), low: scale(raw.low), close: adjusted, ...pastOf(adjusted) };
+  return {
+    days,
+    open: scale(raw.open),
+    high: scale(raw.high),
+    low: scale(raw.low),
+    close: adjusted,
+    ...pastOf(adjusted),
+  };
 }
 
 function pastOf(close: Float64Array): Pick<Bars, "returns" | "history"> {
@@ -78,9 +92,13 @@ function positive(prices: Table, name: string): Float64Array {
   const values = float64Column(prices, name);
   const bad = values.findIndex((value) => !(value > 0 && value < Number.POSITIVE_INFINITY));
   if (bad >= 0)
-    throw new VolleyError("INVALID_ARGUMENT", `column ${JSON.stringify(name)} is ${values[bad]} in row ${bad}; a price must be a positive number`, {
-      details: { column: name, row: bad },
-    });
+    throw new VolleyError(
+      "INVALID_ARGUMENT",
+      `column ${JSON.stringify(name)} is ${values[bad]} in row ${bad}; a price must be a positive number`,
+      {
+        details: { column: name, row: bad },
+      },
+    );
   return values;
 }
 
@@ -93,7 +111,10 @@ export function splitOf(bars: Bars, settings: SweepSettings): number {
   let split = 0;
   while (split < days.length && (days[split] as number) <= last) split++;
   if (split < barsPerSideMin || days.length - split < barsPerSideMin) {
-    const have = days.length === 0 ? "the table is empty" : `the table runs from ${isoOf(days[0] as number)} to ${isoOf(days.at(-1) as number)}`;
+    const have =
+      days.length === 0
+        ? "the table is empty"
+        : `the table runs from ${isoOf(days[0] as number)} to ${isoOf(days.at(-1) as number)}`;
     throw new VolleyError(
       "INVALID_ARGUMENT",
       `settings.inSampleEnd is ${settings.inSampleEnd}: it leaves ${split} bars in sample and ${days.length - split} out of it, at least ${barsPerSideMin} each are needed; ${have}`,

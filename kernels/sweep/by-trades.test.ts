@@ -18,7 +18,15 @@ function barsOfMoves(drawn: readonly number[]): Bars {
   const close = closesOf(drawn);
   const returns = close.map((value, i) => (i === 0 ? 0 : value / (close[i - 1] as number) - 1));
   const open = close.map((value, i) => value * (1 + ((i * 37) % 11) / 1_000));
-  return { days: new Int32Array(close.length), open, high: close, low: close, close, returns, history: new History(close, returns) };
+  return {
+    days: new Int32Array(close.length),
+    open,
+    high: close,
+    low: close,
+    close,
+    returns,
+    history: new History(close, returns),
+  };
 }
 
 describe("a market's history", () => {
@@ -53,7 +61,10 @@ describe("a market's history", () => {
 });
 
 describe("trade by trade", () => {
-  const level = fc.oneof({ weight: 8, arbitrary: fc.integer({ min: 0, max: 6 }) }, { weight: 1, arbitrary: fc.constant(Number.NaN) });
+  const level = fc.oneof(
+    { weight: 8, arbitrary: fc.integer({ min: 0, max: 6 }) },
+    { weight: 1, arbitrary: fc.constant(Number.NaN) },
+  );
 
   it("comes to what bar by bar does, in both periods and in the account carried between them", () => {
     fc.assert(
@@ -76,7 +87,12 @@ describe("trade by trade", () => {
           ] as const) {
             const a = simulate(bars, rule, settings, from, to, walked);
             const b = simulateByTrades(bars, rule, settings, from, to, looked);
-            expect([b.trades, b.moments.count, looked.wantsLong, looked.size > 0]).toEqual([a.trades, a.moments.count, walked.wantsLong, walked.size > 0]);
+            expect([b.trades, b.moments.count, looked.wantsLong, looked.size > 0]).toEqual([
+              a.trades,
+              a.moments.count,
+              walked.wantsLong,
+              walked.size > 0,
+            ]);
             for (const [x, y] of [
               [a.growth, b.growth],
               [a.maxDrawdown, b.maxDrawdown],

@@ -1,6 +1,7 @@
 /**
- * The same account as `simulate`, one trade at a time instead of one bar at a time: a bar costs the comparison that may end or begin a
- * position, and whatever happens while it is held is looked up in the market's history. `simulate` is what it is tested against.
+ * The same account as `simulate`, one trade at a time instead of one bar at a time: a bar costs the comparison that may
+ * end or begin a position, and whatever happens while it is held is looked up in the market's history. `simulate` is
+ * what it is tested against.
  */
 import { momentsFromSums } from "../statistics/moments.js";
 import type { Bars, SweepSettings } from "./bars.js";
@@ -15,7 +16,14 @@ function firstAbove(a: Float64Array, b: Float64Array, from: number, to: number):
 }
 
 /** Bars [from, to), from ≥ 1; `account` is carried from one period into the next. */
-export function simulateByTrades(bars: Bars, rule: Rule, settings: SweepSettings, from: number, to: number, account: Account): Outcome {
+export function simulateByTrades(
+  bars: Bars,
+  rule: Rule,
+  settings: SweepSettings,
+  from: number,
+  to: number,
+  account: Account,
+): Outcome {
   const { open, close, history } = bars;
   const { powers } = history;
   const [rising, above] = rule.enter;
@@ -86,5 +94,10 @@ export function simulateByTrades(bars: Bars, rule: Rule, settings: SweepSettings
   account.size = size;
   account.value = value;
   account.wantsLong = wantsLong;
-  return { moments: momentsFromSums(to - from, s1, s2, s3, s4), growth: value / start, maxDrawdown: deepest - 1, trades };
+  return {
+    moments: momentsFromSums(to - from, s1, s2, s3, s4),
+    growth: value / start,
+    maxDrawdown: deepest - 1,
+    trades,
+  };
 }

@@ -1,4 +1,7 @@
-/** One combination looked at closely, by the same simulation as the sweep: its equity curve and its trades; and the benchmark. */
+/**
+ * One combination looked at closely, by the same simulation as the sweep: its equity curve and its trades; and the
+ * benchmark.
+ */
 import { Table } from "apache-arrow";
 import { z } from "zod";
 import { VolleyError } from "../../proto/errors.js";
@@ -15,17 +18,32 @@ const chosen = z.union([tableArg, z.record(z.string(), z.number())]).default({})
 
 function parametersOf(name: FamilyName, choice: z.output<typeof chosen>): number[] {
   const family = familyOf(name);
-  const given = choice instanceof Table ? parametersIn(choice, family, 0) : family.parameters.map((parameter) => choice[parameter] ?? Number.NaN);
+  const given =
+    choice instanceof Table
+      ? parametersIn(choice, family, 0)
+      : family.parameters.map((parameter) => choice[parameter] ?? Number.NaN);
   given.forEach((value, i) => {
     if (Number.isNaN(value))
-      throw new VolleyError("INVALID_ARGUMENT", `chosen.${family.parameters[i]} is missing: ${name} has the parameters ${family.parameters.join(", ")}`);
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        `chosen.${family.parameters[i]} is missing: ${name} has the parameters ${family.parameters.join(", ")}`,
+      );
   });
   if (!family.allows(given))
-    throw new VolleyError("INVALID_ARGUMENT", `chosen is ${family.parameters.map((p, i) => `${p} ${given[i]}`).join(", ")}: ${family.doc}`);
+    throw new VolleyError(
+      "INVALID_ARGUMENT",
+      `chosen is ${family.parameters.map((p, i) => `${p} ${given[i]}`).join(", ")}: ${family.doc}`,
+    );
   return given;
 }
 
-function record(bars: Bars, settings: SweepSettings, name: FamilyName, choice: z.output<typeof chosen>, recorder: Recorder): void {
+function record(
+  bars: Bars,
+  settings: SweepSettings,
+  name: FamilyName,
+  choice: z.output<typeof chosen>,
+  recorder: Recorder,
+): void {
   const split = splitOf(bars, settings);
   const rule = familyOf(name).rule(bars, parametersOf(name, choice), shareOf());
   const account = openAccount(rule);
@@ -57,7 +75,12 @@ export const sweepEquity = defineKernel({
       },
       fill: () => undefined,
     });
-    return new Table({ date: dayVector(bars.days), equity: float64Vector(equity), drawdown: float64Vector(drawdown), long: boolVector(held) });
+    return new Table({
+      date: dayVector(bars.days),
+      equity: float64Vector(equity),
+      drawdown: float64Vector(drawdown),
+      long: boolVector(held),
+    });
   },
 });
 
@@ -70,10 +93,14 @@ export const sweepTrades = defineKernel({
   run: ({ prices, family, chosen: choice, settings }) => {
     const bars = barsOf(prices);
     const fills: { bar: number; price: number; size: number }[] = [];
-    record(bars, settings, family, choice, { value: () => undefined, fill: (bar, _side, price, size) => fills.push({ bar, price, size }) });
+    record(bars, settings, family, choice, {
+      value: () => undefined,
+      fill: (bar, _side, price, size) => fills.push({ bar, price, size }),
+    });
     const last = bars.days.length - 1;
     const trades = fills.filter((_, i) => i % 2 === 0).map((entry, i) => ({ entry, exit: fills[2 * i + 1] }));
-    const net = (entryPrice: number, exitPrice: number, exitFees: number): number => (exitPrice * (1 - exitFees)) / (entryPrice * (1 + settings.fees)) - 1;
+    const net = (entryPrice: number, exitPrice: number, exitFees: number): number =>
+      (exitPrice * (1 - exitFees)) / (entryPrice * (1 + settings.fees)) - 1;
     return new Table({
       entryDate: dayVector(Int32Array.from(trades, ({ entry }) => bars.days[entry.bar] as number)),
       entryPrice: float64Vector(Float64Array.from(trades, ({ entry }) => entry.price)),
@@ -83,7 +110,9 @@ export const sweepTrades = defineKernel({
       size: float64Vector(Float64Array.from(trades, ({ entry }) => entry.size)),
       bars: int32Vector(Int32Array.from(trades, ({ entry, exit }) => (exit?.bar ?? last) - entry.bar)),
       return: float64Vector(
-        Float64Array.from(trades, ({ entry, exit }) => (exit ? net(entry.price, exit.price, settings.fees) : net(entry.price, bars.close[last] as number, 0))),
+        Float64Array.from(trades, ({ entry, exit }) =>
+          exit ? net(entry.price, exit.price, settings.fees) : net(entry.price, bars.close[last] as number, 0),
+        ),
       ),
     });
   },

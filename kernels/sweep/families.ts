@@ -1,8 +1,8 @@
 /**
  * The strategy families: their parameters, which combinations make sense, and the rule of a combination.
  *
- * Every rule has one form, so that one loop simulates them all: long from the close at which `enter[0] > enter[1]` until the close at
- * which `exit[0] < exit[1]`. A comparison with NaN (warm-up) is false: nothing happens.
+ * Every rule has one form, so that one loop simulates them all: long from the close at which `enter[0] > enter[1]`
+ * until the close at which `exit[0] < exit[1]`. A comparison with NaN (warm-up) is false: nothing happens.
  */
 import { z } from "zod";
 import type { Bars } from "./bars.js";
@@ -30,7 +30,8 @@ export const familyNames = ["ma-cross", "rsi-reversion", "channel-breakout", "bu
 export type FamilyName = (typeof familyNames)[number];
 export const familyName = z.enum(familyNames);
 
-const constant = (bars: Bars, value: number, share: Share): Float64Array => share(`constant ${value}`, () => new Float64Array(bars.close.length).fill(value));
+const constant = (bars: Bars, value: number, share: Share): Float64Array =>
+  share(`constant ${value}`, () => new Float64Array(bars.close.length).fill(value));
 
 const maCross: Family = {
   name: "ma-cross",
@@ -38,7 +39,8 @@ const maCross: Family = {
   parameters: ["fast", "slow"],
   allows: ([fast = 0, slow = 0]) => fast < slow,
   rule: (bars, [fast = 0, slow = 0], share) => {
-    const average = (window: number): Float64Array => share(`average ${window}`, () => simpleMovingAverage(bars.close, window));
+    const average = (window: number): Float64Array =>
+      share(`average ${window}`, () => simpleMovingAverage(bars.close, window));
     const lines = [average(fast), average(slow)] as const;
     return { enter: lines, exit: lines };
   },
@@ -71,7 +73,10 @@ const buyAndHold: Family = {
   doc: "Long from the first close on: what every strategy is compared with.",
   parameters: [],
   allows: () => true,
-  rule: (bars, _, share) => ({ enter: [constant(bars, 1, share), constant(bars, 0, share)], exit: [constant(bars, 1, share), constant(bars, 0, share)] }),
+  rule: (bars, _, share) => ({
+    enter: [constant(bars, 1, share), constant(bars, 0, share)],
+    exit: [constant(bars, 1, share), constant(bars, 0, share)],
+  }),
 };
 
 const families: Readonly<Record<FamilyName, Family>> = {

@@ -1,17 +1,21 @@
 /**
- * What any run of bars holds, answered without walking it: sums of the powers of the market's returns, and the lowest close, the highest
- * close and the deepest fall within the run. Made once for a table of bars and shared by every combination that holds a position over it.
+ * What any run of bars holds, answered without walking it: sums of the powers of the market's returns, and the lowest
+ * close, the highest close and the deepest fall within the run. Made once for a table of bars and shared by every
+ * combination that holds a position over it.
  *
- * Sums are differences of running sums: returns are small beside one, so nothing is lost that a statistic to 1e-9 would miss. Closes are
- * in a disjoint sparse table: level k keeps, for blocks of 2^(k+1) bars, the answer from each bar to the middle of its block, so that a run
- * is two of them put together. Falls compose: the least of close / highest close before is the least of either half's and of
- * (lowest of the right) / (highest of the left).
+ * Sums are differences of running sums: returns are small beside one, so nothing is lost that a statistic to 1e-9 would
+ * miss. Closes are in a disjoint sparse table: level k keeps, for blocks of 2^(k+1) bars, the answer from each bar to
+ * the middle of its block, so that a run is two of them put together. Falls compose: the least of close / highest close
+ * before is the least of either half's and of (lowest of the right) / (highest of the left).
  */
 export class History {
   /** Sums of r, r², r³, r⁴ over bars before i, at [4 i, 4 i + 3]. */
   readonly powers: Float64Array;
   readonly #close: Float64Array;
-  /** Lowest, highest and fall (the least close / highest close before it, ≤ 1) of bar i at level k, at [3 (k bars + i), …]. */
+  /**
+   * Lowest, highest and fall (the least close / highest close before it, ≤ 1) of bar i at level k, at [3 (k bars + i),
+   * …].
+   */
   readonly #table: Float64Array;
   /** The answer of `look`: fields and not an object, because a sweep asks once per trade. */
   low = 0;

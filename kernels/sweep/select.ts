@@ -1,6 +1,6 @@
 /**
- * What a sweep found: the best combinations, the surface over two parameters, and the verdict over all families. Only in-sample figures
- * choose; ties go to the smaller parameters, so the answer does not depend on how the grid was cut.
+ * What a sweep found: the best combinations, the surface over two parameters, and the verdict over all families. Only
+ * in-sample figures choose; ties go to the smaller parameters, so the answer does not depend on how the grid was cut.
  */
 import { Table } from "apache-arrow";
 import { z } from "zod";
@@ -28,7 +28,12 @@ export const sweepSelect = defineKernel({
   version: 1,
   causality: "summary",
   doc: "The best combinations of a family by in-sample Sharpe ratio, from all tables of its sweep, with the number of trials and the mean and spread of their Sharpe ratios. Those with fewer than `tradesMin` trades in sample count as trials but are not chosen.",
-  args: { tables: z.array(tableArg).min(1), family: familyName, top: z.number().int().min(1).max(1_000).default(10), tradesMin },
+  args: {
+    tables: z.array(tableArg).min(1),
+    family: familyName,
+    top: z.number().int().min(1).max(1_000).default(10),
+    tradesMin,
+  },
   run: ({ tables, family: name, top, tradesMin }) => {
     const family = familyOf(name);
     const columns = [...family.parameters, ...statisticColumns.map(({ column }) => column)];
@@ -40,7 +45,10 @@ export const sweepSelect = defineKernel({
     );
     const traded = ordered.filter((row) => !Number.isNaN(sharpe[row]));
     if (traded.length === 0)
-      throw new VolleyError("INVALID_ARGUMENT", `sweep.select: none of the ${sweep.rows} combinations of ${name} traded in sample; widen the grid`);
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        `sweep.select: none of the ${sweep.rows} combinations of ${name} traded in sample; widen the grid`,
+      );
     const trials = momentsOf(traded.map((row) => sharpe[row] as number));
     const tradesIn = sweep.columns.tradesIn as Float64Array;
     const eligible = traded.filter((row) => (tradesIn[row] as number) >= tradesMin);
@@ -77,7 +85,8 @@ export const sweepSurface = defineKernel({
   run: ({ tables, family: name, tradesMin }) => {
     const { parameters } = familyOf(name);
     const [x, y] = parameters;
-    if (x === undefined || y === undefined) throw new VolleyError("INVALID_ARGUMENT", `sweep.surface: family is ${name}: it has fewer than two parameters`);
+    if (x === undefined || y === undefined)
+      throw new VolleyError("INVALID_ARGUMENT", `sweep.surface: family is ${name}: it has fewer than two parameters`);
     const { rows, columns } = readSweep(tables, [...parameters, "sharpeIn", "sharpeOut", "tradesIn"]);
     const sharpe = columns.sharpeIn as Float64Array;
     const tradesIn = columns.tradesIn as Float64Array;
@@ -92,7 +101,8 @@ export const sweepSurface = defineKernel({
     for (const row of ordered) {
       const key = `${columns[x]?.[row]} ${columns[y]?.[row]}`;
       const best = cells.get(key);
-      if (best === undefined || Number.isNaN(sharpe[best]) || (sharpe[row] as number) > (sharpe[best] as number)) cells.set(key, row);
+      if (best === undefined || Number.isNaN(sharpe[best]) || (sharpe[row] as number) > (sharpe[best] as number))
+        cells.set(key, row);
     }
     const kept = [...cells.values()];
     return new Table(
@@ -101,7 +111,9 @@ export const sweepSurface = defineKernel({
           column,
           float64Vector(
             Float64Array.from(kept, (row) =>
-              column.startsWith("sharpe") && Number.isNaN(sharpe[row]) ? Number.NaN : ((columns[column] as Float64Array)[row] as number),
+              column.startsWith("sharpe") && Number.isNaN(sharpe[row])
+                ? Number.NaN
+                : ((columns[column] as Float64Array)[row] as number),
             ),
           ),
         ]),
@@ -115,16 +127,28 @@ export const sweepVerdict = defineKernel({
   version: 1,
   causality: "summary",
   doc: "The best combination of every family beside the benchmark, with the probabilistic Sharpe ratio and the one deflated by the number of trials that all families ran together.",
-  args: { selected: z.array(tableArg).min(1), families: z.array(familyName).min(1), benchmark: tableArg, periodsPerYear: z.number().positive().default(252) },
+  args: {
+    selected: z.array(tableArg).min(1),
+    families: z.array(familyName).min(1),
+    benchmark: tableArg,
+    periodsPerYear: z.number().positive().default(252),
+  },
   run: ({ selected, families, benchmark, periodsPerYear }) => {
     if (selected.length !== families.length)
-      throw new VolleyError("INVALID_ARGUMENT", `sweep.verdict: families has ${families.length} names for ${selected.length} tables`);
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        `sweep.verdict: families has ${families.length} names for ${selected.length} tables`,
+      );
     const first = (table: Table, column: string): number => optionalFloat64Column(table, column)[0] ?? Number.NaN;
     let trials = 0;
     let spread = { count: 0, mean: 0, m2: 0 };
     for (const table of selected) {
       trials += first(table, "trials");
-      spread = mergeVariance(spread, { count: first(table, "sharpeTrials"), mean: first(table, "sharpeMean"), m2: first(table, "sharpeM2") });
+      spread = mergeVariance(spread, {
+        count: first(table, "sharpeTrials"),
+        mean: first(table, "sharpeMean"),
+        m2: first(table, "sharpeM2"),
+      });
     }
     // The formulas want Sharpe ratios per bar: sharpe² / A.
     const variance = (spread.count < 2 ? 0 : varianceOf(spread)) / periodsPerYear;
@@ -144,7 +168,9 @@ export const sweepVerdict = defineKernel({
             .join(", ");
     };
     // The benchmark was not chosen among trials, so it is deflated by none.
-    const deflated = estimates.map((e, i) => (i < families.length ? deflatedSharpe(e, trials, variance) : probabilisticSharpe(e)));
+    const deflated = estimates.map((e, i) =>
+      i < families.length ? deflatedSharpe(e, trials, variance) : probabilisticSharpe(e),
+    );
     return new Table({
       family: textVector([...families, "buy-and-hold"]),
       parameters: textVector(rows.map((_, i) => described(i))),
@@ -154,10 +180,14 @@ export const sweepVerdict = defineKernel({
           return [column, whole ? int32Vector(Int32Array.from(values)) : float64Vector(values)];
         }),
       ),
-      familyTrials: int32Vector(Int32Array.from(rows, (table, i) => (i < families.length ? first(table, "trials") : 1))),
+      familyTrials: int32Vector(
+        Int32Array.from(rows, (table, i) => (i < families.length ? first(table, "trials") : 1)),
+      ),
       trials: int32Vector(Int32Array.from(rows, (_, i) => (i < families.length ? trials : 1))),
       luckSharpeIn: float64Vector(
-        Float64Array.from(rows, (_, i) => (i < families.length ? expectedMaxSharpe(trials, variance) * Math.sqrt(periodsPerYear) : 0)),
+        Float64Array.from(rows, (_, i) =>
+          i < families.length ? expectedMaxSharpe(trials, variance) * Math.sqrt(periodsPerYear) : 0,
+        ),
       ),
       probabilisticSharpe: float64Vector(Float64Array.from(estimates, (e) => probabilisticSharpe(e))),
       deflatedSharpe: float64Vector(Float64Array.from(deflated)),

@@ -1,10 +1,10 @@
 /**
  * One strategy over one run of bars: signal → fill → position → profit and loss → statistics, in one pass.
  *
- * Signals are read at a bar's close and fill at the next bar's open, so the signal of the last bar never fills. Long only, whole capital:
- * the order is as large as the cash pays for with its fees, size = cash / (1 + fees) / price, price = open (1 + slippage); a sale brings
- * size · price · (1 - fees), price = open (1 - slippage). The account starts with 1 and is marked to market at each close.
- * Nothing is charged at the end: an open position keeps its market value.
+ * Signals are read at a bar's close and fill at the next bar's open, so the signal of the last bar never fills. Long
+ * only, whole capital: the order is as large as the cash pays for with its fees, size = cash / (1 + fees) / price,
+ * price = open (1 + slippage); a sale brings size · price · (1 - fees), price = open (1 - slippage). The account starts
+ * with 1 and is marked to market at each close. Nothing is charged at the end: an open position keeps its market value.
  */
 import { kurtosisOf, type Moments, momentsFromSums, skewnessOf } from "../statistics/moments.js";
 import { compoundAnnualGrowth, sharpeRatio, volatility } from "../statistics/returns.js";
@@ -46,11 +46,20 @@ export const openAccount = ({ enter: [rising, above] }: Rule): Account => ({
 });
 
 /**
- * Bars [from, to), from ≥ 1; `account` is carried from one period into the next. This loop is the whole cost of a sweep: a bar in cash
- * costs one comparison, a bar held costs the market's return (computed once for all combinations) and four sums. Sums of powers about
- * zero lose nothing here, because the mean of bar returns is small beside their spread; see momentsFromSums for when it is not.
+ * Bars [from, to), from ≥ 1; `account` is carried from one period into the next. This loop is the whole cost of a
+ * sweep: a bar in cash costs one comparison, a bar held costs the market's return (computed once for all combinations)
+ * and four sums. Sums of powers about zero lose nothing here, because the mean of bar returns is small beside their
+ * spread; see momentsFromSums for when it is not.
  */
-export function simulate(bars: Bars, rule: Rule, settings: SweepSettings, from: number, to: number, account: Account, recorder?: Recorder): Outcome {
+export function simulate(
+  bars: Bars,
+  rule: Rule,
+  settings: SweepSettings,
+  from: number,
+  to: number,
+  account: Account,
+  recorder?: Recorder,
+): Outcome {
   const { open, close, returns } = bars;
   const [rising, above] = rule.enter;
   const [falling, below] = rule.exit;
@@ -105,16 +114,30 @@ export function simulate(bars: Bars, rule: Rule, settings: SweepSettings, from: 
       trough = value;
     } else if (value < trough) trough = value;
     recorder?.value(i, value, size > 0);
-    wantsLong = size > 0 ? !((falling[i] as number) < (below[i] as number)) : (rising[i] as number) > (above[i] as number);
+    wantsLong =
+      size > 0 ? !((falling[i] as number) < (below[i] as number)) : (rising[i] as number) > (above[i] as number);
   }
   account.size = size;
   account.value = value;
   account.wantsLong = wantsLong;
-  return { moments: momentsFromSums(to - from, s1, s2, s3, s4), growth: value / start, maxDrawdown: Math.min(maxDrawdown, trough / peak - 1), trades };
+  return {
+    moments: momentsFromSums(to - from, s1, s2, s3, s4),
+    growth: value / start,
+    maxDrawdown: Math.min(maxDrawdown, trough / peak - 1),
+    trades,
+  };
 }
 
 /** The columns of statistics, each for one side of the split. */
-export const statisticNames = ["sharpe", "cagr", "maxDrawdown", "totalReturn", "volatility", "skewness", "kurtosis"] as const;
+export const statisticNames = [
+  "sharpe",
+  "cagr",
+  "maxDrawdown",
+  "totalReturn",
+  "volatility",
+  "skewness",
+  "kurtosis",
+] as const;
 export const countNames = ["trades", "bars"] as const;
 export type StatisticName = (typeof statisticNames)[number];
 export type Statistics = Readonly<Record<StatisticName | (typeof countNames)[number], number>>;

@@ -25,7 +25,8 @@ const oracle = readOracle();
 const prices = realPrices();
 const { settings } = oracle;
 const run = (kernel: string, ...args: unknown[]): Table => requireKernel(kernel, 1).run(...args) as Table;
-const sweepOf = (family: FamilyName, grid: Record<string, number[]>): Table => run(`sweep.${family}`, prices, grid, settings);
+const sweepOf = (family: FamilyName, grid: Record<string, number[]>): Table =>
+  run(`sweep.${family}`, prices, grid, settings);
 const only = (family: FamilyName, parameters: readonly number[]): Record<string, number[]> =>
   Object.fromEntries(familyOf(family).parameters.map((name, i) => [name, [parameters[i] as number]]));
 const floats = (table: Table, column: string): Float64Array => optionalFloat64Column(table, column);
@@ -52,9 +53,10 @@ describe("sweep kernels against pandas, TA-Lib and scipy on 20 years of prices",
           const theirs = expected[side][name];
           if (theirs === null || ours === null) expect(ours, `${expected.parameters} ${column}`).toBe(theirs);
           else
-            expect(Math.abs(ours - theirs), `${expected.parameters} ${column}: ${ours} and ${theirs}`).toBeLessThanOrEqual(
-              1e-9 * Math.max(Math.abs(theirs), 1e-3),
-            );
+            expect(
+              Math.abs(ours - theirs),
+              `${expected.parameters} ${column}: ${ours} and ${theirs}`,
+            ).toBeLessThanOrEqual(1e-9 * Math.max(Math.abs(theirs), 1e-3));
         }
       }
     });
@@ -63,7 +65,8 @@ describe("sweep kernels against pandas, TA-Lib and scipy on 20 years of prices",
   it("buy and hold", () => {
     const expected = oracle.families["buy-and-hold"]?.[0];
     const row = run("sweep.benchmark", prices, settings).get(0)?.toJSON() as Record<string, number>;
-    for (const { column, side, name } of statisticColumns) expect(row[column], column).toBeCloseTo(expected?.[side][name] as number, 9);
+    for (const { column, side, name } of statisticColumns)
+      expect(row[column], column).toBeCloseTo(expected?.[side][name] as number, 9);
     const equity = run("sweep.equity", prices, "buy-and-hold", {}, settings).getChild("equity");
     expect(equity?.get(equity.length - 1)).toBeCloseTo(expected?.finalValue as number, 9);
   });
@@ -76,7 +79,11 @@ describe("a sweep's bits", () => {
   it("are the same however the grid is cut", () => {
     const whole = sweepOf("ma-cross", { fast, slow });
     const pieces = [...fast].reverse().flatMap((f) => slow.map((s) => sweepOf("ma-cross", { fast: [f], slow: [s] })));
-    const found = new Map(pieces.flatMap((piece) => piece.toArray().map((row) => [`${row.fast} ${row.slow}`, JSON.stringify(row)] as const)));
+    const found = new Map(
+      pieces.flatMap((piece) =>
+        piece.toArray().map((row) => [`${row.fast} ${row.slow}`, JSON.stringify(row)] as const),
+      ),
+    );
     expect(whole.numRows).toBe(16);
     for (const row of whole.toArray()) expect(found.get(`${row.fast} ${row.slow}`)).toBe(JSON.stringify(row));
   });
@@ -89,7 +96,10 @@ describe("a sweep's bits", () => {
       [14, 5].map((period) => sweepOf("rsi-reversion", { period: [period], lower: [40, 20, 30], upper: [upper] })),
     );
     for (const kernel of ["sweep.select", "sweep.surface"]) {
-      expect(bytes(run(kernel, pieces, "rsi-reversion")).equals(bytes(run(kernel, [whole], "rsi-reversion"))), kernel).toBe(true);
+      expect(
+        bytes(run(kernel, pieces, "rsi-reversion")).equals(bytes(run(kernel, [whole], "rsi-reversion"))),
+        kernel,
+      ).toBe(true);
     }
   });
 
@@ -113,12 +123,17 @@ describe("a sweep's bits", () => {
   it("do not look ahead: cutting or poisoning the future leaves the past's curve alone", () => {
     const cut = 4000;
     const full = floats(run("sweep.equity", prices, "ma-cross", { fast: 10, slow: 50 }, settings), "equity");
-    const short = floats(run("sweep.equity", prices.slice(0, cut), "ma-cross", { fast: 10, slow: 50 }, settings), "equity");
+    const short = floats(
+      run("sweep.equity", prices.slice(0, cut), "ma-cross", { fast: 10, slow: 50 }, settings),
+      "equity",
+    );
     expect(short).toEqual(full.slice(0, cut));
     const names = prices.schema.fields.map((field) => field.name).filter((name) => name !== "date");
     const poisoned = new Table({
       date: columnOf(prices, "date", "dates"),
-      ...Object.fromEntries(names.map((name) => [name, vectorFromArray(floats(prices, name).map((x, i) => (i < cut ? x : x * 7)))])),
+      ...Object.fromEntries(
+        names.map((name) => [name, vectorFromArray(floats(prices, name).map((x, i) => (i < cut ? x : x * 7)))]),
+      ),
     });
     const after = floats(run("sweep.equity", poisoned, "ma-cross", { fast: 10, slow: 50 }, settings), "equity");
     expect(after.slice(0, cut)).toEqual(full.slice(0, cut));
@@ -132,14 +147,23 @@ describe("fills", () => {
     new Table({
       date: vectorFromArray(close.map((_, i) => new Date(Date.UTC(2020, 0, 1 + i)).toISOString().slice(0, 10))),
       ...Object.fromEntries(
-        Object.entries({ open, high: close, low: close, close }).map(([name, values]) => [name, vectorFromArray(Float64Array.from(values))]),
+        Object.entries({ open, high: close, low: close, close }).map(([name, values]) => [
+          name,
+          vectorFromArray(Float64Array.from(values)),
+        ]),
       ),
     });
   const close = Array.from({ length: 80 }, (_, i) => (i === 10 ? 110 : i === 20 ? 90 : i > 10 && i < 20 ? 120 : 100));
   const open = close.map((_, i) => (i === 11 ? 112 : i === 21 ? 95 : 100));
 
   it("a signal at a close fills at the next open, with slippage and fees both ways", () => {
-    const trades = run("sweep.trades", bars(close, open), "channel-breakout", { entry: 5, exit: 5 }, { fees: 0.01, slippage: 0.02, inSampleEnd: "2020-02-09" });
+    const trades = run(
+      "sweep.trades",
+      bars(close, open),
+      "channel-breakout",
+      { entry: 5, exit: 5 },
+      { fees: 0.01, slippage: 0.02, inSampleEnd: "2020-02-09" },
+    );
     const first = trades.get(0)?.toJSON() as Record<string, number>;
     const buy = 112 * 1.02;
     expect(trades.get(0)?.entryDate).toEqual(Date.UTC(2020, 0, 12));
@@ -147,7 +171,13 @@ describe("fills", () => {
     expect(first.size).toBeCloseTo(1 / (buy * 1.01), 12);
     expect(first.exitPrice).toBeCloseTo(95 * 0.98, 12);
     expect(first.bars).toBe(10);
-    const equity = run("sweep.equity", bars(close, open), "channel-breakout", { entry: 5, exit: 5 }, { fees: 0.01, slippage: 0.02, inSampleEnd: "2020-02-09" });
+    const equity = run(
+      "sweep.equity",
+      bars(close, open),
+      "channel-breakout",
+      { entry: 5, exit: 5 },
+      { fees: 0.01, slippage: 0.02, inSampleEnd: "2020-02-09" },
+    );
     const value = floats(equity, "equity");
     expect(value[10]).toBe(1);
     expect(value[11]).toBeCloseTo(120 / (buy * 1.01), 12);
@@ -157,7 +187,11 @@ describe("fills", () => {
   it("adjusted prices are used throughout where the table has them", () => {
     const table = bars(close, open);
     const halved = new Table({
-      ...Object.fromEntries(table.schema.fields.map(({ name }) => [name, table.getChild(name)] as [string, NonNullable<ReturnType<typeof table.getChild>>])),
+      ...Object.fromEntries(
+        table.schema.fields.map(
+          ({ name }) => [name, table.getChild(name)] as [string, NonNullable<ReturnType<typeof table.getChild>>],
+        ),
+      ),
       adjclose: vectorFromArray(Float64Array.from(close, (c) => c / 2)),
     });
     const { open: opens, close: closes, high } = barsOf(halved);
@@ -168,12 +202,17 @@ describe("fills", () => {
     const table = run("sweep.rsi-reversion", prices, { period: [14], lower: [0], upper: [100] }, settings);
     expect(table.getChild("sharpeIn")?.get(0)).toBeNull();
     expect(table.getChild("totalReturnIn")?.get(0)).toBe(0);
-    expect(faultOf(() => run("sweep.select", [table], "rsi-reversion")).message).toContain("none of the 1 combinations");
+    expect(faultOf(() => run("sweep.select", [table], "rsi-reversion")).message).toContain(
+      "none of the 1 combinations",
+    );
   });
 });
 
 describe("selection and verdict", () => {
-  const grids = { "ma-cross": { fast: [5, 10, 20], slow: [50, 100] }, "channel-breakout": { entry: [10, 20, 50], exit: [5, 10] } } as const;
+  const grids = {
+    "ma-cross": { fast: [5, 10, 20], slow: [50, 100] },
+    "channel-breakout": { entry: [10, 20, 50], exit: [5, 10] },
+  } as const;
   const tables = Object.entries(grids).map(([family, grid]) => run(`sweep.${family}`, prices, grid, settings));
   const selected = tables.map((table, i) => run("sweep.select", [table], Object.keys(grids)[i], 3));
 
@@ -215,7 +254,9 @@ describe("selection and verdict", () => {
 
   it("dates of every Arrow form read alike, in one batch or several", () => {
     const { days } = barsOf(prices);
-    const rest = Object.fromEntries(["open", "high", "low", "close"].map((name) => [name, vectorFromArray(floats(prices, name))]));
+    const rest = Object.fromEntries(
+      ["open", "high", "low", "close"].map((name) => [name, vectorFromArray(floats(prices, name))]),
+    );
     const moments = Array.from(days, (day) => new Date(day * 86_400_000));
     const types = [
       new DateDay(),
@@ -230,29 +271,70 @@ describe("selection and verdict", () => {
       expect(barsOf(sent).days, String(type)).toEqual(days);
       expect(barsOf(sent.slice(0, 100).concat(sent.slice(100))).days, `${type} in two batches`).toEqual(days);
     }
-    expect(barsOf(new Table({ ...rest, date: vectorFromArray(moments.map((m) => m.toISOString())) })).days).toEqual(days);
+    expect(barsOf(new Table({ ...rest, date: vectorFromArray(moments.map((m) => m.toISOString())) })).days).toEqual(
+      days,
+    );
   });
 });
 
 describe("refusals name column and value", () => {
-  const without = (name: string): Table => prices.select(prices.schema.fields.map((f) => f.name).filter((n) => n !== name));
+  const without = (name: string): Table =>
+    prices.select(prices.schema.fields.map((f) => f.name).filter((n) => n !== name));
   const grid = { fast: [5], slow: [50] };
   const cases: [string, () => unknown, RegExp][] = [
-    ["a missing column", () => run("sweep.ma-cross", without("open"), grid, settings), /column "open" is missing; the table has date, high/],
+    [
+      "a missing column",
+      () => run("sweep.ma-cross", without("open"), grid, settings),
+      /column "open" is missing; the table has date, high/,
+    ],
     [
       "days out of order",
-      () => run("sweep.ma-cross", new Table([...prices.slice(10, 200).batches, ...prices.slice(0, 10).batches]), grid, settings),
+      () =>
+        run(
+          "sweep.ma-cross",
+          new Table([...prices.slice(10, 200).batches, ...prices.slice(0, 10).batches]),
+          grid,
+          settings,
+        ),
       /not ascending: row 190/,
     ],
-    ["a wrong parameter", () => run("sweep.ma-cross", prices, { fast: [0], slow: [50] }, settings), /sweep\.ma-cross: chunk\.fast\.0 is 0/],
+    [
+      "a wrong parameter",
+      () => run("sweep.ma-cross", prices, { fast: [0], slow: [50] }, settings),
+      /sweep\.ma-cross: chunk\.fast\.0 is 0/,
+    ],
     ["an unknown parameter", () => run("sweep.ma-cross", prices, { ...grid, medium: [7] }, settings), /medium/],
-    ["an empty table", () => run("sweep.ma-cross", prices.slice(0, 0), grid, settings), /inSampleEnd is 2012-12-31.*the table is empty/],
-    ["a split outside the data", () => run("sweep.ma-cross", prices, grid, { ...settings, inSampleEnd: "2030-01-01" }), /2030-01-01.*2000-01-03 to 2020-04-17/],
+    [
+      "an empty table",
+      () => run("sweep.ma-cross", prices.slice(0, 0), grid, settings),
+      /inSampleEnd is 2012-12-31.*the table is empty/,
+    ],
+    [
+      "a split outside the data",
+      () => run("sweep.ma-cross", prices, grid, { ...settings, inSampleEnd: "2030-01-01" }),
+      /2030-01-01.*2000-01-03 to 2020-04-17/,
+    ],
     ["not a table", () => run("sweep.ma-cross", [1, 2], grid, settings), /prices is \[1,2\]: expected an Arrow table/],
-    ["a wrong date", () => run("sweep.ma-cross", prices, grid, { ...settings, inSampleEnd: "31.12.2012" }), /31\.12\.2012/],
-    ["a combination that makes no sense", () => run("sweep.equity", prices, "ma-cross", { fast: 50, slow: 5 }, settings), /fast 50, slow 5/],
-    ["a parameter left out", () => run("sweep.equity", prices, "ma-cross", { fast: 5 }, settings), /chosen\.slow is missing/],
-    ["too many arguments", () => run("sweep.benchmark", prices, settings, 1), /at most 2 arguments \(prices, settings\), got 3/],
+    [
+      "a wrong date",
+      () => run("sweep.ma-cross", prices, grid, { ...settings, inSampleEnd: "31.12.2012" }),
+      /31\.12\.2012/,
+    ],
+    [
+      "a combination that makes no sense",
+      () => run("sweep.equity", prices, "ma-cross", { fast: 50, slow: 5 }, settings),
+      /fast 50, slow 5/,
+    ],
+    [
+      "a parameter left out",
+      () => run("sweep.equity", prices, "ma-cross", { fast: 5 }, settings),
+      /chosen\.slow is missing/,
+    ],
+    [
+      "too many arguments",
+      () => run("sweep.benchmark", prices, settings, 1),
+      /at most 2 arguments \(prices, settings\), got 3/,
+    ],
   ];
   for (const [what, act, message] of cases) {
     it(what, () => {

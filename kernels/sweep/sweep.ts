@@ -1,4 +1,6 @@
-/** The sweep kernels: a grid of parameters of one family over one table of prices; one task is one slice of the grid. */
+/**
+ * The sweep kernels: a grid of parameters of one family over one table of prices; one task is one slice of the grid.
+ */
 import { z } from "zod";
 import { VolleyError } from "../../proto/errors.js";
 import { defineKernel, tableArg } from "../kernel.js";
@@ -13,13 +15,18 @@ const window = z.number().int().min(1).max(100_000);
 const level = z.number().min(0).max(100);
 const axis = (values: z.ZodNumber) => z.array(values).min(1).max(10_000);
 
-/** Every combination of a grid slice in order (the last parameter fastest), without those that the family leaves out. */
+/**
+ * Every combination of a grid slice in order (the last parameter fastest), without those that the family leaves out.
+ */
 export function combinationsOf(family: Family, grid: Readonly<Record<string, readonly number[]>>): number[][] {
   let rows: number[][] = [[]];
   for (const name of family.parameters) {
     const values = grid[name] as readonly number[];
     if (rows.length * values.length > combinationsMax)
-      throw new VolleyError("TOO_LARGE", `a slice of ${family.name} with more than ${combinationsMax} combinations; cut the grid into smaller tasks`);
+      throw new VolleyError(
+        "TOO_LARGE",
+        `a slice of ${family.name} with more than ${combinationsMax} combinations; cut the grid into smaller tasks`,
+      );
     rows = rows.flatMap((row) => values.map((value) => [...row, value]));
   }
   return rows.filter(family.allows);
@@ -35,7 +42,10 @@ export function bothSides(bars: Bars, rule: Rule, settings: SweepSettings, split
 
 function defineSweep<N extends string>(name: FamilyName, axes: Record<N, z.ZodArray<z.ZodNumber>>) {
   // zod loses the names of the axes where they are a type parameter.
-  const chunkSchema = z.strictObject(axes) as unknown as z.ZodType<Readonly<Record<N, readonly number[]>>, Readonly<Record<N, readonly number[]>>>;
+  const chunkSchema = z.strictObject(axes) as unknown as z.ZodType<
+    Readonly<Record<N, readonly number[]>>,
+    Readonly<Record<N, readonly number[]>>
+  >;
   const family = familyOf(name);
   return defineKernel({
     name: `sweep.${name}`,
@@ -48,12 +58,18 @@ function defineSweep<N extends string>(name: FamilyName, axes: Record<N, z.ZodAr
       const split = splitOf(bars, settings);
       const share = shareOf();
       const rows = new SweepRows(family, combinationsOf(family, chunk));
-      rows.parameters.forEach((parameters, row) => rows.set(row, bothSides(bars, family.rule(bars, parameters, share), settings, split)));
+      rows.parameters.forEach((parameters, row) =>
+        rows.set(row, bothSides(bars, family.rule(bars, parameters, share), settings, split)),
+      );
       return rows.table();
     },
   });
 }
 
 export const sweepMaCross = defineSweep("ma-cross", { fast: axis(window), slow: axis(window) });
-export const sweepRsiReversion = defineSweep("rsi-reversion", { period: axis(window), lower: axis(level), upper: axis(level) });
+export const sweepRsiReversion = defineSweep("rsi-reversion", {
+  period: axis(window),
+  lower: axis(level),
+  upper: axis(level),
+});
 export const sweepChannelBreakout = defineSweep("channel-breakout", { entry: axis(window), exit: axis(window) });

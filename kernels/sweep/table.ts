@@ -9,11 +9,15 @@ export const sides = ["In", "Out"] as const;
 export type Side = (typeof sides)[number];
 
 /** sharpeIn, cagrIn, …, tradesIn, barsIn, sharpeOut, …: every statistic's column with its name there. */
-export const statisticColumns: readonly { readonly column: string; readonly side: Side; readonly name: keyof Statistics; readonly whole: boolean }[] =
-  sides.flatMap((side) => [
-    ...statisticNames.map((name) => ({ column: `${name}${side}`, side, name, whole: false })),
-    ...countNames.map((name) => ({ column: `${name}${side}`, side, name, whole: true })),
-  ]);
+export const statisticColumns: readonly {
+  readonly column: string;
+  readonly side: Side;
+  readonly name: keyof Statistics;
+  readonly whole: boolean;
+}[] = sides.flatMap((side) => [
+  ...statisticNames.map((name) => ({ column: `${name}${side}`, side, name, whole: false })),
+  ...countNames.map((name) => ({ column: `${name}${side}`, side, name, whole: true })),
+]);
 
 /** Collects rows as columns. */
 export class SweepRows {
@@ -72,6 +76,9 @@ export function readSweep(
 /** The parameters in one row of a sweep's table. Throws INVALID_ARGUMENT if there is no such row. */
 export function parametersIn(table: Table, family: Family, row: number): number[] {
   if (row >= table.numRows)
-    throw new VolleyError("INVALID_ARGUMENT", `row ${row} of a table of ${table.numRows} rows was asked for the parameters of ${family.name}`);
+    throw new VolleyError(
+      "INVALID_ARGUMENT",
+      `row ${row} of a table of ${table.numRows} rows was asked for the parameters of ${family.name}`,
+    );
   return family.parameters.map((name) => optionalFloat64Column(table, name)[row] as number);
 }

@@ -12,7 +12,8 @@ const { seed, meanBlock, rows: drawn, sharpe, maxDrawdown, interval } = oracle.b
 const returns = ((oracle.series.normal as { returns: readonly (number | null)[] }).returns as number[]).slice(0, 200);
 const run = (table: Table, params: Record<string, unknown>): Table =>
   requireKernel("validation.bootstrap", 1).run(table, { periodsPerYear: 252, seed: 1, ...params }) as Table;
-const intervals = (tables: readonly Table[], params: unknown = {}): Table => requireKernel("validation.bootstrap_interval", 1).run(tables, params) as Table;
+const intervals = (tables: readonly Table[], params: unknown = {}): Table =>
+  requireKernel("validation.bootstrap_interval", 1).run(tables, params) as Table;
 
 describe("validation.bootstrap", () => {
   it("draws the bars that Python's integers draw", () => {
@@ -24,7 +25,12 @@ describe("validation.bootstrap", () => {
   });
 
   it("has empyrical's statistics of each replicate, and numpy's interval over them", () => {
-    const table = run(tableOf({ r: returns }), { seed, meanBlock, replicates: sharpe.length, statistics: ["sharpe", "maxDrawdown"] });
+    const table = run(tableOf({ r: returns }), {
+      seed,
+      meanBlock,
+      replicates: sharpe.length,
+      statistics: ["sharpe", "maxDrawdown"],
+    });
     const rows = rowsOf(table);
     expect(rows.map(({ replicate }) => replicate)).toEqual([...sharpe.keys()]);
     rows.forEach((row, i) => {
@@ -33,7 +39,8 @@ describe("validation.bootstrap", () => {
     });
     const [first, second] = rowsOf(intervals([table], { confidence: 0.9 }));
     expect(first).toMatchObject({ column: "r", statistic: "sharpe", replicates: sharpe.length, undefined: 0 });
-    for (const key of ["mean", "standardError", "lower", "median", "upper"]) expect(first?.[key] as number, key).toBeCloseTo(interval[key] as number, 9);
+    for (const key of ["mean", "standardError", "lower", "median", "upper"])
+      expect(first?.[key] as number, key).toBeCloseTo(interval[key] as number, 9);
     expect(second).toMatchObject({ statistic: "maxDrawdown", belowZero: 1 });
   });
 
@@ -47,11 +54,14 @@ describe("validation.bootstrap", () => {
         (values, seed, cuts, meanBlock) => {
           const table = tableOf({ a: values, b: [...values].reverse() });
           const edges = [0, ...cuts.sort((a, b) => a - b), 12];
-          const part = (from: number, to: number): Table => run(table, { seed, meanBlock, first: from, replicates: to - from });
+          const part = (from: number, to: number): Table =>
+            run(table, { seed, meanBlock, first: from, replicates: to - from });
           const whole = part(0, 12);
           const parts = edges.slice(1).map((to, i) => part(edges[i] as number, to));
           for (const name of ["replicate", "mean", "sharpe", "cagr", "maxDrawdown"])
-            expect(parts.flatMap((piece) => [...optionalFloat64Column(piece, name)])).toEqual([...optionalFloat64Column(whole, name)]);
+            expect(parts.flatMap((piece) => [...optionalFloat64Column(piece, name)])).toEqual([
+              ...optionalFloat64Column(whole, name),
+            ]);
           const [mixed, straight] = [intervals([...parts].reverse()), intervals([whole])];
           for (const name of ["mean", "standardError", "lower", "upper"])
             expect(optionalFloat64Column(mixed, name)).toEqual(optionalFloat64Column(straight, name));
@@ -74,13 +84,16 @@ describe("validation.bootstrap", () => {
         if (i > 0 && row === ((rows[i - 1] as number) + 1) % bars) joins++;
       }
     }
-    // Each count is about 2,000 with a spread of some 120 (blocks); the share of steps that go on is 7/8 and chance hits of 1/8 · 1/40.
+    // Each count is about 2,000 with a spread of some 120 (blocks); the share of steps that go on is 7/8 and chance
+    // hits of 1/8 · 1/40.
     for (const [row, count] of times.entries()) expect(Math.abs(count - replicates), `bar ${row}`).toBeLessThan(600);
     expect(joins / (replicates * (bars - 1))).toBeCloseTo(7 / 8 + 1 / 8 / bars, 2);
   });
 
   it("the mean over replicates is the mean of the sample, with the spread of independent draws where blocks are single bars", () => {
-    const [row] = rowsOf(intervals([run(tableOf({ r: returns }), { meanBlock: 1, replicates: 4_000, statistics: ["mean"] })]));
+    const [row] = rowsOf(
+      intervals([run(tableOf({ r: returns }), { meanBlock: 1, replicates: 4_000, statistics: ["mean"] })]),
+    );
     const mean = returns.reduce((sum, r) => sum + r, 0) / returns.length;
     const standardError = Math.sqrt(returns.reduce((sum, r) => sum + (r - mean) ** 2, 0) / returns.length ** 2);
     expect(Math.abs((row?.mean as number) - mean)).toBeLessThan((5 * standardError) / Math.sqrt(4_000));
@@ -105,7 +118,12 @@ describe("validation.bootstrap", () => {
     ["a seed that is not a whole number", tableOf({ r: returns }), { seed: 1.5 }, /params\.seed is 1\.5/],
     ["a block of less than a bar", tableOf({ r: returns }), { meanBlock: 0.5 }, /params\.meanBlock is 0\.5/],
     ["an unknown statistic", tableOf({ r: returns }), { statistics: ["alpha"] }, /params\.statistics\.0 is "alpha"/],
-    ["a missing return", tableOf({ r: [0.1, null, 0.2] }), {}, /column "r" is null or NaN in row 1; every bar needs a finite return/],
+    [
+      "a missing return",
+      tableOf({ r: [0.1, null, 0.2] }),
+      {},
+      /column "r" is null or NaN in row 1; every bar needs a finite return/,
+    ],
     ["a single bar", tableOf({ r: [0.1] }), {}, /a table of 1 rows; at least 2 bars/],
   ])("refuses %s", (_, table, params, message) => {
     const fault = faultOf(() => run(table, params));

@@ -1,8 +1,10 @@
 /**
- * The stationary bootstrap: D. N. Politis, J. P. Romano, "The stationary bootstrap", Journal of the American Statistical Association 89
- * (1994). Blocks of geometric length with the given mean, on a circle of bars, keep the dependence between neighbouring bars.
+ * The stationary bootstrap: D. N. Politis, J. P. Romano, "The stationary bootstrap", Journal of the American
+ * Statistical Association 89 (1994). Blocks of geometric length with the given mean, on a circle of bars, keep the
+ * dependence between neighbouring bars.
  *
- * V3  Replicate r draws from stream r of the seed (philox.ts) and from nothing else: any cut of the replicates into tasks gives the same
+ * V3  Replicate r draws from stream r of the seed (philox.ts) and from nothing else: any cut of the replicates into
+ * tasks gives the same
  *     rows, bit for bit.
  */
 import { Table } from "apache-arrow";
@@ -12,7 +14,12 @@ import { columnOf, float64Column, float64Vector, int32Vector, optionalFloat64Col
 import { defineKernel, tableArg } from "../kernel.js";
 import { momentsOf, varianceOf } from "../statistics/moments.js";
 import { quantileOf, sorted } from "../statistics/quantile.js";
-import { orderStatistics, type ReturnStatistic, returnStatistics, statisticsOfReturns } from "../statistics/returns-kernels.js";
+import {
+  orderStatistics,
+  type ReturnStatistic,
+  returnStatistics,
+  statisticsOfReturns,
+} from "../statistics/returns-kernels.js";
 import { columnsOption, fullSeries, periodsOption, returnsIn } from "../statistics/series.js";
 import { UniformPairs } from "./philox.js";
 
@@ -23,14 +30,24 @@ const bootstrapParams = z.strictObject({
   seed: z.int().min(0).describe("The same seed gives the same replicates, whatever the cluster."),
   first: z.int().min(0).max(2_000_000_000).default(0).describe("Number of the first replicate of this task."),
   replicates: z.int().min(1).max(1_000_000).default(1_000).describe("Replicates of this task."),
-  meanBlock: z.number().min(1).max(1e9).default(10).describe("Mean length of a block in bars, 1/p; 1 draws every bar by itself (Efron's bootstrap)."),
-  statistics: z.array(statisticName).min(1).default(["mean", "sharpe", "cagr", "maxDrawdown"]).describe("Statistics of each replicate, as stats.returns."),
+  meanBlock: z
+    .number()
+    .min(1)
+    .max(1e9)
+    .default(10)
+    .describe("Mean length of a block in bars, 1/p; 1 draws every bar by itself (Efron's bootstrap)."),
+  statistics: z
+    .array(statisticName)
+    .min(1)
+    .default(["mean", "sharpe", "cagr", "maxDrawdown"])
+    .describe("Statistics of each replicate, as stats.returns."),
   periodsPerYear: periodsOption,
 });
 
 /**
- * Bars of one replicate, into `rows`: step 0 draws a bar; later steps draw anew with probability 1 / meanBlock and else go on to the next
- * bar, the first after the last. Step t draws pair t of the stream: u < p decides, floor(v · n) is the bar.
+ * Bars of one replicate, into `rows`: step 0 draws a bar; later steps draw anew with probability 1 / meanBlock and else
+ * go on to the next bar, the first after the last. Step t draws pair t of the stream: u < p decides, floor(v · n) is
+ * the bar.
  */
 export function resample(seed: number, replicate: number, meanBlock: number, rows: Int32Array): void {
   const bars = rows.length;
@@ -56,7 +73,11 @@ export const bootstrap = defineKernel({
     outputs: [
       { name: "replicate", type: "int32" },
       { name: "column", type: "text" },
-      ...Object.entries(returnStatistics).map(([name, doc]) => ({ name, type: "float64", doc: `if asked for: ${doc}` })),
+      ...Object.entries(returnStatistics).map(([name, doc]) => ({
+        name,
+        type: "float64",
+        doc: `if asked for: ${doc}`,
+      })),
     ],
   },
   nulls: "Null, NaN and infinite values are refused: a gap would join bars that are not neighbours.",
@@ -64,8 +85,18 @@ export const bootstrap = defineKernel({
   run: ({ table, params }) => {
     const series = fullSeries(table, params.columns);
     const bars = table.numRows;
-    if (bars < 2) throw new VolleyError("INVALID_ARGUMENT", `validation.bootstrap: a table of ${bars} rows; at least 2 bars are needed`);
-    const settings = { columns: undefined, periodsPerYear: params.periodsPerYear, riskFree: 0, minimumAcceptable: 0, tail: 0.05 };
+    if (bars < 2)
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        `validation.bootstrap: a table of ${bars} rows; at least 2 bars are needed`,
+      );
+    const settings = {
+      columns: undefined,
+      periodsPerYear: params.periodsPerYear,
+      riskFree: 0,
+      minimumAcceptable: 0,
+      tail: 0.05,
+    };
     const ordered = params.statistics.some((name) => orderStatistics.has(name));
     const count = params.replicates * series.length;
     const values = params.statistics.map(() => new Float64Array(count));
@@ -82,14 +113,18 @@ export const bootstrap = defineKernel({
       });
     }
     return new Table({
-      replicate: int32Vector(Int32Array.from({ length: count }, (_, i) => params.first + Math.floor(i / series.length))),
+      replicate: int32Vector(
+        Int32Array.from({ length: count }, (_, i) => params.first + Math.floor(i / series.length)),
+      ),
       column: textVector(Array.from({ length: count }, (_, i) => (series[i % series.length] as { name: string }).name)),
       ...Object.fromEntries(params.statistics.map((name, s) => [name, float64Vector(values[s] as Float64Array)])),
     });
   },
 });
 
-const intervalParams = z.strictObject({ confidence: z.number().gt(0).lt(1).default(0.95).describe("Of the two-sided percentile interval.") });
+const intervalParams = z.strictObject({
+  confidence: z.number().gt(0).lt(1).default(0.95).describe("Of the two-sided percentile interval."),
+});
 
 export const bootstrapInterval = defineKernel({
   name: "validation.bootstrap_interval",

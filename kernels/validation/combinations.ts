@@ -11,7 +11,11 @@ export function binomial(n: number, k: number): number {
 /** All of them in lexicographic order, as itertools.combinations. Throws TOO_LARGE above `max`. */
 export function choices(n: number, k: number, max: number): number[][] {
   const count = binomial(n, k);
-  if (count > max) throw new VolleyError("TOO_LARGE", `${k} of ${n} can be chosen in ${count} ways, over the limit of ${max}; take fewer groups`);
+  if (count > max)
+    throw new VolleyError(
+      "TOO_LARGE",
+      `${k} of ${n} can be chosen in ${count} ways, over the limit of ${max}; take fewer groups`,
+    );
   const all: number[][] = [];
   const chosen = Array.from({ length: k }, (_, i) => i);
   for (let i = 0; i < count; i++) {

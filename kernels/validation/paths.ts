@@ -1,4 +1,7 @@
-/** What the splits came to together: the choices, each path's account over all its test bars, and the report over all paths. */
+/**
+ * What the splits came to together: the choices, each path's account over all its test bars, and the report over all
+ * paths.
+ */
 import { RecordBatch, Table } from "apache-arrow";
 import { z } from "zod";
 import { VolleyError } from "../../proto/errors.js";
@@ -55,14 +58,22 @@ export const validationPath = defineKernel({
   run: ({ folds, path }) => {
     const pieces = folds.flatMap(({ returns: table }): Piece[] => {
       const [paths, bars] = [float64Column(table, "path"), float64Column(table, "bar")];
-      return [...paths.keys()].filter((row) => paths[row] === path).map((row) => ({ table, row, bar: bars[row] as number }));
+      return [...paths.keys()]
+        .filter((row) => paths[row] === path)
+        .map((row) => ({ table, row, bar: bars[row] as number }));
     });
     if (pieces.length === 0)
-      throw new VolleyError("INVALID_ARGUMENT", `validation.path: path is ${path}: none of the ${folds.length} splits tests a bar of it`);
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        `validation.path: path is ${path}: none of the ${folds.length} splits tests a bar of it`,
+      );
     pieces.sort((a, b) => a.bar - b.bar);
     const twice = pieces.findIndex(({ bar }, i) => bar === pieces[i - 1]?.bar);
     if (twice >= 0)
-      throw new VolleyError("INVALID_ARGUMENT", `validation.path: bar ${pieces[twice]?.bar} is twice in path ${path}; a path tests every bar once`);
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        `validation.path: bar ${pieces[twice]?.bar} is twice in path ${path}; a path tests every bar once`,
+      );
     return pathTable(pieces, path);
   },
 });
@@ -132,7 +143,8 @@ export const validationReport = defineKernel({
   nulls: "A path without a Sharpe ratio (it never traded) is left out of the figures over paths, but counts as a path.",
   args: { statistics: z.array(tableArg).min(1), choices: tableArg },
   run: ({ statistics, choices }) => {
-    const over = (name: string): Float64Array => sorted(Float64Array.from(statistics.flatMap((table) => present(table, name))));
+    const over = (name: string): Float64Array =>
+      sorted(Float64Array.from(statistics.flatMap((table) => present(table, name))));
     const sharpes = over("sharpe");
     const sharpe = momentsOf(sharpes);
     const train = momentsOf(present(choices, "sharpeTrain"));
@@ -161,4 +173,5 @@ export const validationReport = defineKernel({
   },
 });
 
-const present = (table: Table, name: string): number[] => [...optionalFloat64Column(table, name)].filter((value) => !Number.isNaN(value));
+const present = (table: Table, name: string): number[] =>
+  [...optionalFloat64Column(table, name)].filter((value) => !Number.isNaN(value));

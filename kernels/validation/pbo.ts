@@ -1,10 +1,11 @@
 /**
- * The probability that the best of many trials in sample is below their median out of sample, by combinatorially symmetric
- * cross-validation: D. H. Bailey, J. M. Borwein, M. López de Prado, Q. J. Zhu, "The probability of backtest overfitting",
- * Journal of Computational Finance 20 (2017).
+ * The probability that the best of many trials in sample is below their median out of sample, by combinatorially
+ * symmetric cross-validation: D. H. Bailey, J. M. Borwein, M. López de Prado, Q. J. Zhu, "The probability of backtest
+ * overfitting", Journal of Computational Finance 20 (2017).
  *
- * The bars are cut into S blocks; each choice of S/2 of them is in sample once, the others out of sample. For the trial that is best in
- * sample, ω = its rank out of sample / (N + 1), λ = ln(ω / (1 - ω)); the probability is the share of choices with λ ≤ 0.
+ * The bars are cut into S blocks; each choice of S/2 of them is in sample once, the others out of sample. For the trial
+ * that is best in sample, ω = its rank out of sample / (N + 1), λ = ln(ω / (1 - ω)); the probability is the share of
+ * choices with λ ≤ 0.
  */
 import { Table } from "apache-arrow";
 import { z } from "zod";
@@ -29,7 +30,10 @@ const pboParams = z.strictObject({
     .describe("S, even: C(S, S/2) choices of blocks, 12,870 for 16."),
   statistic: z.enum(["sharpe", "mean"]).default("sharpe").describe("What ranks the trials, per bar."),
   columns: z.array(z.string()).min(2).optional().describe("Columns of trials; default: every column of numbers."),
-  detail: z.enum(["summary", "choices"]).default("summary").describe('"summary": one row; "choices": a row per choice of blocks.'),
+  detail: z
+    .enum(["summary", "choices"])
+    .default("summary")
+    .describe('"summary": one row; "choices": a row per choice of blocks.'),
 });
 
 interface Trial {
@@ -42,10 +46,22 @@ function trialsOf(given: readonly Table[], columns: readonly string[] | undefine
   const tables = given.filter((table) => table.numCols > 0);
   const bars = tables[0]?.numRows ?? 0;
   const other = tables.findIndex((table) => table.numRows !== bars);
-  if (other >= 0) throw new VolleyError("INVALID_ARGUMENT", `validation.pbo: tables.${other} has ${tables[other]?.numRows} bars, the first table has ${bars}`);
+  if (other >= 0)
+    throw new VolleyError(
+      "INVALID_ARGUMENT",
+      `validation.pbo: tables.${other} has ${tables[other]?.numRows} bars, the first table has ${bars}`,
+    );
   const trials = tables.flatMap((table) => fullSeries(table, columns));
-  if (trials.length < 2) throw new VolleyError("INVALID_ARGUMENT", `validation.pbo: ${trials.length} trial; at least 2 are needed to rank them`);
-  if (bars < 2 * blocks) throw new VolleyError("INVALID_ARGUMENT", `validation.pbo: params.blocks is ${blocks}: ${bars} bars are fewer than two in each block`);
+  if (trials.length < 2)
+    throw new VolleyError(
+      "INVALID_ARGUMENT",
+      `validation.pbo: ${trials.length} trial; at least 2 are needed to rank them`,
+    );
+  if (bars < 2 * blocks)
+    throw new VolleyError(
+      "INVALID_ARGUMENT",
+      `validation.pbo: params.blocks is ${blocks}: ${bars} bars are fewer than two in each block`,
+    );
   return trials;
 }
 
@@ -73,7 +89,10 @@ class BlockMoments {
     });
   }
 
-  /** The statistic of every trial over these blocks (merged in their order: Chan, Golub, LeVeque). What never varies ranks by its sign. */
+  /**
+   * The statistic of every trial over these blocks (merged in their order: Chan, Golub, LeVeque). What never varies
+   * ranks by its sign.
+   */
   over(blocks: readonly number[], out: Float64Array): void {
     for (let trial = 0; trial < this.#trials; trial++) {
       let count = 0;
@@ -115,7 +134,13 @@ function choiceOf(inside: Float64Array, outside: Float64Array): Choice {
     else if (value === own) equal++;
   }
   const relativeRank = (below + (equal + 1) / 2) / (outside.length + 1);
-  return { best, inSample: inside[best] as number, outOfSample: own, relativeRank, logit: logarithm(relativeRank / (1 - relativeRank)) };
+  return {
+    best,
+    inSample: inside[best] as number,
+    outOfSample: own,
+    relativeRank,
+    logit: logarithm(relativeRank / (1 - relativeRank)),
+  };
 }
 
 /** Least squares of out-of-sample on in-sample statistics: how much of what is chosen is left. */

@@ -20,7 +20,12 @@ describe("Philox4x32-10", () => {
     const mask = 0xffff_ffffn;
     const out = new Uint32Array(4);
     for (let i = 0; i < 1_000; i++) {
-      const counter = [Math.imul(i, 0x9e3779b1) >>> 0, Math.imul(i, 0x85ebca6b) >>> 0, Math.imul(i, 0xc2b2ae35) >>> 0, i];
+      const counter = [
+        Math.imul(i, 0x9e3779b1) >>> 0,
+        Math.imul(i, 0x85ebca6b) >>> 0,
+        Math.imul(i, 0xc2b2ae35) >>> 0,
+        i,
+      ];
       let [c0, c1, c2, c3] = counter.map(BigInt) as [bigint, bigint, bigint, bigint];
       let [k0, k1] = [BigInt(i * 7), 0xfedcba98n];
       for (let round = 0; round < 10; round++) {

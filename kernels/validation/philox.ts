@@ -1,6 +1,6 @@
 /**
- * Philox4x32-10: a counter-based generator. Word k of stream s is a function of key and counter alone, so a task that makes replicates
- * 700 to 799 draws what one task would have drawn for them, wherever it runs.
+ * Philox4x32-10: a counter-based generator. Word k of stream s is a function of key and counter alone, so a task that
+ * makes replicates 700 to 799 draws what one task would have drawn for them, wherever it runs.
  * J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC11 (2011).
  */
 const multiplier0 = 0xd2511f53;
@@ -39,7 +39,8 @@ export function philox4x32(counter: Readonly<ArrayLike<number>>, key0: number, k
 }
 
 /** A uniform number in [0, 1) of 53 bits from two words. */
-export const uniform53 = (high: number, low: number): number => ((high >>> 5) * 67_108_864 + (low >>> 6)) / 9_007_199_254_740_992;
+export const uniform53 = (high: number, low: number): number =>
+  ((high >>> 5) * 67_108_864 + (low >>> 6)) / 9_007_199_254_740_992;
 
 /** Draws pairs of uniform numbers: pair `step` of stream `stream` under `seed` (both non-negative safe integers). */
 export class UniformPairs {

@@ -1,8 +1,10 @@
 /**
- * Splits of bars into training and test ranges, and their table: what the splitting kernels return and the tasks of each split read.
+ * Splits of bars into training and test ranges, and their table: what the splitting kernels return and the tasks of
+ * each split read.
  *
  * V1  Ranges are half-open, [from, to), in bars, and ascending.
- * V2  No training bar is a test bar of the same split, nor is its label known only after a test bar (purge), nor does it stand in the
+ * V2  No training bar is a test bar of the same split, nor is its label known only after a test bar (purge), nor does
+ * it stand in the
  *     embargo behind a test range.
  */
 import { Int32, Table, Utf8, vectorFromArray } from "apache-arrow";
@@ -29,7 +31,11 @@ export const splitColumns = [
   { name: "split", type: "int32" },
   { name: "set", type: "text", doc: '"train" or "test"' },
   { name: "group", type: "int32", doc: "test ranges only" },
-  { name: "path", type: "int32", doc: "test ranges only: ranges of one path follow each other without a gap or an overlap" },
+  {
+    name: "path",
+    type: "int32",
+    doc: "test ranges only: ranges of one path follow each other without a gap or an overlap",
+  },
   { name: "from", type: "int32", doc: "first bar" },
   { name: "to", type: "int32", doc: "the bar after the last" },
 ] as const;
@@ -74,9 +80,13 @@ export function splitIn(table: Table, split: number, bars: number): Split {
     if (splits[row] !== split) continue;
     const range = { from: from[row] as number, to: to[row] as number };
     if (!(range.from >= 0 && range.from < range.to && range.to <= bars))
-      throw new VolleyError("INVALID_ARGUMENT", `splits: row ${row} is bars ${range.from} to ${range.to} of a table of ${bars} bars`, {
-        details: { column: "to", row },
-      });
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        `splits: row ${row} is bars ${range.from} to ${range.to} of a table of ${bars} bars`,
+        {
+          details: { column: "to", row },
+        },
+      );
     if (set.get(row) === "train") train.push(range);
     else test.push({ ...range, group: group[row] as number, path: path[row] as number });
   }
@@ -88,7 +98,10 @@ export function splitIn(table: Table, split: number, bars: number): Split {
   return { train, test };
 }
 
-/** `groups` ranges over all bars, as equal as possible, the longer ones first (numpy's array_split, scikit-learn's KFold). */
+/**
+ * `groups` ranges over all bars, as equal as possible, the longer ones first (numpy's array_split, scikit-learn's
+ * KFold).
+ */
 export function blocksOf(bars: number, groups: number): BarRange[] {
   const size = Math.floor(bars / groups);
   const longer = bars % groups;

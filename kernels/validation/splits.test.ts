@@ -9,12 +9,14 @@ import { blocksOf, runsOf, type Split, splitIn } from "./ranges.js";
 
 const oracle = readStatisticsOracle();
 const barsOf = (count: number): Table => new Table({ x: vectorFromArray(new Float64Array(count)) });
-const run = (kernel: string, table: Table, params?: unknown): Table => requireKernel(`validation.${kernel}`, 1).run(table, params) as Table;
+const run = (kernel: string, table: Table, params?: unknown): Table =>
+  requireKernel(`validation.${kernel}`, 1).run(table, params) as Table;
 const splitsIn = (table: Table, bars: number): Split[] => {
   const last = table.getChild("split")?.get(table.numRows - 1) as number;
   return Array.from({ length: last + 1 }, (_, split) => splitIn(table, split, bars));
 };
-const split = (kernel: string, bars: number, params: unknown): Split[] => splitsIn(run(kernel, barsOf(bars), params), bars);
+const split = (kernel: string, bars: number, params: unknown): Split[] =>
+  splitsIn(run(kernel, barsOf(bars), params), bars);
 const pairs = (ranges: readonly { from: number; to: number }[]): number[][] => ranges.map(({ from, to }) => [from, to]);
 /** As lists joined by commas: a matcher on every list of bars would take longer than the kernels. */
 const sameBars = (got: readonly number[], expected: readonly number[]): void => {
@@ -26,18 +28,29 @@ const given = (options: Record<string, number | string | null>): Record<string, 
   Object.fromEntries(Object.entries(options).filter(([, value]) => value !== null));
 
 describe("splits against scikit-learn and skfolio", () => {
-  it.each(oracle.walkForward)("walk-forward over $bars bars in $splits splits is TimeSeriesSplit", ({ bars, splits, test, train, purge, found }) => {
-    // max_train_size cuts what grows; with it, and room for it in the first split, every window has that length.
-    const rolling = train !== null && found.every(([windows]) => windows[0] && windows[0][1] - windows[0][0] === train);
-    const ours = split("walk_forward", bars, given({ splits, test, purge, mode: rolling ? "rolling" : "expanding", train: rolling ? train : null }));
-    expect(ours.map(({ test: tests }) => pairs(tests))).toEqual(found.map(([, tests]) => tests));
-    expect(ours.map(({ train: trains }) => pairs(trains))).toEqual(found.map(([trains]) => trains));
-  });
+  it.each(oracle.walkForward)(
+    "walk-forward over $bars bars in $splits splits is TimeSeriesSplit",
+    ({ bars, splits, test, train, purge, found }) => {
+      // max_train_size cuts what grows; with it, and room for it in the first split, every window has that length.
+      const rolling =
+        train !== null && found.every(([windows]) => windows[0] && windows[0][1] - windows[0][0] === train);
+      const ours = split(
+        "walk_forward",
+        bars,
+        given({ splits, test, purge, mode: rolling ? "rolling" : "expanding", train: rolling ? train : null }),
+      );
+      expect(ours.map(({ test: tests }) => pairs(tests))).toEqual(found.map(([, tests]) => tests));
+      expect(ours.map(({ train: trains }) => pairs(trains))).toEqual(found.map(([trains]) => trains));
+    },
+  );
 
-  it.each(oracle.kfold)("purged k-fold of $bars bars in $splits folds, without purge, is KFold", ({ bars, splits, found }) => {
-    const ours = split("purged_kfold", bars, { splits });
-    expect(ours.map(({ train, test }) => [pairs(train), pairs(test)])).toEqual(found);
-  });
+  it.each(oracle.kfold)(
+    "purged k-fold of $bars bars in $splits folds, without purge, is KFold",
+    ({ bars, splits, found }) => {
+      const ours = split("purged_kfold", bars, { splits });
+      expect(ours.map(({ train, test }) => [pairs(train), pairs(test)])).toEqual(found);
+    },
+  );
 
   it.each(oracle.cpcv)(
     "CPCV of $groups groups, $testGroups tested, purge $purge, embargo $embargo is skfolio's",
@@ -63,29 +76,40 @@ describe("every split", () => {
 
   it("trains on no bar whose label touches a test label, nor on one in the embargo, and on every other bar (CPCV)", () => {
     fc.assert(
-      fc.property(sizes, fc.boolean(), fc.infiniteStream(fc.nat(9)), ({ bars, groups, tests, purge, embargo }, ownLabels, noise) => {
-        const testGroups = Math.min(tests, groups - 1);
-        const horizons = noise[Symbol.iterator]();
-        const labels = Array.from({ length: bars }, (_, bar) => bar + (ownLabels ? Number(horizons.next().value) : purge));
-        const table = new Table({ known: vectorFromArray(Float64Array.from(labels)) });
-        let made: Split[];
-        try {
-          made = splitsIn(run("cpcv", table, { groups, testGroups, embargo, ...(ownLabels ? { labelEnd: "known" } : { purge }) }), bars);
-        } catch (error) {
-          expect(String(error)).toMatch(/no bars left to train on/);
-          return;
-        }
-        expect(made).toHaveLength(binomial(groups, testGroups));
-        for (const { train, test } of made) {
-          const tested = test.map(({ from, to }) => ({ from, known: Math.max(...labels.slice(from, to)) }));
-          const allowed = (bar: number): boolean =>
-            tested.every(({ from, known }) => {
-              const overlaps = (labels[bar] as number) >= from && bar <= known;
-              return !overlaps && !(bar > known && bar <= known + embargo);
-            });
-          sameBars(barsIn(train), Array.from({ length: bars }, (_, bar) => bar).filter(allowed));
-        }
-      }),
+      fc.property(
+        sizes,
+        fc.boolean(),
+        fc.infiniteStream(fc.nat(9)),
+        ({ bars, groups, tests, purge, embargo }, ownLabels, noise) => {
+          const testGroups = Math.min(tests, groups - 1);
+          const horizons = noise[Symbol.iterator]();
+          const labels = Array.from(
+            { length: bars },
+            (_, bar) => bar + (ownLabels ? Number(horizons.next().value) : purge),
+          );
+          const table = new Table({ known: vectorFromArray(Float64Array.from(labels)) });
+          let made: Split[];
+          try {
+            made = splitsIn(
+              run("cpcv", table, { groups, testGroups, embargo, ...(ownLabels ? { labelEnd: "known" } : { purge }) }),
+              bars,
+            );
+          } catch (error) {
+            expect(String(error)).toMatch(/no bars left to train on/);
+            return;
+          }
+          expect(made).toHaveLength(binomial(groups, testGroups));
+          for (const { train, test } of made) {
+            const tested = test.map(({ from, to }) => ({ from, known: Math.max(...labels.slice(from, to)) }));
+            const allowed = (bar: number): boolean =>
+              tested.every(({ from, known }) => {
+                const overlaps = (labels[bar] as number) >= from && bar <= known;
+                return !overlaps && !(bar > known && bar <= known + embargo);
+              });
+            sameBars(barsIn(train), Array.from({ length: bars }, (_, bar) => bar).filter(allowed));
+          }
+        },
+      ),
       { numRuns: casesPerKernel },
     );
   });
@@ -96,7 +120,8 @@ describe("every split", () => {
         const testGroups = Math.min(tests, groups - 1);
         const made = split("cpcv", bars, { groups, testGroups });
         const paths = new Map<number, number[]>();
-        for (const { test } of made) for (const range of test) paths.set(range.path, [...(paths.get(range.path) ?? []), ...barsIn([range])]);
+        for (const { test } of made)
+          for (const range of test) paths.set(range.path, [...(paths.get(range.path) ?? []), ...barsIn([range])]);
         expect(paths.size).toBe((binomial(groups, testGroups) * testGroups) / groups);
         for (const covered of paths.values())
           sameBars(
@@ -168,13 +193,18 @@ describe("the parts", () => {
 
   it("blocks cover the bars and differ by one at most; runs are the marked bars", () => {
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 300 }), fc.integer({ min: 1, max: 20 }), fc.array(fc.boolean()), (bars, groups, marks) => {
-        const blocks = blocksOf(bars, groups);
-        expect(barsIn(blocks)).toEqual(Array.from({ length: bars }, (_, bar) => bar));
-        const lengths = blocks.map(({ from, to }) => to - from);
-        expect(Math.max(...lengths) - Math.min(...lengths)).toBeLessThanOrEqual(1);
-        expect(barsIn(runsOf(Uint8Array.from(marks, Number)))).toEqual([...marks.keys()].filter((bar) => marks[bar]));
-      }),
+      fc.property(
+        fc.integer({ min: 1, max: 300 }),
+        fc.integer({ min: 1, max: 20 }),
+        fc.array(fc.boolean()),
+        (bars, groups, marks) => {
+          const blocks = blocksOf(bars, groups);
+          expect(barsIn(blocks)).toEqual(Array.from({ length: bars }, (_, bar) => bar));
+          const lengths = blocks.map(({ from, to }) => to - from);
+          expect(Math.max(...lengths) - Math.min(...lengths)).toBeLessThanOrEqual(1);
+          expect(barsIn(runsOf(Uint8Array.from(marks, Number)))).toEqual([...marks.keys()].filter((bar) => marks[bar]));
+        },
+      ),
     );
   });
 });
@@ -189,8 +219,20 @@ describe("wrong splits", () => {
       { train: 5 },
       /params\.splits is missing: give it, or both train and test \(train is 5, test is undefined\)/,
     ],
-    ["overlapping tests", "walk_forward", barsOf(100), { train: 5, test: 10, step: 5 }, /params\.step is 5, below test 10/],
-    ["too few bars", "walk_forward", barsOf(10), { splits: 3, train: 8, test: 2 }, /10 bars is too short for 3 splits with train 8.*it needs 14/],
+    [
+      "overlapping tests",
+      "walk_forward",
+      barsOf(100),
+      { train: 5, test: 10, step: 5 },
+      /params\.step is 5, below test 10/,
+    ],
+    [
+      "too few bars",
+      "walk_forward",
+      barsOf(10),
+      { splits: 3, train: 8, test: 2 },
+      /10 bars is too short for 3 splits with train 8.*it needs 14/,
+    ],
     ["no bars", "walk_forward", barsOf(0), { splits: 2 }, /params\.splits is 2: a table of 0 bars/],
     ["no splits", "walk_forward", barsOf(10), { splits: 0 }, /params\.splits is 0/],
     ["more folds than bars", "purged_kfold", barsOf(3), {}, /a table of 3 bars cannot be cut into 5 groups/],
@@ -201,10 +243,34 @@ describe("wrong splits", () => {
       { splits: 2, purge: 12 },
       /split 0 has no bars left to train on: 20 bars in 2 groups with purge 12/,
     ],
-    ["all groups tested", "cpcv", barsOf(20), { groups: 4, testGroups: 4 }, /params\.testGroups is 4: it must be below groups, 4/],
-    ["a label before its bar", "purged_kfold", labelled(0, 0, 2), { splits: 2, labelEnd: "known" }, /column "known" is 0 in row 1; expected a row number/],
-    ["half a row", "purged_kfold", labelled(0.5, 1, 2), { splits: 2, labelEnd: "known" }, /column "known" is 0\.5 in row 0/],
-    ["both kinds of label", "purged_kfold", labelled(0, 1), { splits: 2, labelEnd: "known", purge: 1 }, /params\.purge is 1 beside labelEnd "known"/],
+    [
+      "all groups tested",
+      "cpcv",
+      barsOf(20),
+      { groups: 4, testGroups: 4 },
+      /params\.testGroups is 4: it must be below groups, 4/,
+    ],
+    [
+      "a label before its bar",
+      "purged_kfold",
+      labelled(0, 0, 2),
+      { splits: 2, labelEnd: "known" },
+      /column "known" is 0 in row 1; expected a row number/,
+    ],
+    [
+      "half a row",
+      "purged_kfold",
+      labelled(0.5, 1, 2),
+      { splits: 2, labelEnd: "known" },
+      /column "known" is 0\.5 in row 0/,
+    ],
+    [
+      "both kinds of label",
+      "purged_kfold",
+      labelled(0, 1),
+      { splits: 2, labelEnd: "known", purge: 1 },
+      /params\.purge is 1 beside labelEnd "known"/,
+    ],
     ["a negative embargo", "cpcv", barsOf(20), { embargo: -1 }, /params\.embargo is -1/],
   ])("%s", (_, kernel, table, params, message) => {
     const fault = faultOf(() => run(kernel, table, params));
@@ -215,7 +281,9 @@ describe("wrong splits", () => {
   it("a split that is not in the table, and ranges beyond the bars", () => {
     const table = run("purged_kfold", barsOf(20), { splits: 2 });
     expect(faultOf(() => splitIn(table, 2, 20)).message).toMatch(/split is 2: .*it has splits 0 to 1/);
-    expect(faultOf(() => splitIn(table, 0, 15)).message).toMatch(/splits: row 0 is bars 10 to 20 of a table of 15 bars/);
+    expect(faultOf(() => splitIn(table, 0, 15)).message).toMatch(
+      /splits: row 0 is bars 10 to 20 of a table of 15 bars/,
+    );
     expect(faultOf(() => run("cpcv", barsOf(1_000), { groups: 40, testGroups: 10 })).code).toBe("TOO_LARGE");
   });
 });

@@ -6,7 +6,8 @@ import { faultOf, rowsOf, tableOf } from "../statistics/statistics-oracle.js";
 import { barsOf } from "../sweep/bars.js";
 import { realPrices } from "../sweep/real-prices.js";
 
-const columns = (table: Table): Record<string, Vector> => Object.fromEntries(table.schema.fields.map(({ name }) => [name, table.getChild(name) as Vector]));
+const columns = (table: Table): Record<string, Vector> =>
+  Object.fromEntries(table.schema.fields.map(({ name }) => [name, table.getChild(name) as Vector]));
 
 const bytes = (table: Table): string => Buffer.from(tableToIPC(table)).toString("base64");
 
@@ -24,10 +25,15 @@ const fold = (splits: Table, split: number, more: Record<string, unknown> = {}):
 const cpcv = run("validation.cpcv", prices, { groups: 5, testGroups: 2, embargo: 50 }) as Table;
 const folds = Array.from({ length: 10 }, (_, split) => fold(cpcv, split));
 
-/** The account of one range by the definition, bar by bar: averages summed anew, nothing shared with the kernel but the prices. */
+/**
+ * The account of one range by the definition, bar by bar: averages summed anew, nothing shared with the kernel but the
+ * prices.
+ */
 function returnsByHand(fast: number, slow: number, from: number, to: number): number[] {
   const average = (bar: number, window: number): number =>
-    bar < window - 1 ? Number.NaN : bars.close.subarray(bar - window + 1, bar + 1).reduce((sum, x) => sum + x, 0) / window;
+    bar < window - 1
+      ? Number.NaN
+      : bars.close.subarray(bar - window + 1, bar + 1).reduce((sum, x) => sum + x, 0) / window;
   let [cash, shares] = [1, 0];
   const out: number[] = [];
   let before = 1;
@@ -49,7 +55,9 @@ function returnsByHand(fast: number, slow: number, from: number, to: number): nu
 }
 function sharpeOf(returns: readonly number[]): number {
   const mean = returns.reduce((sum, r) => sum + r, 0) / returns.length;
-  return (mean / Math.sqrt(returns.reduce((sum, r) => sum + (r - mean) ** 2, 0) / (returns.length - 1))) * Math.sqrt(252);
+  return (
+    (mean / Math.sqrt(returns.reduce((sum, r) => sum + (r - mean) ** 2, 0) / (returns.length - 1))) * Math.sqrt(252)
+  );
 }
 const rangesOf = (split: number, set: string): { from: number; to: number }[] =>
   rowsOf(cpcv).filter((row) => row.split === split && row.set === set) as unknown as { from: number; to: number }[];
@@ -57,14 +65,25 @@ const rangesOf = (split: number, set: string): { from: number; to: number }[] =>
 describe("validation.sweep_fold", () => {
   it("chooses by the training ranges alone and trades the test ranges, as the definition does bar by bar", () => {
     for (const split of [0, 4, 7]) {
-      const tried = [5, 10, 20].flatMap((fast) => [20, 30, 50].filter((slow) => slow > fast).map((slow) => ({ fast, slow })));
-      const sharpes = tried.map(({ fast, slow }) => sharpeOf(rangesOf(split, "train").flatMap(({ from, to }) => returnsByHand(fast, slow, from, to))));
+      const tried = [5, 10, 20].flatMap((fast) =>
+        [20, 30, 50].filter((slow) => slow > fast).map((slow) => ({ fast, slow })),
+      );
+      const sharpes = tried.map(({ fast, slow }) =>
+        sharpeOf(rangesOf(split, "train").flatMap(({ from, to }) => returnsByHand(fast, slow, from, to))),
+      );
       const best = sharpes.indexOf(Math.max(...sharpes));
       const { choice, returns } = folds[split] as Fold;
       const [row] = rowsOf(choice);
-      expect(row).toMatchObject({ split, ...tried[best], parameters: `fast ${tried[best]?.fast}, slow ${tried[best]?.slow}`, trials: 8 });
+      expect(row).toMatchObject({
+        split,
+        ...tried[best],
+        parameters: `fast ${tried[best]?.fast}, slow ${tried[best]?.slow}`,
+        trials: 8,
+      });
       expect(row?.sharpeTrain as number).toBeCloseTo(sharpes[best] as number, 8);
-      const traded = rangesOf(split, "test").flatMap(({ from, to }) => returnsByHand(tried[best]?.fast as number, tried[best]?.slow as number, from, to));
+      const traded = rangesOf(split, "test").flatMap(({ from, to }) =>
+        returnsByHand(tried[best]?.fast as number, tried[best]?.slow as number, from, to),
+      );
       const ours = [...float64Column(returns, "return")];
       expect(ours).toHaveLength(traded.length);
       ours.forEach((r, i) => expect(Math.abs(r - (traded[i] as number)), `bar ${i}`).toBeLessThan(1e-12));
@@ -81,7 +100,9 @@ describe("validation.sweep_fold", () => {
         prices.schema.fields.map(({ name }) => {
           const column = prices.getChild(name) as NonNullable<ReturnType<Table["getChild"]>>;
           if (name === "date") return [name, column];
-          const values = Float64Array.from(column as Iterable<number>, (value, bar) => (bar >= first ? value * (1.5 + Math.sin(bar) / 3) : value));
+          const values = Float64Array.from(column as Iterable<number>, (value, bar) =>
+            bar >= first ? value * (1.5 + Math.sin(bar) / 3) : value,
+          );
           return [name, tableOf({ [name]: [...values] }).getChild(name) as typeof column];
         }),
       ),
@@ -100,12 +121,32 @@ describe("validation.sweep_fold", () => {
   });
 
   it.each<[string, Record<string, unknown>, number, RegExp]>([
-    ["a parameter that is missing", { grid: { fast: [5] } }, 0, /params\.grid\.slow is missing: ma-cross has fast, slow/],
-    ["a parameter that the family has not", { grid: { ...grid, period: [5] } }, 0, /params\.grid\.period is no parameter: ma-cross has fast, slow/],
-    ["a grid of nothing", { grid: { fast: [50], slow: [20] } }, 0, /params\.grid has no combination that ma-cross allows/],
+    [
+      "a parameter that is missing",
+      { grid: { fast: [5] } },
+      0,
+      /params\.grid\.slow is missing: ma-cross has fast, slow/,
+    ],
+    [
+      "a parameter that the family has not",
+      { grid: { ...grid, period: [5] } },
+      0,
+      /params\.grid\.period is no parameter: ma-cross has fast, slow/,
+    ],
+    [
+      "a grid of nothing",
+      { grid: { fast: [50], slow: [20] } },
+      0,
+      /params\.grid has no combination that ma-cross allows/,
+    ],
     ["an unknown family", { family: "magic" }, 0, /params\.family is "magic"/],
     ["fees above half", { settings: { fees: 0.6 } }, 0, /params\.settings\.fees is 0\.6/],
-    ["more trades than there were", { tradesMin: 1_000 }, 2, /none of the 8 combinations of ma-cross has 1000 trades in the training bars of split 2/],
+    [
+      "more trades than there were",
+      { tradesMin: 1_000 },
+      2,
+      /none of the 8 combinations of ma-cross has 1000 trades in the training bars of split 2/,
+    ],
     ["a split that is not there", {}, 10, /split is 10: .*it has splits 0 to 9/],
   ])("refuses %s", (_, more, split, message) => {
     const fault = faultOf(() => fold(cpcv, split, more));
@@ -132,29 +173,51 @@ describe("paths", () => {
   });
 
   it("come out the same whatever the order in which the folds arrive", () => {
-    paths.forEach((path, i) => expect(bytes(run("validation.path", [...folds].reverse(), i) as Table)).toBe(bytes(path)));
+    paths.forEach((path, i) =>
+      expect(bytes(run("validation.path", [...folds].reverse(), i) as Table)).toBe(bytes(path)),
+    );
   });
 
   it("are summed up in one row, with every trial counted", () => {
-    const statistics = paths.map((path) => run("stats.returns", path, { columns: ["return"], periodsPerYear: 252 }) as Table);
+    const statistics = paths.map(
+      (path) => run("stats.returns", path, { columns: ["return"], periodsPerYear: 252 }) as Table,
+    );
     const choices = run("validation.choices", folds) as Table;
     expect(rowsOf(choices).map(({ split }) => split)).toEqual([...folds.keys()]);
     const [report] = rowsOf(run("validation.report", statistics, choices) as Table);
     const sharpes = statistics.map((table) => rowsOf(table)[0]?.sharpe as number);
     const mean = sharpes.reduce((sum, x) => sum + x, 0) / 4;
-    expect(report).toMatchObject({ splits: 10, paths: 4, trials: 80, bars: 1_199, sharpeMin: Math.min(...sharpes), sharpeMax: Math.max(...sharpes) });
+    expect(report).toMatchObject({
+      splits: 10,
+      paths: 4,
+      trials: 80,
+      bars: 1_199,
+      sharpeMin: Math.min(...sharpes),
+      sharpeMax: Math.max(...sharpes),
+    });
     expect(report?.sharpeMean as number).toBeCloseTo(mean, 12);
-    expect(report?.sharpeStd as number).toBeCloseTo(Math.sqrt(sharpes.reduce((sum, x) => sum + (x - mean) ** 2, 0) / 3), 12);
+    expect(report?.sharpeStd as number).toBeCloseTo(
+      Math.sqrt(sharpes.reduce((sum, x) => sum + (x - mean) ** 2, 0) / 3),
+      12,
+    );
     const train = rowsOf(choices).reduce((sum, row) => sum + (row.sharpeTrain as number), 0) / 10;
     expect(report?.sharpeTrainMean as number).toBeCloseTo(train, 12);
     // Nothing made money in training in these years: there is no efficiency to speak of.
     expect(train < 0 && report?.efficiency === null).toBe(true);
-    const better = new Table({ ...columns(choices), sharpeTrain: tableOf({ x: Array.from({ length: 10 }, () => 0.5) }).getChild("x") as Vector });
-    expect(rowsOf(run("validation.report", statistics, better) as Table)[0]?.efficiency as number).toBeCloseTo(mean / 0.5, 12);
+    const better = new Table({
+      ...columns(choices),
+      sharpeTrain: tableOf({ x: Array.from({ length: 10 }, () => 0.5) }).getChild("x") as Vector,
+    });
+    expect(rowsOf(run("validation.report", statistics, better) as Table)[0]?.efficiency as number).toBeCloseTo(
+      mean / 0.5,
+      12,
+    );
   });
 
   it("a path that is not there, and a bar that is there twice, are refused", () => {
-    expect(faultOf(() => run("validation.path", folds, 4)).message).toMatch(/path is 4: none of the 10 splits tests a bar of it/);
+    expect(faultOf(() => run("validation.path", folds, 4)).message).toMatch(
+      /path is 4: none of the 10 splits tests a bar of it/,
+    );
     expect(faultOf(() => run("validation.path", [folds[0], folds[0]], 0)).message).toMatch(/bar 1 is twice in path 0/);
     expect(faultOf(() => run("validation.path", [{}], 0)).message).toMatch(/folds\.0\.choice/);
   });
@@ -165,7 +228,9 @@ describe("validation.sweep_returns", () => {
     const table = run("validation.sweep_returns", prices, params) as Table;
     expect(table.schema.fields.map(({ name }) => name)).toHaveLength(8);
     const ours = float64Column(table, "fast 10, slow 30");
-    returnsByHand(10, 30, 0, 1_200).forEach((r, i) => expect(Math.abs((ours[i] as number) - r), `bar ${i + 1}`).toBeLessThan(1e-12));
+    returnsByHand(10, 30, 0, 1_200).forEach((r, i) =>
+      expect(Math.abs((ours[i] as number) - r), `bar ${i + 1}`).toBeLessThan(1e-12),
+    );
     expect(rowsOf(run("validation.pbo", table, { blocks: 8 }) as Table)[0]).toMatchObject({ trials: 8, choices: 70 });
   });
 

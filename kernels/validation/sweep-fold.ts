@@ -1,10 +1,11 @@
 /**
- * One split of a validation over a strategy family: every combination of a grid on the training ranges, the best of them on the test
- * ranges. Parameters are chosen by nothing but training bars.
+ * One split of a validation over a strategy family: every combination of a grid on the training ranges, the best of
+ * them on the test ranges. Parameters are chosen by nothing but training bars.
  *
- * Indicators are computed over all bars; they look back only, so a test bar sees earlier bars (as it would on the day) and never later
- * ones. A training bar behind a test range may look back into it: that is what the embargo is for. Each range starts in cash, with the
- * entry signal of the close before it, fills at its first open, and what is still held at its end keeps its market value.
+ * Indicators are computed over all bars; they look back only, so a test bar sees earlier bars (as it would on the day)
+ * and never later ones. A training bar behind a test range may look back into it: that is what the embargo is for. Each
+ * range starts in cash, with the entry signal of the close before it, fills at its first open, and what is still held
+ * at its end keeps its market value.
  */
 import { Table, type Vector } from "apache-arrow";
 import { z } from "zod";
@@ -28,18 +29,29 @@ export const foldParams = z.strictObject({
     .record(z.string(), z.array(z.number().min(0).max(100_000)).min(1).max(10_000))
     .describe("Values of every parameter of the family; all combinations are tried."),
   settings: settings.prefault({}).describe("Fees, slippage and periods per year, as of the sweeps."),
-  tradesMin: z.int().min(0).default(1).describe("Combinations with fewer trades in training count as trials but are not chosen."),
+  tradesMin: z
+    .int()
+    .min(0)
+    .default(1)
+    .describe("Combinations with fewer trades in training count as trials but are not chosen."),
 });
 export type FoldParams = z.output<typeof foldParams>;
 
-const fault = (why: string, kernel = "validation.sweep_fold"): VolleyError => new VolleyError("INVALID_ARGUMENT", `${kernel}: ${why}`);
+const fault = (why: string, kernel = "validation.sweep_fold"): VolleyError =>
+  new VolleyError("INVALID_ARGUMENT", `${kernel}: ${why}`);
 
-/** The combinations that the family allows, in order of their parameters. Throws INVALID_ARGUMENT that names the parameter. */
+/**
+ * The combinations that the family allows, in order of their parameters. Throws INVALID_ARGUMENT that names the
+ * parameter.
+ */
 export function gridOf(kernel: string, family: Family, grid: FoldParams["grid"]): number[][] {
   const has = `${family.name} has ${family.parameters.join(", ") || "no parameters"}`;
   for (const name of family.parameters) if (!grid[name]) throw fault(`params.grid.${name} is missing: ${has}`, kernel);
-  for (const name of Object.keys(grid)) if (!family.parameters.includes(name)) throw fault(`params.grid.${name} is no parameter: ${has}`, kernel);
-  const ascending = Object.fromEntries(Object.entries(grid).map(([name, values]) => [name, [...values].sort((a, b) => a - b)]));
+  for (const name of Object.keys(grid))
+    if (!family.parameters.includes(name)) throw fault(`params.grid.${name} is no parameter: ${has}`, kernel);
+  const ascending = Object.fromEntries(
+    Object.entries(grid).map(([name, values]) => [name, [...values].sort((a, b) => a - b)]),
+  );
   return combinationsOf(family, ascending);
 }
 
@@ -58,7 +70,13 @@ const together = (a: Outcome, b: Outcome): Outcome => ({
 });
 
 /** Ranges one after the other, each from cash; the deepest fall is that of one range. */
-export function overRanges(bars: Bars, rule: Rule, costs: FoldParams["settings"], ranges: readonly BarRange[], recorder?: Recorder): Outcome {
+export function overRanges(
+  bars: Bars,
+  rule: Rule,
+  costs: FoldParams["settings"],
+  ranges: readonly BarRange[],
+  recorder?: Recorder,
+): Outcome {
   const simulated = { ...costs, inSampleEnd: "" };
   return ranges
     .map(({ from, to }) => {
@@ -79,8 +97,11 @@ interface Chosen {
 function choose(bars: Bars, { train }: Split, split: number, params: FoldParams, share: Share): Chosen {
   const family = familyOf(params.family);
   const combinations = gridOf("validation.sweep_fold", family, params.grid);
-  if (combinations.length === 0) throw fault(`params.grid has no combination that ${family.name} allows: ${family.doc}`);
-  const outcomes = combinations.map((parameters) => overRanges(bars, family.rule(bars, parameters, share), params.settings, train));
+  if (combinations.length === 0)
+    throw fault(`params.grid has no combination that ${family.name} allows: ${family.doc}`);
+  const outcomes = combinations.map((parameters) =>
+    overRanges(bars, family.rule(bars, parameters, share), params.settings, train),
+  );
   const sharpes = outcomes.map(({ moments }) => sharpeRatio(moments, 1));
   let best = -1;
   sharpes.forEach((sharpe, i) => {
@@ -101,7 +122,13 @@ function choose(bars: Bars, { train }: Split, split: number, params: FoldParams,
 }
 
 /** Returns of the test ranges, bar by bar. Bar 0 has none. */
-function testReturns(bars: Bars, rule: Rule, costs: FoldParams["settings"], tests: readonly TestRange[], split: number): { table: Table; outcome: Outcome } {
+function testReturns(
+  bars: Bars,
+  rule: Rule,
+  costs: FoldParams["settings"],
+  tests: readonly TestRange[],
+  split: number,
+): { table: Table; outcome: Outcome } {
   const rows: { group: number; path: number; bar: number; value: number; long: boolean }[] = [];
   let range: TestRange | undefined;
   let before = 1;
@@ -134,7 +161,12 @@ function testReturns(bars: Bars, rule: Rule, costs: FoldParams["settings"], test
 function choiceTable(split: number, family: Family, chosen: Chosen, test: Outcome, periodsPerYear: number): Table {
   const { train, trials, variance, parameters } = chosen;
   const { moments } = train;
-  const estimate = { sharpe: sharpeRatio(moments, 1), observations: moments.count, skewness: skewnessOf(moments), kurtosis: kurtosisOf(moments) };
+  const estimate = {
+    sharpe: sharpeRatio(moments, 1),
+    observations: moments.count,
+    skewness: skewnessOf(moments),
+    kurtosis: kurtosisOf(moments),
+  };
   const one = (value: number): Vector => float64Vector(Float64Array.of(value));
   const whole = (value: number): Vector => int32Vector(Int32Array.of(value));
   return new Table({
@@ -183,11 +215,18 @@ export const sweepFold = defineKernel({
     const bars = barsOf(prices);
     const ranges = splitIn(splits, split, bars.days.length);
     const tooShort = [...ranges.train, ...ranges.test].find(({ to }) => to < 2);
-    if (tooShort) throw fault(`split ${split} has the range of bar 0 alone, which has no return; make the windows longer`);
+    if (tooShort)
+      throw fault(`split ${split} has the range of bar 0 alone, which has no return; make the windows longer`);
     const share = shareOf();
     const family = familyOf(params.family);
     const chosen = choose(bars, ranges, split, params, share);
-    const { table, outcome } = testReturns(bars, family.rule(bars, chosen.parameters, share), params.settings, ranges.test, split);
+    const { table, outcome } = testReturns(
+      bars,
+      family.rule(bars, chosen.parameters, share),
+      params.settings,
+      ranges.test,
+      split,
+    );
     return { choice: choiceTable(split, family, chosen, outcome, params.settings.periodsPerYear), returns: table };
   },
 });

@@ -1,4 +1,7 @@
-/** The per-bar returns of every combination of a grid, side by side: what the probability of backtest overfitting is computed from. */
+/**
+ * The per-bar returns of every combination of a grid, side by side: what the probability of backtest overfitting is
+ * computed from.
+ */
 import { Table } from "apache-arrow";
 import { VolleyError } from "../../proto/errors.js";
 import { float64Vector } from "../columns.js";
@@ -30,7 +33,10 @@ export const sweepReturns = defineKernel({
     const combinations = gridOf("validation.sweep_returns", family, params.grid);
     const count = bars.days.length - 1;
     if (count < 1)
-      throw new VolleyError("INVALID_ARGUMENT", `validation.sweep_returns: prices has ${bars.days.length} bars; at least 2 are needed for a return`);
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        `validation.sweep_returns: prices has ${bars.days.length} bars; at least 2 are needed for a return`,
+      );
     if (combinations.length * count > cellsMax)
       throw new VolleyError(
         "TOO_LARGE",
@@ -49,7 +55,10 @@ export const sweepReturns = defineKernel({
             },
             fill: () => undefined,
           });
-          return [family.parameters.map((name, i) => `${name} ${parameters[i]}`).join(", ") || family.name, float64Vector(returns)];
+          return [
+            family.parameters.map((name, i) => `${name} ${parameters[i]}`).join(", ") || family.name,
+            float64Vector(returns),
+          ];
         }),
       ),
     );

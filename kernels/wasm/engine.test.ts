@@ -34,7 +34,9 @@ function sameBits(got: Float64Array, expected: Float64Array, what: string): void
   if (a.length !== b.length || a.some((bits, i) => bits !== b[i])) expect([...got], what).toEqual([...expected]);
 }
 
-/** Positive, negative or mixed; within one power of two, a few, or many: what decides which of the fast forms may run. */
+/**
+ * Positive, negative or mixed; within one power of two, a few, or many: what decides which of the fast forms may run.
+ */
 const shapes: readonly ((unit: number) => number)[] = [
   (unit) => 100 + 13 * unit,
   (unit) => 1.4 * 2 ** (0.4 * unit),
@@ -71,8 +73,9 @@ const longSeries = fc
     return Float64Array.from([...before, ...middle, ...after, ...middle.subarray(0, 40)]);
   });
 /** Numbers whose differences or sums overflow, and the smallest ones. */
-const extremeSeries = seriesOf(fc.constantFrom(0, 1_500), fc.constantFrom(1e305, 1.7e305, 5e-324, 1e-310)).map((values) =>
-  Float64Array.from({ length: values.length === 0 ? 0 : 120 }, (_, i) => values[i % values.length] as number),
+const extremeSeries = seriesOf(fc.constantFrom(0, 1_500), fc.constantFrom(1e305, 1.7e305, 5e-324, 1e-310)).map(
+  (values) =>
+    Float64Array.from({ length: values.length === 0 ? 0 : 120 }, (_, i) => values[i % values.length] as number),
 );
 const anySeries = fc.oneof({ weight: 5, arbitrary: longSeries }, { weight: 1, arbitrary: extremeSeries });
 
@@ -84,7 +87,11 @@ const columnsOf = (feature: Feature): fc.Arbitrary<Float64Array[][]> =>
     .map((columns) => {
       const rows = Math.max(64, Math.min(...columns.map(([first]) => (first as Float64Array).length)));
       return columns.map((inputs) =>
-        inputs.map((input) => Float64Array.from({ length: rows }, (_, i) => (input.length === 0 ? Number.NaN : (input[i % input.length] as number)))),
+        inputs.map((input) =>
+          Float64Array.from({ length: rows }, (_, i) =>
+            input.length === 0 ? Number.NaN : (input[i % input.length] as number),
+          ),
+        ),
       );
     });
 
@@ -107,17 +114,23 @@ describe.each(fast.map((feature) => [feature.name, feature] as const))("%s in We
           const fresh = feature.create(feature.parse(params));
           const expected = columns.map((inputs) => ({ state: fresh.slice(), inputs }));
           const whole = expected.map((one) => byTypeScript(feature, one, rows));
-          const parts = [0, 1].map((part) => columns.map((inputs) => inputs.map((input) => (part === 0 ? input.subarray(0, cut) : input.subarray(cut)))));
+          const parts = [0, 1].map((part) =>
+            columns.map((inputs) => inputs.map((input) => (part === 0 ? input.subarray(0, cut) : input.subarray(cut)))),
+          );
           const states = columns.map(() => fresh.slice());
           const results = parts.map((part, p) => {
             const applications = part.map((inputs, c) => ({ state: states[c] as Float64Array, inputs }));
             const size = p === 0 ? cut : rows - cut;
-            return order.split("-")[p] === "wasm" ? byWasm(feature, applications, size) : applications.map((one) => byTypeScript(feature, one, size));
+            return order.split("-")[p] === "wasm"
+              ? byWasm(feature, applications, size)
+              : applications.map((one) => byTypeScript(feature, one, size));
           });
           columns.forEach((_, c) => {
             sameBits(states[c] as Float64Array, (expected[c] as Application).state, `state of column ${c}`);
             feature.outputs.forEach((output, k) => {
-              const got = Float64Array.from(results.flatMap((part) => [...((part[c] as Float64Array[])[k] as Float64Array)]));
+              const got = Float64Array.from(
+                results.flatMap((part) => [...((part[c] as Float64Array[])[k] as Float64Array)]),
+              );
               sameBits(got, whole[c]?.[k] as Float64Array, `${output} of column ${c}`);
             });
           });
@@ -131,10 +144,16 @@ describe.each(fast.map((feature) => [feature.name, feature] as const))("%s in We
 
 /** What has no default. */
 const needed = (feature: Feature, window: number): Record<string, unknown> =>
-  Object.fromEntries(Object.entries({ window, q: 0.3, periodsPerYear: 252 }).filter(([name]) => Object.hasOwn(feature.parameters.shape, name)));
+  Object.fromEntries(
+    Object.entries({ window, q: 0.3, periodsPerYear: 252 }).filter(([name]) =>
+      Object.hasOwn(feature.parameters.shape, name),
+    ),
+  );
 
 describe("wide windows", () => {
-  const windowed = fast.filter((feature) => Object.hasOwn(feature.parameters.shape, "window")).map((feature) => [feature.name, feature] as const);
+  const windowed = fast
+    .filter((feature) => Object.hasOwn(feature.parameters.shape, "window"))
+    .map((feature) => [feature.name, feature] as const);
   /** About the sizes of chunks, of what is searched and what is passed, and more bars than fit. */
   const windows = [16, 63, 64, 127, 223, 224, 225, 511, 512, 700, 1_000];
   const walk = (rows: number, seed: number): Float64Array => {
@@ -179,7 +198,9 @@ describe("the engine", () => {
     expect(features.filter((feature) => !feature.wasm).map(({ name }) => name)).toEqual([]);
     for (const feature of fast) {
       const state = feature.create(feature.parse(needed(feature, 5)));
-      expect(byWasm(feature, [{ state, inputs: feature.inputs.map(() => series(100)) }], 100)[0]).toHaveLength(feature.outputs.length);
+      expect(byWasm(feature, [{ state, inputs: feature.inputs.map(() => series(100)) }], 100)[0]).toHaveLength(
+        feature.outputs.length,
+      );
     }
   });
 
@@ -228,7 +249,12 @@ describe("the engine", () => {
   it("lends results until the next lend, and copies what no longer fits", () => {
     engine.lend();
     const run = (rows: number): Float64Array =>
-      engine.run("sma", 1, [{ state: sma.create({ window: 3 }), inputs: [series(rows)] }], rows)?.[0]?.[0] as Float64Array;
+      engine.run(
+        "sma",
+        1,
+        [{ state: sma.create({ window: 3 }), inputs: [series(rows)] }],
+        rows,
+      )?.[0]?.[0] as Float64Array;
     const first = run(1_000);
     const second = run(1_000);
     expect(second.byteOffset).not.toBe(first.byteOffset);
@@ -246,11 +272,15 @@ describe("the engine", () => {
     const before = state.slice();
     expect(engine.run("sma", 1, [{ state, inputs: [series(8)] }], 8)).toBeUndefined();
     expect(engine.run("no_such", 1, [{ state, inputs: [series(100)] }], 100)).toBeUndefined();
-    expect(engine.run("sma", 1, [{ state: sma.create({ window: 100_000 }), inputs: [series(100)] }], 100)).toBeUndefined();
+    expect(
+      engine.run("sma", 1, [{ state: sma.create({ window: 100_000 }), inputs: [series(100)] }], 100),
+    ).toBeUndefined();
     expect(state).toEqual(before);
   });
 
   it("refuses a region that is too small", () => {
-    expect(() => openWasmEngine({ memory: engine.memory, region: { offset: 64, bytes: regionBytesMin - 64 } })).toThrow(/at least/);
+    expect(() => openWasmEngine({ memory: engine.memory, region: { offset: 64, bytes: regionBytesMin - 64 } })).toThrow(
+      /at least/,
+    );
   });
 });

@@ -1,12 +1,14 @@
 /**
  * The features' hot loops in WebAssembly, on one shared memory: the engine of features/engine.ts.
  *
- * It owns a region of that memory: pointer tables, states and working space of the running group of columns, room to copy what does not
- * lie in the memory, and an arena for results. Columns that lie in the memory are read where they are. The module itself allocates nothing
- * and has no static data (engine.test.ts), so it touches only what it is pointed to.
+ * It owns a region of that memory: pointer tables, states and working space of the running group of columns, room to
+ * copy what does not lie in the memory, and an arena for results. Columns that lie in the memory are read where they
+ * are. The module itself allocates nothing and has no static data (engine.test.ts), so it touches only what it is
+ * pointed to.
  *
  * W1  Same bits as the TypeScript form, states included: a carry may change over between the two at any bar.
- * W2  Results are copied out unless they are lent. Lent results lie in the arena and are gone with the next `lend`: for a caller that is done
+ * W2  Results are copied out unless they are lent. Lent results lie in the arena and are gone with the next `lend`: for
+ * a caller that is done
  *     with them by then, such as a thread that encodes a kernel's result before it runs the next.
  */
 import { readFileSync } from "node:fs";
@@ -24,7 +26,10 @@ type Loop = (count: number, states: number, inputs: number, rows: number, output
 
 interface WasmApi {
   Module: new (bytes: Uint8Array) => object;
-  Instance: new (module: object, imports: { env: { memory: SharedMemory } }) => { exports: Readonly<Record<string, unknown>> };
+  Instance: new (
+    module: object,
+    imports: { env: { memory: SharedMemory } },
+  ) => { exports: Readonly<Record<string, unknown>> };
   Memory: new (descriptor: { initial: number; maximum: number; shared: true }) => SharedMemory;
 }
 const wasm = (globalThis as unknown as { WebAssembly: WasmApi }).WebAssembly;
@@ -35,12 +40,20 @@ const seriesMax = 4 * columnsMax;
 const tableBytes = 4 * seriesMax;
 const tablesBytes = 1024;
 const scratchBytes = 160 * 1024;
-/** Fewer where the inputs and outputs of one are more than three; an even number, because the loops take two at a time. */
-const columnsOf = (series: number): number => (series <= 3 ? columnsMax : Math.min(columnsMax / 2, Math.floor(seriesMax / series) & ~1));
-/** A larger state, of a window of some thousand bars, is left to the TypeScript form: it no longer fits the caches anyway. */
+/**
+ * Fewer where the inputs and outputs of one are more than three; an even number, because the loops take two at a time.
+ */
+const columnsOf = (series: number): number =>
+  series <= 3 ? columnsMax : Math.min(columnsMax / 2, Math.floor(seriesMax / series) & ~1);
+/**
+ * A larger state, of a window of some thousand bars, is left to the TypeScript form: it no longer fits the caches
+ * anyway.
+ */
 const stateBytesMax = 48 * 1024;
 const statesBytes = columnsMax * stateBytesMax;
-/** Bars that are copied in and out at a time; an odd number of cache lines, so that series do not fall on the same sets. */
+/**
+ * Bars that are copied in and out at a time; an odd number of cache lines, so that series do not fall on the same sets.
+ */
 const stageRows = 4096;
 const stageBytes = stageRows * 8 + 5 * 64;
 /** Rows whose bits are made in the scratch space at a time. */
@@ -65,14 +78,23 @@ function moduleOf(): object | undefined {
 
 const pageBytes = 65_536;
 
-/** An engine on `memory` (without one, on a memory of its own); undefined where WebAssembly is missing: the TypeScript forms then do the work. */
-export function openWasmEngine(place?: { readonly memory: SharedMemory; readonly region: Region }): WasmEngine | undefined {
+/**
+ * An engine on `memory` (without one, on a memory of its own); undefined where WebAssembly is missing: the TypeScript
+ * forms then do the work.
+ */
+export function openWasmEngine(place?: {
+  readonly memory: SharedMemory;
+  readonly region: Region;
+}): WasmEngine | undefined {
   const module = moduleOf();
   if (!module) return undefined;
   if (place) return new WasmEngine(module, place.memory, place.region);
   // The module expects the store's maximum; of that only what is used is ever committed.
   const pages = Math.ceil((regionBytesMin + ownArenaBytes) / pageBytes) + 1;
-  return new WasmEngine(module, new wasm.Memory({ initial: pages, maximum: 65_536, shared: true }), { offset: pageBytes, bytes: (pages - 1) * pageBytes });
+  return new WasmEngine(module, new wasm.Memory({ initial: pages, maximum: 65_536, shared: true }), {
+    offset: pageBytes,
+    bytes: (pages - 1) * pageBytes,
+  });
 }
 
 const ownArenaBytes = 32 * 1024 * 1024;
@@ -90,7 +112,10 @@ export class WasmEngine implements FeatureEngine {
   readonly #states: number;
   readonly #stage: number;
   readonly #arena: Region;
-  /** Every buffer this memory has shown: it has another object after it has grown, and columns may still refer to the older. */
+  /**
+   * Every buffer this memory has shown: it has another object after it has grown, and columns may still refer to the
+   * older.
+   */
   readonly #buffers = new WeakSet<object>();
   #bytes: Uint32Array<ArrayBufferLike> = new Uint32Array(0);
   #octets: Uint8Array<ArrayBufferLike> = new Uint8Array(0);
@@ -124,7 +149,12 @@ export class WasmEngine implements FeatureEngine {
     this.#lentBytes = undefined;
   }
 
-  run(exportName: string, outputs: number, groups: readonly FeatureGroup[], rows: number): Float64Array[][] | undefined {
+  run(
+    exportName: string,
+    outputs: number,
+    groups: readonly FeatureGroup[],
+    rows: number,
+  ): Float64Array[][] | undefined {
     const loop = this.#loops[exportName] as Loop | undefined;
     const [first] = groups;
     if (!loop || !first || rows < rowsMin || first.state.byteLength > stateBytesMax) return undefined;
@@ -161,7 +191,15 @@ export class WasmEngine implements FeatureEngine {
   }
 
   /** Plain loops: with a hundred columns of ten thousand bars, what happens per column is a tenth of the time. */
-  #runGroup(loop: Loop, outputs: number, groups: readonly FeatureGroup[], from: number, to: number, rows: number, results: Float64Array[][]): void {
+  #runGroup(
+    loop: Loop,
+    outputs: number,
+    groups: readonly FeatureGroup[],
+    from: number,
+    to: number,
+    rows: number,
+    results: Float64Array[][],
+  ): void {
     const stateBytes = groups[0]?.state.byteLength ?? 0;
     const inputs: Float64Array[] = [];
     const flat: Float64Array[] = [];
@@ -184,7 +222,9 @@ export class WasmEngine implements FeatureEngine {
       }
       results.push(own);
     }
-    if (copied) for (let row = 0; row < rows; row += stageRows) this.#runRows(loop, to - from, inputs, flat, row, Math.min(stageRows, rows - row));
+    if (copied)
+      for (let row = 0; row < rows; row += stageRows)
+        this.#runRows(loop, to - from, inputs, flat, row, Math.min(stageRows, rows - row));
     else {
       for (let i = 0; i < inputs.length; i++) this.#point(1, i, (inputs[i] as Float64Array).byteOffset);
       for (let i = 0; i < flat.length; i++) this.#point(2, i, (flat[i] as Float64Array).byteOffset);
@@ -196,7 +236,14 @@ export class WasmEngine implements FeatureEngine {
     }
   }
 
-  #runRows(loop: Loop, count: number, inputs: readonly Float64Array[], outputs: readonly Float64Array[], from: number, rows: number): void {
+  #runRows(
+    loop: Loop,
+    count: number,
+    inputs: readonly Float64Array[],
+    outputs: readonly Float64Array[],
+    from: number,
+    rows: number,
+  ): void {
     const staged = (series: number): number => this.#stage + series * stageBytes;
     inputs.forEach((input, i) => {
       if (this.#holds(input)) this.#point(1, i, input.byteOffset + from * 8);
@@ -224,7 +271,9 @@ export class WasmEngine implements FeatureEngine {
     return column.buffer === this.#floats.buffer || this.#buffers.has(column.buffer);
   }
 
-  /** Room for a column of results: lent, or not yet written memory of the caller's own, all of which will be written. */
+  /**
+   * Room for a column of results: lent, or not yet written memory of the caller's own, all of which will be written.
+   */
   #result(rows: number): Float64Array {
     if (this.#lentBytes !== undefined) {
       const bytes = rows * 8;

@@ -28,7 +28,10 @@ interface Store {
 
 async function natsStore(): Promise<Store> {
   const server = await startLocalNats();
-  const transports = await Promise.all([connectNats({ url: server.url, name: "one" }), connectNats({ url: server.url, name: "two" })]);
+  const transports = await Promise.all([
+    connectNats({ url: server.url, name: "one" }),
+    connectNats({ url: server.url, name: "two" }),
+  ]);
   const [durable, other] = await Promise.all(transports.map((transport) => openDurable(transport)));
   return {
     durable: durable as Durable,
@@ -111,9 +114,15 @@ describe.each([
     const large = new Uint8Array(randomBytes(3 * 1024 * 1024 + 17));
     await blobs.put("empty", new Uint8Array(0));
     await blobs.put("small", bytes("one"));
-    await Promise.all([blobs.put("large", large), store.other[bucket].put("large", large), blobs.put("name.with..dots", bytes("dots"))]);
+    await Promise.all([
+      blobs.put("large", large),
+      store.other[bucket].put("large", large),
+      blobs.put("name.with..dots", bytes("dots")),
+    ]);
     expect(text((await store.other[bucket].get("name.with..dots")) as Uint8Array)).toBe("dots");
-    expect(await store.other[bucket].names()).toEqual(expect.arrayContaining(["empty", "large", "name.with..dots", "small"]));
+    expect(await store.other[bucket].names()).toEqual(
+      expect.arrayContaining(["empty", "large", "name.with..dots", "small"]),
+    );
     const other = store.other[bucket];
     // Put again it is the same; other bytes under the name are refused, not taken for kept.
     await other.put("small", bytes("one"));
@@ -126,7 +135,9 @@ describe.each([
     ).rejects.toMatchObject({ code: "CONFLICT" });
     const race = await Promise.allSettled([blobs.put("race", large), other.put("race", large.slice(1))]);
     expect(race.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
-    expect((await blobs.get("race"))?.byteLength).toBe(race[0]?.status === "fulfilled" ? large.byteLength : large.byteLength - 1);
+    expect((await blobs.get("race"))?.byteLength).toBe(
+      race[0]?.status === "fulfilled" ? large.byteLength : large.byteLength - 1,
+    );
     expect(text((await other.get("small")) as Uint8Array)).toBe("one");
     expect((await other.get("empty"))?.byteLength).toBe(0);
     expect(Buffer.compare((await other.get("large")) as Uint8Array, large)).toBe(0);
@@ -238,7 +249,9 @@ describe("JetStream through crashes of nats-server", () => {
     let seq = await journal.lastSeq();
     const before = seq;
     for (let i = 0; i < 100; i++) seq = await journal.append(bytes(`entry ${i}`), seq);
-    expect((await entries(journal, before)).map(([, word]) => word)).toEqual(Array.from({ length: 100 }, (_, i) => `entry ${i}`));
+    expect((await entries(journal, before)).map(([, word]) => word)).toEqual(
+      Array.from({ length: 100 }, (_, i) => `entry ${i}`),
+    );
     await old.close();
   });
 
@@ -306,7 +319,8 @@ describe("JetStream through crashes of nats-server", () => {
     expect(Buffer.compare((await objects.get("left")) as Uint8Array, data)).toBe(0);
     const manager = await jetstreamManager(transport.natsConnection);
     const subjectsOf = async (filter: string): Promise<number> =>
-      Object.keys((await manager.streams.info(streams.objects, { subjects_filter: filter })).state.subjects ?? {}).length;
+      Object.keys((await manager.streams.info(streams.objects, { subjects_filter: filter })).state.subjects ?? {})
+        .length;
     expect(await subjectsOf(`${dead}.*`)).toBe(0);
     expect(await subjectsOf(`volley.blob.${streams.objects}.part.${token}.>`)).toBe(3);
     await objects.delete("left");
@@ -319,7 +333,9 @@ describe("JetStream through crashes of nats-server", () => {
     const client = jetstream(transport.natsConnection);
     const partOf = async (name: string): Promise<string> => {
       const filter = `volley.blob.${streams.objects}.part.${Buffer.from(name).toString("base64url")}.>`;
-      return Object.keys((await manager.streams.info(streams.objects, { subjects_filter: filter })).state.subjects ?? {})[0] as string;
+      return Object.keys(
+        (await manager.streams.info(streams.objects, { subjects_filter: filter })).state.subjects ?? {},
+      )[0] as string;
     };
     const data = new Uint8Array(randomBytes(2_500_000));
     await objects.put("changed", data);
@@ -332,7 +348,9 @@ describe("JetStream through crashes of nats-server", () => {
 
   it("an oversized append is refused, and nothing is written", async () => {
     const last = await durable.journal.lastSeq();
-    await expect(durable.journal.append(new Uint8Array(transport.payloadBytesMax), last)).rejects.toMatchObject({ code: "TOO_LARGE" });
+    await expect(durable.journal.append(new Uint8Array(transport.payloadBytesMax), last)).rejects.toMatchObject({
+      code: "TOO_LARGE",
+    });
     expect(await durable.journal.lastSeq()).toBe(last);
   });
 });

@@ -7,9 +7,10 @@ import { limits } from "../limits.js";
 
 export interface Journal {
   /**
-   * Appends one entry and resolves with its sequence after the server has it on disk. Fails with FENCED when another writer has appended since
-   * `expectedLastSeq`; the process must then stop speaking as scheduler. Unknown outcomes (timeout, disconnect) are resolved inside, by reading
-   * the stream's end: the append is tried again only if it is not there.
+   * Appends one entry and resolves with its sequence after the server has it on disk. Fails with FENCED when another
+   * writer has appended since `expectedLastSeq`; the process must then stop speaking as scheduler. Unknown outcomes
+   * (timeout, disconnect) are resolved inside, by reading the stream's end: the append is tried again only if it is not
+   * there.
    */
   append(data: Uint8Array, expectedLastSeq: number): Promise<number>;
   /** Every entry with sequence > afterSeq, in order, up to the end as it was at the call. */
@@ -21,7 +22,10 @@ export interface Journal {
 }
 
 export interface BlobStore {
-  /** Idempotent: names are content addresses or versions. Resolves when these bytes are durable under it; fails with CONFLICT if it has others. */
+  /**
+   * Idempotent: names are content addresses or versions. Resolves when these bytes are durable under it; fails with
+   * CONFLICT if it has others.
+   */
   put(name: string, data: Uint8Array): Promise<void>;
   /** undefined: not there. Fails with CORRUPT if what was read is not what was written. */
   get(name: string): Promise<Uint8Array | undefined>;
@@ -51,7 +55,13 @@ export const conflict = (bucket: string, name: string): VolleyError =>
 /** What every form refuses: INVALID_ARGUMENT for a name, TOO_LARGE for a size. */
 export function checkBlob(bucket: string, name: string, bytes: number): void {
   if (!/^[\w.-]{1,200}$/.test(name))
-    throw new VolleyError("INVALID_ARGUMENT", `blob name ${JSON.stringify(name)}: expected 1 to 200 letters, digits, _, . or -`);
+    throw new VolleyError(
+      "INVALID_ARGUMENT",
+      `blob name ${JSON.stringify(name)}: expected 1 to 200 letters, digits, _, . or -`,
+    );
   if (bytes > limits.durableObjectBytesMax)
-    throw new VolleyError("TOO_LARGE", `blob ${name} of ${bytes} bytes is over the limit of ${limits.durableObjectBytesMax} bytes for ${bucket}`);
+    throw new VolleyError(
+      "TOO_LARGE",
+      `blob ${name} of ${bytes} bytes is over the limit of ${limits.durableObjectBytesMax} bytes for ${bucket}`,
+    );
 }

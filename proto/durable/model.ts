@@ -4,7 +4,10 @@ import { VolleyError } from "../errors.js";
 import { type BlobStore, checkBlob, conflict, type Durable, type Journal } from "./durable.js";
 
 export interface ModelJournal extends Journal {
-  /** The next append fails with FENCED, and so does every one after it, as if another writer had appended (and its entry been truncated). */
+  /**
+   * The next append fails with FENCED, and so does every one after it, as if another writer had appended (and its entry
+   * been truncated).
+   */
   fenceNext(): void;
   /** Appends wait for this before they happen; undefined lifts it. */
   delayAppends(gate: Promise<unknown> | undefined): void;
@@ -28,7 +31,10 @@ export function modelDurable(): ModelDurable {
 }
 
 const fenced = (expectedLastSeq: number): VolleyError =>
-  new VolleyError("FENCED", `another scheduler has written to the journal after entry ${expectedLastSeq}; this one must stop`);
+  new VolleyError(
+    "FENCED",
+    `another scheduler has written to the journal after entry ${expectedLastSeq}; this one must stop`,
+  );
 
 class MemoryJournal implements ModelJournal {
   #entries: { readonly seq: number; readonly data: Uint8Array }[] = [];

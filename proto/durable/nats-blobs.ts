@@ -1,12 +1,15 @@
 /**
- * Blobs on a JetStream stream each for bundles, objects and snapshots. A blob of one message is one append and one direct read (the client
- * library's object store takes four requests and a consumer for it); a larger one has its bytes in parts.
+ * Blobs on a JetStream stream each for bundles, objects and snapshots. A blob of one message is one append and one
+ * direct read (the client library's object store takes four requests and a consumer for it); a larger one has its bytes
+ * in parts.
  *
- *   volley.blob.<bucket>.entry.<name>             the entry: size, digest, parts, and the bytes themselves if there are no parts
+ *   volley.blob.<bucket>.entry.<name>             the entry: size, digest, parts, and the bytes themselves if there are
+ * no parts
  *   volley.blob.<bucket>.part.<name>.<put>.<n>    the parts; <put> is minted by every put, so that two puts never mix
  *
- * B1 The entry is written after every part is on disk, and only if there is none: a blob is seen whole or not at all, and the first put wins.
- * B2 What a writer that died has left (parts without an entry) goes with the next put or deletion of that name by one who may delete.
+ * B1 The entry is written after every part is on disk, and only if there is none: a blob is seen whole or not at all,
+ * and the first put wins. B2 What a writer that died has left (parts without an entry) goes with the next put or
+ * deletion of that name by one who may delete.
  */
 import { randomBytes } from "node:crypto";
 import {
@@ -51,10 +54,19 @@ interface Entry {
   readonly data: Uint8Array;
 }
 
-/** `owner`: makes the bucket if it is missing, and may delete. Without it a bucket that is missing is an error of JetStream's. */
-export async function openBlobs(transport: NatsTransport, bucket: string, owner?: { replicas: number }): Promise<BlobStore> {
+/**
+ * `owner`: makes the bucket if it is missing, and may delete. Without it a bucket that is missing is an error of
+ * JetStream's.
+ */
+export async function openBlobs(
+  transport: NatsTransport,
+  bucket: string,
+  owner?: { replicas: number },
+): Promise<BlobStore> {
   const manager = await jetstreamManager(transport.natsConnection, { timeout: requestTimeoutMs });
-  const actual = owner ? await ensureStream(manager, bucket, owner.replicas) : (await manager.streams.info(bucket)).config.num_replicas;
+  const actual = owner
+    ? await ensureStream(manager, bucket, owner.replicas)
+    : (await manager.streams.info(bucket)).config.num_replicas;
   const client = jetstream(transport.natsConnection, { timeout: requestTimeoutMs });
   return new NatsBlobs(transport, bucket, manager, client, { replicated: actual > 1, sweeps: owner !== undefined });
 }
@@ -86,7 +98,13 @@ class NatsBlobs implements BlobStore {
   readonly #replicated: boolean;
   readonly #sweeps: boolean;
 
-  constructor(transport: NatsTransport, bucket: string, manager: JetStreamManager, client: JetStreamClient, facts: { replicated: boolean; sweeps: boolean }) {
+  constructor(
+    transport: NatsTransport,
+    bucket: string,
+    manager: JetStreamManager,
+    client: JetStreamClient,
+    facts: { replicated: boolean; sweeps: boolean },
+  ) {
     this.#transport = transport;
     this.#bucket = bucket;
     this.#manager = manager;
@@ -106,7 +124,12 @@ class NatsBlobs implements BlobStore {
       await inTurns(
         parts,
         partsInFlight,
-        async (n) => void (await this.#append(this.#part(name, put, n), data.subarray(n * partBytes, (n + 1) * partBytes), undefined)),
+        async (n) =>
+          void (await this.#append(
+            this.#part(name, put, n),
+            data.subarray(n * partBytes, (n + 1) * partBytes),
+            undefined,
+          )),
       );
     }
     const about = headers();
@@ -133,7 +156,8 @@ class NatsBlobs implements BlobStore {
     if (!entry) return undefined;
     const data = entry.parts === 0 ? entry.data : await this.#joinParts(name, entry);
     if (data === undefined) {
-      if (await this.has(name)) throw new VolleyError("CORRUPT", `blob ${name} in ${this.#bucket}: one of its ${entry.parts} parts is missing`);
+      if (await this.has(name))
+        throw new VolleyError("CORRUPT", `blob ${name} in ${this.#bucket}: one of its ${entry.parts} parts is missing`);
       return undefined; // It was deleted while it was read.
     }
     if (data.byteLength !== entry.bytes || sha256Hex(data) !== entry.digest) {
@@ -158,7 +182,9 @@ class NatsBlobs implements BlobStore {
 
   async names(): Promise<string[]> {
     const filter = `volley.blob.${this.#bucket}.entry.>`;
-    const info = await this.#persist("list of names", () => this.#manager.streams.info(this.#bucket, { subjects_filter: filter }));
+    const info = await this.#persist("list of names", () =>
+      this.#manager.streams.info(this.#bucket, { subjects_filter: filter }),
+    );
     return Object.keys(info.state.subjects ?? {}).map((subject) => nameOf(subject.split(".").at(-1) as string));
   }
 
@@ -170,11 +196,15 @@ class NatsBlobs implements BlobStore {
   async #sweep(name: string): Promise<void> {
     const entry = await this.#find(name);
     const filter = this.#part(name, "*", "*");
-    const info = await this.#persist(`look at the parts of ${name}`, () => this.#manager.streams.info(this.#bucket, { subjects_filter: filter }));
+    const info = await this.#persist(`look at the parts of ${name}`, () =>
+      this.#manager.streams.info(this.#bucket, { subjects_filter: filter }),
+    );
     const puts = new Set(Object.keys(info.state.subjects ?? {}).map((subject) => subject.split(".").at(-2) as string));
     for (const put of puts) {
       if (put !== entry?.put)
-        await this.#persist(`removal of a dead put of ${name}`, () => this.#manager.streams.purge(this.#bucket, { filter: this.#part(name, put, "*") }));
+        await this.#persist(`removal of a dead put of ${name}`, () =>
+          this.#manager.streams.purge(this.#bucket, { filter: this.#part(name, put, "*") }),
+        );
     }
   }
 
@@ -209,10 +239,14 @@ class NatsBlobs implements BlobStore {
   #append(subject: string, data: Uint8Array, about: MsgHdrs | undefined): Promise<boolean> {
     return this.#persist(`put to ${subject}`, async () => {
       try {
-        await this.#client.publish(subject, data, { ...(about ? { headers: about } : {}), expect: { streamName: this.#bucket, lastSubjectSequence: 0 } });
+        await this.#client.publish(subject, data, {
+          ...(about ? { headers: about } : {}),
+          expect: { streamName: this.#bucket, lastSubjectSequence: 0 },
+        });
         return true;
       } catch (error) {
-        if (!(error instanceof JetStreamApiError) || error.code !== JetStreamApiCodes.StreamWrongLastSequence) throw error;
+        if (!(error instanceof JetStreamApiError) || error.code !== JetStreamApiCodes.StreamWrongLastSequence)
+          throw error;
         return false;
       }
     });
@@ -221,12 +255,23 @@ class NatsBlobs implements BlobStore {
   #message(subject: string): Promise<StoredMsg | null> {
     return this.#persist(`read of ${subject}`, async () => {
       const message = await this.#manager.direct.getMessage(this.#bucket, { last_by_subj: subject });
-      return message ?? (this.#replicated ? await this.#manager.streams.getMessage(this.#bucket, { last_by_subj: subject }) : null);
+      return (
+        message ??
+        (this.#replicated ? await this.#manager.streams.getMessage(this.#bucket, { last_by_subj: subject }) : null)
+      );
     });
   }
 
   #persist<T>(what: string, attempt: () => Promise<T>): Promise<T> {
-    return persist({ transport: this.#transport, what: `${what} in ${this.#bucket}`, cutOnDisconnect: true, attemptTimeoutMs: requestTimeoutMs }, attempt);
+    return persist(
+      {
+        transport: this.#transport,
+        what: `${what} in ${this.#bucket}`,
+        cutOnDisconnect: true,
+        attemptTimeoutMs: requestTimeoutMs,
+      },
+      attempt,
+    );
   }
 
   #entry(name: string): string {

@@ -1,6 +1,7 @@
 /**
  * The journal on a JetStream stream: one subject, file storage, appends fenced by the expected last sequence.
- * Every append carries an id of its own in a header, so that one whose answer was lost is found again instead of being written twice.
+ * Every append carries an id of its own in a header, so that one whose answer was lost is found again instead of being
+ * written twice.
  */
 import { randomBytes } from "node:crypto";
 import {
@@ -87,10 +88,15 @@ class NatsJournal implements Journal {
         return ack.seq;
       } catch (error) {
         if (!isWrongSequence(error)) throw error;
-        // Either another writer was first, or an earlier attempt of this very append went through and its answer was lost.
+        // Either another writer was first, or an earlier attempt of this very append went through and its answer was
+        // lost.
         const there = await this.#message(expectedLastSeq + 1);
         if (there?.header.get(appendHeader) === id) return there.seq;
-        throw new VolleyError("FENCED", `another scheduler has written to the journal after entry ${expectedLastSeq}; this one must stop`, { cause: error });
+        throw new VolleyError(
+          "FENCED",
+          `another scheduler has written to the journal after entry ${expectedLastSeq}; this one must stop`,
+          { cause: error },
+        );
       }
     });
   }
@@ -100,7 +106,8 @@ class NatsJournal implements Journal {
     let next = Math.max(afterSeq + 1, state.first_seq);
     while (next <= state.last_seq) {
       for (const entry of await this.#entries(next, state.last_seq)) {
-        if (entry.seq !== next) throw new VolleyError("CORRUPT", `journal entry ${next} is missing from stream ${streams.journal}`);
+        if (entry.seq !== next)
+          throw new VolleyError("CORRUPT", `journal entry ${next} is missing from stream ${streams.journal}`);
         next++;
         yield entry;
       }
@@ -113,7 +120,9 @@ class NatsJournal implements Journal {
 
   async truncate(uptoSeq: number): Promise<void> {
     if (uptoSeq <= 0) return;
-    await persist(this.#retry("truncation of the journal"), () => this.#manager.streams.purge(streams.journal, { seq: uptoSeq + 1 }));
+    await persist(this.#retry("truncation of the journal"), () =>
+      this.#manager.streams.purge(streams.journal, { seq: uptoSeq + 1 }),
+    );
   }
 
   async #state(): Promise<{ first_seq: number; last_seq: number }> {
@@ -130,7 +139,10 @@ class NatsJournal implements Journal {
       return found.filter((message) => message !== null);
     });
     // A batch has a bound in bytes, and an entry may be above it.
-    const entries = messages.length > 0 ? messages : [await persist(this.#retry(`read of journal entry ${seq}`), () => this.#message(seq))];
+    const entries =
+      messages.length > 0
+        ? messages
+        : [await persist(this.#retry(`read of journal entry ${seq}`), () => this.#message(seq))];
     return entries.map((message) => {
       if (!message) throw new VolleyError("CORRUPT", `journal entry ${seq} is missing from stream ${streams.journal}`);
       return { seq: message.seq, data: new Uint8Array(message.data) };
@@ -139,7 +151,12 @@ class NatsJournal implements Journal {
 
   async #batch(seq: number, count: number): Promise<StoredMsg[]> {
     const messages: StoredMsg[] = [];
-    for await (const message of await this.#manager.direct.getBatch(streams.journal, { seq, batch: count, max_bytes: batchBytes })) messages.push(message);
+    for await (const message of await this.#manager.direct.getBatch(streams.journal, {
+      seq,
+      batch: count,
+      max_bytes: batchBytes,
+    }))
+      messages.push(message);
     return messages;
   }
 
@@ -154,4 +171,5 @@ class NatsJournal implements Journal {
 
 const isWrongSequence = (error: unknown): boolean =>
   error instanceof JetStreamApiError &&
-  (error.code === JetStreamApiCodes.StreamWrongLastSequence || error.code === JetStreamApiCodes.StreamWrongLastSequenceUnknown);
+  (error.code === JetStreamApiCodes.StreamWrongLastSequence ||
+    error.code === JetStreamApiCodes.StreamWrongLastSequenceUnknown);

@@ -13,7 +13,10 @@ export interface OpenDurableOptions {
 
 const what = "opening the durable store (is JetStream enabled on this NATS server?)";
 
-/** For the scheduler, which owns stream and buckets. Fails with DISCONNECTED when JetStream cannot be reached within 60 s. */
+/**
+ * For the scheduler, which owns stream and buckets. Fails with DISCONNECTED when JetStream cannot be reached within 60
+ * s.
+ */
 export async function openDurable(transport: NatsTransport, options: OpenDurableOptions = {}): Promise<Durable> {
   const replicas = options.replicas ?? 1;
   return persist({ transport, what, cutOnDisconnect: true, attemptTimeoutMs: 10_000 }, async () => {
@@ -30,13 +33,17 @@ export async function openDurable(transport: NatsTransport, options: OpenDurable
 }
 
 /**
- * For workers and clients: bundles and objects. They are opened at their first use, because the scheduler makes them and may not have run yet; nothing is
- * deleted by these. Fails with DISCONNECTED when there are none within 60 s.
+ * For workers and clients: bundles and objects. They are opened at their first use, because the scheduler makes them
+ * and may not have run yet; nothing is deleted by these. Fails with DISCONNECTED when there are none within 60 s.
  */
 export function openStores(transport: NatsTransport): Pick<Durable, "bundles" | "objects"> {
   const store = (bucket: string): BlobStore => {
     const name = `${what}: ${bucket}, which the scheduler makes`;
-    return opened(() => persist({ transport, what: name, cutOnDisconnect: true, attemptTimeoutMs: 10_000 }, () => openBlobs(transport, bucket)));
+    return opened(() =>
+      persist({ transport, what: name, cutOnDisconnect: true, attemptTimeoutMs: 10_000 }, () =>
+        openBlobs(transport, bucket),
+      ),
+    );
   };
   return { bundles: store(streams.bundles), objects: store(streams.objects) };
 }

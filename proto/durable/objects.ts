@@ -1,15 +1,17 @@
 /**
  * Objects in the durable store.
  *
- * The id of a put names its bytes. The id of a result does not: a task that runs again (its worker died before the commit, its job's id is used
- * again) may make others, and only one of them is committed. So a result's digest stands in its blob's name: two executions never meet under
- * one name, and whoever reads what a commit names reads those bytes or none.
+ * The id of a put names its bytes. The id of a result does not: a task that runs again (its worker died before the
+ * commit, its job's id is used again) may make others, and only one of them is committed. So a result's digest stands
+ * in its blob's name: two executions never meet under one name, and whoever reads what a commit names reads those bytes
+ * or none.
  */
 import { hexOf } from "../digest.js";
 import type { ObjectId } from "../ids.js";
 import type { BlobStore } from "./durable.js";
 
-export const objectBlobName = (id: ObjectId, digest: Uint8Array): string => (id.startsWith("c") ? id : `${id}.${hexOf(digest)}`);
+export const objectBlobName = (id: ObjectId, digest: Uint8Array): string =>
+  id.startsWith("c") ? id : `${id}.${hexOf(digest)}`;
 
 /** The object's bytes; undefined: not there. `check` throws CORRUPT if they do not have the digest. */
 export async function readObject(

@@ -9,21 +9,30 @@ import type { Transport } from "../transport/transport.js";
 export const deadlineMs = 60_000;
 const backoffMsFirst = 25;
 const backoffMsMax = 1_000;
-/** JetStream's codes for "no room": insufficient resources, storage exceeded, stream at its maximum bytes, account limits. */
+/**
+ * JetStream's codes for "no room": insufficient resources, storage exceeded, stream at its maximum bytes, account
+ * limits.
+ */
 const noRoom: ReadonlySet<number> = new Set([10023, 10047, 10077, 10002, 10028]);
 
 export interface RetryOptions {
   readonly transport: Transport;
   /** For messages: "append to the journal". */
   readonly what: string;
-  /** Give up on an attempt when the connection goes, instead of waiting for its timeout. Only for operations that may safely overlap with their repetition. */
+  /**
+   * Give up on an attempt when the connection goes, instead of waiting for its timeout. Only for operations that may
+   * safely overlap with their repetition.
+   */
   readonly cutOnDisconnect: boolean;
   /** Of one attempt. */
   readonly attemptTimeoutMs: number;
   readonly deadlineMs?: number;
 }
 
-/** Repeats until it succeeds, throws a VolleyError, or the deadline has passed (DISCONNECTED; the outcome of the last attempt is unknown). */
+/**
+ * Repeats until it succeeds, throws a VolleyError, or the deadline has passed (DISCONNECTED; the outcome of the last
+ * attempt is unknown).
+ */
 export async function persist<T>(options: RetryOptions, attempt: () => Promise<T>): Promise<T> {
   const { transport, what } = options;
   const limitMs = options.deadlineMs ?? deadlineMs;
@@ -39,14 +48,17 @@ export async function persist<T>(options: RetryOptions, attempt: () => Promise<T
         { cause: last },
       );
     }
-    if (transport.status === "closed") throw new VolleyError("CLOSED", `${what}: the connection has been closed`, { cause: last });
+    if (transport.status === "closed")
+      throw new VolleyError("CLOSED", `${what}: the connection has been closed`, { cause: last });
     if (await isConnected(transport, remainingMs)) {
       try {
         return await bounded(attempt(), options, Math.min(options.attemptTimeoutMs, remainingMs));
       } catch (error) {
         if (isVolleyError(error)) throw error;
         if (error instanceof JetStreamApiError && noRoom.has(error.code))
-          throw new VolleyError("OUT_OF_MEMORY", `${what}: JetStream has no room left: ${error.message}`, { cause: error });
+          throw new VolleyError("OUT_OF_MEMORY", `${what}: JetStream has no room left: ${error.message}`, {
+            cause: error,
+          });
         last = error;
       }
       await delay(Math.min(backoffMs, Math.max(0, deadline - performance.now())));
@@ -78,8 +90,13 @@ function bounded<T>(running: Promise<T>, options: RetryOptions, timeoutMs: numbe
       stop?.();
       end();
     };
-    const timer = new Timer(() => settle(() => reject(new Error(`no answer within ${Math.round(timeoutMs)} ms`))), timeoutMs);
-    const stop = options.cutOnDisconnect ? options.transport.onStatus(() => settle(() => reject(new Error("the connection was lost")))) : undefined;
+    const timer = new Timer(
+      () => settle(() => reject(new Error(`no answer within ${Math.round(timeoutMs)} ms`))),
+      timeoutMs,
+    );
+    const stop = options.cutOnDisconnect
+      ? options.transport.onStatus(() => settle(() => reject(new Error("the connection was lost"))))
+      : undefined;
     running.then(
       (value) => settle(() => resolve(value)),
       (error: unknown) => settle(() => reject(error instanceof Error ? error : new Error(String(error)))),

@@ -127,7 +127,9 @@ describe.each([
       if (held.length === 500) for (const answer of held.reverse()) answer();
     });
     await b.flush();
-    const answers = await Promise.all(Array.from({ length: 500 }, (_, i) => a.request("double", bytes(`${i},`), { timeoutMs: 10_000 })));
+    const answers = await Promise.all(
+      Array.from({ length: 500 }, (_, i) => a.request("double", bytes(`${i},`), { timeoutMs: 10_000 })),
+    );
     expect(answers.map(text)).toEqual(Array.from({ length: 500 }, (_, i) => `${i},${i},`));
   });
 
@@ -173,8 +175,12 @@ describe.each([
       message.respond(bytes("refused"));
     });
     await b.flush();
-    expect(() => a.publish("big", new Uint8Array(a.payloadBytesMax + 1))).toThrow(expect.objectContaining({ code: "TOO_LARGE" }));
-    expect(await codeOf(a.request("big", new Uint8Array(a.payloadBytesMax + 1), { timeoutMs: 1_000 }))).toBe("TOO_LARGE");
+    expect(() => a.publish("big", new Uint8Array(a.payloadBytesMax + 1))).toThrow(
+      expect.objectContaining({ code: "TOO_LARGE" }),
+    );
+    expect(await codeOf(a.request("big", new Uint8Array(a.payloadBytesMax + 1), { timeoutMs: 1_000 }))).toBe(
+      "TOO_LARGE",
+    );
     const payload = new Uint8Array(randomBytes(a.payloadBytesMax));
     a.publish("big", payload);
     await big.all;
@@ -197,7 +203,11 @@ describe.each([
     await done;
     await b.flush();
     expect(got).toEqual(["1", "2", "3"]);
-    expect(heard.map(({ error, where }) => `${where}: ${(error as Error).message}`)).toEqual(["throwing: on 1", "throwing: on 2", "throwing: on 3"]);
+    expect(heard.map(({ error, where }) => `${where}: ${(error as Error).message}`)).toEqual([
+      "throwing: on 1",
+      "throwing: on 2",
+      "throwing: on 3",
+    ]);
   });
 
   it("T5 T6 gives bytes that stay as they were sent", async () => {
@@ -297,7 +307,10 @@ describe.each([
 describe("connectNats", () => {
   it("names the url without its password when nobody is there", async () => {
     const failure = connectNats({ url: "nats://quant:secret@127.0.0.1:1", name: "t", connectTimeoutMs: 300 });
-    await expect(failure).rejects.toMatchObject({ code: "NATS_UNAVAILABLE", message: expect.stringContaining("nats://quant:***@127.0.0.1:1") });
+    await expect(failure).rejects.toMatchObject({
+      code: "NATS_UNAVAILABLE",
+      message: expect.stringContaining("nats://quant:***@127.0.0.1:1"),
+    });
     await expect(failure).rejects.not.toMatchObject({ message: expect.stringContaining("secret") });
   });
 

@@ -1,6 +1,7 @@
 /**
- * A network in this process, with faults on demand. Delivery is asynchronous, in batches by setImmediate, and drops what a real server would drop.
- * Owns who is connected and what waits for delivery; the contract T1..T7 stands in transport.ts.
+ * A network in this process, with faults on demand. Delivery is asynchronous, in batches by setImmediate, and drops
+ * what a real server would drop. Owns who is connected and what waits for delivery; the contract T1..T7 stands in
+ * transport.ts.
  */
 import { checkPayload, closed, disconnected, joined, noListener, throwUnheard } from "./faults.js";
 import { PendingRequests } from "./pending-requests.js";
@@ -159,7 +160,8 @@ export class MemoryTransport implements Transport {
     if (this.#status === "closed") throw closed(`request to ${subject}`);
     if (this.#status === "disconnected") throw disconnected(`request to ${subject}`);
     return this.#pending.add(subject, options.timeoutMs, (token) => {
-      if (this.#network.route(subject, data, { client: this, token }) === 0) this.#pending.fail(token, noListener(subject));
+      if (this.#network.route(subject, data, { client: this, token }) === 0)
+        this.#pending.fail(token, noListener(subject));
     });
   }
 
@@ -213,7 +215,10 @@ export class MemoryTransport implements Transport {
     });
   }
 
-  /** What arrives while this runs waits for the next turn, so that two peers that answer each other never starve the event loop. */
+  /**
+   * What arrives while this runs waits for the next turn, so that two peers that answer each other never starve the
+   * event loop.
+   */
   #run(): void {
     const batch = this.#inbox;
     this.#inbox = [];
@@ -230,7 +235,8 @@ export class MemoryTransport implements Transport {
       wantsReply: reply !== undefined,
       respond: (answer) => {
         checkPayload(`the asker on ${to.subject}`, answer.byteLength, this.payloadBytesMax);
-        if (reply?.client.status === "connected" && this.#status === "connected") reply.client.deliver({ token: reply.token, data: answer.slice() });
+        if (reply?.client.status === "connected" && this.#status === "connected")
+          reply.client.deliver({ token: reply.token, data: answer.slice() });
       },
     };
     try {

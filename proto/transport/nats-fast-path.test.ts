@@ -1,4 +1,7 @@
-/** Fails when an update of the client library closes a shortcut: then it is to be adapted or taken out, not silently lost. */
+/**
+ * Fails when an update of the client library closes a shortcut: then it is to be adapted or taken out, not silently
+ * lost.
+ */
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type LocalNats, startLocalNats } from "../../cluster/local/nats-server.js";

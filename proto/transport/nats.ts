@@ -1,6 +1,7 @@
 /**
- * Transport over NATS. Owns one connection and what the client library leaves open: requests that end when the connection does (T7),
- * handlers that cannot break the reader, drops while disconnected, a close that never hangs. Contract T1..T7: transport.ts.
+ * Transport over NATS. Owns one connection and what the client library leaves open: requests that end when the
+ * connection does (T7), handlers that cannot break the reader, drops while disconnected, a close that never hangs.
+ * Contract T1..T7: transport.ts.
  *
  *   const transport = await connectNats({ url: "nats://user:pass@127.0.0.1:4222", name: "worker-1" });
  */
@@ -15,13 +16,19 @@ import { PendingRequests } from "./pending-requests.js";
 import type { Message, SubscribeOptions, Subscription, Transport, TransportStatus } from "./transport.js";
 
 export interface ConnectNatsOptions {
-  /** nats://user:password@host:port, nats://token@host:port or tls://…; several servers of one cluster are joined by commas. */
+  /**
+   * nats://user:password@host:port, nats://token@host:port or tls://…; several servers of one cluster are joined by
+   * commas.
+   */
   readonly url: string;
   /** Shown by the server in its list of connections. */
   readonly name: string;
   /** How long to try for the first connection. Default 10,000. */
   readonly connectTimeoutMs?: number;
-  /** Hears what handlers throw (`where` is the subject) and what the server complains of. Without it such an error ends the process. */
+  /**
+   * Hears what handlers throw (`where` is the subject) and what the server complains of. Without it such an error ends
+   * the process.
+   */
   onError?(error: unknown, where: string): void;
 }
 
@@ -38,7 +45,11 @@ const copyBytesMax = 64 * 1024;
 
 /** The url without its password or token, for messages and logs. */
 export const redactUrl = (url: string): string =>
-  url.replace(/(\w+:\/\/)([^@/,]*)@/g, (_all, scheme: string, who: string) => `${scheme}${who.includes(":") ? `${who.slice(0, who.indexOf(":"))}:` : ""}***@`);
+  url.replace(
+    /(\w+:\/\/)([^@/,]*)@/g,
+    (_all, scheme: string, who: string) =>
+      `${scheme}${who.includes(":") ? `${who.slice(0, who.indexOf(":"))}:` : ""}***@`,
+  );
 
 interface Credentials {
   user?: string;
@@ -56,10 +67,17 @@ function parseServers(url: string): { servers: string[]; credentials: Credential
     try {
       parsed = new URL(text.includes("://") ? text : `nats://${text}`);
     } catch (cause) {
-      throw new VolleyError("INVALID_ARGUMENT", `${redactUrl(text)} is not a NATS url; expected nats://user:password@host:port`, { cause });
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        `${redactUrl(text)} is not a NATS url; expected nats://user:password@host:port`,
+        { cause },
+      );
     }
     if (!["nats:", "tls:"].includes(parsed.protocol) || parsed.hostname === "") {
-      throw new VolleyError("INVALID_ARGUMENT", `${redactUrl(text)} is not a NATS url; expected nats:// or tls:// and a host`);
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        `${redactUrl(text)} is not a NATS url; expected nats:// or tls:// and a host`,
+      );
     }
     tls ||= parsed.protocol === "tls:";
     const user = decodeURIComponent(parsed.username);
@@ -70,7 +88,8 @@ function parseServers(url: string): { servers: string[]; credentials: Credential
   return { servers, credentials, tls };
 }
 
-const isAuthFailure = (error: unknown): boolean => error instanceof errors.AuthorizationError || error instanceof errors.UserAuthenticationExpiredError;
+const isAuthFailure = (error: unknown): boolean =>
+  error instanceof errors.AuthorizationError || error instanceof errors.UserAuthenticationExpiredError;
 
 /** The server lets the user of the url have no part in this subject: it is another role's. No time heals that. */
 export function asRefusedSubject(error: unknown): VolleyError | undefined {
@@ -82,8 +101,8 @@ export function asRefusedSubject(error: unknown): VolleyError | undefined {
 }
 
 /**
- * Connects, trying again until `connectTimeoutMs` is over. Fails with NATS_UNAVAILABLE, or UNAUTHENTICATED if the server refused the credentials.
- * Once connected it reconnects for ever; `onStatus` tells.
+ * Connects, trying again until `connectTimeoutMs` is over. Fails with NATS_UNAVAILABLE, or UNAUTHENTICATED if the
+ * server refused the credentials. Once connected it reconnects for ever; `onStatus` tells.
  */
 export async function connectNats(options: ConnectNatsOptions): Promise<NatsTransport> {
   const { servers, credentials, tls } = parseServers(options.url);
@@ -113,7 +132,11 @@ export async function connectNats(options: ConnectNatsOptions): Promise<NatsTran
       if (isVolleyError(cause)) throw cause;
       const why = cause instanceof Error ? cause.message : String(cause);
       if (isAuthFailure(cause))
-        throw new VolleyError("UNAUTHENTICATED", `NATS at ${redactUrl(options.url)} refused the credentials of the url: ${why}`, { cause });
+        throw new VolleyError(
+          "UNAUTHENTICATED",
+          `NATS at ${redactUrl(options.url)} refused the credentials of the url: ${why}`,
+          { cause },
+        );
       if (performance.now() + retryIntervalMs >= deadline) {
         throw new VolleyError(
           "NATS_UNAVAILABLE",
@@ -184,7 +207,8 @@ class NatsTransportImpl implements NatsTransport {
 
   publishParts(subject: string, head: Uint8Array, body: Uint8Array): void {
     checkPayload(subject, head.byteLength + body.byteLength, this.payloadBytesMax);
-    if (this.#status === "connected" && !writeParts(this.natsConnection, subject, head, body)) this.#send(subject, joined(head, body));
+    if (this.#status === "connected" && !writeParts(this.natsConnection, subject, head, body))
+      this.#send(subject, joined(head, body));
   }
 
   async request(subject: string, data: Uint8Array, options: { timeoutMs: number }): Promise<Uint8Array> {
@@ -192,7 +216,8 @@ class NatsTransportImpl implements NatsTransport {
     if (this.#status === "closed" || this.#closing !== undefined) throw closed(`request to ${subject}`);
     if (this.#status === "disconnected") throw disconnected(`request to ${subject}`);
     return this.#pending.add(subject, options.timeoutMs, (token) => {
-      if (!this.#send(subject, data, `${this.#inbox}.${token}`)) this.#pending.fail(token, closed(`request to ${subject}`));
+      if (!this.#send(subject, data, `${this.#inbox}.${token}`))
+        this.#pending.fail(token, closed(`request to ${subject}`));
     });
   }
 
@@ -205,7 +230,9 @@ class NatsTransportImpl implements NatsTransport {
         try {
           if (error) throw error;
           const data = msg.data;
-          handler(new NatsMessage(msg, subject, borrow || data.byteLength > copyBytesMax ? data : new Uint8Array(data), this));
+          handler(
+            new NatsMessage(msg, subject, borrow || data.byteLength > copyBytesMax ? data : new Uint8Array(data), this),
+          );
         } catch (thrown) {
           this.#onError(thrown, subject);
         }
@@ -265,7 +292,8 @@ class NatsTransportImpl implements NatsTransport {
     }
     const token = msg.subject.slice(this.#inbox.length + 1);
     const data = msg.data;
-    if (data.byteLength === 0 && msg.headers?.code === 503) this.#pending.fail(token, noListener(this.#pending.subjectOf(token) ?? "?"));
+    if (data.byteLength === 0 && msg.headers?.code === 503)
+      this.#pending.fail(token, noListener(this.#pending.subjectOf(token) ?? "?"));
     else this.#pending.answer(token, data.byteLength > copyBytesMax ? data : new Uint8Array(data));
   }
 

@@ -1,6 +1,6 @@
 /**
- * The requests of one connection that wait for their answer, by token. Owns their timers: whatever happens, each settles exactly once.
- * T7: `failAll` ends every one of them at once.
+ * The requests of one connection that wait for their answer, by token. Owns their timers: whatever happens, each
+ * settles exactly once. T7: `failAll` ends every one of them at once.
  */
 import type { VolleyError } from "../errors.js";
 import { Timer } from "../timer.js";

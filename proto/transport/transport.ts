@@ -2,13 +2,14 @@
  * What Volley asks of a network: subjects, requests, at-most-once delivery, and to be told of the connection's state.
  * Two forms, one contract test suite (contract.test.ts): nats.ts and memory.ts.
  *
- * T1 A message is delivered to every subscriber at most once, in the publisher's order per subject; it may be lost while disconnected.
- * T2 `request` fails at once with NO_LISTENER when nobody listens on the subject: the cheap "is it there" probe.
- * T3 A payload above `payloadBytesMax` throws TOO_LARGE synchronously; nothing is sent.
- * T4 Handlers run synchronously in arrival order and never overlap; a throwing handler is reported to `onError`, not to the sender.
- * T5 The bytes given to a handler are its own for ever (never a view on a buffer that the transport reuses), unless it subscribed with `borrow`.
- * T6 `publish` and `request` have taken their bytes when the current run of microtasks ends; until then the caller must not change them.
- * T7 When the connection is lost, every request in flight rejects at once with DISCONNECTED, and so does one made while it is away.
+ * T1 A message is delivered to every subscriber at most once, in the publisher's order per subject; it may be lost
+ * while disconnected. T2 `request` fails at once with NO_LISTENER when nobody listens on the subject: the cheap "is it
+ * there" probe. T3 A payload above `payloadBytesMax` throws TOO_LARGE synchronously; nothing is sent. T4 Handlers run
+ * synchronously in arrival order and never overlap; a throwing handler is reported to `onError`, not to the sender. T5
+ * The bytes given to a handler are its own for ever (never a view on a buffer that the transport reuses), unless it
+ * subscribed with `borrow`. T6 `publish` and `request` have taken their bytes when the current run of microtasks ends;
+ * until then the caller must not change them. T7 When the connection is lost, every request in flight rejects at once
+ * with DISCONNECTED, and so does one made while it is away.
  */
 export interface Message {
   readonly subject: string;
@@ -23,7 +24,10 @@ export interface Subscription {
 }
 
 export interface SubscribeOptions {
-  /** The handler uses `data` only until it returns and never hands it on, so it is spared the copy of T5. For large payloads. */
+  /**
+   * The handler uses `data` only until it returns and never hands it on, so it is spared the copy of T5. For large
+   * payloads.
+   */
   readonly borrow?: boolean;
 }
 
@@ -34,7 +38,10 @@ export interface Transport {
   readonly status: TransportStatus;
   /** At most once: what is published while disconnected or closed is lost without an error; watch `onStatus`. */
   publish(subject: string, data: Uint8Array): void;
-  /** Publishes head and body as one message without joining them first. `body` must not change until a later `flush` has settled (T6 does not hold). */
+  /**
+   * Publishes head and body as one message without joining them first. `body` must not change until a later `flush` has
+   * settled (T6 does not hold).
+   */
   publishParts(subject: string, head: Uint8Array, body: Uint8Array): void;
   /** Rejects with VolleyError: NO_LISTENER, TIMEOUT, DISCONNECTED or CLOSED. */
   request(subject: string, data: Uint8Array, options: { timeoutMs: number }): Promise<Uint8Array>;

@@ -1,6 +1,6 @@
 /**
- * Stages by the base of their objects. A base is of one stage, unless the same content was submitted more than once; then there may be very many,
- * and those that have results are found without looking through those that have none.
+ * Stages by the base of their objects. A base is of one stage, unless the same content was submitted more than once;
+ * then there may be very many, and those that have results are found without looking through those that have none.
  */
 import type { ObjectBase } from "../../proto/ids.js";
 
@@ -34,7 +34,11 @@ export class Catalog<S extends { readonly base: ObjectBase }> {
     else if (isShelf(present)) {
       present.stages.add(stage);
       if (this.#hasResults(stage)) present.made.add(stage);
-    } else this.#shelves.set(stage.base, { stages: new Set([present, stage]), made: new Set([present, stage].filter((one) => this.#hasResults(one))) });
+    } else
+      this.#shelves.set(stage.base, {
+        stages: new Set([present, stage]),
+        made: new Set([present, stage].filter((one) => this.#hasResults(one))),
+      });
   }
 
   delete(stage: S): void {

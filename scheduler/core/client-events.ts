@@ -1,4 +1,6 @@
-/** What clients ask: sessions and their stages, durable jobs, cancels, questions. Every handler is idempotent (M1, M5). */
+/**
+ * What clients ask: sessions and their stages, durable jobs, cancels, questions. Every handler is idempotent (M1, M5).
+ */
 import type { WireError } from "../../proto/errors.js";
 import type { JobId, ObjectBase, ObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
@@ -9,20 +11,43 @@ import type { PutFacts, ReplyToken } from "./events.js";
 import { countBlockers, flatArgs, setOpen, sourceOf } from "./links.js";
 import { heard } from "./liveness.js";
 import { durableFacts, isReusable } from "./locate.js";
-import { admit, cancelTasks, commitSegment, endJob, failTasks, forgetIfUnused, freeObjects, makeAgain, objectIds, settleJob, tell } from "./progress.js";
+import {
+  admit,
+  cancelTasks,
+  commitSegment,
+  endJob,
+  failTasks,
+  forgetIfUnused,
+  freeObjects,
+  makeAgain,
+  objectIds,
+  settleJob,
+  tell,
+} from "./progress.js";
 import { disown, dropPuts, missingOf } from "./puts.js";
 import { addStage, createJob, dropStage, forgetJob, write } from "./records.js";
 import { sliceSegment } from "./segments.js";
-import { type Context, isStageComplete, isTerminal, type JobRecord, type StageRecord, type TaskState, tallyOf, taskState } from "./state.js";
+import {
+  type Context,
+  isStageComplete,
+  isTerminal,
+  type JobRecord,
+  type StageRecord,
+  type TaskState,
+  tallyOf,
+  taskState,
+} from "./state.js";
 
 /** Distributes Omit over the union of replies. */
 type Answer = ClientReply extends infer R ? (R extends { epoch: unknown } ? Omit<R, "epoch"> : never) : never;
 
 export function answer(ctx: Context, to: ReplyToken | undefined, message: Answer, gated = false): void {
-  if (to !== undefined) ctx.out.push({ c: "reply", to, message: { ...message, epoch: ctx.state.epoch } as ClientReply, gated });
+  if (to !== undefined)
+    ctx.out.push({ c: "reply", to, message: { ...message, epoch: ctx.state.epoch } as ClientReply, gated });
 }
 
-export const refuse = (ctx: Context, to: ReplyToken | undefined, error: WireError): void => answer(ctx, to, { t: "error", error });
+export const refuse = (ctx: Context, to: ReplyToken | undefined, error: WireError): void =>
+  answer(ctx, to, { t: "error", error });
 
 // ------------------------------------------------------------------------------------------------ sessions
 
@@ -60,7 +85,12 @@ export function onOpen(ctx: Context, request: ClientRequestOf<"open">, reply: Re
   }
   const session = state.jobs.get(request.session);
   if (session) heard(state, session);
-  answer(ctx, reply, { t: "opened", heartbeatIntervalMs: limits.heartbeatIntervalMs, version: PROTOCOL_VERSION, engine: clusterEngine(state) });
+  answer(ctx, reply, {
+    t: "opened",
+    heartbeatIntervalMs: limits.heartbeatIntervalMs,
+    version: PROTOCOL_VERSION,
+    engine: clusterEngine(state),
+  });
 }
 
 export function onStages(ctx: Context, request: ClientRequestOf<"stages">, bases: readonly ObjectBase[]): void {
@@ -149,7 +179,12 @@ export function onClientBeat(ctx: Context, request: ClientRequestOf<"beat">, rep
   }
   heard(state, session);
   const missing = session.missing.size > 0 ? missingOf(state, session) : [];
-  answer(ctx, reply, { t: "beat", known: true, engine: clusterEngine(state), ...(missing.length > 0 ? { missing } : {}) });
+  answer(ctx, reply, {
+    t: "beat",
+    known: true,
+    engine: clusterEngine(state),
+    ...(missing.length > 0 ? { missing } : {}),
+  });
   if (request.dropped) dropPuts(ctx, session, request.dropped);
   for (const index of request.released) {
     const stage = session.stages.get(index);
@@ -169,7 +204,12 @@ export function onClientBeat(ctx: Context, request: ClientRequestOf<"beat">, rep
 function unknownStage(ctx: Context, session: JobRecord, index: number): void {
   if (session.client === undefined) return;
   const error: WireError = { code: "SESSION_LOST", message: `stage ${index} is not known to the scheduler` };
-  ctx.out.push({ c: "update", client: session.client, session: session.id, segment: { r: "failed", stage: index, from: 0, to: 0, error } });
+  ctx.out.push({
+    c: "update",
+    client: session.client,
+    session: session.id,
+    segment: { r: "failed", stage: index, from: 0, to: 0, error },
+  });
 }
 
 /** M5. What was sent a moment ago is under way; after that, ever more patience for stages that still grow. */
@@ -182,7 +222,8 @@ function resend(ctx: Context, stage: StageRecord, gaps: readonly number[] = [0, 
   stage.sentAtMs = state.nowMs;
   for (let i = 0; i + 1 < gaps.length; i += 2) {
     const [from, to] = [gaps[i] as number, Math.min(gaps[i + 1] as number, stage.spec.count)];
-    for (const segment of stage.results.overlapping(from, to)) tell(ctx, stage, sliceSegment(segment, Math.max(segment.from, from), Math.min(segment.to, to)));
+    for (const segment of stage.results.overlapping(from, to))
+      tell(ctx, stage, sliceSegment(segment, Math.max(segment.from, from), Math.min(segment.to, to)));
   }
 }
 
@@ -196,7 +237,10 @@ export function closeSession(ctx: Context, session: JobRecord): void {
     // Stages of other jobs that wait for this one's results will not get them.
     for (const entry of stage.dependents ?? []) {
       if (entry.stage.job !== session && !isStageComplete(entry.stage) && !isStageComplete(stage)) {
-        failTasks(ctx, entry.stage, 0, entry.stage.spec.count, { code: "UPSTREAM_FAILED", message: `the session that was making an input has ended` });
+        failTasks(ctx, entry.stage, 0, entry.stage.spec.count, {
+          code: "UPSTREAM_FAILED",
+          message: `the session that was making an input has ended`,
+        });
       }
     }
     const upstreams = stage.links.map(({ upstream }) => upstream);
@@ -224,7 +268,8 @@ export function onSubmit(
   if (known) {
     const what = known.id === request.job ? `job id ${request.job}` : `idempotency key ${JSON.stringify(request.key)}`;
     if (known.contentHash === contentHash) answer(ctx, reply, { t: "submitted", job: known.id, existed: true }, true);
-    else refuse(ctx, reply, { code: "CONFLICT", message: `${what} was used before for another graph (job ${known.id})` });
+    else
+      refuse(ctx, reply, { code: "CONFLICT", message: `${what} was used before for another graph (job ${known.id})` });
     return;
   }
   const objects = new Map<ObjectId, PutFacts>();
@@ -268,14 +313,18 @@ export function onSubmit(
   startJob(ctx, id);
 }
 
-/** Sets a durable job going: what others have made is taken, what is ready is queued, what is finished is settled. Also after a restart. */
+/**
+ * Sets a durable job going: what others have made is taken, what is ready is queued, what is finished is settled. Also
+ * after a restart.
+ */
 export function startJob(ctx: Context, id: JobId): void {
   const { state } = ctx;
   state.unsettled.delete(id);
   const job = state.jobs.get(id);
   if (job?.state !== "running") return;
   for (const stage of job.stages.values()) {
-    const failed = tallyOf(stage, taskState.failed) === 0 ? undefined : [...stage.results].find((segment) => segment.r === "failed");
+    const failed =
+      tallyOf(stage, taskState.failed) === 0 ? undefined : [...stage.results].find((segment) => segment.r === "failed");
     if (failed?.r === "failed") {
       // The journal ended between a task's failure and its job's.
       endJob(ctx, job, "failed", failed.error);
@@ -301,7 +350,8 @@ export function onCancel(ctx: Context, request: ClientRequestOf<"cancel">, reply
     return;
   }
   if (job.durable) {
-    if (job.state === "running") endJob(ctx, job, "cancelled", { code: "CANCELLED", message: "cancelled by its owner" });
+    if (job.state === "running")
+      endJob(ctx, job, "cancelled", { code: "CANCELLED", message: "cancelled by its owner" });
     answer(ctx, reply, { t: "ok" }, true);
     return;
   }
@@ -309,7 +359,8 @@ export function onCancel(ctx: Context, request: ClientRequestOf<"cancel">, reply
   let tasks = 0;
   const known = index === undefined || job.stages.has(index) || job.forgotten.has(index);
   for (const stage of [...job.stages.values()]) {
-    if (index === undefined || stage.index === index) tasks += cancelTasks(ctx, stage, from, Math.min(to, stage.spec.count));
+    if (index === undefined || stage.index === index)
+      tasks += cancelTasks(ctx, stage, from, Math.min(to, stage.spec.count));
   }
   answer(ctx, reply, index === undefined ? { t: "ok" } : { t: "cancelled", known, tasks });
 }

@@ -1,5 +1,6 @@
 /**
- * Commits and the ends of leases: what a worker finished, what it gives back, what failed and is tried again (M2, I1, I2, I8).
+ * Commits and the ends of leases: what a worker finished, what it gives back, what failed and is tried again (M2, I1,
+ * I2, I8).
  */
 import { errorCatalogue, type WireError } from "../../proto/errors.js";
 import type { WorkerId } from "../../proto/ids.js";
@@ -38,7 +39,10 @@ export function firstTime(worker: WorkerRecord, seq: number): boolean {
   return true;
 }
 
-/** No report below this number is still to come. Without knowing the first, nobody could tell whether reports are missing before the ones that were seen. */
+/**
+ * No report below this number is still to come. Without knowing the first, nobody could tell whether reports are
+ * missing before the ones that were seen.
+ */
 export function knowReports(worker: WorkerRecord, seq: number | undefined): void {
   if (seq !== undefined && seq > 0) worker.seen.add(0, seq);
 }
@@ -75,12 +79,23 @@ function onCommit(ctx: Context, worker: WorkerRecord, commit: Commit): void {
   };
   const size = segment.to - segment.from;
   if (size <= 0) return;
-  if (!lease || segment.stage !== lease.stage.index || segment.from < lease.from || segment.to > lease.to || !isWellFormed(segment, lease.stage)) {
+  if (
+    !lease ||
+    segment.stage !== lease.stage.index ||
+    segment.from < lease.from ||
+    segment.to > lease.to ||
+    !isWellFormed(segment, lease.stage)
+  ) {
     stale(size);
     return;
   }
   if (segment.r !== "failed") learnCost(ctx, lease.stage, commit.slotTimeUs / size);
-  ctx.out.push({ c: "observe", metric: "task_seconds", value: commit.slotTimeUs / size / 1e6, tenant: lease.stage.job.tenant });
+  ctx.out.push({
+    c: "observe",
+    metric: "task_seconds",
+    value: commit.slotTimeUs / size / 1e6,
+    tenant: lease.stage.job.tenant,
+  });
   const open: { from: number; to: number }[] = [];
   for (const range of lease.open) {
     const from = Math.max(range.from, segment.from);
@@ -99,7 +114,12 @@ function onCommit(ctx: Context, worker: WorkerRecord, commit: Commit): void {
     worker.tasksDone += to - from;
     const part = sliceSegment(segment, from, to);
     if (part.r === "failed") onFailure(ctx, lease.stage, from, to, part.error);
-    else commitChecked(ctx, lease.stage, part, { worker: worker.id, slotTimeUs: Math.round((commit.slotTimeUs * (to - from)) / size), reused: false });
+    else
+      commitChecked(ctx, lease.stage, part, {
+        worker: worker.id,
+        slotTimeUs: Math.round((commit.slotTimeUs * (to - from)) / size),
+        reused: false,
+      });
   }
   if (taken < size) ctx.out.push({ c: "count", metric: "commits_duplicate", by: size - taken });
   if (lease.open.isEmpty && ctx.state.leases.has(lease.id)) finishLease(ctx, lease);
@@ -116,7 +136,9 @@ function isWellFormed(segment: ResultSegment, stage: StageRecord): boolean {
   if (segment.r === "stored") return segment.stored.length === size;
   const { pack } = segment;
   if (pack.byteLength < 4) return false;
-  const items = ((pack[0] as number) | ((pack[1] as number) << 8) | ((pack[2] as number) << 16) | ((pack[3] as number) << 24)) >>> 0;
+  const items =
+    ((pack[0] as number) | ((pack[1] as number) << 8) | ((pack[2] as number) << 16) | ((pack[3] as number) << 24)) >>>
+    0;
   return items === size && (!stage.job.durable || segment.digests?.byteLength === size * 16);
 }
 
@@ -135,7 +157,11 @@ function commitChecked(ctx: Context, stage: StageRecord, segment: Success, from:
       if (stage.troubles.get(i)?.expected === undefined) continue;
       if (i > segment.from) commitChecked(ctx, stage, sliceSegment(segment, segment.from, i) as typeof segment, from);
       commitChecked(ctx, stage, sliceSegment(segment, i, i + 1) as typeof segment, { ...from, slotTimeUs: 0 });
-      if (i + 1 < segment.to) commitChecked(ctx, stage, sliceSegment(segment, i + 1, segment.to) as typeof segment, { ...from, slotTimeUs: 0 });
+      if (i + 1 < segment.to)
+        commitChecked(ctx, stage, sliceSegment(segment, i + 1, segment.to) as typeof segment, {
+          ...from,
+          slotTimeUs: 0,
+        });
       return;
     }
   }
@@ -144,18 +170,23 @@ function commitChecked(ctx: Context, stage: StageRecord, segment: Success, from:
     if (!digest || !sameBytes(digest, trouble.expected)) {
       const change = engineChange(stage, ctx.state.workers.get(from.worker), segment.from);
       if (change) failTasks(ctx, stage, segment.from, segment.to, change);
-      else alarm(ctx, stage, segment.from, `made again, task ${segment.from} of stage ${stage.index} gave another result`);
+      else
+        alarm(ctx, stage, segment.from, `made again, task ${segment.from} of stage ${stage.index} gave another result`);
       return;
     }
     trouble.expected = undefined;
   }
-  if (stage.spec.options.pure && !stage.strayed && ctx.state.catalog.isShared(stage.base)) commitShared(ctx, stage, segment, from);
+  if (stage.spec.options.pure && !stage.strayed && ctx.state.catalog.isShared(stage.base))
+    commitShared(ctx, stage, segment, from);
   else commitSegment(ctx, stage, segment, from);
 }
 
 function alarm(ctx: Context, stage: StageRecord, task: number, what: string): void {
   ctx.out.push({ c: "count", metric: "nondeterminism_alarms", by: 1, tenant: stage.job.tenant });
-  failTasks(ctx, stage, task, task + 1, { code: "NONDETERMINISTIC", message: `${stage.fnKey} is declared pure, but ${what}` });
+  failTasks(ctx, stage, task, task + 1, {
+    code: "NONDETERMINISTIC",
+    message: `${stage.fnKey} is declared pure, but ${what}`,
+  });
 }
 
 /** Stages of other jobs have the same content address: what they have committed is what this one must have made. */
@@ -172,7 +203,13 @@ function commitShared(ctx: Context, stage: StageRecord, segment: Success, from: 
   };
   let start = segment.from;
   const commitUpTo = (to: number): void => {
-    if (start < to) commitSegment(ctx, stage, sliceSegment(segment, start, to) as Success, start === segment.from ? from : { ...from, slotTimeUs: 0 });
+    if (start < to)
+      commitSegment(
+        ctx,
+        stage,
+        sliceSegment(segment, start, to) as Success,
+        start === segment.from ? from : { ...from, slotTimeUs: 0 },
+      );
   };
   for (let task = segment.from; task < segment.to; task++) {
     const other = differs(task);
@@ -220,10 +257,13 @@ function learnCost(ctx: Context, stage: StageRecord, us: number): void {
   const before = ctx.state.costs.get(stage.fnKey);
   ctx.state.costs.set(stage.fnKey, before === undefined ? us : before + costWeight * (us - before));
   // What falls out is measured again when it is run again.
-  if (before === undefined && ctx.state.costs.size > costsMax) for (const oldest of ctx.state.costs.keys()) return void ctx.state.costs.delete(oldest);
+  if (before === undefined && ctx.state.costs.size > costsMax)
+    for (const oldest of ctx.state.costs.keys()) return void ctx.state.costs.delete(oldest);
 }
 
-/** Failures whose class says "never" are the function's own and spend its retries; the others are infrastructure (I8). */
+/**
+ * Failures whose class says "never" are the function's own and spend its retries; the others are infrastructure (I8).
+ */
 function onFailure(ctx: Context, stage: StageRecord, from: number, to: number, error: WireError): void {
   const users = errorCatalogue[error.code].retry === "never";
   for (let task = from; task < to; task++) {
@@ -232,8 +272,13 @@ function onFailure(ctx: Context, stage: StageRecord, from: number, to: number, e
     trouble.lastError = error;
     const failures = users ? trouble.userFailures : ++trouble.infraFailures;
     const { neededBytes } = error.code === "OUT_OF_MEMORY" ? (error.details ?? {}) : {};
-    if (typeof neededBytes === "number" && !needRoom(ctx, stage, neededBytes, task, task + 1, `the result of task ${task} takes`)) continue;
-    const final = definite.has(error.code) || (users ? failures >= stage.spec.options.retries : failures > infraFailuresMax);
+    if (
+      typeof neededBytes === "number" &&
+      !needRoom(ctx, stage, neededBytes, task, task + 1, `the result of task ${task} takes`)
+    )
+      continue;
+    const final =
+      definite.has(error.code) || (users ? failures >= stage.spec.options.retries : failures > infraFailuresMax);
     if (final) {
       failTasks(ctx, stage, task, task + 1, error);
       continue;
@@ -263,7 +308,8 @@ export function onRetryTimers(ctx: Context): void {
     if (stage.states.at(task) !== taskState.retrying) continue;
     const claimed = stage.troubles.get(task)?.claimed;
     if (claimed && takeShared(ctx, stage, task)) continue;
-    if (claimed && state.listenedMs - claimed.at < claimPatienceMs) state.retries.add(state.nowMs + limits.heartbeatIntervalMs, due);
+    if (claimed && state.listenedMs - claimed.at < claimPatienceMs)
+      state.retries.add(state.nowMs + limits.heartbeatIntervalMs, due);
     else if (claimed && stage.spec.options.pure) {
       // resume.ts: nobody has it. It is made again, and must be what was shown.
       Object.assign(troubleOf(stage, task), { claimed: undefined, expected: claimed.stored.digest });
@@ -283,10 +329,18 @@ export function onRetryTimers(ctx: Context): void {
 
 function finishLease(ctx: Context, lease: LeaseRecord): void {
   endLease(ctx.state, lease);
-  ctx.out.push({ c: "observe", metric: "lease_seconds", value: Math.max(0, ctx.state.nowMs - lease.grantedAtMs) / 1_000, tenant: lease.stage.job.tenant });
+  ctx.out.push({
+    c: "observe",
+    metric: "lease_seconds",
+    value: Math.max(0, ctx.state.nowMs - lease.grantedAtMs) / 1_000,
+    tenant: lease.stage.job.tenant,
+  });
 }
 
-/** The unstarted rest of a lease comes back. Asked for: at once to the queue. Not asked for (the worker could not fetch an input, say): after a pause. */
+/**
+ * The unstarted rest of a lease comes back. Asked for: at once to the queue. Not asked for (the worker could not fetch
+ * an input, say): after a pause.
+ */
 function onBack(ctx: Context, worker: WorkerRecord, back: WorkerRequestOf<"commits">["back"][number]): void {
   const lease = worker.leases.get(back.lease);
   if (!lease) return;

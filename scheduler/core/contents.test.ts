@@ -2,11 +2,29 @@
 import { describe, expect, test } from "vitest";
 import type { Epoch, JobId, ObjectId } from "../../proto/ids.js";
 import type { Commit, Lease, StoredObject } from "../../proto/messages.js";
-import { client, inline, leasesIn, one, Rig, session, spec, stored, tenant, updatesIn, w1, w2 } from "../../sim/core-rig.js";
+import {
+  client,
+  inline,
+  leasesIn,
+  one,
+  Rig,
+  session,
+  spec,
+  stored,
+  tenant,
+  updatesIn,
+  w1,
+  w2,
+} from "../../sim/core-rig.js";
 import type { Command } from "./index.js";
 
 const id = `s${session}_0-0` as ObjectId;
-const held = (seed: number, of = id): StoredObject => ({ id: of, bytes: 1e6, kind: 2, digest: new Uint8Array(16).fill(seed) });
+const held = (seed: number, of = id): StoredObject => ({
+  id: of,
+  bytes: 1e6,
+  kind: 2,
+  digest: new Uint8Array(16).fill(seed),
+});
 const freedBy = (commands: Command[], worker: string): unknown[] =>
   commands.flatMap((c) => (c.c === "order" && c.worker === worker && c.order.o === "free" ? [c.order] : []));
 const workersOf = (rig: Rig, of = id): string[] => {
@@ -30,7 +48,9 @@ describe("holders", () => {
   test("of another content than the committed are none: they are told to drop that content, and only that", () => {
     const rig = started(spec(0, 1));
     rig.commit(w1, [stored(one(leasesIn(rig.commands)), 1)]);
-    expect(freedBy(tell(rig, w2, [held(2)]), w2)).toEqual([{ o: "free", ids: [id], digests: [new Uint8Array(16).fill(2)] }]);
+    expect(freedBy(tell(rig, w2, [held(2)]), w2)).toEqual([
+      { o: "free", ids: [id], digests: [new Uint8Array(16).fill(2)] },
+    ]);
     expect(workersOf(rig)).toEqual([w1]);
     tell(rig, w2, [held(1)]);
     expect(workersOf(rig)).toEqual([w1, w2]);
@@ -63,7 +83,9 @@ describe("a function that is declared pure and is not", () => {
     for (let i = 0, done = 0; done < 6 && i < leases.length; i++) {
       const lease = leases[i] as Lease;
       const worker = [w1, w2].find((w) => rig.state.workers.get(w)?.leases.has(lease.lease)) as typeof w1;
-      leases.push(...leasesIn(rig.commit(worker, [(lease.job === session ? first : second)(lease)], { done: [lease.lease] })));
+      leases.push(
+        ...leasesIn(rig.commit(worker, [(lease.job === session ? first : second)(lease)], { done: [lease.lease] })),
+      );
       done += lease.to - lease.from;
     }
     return rig;

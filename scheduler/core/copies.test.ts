@@ -1,4 +1,7 @@
-/** Who keeps what: copies that become kept, and workers that leave only when nothing is needed of them alone (K1, K2 of copies.ts). */
+/**
+ * Who keeps what: copies that become kept, and workers that leave only when nothing is needed of them alone (K1, K2 of
+ * copies.ts).
+ */
 import { describe, expect, test } from "vitest";
 import type { Epoch, ObjectId, WorkerId } from "../../proto/ids.js";
 import type { Lease, StoredObject, WorkerOrder } from "../../proto/messages.js";
@@ -31,7 +34,16 @@ let seq = 10_000;
 const tell = (rig: Rig, worker: WorkerId, added: StoredObject[], removed: ObjectId[] = []): Command[] =>
   rig.hear({ t: "objects", worker, epoch: rig.state.epoch as Epoch, seq: seq++, added, removed });
 const drainBeat = (rig: Rig, worker: WorkerId): Command[] =>
-  rig.hear({ t: "beat", worker, epoch: rig.state.epoch, leases: [], slotsBusy: 0, storeBytes: 0, spilledBytes: 0, draining: true });
+  rig.hear({
+    t: "beat",
+    worker,
+    epoch: rig.state.epoch,
+    leases: [],
+    slotsBusy: 0,
+    storeBytes: 0,
+    spilledBytes: 0,
+    draining: true,
+  });
 const wait = (rig: Rig, seconds: number): void => {
   for (let i = 0; i < seconds; i++) {
     rig.pass(1_000);
@@ -75,7 +87,12 @@ describe("copies", () => {
   test("of what a client put the second holder keeps it as well, the third need not", () => {
     const rig = start(1, [w2, w3]);
     const put = `c${"1".repeat(32)}-0` as ObjectId;
-    rig.ask({ t: "hold", client, session, objects: [{ id: put, kind: 2, bytes: 1e6, digest: object(put).digest, generation: 1 }] } as never);
+    rig.ask({
+      t: "hold",
+      client,
+      session,
+      objects: [{ id: put, kind: 2, bytes: 1e6, digest: object(put).digest, generation: 1 }],
+    } as never);
     tell(rig, w1, [object(put)]);
     expect(ordersTo(tell(rig, w2, [object(put, true)]), w2, "keep")).toHaveLength(1);
     expect(ordersTo(tell(rig, w3, [object(put, true)]), w3, "keep")).toHaveLength(0);
@@ -130,7 +147,13 @@ describe("a worker that leaves", () => {
     const rig = start(2, others, budget);
     const out = drainBeat(rig, w1);
     expect(lastLeave(out, w1)).toMatchObject({ needed: 0 });
-    expect(out).toContainEqual(expect.objectContaining({ c: "log", level: "warn", fields: expect.objectContaining({ worker: w1, objects: 2, bytes: 2e6 }) }));
+    expect(out).toContainEqual(
+      expect.objectContaining({
+        c: "log",
+        level: "warn",
+        fields: expect.objectContaining({ worker: w1, objects: 2, bytes: 2e6 }),
+      }),
+    );
   });
 
   test("goes when all that can take its objects leave as well", () => {

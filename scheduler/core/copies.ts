@@ -1,11 +1,15 @@
 /**
- * Where the only copies are. What a worker has fetched for a lease is a copy: it may drop it when it needs the room. Everything else it keeps.
+ * Where the only copies are. What a worker has fetched for a lease is a copy: it may drop it when it needs the room.
+ * Everything else it keeps.
  *
- * K1 An object that is needed and not in the durable store has a keeper as long as any worker that stays holds it: when the last keeper goes, a copy
- *    becomes kept. What clients put, and so what everybody reads, has two keepers as soon as another worker has fetched it anyway.
- * K2 A worker that leaves says goodbye only after the scheduler has said that nothing is needed of it any more: what it alone holds is fetched by
- *    others first. What nobody can take (there is no other worker, or none is large enough, or all fail) is said in the log, with its size.
- * K3 Nothing here is remembered across a restart of the scheduler: workers tell what they hold, and that they leave.
+ * K1 An object that is needed and not in the durable store has a keeper as long as any worker that stays holds it: when
+ * the last keeper goes, a copy
+ *    becomes kept. What clients put, and so what everybody reads, has two keepers as soon as another worker has fetched
+ * it anyway. K2 A worker that leaves says goodbye only after the scheduler has said that nothing is needed of it any
+ * more: what it alone holds is fetched by
+ *    others first. What nobody can take (there is no other worker, or none is large enough, or all fail) is said in the
+ * log, with its size. K3 Nothing here is remembered across a restart of the scheduler: workers tell what they hold, and
+ * that they leave.
  */
 import type { ObjectId, WorkerId } from "../../proto/ids.js";
 import type { ObjectLocation } from "../../proto/messages.js";
@@ -130,9 +134,13 @@ export function forgetDrains(state: State, gone: WorkerRecord): void {
   }
 }
 
-/** Gives out moves, and the word that a worker may go. Called after every step while a worker leaves; does little if nothing has changed. */
+/**
+ * Gives out moves, and the word that a worker may go. Called after every step while a worker leaves; does little if
+ * nothing has changed.
+ */
 export function advanceDrains(ctx: Context): void {
-  for (const worker of ctx.state.drains) if (worker.drain && worker.version >= versionFrom) advance(ctx, worker, worker.drain);
+  for (const worker of ctx.state.drains)
+    if (worker.drain && worker.version >= versionFrom) advance(ctx, worker, worker.drain);
 }
 
 function advance(ctx: Context, worker: WorkerRecord, drain: Drain): void {
@@ -144,10 +152,15 @@ function advance(ctx: Context, worker: WorkerRecord, drain: Drain): void {
     if (drain.moving.has(id) || !worker.objects.has(id)) continue;
     const location = locate(state, id);
     if (location.state !== "ready" || location.durable || location.inline || hasKeeper(state, id)) continue;
-    const target = (drain.failed.get(id) ?? 0) < triesMax ? pickTarget(state, location, drain.failed.get(id) ?? 0) : undefined;
+    const target =
+      (drain.failed.get(id) ?? 0) < triesMax ? pickTarget(state, location, drain.failed.get(id) ?? 0) : undefined;
     if (!target) continue;
     const bytes = location.bytes ?? 0;
-    drain.moving.set(id, { to: target.id, bytes, untilMs: state.nowMs + moveTimeoutMs + (bytes / bytesPerSecondMin) * 1_000 });
+    drain.moving.set(id, {
+      to: target.id,
+      bytes,
+      untilMs: state.nowMs + moveTimeoutMs + (bytes / bytesPerSecondMin) * 1_000,
+    });
     drain.movingBytes += bytes;
     order(ctx, target, { o: "fetch", objects: [location] });
   }
@@ -156,7 +169,9 @@ function advance(ctx: Context, worker: WorkerRecord, drain: Drain): void {
   const left = [...worker.objects]
     .map((id) => locate(state, id))
     .filter(({ id, state: s, durable, inline }) => s === "ready" && !durable && !inline && !hasKeeper(state, id));
-  const hopeless = left.filter((location) => (drain.failed.get(location.id) ?? 0) >= triesMax || !pickTarget(state, location, 0));
+  const hopeless = left.filter(
+    (location) => (drain.failed.get(location.id) ?? 0) >= triesMax || !pickTarget(state, location, 0),
+  );
   if (hopeless.length < left.length) {
     for (const { id } of left) drain.todo.add(id);
     return;
@@ -164,7 +179,12 @@ function advance(ctx: Context, worker: WorkerRecord, drain: Drain): void {
   if (hopeless.length > 0) {
     const bytes = hopeless.reduce((sum, location) => sum + (location.bytes ?? 0), 0);
     const fields = { worker: worker.id, objects: hopeless.length, bytes, example: hopeless[0]?.id ?? "" };
-    ctx.out.push({ c: "log", level: "warn", text: "a worker leaves with objects that no other can take: those that cannot be made again are lost", fields });
+    ctx.out.push({
+      c: "log",
+      level: "warn",
+      text: "a worker leaves with objects that no other can take: those that cannot be made again are lost",
+      fields,
+    });
   }
   drain.free = true;
   order(ctx, worker, { o: "leave", needed: 0 });
@@ -188,7 +208,9 @@ function hasKeeper(state: State, id: ObjectId): boolean {
 /** The worker that stays and has the most room; after a failure the next one. */
 function pickTarget(state: State, location: ObjectLocation, skip: number): WorkerRecord | undefined {
   const needed = storeBytes(location.bytes ?? 0);
-  const able = [...state.workers.values()].filter((worker) => !worker.draining && worker.version >= versionFrom && worker.storeBudgetBytes >= needed);
+  const able = [...state.workers.values()].filter(
+    (worker) => !worker.draining && worker.version >= versionFrom && worker.storeBudgetBytes >= needed,
+  );
   able.sort((a, b) => b.storeBudgetBytes - b.storeBytes - (a.storeBudgetBytes - a.storeBytes));
   return able[skip % Math.max(1, able.length)];
 }

@@ -1,4 +1,6 @@
-/** Two processes under one name, deaths and what is blamed for them, and processes that were called dead and are not. */
+/**
+ * Two processes under one name, deaths and what is blamed for them, and processes that were called dead and are not.
+ */
 import { describe, expect, test } from "vitest";
 import type { BundleId, Epoch, Instance, JobId, LeaseId, ObjectId, SchedulerStart, WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
@@ -12,7 +14,9 @@ const lostMs = limits.heartbeatTimeoutMs + 600;
 const verdictMs = 3 * limits.heartbeatTimeoutMs + 200;
 
 const refusals = (commands: readonly Command[]) =>
-  commands.flatMap((c) => (c.c === "order" && c.order.o === "refused" ? [{ to: c.instance, code: c.order.error.code }] : []));
+  commands.flatMap((c) =>
+    c.c === "order" && c.order.o === "refused" ? [{ to: c.instance, code: c.order.error.code }] : [],
+  );
 const beatOf = (rig: Rig, worker: WorkerId, instance: Instance): WorkerRequestOf<"beat"> => ({
   t: "beat",
   worker,
@@ -24,8 +28,11 @@ const beatOf = (rig: Rig, worker: WorkerId, instance: Instance): WorkerRequestOf
   spilledBytes: 0,
   draining: false,
 });
-const running = (lease: { lease: LeaseId; from: number; to: number }) => [{ lease: lease.lease, next: lease.from, to: lease.to, running: true }];
-const blamesOf = (rig: Rig, task: number): number => rig.state.jobs.get(session)?.stages.get(0)?.troubles.get(task)?.blames ?? 0;
+const running = (lease: { lease: LeaseId; from: number; to: number }) => [
+  { lease: lease.lease, next: lease.from, to: lease.to, running: true },
+];
+const blamesOf = (rig: Rig, task: number): number =>
+  rig.state.jobs.get(session)?.stages.get(0)?.troubles.get(task)?.blames ?? 0;
 
 function scene(count = 1): Rig {
   const rig = new Rig();
@@ -48,7 +55,16 @@ describe("a process under a name that is taken", () => {
     const rig = scene();
     const lease = one(leasesIn(rig.join(w1, 1, { instance: first })));
     const again = one(leasesIn(rig.join(w1, 1, { instance: second })));
-    const late = rig.hear({ t: "commits", worker: w1, instance: first, epoch: rig.state.epoch, seq: 0, commits: [fill(lease)], done: [again.lease], back: [] });
+    const late = rig.hear({
+      t: "commits",
+      worker: w1,
+      instance: first,
+      epoch: rig.state.epoch,
+      seq: 0,
+      commits: [fill(lease)],
+      done: [again.lease],
+      back: [],
+    });
     expect(updatesIn(late)).toEqual([]);
     expect(refusals(late)).toEqual([{ to: first, code: "SUPERSEDED" }]);
     expect(late.flatMap((c) => (c.c === "order" ? [c.instance] : []))).not.toContain(second);
@@ -87,8 +103,12 @@ describe("blame", () => {
       if (lease) rig.beat(w1, running(lease));
     }
     expect(leasesIn(rig.commands)).toHaveLength(3);
-    expect(rig.ask({ t: "explain", job: session, stage: 0, task: 0 })).toMatchObject({ explanation: { state: "retrying", reason: "verdict" } });
-    expect(updatesIn(rig.pass(verdictMs)).map((s) => (s.r === "failed" ? s.error.code : s.r))).toEqual(["TASK_QUARANTINED"]);
+    expect(rig.ask({ t: "explain", job: session, stage: 0, task: 0 })).toMatchObject({
+      explanation: { state: "retrying", reason: "verdict" },
+    });
+    expect(updatesIn(rig.pass(verdictMs)).map((s) => (s.r === "failed" ? s.error.code : s.r))).toEqual([
+      "TASK_QUARANTINED",
+    ]);
   });
 
   test("a worker that comes back was cut off, not dead: its strikes are taken back", () => {
@@ -190,7 +210,10 @@ describe("another start of the scheduler", () => {
   test("notices a worker that has followed what this journal knows nothing of", () => {
     const outranked = (followed: { epoch: number; start: string }): number[] => {
       const rig = started(5, "bbbbbbbb");
-      const out = rig.join(w1, 1, { instance: first, followed: followed as WorkerRequestOf<"hello">["followed"] & object });
+      const out = rig.join(w1, 1, {
+        instance: first,
+        followed: followed as WorkerRequestOf<"hello">["followed"] & object,
+      });
       return out.flatMap((c) => (c.c === "outranked" ? [c.epoch] : []));
     };
     expect(outranked({ epoch: 4, start: "zzzzzzzz" })).toEqual([]);

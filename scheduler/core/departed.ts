@@ -1,10 +1,13 @@
 /**
- * Worker processes that were given up: what their deaths are blamed on, and what is taken back when one turns out to live.
+ * Worker processes that were given up: what their deaths are blamed on, and what is taken back when one turns out to
+ * live.
  *
  * B1 Only a task that was executing is blamed, and only for a death: not for a goodbye.
- * B2 A process that speaks again was not dead: its strikes are taken back. So the last strike does not end a task at once, but after `verdictMs` in which
+ * B2 A process that speaks again was not dead: its strikes are taken back. So the last strike does not end a task at
+ * once, but after `verdictMs` in which
  *    none was taken back.
- * B3 Of two processes under one name the one that said hello last is the worker (M7). The other is refused as long as that one is there.
+ * B3 Of two processes under one name the one that said hello last is the worker (M7). The other is refused as long as
+ * that one is there.
  */
 
 import type { Instance } from "../../proto/ids.js";
@@ -21,10 +24,14 @@ const verdictMs = 3 * limits.heartbeatTimeoutMs;
 const departedMax = 1_024;
 
 /**
- * The worker that this message is from. undefined: it is from a process that is not known, or (it is told so) not any more.
- * The way of every message: for the process that is known nothing is looked up but its record.
+ * The worker that this message is from. undefined: it is from a process that is not known, or (it is told so) not any
+ * more. The way of every message: for the process that is known nothing is looked up but its record.
  */
-export function speaker(ctx: Context, message: Exclude<WorkerRequest, { t: "hello" }>, reply?: ReplyToken): WorkerRecord | undefined {
+export function speaker(
+  ctx: Context,
+  message: Exclude<WorkerRequest, { t: "hello" }>,
+  reply?: ReplyToken,
+): WorkerRecord | undefined {
   const worker = ctx.state.workers.get(message.worker);
   if (worker?.instance === message.instance) return worker;
   acquit(ctx, message.instance);
@@ -33,7 +40,12 @@ export function speaker(ctx: Context, message: Exclude<WorkerRequest, { t: "hell
 }
 
 /** Whether the process that says hello may join; told the reason if not. `known`: who has its name. */
-export function mayJoin(ctx: Context, known: WorkerRecord | undefined, instance: Instance | undefined, reply: ReplyToken | undefined): boolean {
+export function mayJoin(
+  ctx: Context,
+  known: WorkerRecord | undefined,
+  instance: Instance | undefined,
+  reply: ReplyToken | undefined,
+): boolean {
   const departed = instance === undefined ? undefined : ctx.state.departed.get(instance);
   acquit(ctx, instance);
   if (known && departed?.superseded) {
@@ -44,7 +56,12 @@ export function mayJoin(ctx: Context, known: WorkerRecord | undefined, instance:
   return true;
 }
 
-function refuse(ctx: Context, worker: WorkerRecord, instance: Instance | undefined, reply: ReplyToken | undefined): void {
+function refuse(
+  ctx: Context,
+  worker: WorkerRecord,
+  instance: Instance | undefined,
+  reply: ReplyToken | undefined,
+): void {
   const message = `another process (pid ${worker.pid} on ${worker.node}) has joined under the name ${worker.id} and is this worker now; give every worker a name of its own`;
   order(ctx, { id: worker.id, instance }, { o: "refused", error: { code: "SUPERSEDED", message } }, { reply });
 }
@@ -58,7 +75,12 @@ function acquit(ctx: Context, instance: Instance | undefined): void {
     if (trouble && trouble.blames > 0) trouble.blames--;
   }
   const fields = { worker: departed.worker, strikes: departed.strikes.length };
-  ctx.out.push({ c: "log", level: "info", text: "a worker that was called lost is alive: no task is blamed for it", fields });
+  ctx.out.push({
+    c: "log",
+    level: "info",
+    text: "a worker that was called lost is alive: no task is blamed for it",
+    fields,
+  });
   departed.strikes = [];
 }
 
@@ -80,7 +102,10 @@ export function blame(ctx: Context, worker: WorkerRecord, superseded: boolean): 
   }
 }
 
-/** B1: what beats or results said was running, and of leases that could start at once the oldest, as far as there were slots for them. */
+/**
+ * B1: what beats or results said was running, and of leases that could start at once the oldest, as far as there were
+ * slots for them.
+ */
 function executing(worker: WorkerRecord): LeaseRecord[] {
   const leases = [...worker.leases.values()];
   let free = worker.slots - leases.filter((lease) => lease.running).length;

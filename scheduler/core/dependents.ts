@@ -1,4 +1,7 @@
-/** Who waits for a stage: all of it, or one of its tasks. Found by task, so that a stage of n tasks with n readers costs n to work through, not n². */
+/**
+ * Who waits for a stage: all of it, or one of its tasks. Found by task, so that a stage of n tasks with n readers costs
+ * n to work through, not n².
+ */
 export class Dependents<E extends { readonly kind: "one-to-one" | "all" | "task"; readonly task: number }> {
   readonly #whole = new Set<E>();
   /** Most tasks have one reader. */
@@ -46,7 +49,8 @@ export class Dependents<E extends { readonly kind: "one-to-one" | "all" | "task"
     yield* this.#whole;
     if (this.#byTask.size === 0) return;
     // Walks the shorter of the two: the tasks, or those that are read.
-    if (to - from <= this.#byTask.size) for (let task = from; task < to; task++) yield* entriesOf(this.#byTask.get(task));
+    if (to - from <= this.#byTask.size)
+      for (let task = from; task < to; task++) yield* entriesOf(this.#byTask.get(task));
     else for (const [task, entries] of this.#byTask) if (task >= from && task < to) yield* entriesOf(entries);
   }
 

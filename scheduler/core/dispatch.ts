@@ -1,6 +1,7 @@
 /**
- * Who gets what, when: leases are cut from the ready stages in turn, sized by the measured time per task, and given to the least loaded worker.
- * A slot is never left idle for a round trip: short tasks are over-subscribed by one lease a worker. When nothing is queued, see steal.ts.
+ * Who gets what, when: leases are cut from the ready stages in turn, sized by the measured time per task, and given to
+ * the least loaded worker. A slot is never left idle for a round trip: short tasks are over-subscribed by one lease a
+ * worker. When nothing is queued, see steal.ts.
  */
 import type { LeaseId, ObjectId } from "../../proto/ids.js";
 import type { ArgSpec, Lease, ObjectLocation } from "../../proto/messages.js";
@@ -13,9 +14,20 @@ import { failTasks } from "./progress.js";
 import { RangeSet } from "./ranges.js";
 import { needRoom } from "./room.js";
 import { addLease } from "./stage.js";
-import { type Context, type LeaseRecord, type StageRecord, type State, setStates, taskState, type WorkerRecord } from "./state.js";
+import {
+  type Context,
+  type LeaseRecord,
+  type StageRecord,
+  type State,
+  setStates,
+  taskState,
+  type WorkerRecord,
+} from "./state.js";
 
-/** A lease aims at this much work: long against a round trip (about 0.3 ms), short against a person's patience and a balanced end. */
+/**
+ * A lease aims at this much work: long against a round trip (about 0.3 ms), short against a person's patience and a
+ * balanced end.
+ */
 const leaseAimUs = 20_000;
 /** It is not cut below this much work for the sake of balance. */
 export const leaseFloorUs = 1_000;
@@ -39,7 +51,8 @@ export function dispatch(ctx: Context): void {
       rotate(state, stage);
       continue;
     }
-    // Every slot is taken; or those of workers that are large enough for it, or of its engine, and then others go past it.
+    // Every slot is taken; or those of workers that are large enough for it, or of its engine, and then others go past
+    // it.
     if (stage.roomBytes > 0 && rotate(state, stage)) {
       passed ??= new Set();
       passed.add(stage);
@@ -66,7 +79,9 @@ function grantBehind(ctx: Context): boolean {
   return false;
 }
 
-/** The stage at the head of the highest priority that has queued tasks; empty ones are taken off the lists on the way. */
+/**
+ * The stage at the head of the highest priority that has queued tasks; empty ones are taken off the lists on the way.
+ */
 function nextReady(state: State): StageRecord | undefined {
   let best: StageRecord | undefined;
   let bestPriority = Number.NEGATIVE_INFINITY;
@@ -103,7 +118,8 @@ function pickWorker(state: State, stage: StageRecord): WorkerRecord | undefined 
   let best: WorkerRecord | undefined;
   let bestLoad = Number.POSITIVE_INFINITY;
   for (const worker of state.workers.values()) {
-    if (worker.draining || worker.leases.size >= worker.slots + extra || worker.storeBudgetBytes < stage.roomBytes) continue;
+    if (worker.draining || worker.leases.size >= worker.slots + extra || worker.storeBudgetBytes < stage.roomBytes)
+      continue;
     if (pin !== undefined && worker.family !== pin) continue;
     const load = worker.leases.size / worker.slots;
     if (load < bestLoad) {
@@ -139,7 +155,14 @@ function grant(ctx: Context, stage: StageRecord, worker: WorkerRecord): void {
   }
   const gathered = gatherInputs(state, stage, from, to, worker.storeBudgetBytes);
   if (gathered.tooLarge) {
-    needRoom(ctx, stage, gathered.tooLarge.bytes, from, gathered.tooLarge.perTask ? from + 1 : stage.spec.count, "the inputs of one task take");
+    needRoom(
+      ctx,
+      stage,
+      gathered.tooLarge.bytes,
+      from,
+      gathered.tooLarge.perTask ? from + 1 : stage.spec.count,
+      "the inputs of one task take",
+    );
     return;
   }
   if (gathered.lost) {
@@ -178,11 +201,19 @@ function grant(ctx: Context, stage: StageRecord, worker: WorkerRecord): void {
   worker.leases.set(lease.id, lease);
   addLease(stage, lease);
   ctx.out.push({ c: "count", metric: "leases_granted", by: 1, tenant: stage.job.tenant });
-  ctx.out.push({ c: "observe", metric: "queue_seconds", value: Math.max(0, state.nowMs - stage.queuedAtMs) / 1_000, tenant: stage.job.tenant });
+  ctx.out.push({
+    c: "observe",
+    metric: "queue_seconds",
+    value: Math.max(0, state.nowMs - stage.queuedAtMs) / 1_000,
+    tenant: stage.job.tenant,
+  });
   sendLease(ctx, lease, gathered.inputs);
 }
 
-/** The worker may have to fetch inputs or code before the lease can run, so that it is not executing just because it has a slot (I8). */
+/**
+ * The worker may have to fetch inputs or code before the lease can run, so that it is not executing just because it has
+ * a slot (I8).
+ */
 function mustPrepare(stage: StageRecord, worker: WorkerRecord, inputs: readonly ObjectLocation[]): boolean {
   const { fn } = stage.spec;
   if ("bundle" in fn && !worker.bundles.has(fn.bundle)) return true;
@@ -219,14 +250,16 @@ export function sendLease(
 
 /** Item packs are cut to the lease's range: item i - from belongs to task i. */
 function cutArg(arg: ArgSpec, from: number, to: number, count: number): ArgSpec {
-  if (arg.a === "item") return from === 0 && to === count ? arg : { a: "item", pack: PackReader.trusted(arg.pack).slice(from, to) };
+  if (arg.a === "item")
+    return from === 0 && to === count ? arg : { a: "item", pack: PackReader.trusted(arg.pack).slice(from, to) };
   if (arg.a === "list") return { a: "list", of: arg.of.map((inner) => cutArg(inner, from, to, count)) };
   return arg;
 }
 
 function basesOf(stage: StageRecord): Lease["bases"] {
   const bases = new Map<number, [number, StageRecord["base"], number]>();
-  for (const { upstream } of stage.links) if (upstream.job === stage.job) bases.set(upstream.index, [upstream.index, upstream.base, upstream.spec.count]);
+  for (const { upstream } of stage.links)
+    if (upstream.job === stage.job) bases.set(upstream.index, [upstream.index, upstream.base, upstream.spec.count]);
   return [...bases.values()];
 }
 

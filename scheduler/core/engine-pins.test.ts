@@ -4,7 +4,21 @@ import { stageBase } from "../../proto/address.js";
 import type { BundleId, ClientId, JobId, WorkerId } from "../../proto/ids.js";
 import type { ArgSpec, ClientReply, Lease, StageSpec } from "../../proto/messages.js";
 import { PROTOCOL_VERSION } from "../../proto/version.js";
-import { client, fill, inline, leasesIn, one, Rig, session, spec, stored, tenant, updatesIn, w1, w2 } from "../../sim/core-rig.js";
+import {
+  client,
+  fill,
+  inline,
+  leasesIn,
+  one,
+  Rig,
+  session,
+  spec,
+  stored,
+  tenant,
+  updatesIn,
+  w1,
+  w2,
+} from "../../sim/core-rig.js";
 import { applyRecord, type Command, createState, restore, snapshot } from "./index.js";
 
 const a = { engine: { runtime: "node 20.20.2", v8: "11.3.244.8-node.38", arch: "x64" } };
@@ -14,11 +28,18 @@ const engineB = "v8-13.6-x64";
 const w3 = "w3" as WorkerId;
 const fn = { bundle: "ab".repeat(32) as BundleId, export: "f" };
 
-const pure = (index: number, count: number, engine: string, args: ArgSpec[] = []): StageSpec => ({ ...spec(index, count, args, { pure: true, engine }), fn });
+const pure = (index: number, count: number, engine: string, args: ArgSpec[] = []): StageSpec => ({
+  ...spec(index, count, args, { pure: true, engine }),
+  fn,
+});
 const workersOf = (commands: Command[], stage: number): string[] =>
-  commands.flatMap((c) => (c.c === "order" && c.order.o === "lease" && c.order.lease.stage === stage ? [c.worker] : []));
-const warnings = (rig: Rig): string[] => rig.commands.flatMap((c) => (c.c === "log" && c.level === "warn" ? [c.text] : []));
-const stages = (rig: Rig, ...list: StageSpec[]): ClientReply | undefined => rig.ask({ t: "stages", session, client, stages: list });
+  commands.flatMap((c) =>
+    c.c === "order" && c.order.o === "lease" && c.order.lease.stage === stage ? [c.worker] : [],
+  );
+const warnings = (rig: Rig): string[] =>
+  rig.commands.flatMap((c) => (c.c === "log" && c.level === "warn" ? [c.text] : []));
+const stages = (rig: Rig, ...list: StageSpec[]): ClientReply | undefined =>
+  rig.ask({ t: "stages", session, client, stages: list });
 const submit = (rig: Rig, job: string, ...list: StageSpec[]): ClientReply | undefined =>
   rig.ask({ t: "submit", job: job as JobId, client, tenant, name: "j", stages: list, outputs: [list.length - 1] });
 const explain = (rig: Rig, stage: number, task: number) => {
@@ -32,7 +53,8 @@ function mixed(): Rig {
   rig.open();
   return rig;
 }
-const leaseOf = (commands: Command[], stage: number): Lease => one(leasesIn(commands).filter((lease) => lease.stage === stage));
+const leaseOf = (commands: Command[], stage: number): Lease =>
+  one(leasesIn(commands).filter((lease) => lease.stage === stage));
 
 describe("addresses (E1)", () => {
   test("of a user's pure function name the engine; those of kernels, and of what is not pure, do not", () => {
@@ -42,7 +64,9 @@ describe("addresses (E1)", () => {
     expect(base(pure(0, 3, engineA))).toBe(base(pure(1, 3, engineA)));
     const kernel = (engine?: string) => spec(0, 3, [], { pure: true, ...(engine === undefined ? {} : { engine }) });
     expect(base(kernel(engineA))).toBe(base(kernel()));
-    expect(base({ ...pure(0, 3, engineA), options: { ...pure(0, 3, engineA).options, pure: false } })).toBe(`s${session}_0`);
+    expect(base({ ...pure(0, 3, engineA), options: { ...pure(0, 3, engineA).options, pure: false } })).toBe(
+      `s${session}_0`,
+    );
     // Nothing is shared where no engine was known.
     expect(base(pure(4, 3, ""))).toBe(`s${session}_4`);
   });
@@ -101,7 +125,11 @@ describe("leases (E2)", () => {
     if (lease) rig.commit(w2, [fill(lease)]);
     const kernel = leasesIn(rig.commands).find(({ stage }) => stage === 2);
     if (kernel) rig.commit(w2, [fill(kernel)]);
-    expect(explain(rig, 0, 19_999)).toMatchObject({ state: "queued", reason: "other-engine", text: expect.stringContaining(engineA) });
+    expect(explain(rig, 0, 19_999)).toMatchObject({
+      state: "queued",
+      reason: "other-engine",
+      text: expect.stringContaining(engineA),
+    });
     for (let i = 0; i < 60; i++) {
       const open = [...rig.state.leases.values()];
       if (open.length === 0) break;
@@ -146,7 +174,9 @@ describe("leases (E2)", () => {
     const [worker] = first;
     rig.commit(worker as WorkerId, [fill(leasesIn(rig.commands)[0] as Lease)]);
     expect(new Set(workersOf(rig.commands, 0))).toEqual(first);
-    expect(rig.records.filter((r) => r.k === "commit").map((r) => (r.k === "commit" ? r.engine : undefined))).toEqual([worker === w1 ? engineA : engineB]);
+    expect(rig.records.filter((r) => r.k === "commit").map((r) => (r.k === "commit" ? r.engine : undefined))).toEqual([
+      worker === w1 ? engineA : engineB,
+    ]);
     expect(rig.count("tasks_strayed")).toBe(0);
     const again = restore(snapshot(rig.state));
     expect(again.jobs.get("one" as JobId)?.stages.get(0)?.engine).toBe(worker === w1 ? engineA : engineB);

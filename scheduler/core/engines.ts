@@ -1,13 +1,16 @@
 /**
- * The engines of the workers. Kernels give the same bits on each (a test pins them); code of users is promised so within one family only
- * (proto/engine.ts), so that a mix must not go unnoticed.
+ * The engines of the workers. Kernels give the same bits on each (a test pins them); code of users is promised so
+ * within one family only (proto/engine.ts), so that a mix must not go unnoticed.
  *
- * E1  The address of a user's pure function says its engine: that of most slots when it was submitted, the client's or the scheduler's word (for a
- *     durable job). So results of two engines never stand under one address, and no job is given those of another engine than it asked for.
- * E2  Its tasks go to workers of that engine as long as one is there that takes leases.
- * E3  When there is none they go to others, so that nothing hangs. That is warned of, counted, and in the journal (`engine` of a commit): the stage's
+ * E1  The address of a user's pure function says its engine: that of most slots when it was submitted, the client's or
+ * the scheduler's word (for a
+ *     durable job). So results of two engines never stand under one address, and no job is given those of another
+ * engine than it asked for. E2  Its tasks go to workers of that engine as long as one is there that takes leases. E3
+ * When there is none they go to others, so that nothing hangs. That is warned of, counted, and in the journal (`engine`
+ * of a commit): the stage's
  *     results serve its own job then, and nobody else's.
- * E4  A lost result that is made again by another engine must still be the same; otherwise its task ends with ENGINE_CHANGED, for somebody may have
+ * E4  A lost result that is made again by another engine must still be the same; otherwise its task ends with
+ * ENGINE_CHANGED, for somebody may have
  *     read the first.
  * E5  Where no engine was known at submission (""), nothing is shared, and the worker of the first lease decides.
  */
@@ -35,7 +38,11 @@ export function noteJoin(ctx: Context, worker: WorkerRecord): void {
       c: "log",
       level: "warn",
       text: "workers of different engines: functions of users may give other bits on each",
-      fields: { worker: worker.id, engine: family || "unknown", engines: [...families].map(([name, count]) => `${name || "unknown"}: ${count}`).join(", ") },
+      fields: {
+        worker: worker.id,
+        engine: family || "unknown",
+        engines: [...families].map(([name, count]) => `${name || "unknown"}: ${count}`).join(", "),
+      },
     });
   }
   const releases = new Set([...ctx.state.workers.values()].map(({ volley }) => volley ?? "unknown"));
@@ -52,7 +59,8 @@ export function noteJoin(ctx: Context, worker: WorkerRecord): void {
 /** To be called when a worker has come, gone, or begun to leave. */
 export function countEngines(state: State): void {
   const slots = new Map<string, number>();
-  for (const worker of state.workers.values()) if (!worker.draining) slots.set(worker.family, (slots.get(worker.family) ?? 0) + worker.slots);
+  for (const worker of state.workers.values())
+    if (!worker.draining) slots.set(worker.family, (slots.get(worker.family) ?? 0) + worker.slots);
   state.engines = slots;
   // The present one stays when another has as many, and when nobody is there.
   let most = slots.get(state.engine) ?? 0;
@@ -66,7 +74,8 @@ export function countEngines(state: State): void {
 /** The engine that new pure stages are addressed with. Before a worker has joined: what the newest durable job had. */
 export function clusterEngine(state: State): string {
   if (state.engine !== "" || state.engines.size > 0) return state.engine;
-  for (const job of [...state.jobs.values()].reverse()) for (const { engine } of job.stages.values()) if (engine) return engine;
+  for (const job of [...state.jobs.values()].reverse())
+    for (const { engine } of job.stages.values()) if (engine) return engine;
   return "";
 }
 
@@ -101,14 +110,25 @@ export function noteStray(ctx: Context, stage: StageRecord, engine: string, task
     c: "log",
     level: "warn",
     text: "no worker has the engine of a pure stage any more: another runs the rest, and its results are not shared",
-    fields: { job: stage.job.id, stage: stage.index, function: stage.fnKey, engine: stage.engine ?? "", runs: engine || "unknown" },
+    fields: {
+      job: stage.job.id,
+      stage: stage.index,
+      function: stage.fnKey,
+      engine: stage.engine ?? "",
+      runs: engine || "unknown",
+    },
   });
 }
 
 /** Of a result that was made again and differs: why the two engines may be the reason (E4). */
-export function engineChange(stage: StageRecord, worker: WorkerRecord | undefined, task: number): WireError | undefined {
+export function engineChange(
+  stage: StageRecord,
+  worker: WorkerRecord | undefined,
+  task: number,
+): WireError | undefined {
   const first = stage.engine || stage.pin;
-  if (stage.engine === undefined || (!stage.strayed && (first === undefined || worker?.family === first))) return undefined;
+  if (stage.engine === undefined || (!stage.strayed && (first === undefined || worker?.family === first)))
+    return undefined;
   const engines = `${first || "an unknown engine"}, this one by ${worker?.family || "an unknown one"}`;
   return {
     code: "ENGINE_CHANGED",

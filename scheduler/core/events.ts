@@ -1,20 +1,43 @@
 /**
  * What the scheduler core takes in (events), what it gives out (commands), and what it writes down (records).
  *
- * `step(state, event, nowMs)` mutates the state and returns commands in order. The shell carries them out. A command with `gated: true`
- * may be carried out only when every record given out before it (in this step or earlier) is in the journal (I6).
- * Records are facts: applying the same records in order to a fresh state gives the same durable state (I9).
+ * `step(state, event, nowMs)` mutates the state and returns commands in order. The shell carries them out. A command
+ * with `gated: true` may be carried out only when every record given out before it (in this step or earlier) is in the
+ * journal (I6). Records are facts: applying the same records in order to a fresh state gives the same durable state
+ * (I9).
  */
 import type { WireError } from "../../proto/errors.js";
-import type { ClientId, Epoch, Instance, JobId, ObjectBase, ObjectId, SchedulerStart, TenantId, WorkerId } from "../../proto/ids.js";
-import type { ClientReply, ClientRequest, JobState, ObjectLocation, ResultSegment, StageSpec, WorkerOrder, WorkerRequest } from "../../proto/messages.js";
+import type {
+  ClientId,
+  Epoch,
+  Instance,
+  JobId,
+  ObjectBase,
+  ObjectId,
+  SchedulerStart,
+  TenantId,
+  WorkerId,
+} from "../../proto/ids.js";
+import type {
+  ClientReply,
+  ClientRequest,
+  JobState,
+  ObjectLocation,
+  ResultSegment,
+  StageSpec,
+  WorkerOrder,
+  WorkerRequest,
+} from "../../proto/messages.js";
 
 /** A handle of the shell's for an answer that is owed. The core passes it back untouched. */
 export type ReplyToken = number;
 
 export type InlineSegment = Extract<ResultSegment, { r: "inline" }>;
 
-/** Inline results that are in a blob of the shell's instead of here: as tasks [from, to) of its stage `of` (the one that made them). */
+/**
+ * Inline results that are in a blob of the shell's instead of here: as tasks [from, to) of its stage `of` (the one that
+ * made them).
+ */
 export interface ChunkSegment {
   r: "chunk";
   stage: number;
@@ -46,7 +69,9 @@ export interface BlobRefs {
 
 /** What can be said only after blobs have been read. */
 export type Deferred =
-  /** The page that starts with this chunk, as far as one message goes, in an answer to a question for tasks up to `end`. */
+  /**
+   * The page that starts with this chunk, as far as one message goes, in an answer to a question for tasks up to `end`.
+   */
   | { d: "results"; to: ReplyToken; base: ObjectBase; chunk: ChunkSegment; end: number }
   | { d: "located"; to: ReplyToken; locations: HeldLocation[] }
   | { d: "update"; client: ClientId; session: JobId; chunk: ChunkSegment }
@@ -54,12 +79,16 @@ export type Deferred =
   | { d: "digest"; job: JobId; parts: (Uint8Array | ChunkSegment)[] };
 
 export type Event =
-  /** `bases`: the content addresses of the request's stages, computed by the shell (proto/address.ts), for `stages` and `submit`. `contentHash`: of the whole submit. */
+  /**
+   * `bases`: the content addresses of the request's stages, computed by the shell (proto/address.ts), for `stages` and
+   * `submit`. `contentHash`: of the whole submit.
+   */
   | { e: "client"; request: ClientRequest; reply?: ReplyToken; bases?: readonly ObjectBase[]; contentHash?: string }
   | { e: "worker"; request: WorkerRequest; reply?: ReplyToken }
   /**
-   * Time has passed: timers, heartbeats, retries. The shell sends one at least every tickMs. `listenedMs`: for how much of the time since the last tick it
-   * is known that whoever spoke was heard, and that what was heard has been given as events before this one (absent: all of it).
+   * Time has passed: timers, heartbeats, retries. The shell sends one at least every tickMs. `listenedMs`: for how much
+   * of the time since the last tick it is known that whoever spoke was heard, and that what was heard has been given as
+   * events before this one (absent: all of it).
    */
   | { e: "tick"; listenedMs?: number }
   /** The digest of a job's outputs, computed by the shell after command `digest`. */
@@ -72,14 +101,30 @@ export type Event =
 export type Command =
   | { c: "reply"; to: ReplyToken; message: ClientReply; gated: boolean }
   /** Orders to one worker are batched into one message by the shell. With `reply`: as the answer to that request. */
-  | { c: "order"; worker: WorkerId; instance?: Instance | undefined; order: WorkerOrder; gated: boolean; reply?: ReplyToken }
-  /** A worker has followed a scheduler of this epoch that the journal knows nothing of: the journal is an older copy, and this scheduler must go above. */
+  | {
+      c: "order";
+      worker: WorkerId;
+      instance?: Instance | undefined;
+      order: WorkerOrder;
+      gated: boolean;
+      reply?: ReplyToken;
+    }
+  /**
+   * A worker has followed a scheduler of this epoch that the journal knows nothing of: the journal is an older copy,
+   * and this scheduler must go above.
+   */
   | { c: "outranked"; epoch: Epoch; worker: WorkerId }
   | { c: "update"; client: ClientId; session: JobId; segment: ResultSegment }
   | { c: "record"; record: JournalRecord }
-  /** Every output of this durable job is committed: hash its tasks' digests (16 bytes each, outputs and tasks in order) and give back event `digest`. */
+  /**
+   * Every output of this durable job is committed: hash its tasks' digests (16 bytes each, outputs and tasks in order)
+   * and give back event `digest`.
+   */
   | { c: "digest"; job: JobId; parts: readonly Uint8Array[] }
-  /** Write these results as one blob of this name (first letter r: it must survive everything; t: this process), then give event `offloaded`. */
+  /**
+   * Write these results as one blob of this name (first letter r: it must survive everything; t: this process), then
+   * give event `offloaded`.
+   */
   | { c: "offload"; job: JobId; blob: string; segments: readonly InlineSegment[]; gated: true }
   /** Delete these blobs, then give event `dropped`. */
   | { c: "drop"; blobs: readonly string[]; gated: true }
@@ -139,8 +184,19 @@ export type JournalRecord =
     }
   /** An object that is in the durable store, made known by a client. */
   | { k: "put"; object: PutFacts }
-  /** First valid commits of tasks; `reused`: taken from the content-addressed store; `engine`: where it is another than the stage says. */
-  | { k: "commit"; job: JobId; segment: HeldSegment; slotTimeUs: number; reused: boolean; worker?: WorkerId; engine?: string }
+  /**
+   * First valid commits of tasks; `reused`: taken from the content-addressed store; `engine`: where it is another than
+   * the stage says.
+   */
+  | {
+      k: "commit";
+      job: JobId;
+      segment: HeldSegment;
+      slotTimeUs: number;
+      reused: boolean;
+      worker?: WorkerId;
+      engine?: string;
+    }
   | { k: "retry"; job: JobId; stage: number; task: number; error: WireError }
   | { k: "cancel"; job: JobId; stage?: number; from?: number; to?: number; atMs: number }
   | { k: "end"; job: JobId; state: JobState; atMs: number; error?: WireError }

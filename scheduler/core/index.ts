@@ -1,6 +1,16 @@
 /** The scheduler core: a pure state machine. See docs/ARCHITECTURE.md. */
 export { clusterEngine, enginesOf } from "./engines.js";
-export type { ChunkSegment, Command, Deferred, Event, HeldLocation, InlineSegment, JournalRecord, PutFacts, ReplyToken } from "./events.js";
+export type {
+  ChunkSegment,
+  Command,
+  Deferred,
+  Event,
+  HeldLocation,
+  InlineSegment,
+  JournalRecord,
+  PutFacts,
+  ReplyToken,
+} from "./events.js";
 export { checkInvariants } from "./invariants.js";
 export { applyRecord } from "./records.js";
 export { restore, type SnapshotData, snapshot } from "./snapshot.js";

@@ -21,10 +21,17 @@ export interface Gathered {
 }
 
 /**
- * Where the lease's inputs are; those in blobs are left to the worker, which asks. Lists of whole stages (`all`) are left to the worker, which asks for the results once and keeps them.
- * `room`: of the worker's store; the inputs of all tasks of a lease are in it at the same time.
+ * Where the lease's inputs are; those in blobs are left to the worker, which asks. Lists of whole stages (`all`) are
+ * left to the worker, which asks for the results once and keeps them. `room`: of the worker's store; the inputs of all
+ * tasks of a lease are in it at the same time.
  */
-export function gatherInputs(state: State, stage: StageRecord, from: number, to: number, room = Number.POSITIVE_INFINITY): Gathered {
+export function gatherInputs(
+  state: State,
+  stage: StageRecord,
+  from: number,
+  to: number,
+  room = Number.POSITIVE_INFINITY,
+): Gathered {
   const inputs = new Map<ObjectId, ObjectLocation>();
   const shared: ObjectId[] = [];
   const perTask: StageRecord[] = [];
@@ -48,7 +55,8 @@ export function gatherInputs(state: State, stage: StageRecord, from: number, to:
     if (counted.has(id)) continue;
     counted.add(id);
     const location = locateInput(state, stage, id);
-    if (location.state !== "ready") return { inputs: [], to, lost: { id, perTask: false, pending: location.state === "pending" } };
+    if (location.state !== "ready")
+      return { inputs: [], to, lost: { id, perTask: false, pending: location.state === "pending" } };
     // Of very many the worker asks for the rest, in questions of a size that leaves room for those of others.
     if (!location.chunk && inputs.size < inputsPerLeaseMax) inputs.set(id, location);
     stored += roomOf(location);
@@ -68,23 +76,40 @@ export function gatherInputs(state: State, stage: StageRecord, from: number, to:
       bytes += 64 + (location.inline?.byteLength ?? 0);
       stored += roomOf(location);
     }
-    if (stored > room) return task > from ? { inputs: [...inputs.values()], to: task } : { inputs: [], to, tooLarge: { bytes: stored, perTask: true } };
+    if (stored > room)
+      return task > from
+        ? { inputs: [...inputs.values()], to: task }
+        : { inputs: [], to, tooLarge: { bytes: stored, perTask: true } };
     for (const location of found) if (!location.chunk) inputs.set(location.id, location);
-    if (inputs.size > inputsPerLeaseMax || bytes > limits.messageBytesMax / 2) return { inputs: [...inputs.values()], to: task + 1 };
+    if (inputs.size > inputsPerLeaseMax || bytes > limits.messageBytesMax / 2)
+      return { inputs: [...inputs.values()], to: task + 1 };
   }
   return { inputs: [...inputs.values()], to };
 }
 
-/** An input of the whole stage: through its link if it has one (its stage may have left the catalog), otherwise what is known of the id. */
+/**
+ * An input of the whole stage: through its link if it has one (its stage may have left the catalog), otherwise what is
+ * known of the id.
+ */
 function locateInput(state: State, stage: StageRecord, id: ObjectId): HeldLocation {
   const facts = stage.job.objects.get(id);
-  if (facts?.inline) return { id, state: "ready", kind: facts.kind, bytes: facts.bytes, digest: facts.digest, inline: facts.inline };
+  if (facts?.inline)
+    return { id, state: "ready", kind: facts.kind, bytes: facts.bytes, digest: facts.digest, inline: facts.inline };
   if (facts?.chunk) return { id, state: "ready", chunk: facts.chunk };
   if (facts)
-    return { id, state: "ready", kind: facts.kind, bytes: facts.bytes, digest: facts.digest, workers: [...(state.holders.get(id) ?? [])], durable: true };
+    return {
+      id,
+      state: "ready",
+      kind: facts.kind,
+      bytes: facts.bytes,
+      digest: facts.digest,
+      workers: [...(state.holders.get(id) ?? [])],
+      durable: true,
+    };
   const { base, index } = splitObjectId(id);
   const upstream = upstreamOfBase(stage, base);
   return upstream ? locateResult(state, upstream, index, id) : locate(state, id);
 }
 
-const roomOf = (location: ObjectLocation): number => (location.inline || location.bytes === undefined ? 0 : storeBytes(location.bytes));
+const roomOf = (location: ObjectLocation): number =>
+  location.inline || location.bytes === undefined ? 0 : storeBytes(location.bytes);

@@ -1,4 +1,7 @@
-/** What can be made again when a worker takes the only copies with it: chains of pure stages, whatever their edges, also when their refs are long gone. */
+/**
+ * What can be made again when a worker takes the only copies with it: chains of pure stages, whatever their edges, also
+ * when their refs are long gone.
+ */
 import { describe, expect, test } from "vitest";
 import { limits } from "../../proto/limits.js";
 import type { ArgSpec, Lease, StageSpec } from "../../proto/messages.js";
@@ -46,7 +49,8 @@ const locate = (rig: Rig, stage: number, task = 0): unknown => {
 
 describe.each(Object.keys(edges))("a chain of pure stages by edges %s", (kind) => {
   const edge = edges[kind] as (upstream: number) => ArgSpec;
-  const chain = (length: number): StageSpec[] => Array.from({ length }, (_, i) => spec(i, 1, i === 0 ? [] : [edge(i - 1)], pure));
+  const chain = (length: number): StageSpec[] =>
+    Array.from({ length }, (_, i) => spec(i, 1, i === 0 ? [] : [edge(i - 1)], pure));
 
   test("is made again from its beginning when the worker that held all of it leaves", () => {
     const rig = ran(chain(3));
@@ -97,7 +101,14 @@ test("only what the lost tasks read is made again", () => {
   release(rig, 0);
   const stage = rig.state.jobs.get(session)?.stages.get(1);
   const before = rig.commands.length;
-  rig.hear({ t: "objects", worker: w1, epoch: rig.state.epoch, seq: 999, added: [], removed: [`${stage?.base}-3` as never] });
+  rig.hear({
+    t: "objects",
+    worker: w1,
+    epoch: rig.state.epoch,
+    seq: 999,
+    added: [],
+    removed: [`${stage?.base}-3` as never],
+  });
   runAll(rig, w1, rig.commands.slice(before), make);
   expect(leasesIn(rig.commands.slice(before)).map((l) => [l.stage, l.from, l.to])).toEqual([
     [0, 3, 4],
@@ -176,5 +187,7 @@ test("lineage is bounded: of a chain that goes on and on the oldest stages are f
   checkInvariants(rig.state);
   const failures = updatesIn(replaceWorker(rig));
   checkInvariants(rig.state);
-  expect(failures).toMatchObject([{ r: "failed", stage: many - 1, error: { code: "OBJECT_LOST", message: expect.stringContaining("stage 1,") } }]);
+  expect(failures).toMatchObject([
+    { r: "failed", stage: many - 1, error: { code: "OBJECT_LOST", message: expect.stringContaining("stage 1,") } },
+  ]);
 }, 120_000);

@@ -1,13 +1,16 @@
 /**
  * What is kept so that lost results can be made again.
  *
- * A session's stage that its client has released is needed as long as something that reads it is still to run. After that its results may go, but
- * not always the stage: if it is pure, and a pure stage that reads it has results that can be lost (those that only workers hold), it is shelved.
+ * A session's stage that its client has released is needed as long as something that reads it is still to run. After
+ * that its results may go, but not always the stage: if it is pure, and a pure stage that reads it has results that can
+ * be lost (those that only workers hold), it is shelved.
  *
  * L1 A shelved stage has its spec and its links, no results, no place in the catalog, and costs no worker anything.
- * L2 It is shelved no longer than a stage that reads it, itself live or shelved, may have to run again; so lineage is bounded by what lives,
- *    and by limits.shelvedStagesMax a session: the oldest goes first, and what would have needed it is then lost with OBJECT_LOST.
- * L3 When a result is lost, the shelved tasks that its task reads wait again, and what those read, however deep.
+ * L2 It is shelved no longer than a stage that reads it, itself live or shelved, may have to run again; so lineage is
+ * bounded by what lives,
+ *    and by limits.shelvedStagesMax a session: the oldest goes first, and what would have needed it is then lost with
+ * OBJECT_LOST. L3 When a result is lost, the shelved tasks that its task reads wait again, and what those read, however
+ * deep.
  */
 import { limits } from "../../proto/limits.js";
 import { setOpen, unlinkStage, unmeet } from "./links.js";
@@ -18,18 +21,24 @@ const none: StageRecord[] = [];
 
 /** Its results may be lost and made again, so what it reads may be needed once more. */
 const mayRunAgain = (stage: StageRecord): boolean =>
-  stage.spec.options.pure && !stage.job.durable && (stage.results.storedTasks > 0 || tallyOf(stage, taskState.shelved) > 0);
+  stage.spec.options.pure &&
+  !stage.job.durable &&
+  (stage.results.storedTasks > 0 || tallyOf(stage, taskState.shelved) > 0);
 
 /** What a released stage of a session is still kept for. */
 export function useOf(stage: StageRecord): "results" | "lineage" | "none" {
   if (stage.job.durable || !stage.released || !isStageComplete(stage)) return "results";
   if (stage.openDependents > 0) return "results";
-  // Results that travelled inside commits are not lost: who may read them again keeps them by its link, and nothing has to be made.
+  // Results that travelled inside commits are not lost: who may read them again keeps them by its link, and nothing has
+  // to be made.
   if (mayRunAgain(stage)) for (const entry of stage.dependents ?? []) if (mayRunAgain(entry.stage)) return "lineage";
   return "none";
 }
 
-/** The stage is complete: it needs nothing of what it reads any more, unless it may run again. Returns those to which that is news. */
+/**
+ * The stage is complete: it needs nothing of what it reads any more, unless it may run again. Returns those to which
+ * that is news.
+ */
 export function letGo(state: State, stage: StageRecord): StageRecord[] {
   if (stage.links.length === 0 && stage.puts.length === 0) return none;
   if (mayRunAgain(stage)) return setOpen(stage, false);
@@ -38,7 +47,9 @@ export function letGo(state: State, stage: StageRecord): StageRecord[] {
   return upstreams;
 }
 
-/** Gives up the stage's results (L1). Returns the stage that has to be forgotten instead, if there are too many (L2). */
+/**
+ * Gives up the stage's results (L1). Returns the stage that has to be forgotten instead, if there are too many (L2).
+ */
 export function shelve(state: State, stage: StageRecord): StageRecord | undefined {
   for (const segment of [...stage.results]) {
     if (segment.r === "failed") continue;
@@ -61,13 +72,19 @@ interface Wanted {
 }
 
 /** Whether anything that the stage reads was given up. */
-export const readsShelved = (stage: StageRecord): boolean => stage.links.some(({ upstream }) => tallyOf(upstream, taskState.shelved) > 0);
+export const readsShelved = (stage: StageRecord): boolean =>
+  stage.links.some(({ upstream }) => tallyOf(upstream, taskState.shelved) > 0);
 
 /**
- * L3: shelved tasks that [from, to) of the stage read wait again. Returns the stages that may have tasks to queue now, or the stage that
- * has been forgotten and would be needed; nothing has changed then.
+ * L3: shelved tasks that [from, to) of the stage read wait again. Returns the stages that may have tasks to queue now,
+ * or the stage that has been forgotten and would be needed; nothing has changed then.
  */
-export function revive(state: State, first: StageRecord, from: number, to: number): { revived: Wanted[] } | { gone: StageRecord } {
+export function revive(
+  state: State,
+  first: StageRecord,
+  from: number,
+  to: number,
+): { revived: Wanted[] } | { gone: StageRecord } {
   const revived: Wanted[] = [];
   const seen = new Map<StageRecord, boolean[]>();
   const work: Wanted[] = [{ stage: first, from, to }];
@@ -92,8 +109,17 @@ export function revive(state: State, first: StageRecord, from: number, to: numbe
 }
 
 /** The shelved tasks that the tasks of `item` read through the link, each once. */
-function* shelvedOf({ upstream, entry }: Link, item: Wanted, seen: Map<StageRecord, boolean[]>): IterableIterator<Wanted> {
-  const [low, high] = entry.kind === "one-to-one" ? [item.from, item.to] : entry.kind === "all" ? [0, upstream.spec.count] : [entry.task, entry.task + 1];
+function* shelvedOf(
+  { upstream, entry }: Link,
+  item: Wanted,
+  seen: Map<StageRecord, boolean[]>,
+): IterableIterator<Wanted> {
+  const [low, high] =
+    entry.kind === "one-to-one"
+      ? [item.from, item.to]
+      : entry.kind === "all"
+        ? [0, upstream.spec.count]
+        : [entry.task, entry.task + 1];
   let marks = seen.get(upstream);
   if (!marks) {
     marks = [];

@@ -34,7 +34,8 @@ export function sourceOf(state: State, id: ObjectId): { stage: StageRecord; task
     if (!stage.ownOnly || stage.results.at(index)?.r === "stored") return { stage, task: index };
     claimed ??= stage;
   }
-  // What a client says was made serves where no worker makes it; what has ended without a result serves nobody who can have it elsewhere.
+  // What a client says was made serves where no worker makes it; what has ended without a result serves nobody who can
+  // have it elsewhere.
   let ended: StageRecord | undefined;
   for (const stage of state.catalog.of(base)) {
     if (index >= stage.spec.count) return undefined;
@@ -45,7 +46,9 @@ export function sourceOf(state: State, id: ObjectId): { stage: StageRecord; task
   return stage && { stage, task: index };
 }
 
-/** Enters the stage's links. Throws nothing: what is unknown was refused at intake; objects that were put need no link. */
+/**
+ * Enters the stage's links. Throws nothing: what is unknown was refused at intake; objects that were put need no link.
+ */
 export function linkStage(state: State, stage: StageRecord): void {
   const link = linker(stage);
   for (const arg of flatArgs(stage.spec.args)) {
@@ -88,7 +91,13 @@ function linker(stage: StageRecord): (upstream: StageRecord, kind: Dependent["ki
 /** The stage reads the object; it waits for whoever makes it. */
 export function linkObject(state: State, stage: StageRecord, id: ObjectId): void {
   const source = sourceOf(state, id);
-  if (!source || stage.links.some(({ upstream, entry }) => upstream === source.stage && entry.kind === "task" && entry.task === source.task)) return;
+  if (
+    !source ||
+    stage.links.some(
+      ({ upstream, entry }) => upstream === source.stage && entry.kind === "task" && entry.task === source.task,
+    )
+  )
+    return;
   linker(stage)(source.stage, "task", source.task);
   stage.sources = undefined;
 }

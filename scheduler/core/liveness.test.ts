@@ -83,7 +83,15 @@ test("a peer that speaks seldom does not keep the dead among the living for ever
 test("what was put and belongs to nobody yet is kept while nobody could have claimed it", () => {
   const rig = scene();
   const id = `c${"0".repeat(32)}-0` as ObjectId;
-  rig.ask({ t: "put", session: "another" as JobId, id, kind: 1, bytes: 1, digest: new Uint8Array(16), inline: Uint8Array.of(1) });
+  rig.ask({
+    t: "put",
+    session: "another" as JobId,
+    id,
+    kind: 1,
+    bytes: 1,
+    digest: new Uint8Array(16),
+    inline: Uint8Array.of(1),
+  });
   for (let i = 0; i < 20; i++) {
     rig.hush(30_000, 0);
     rig.beat(w1);
@@ -102,7 +110,10 @@ test("explain says how long a worker could have been heard and was not", () => {
   rig.hush(60_000, 0);
   expect(explain(rig.state, stage, 0).reason).toBe("behind-in-lease");
   rig.pass(4_000);
-  expect(explain(rig.state, stage, 0)).toMatchObject({ reason: "worker-silent", text: expect.stringContaining("4000 ms") });
+  expect(explain(rig.state, stage, 0)).toMatchObject({
+    reason: "worker-silent",
+    text: expect.stringContaining("4000 ms"),
+  });
 });
 
 test("the results of a session are there after an outage of every length", () => {
@@ -112,7 +123,9 @@ test("the results of a session are there after an outage of every length", () =>
   rig.beat(w2);
   rig.ask({ t: "beat", client, session, epoch: rig.state.epoch, waiting: [0], released: [] });
   rig.hush(200);
-  const [located] = (rig.ask({ t: "locate", ids: [`s${session}_0-0` as ObjectId] }) as { locations: { state: string }[] }).locations;
+  const [located] = (
+    rig.ask({ t: "locate", ids: [`s${session}_0-0` as ObjectId] }) as { locations: { state: string }[] }
+  ).locations;
   expect(located?.state).toBe("ready");
   expect(updatesIn(rig.commands).some((segment) => segment.r === "failed")).toBe(false);
 });

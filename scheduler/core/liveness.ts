@@ -1,9 +1,11 @@
 /**
- * Silence is measured in listening time: the time in which this scheduler would have heard, had anybody spoken. The shell says with every tick how much of
- * it has passed (shell/hearing.ts); while the process was stopped, its loop blocked, or NATS away, none has.
+ * Silence is measured in listening time: the time in which this scheduler would have heard, had anybody spoken. The
+ * shell says with every tick how much of it has passed (shell/hearing.ts); while the process was stopped, its loop
+ * blocked, or NATS away, none has.
  *
  * L1 Silence is judged in ticks alone: listening time counts only when what had arrived in it has been handled.
- * L2 While nobody at all is heard, nobody is judged: that is how it looks when we are the one who is cut off. When somebody is heard again, the time
+ * L2 While nobody at all is heard, nobody is judged: that is how it looks when we are the one who is cut off. When
+ * somebody is heard again, the time
  *    before is taken back, so that the others have theirs.
  */
 import { limits } from "../../proto/limits.js";
@@ -15,7 +17,10 @@ const hushMs = 2.5 * limits.heartbeatIntervalMs;
 /** Of a hush this much counts, so that one peer that speaks seldom does not hide the death of the others. */
 const hushCountedMsMax = limits.heartbeatIntervalMs;
 
-/** A tick: so much time has passed in which peers would have been heard. Without the shell's word, all since the last tick. */
+/**
+ * A tick: so much time has passed in which peers would have been heard. Without the shell's word, all since the last
+ * tick.
+ */
 export function listen(state: State, listenedMs: number = state.nowMs - state.tickedMs): void {
   state.tickedMs = state.nowMs;
   state.listenedMs += listenedMs;

@@ -32,7 +32,11 @@ export function locateResult(state: State, stage: StageRecord, task: number, id:
   const segment = stage.results.at(task);
   if (!segment) {
     if (stage.states.at(task) === taskState.cancelled)
-      return { id, state: "failed", error: { code: "CANCELLED", message: `task ${task} of stage ${stage.index} was cancelled` } };
+      return {
+        id,
+        state: "failed",
+        error: { code: "CANCELLED", message: `task ${task} of stage ${stage.index} was cancelled` },
+      };
     return { id, state: isTerminal(stage.states.at(task) as TaskState) ? "unknown" : "pending" };
   }
   switch (segment.r) {
@@ -49,15 +53,35 @@ export function locateResult(state: State, stage: StageRecord, task: number, id:
   }
 }
 
-function locateStored(state: State, stage: StageRecord, segment: Extract<ResultSegment, { r: "stored" }>, task: number, id: ObjectId): HeldLocation {
+function locateStored(
+  state: State,
+  stage: StageRecord,
+  segment: Extract<ResultSegment, { r: "stored" }>,
+  task: number,
+  id: ObjectId,
+): HeldLocation {
   const stored = segment.stored[task - segment.from];
   const workers = holdersOf(state, id);
   if (!stored || (workers.length === 0 && !stage.job.durable)) return { id, state: "unknown" };
-  return { id, state: "ready", kind: stored.kind, bytes: stored.bytes, digest: stored.digest, workers, durable: stage.job.durable };
+  return {
+    id,
+    state: "ready",
+    kind: stored.kind,
+    bytes: stored.bytes,
+    digest: stored.digest,
+    workers,
+    durable: stage.job.durable,
+  };
 }
 
-/** What a worker's copy is worth: the object itself; another content of its id; the result of a task that has none yet; or nothing that anybody knows. */
-export function standingOf(state: State, object: { id: ObjectId; digest: Uint8Array }): "object" | "other" | "uncommitted" | "unknown" {
+/**
+ * What a worker's copy is worth: the object itself; another content of its id; the result of a task that has none yet;
+ * or nothing that anybody knows.
+ */
+export function standingOf(
+  state: State,
+  object: { id: ObjectId; digest: Uint8Array },
+): "object" | "other" | "uncommitted" | "unknown" {
   const put = state.puts.get(object.id);
   if (put) return sameBytes(put.facts.digest, object.digest) ? "object" : "other";
   const { base, index } = splitObjectId(object.id);
@@ -75,7 +99,10 @@ export function standingOf(state: State, object: { id: ObjectId; digest: Uint8Ar
   return standing;
 }
 
-/** Whether a result of `from` may serve a stage of another job without executing: it is durable where that is needed, and is there. */
+/**
+ * Whether a result of `from` may serve a stage of another job without executing: it is durable where that is needed,
+ * and is there.
+ */
 export function isReusable(state: State, source: StageRecord, segment: HeldSegment, durableNeeded: boolean): boolean {
   if (segment.r === "failed" || source.ownOnly) return false;
   if (durableNeeded) return source.job.durable;
@@ -87,18 +114,31 @@ export function isReusable(state: State, source: StageRecord, segment: HeldSegme
   return true;
 }
 
-/** The facts of an object that a durable job may rely on: its bytes, or that the durable store has it. undefined: it is neither. */
+/**
+ * The facts of an object that a durable job may rely on: its bytes, or that the durable store has it. undefined: it is
+ * neither.
+ */
 export function durableFacts(state: State, id: ObjectId): PutFacts | undefined {
   const put = state.puts.get(id);
-  if (put) return put.durable || put.facts.inline || (put.facts.chunk && state.blobs.get(put.facts.chunk.blob)?.durable) ? put.facts : undefined;
+  if (put)
+    return put.durable || put.facts.inline || (put.facts.chunk && state.blobs.get(put.facts.chunk.blob)?.durable)
+      ? put.facts
+      : undefined;
   const source = sourceOf(state, id);
   if (!source?.stage.job.durable) return undefined;
   const location = locateResult(state, source.stage, source.task, id);
   if (location.chunk) return { id, kind: 0, bytes: 0, digest: new Uint8Array(16), chunk: location.chunk };
   if (location.state !== "ready" || location.kind === undefined || location.bytes === undefined) return undefined;
   const digest = location.digest ?? new Uint8Array(16);
-  return { id, kind: location.kind, bytes: location.bytes, digest, ...(location.inline ? { inline: location.inline } : {}) };
+  return {
+    id,
+    kind: location.kind,
+    bytes: location.bytes,
+    digest,
+    ...(location.inline ? { inline: location.inline } : {}),
+  };
 }
 
 /** The base's objects are of no more use when no stage known has the base. */
-export const isBaseKnown = (state: State, id: ObjectId): boolean => state.catalog.has(splitObjectId(id).base) || state.puts.has(id);
+export const isBaseKnown = (state: State, id: ObjectId): boolean =>
+  state.catalog.has(splitObjectId(id).base) || state.puts.has(id);

@@ -1,11 +1,14 @@
 /**
- * Small results leave the heap: once a job has enough of them, they become a blob in a store of the shell's, and the core keeps a handle (a chunk).
+ * Small results leave the heap: once a job has enough of them, they become a blob in a store of the shell's, and the
+ * core keeps a handle (a chunk).
  *
- * O1 Of a durable job, a blob's name is in the journal before the blob is written (`offload`), and again when results stand in it (`chunk`), and
- *    again when it is deleted (`dropped`). So whatever a crash leaves is known: a blob that nothing durable names is deleted at the next sweep.
- * O2 A name is minted once (epoch and counter), so a blob that is being deleted is never one that is about to be named.
- * O3 Blobs of sessions are of this scheduler's life only, in a store that every start empties; their records are applied and not written.
- * O4 A blob is kept while anything names it, also results of other jobs that were taken from it.
+ * O1 Of a durable job, a blob's name is in the journal before the blob is written (`offload`), and again when results
+ * stand in it (`chunk`), and
+ *    again when it is deleted (`dropped`). So whatever a crash leaves is known: a blob that nothing durable names is
+ * deleted at the next sweep. O2 A name is minted once (epoch and counter), so a blob that is being deleted is never one
+ * that is about to be named. O3 Blobs of sessions are of this scheduler's life only, in a store that every start
+ * empties; their records are applied and not written. O4 A blob is kept while anything names it, also results of other
+ * jobs that were taken from it.
  */
 import type { BlobRefs, ChunkSegment, InlineSegment } from "./events.js";
 import { segmentBytes, write } from "./records.js";
@@ -13,7 +16,8 @@ import { heapBytesOf } from "./segments.js";
 import { type Context, isStageComplete, type JobRecord, type StageRecord, type State } from "./state.js";
 
 /** Durable or of a session: said by the first letter, so that everybody knows the store. */
-const blobOf = (state: State, durable: boolean): string => `${durable ? "r" : "t"}${state.epoch}.${++state.blobCounter}`;
+const blobOf = (state: State, durable: boolean): string =>
+  `${durable ? "r" : "t"}${state.epoch}.${++state.blobCounter}`;
 export const isDurableBlob = (blob: string): boolean => blob.startsWith("r");
 
 /** After results of a job came, or its end: whether some of them should leave the heap now. */
@@ -98,7 +102,16 @@ function partsOf(job: JobRecord, blob: string, segments: readonly InlineSegment[
     if (last && last.of === segment.stage && last.to === segment.from) {
       last.to = segment.to;
       last.bytes += bytes;
-    } else parts.push({ r: "chunk", stage: segment.stage, from: segment.from, to: segment.to, blob, of: segment.stage, bytes });
+    } else
+      parts.push({
+        r: "chunk",
+        stage: segment.stage,
+        from: segment.from,
+        to: segment.to,
+        blob,
+        of: segment.stage,
+        bytes,
+      });
   }
   return parts;
 }

@@ -10,13 +10,28 @@ export interface Addressee {
   readonly instance: Instance | undefined;
 }
 
-export function order(ctx: Context, to: Addressee, what: WorkerOrder, options: { gated?: boolean; reply?: ReplyToken | undefined } = {}): void {
+export function order(
+  ctx: Context,
+  to: Addressee,
+  what: WorkerOrder,
+  options: { gated?: boolean; reply?: ReplyToken | undefined } = {},
+): void {
   const { id: worker, instance } = to;
-  ctx.out.push({ c: "order", worker, instance, order: what, gated: options.gated ?? false, ...(options.reply === undefined ? {} : { reply: options.reply }) });
+  ctx.out.push({
+    c: "order",
+    worker,
+    instance,
+    order: what,
+    gated: options.gated ?? false,
+    ...(options.reply === undefined ? {} : { reply: options.reply }),
+  });
 }
 
 /** The sender of a message, for an answer to it. */
-export const sender = (message: { readonly worker: WorkerId; readonly instance?: Instance | undefined }): Addressee => ({
+export const sender = (message: {
+  readonly worker: WorkerId;
+  readonly instance?: Instance | undefined;
+}): Addressee => ({
   id: message.worker,
   instance: message.instance,
 });

@@ -1,7 +1,9 @@
 /**
- * What follows from results: commits, failures and losses, and what they set free or take down. Live steps only; durable facts go through `write`.
+ * What follows from results: commits, failures and losses, and what they set free or take down. Live steps only;
+ * durable facts go through `write`.
  *
- * A failure of a durable job's task ends the job (its other tasks are cancelled); in a session it takes down what depends on it and nothing else.
+ * A failure of a durable job's task ends the job (its other tasks are cancelled); in a session it takes down what
+ * depends on it and nothing else.
  */
 import type { WireError } from "../../proto/errors.js";
 import { type ObjectId, objectIdOf, type WorkerId } from "../../proto/ids.js";
@@ -64,7 +66,9 @@ export function admit(ctx: Context, stage: StageRecord, from: number, to: number
   listReady(ctx.state, stage);
 }
 
-/** Tasks whose lease or timer ended without a result go back to the queue, or wait if an input has been lost meanwhile. */
+/**
+ * Tasks whose lease or timer ended without a result go back to the queue, or wait if an input has been lost meanwhile.
+ */
 export function requeue(ctx: Context, stage: StageRecord, from: number, to: number): void {
   setStates(ctx.state, stage, from, to, taskState.waiting);
   admit(ctx, stage, from, to);
@@ -79,7 +83,9 @@ export function endLease(state: State, lease: LeaseRecord): void {
   removeLease(lease.stage, lease);
 }
 
-/** Before tasks of [from, to) are closed from outside their leases: stops those leases and puts their other tasks back. */
+/**
+ * Before tasks of [from, to) are closed from outside their leases: stops those leases and puts their other tasks back.
+ */
 function revokeLeases(ctx: Context, stage: StageRecord, from: number, to: number): void {
   for (const lease of [...stage.leases]) {
     if (lease.from >= to || lease.to <= from) continue;
@@ -99,15 +105,20 @@ function revokeLeases(ctx: Context, stage: StageRecord, from: number, to: number
 
 export function tell(ctx: Context, stage: StageRecord, segment: HeldSegment): void {
   const { job } = stage;
-  // What it says itself the client need not hear, and what is made again of a stage whose refs are gone is nobody's to hear.
+  // What it says itself the client need not hear, and what is made again of a stage whose refs are gone is nobody's to
+  // hear.
   if (job.client === undefined || stage.held || stage.released) return;
   stage.sentAtMs = ctx.state.nowMs;
   const { client, id: session } = job;
-  if (segment.r === "chunk") ctx.out.push({ c: "deferred", what: { d: "update", client, session, chunk: segment }, gated: false });
+  if (segment.r === "chunk")
+    ctx.out.push({ c: "deferred", what: { d: "update", client, session, chunk: segment }, gated: false });
   else ctx.out.push({ c: "update", client, session, segment });
 }
 
-/** A valid commit: the tasks of the segment succeed. The caller has checked that they are open in a live lease, or that they are reused. */
+/**
+ * A valid commit: the tasks of the segment succeed. The caller has checked that they are open in a live lease, or that
+ * they are reused.
+ */
 export function commitSegment(
   ctx: Context,
   stage: StageRecord,
@@ -116,16 +127,26 @@ export function commitSegment(
 ): void {
   const { job } = stage;
   const { worker, slotTimeUs, reused } = from;
-  const engine = stage.engine === undefined || worker === undefined ? undefined : engineToRecord(stage, ctx.state.workers.get(worker));
+  const engine =
+    stage.engine === undefined || worker === undefined
+      ? undefined
+      : engineToRecord(stage, ctx.state.workers.get(worker));
   const origin = { ...(worker ? { worker } : {}), ...(engine === undefined ? {} : { engine }) };
   if (engine !== undefined) noteStray(ctx, stage, engine, segment.to - segment.from);
   write(ctx, { k: "commit", job: job.id, segment, slotTimeUs, reused, ...origin }, job.durable);
   if (segment.r === "stored" && from.worker) {
     for (let i = segment.from; i < segment.to; i++) addHolder(ctx.state, objectIdOf(stage.base, i), from.worker);
   }
-  ctx.out.push({ c: "count", metric: from.reused ? "tasks_reused" : "tasks_committed", by: segment.to - segment.from, tenant: job.tenant });
+  ctx.out.push({
+    c: "count",
+    metric: from.reused ? "tasks_reused" : "tasks_committed",
+    by: segment.to - segment.from,
+    tenant: job.tenant,
+  });
   tell(ctx, stage, segment);
-  if (stage.dependents) for (const entry of stage.dependents.of(segment.from, segment.to)) release(ctx, stage, entry, segment.from, segment.to);
+  if (stage.dependents)
+    for (const entry of stage.dependents.of(segment.from, segment.to))
+      release(ctx, stage, entry, segment.from, segment.to);
   settleStage(ctx, stage);
 }
 
@@ -139,8 +160,17 @@ function release(ctx: Context, upstream: StageRecord, entry: Dependent, from: nu
   if (meet(upstream, entry) && stage.blockers === 0) admit(ctx, stage, 0, stage.spec.count);
 }
 
-/** Fails the tasks of [from, to) that have not ended, and in a session all that depends on them. Returns how many of the first there were. */
-export function failTasks(ctx: Context, first: StageRecord, firstFrom: number, firstTo: number, firstError: WireError): number {
+/**
+ * Fails the tasks of [from, to) that have not ended, and in a session all that depends on them. Returns how many of the
+ * first there were.
+ */
+export function failTasks(
+  ctx: Context,
+  first: StageRecord,
+  firstFrom: number,
+  firstTo: number,
+  firstError: WireError,
+): number {
   const work = [{ stage: first, from: firstFrom, to: firstTo, error: firstError }];
   let ended: number | undefined;
   for (let item = work.pop(); item; item = work.pop()) {
@@ -195,7 +225,9 @@ export function cancelTasks(ctx: Context, stage: StageRecord, from: number, to: 
 
 // ------------------------------------------------------------------------------------------------ ends
 
-/** After tasks of a stage ended: ends its durable job when it was the last, forgets a session's stage that nobody needs. */
+/**
+ * After tasks of a stage ended: ends its durable job when it was the last, forgets a session's stage that nobody needs.
+ */
 export function settleStage(ctx: Context, stage: StageRecord): void {
   const { job } = stage;
   if (job.looseBytes > 0) considerOffload(ctx, job);
@@ -222,7 +254,8 @@ export function settleJob(ctx: Context, job: JobRecord): void {
       if (segment.r === "chunk") parts.push(segment);
     }
   }
-  if (parts.some((part) => !(part instanceof Uint8Array))) ctx.out.push({ c: "deferred", what: { d: "digest", job: job.id, parts }, gated: false });
+  if (parts.some((part) => !(part instanceof Uint8Array)))
+    ctx.out.push({ c: "deferred", what: { d: "digest", job: job.id, parts }, gated: false });
   else ctx.out.push({ c: "digest", job: job.id, parts: parts as Uint8Array[] });
 }
 
@@ -231,7 +264,10 @@ export function endJob(ctx: Context, job: JobRecord, state: JobState, error?: Wi
   for (const stage of job.stages.values()) {
     revokeLeases(ctx, stage, 0, stage.spec.count);
     const { succeeded, failed, cancelled, shelved } = taskState;
-    const open = [succeeded, failed, cancelled, shelved].reduce<number>((left, ended) => left - tallyOf(stage, ended), stage.spec.count);
+    const open = [succeeded, failed, cancelled, shelved].reduce<number>(
+      (left, ended) => left - tallyOf(stage, ended),
+      stage.spec.count,
+    );
     if (open > 0) ctx.out.push({ c: "count", metric: "tasks_cancelled", by: open, tenant: job.tenant });
   }
   write(ctx, { k: "end", job: job.id, state, atMs: ctx.state.nowMs, ...(error ? { error } : {}) }, job.durable);
@@ -245,8 +281,9 @@ export function endJob(ctx: Context, job: JobRecord, state: JobState, error?: Wi
 }
 
 /**
- * Frees the copies that workers hold of objects of dropped stages, where no other stage has the same base. What is in the durable store stays:
- * deleting it could race with a worker that is about to commit the same object for a new job, and a lost result is worse than a kept one.
+ * Frees the copies that workers hold of objects of dropped stages, where no other stage has the same base. What is in
+ * the durable store stays: deleting it could race with a worker that is about to commit the same object for a new job,
+ * and a lost result is worse than a kept one.
  */
 export function freeObjects(ctx: Context, ids: Iterable<ObjectId>): void {
   const byWorker = new Map<WorkerId, ObjectId[]>();
@@ -268,7 +305,10 @@ export function freeObjects(ctx: Context, ids: Iterable<ObjectId>): void {
   }
 }
 
-/** Ids of the stage's objects: those that its results name, and those that workers hold although no result names them (any more). */
+/**
+ * Ids of the stage's objects: those that its results name, and those that workers hold although no result names them
+ * (any more).
+ */
 export function* objectIds(state: State, stage: StageRecord): IterableIterator<ObjectId> {
   const { base, spec } = stage;
   if (state.holders.size > 0 && state.holders.size < spec.count) {
@@ -284,7 +324,10 @@ export function* objectIds(state: State, stage: StageRecord): IterableIterator<O
   }
 }
 
-/** A session's stage goes when its client has released it and nothing that reads it is still to come (I7); or is shelved (lineage.ts), if it may be needed. */
+/**
+ * A session's stage goes when its client has released it and nothing that reads it is still to come (I7); or is shelved
+ * (lineage.ts), if it may be needed.
+ */
 export function forgetIfUnused(ctx: Context, first: StageRecord): void {
   const { state } = ctx;
   if (useOf(first) === "results") return;
@@ -335,7 +378,9 @@ export function loseObject(ctx: Context, id: ObjectId): void {
   }
 }
 
-/** Tasks that wait are queued when their inputs are there; inputs that were given up are made again first, and theirs. */
+/**
+ * Tasks that wait are queued when their inputs are there; inputs that were given up are made again first, and theirs.
+ */
 export function makeAgain(ctx: Context, stage: StageRecord, from: number, to: number): void {
   if (!readsShelved(stage)) {
     admit(ctx, stage, from, to);

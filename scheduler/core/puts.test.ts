@@ -4,7 +4,21 @@ import type { ClientId, JobId, ObjectId, WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { ClientReplyOf, ClientRequestOf } from "../../proto/messages.js";
 import { PROTOCOL_VERSION } from "../../proto/version.js";
-import { client, fill, leasesIn, one, Rig, runAll, session, spec, stored, tenant, updatesIn, w1, w2 } from "../../sim/core-rig.js";
+import {
+  client,
+  fill,
+  leasesIn,
+  one,
+  Rig,
+  runAll,
+  session,
+  spec,
+  stored,
+  tenant,
+  updatesIn,
+  w1,
+  w2,
+} from "../../sim/core-rig.js";
 
 const id = `c${"1".repeat(32)}-0` as ObjectId;
 const facts = { id, kind: 3, bytes: 100_000, digest: new Uint8Array(16).fill(0x11) };
@@ -22,7 +36,15 @@ class PutRig extends Rig {
   }
 
   beatWith(said: Partial<ClientRequestOf<"beat">>): ClientReplyOf<"beat"> {
-    return this.ask({ t: "beat", client, session, epoch: this.state.epoch, waiting: [], released: [], ...said }) as ClientReplyOf<"beat">;
+    return this.ask({
+      t: "beat",
+      client,
+      session,
+      epoch: this.state.epoch,
+      waiting: [],
+      released: [],
+      ...said,
+    }) as ClientReplyOf<"beat">;
   }
 
   submit(...stages: ReturnType<typeof spec>[]): void {
@@ -30,7 +52,9 @@ class PutRig extends Rig {
   }
 
   freed(): [string, string][] {
-    return this.commands.flatMap((c) => (c.c === "order" && c.order.o === "free" ? c.order.ids.map((one): [string, string] => [c.worker, one]) : []));
+    return this.commands.flatMap((c) =>
+      c.c === "order" && c.order.o === "free" ? c.order.ids.map((one): [string, string] => [c.worker, one]) : [],
+    );
   }
 }
 
@@ -170,7 +194,9 @@ describe("a put of which every copy is gone", () => {
     lost(rig);
     rig.submit(reads(0));
     rig.beatWith({ dropped: [{ id, generation: 1 }] });
-    expect(updatesIn(rig.commands)).toMatchObject([{ r: "failed", stage: 0, error: { code: "OBJECT_LOST", details: { object: id } } }]);
+    expect(updatesIn(rig.commands)).toMatchObject([
+      { r: "failed", stage: 0, error: { code: "OBJECT_LOST", details: { object: id } } },
+    ]);
     rig.tell(w2, [facts]);
     expect(rig.hold(2)).toEqual([]);
     rig.submit(reads(1));

@@ -1,9 +1,11 @@
 /**
  * Objects that clients have put: whose they are, who reads them, and what becomes of them.
  *
- * P1 A put is kept while a session owns it (from `hold` or `put` until its client lists it as dropped) or a stage reads it that has tasks to go or may
- *    run again. After that its copies are freed at once. Generations tell a late `dropped` from the owning that followed it (M8).
- * P2 A put whose every copy is gone is missing. Its owners are told with every beat and can put it again; what reads it waits for that. If no owner is
+ * P1 A put is kept while a session owns it (from `hold` or `put` until its client lists it as dropped) or a stage reads
+ * it that has tasks to go or may
+ *    run again. After that its copies are freed at once. Generations tell a late `dropped` from the owning that
+ * followed it (M8). P2 A put whose every copy is gone is missing. Its owners are told with every beat and can put it
+ * again; what reads it waits for that. If no owner is
  *    left, or none has put it again in time, what reads it ends with OBJECT_LOST.
  */
 import type { ObjectId } from "../../proto/ids.js";
@@ -36,7 +38,11 @@ export function own(put: PutRecord, session: JobRecord, generation: number): voi
 }
 
 /** The session's client needs them no more. */
-export function dropPuts(ctx: Context, session: JobRecord, dropped: readonly { id: ObjectId; generation: number }[]): void {
+export function dropPuts(
+  ctx: Context,
+  session: JobRecord,
+  dropped: readonly { id: ObjectId; generation: number }[],
+): void {
   for (const { id, generation } of dropped) {
     const put = ctx.state.puts.get(id);
     const owned = put?.owners.get(session.id);
@@ -54,7 +60,14 @@ export function disown(ctx: Context, put: PutRecord, session: JobRecord): void {
 
 function dropIfUnneeded(ctx: Context, put: PutRecord): void {
   const { id } = put.facts;
-  if (put.durable || put.owners.size > 0 || put.readers.size > 0 || ctx.state.readers.has(id) || ctx.state.puts.get(id) !== put) return;
+  if (
+    put.durable ||
+    put.owners.size > 0 ||
+    put.readers.size > 0 ||
+    ctx.state.readers.has(id) ||
+    ctx.state.puts.get(id) !== put
+  )
+    return;
   ctx.state.puts.delete(id);
   freeObjects(ctx, [id]);
 }

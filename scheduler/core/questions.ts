@@ -12,7 +12,15 @@ import { silenceMs } from "./liveness.js";
 import { segmentBytes } from "./records.js";
 import { largestStoreBytes } from "./room.js";
 import { sliceSegment, storeBytes } from "./segments.js";
-import { type Context, type JobRecord, type LeaseRecord, type StageRecord, type State, tallyOf, taskState } from "./state.js";
+import {
+  type Context,
+  type JobRecord,
+  type LeaseRecord,
+  type StageRecord,
+  type State,
+  tallyOf,
+  taskState,
+} from "./state.js";
 
 export function stageStatusOf(stage: StageRecord): StageStatus {
   return {
@@ -71,7 +79,9 @@ export function onStatus(ctx: Context, request: ClientRequestOf<"status">, reply
 }
 
 export function onList(ctx: Context, request: ClientRequestOf<"list">, reply: ReplyToken | undefined): void {
-  const jobs = [...ctx.state.jobs.values()].filter((job) => job.durable && (request.tenant === undefined || job.tenant === request.tenant));
+  const jobs = [...ctx.state.jobs.values()].filter(
+    (job) => job.durable && (request.tenant === undefined || job.tenant === request.tenant),
+  );
   // Of the newest jobs with their stages, as far as one answer goes; what is left out is asked for by `status`.
   let room = stagesListedMax;
   const listed = jobs
@@ -85,12 +95,20 @@ export function onList(ctx: Context, request: ClientRequestOf<"list">, reply: Re
   answer(ctx, reply, { t: "jobs", jobs: listed }, true);
 }
 
-/** One page: whole segments, cut to the asked range and to a message's size. Stops at the first task without a result. */
+/**
+ * One page: whole segments, cut to the asked range and to a message's size. Stops at the first task without a result.
+ */
 export function onResults(ctx: Context, request: ClientRequestOf<"results">, reply: ReplyToken | undefined): void {
   const job = ctx.state.jobs.get(request.job);
   const stage = job?.stages.get(request.stage);
   if (!stage) {
-    refuse(ctx, reply, job ? { code: "INVALID_ARGUMENT", message: `job ${request.job} has no stage ${request.stage}` } : jobNotFound(request.job));
+    refuse(
+      ctx,
+      reply,
+      job
+        ? { code: "INVALID_ARGUMENT", message: `job ${request.job} has no stage ${request.stage}` }
+        : jobNotFound(request.job),
+    );
     return;
   }
   const end = Math.min(request.to, stage.spec.count);
@@ -110,13 +128,23 @@ export function onResults(ctx: Context, request: ClientRequestOf<"results">, rep
     const tooLarge = bytes + size > limits.messageBytesMax;
     if (tooLarge && segments.length > 0) break;
     // A run longer than a message is cut by its average item.
-    if (tooLarge) part = sliceSegment(part, part.from, part.from + Math.max(1, Math.floor(((part.to - part.from) * limits.messageBytesMax) / size)));
+    if (tooLarge)
+      part = sliceSegment(
+        part,
+        part.from,
+        part.from + Math.max(1, Math.floor(((part.to - part.from) * limits.messageBytesMax) / size)),
+      );
     segments.push(part);
     bytes += size;
     at = part.to;
     if (tooLarge) break;
   }
-  answer(ctx, reply, { t: "results", base: stage.base, segments, ...(at < end && segments.length > 0 ? { next: at } : {}) }, true);
+  answer(
+    ctx,
+    reply,
+    { t: "results", base: stage.base, segments, ...(at < end && segments.length > 0 ? { next: at } : {}) },
+    true,
+  );
 }
 
 export function onPlace(ctx: Context, request: ClientRequestOf<"place">, reply: ReplyToken | undefined): void {
@@ -133,7 +161,8 @@ export function onPlace(ctx: Context, request: ClientRequestOf<"place">, reply: 
   let best: { free: number; worker: WorkerStatus["worker"] } | undefined;
   for (const worker of ctx.state.workers.values()) {
     const free = worker.storeBudgetBytes - worker.storeBytes;
-    if (!worker.draining && worker.storeBudgetBytes >= neededBytes && (!best || free > best.free)) best = { free, worker: worker.id };
+    if (!worker.draining && worker.storeBudgetBytes >= neededBytes && (!best || free > best.free))
+      best = { free, worker: worker.id };
   }
   if (best) answer(ctx, reply, { t: "placed", worker: best.worker });
   else
@@ -178,7 +207,12 @@ export function onExplain(ctx: Context, request: ClientRequestOf<"explain">, rep
     refuse(
       ctx,
       reply,
-      job ? { code: "INVALID_ARGUMENT", message: `job ${request.job} has no task ${request.task} of stage ${request.stage}` } : jobNotFound(request.job),
+      job
+        ? {
+            code: "INVALID_ARGUMENT",
+            message: `job ${request.job} has no task ${request.task} of stage ${request.stage}`,
+          }
+        : jobNotFound(request.job),
     );
     return;
   }
@@ -190,16 +224,26 @@ export function onExplain(ctx: Context, request: ClientRequestOf<"explain">, rep
   }
 }
 
-/** Why a task is where it is (I3: every task that has not ended has a lease, a queue place, an unmet dependency or a timer). */
+/**
+ * Why a task is where it is (I3: every task that has not ended has a lease, a queue place, an unmet dependency or a
+ * timer).
+ */
 export function explain(state: State, stage: StageRecord, task: number): Explanation {
   const trouble = stage.troubles.get(task);
   const head = { job: stage.job.id, stage: stage.index, task, attempt: (trouble?.attempts ?? 0) + 1 };
-  const last = trouble?.lastError ? `; the last try failed with ${trouble.lastError.code}: ${trouble.lastError.message}` : "";
+  const last = trouble?.lastError
+    ? `; the last try failed with ${trouble.lastError.code}: ${trouble.lastError.message}`
+    : "";
   switch (stage.states.at(task)) {
     case taskState.succeeded:
       return { ...head, state: "succeeded", reason: "committed", text: "its result is committed" };
     case taskState.shelved:
-      return { ...head, state: "succeeded", reason: "committed", text: "it was committed; its refs are gone, and its result was given up" };
+      return {
+        ...head,
+        state: "succeeded",
+        reason: "committed",
+        text: "it was committed; its refs are gone, and its result was given up",
+      };
     case taskState.failed: {
       const segment = stage.results.at(task);
       const error = segment?.r === "failed" ? segment.error : undefined;
@@ -229,7 +273,13 @@ export function explain(state: State, stage: StageRecord, task: number): Explana
         const text = `it was executing on ${blames} workers that died; unless one of them turns out to live within ${wait} ms, it is not tried again`;
         return { ...head, state: "retrying", reason: "verdict", text, retryInMs: wait };
       }
-      return { ...head, state: "retrying", reason: "backoff", text: `it is tried again in ${wait} ms${last}`, retryInMs: wait };
+      return {
+        ...head,
+        state: "retrying",
+        reason: "backoff",
+        text: `it is tried again in ${wait} ms${last}`,
+        retryInMs: wait,
+      };
     }
     case taskState.leased:
       return explainLease(state, stage, task, head);
@@ -257,24 +307,54 @@ function explainLease(state: State, stage: StageRecord, task: number, head: Head
     };
   }
   if (lease.running && lease.open.first()?.from === task)
-    return { ...head, ...where, state: "running", reason: "executing", text: `worker ${lease.worker.id} is executing it` };
+    return {
+      ...head,
+      ...where,
+      state: "running",
+      reason: "executing",
+      text: `worker ${lease.worker.id} is executing it`,
+    };
   const waits = lease.open.first()?.from === task ? lease.waits : undefined;
   if (waits === "memory") {
     const text = `worker ${lease.worker.id} has the lease, but no room for its inputs beside those of the leases it holds; its store has ${lease.worker.storeBudgetBytes} bytes`;
     return { ...head, ...where, state: "leased", reason: "no-room", text };
   }
   if (waits === "inputs")
-    return { ...head, ...where, state: "leased", reason: "fetching-inputs", text: `worker ${lease.worker.id} is fetching its inputs or code` };
-  return { ...head, ...where, state: "leased", reason: "behind-in-lease", text: `worker ${lease.worker.id} holds it in lease ${lease.id}, behind other tasks` };
+    return {
+      ...head,
+      ...where,
+      state: "leased",
+      reason: "fetching-inputs",
+      text: `worker ${lease.worker.id} is fetching its inputs or code`,
+    };
+  return {
+    ...head,
+    ...where,
+    state: "leased",
+    reason: "behind-in-lease",
+    text: `worker ${lease.worker.id} holds it in lease ${lease.id}, behind other tasks`,
+  };
 }
 
 function explainQueue(state: State, stage: StageRecord, head: Head, last: string): Explanation {
   const queueAhead = state.queued - 1;
   if (state.workers.size === 0)
-    return { ...head, state: "queued", reason: "no-workers", text: `no worker has joined the cluster; start one with \`volley worker\`${last}`, queueAhead };
+    return {
+      ...head,
+      state: "queued",
+      reason: "no-workers",
+      text: `no worker has joined the cluster; start one with \`volley worker\`${last}`,
+      queueAhead,
+    };
   const takers = [...state.workers.values()].filter((worker) => !worker.draining);
   if (takers.length === 0)
-    return { ...head, state: "queued", reason: "all-draining", text: `all ${state.workers.size} workers are draining${last}`, queueAhead };
+    return {
+      ...head,
+      state: "queued",
+      reason: "all-draining",
+      text: `all ${state.workers.size} workers are draining${last}`,
+      queueAhead,
+    };
   const pin = pinOf(state, stage);
   if (pin !== undefined && takers.some((worker) => worker.family !== pin && worker.leases.size < worker.slots))
     return {
@@ -297,8 +377,10 @@ const unmetListedMax = 100;
 
 function explainWait(stage: StageRecord, task: number, head: Head): Explanation {
   const unmet = new Map<number, number>();
-  for (const { upstream } of unmetLinks(stage)) unmet.set(upstream.index, upstream.spec.count - tallyOf(upstream, taskState.succeeded));
-  for (const { upstream } of stage.perTask) if (upstream.states.at(task) !== taskState.succeeded) unmet.set(upstream.index, 1);
+  for (const { upstream } of unmetLinks(stage))
+    unmet.set(upstream.index, upstream.spec.count - tallyOf(upstream, taskState.succeeded));
+  for (const { upstream } of stage.perTask)
+    if (upstream.states.at(task) !== taskState.succeeded) unmet.set(upstream.index, 1);
   const put = stage.missing > 0 ? stage.puts.find(({ missing }) => missing) : undefined;
   if (put)
     return {
@@ -310,7 +392,8 @@ function explainWait(stage: StageRecord, task: number, head: Head): Explanation 
     };
   const list = [...unmet].slice(0, unmetListedMax).map(([index, missing]) => ({ stage: index, missing }));
   const text =
-    list.map(({ stage: index, missing }) => `stage ${index} (${missing} task${missing === 1 ? "" : "s"} to go)`).join(", ") +
-    (unmet.size > list.length ? ` and ${unmet.size - list.length} other stages` : "");
+    list
+      .map(({ stage: index, missing }) => `stage ${index} (${missing} task${missing === 1 ? "" : "s"} to go)`)
+      .join(", ") + (unmet.size > list.length ? ` and ${unmet.size - list.length} other stages` : "");
   return { ...head, state: "waiting", reason: "inputs", text: `it waits for ${text || "its inputs"}`, unmet: list };
 }

@@ -18,7 +18,9 @@ test("a range set agrees with a set of numbers, and its ranges are sorted, disjo
         expect(ranges.size).toBe(oracle.size);
       }
       const listed = [...ranges];
-      expect(listed.flatMap(({ from, to }) => Array.from({ length: to - from }, (_, i) => from + i))).toEqual([...oracle].sort((a, b) => a - b));
+      expect(listed.flatMap(({ from, to }) => Array.from({ length: to - from }, (_, i) => from + i))).toEqual(
+        [...oracle].sort((a, b) => a - b),
+      );
       for (let i = 1; i < listed.length; i++) expect(listed[i]?.from).toBeGreaterThan(listed[i - 1]?.to as number);
       for (let i = 0; i < 55; i++) expect(ranges.has(i)).toBe(oracle.has(i));
     }),

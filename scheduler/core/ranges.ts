@@ -1,4 +1,7 @@
-/** A set of task indices as sorted, disjoint, non-adjacent ranges [from, to). A stage of a million queued tasks is one range. */
+/**
+ * A set of task indices as sorted, disjoint, non-adjacent ranges [from, to). A stage of a million queued tasks is one
+ * range.
+ */
 export class RangeSet {
   #from: number[] = [];
   #to: number[] = [];

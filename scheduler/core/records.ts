@@ -1,6 +1,7 @@
 /**
- * Records are the only way in which durable facts change: the live step writes one and applies it, a restart applies the same ones again (I9).
- * Sessions go the same way; their records are applied and not written. Nothing here queues, leases, sends or reads a clock.
+ * Records are the only way in which durable facts change: the live step writes one and applies it, a restart applies
+ * the same ones again (I9). Sessions go the same way; their records are applied and not written. Nothing here queues,
+ * leases, sends or reads a clock.
  */
 import { invariant } from "../../proto/errors.js";
 import type { ClientId, JobId, ObjectBase } from "../../proto/ids.js";
@@ -12,7 +13,16 @@ import { createPut } from "./put-record.js";
 import { RangeSet } from "./ranges.js";
 import { heapBytesOf } from "./segments.js";
 import { createStage, troubleOf } from "./stage.js";
-import { type Context, isTerminal, type JobRecord, type StageRecord, type State, setStates, type TaskState, taskState } from "./state.js";
+import {
+  type Context,
+  isTerminal,
+  type JobRecord,
+  type StageRecord,
+  type State,
+  setStates,
+  type TaskState,
+  taskState,
+} from "./state.js";
 
 /** Applies a record and, if its job is durable, gives it out for the journal. */
 export function write(ctx: Context, record: JournalRecord, durable: boolean): void {
@@ -100,7 +110,10 @@ function stageOf(state: State, job: JobId, index: number): StageRecord {
 }
 
 export function createJob(
-  fields: Pick<JobRecord, "id" | "tenant" | "name" | "durable" | "client" | "key" | "contentHash" | "outputs" | "submittedAtMs"> & {
+  fields: Pick<
+    JobRecord,
+    "id" | "tenant" | "name" | "durable" | "client" | "key" | "contentHash" | "outputs" | "submittedAtMs"
+  > & {
     objects: readonly PutFacts[];
   },
 ): JobRecord {
@@ -287,7 +300,8 @@ export function forgetJob(state: State, job: JobRecord): void {
   }
   state.jobs.delete(job.id);
   state.unsettled.delete(job.id);
-  if (job.key !== undefined && state.keys.get(`${job.tenant}/${job.key}`) === job.id) state.keys.delete(`${job.tenant}/${job.key}`);
+  if (job.key !== undefined && state.keys.get(`${job.tenant}/${job.key}`) === job.id)
+    state.keys.delete(`${job.tenant}/${job.key}`);
   const at = state.ended.indexOf(job.id);
   if (at >= 0) state.ended.splice(at, 1);
 }

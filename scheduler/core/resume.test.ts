@@ -6,7 +6,21 @@ import type { ArgSpec, ResultSegment, StageSpec } from "../../proto/messages.js"
 import { PackReader, PackWriter } from "../../proto/pack.js";
 import { decodeValue, encodeValue } from "../../proto/value.js";
 import { PROTOCOL_VERSION } from "../../proto/version.js";
-import { client, fill, leasesIn, one, Rig, runAll, session, spec, stored, tenant, updatesIn, w1, w2 } from "../../sim/core-rig.js";
+import {
+  client,
+  fill,
+  leasesIn,
+  one,
+  Rig,
+  runAll,
+  session,
+  spec,
+  stored,
+  tenant,
+  updatesIn,
+  w1,
+  w2,
+} from "../../sim/core-rig.js";
 
 const inlineOf = (stage: number, from: number, values: unknown[]): ResultSegment => {
   const pack = new PackWriter();
@@ -28,7 +42,12 @@ interface Told {
   last?: boolean;
 }
 const resume = (rig: Rig, ...stages: Told[]) =>
-  rig.ask({ t: "resume", session, client, stages: stages.map(({ segments = [], last = true, ...rest }) => ({ ...rest, segments, last })) });
+  rig.ask({
+    t: "resume",
+    session,
+    client,
+    stages: stages.map(({ segments = [], last = true, ...rest }) => ({ ...rest, segments, last })),
+  });
 const idOf = (stage: number, task: number) => objectIdOf(stageBaseOf(session, stage), task);
 const hello = (rig: Rig, worker: WorkerId, objects: { stage: number; task: number; seed: number }[]) => {
   rig.join(worker);
@@ -37,11 +56,17 @@ const hello = (rig: Rig, worker: WorkerId, objects: { stage: number; task: numbe
     worker,
     epoch: rig.state.epoch,
     seq: 1_000,
-    added: objects.map(({ stage, task, seed }) => ({ id: idOf(stage, task), bytes: 1e6, kind: 2, digest: digestOf(seed) })),
+    added: objects.map(({ stage, task, seed }) => ({
+      id: idOf(stage, task),
+      bytes: 1e6,
+      kind: 2,
+      digest: digestOf(seed),
+    })),
     removed: [],
   });
 };
-const freed = (rig: Rig): string[] => rig.commands.flatMap((c) => (c.c === "order" && c.order.o === "free" ? c.order.ids : []));
+const freed = (rig: Rig): string[] =>
+  rig.commands.flatMap((c) => (c.c === "order" && c.order.o === "free" ? c.order.ids : []));
 const valuesOf = (rig: Rig, stage: number): unknown[] => {
   const reply = rig.ask({ t: "results", job: session, stage, from: 0, to: 0xffff_ffff });
   return reply?.t !== "results"
@@ -53,26 +78,32 @@ const valuesOf = (rig: Rig, stage: number): unknown[] => {
       });
 };
 const failuresOf = (rig: Rig, stage: number): string[] =>
-  updatesIn(rig.commands).flatMap((s) => (s.r === "failed" && s.stage === stage ? [`${s.from}-${s.to} ${s.error.code}`] : []));
+  updatesIn(rig.commands).flatMap((s) =>
+    s.r === "failed" && s.stage === stage ? [`${s.from}-${s.to} ${s.error.code}`] : [],
+  );
 
 describe("a stage that is partly settled", () => {
-  test.each([1, 3])("keeps what was shown and executes the rest, told in %i pages; what reads it reads both", (pages) => {
-    const rig = new Rig();
-    rig.join(w1);
-    rig.open();
-    const shown = [10, 11, 12, 13];
-    for (let page = 0; page < pages; page++) {
-      const last = page === pages - 1;
-      const segments = pages === 1 ? [inlineOf(0, 0, shown)] : [inlineOf(0, page, last ? shown.slice(page) : [shown[page]])];
-      expect(resume(rig, { spec: spec(0, 6), segments, last })).toMatchObject({ t: "ok" });
-      if (!last) expect(leasesIn(rig.commands)).toEqual([]);
-    }
-    rig.ask({ t: "stages", session, client, stages: [spec(1, 1, [{ a: "stage", stage: 0, edge: "all" }])] });
-    const ran = leasesIn(runAll(rig, w1, rig.commands.slice()));
-    expect(ran.filter((l) => l.stage === 0).reduce((sum, l) => sum + l.to - l.from, 0)).toBe(2);
-    expect(ran.filter((l) => l.stage === 1)).toHaveLength(1);
-    expect(valuesOf(rig, 0)).toEqual([10, 11, 12, 13, 4, 5]);
-  });
+  test.each([1, 3])(
+    "keeps what was shown and executes the rest, told in %i pages; what reads it reads both",
+    (pages) => {
+      const rig = new Rig();
+      rig.join(w1);
+      rig.open();
+      const shown = [10, 11, 12, 13];
+      for (let page = 0; page < pages; page++) {
+        const last = page === pages - 1;
+        const segments =
+          pages === 1 ? [inlineOf(0, 0, shown)] : [inlineOf(0, page, last ? shown.slice(page) : [shown[page]])];
+        expect(resume(rig, { spec: spec(0, 6), segments, last })).toMatchObject({ t: "ok" });
+        if (!last) expect(leasesIn(rig.commands)).toEqual([]);
+      }
+      rig.ask({ t: "stages", session, client, stages: [spec(1, 1, [{ a: "stage", stage: 0, edge: "all" }])] });
+      const ran = leasesIn(runAll(rig, w1, rig.commands.slice()));
+      expect(ran.filter((l) => l.stage === 0).reduce((sum, l) => sum + l.to - l.from, 0)).toBe(2);
+      expect(ran.filter((l) => l.stage === 1)).toHaveLength(1);
+      expect(valuesOf(rig, 0)).toEqual([10, 11, 12, 13, 4, 5]);
+    },
+  );
 
   test("said again after an answer that was lost, or after it went on, changes nothing", () => {
     const rig = new Rig();
@@ -92,7 +123,10 @@ describe("a stage that is partly settled", () => {
     const rig = new Rig();
     rig.join(w1);
     rig.open();
-    resume(rig, { spec: spec(0, 2), segments: [{ r: "failed", stage: 0, from: 0, to: 1, error: { code: "TASK_FAILED", message: "as shown" } }] });
+    resume(rig, {
+      spec: spec(0, 2),
+      segments: [{ r: "failed", stage: 0, from: 0, to: 1, error: { code: "TASK_FAILED", message: "as shown" } }],
+    });
     rig.ask({ t: "stages", session, client, stages: [spec(1, 2, [{ a: "stage", stage: 0, edge: "one-to-one" }])] });
     const ran = leasesIn(runAll(rig, w1, rig.commands.slice()));
     expect(ran.map((l) => [l.stage, l.from, l.to])).toEqual([
@@ -121,19 +155,32 @@ describe("large results", () => {
     rig.pass(1_000);
     expect(leasesIn(rig.commands)).toEqual([]);
     expect(rig.ask({ t: "locate", ids: [idOf(0, 0)] })).toMatchObject({ locations: [{ state: "pending" }] });
-    expect(rig.ask({ t: "explain", job: session, stage: 0, task: 0 })).toMatchObject({ explanation: { reason: "looked-for" } });
+    expect(rig.ask({ t: "explain", job: session, stage: 0, task: 0 })).toMatchObject({
+      explanation: { reason: "looked-for" },
+    });
     hello(rig, w1, [{ stage: 0, task: 0, seed: 7 }]);
     const lease = one(leasesIn(rig.commands));
-    expect([lease.stage, lease.inputs.map((input) => [input.id, input.workers])]).toEqual([1, inputs.map((id) => [id, [w1]])]);
-    expect(rig.ask({ t: "locate", ids: [idOf(0, 0)] })).toMatchObject({ locations: [{ state: "ready", digest: digestOf(7), workers: [w1] }] });
+    expect([lease.stage, lease.inputs.map((input) => [input.id, input.workers])]).toEqual([
+      1,
+      inputs.map((id) => [id, [w1]]),
+    ]);
+    expect(rig.ask({ t: "locate", ids: [idOf(0, 0)] })).toMatchObject({
+      locations: [{ state: "ready", digest: digestOf(7), workers: [w1] }],
+    });
   });
 
   test("that a worker told of before the session was open again are kept for it", () => {
     const rig = new Rig();
     hello(rig, w1, [{ stage: 0, task: 1, seed: 7 }]);
     rig.open();
-    resume(rig, { spec: spec(0, 2), base: stageBaseOf(session, 0), segments: [inlineOf(0, 0, [1]), storedOf(0, 1, [7])] });
-    expect(rig.ask({ t: "locate", ids: [idOf(0, 1)] })).toMatchObject({ locations: [{ state: "ready", workers: [w1] }] });
+    resume(rig, {
+      spec: spec(0, 2),
+      base: stageBaseOf(session, 0),
+      segments: [inlineOf(0, 0, [1]), storedOf(0, 1, [7])],
+    });
+    expect(rig.ask({ t: "locate", ids: [idOf(0, 1)] })).toMatchObject({
+      locations: [{ state: "ready", workers: [w1] }],
+    });
     expect(freed(rig)).toEqual([]);
   });
 
@@ -144,7 +191,9 @@ describe("large results", () => {
     rig.open();
     resume(rig, { spec: spec(0, 1), base: stageBaseOf(session, 0), segments: [storedOf(0, 0, [7])] });
     rig.hear({ t: "objects", worker: w2, epoch: rig.state.epoch, seq: 1_001, added: [], removed: [idOf(0, 0)] });
-    expect(rig.ask({ t: "locate", ids: [idOf(0, 0)] })).toMatchObject({ locations: [{ state: "ready", workers: [w1] }] });
+    expect(rig.ask({ t: "locate", ids: [idOf(0, 0)] })).toMatchObject({
+      locations: [{ state: "ready", workers: [w1] }],
+    });
     expect(failuresOf(rig, 0)).toEqual([]);
   });
 
@@ -231,25 +280,28 @@ test("a large result that a worker told of is found although another call of the
   expect(rig.ask({ t: "locate", ids: [id] })).toMatchObject({ locations: [{ state: "ready", workers: [w1] }] });
 });
 
-test.each(["before", "after"])("a large result is found where another session's call of the same content has it, committed %s it is asked for", (when) => {
-  const rig = new Rig();
-  rig.open();
-  const pure = spec(0, 1, [], { pure: true });
-  const theirs = "theirs" as JobId;
-  rig.ask({ t: "open", client: "other" as ClientId, session: theirs, tenant, version: PROTOCOL_VERSION });
-  rig.ask({ t: "stages", session: theirs, client: "other" as ClientId, stages: [pure] });
-  const base = rig.state.jobs.get(theirs)?.stages.get(0)?.base as ObjectBase;
-  const told = () => resume(rig, { spec: pure, base, segments: [storedOf(0, 0, [7])] });
-  if (when === "after") told();
-  runAll(rig, w1, rig.join(w1), (lease) => stored(lease, 7));
-  if (when === "before") told();
-  for (let ms = 0; ms < 17_000; ms += 1_000) {
-    rig.pass(1_000);
-    rig.beat(w1);
-  }
-  expect(failuresOf(rig, 0)).toEqual([]);
-  expect(rig.state.jobs.get(session)?.stages.get(0)?.results.at(0)?.r).toBe("stored");
-});
+test.each(["before", "after"])(
+  "a large result is found where another session's call of the same content has it, committed %s it is asked for",
+  (when) => {
+    const rig = new Rig();
+    rig.open();
+    const pure = spec(0, 1, [], { pure: true });
+    const theirs = "theirs" as JobId;
+    rig.ask({ t: "open", client: "other" as ClientId, session: theirs, tenant, version: PROTOCOL_VERSION });
+    rig.ask({ t: "stages", session: theirs, client: "other" as ClientId, stages: [pure] });
+    const base = rig.state.jobs.get(theirs)?.stages.get(0)?.base as ObjectBase;
+    const told = () => resume(rig, { spec: pure, base, segments: [storedOf(0, 0, [7])] });
+    if (when === "after") told();
+    runAll(rig, w1, rig.join(w1), (lease) => stored(lease, 7));
+    if (when === "before") told();
+    for (let ms = 0; ms < 17_000; ms += 1_000) {
+      rig.pass(1_000);
+      rig.beat(w1);
+    }
+    expect(failuresOf(rig, 0)).toEqual([]);
+    expect(rig.state.jobs.get(session)?.stages.get(0)?.results.at(0)?.r).toBe("stored");
+  },
+);
 
 test("another session's call of the same content that was cancelled is not waited for by who names the result", () => {
   const rig = new Rig();
@@ -279,10 +331,16 @@ describe("a stage that has ended", () => {
     const rig = new Rig();
     hello(rig, w1, [{ stage: 0, task: 1, seed: 7 }]);
     rig.open();
-    resume(rig, { spec: spec(0, 3, [], { pure: true }), base: stageBaseOf(session, 0), segments: [storedOf(0, 1, [7])] });
+    resume(rig, {
+      spec: spec(0, 3, [], { pure: true }),
+      base: stageBaseOf(session, 0),
+      segments: [storedOf(0, 1, [7])],
+    });
     expect(failuresOf(rig, 0)).toEqual(["0-1 SESSION_LOST", "2-3 SESSION_LOST"]);
     rig.hear({ t: "objects", worker: w1, epoch: rig.state.epoch, seq: 1_001, added: [], removed: [idOf(0, 1)] });
-    expect(rig.ask({ t: "locate", ids: [idOf(0, 1)] })).toMatchObject({ locations: [{ state: "failed", error: { code: "OBJECT_LOST" } }] });
+    expect(rig.ask({ t: "locate", ids: [idOf(0, 1)] })).toMatchObject({
+      locations: [{ state: "failed", error: { code: "OBJECT_LOST" } }],
+    });
     expect(leasesIn(rig.commands)).toEqual([]);
   });
 

@@ -1,9 +1,10 @@
 /**
- * Stages of a session that was opened again (the scheduler restarted, or had given the session up): the client says what it was shown of each.
- * What it was shown stays the result (I1): those tasks are settled without executing, and what reads them reads that. Only the others run.
+ * Stages of a session that was opened again (the scheduler restarted, or had given the session up): the client says
+ * what it was shown of each. What it was shown stays the result (I1): those tasks are settled without executing, and
+ * what reads them reads that. Only the others run.
  *
- * A large result is where its worker keeps it. A worker that has not been heard yet is waited for; if the object does not turn up in time, its task
- * ends with OBJECT_LOST: it is not executed a second time for a second value.
+ * A large result is where its worker keeps it. A worker that has not been heard yet is waited for; if the object does
+ * not turn up in time, its task ends with OBJECT_LOST: it is not executed a second time for a second value.
  */
 
 import type { JobId, ObjectBase } from "../../proto/ids.js";
@@ -22,13 +23,21 @@ import { sliceSegment } from "./segments.js";
 import { troubleOf } from "./stage.js";
 import { type Context, type JobRecord, type StageRecord, setStates, taskState, type WorkerRecord } from "./state.js";
 
-/** How long a result that a worker should have is looked for, in listening time: workers say hello to a new scheduler within a few beats. */
+/**
+ * How long a result that a worker should have is looked for, in listening time: workers say hello to a new scheduler
+ * within a few beats.
+ */
 export const claimPatienceMs = 15_000;
 
 type Resumed = ClientRequestOf<"resume">["stages"][number];
 
 /** `bases`: one for each stage of the request. */
-export function onResume(ctx: Context, request: ClientRequestOf<"resume">, bases: readonly ObjectBase[], reply: ReplyToken | undefined): void {
+export function onResume(
+  ctx: Context,
+  request: ClientRequestOf<"resume">,
+  bases: readonly ObjectBase[],
+  reply: ReplyToken | undefined,
+): void {
   const session = ctx.state.jobs.get(request.session);
   if (!session || session.client !== request.client) {
     refuse(ctx, reply, jobNotFound(request.session as JobId));
@@ -54,7 +63,9 @@ function resumeStage(ctx: Context, session: JobRecord, resumed: Resumed, base: O
   startStage(ctx, stage);
 }
 
-/** Nothing of it is executed any more, neither now nor when a result is lost: what made the results is not known here. */
+/**
+ * Nothing of it is executed any more, neither now nor when a result is lost: what made the results is not known here.
+ */
 const withoutWork = (spec: StageSpec): StageSpec => ({ ...spec, args: [], options: { ...spec.options, pure: false } });
 
 function holdStage(ctx: Context, session: JobRecord, spec: StageSpec, base: ObjectBase): StageRecord {
@@ -116,7 +127,12 @@ function takeClaim(ctx: Context, stage: StageRecord, task: number): void {
   const { stored } = trouble.claimed ?? {};
   trouble.claimed = undefined;
   if (!stored || stage.states.at(task) !== taskState.retrying) return;
-  commitSegment(ctx, stage, { r: "stored", stage: stage.index, from: task, to: task + 1, stored: [stored] }, { slotTimeUs: 0, reused: true });
+  commitSegment(
+    ctx,
+    stage,
+    { r: "stored", stage: stage.index, from: task, to: task + 1, stored: [stored] },
+    { slotTimeUs: 0, reused: true },
+  );
 }
 
 function failRest(ctx: Context, stage: StageRecord): void {
@@ -127,7 +143,10 @@ function failRest(ctx: Context, stage: StageRecord): void {
     });
 }
 
-/** A worker tells of an object: is it what a client said was made? (Other bytes of the id are freed at the next telling, when the result is known.) */
+/**
+ * A worker tells of an object: is it what a client said was made? (Other bytes of the id are freed at the next telling,
+ * when the result is known.)
+ */
 export function findClaim(ctx: Context, worker: WorkerRecord, object: Pick<StoredObject, "id" | "digest">): void {
   const { base, index } = splitObjectId(object.id);
   for (const stage of [...ctx.state.catalog.of(base)]) {
@@ -138,7 +157,10 @@ export function findClaim(ctx: Context, worker: WorkerRecord, object: Pick<Store
   }
 }
 
-/** Whether an object of a stage that nobody knows is kept: soon after a start its session may come and say that it was shown this. */
+/**
+ * Whether an object of a stage that nobody knows is kept: soon after a start its session may come and say that it was
+ * shown this.
+ */
 export function isStranger(ctx: Context, worker: WorkerRecord, object: StoredObject): boolean {
   const { state } = ctx;
   if (state.listenedMs > limits.sessionTimeoutMs) {

@@ -1,4 +1,7 @@
-/** What can never fit into a worker's object store is refused at once; what fits into some goes there; what fits later waits, and says so. */
+/**
+ * What can never fit into a worker's object store is refused at once; what fits into some goes there; what fits later
+ * waits, and says so.
+ */
 import { describe, expect, test } from "vitest";
 import type { LeaseId } from "../../proto/ids.js";
 import type { ArgSpec, Commit, Lease } from "../../proto/messages.js";
@@ -12,11 +15,18 @@ const stored = (lease: Lease, bytes: number): Commit => ({
     stage: lease.stage,
     from: lease.from,
     to: lease.to,
-    stored: Array.from({ length: lease.to - lease.from }, () => ({ bytes, kind: 3, digest: new Uint8Array(16).fill(lease.stage) })),
+    stored: Array.from({ length: lease.to - lease.from }, () => ({
+      bytes,
+      kind: 3,
+      digest: new Uint8Array(16).fill(lease.stage),
+    })),
   },
   slotTimeUs: 1_000,
 });
-const list = (...stages: number[]): ArgSpec => ({ a: "list", of: stages.map((stage) => ({ a: "task" as const, stage, task: 0 })) });
+const list = (...stages: number[]): ArgSpec => ({
+  a: "list",
+  of: stages.map((stage) => ({ a: "task" as const, stage, task: 0 })),
+});
 const failures = (rig: Rig): unknown[] => updatesIn(rig.commands).filter((s) => s.r === "failed");
 
 function rigOf(storeBudgetBytes: number): Rig {
@@ -35,15 +45,20 @@ describe("inputs", () => {
     ],
     "of a whole stage": [{ a: "stage", stage: 2, edge: "all" }],
   };
-  test.each(Object.keys(cases))("%s that are together larger than every store fail their task at once, with both figures", (name) => {
-    const rig = rigOf(64 * MB);
-    rig.ask({ t: "stages", session, client, stages: [spec(0, 1), spec(1, 1), spec(2, 2)] });
-    runAll(rig, w1, rig.commands.slice(), (lease) => stored(lease, 40 * MB));
-    const before = rig.commands.length;
-    rig.ask({ t: "stages", session, client, stages: [spec(3, 1, cases[name])] });
-    expect(leasesIn(rig.commands.slice(before))).toEqual([]);
-    expect(failures(rig)).toMatchObject([{ stage: 3, error: { code: "OUT_OF_MEMORY", details: { neededBytes: 80 * MB, storeBytes: 64 * MB } } }]);
-  });
+  test.each(Object.keys(cases))(
+    "%s that are together larger than every store fail their task at once, with both figures",
+    (name) => {
+      const rig = rigOf(64 * MB);
+      rig.ask({ t: "stages", session, client, stages: [spec(0, 1), spec(1, 1), spec(2, 2)] });
+      runAll(rig, w1, rig.commands.slice(), (lease) => stored(lease, 40 * MB));
+      const before = rig.commands.length;
+      rig.ask({ t: "stages", session, client, stages: [spec(3, 1, cases[name])] });
+      expect(leasesIn(rig.commands.slice(before))).toEqual([]);
+      expect(failures(rig)).toMatchObject([
+        { stage: 3, error: { code: "OUT_OF_MEMORY", details: { neededBytes: 80 * MB, storeBytes: 64 * MB } } },
+      ]);
+    },
+  );
 
   test("that one worker has room for go to that one, and others are not held up meanwhile", () => {
     const rig = rigOf(64 * MB);
@@ -94,7 +109,9 @@ describe("a result", () => {
     rig.commit(w1, [outOfRoom(one(leasesIn(rig.commands)), 65 * MB)]);
     rig.pass(60_000);
     expect(leasesIn(rig.commands)).toHaveLength(1);
-    expect(failures(rig)).toMatchObject([{ error: { code: "OUT_OF_MEMORY", details: { neededBytes: 65 * MB, storeBytes: 64 * MB } } }]);
+    expect(failures(rig)).toMatchObject([
+      { error: { code: "OUT_OF_MEMORY", details: { neededBytes: 65 * MB, storeBytes: 64 * MB } } },
+    ]);
   });
 
   test("that a larger worker has room for is made again there", () => {
@@ -117,7 +134,9 @@ describe("a result", () => {
     rig.ask({ t: "stages", session, client, stages: [spec(0, 1)] });
     const lease = one(leasesIn(rig.commands));
     const error = { code: "OUT_OF_MEMORY" as const, message: "the spill folder is full" };
-    rig.commit(w1, [{ lease: lease.lease, segment: { r: "failed", stage: 0, from: 0, to: 1, error }, slotTimeUs: 1_000 }]);
+    rig.commit(w1, [
+      { lease: lease.lease, segment: { r: "failed", stage: 0, from: 0, to: 1, error }, slotTimeUs: 1_000 },
+    ]);
     expect(failures(rig)).toEqual([]);
     rig.pass(1_000);
     expect(leasesIn(rig.commands)).toHaveLength(2);
@@ -130,7 +149,8 @@ test("a lease that is given back again and again ends with the worker's own reas
   for (let i = 0; i < 30; i++) {
     const lease = leasesIn(rig.commands).at(-1) as Lease;
     const error = { code: "OUT_OF_MEMORY" as const, message: "no room within 30000 ms" };
-    if (rig.state.leases.has(lease.lease)) rig.commit(w1, [], { back: [{ lease: lease.lease, from: 0, to: 1, error }], done: [lease.lease] });
+    if (rig.state.leases.has(lease.lease))
+      rig.commit(w1, [], { back: [{ lease: lease.lease, from: 0, to: 1, error }], done: [lease.lease] });
     for (let ms = 0; ms < 40_000 && !rig.state.leases.size; ms += 1_000) {
       rig.pass(1_000);
       rig.beat(w1);
@@ -143,7 +163,10 @@ test("a lease that is given back again and again ends with the worker's own reas
 describe("a put", () => {
   test("that no store can hold is refused before a byte is sent", () => {
     const rig = rigOf(64 * MB);
-    expect(rig.ask({ t: "place", bytes: 65 * MB })).toMatchObject({ t: "error", error: { code: "OUT_OF_MEMORY", details: { storeBytes: 64 * MB } } });
+    expect(rig.ask({ t: "place", bytes: 65 * MB })).toMatchObject({
+      t: "error",
+      error: { code: "OUT_OF_MEMORY", details: { storeBytes: 64 * MB } },
+    });
     rig.join(w2, 1, { storeBudgetBytes: 100 * MB });
     expect(rig.ask({ t: "place", bytes: 65 * MB })).toMatchObject({ t: "placed", worker: w2 });
   });
@@ -157,7 +180,9 @@ test("explain tells a lease that waits for room, or for its inputs, from one tha
     const reply = rig.ask({ t: "explain", job: session, stage: 0, task });
     return reply?.t === "explanation" ? reply.explanation.reason : reply;
   };
-  const held = (waits?: "inputs" | "memory") => [{ lease: lease.lease as LeaseId, next: 0, to: lease.to, running: false, ...(waits ? { waits } : {}) }];
+  const held = (waits?: "inputs" | "memory") => [
+    { lease: lease.lease as LeaseId, next: 0, to: lease.to, running: false, ...(waits ? { waits } : {}) },
+  ];
   rig.beat(w1, held("memory"));
   expect(explained(0)).toBe("no-room");
   rig.beat(w1, held("inputs"));

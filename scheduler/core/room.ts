@@ -1,16 +1,29 @@
-/** What cannot fit into any worker's store is refused, at once and with the figures; what fits into some goes to those. */
+/**
+ * What cannot fit into any worker's store is refused, at once and with the figures; what fits into some goes to those.
+ */
 import { failTasks } from "./progress.js";
 import type { Context, StageRecord, State } from "./state.js";
 
 /** Of the workers that take work; 0 without any. */
 export function largestStoreBytes(state: State): number {
   let largest = 0;
-  for (const worker of state.workers.values()) if (!worker.draining) largest = Math.max(largest, worker.storeBudgetBytes);
+  for (const worker of state.workers.values())
+    if (!worker.draining) largest = Math.max(largest, worker.storeBudgetBytes);
   return largest;
 }
 
-/** Tasks [from, to) of the stage need so much of a store at once. True: there is a worker that has it, and the stage goes to no other from now on. */
-export function needRoom(ctx: Context, stage: StageRecord, neededBytes: number, from: number, to: number, what: string): boolean {
+/**
+ * Tasks [from, to) of the stage need so much of a store at once. True: there is a worker that has it, and the stage
+ * goes to no other from now on.
+ */
+export function needRoom(
+  ctx: Context,
+  stage: StageRecord,
+  neededBytes: number,
+  from: number,
+  to: number,
+  what: string,
+): boolean {
   const storeBytes = largestStoreBytes(ctx.state);
   if (neededBytes <= storeBytes) {
     stage.roomBytes = Math.max(stage.roomBytes, neededBytes);

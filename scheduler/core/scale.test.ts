@@ -1,6 +1,7 @@
 /**
- * No request costs more than in proportion to what it names: each scenario is run with n and with 4 n of something, and four times as many may take
- * a good four times the processor time, not sixteen times. (Processor time of this thread, the least of a few runs: a busy machine does not count.)
+ * No request costs more than in proportion to what it names: each scenario is run with n and with 4 n of something, and
+ * four times as many may take a good four times the processor time, not sixteen times. (Processor time of this thread,
+ * the least of a few runs: a busy machine does not count.)
  */
 import { describe, expect, test } from "vitest";
 import type { JobId, ObjectId, WorkerId } from "../../proto/ids.js";
@@ -23,7 +24,11 @@ const range = <T>(n: number, of: (i: number) => T): T[] => Array.from({ length: 
 /** Answers every lease with a commit of its own step, until there is nothing to do. */
 function work(made: Rig, make: (lease: Lease) => Commit = fill): void {
   let from = 0;
-  for (let leases = leasesIn(made.commands.slice(from)); leases.length > 0; leases = leasesIn(made.commands.slice(from))) {
+  for (
+    let leases = leasesIn(made.commands.slice(from));
+    leases.length > 0;
+    leases = leasesIn(made.commands.slice(from))
+  ) {
     from = made.commands.length;
     for (const lease of leases) made.commit(w1, [make(lease)], { done: [lease.lease] });
   }
@@ -53,7 +58,9 @@ const scenarios: Record<string, { n: number; run(n: number): void }> = {
       made.join(w1, 1_000);
       const lease = leasesIn(made.commands);
       made.commands.length = 0;
-      for (const each of lease) for (let i = each.from; i < each.to; i++) made.commit(w1, [{ ...fill({ ...each, from: i, to: i + 1 }), lease: each.lease }]);
+      for (const each of lease)
+        for (let i = each.from; i < each.to; i++)
+          made.commit(w1, [{ ...fill({ ...each, from: i, to: i + 1 }), lease: each.lease }]);
       work(made);
       expect(made.state.jobs.get(session)?.tally[4]).toBe(n + 1);
     },
@@ -83,7 +90,10 @@ const scenarios: Record<string, { n: number; run(n: number): void }> = {
       );
       stages(
         made,
-        range(n, (i) => ({ ...spec(0, 1, [{ a: "object", id: `${made.state.jobs.get(session)?.stages.get(0)?.base}-0` as ObjectId }]), index: n + i })),
+        range(n, (i) => ({
+          ...spec(0, 1, [{ a: "object", id: `${made.state.jobs.get(session)?.stages.get(0)?.base}-0` as ObjectId }]),
+          index: n + i,
+        })),
       );
       expect(made.state.jobs.get(session)?.stages.size).toBe(2 * n);
     },

@@ -1,4 +1,7 @@
-/** A stage's results: segments [from, to) in order, each inline, stored or failed. A task is in at most one segment (I1). */
+/**
+ * A stage's results: segments [from, to) in order, each inline, stored or failed. A task is in at most one segment
+ * (I1).
+ */
 import { invariant } from "../../proto/errors.js";
 import { PackReader } from "../../proto/pack.js";
 import type { HeldSegment } from "./events.js";
@@ -15,7 +18,10 @@ export function sliceSegment<S extends HeldSegment>(segment: S, from: number, to
 
 function sliced(segment: HeldSegment, from: number, to: number): HeldSegment {
   if (segment.from === from && segment.to === to) return segment;
-  invariant(from >= segment.from && to <= segment.to && from < to, `slice [${from}, ${to}) of segment [${segment.from}, ${segment.to})`);
+  invariant(
+    from >= segment.from && to <= segment.to && from < to,
+    `slice [${from}, ${to}) of segment [${segment.from}, ${segment.to})`,
+  );
   const a = from - segment.from;
   const b = to - segment.from;
   switch (segment.r) {

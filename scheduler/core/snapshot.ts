@@ -1,6 +1,6 @@
 /**
- * The durable part of the state as plain data, and back. Two states with the same durable facts give the same snapshot (I9):
- * results are merged in task order, and what is derived (queues, leases, timers, locations) is left out.
+ * The durable part of the state as plain data, and back. Two states with the same durable facts give the same snapshot
+ * (I9): results are merged in task order, and what is derived (queues, leases, timers, locations) is left out.
  */
 import type { WireError } from "../../proto/errors.js";
 import type { Epoch, JobId, ObjectBase, TenantId } from "../../proto/ids.js";
@@ -11,7 +11,17 @@ import { isDurableBlob } from "./offload.js";
 import { createPut } from "./put-record.js";
 import { addStage, createJob, enterObjects, enterResult } from "./records.js";
 import { troubleOf } from "./stage.js";
-import { createState, type JobRecord, type OffloadSizes, offloadSizes, type StageRecord, type State, setStates, type TaskState, taskState } from "./state.js";
+import {
+  createState,
+  type JobRecord,
+  type OffloadSizes,
+  offloadSizes,
+  type StageRecord,
+  type State,
+  setStates,
+  type TaskState,
+  taskState,
+} from "./state.js";
 
 interface StageData {
   spec: StageSpec;
@@ -97,7 +107,9 @@ function stageData(stage: StageRecord): StageData {
     if (stage.states.at(i) === taskState.cancelled) cancelled.push([i, end]);
     i = end;
   }
-  const failures = [...stage.troubles].filter(([, t]) => t.userFailures > 0).map(([task, t]): [number, number] => [task, t.userFailures]);
+  const failures = [...stage.troubles]
+    .filter(([, t]) => t.userFailures > 0)
+    .map(([task, t]): [number, number] => [task, t.userFailures]);
   failures.sort((a, b) => a[0] - b[0]);
   const { spec, base, reused, retried, engine } = stage;
   const found = engine === undefined || engine === spec.options.engine ? {} : { engine };
@@ -105,7 +117,9 @@ function stageData(stage: StageRecord): StageData {
   return { spec, base, segments: [...stage.results], cancelled, failures, reused, retried, ...found, ...strayed };
 }
 
-/** The state a snapshot was taken of, as far as it is durable. Call `resume` (step.ts) after the records that follow it. */
+/**
+ * The state a snapshot was taken of, as far as it is durable. Call `resume` (step.ts) after the records that follow it.
+ */
 export function restore(data: SnapshotData, options: { epoch?: Epoch; offload?: OffloadSizes } = {}): State {
   const { epoch = data.epoch, offload = offloadSizes } = options;
   const state = createState({ epoch, offload });
@@ -118,7 +132,18 @@ export function restore(data: SnapshotData, options: { epoch?: Epoch; offload?: 
 
 function restoreJob(state: State, data: JobData): void {
   const { id, tenant, name, contentHash, outputs, objects, submittedAtMs } = data;
-  const job = createJob({ id, tenant, name, durable: true, client: undefined, key: data.key ?? undefined, contentHash, outputs, objects, submittedAtMs });
+  const job = createJob({
+    id,
+    tenant,
+    name,
+    durable: true,
+    client: undefined,
+    key: data.key ?? undefined,
+    contentHash,
+    outputs,
+    objects,
+    submittedAtMs,
+  });
   job.state = data.state;
   job.endedAtMs = data.endedAtMs ?? undefined;
   job.error = data.error ?? undefined;

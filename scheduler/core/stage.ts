@@ -11,9 +11,11 @@ import type { Dependent, JobRecord, LeaseRecord, Link, PutRecord, StageRecord } 
 import { TaskStates } from "./task-states.js";
 import type { Trouble } from "./trouble.js";
 
-const functionKey = (fn: FunctionRef): string => ("bundle" in fn ? `${fn.bundle}/${fn.export}` : `kernel/${fn.kernel}/${fn.version}`);
+const functionKey = (fn: FunctionRef): string =>
+  "bundle" in fn ? `${fn.bundle}/${fn.export}` : `kernel/${fn.kernel}/${fn.version}`;
 
-// A session may make many thousand stages of one task a second: what most of them never have is shared until it is needed.
+// A session may make many thousand stages of one task a second: what most of them never have is shared until it is
+// needed.
 const noLinks: readonly Link[] = [];
 const noLeases: ReadonlySet<LeaseRecord> = new Set();
 const noPuts: readonly PutRecord[] = [];

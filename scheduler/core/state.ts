@@ -1,10 +1,23 @@
 /**
- * The scheduler's state. Durable facts (specs, terminal task states, results, ends) come from records only (records.ts);
- * everything else — queues, leases, workers, locations, timers — is derived, and is built again after a restart.
+ * The scheduler's state. Durable facts (specs, terminal task states, results, ends) come from records only
+ * (records.ts); everything else — queues, leases, workers, locations, timers — is derived, and is built again after a
+ * restart.
  */
 import type { EngineFacts } from "../../proto/engine.js";
 import type { WireError } from "../../proto/errors.js";
-import type { BundleId, ClientId, Epoch, Instance, JobId, LeaseId, ObjectBase, ObjectId, SchedulerStart, TenantId, WorkerId } from "../../proto/ids.js";
+import type {
+  BundleId,
+  ClientId,
+  Epoch,
+  Instance,
+  JobId,
+  LeaseId,
+  ObjectBase,
+  ObjectId,
+  SchedulerStart,
+  TenantId,
+  WorkerId,
+} from "../../proto/ids.js";
 import type { HeldLease, JobState, StageSpec } from "../../proto/messages.js";
 import { Catalog } from "./catalog.js";
 import type { Departed } from "./departed-record.js";
@@ -27,7 +40,9 @@ export interface Dependent {
   /** all: the stage waits for every task of the upstream; task: for one of them; one-to-one: task i for task i. */
   readonly kind: "one-to-one" | "all" | "task";
   readonly task: number;
-  /** What it waits for is there; else it is one of its stage's blockers. (One-to-one links are the tasks' own matter.) */
+  /**
+   * What it waits for is there; else it is one of its stage's blockers. (One-to-one links are the tasks' own matter.)
+   */
   met: boolean;
   /** Its stage has tasks to go; else the upstream owes it nothing. */
   open: boolean;
@@ -136,9 +151,15 @@ export interface JobRecord extends Peer {
   offloading: { readonly blob: string; readonly segments: readonly InlineSegment[] } | undefined;
   /** After its end: what it takes of the heap, once counted. */
   retainedBytes: number | undefined;
-  /** Sessions: one more than the highest stage index seen; a stage below it that is not in the table has been forgotten or never came. */
+  /**
+   * Sessions: one more than the highest stage index seen; a stage below it that is not in the table has been forgotten
+   * or never came.
+   */
   stageHigh: number;
-  /** Sessions: stages that were forgotten after their release, so that a late copy of their message does not bring them back (M1). */
+  /**
+   * Sessions: stages that were forgotten after their release, so that a late copy of their message does not bring them
+   * back (M1).
+   */
   readonly forgotten: RangeSet;
   /** Sessions: stages kept for lineage alone, oldest first. */
   readonly shelved: Set<StageRecord>;
@@ -215,7 +236,12 @@ export interface OffloadSizes {
   /** All jobs together: above this, everybody gives sooner. */
   readonly allBytes: number;
 }
-export const offloadSizes: OffloadSizes = { chunkBytes: 2 * 1024 * 1024, endedBytes: 8 * 1024, sessionBytes: 32 * 1024 * 1024, allBytes: 64 * 1024 * 1024 };
+export const offloadSizes: OffloadSizes = {
+  chunkBytes: 2 * 1024 * 1024,
+  endedBytes: 8 * 1024,
+  sessionBytes: 32 * 1024 * 1024,
+  allBytes: 64 * 1024 * 1024,
+};
 
 export interface State {
   epoch: Epoch;
@@ -260,7 +286,10 @@ export interface State {
   queued: number;
   /** Sum of slots of workers that take leases. */
   slots: number;
-  /** Slots of workers that are not leaving, by the family of their engine; and the one of most, as last known ("" before the first). */
+  /**
+   * Slots of workers that are not leaving, by the family of their engine; and the one of most, as last known ("" before
+   * the first).
+   */
   engines: ReadonlyMap<string, number>;
   engine: string;
   /** Durable jobs that have ended, oldest first, for forgetting. */
@@ -322,7 +351,10 @@ export interface Context {
 
 export const tallyOf = (stage: StageRecord, state: TaskState): number => stage.tally[state] as number;
 export const isStageComplete = (stage: StageRecord): boolean =>
-  tallyOf(stage, taskState.succeeded) + tallyOf(stage, taskState.failed) + tallyOf(stage, taskState.cancelled) + tallyOf(stage, taskState.shelved) ===
+  tallyOf(stage, taskState.succeeded) +
+    tallyOf(stage, taskState.failed) +
+    tallyOf(stage, taskState.cancelled) +
+    tallyOf(stage, taskState.shelved) ===
   stage.spec.count;
 
 /** The one place where a task's state changes; keeps tally, queue and the queued count true. */

@@ -1,4 +1,6 @@
-/** Stealing by hand: one worker full of leases, another that idles, and answers that come, do not come, or come late. */
+/**
+ * Stealing by hand: one worker full of leases, another that idles, and answers that come, do not come, or come late.
+ */
 import { expect, test } from "vitest";
 import type { Lease } from "../../proto/messages.js";
 import { client, leasesIn, Rig, runAll, session, spec, w1, w2 } from "../../sim/core-rig.js";
@@ -6,9 +8,13 @@ import type { Command } from "./index.js";
 
 const revokesIn = (commands: readonly Command[]): string[] =>
   commands.flatMap((c) => (c.c === "order" && c.order.o === "revoke" ? [`${c.order.lease} ${c.order.keepTo}`] : []));
-const known = (revokes: readonly string[]): Set<string> => new Set(revokes.map((revoke) => revoke.split(" ")[0] as string));
+const known = (revokes: readonly string[]): Set<string> =>
+  new Set(revokes.map((revoke) => revoke.split(" ")[0] as string));
 
-/** w1 holds three leases of tasks that were thought to be short and are not; w2 has nothing more to do, and w1 was asked for some of what it has. */
+/**
+ * w1 holds three leases of tasks that were thought to be short and are not; w2 has nothing more to do, and w1 was asked
+ * for some of what it has.
+ */
 function scene(idleSlots = 1): { rig: Rig; held: Lease[]; first: string[] } {
   const rig = new Rig();
   rig.open();
@@ -26,7 +32,12 @@ function scene(idleSlots = 1): { rig: Rig; held: Lease[]; first: string[] } {
 }
 
 const beats = (rig: Rig): void => {
-  const leases = [...(rig.state.workers.get(w1)?.leases.values() ?? [])].map(({ id, next, to }) => ({ lease: id, next, to, running: true }));
+  const leases = [...(rig.state.workers.get(w1)?.leases.values() ?? [])].map(({ id, next, to }) => ({
+    lease: id,
+    next,
+    to,
+    running: true,
+  }));
   rig.beat(w1, leases);
   rig.beat(w2);
 };

@@ -2,8 +2,9 @@
  * When nothing is queued and a slot is idle, the unstarted half of the longest lease elsewhere is asked back.
  *
  * T1 For every idle slot at most one lease is being asked, so that a burst of events does not call everything back.
- * T2 Every revocation is answered: by what is given back, or by an empty range when everything has been started; then it is not asked again.
- * T3 An answer that does not come is not waited for: after `patienceMs` other leases are asked instead. It counts all the same when it comes.
+ * T2 Every revocation is answered: by what is given back, or by an empty range when everything has been started; then
+ * it is not asked again. T3 An answer that does not come is not waited for: after `patienceMs` other leases are asked
+ * instead. It counts all the same when it comes.
  */
 import { costUs, leaseFloorUs } from "./dispatch.js";
 import { pinOf } from "./engines.js";
@@ -56,7 +57,8 @@ const isBehind = (lease: LeaseRecord): boolean => lease.worker.leases.size > lea
 function idleSlots(state: State, engine?: string): number {
   let idle = 0;
   for (const worker of state.workers.values())
-    if (!worker.draining && (engine === undefined || worker.family === engine)) idle += Math.max(0, worker.slots - worker.leases.size);
+    if (!worker.draining && (engine === undefined || worker.family === engine))
+      idle += Math.max(0, worker.slots - worker.leases.size);
   return idle;
 }
 
@@ -85,4 +87,5 @@ export function revokeAnswered(lease: LeaseRecord, from: number, to: number): vo
 }
 
 /** Whether the range from `from` on was asked for. */
-export const wasAskedBack = (lease: LeaseRecord, from: number): boolean => lease.revokedTo !== undefined && from >= lease.revokedTo;
+export const wasAskedBack = (lease: LeaseRecord, from: number): boolean =>
+  lease.revokedTo !== undefined && from >= lease.revokedTo;

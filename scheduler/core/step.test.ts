@@ -1,12 +1,28 @@
 /**
- * The core by hand: a scripted client and scripted workers, no clock and no network. Each test checks the invariants after every step.
- * The wide search through orders and faults is the simulation's (sim).
+ * The core by hand: a scripted client and scripted workers, no clock and no network. Each test checks the invariants
+ * after every step. The wide search through orders and faults is the simulation's (sim).
  */
 import { describe, expect, test } from "vitest";
 import type { Epoch, JobId, LeaseId, WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { ClientRequest, Lease, ResultSegment, StageSpec } from "../../proto/messages.js";
-import { client, failed, fill, inline, leasesIn, one, Rig, runAll, session, spec, stored, tenant, updatesIn, w1, w2 } from "../../sim/core-rig.js";
+import {
+  client,
+  failed,
+  fill,
+  inline,
+  leasesIn,
+  one,
+  Rig,
+  runAll,
+  session,
+  spec,
+  stored,
+  tenant,
+  updatesIn,
+  w1,
+  w2,
+} from "../../sim/core-rig.js";
 import { applyRecord, createState, restore, snapshot } from "./index.js";
 
 describe("sessions", () => {
@@ -50,7 +66,9 @@ describe("sessions", () => {
     rig.ask({ t: "stages", session, client, stages: [spec(0, 400)] });
     // All but the first task, which takes its time.
     for (let leases = leasesIn(rig.commands); leases.length > 0; ) {
-      const out = leases.flatMap((lease) => (lease.from > 0 ? rig.commit(w1, [fill(lease)], { done: [lease.lease] }) : []));
+      const out = leases.flatMap((lease) =>
+        lease.from > 0 ? rig.commit(w1, [fill(lease)], { done: [lease.lease] }) : [],
+      );
       leases = leasesIn(out);
     }
     const { epoch } = rig.state;
@@ -76,7 +94,11 @@ describe("sessions", () => {
       t: "stages",
       session,
       client,
-      stages: [spec(0, 3), spec(1, 3, [{ a: "stage", stage: 0, edge: "one-to-one" }]), spec(2, 1, [{ a: "stage", stage: 1, edge: "all" }])],
+      stages: [
+        spec(0, 3),
+        spec(1, 3, [{ a: "stage", stage: 0, edge: "one-to-one" }]),
+        spec(2, 1, [{ a: "stage", stage: 1, edge: "all" }]),
+      ],
     });
     const first = leasesIn(rig.commands).filter((l) => l.from === 1);
     const out = rig.commit(w1, [fill(one(first))]);
@@ -86,7 +108,9 @@ describe("sessions", () => {
     const all = runAll(
       rig,
       w1,
-      rig.commands.filter((c) => c.c === "order" && c.order.o === "lease" && !(c.order.lease.stage === 0 && c.order.lease.from === 1)),
+      rig.commands.filter(
+        (c) => c.c === "order" && c.order.o === "lease" && !(c.order.lease.stage === 0 && c.order.lease.from === 1),
+      ),
     );
     expect(leasesIn(all).filter((l) => l.stage === 2)).toHaveLength(1);
     expect(updatesIn(all).some((s) => s.stage === 2)).toBe(true);
@@ -96,7 +120,12 @@ describe("sessions", () => {
     const rig = new Rig();
     rig.join(w1, 2);
     rig.open();
-    rig.ask({ t: "stages", session, client, stages: [spec(0, 1), spec(1, 1), spec(2, 1, [{ a: "task", stage: 0, task: 0 }])] });
+    rig.ask({
+      t: "stages",
+      session,
+      client,
+      stages: [spec(0, 1), spec(1, 1), spec(2, 1, [{ a: "task", stage: 0, task: 0 }])],
+    });
     const [a] = leasesIn(rig.commands);
     const out = rig.commit(w1, [failed(a as Lease)]);
     expect(updatesIn(out).map((s) => (s.r === "failed" ? [s.stage, s.error.code] : s.r))).toEqual([
@@ -220,7 +249,9 @@ describe("failures", () => {
     // The last of them might still come back.
     expect(told).toEqual([]);
     told.push(...updatesIn(rig.pass(3 * limits.heartbeatTimeoutMs)));
-    expect(told.map((s) => (s.r === "failed" ? [s.from, s.to, s.error.code] : s.r))).toEqual([[0, 1, "TASK_QUARANTINED"]]);
+    expect(told.map((s) => (s.r === "failed" ? [s.from, s.to, s.error.code] : s.r))).toEqual([
+      [0, 1, "TASK_QUARANTINED"],
+    ]);
     const all = runAll(rig, w1, rig.join(w1));
     expect(updatesIn(all).map((s) => s.r)).not.toContain("failed");
   });
@@ -278,7 +309,9 @@ describe("durable jobs", () => {
     const lease = one(leasesIn(rig.commands));
     const out = rig.commit(w1, [fill(lease)]);
     expect(out.find((c) => c.c === "order" && c.order.o === "ack")).toMatchObject({ gated: true });
-    expect(out.findIndex((c) => c.c === "record")).toBeLessThan(out.findIndex((c) => c.c === "order" && c.order.o === "ack"));
+    expect(out.findIndex((c) => c.c === "record")).toBeLessThan(
+      out.findIndex((c) => c.c === "order" && c.order.o === "ack"),
+    );
   });
 
   test("a key gives the earlier job for the same graph, and a conflict for another", () => {
@@ -309,7 +342,8 @@ describe("durable jobs", () => {
     const committedBefore = status(next, "a")?.succeeded as number;
     expect(committedBefore).toBeGreaterThan(0);
     const all = runAll(next, w1, next.join(w1, 2));
-    for (let i = 0; i < 5 && status(next, "a")?.state === "running"; i++) all.push(...runAll(next, w1, next.pass(1_000)), ...next.beat(w1));
+    for (let i = 0; i < 5 && status(next, "a")?.state === "running"; i++)
+      all.push(...runAll(next, w1, next.pass(1_000)), ...next.beat(w1));
     expect(status(next, "a")).toMatchObject({ state: "succeeded", executed: 16 });
     expect(leasesIn(all).reduce((sum, l) => sum + l.to - l.from, 0)).toBe(16 - committedBefore);
   });
@@ -330,7 +364,12 @@ describe("explain", () => {
   test("every place a task can be in has a reason", () => {
     const rig = new Rig();
     rig.open();
-    rig.ask({ t: "stages", session, client, stages: [spec(0, 2, [], { retries: 1 }), spec(1, 1, [{ a: "stage", stage: 0, edge: "all" }])] });
+    rig.ask({
+      t: "stages",
+      session,
+      client,
+      stages: [spec(0, 2, [], { retries: 1 }), spec(1, 1, [{ a: "stage", stage: 0, edge: "all" }])],
+    });
     const why = (stage: number, task = 0) => {
       const reply = rig.ask({ t: "explain", job: session, stage, task });
       return reply?.t === "explanation" ? [reply.explanation.state, reply.explanation.reason] : reply;

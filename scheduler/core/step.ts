@@ -1,5 +1,6 @@
 /**
- * The state machine's one entry: an event comes in, the state moves, commands come out. It reads no clock and draws no random number.
+ * The state machine's one entry: an event comes in, the state moves, commands come out. It reads no clock and draws no
+ * random number.
  */
 import type { ObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
@@ -173,7 +174,10 @@ function sweep(ctx: Context): void {
   sweepResults(ctx);
 }
 
-/** The oldest of the ended ones, until count, age and bytes are within their limits. The newest stays whatever it takes: somebody waits for it. */
+/**
+ * The oldest of the ended ones, until count, age and bytes are within their limits. The newest stays whatever it takes:
+ * somebody waits for it.
+ */
 function* jobsToForget(state: State): IterableIterator<JobRecord> {
   let heap = 0;
   let results = 0;
@@ -207,7 +211,8 @@ function retainedBytes(job: JobRecord): number {
 
 function onLocate(ctx: Context, ids: readonly ObjectId[], reply: ReplyToken | undefined): void {
   const locations = ids.map((id) => locate(ctx.state, id));
-  if (reply !== undefined && locations.some(({ chunk }) => chunk)) ctx.out.push({ c: "deferred", what: { d: "located", to: reply, locations }, gated: true });
+  if (reply !== undefined && locations.some(({ chunk }) => chunk))
+    ctx.out.push({ c: "deferred", what: { d: "located", to: reply, locations }, gated: true });
   else answer(ctx, reply, { t: "located", locations }, true);
 }
 

@@ -9,7 +9,10 @@ import { type TaskState, TaskStates, taskState } from "./task-states.js";
 describe("states of tasks", () => {
   // Longer than two pages, so that fills end on page borders, inside pages, and across them.
   const count = 40_000;
-  const fills = fc.array(fc.record({ from: fc.nat(count), to: fc.nat(count), page: fc.boolean(), next: fc.integer({ min: 0, max: 6 }) }), { maxLength: 25 });
+  const fills = fc.array(
+    fc.record({ from: fc.nat(count), to: fc.nat(count), page: fc.boolean(), next: fc.integer({ min: 0, max: 6 }) }),
+    { maxLength: 25 },
+  );
 
   test("are those of a plain array, whatever is filled with what", () => {
     fc.assert(
@@ -17,7 +20,9 @@ describe("states of tasks", () => {
         const states = new TaskStates(count);
         const plain = new Uint8Array(count);
         for (const { from, to, page, next } of list) {
-          const [low, high] = page ? [from - (from % 16_384), count - (to % 16_384)] : [Math.min(from, to), Math.max(from, to)];
+          const [low, high] = page
+            ? [from - (from % 16_384), count - (to % 16_384)]
+            : [Math.min(from, to), Math.max(from, to)];
           for (let i = low; i < high; ) {
             const end = states.runEnd(i, high);
             expect(end).toBeGreaterThan(i);
@@ -28,7 +33,8 @@ describe("states of tasks", () => {
           }
           plain.fill(next, low, high);
         }
-        for (let i = 0; i < count; i++) if (states.at(i) !== plain[i]) throw new Error(`task ${i} is ${states.at(i)}, not ${plain[i]}`);
+        for (let i = 0; i < count; i++)
+          if (states.at(i) !== plain[i]) throw new Error(`task ${i} is ${states.at(i)}, not ${plain[i]}`);
         expect(states.at(count)).toBeUndefined();
         expect(states.at(-1)).toBeUndefined();
       }),
@@ -77,7 +83,9 @@ describe("a stage of ten million tasks", () => {
       step(rig.state, { e: "client", request, bases: ["sx_0" as ObjectBase], contentHash: "" }, rig.now);
     };
     const cost = (n: number, job: string): [number, number] => [
-      looksOf(() => ask({ t: "submit", client, tenant, job: job as never, name: "big", stages: [spec(0, n)], outputs: [0] })),
+      looksOf(() =>
+        ask({ t: "submit", client, tenant, job: job as never, name: "big", stages: [spec(0, n)], outputs: [0] }),
+      ),
       looksOf(() => ask({ t: "cancel", job: job as never })),
     ];
     const small = cost(10, "small");

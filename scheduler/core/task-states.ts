@@ -1,12 +1,25 @@
 /**
- * The state of every task of a stage, in space that follows from how mixed the states are and not from how many tasks there are: a stage whose tasks
- * are all in one state is one number, otherwise each page of tasks is one number or, while its tasks differ, a byte a task. So a request may name
- * ten million tasks without the scheduler growing by ten million bytes, and what is done to whole stages costs a step a page.
+ * The state of every task of a stage, in space that follows from how mixed the states are and not from how many tasks
+ * there are: a stage whose tasks are all in one state is one number, otherwise each page of tasks is one number or,
+ * while its tasks differ, a byte a task. So a request may name ten million tasks without the scheduler growing by ten
+ * million bytes, and what is done to whole stages costs a step a page.
  */
 import { invariant } from "../../proto/errors.js";
 
-/** waiting: an input is missing. queued: may be leased. retrying: waits for its backoff timer. The last four are terminal; shelved: it succeeded, and its result was given up (lineage.ts). */
-export const taskState = { waiting: 0, queued: 1, leased: 2, retrying: 3, succeeded: 4, failed: 5, cancelled: 6, shelved: 7 } as const;
+/**
+ * waiting: an input is missing. queued: may be leased. retrying: waits for its backoff timer. The last four are
+ * terminal; shelved: it succeeded, and its result was given up (lineage.ts).
+ */
+export const taskState = {
+  waiting: 0,
+  queued: 1,
+  leased: 2,
+  retrying: 3,
+  succeeded: 4,
+  failed: 5,
+  cancelled: 6,
+  shelved: 7,
+} as const;
 export type TaskState = (typeof taskState)[keyof typeof taskState];
 export const isTerminal = (state: number): boolean => state >= taskState.succeeded;
 
@@ -33,7 +46,9 @@ export class TaskStates {
 
   /** Bytes kept for tasks one by one. */
   get mixedBytes(): number {
-    return this.#pages?.reduce<number>((sum, page) => sum + (typeof page === "number" ? 0 : page.bytes.byteLength), 0) ?? 0;
+    return (
+      this.#pages?.reduce<number>((sum, page) => sum + (typeof page === "number" ? 0 : page.bytes.byteLength), 0) ?? 0
+    );
   }
 
   /** undefined: there is no such task. */
@@ -100,7 +115,9 @@ export class TaskStates {
   }
 }
 
-/** Longer lists of pages are left as they are: a word a page is little, and looking through them again and again is not. */
+/**
+ * Longer lists of pages are left as they are: a word a page is little, and looking through them again and again is not.
+ */
 const uniformSearchMax = 64;
 
 function filled(page: Page, from: number, to: number, size: number, before: TaskState, next: TaskState): Page {

@@ -66,7 +66,12 @@ export function onHello(ctx: Context, hello: WorkerRequestOf<"hello">, reply: Re
     };
     state.workers.set(worker.id, worker);
     state.slots += worker.slots;
-    ctx.out.push({ c: "log", level: "info", text: "worker joined", fields: { worker: worker.id, node: worker.node, slots: worker.slots } });
+    ctx.out.push({
+      c: "log",
+      level: "info",
+      text: "worker joined",
+      fields: { worker: worker.id, node: worker.node, slots: worker.slots },
+    });
     countEngines(state);
     noteJoin(ctx, worker);
   }
@@ -77,10 +82,18 @@ export function onHello(ctx: Context, hello: WorkerRequestOf<"hello">, reply: Re
   reconcileLeases(ctx, worker, hello.leases, reply);
 }
 
-/** The worker has followed a scheduler that this journal knows nothing of: it is an older copy of the one that scheduler wrote. */
+/**
+ * The worker has followed a scheduler that this journal knows nothing of: it is an older copy of the one that scheduler
+ * wrote.
+ */
 function isOutranked(ctx: Context, { worker, followed }: WorkerRequestOf<"hello">): boolean {
   const { epoch, start } = ctx.state;
-  if (!followed || followed.epoch < epoch || (followed.epoch === epoch && (start === undefined || followed.start === start))) return false;
+  if (
+    !followed ||
+    followed.epoch < epoch ||
+    (followed.epoch === epoch && (start === undefined || followed.start === start))
+  )
+    return false;
   ctx.out.push({ c: "outranked", epoch: followed.epoch, worker });
   return true;
 }
@@ -88,7 +101,12 @@ function isOutranked(ctx: Context, { worker, followed }: WorkerRequestOf<"hello"
 function welcome(ctx: Context, worker: WorkerRecord, reply: ReplyToken | undefined): void {
   const { heartbeatIntervalMs, heartbeatTimeoutMs } = limits;
   const { start } = ctx.state;
-  order(ctx, worker, { o: "welcome", heartbeatIntervalMs, heartbeatTimeoutMs, ...(start === undefined ? {} : { start }) }, { reply });
+  order(
+    ctx,
+    worker,
+    { o: "welcome", heartbeatIntervalMs, heartbeatTimeoutMs, ...(start === undefined ? {} : { start }) },
+    { reply },
+  );
 }
 
 export function onBeat(ctx: Context, beat: WorkerRequestOf<"beat">, reply: ReplyToken | undefined): void {
@@ -114,7 +132,12 @@ export function onBeat(ctx: Context, beat: WorkerRequestOf<"beat">, reply: Reply
 }
 
 /** M4: sends again what the worker should hold and does not, stops what it holds and should not. */
-function reconcileLeases(ctx: Context, worker: WorkerRecord, held: readonly HeldLease[], reply: ReplyToken | undefined): void {
+function reconcileLeases(
+  ctx: Context,
+  worker: WorkerRecord,
+  held: readonly HeldLease[],
+  reply: ReplyToken | undefined,
+): void {
   const { state } = ctx;
   const listed = new Set<string>();
   for (const item of held) {
@@ -159,7 +182,10 @@ export function addObject(ctx: Context, worker: WorkerRecord, object: StoredObje
       if (!isStranger(ctx, worker, object)) order(ctx, worker, { o: "free", ids: [object.id] });
       return;
     }
-    state.puts.set(object.id, createPut({ id: object.id, kind: object.kind, bytes: object.bytes, digest: object.digest }, false));
+    state.puts.set(
+      object.id,
+      createPut({ id: object.id, kind: object.kind, bytes: object.bytes, digest: object.digest }, false),
+    );
   }
   noteHolder(ctx, worker, object.id, object.copy === true, joining);
   const put = state.puts.get(object.id);
@@ -174,7 +200,8 @@ export function onObjects(ctx: Context, message: WorkerRequestOf<"objects">): vo
     return;
   }
   heard(state, worker);
-  // What a report said is gone may have been made anew since, as a later one told. If it is gone all the same, whoever asks for it will find out.
+  // What a report said is gone may have been made anew since, as a later one told. If it is gone all the same, whoever
+  // asks for it will find out.
   const late = message.seq < worker.seenMax;
   if (firstTime(worker, message.seq)) {
     for (const object of message.added) addObject(ctx, worker, object);
@@ -206,7 +233,10 @@ export function onBye(ctx: Context, bye: WorkerRequestOf<"bye">): void {
   if (worker) removeWorker(ctx, worker, "left");
 }
 
-/** The worker is gone: its leases return, its objects are lost where it held the last copy. Unless it said goodbye, what it executed is blamed (I8). */
+/**
+ * The worker is gone: its leases return, its objects are lost where it held the last copy. Unless it said goodbye, what
+ * it executed is blamed (I8).
+ */
 export function removeWorker(ctx: Context, worker: WorkerRecord, how: "left" | "silent" | "superseded"): void {
   const { state } = ctx;
   state.workers.delete(worker.id);
@@ -214,8 +244,17 @@ export function removeWorker(ctx: Context, worker: WorkerRecord, how: "left" | "
   countEngines(state);
   if (how !== "left") {
     const { id, leases, objects } = worker;
-    const fields = { worker: id, how, leases: leases.size, objects: objects.size, silentMs: Math.round(silenceMs(state, worker)) };
-    ctx.out.push({ c: "count", metric: "workers_lost", by: 1 }, { c: "log", level: "warn", text: "worker lost", fields });
+    const fields = {
+      worker: id,
+      how,
+      leases: leases.size,
+      objects: objects.size,
+      silentMs: Math.round(silenceMs(state, worker)),
+    };
+    ctx.out.push(
+      { c: "count", metric: "workers_lost", by: 1 },
+      { c: "log", level: "warn", text: "worker lost", fields },
+    );
     blame(ctx, worker, how === "superseded");
   }
   forgetDrains(state, worker);

@@ -1,6 +1,6 @@
 /**
- * Carries out what the core asks of blobs of results, and says what had to be read from them first. Everything here takes its time; the core goes on,
- * and hears of it as an event.
+ * Carries out what the core asks of blobs of results, and says what had to be read from them first. Everything here
+ * takes its time; the core goes on, and hears of it as an event.
  */
 import { createHash } from "node:crypto";
 import { isVolleyError, toWireError } from "../../proto/errors.js";
@@ -48,7 +48,11 @@ export class BlobEffects {
       .write(blob, segments)
       .then(
         () => true,
-        (error: unknown) => this.#failed(`results of job ${job} could not be written to the blob ${blob}; they stay in memory for now`, error),
+        (error: unknown) =>
+          this.#failed(
+            `results of job ${job} could not be written to the blob ${blob}; they stay in memory for now`,
+            error,
+          ),
       )
       .then((ok) => {
         this.#writing--;
@@ -76,7 +80,8 @@ export class BlobEffects {
       if (!this.#options.alive()) return;
       // An update is asked for again by the client's beat (M5); a digest is what the job's end waits for.
       if (what.d === "digest") setTimeout(() => this.#options.alive() && this.tell(what), digestRetryMs).unref();
-      else if (what.d !== "update") this.#options.answer(what.to, { t: "error", epoch: this.#options.epoch, error: toWireError(error) });
+      else if (what.d !== "update")
+        this.#options.answer(what.to, { t: "error", epoch: this.#options.epoch, error: toWireError(error) });
     });
   }
 

@@ -37,13 +37,21 @@ describe("bounded", () => {
     const submitted = text.split("\n").filter((line) => line.startsWith("volley_tasks_total{"));
     expect(submitted).toHaveLength(tenantsShown + 1);
     expect(submitted.find((line) => line.includes(otherTenants))).toMatch(/ 600$/);
-    expect(text.split("\n").filter((line) => line.startsWith("volley_scheduler_task_seconds_count{"))).toHaveLength(tenantsShown + 1);
+    expect(text.split("\n").filter((line) => line.startsWith("volley_scheduler_task_seconds_count{"))).toHaveLength(
+      tenantsShown + 1,
+    );
   });
 
   test("faults of sessions that never said goodbye", () => {
-    const stages = new SessionStages({ stageOf: () => undefined, sizeOf: () => undefined, argsBytesMax: 1e6, fail: () => {} });
+    const stages = new SessionStages({
+      stageOf: () => undefined,
+      sizeOf: () => undefined,
+      argsBytesMax: 1e6,
+      fail: () => {},
+    });
     const orphan: StageSpec = { ...spec(1, 1), args: [{ a: "stage", stage: 0, edge: "all" }] };
-    for (let i = 0; i < 3_000; i++) stages.admit({ t: "stages", session: `s${i}` as JobId, client: "c" as ClientId, stages: [orphan] });
+    for (let i = 0; i < 3_000; i++)
+      stages.admit({ t: "stages", session: `s${i}` as JobId, client: "c" as ClientId, stages: [orphan] });
     expect(stages.size).toBeLessThanOrEqual(1_000);
   });
 

@@ -1,4 +1,7 @@
-/** Results of a durable job on their way out of the heap and back: the real core, real blobs, and a crash at every point between. */
+/**
+ * Results of a durable job on their way out of the heap and back: the real core, real blobs, and a crash at every point
+ * between.
+ */
 import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { encodeMessage } from "../../proto/codec.js";
@@ -8,7 +11,15 @@ import type { Epoch, JobId } from "../../proto/ids.js";
 import { PackReader } from "../../proto/pack.js";
 import { decodeValue } from "../../proto/value.js";
 import { client, inline, leasesIn, Rig, session, spec, tenant, w1 } from "../../sim/core-rig.js";
-import { applyRecord, type Command, createState, type JournalRecord, restore, type State, snapshot } from "../core/index.js";
+import {
+  applyRecord,
+  type Command,
+  createState,
+  type JournalRecord,
+  restore,
+  type State,
+  snapshot,
+} from "../core/index.js";
 import { ChunkStore } from "./chunks.js";
 
 const job = "job" as JobId;
@@ -22,8 +33,14 @@ interface Run {
   readonly chunks: ChunkStore;
 }
 
-/** Carries out what the core asks of blobs, until it asks for nothing; stops, as a crash would, when `crash` says so. */
-async function serve({ rig, chunks }: Run, from: number, crash: (at: string) => boolean = () => false): Promise<"done" | "crashed"> {
+/**
+ * Carries out what the core asks of blobs, until it asks for nothing; stops, as a crash would, when `crash` says so.
+ */
+async function serve(
+  { rig, chunks }: Run,
+  from: number,
+  crash: (at: string) => boolean = () => false,
+): Promise<"done" | "crashed"> {
   for (let at = from; at < rig.commands.length; at++) {
     const command = rig.commands[at] as Command;
     if (command.c === "offload") {
@@ -131,7 +148,9 @@ describe("results of a durable job", () => {
     const deferred = again.rig.commands.find((command) => command.c === "deferred");
     if (deferred?.c !== "deferred" || deferred.what.d !== "located") throw new Error("nothing to read");
     const [location] = await again.chunks.locate(deferred.what.locations);
-    expect(location?.state === "ready" && decodeValue({ kind: location.kind as never, data: location.inline as Uint8Array })).toBe(textOf(123));
+    expect(
+      location?.state === "ready" && decodeValue({ kind: location.kind as never, data: location.inline as Uint8Array }),
+    ).toBe(textOf(123));
   });
 
   test("a crash at any point between loses none and leaves no blob that nobody names", async () => {

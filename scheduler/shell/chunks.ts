@@ -1,6 +1,7 @@
 /**
- * Results that are in blobs: writing, reading and deleting them, and cutting out of them what is asked for. The core keeps names only (core/offload.ts).
- * What was read last is kept, up to so many bytes: a job's results are read a page at a time.
+ * Results that are in blobs: writing, reading and deleting them, and cutting out of them what is asked for. The core
+ * keeps names only (core/offload.ts). What was read last is kept, up to so many bytes: a job's results are read a page
+ * at a time.
  */
 import { decodeRaw, encodeMessage } from "../../proto/codec.js";
 import { digestBytes } from "../../proto/digest.js";
@@ -109,9 +110,14 @@ export class ChunkStore {
 
   async #load(blob: string): Promise<Chunk> {
     const bytes = await this.#storeOf(blob).get(blob);
-    if (!bytes) throw new VolleyError("OBJECT_LOST", `the blob ${blob} that holds these results is not in the durable store`);
+    if (!bytes)
+      throw new VolleyError("OBJECT_LOST", `the blob ${blob} that holds these results is not in the durable store`);
     const { v, segments } = decodeRaw(bytes) as { v: number; segments: InlineSegment[] };
-    if (v !== blobVersion) throw new VolleyError("VERSION_MISMATCH", `the blob ${blob} of results has format ${v}, this version reads ${blobVersion}`);
+    if (v !== blobVersion)
+      throw new VolleyError(
+        "VERSION_MISMATCH",
+        `the blob ${blob} of results has format ${v}, this version reads ${blobVersion}`,
+      );
     return new Chunk(segments, bytes.byteLength);
   }
 
@@ -144,7 +150,8 @@ export class ChunkStore {
         continue;
       }
       // A run longer than a message is cut by its average item.
-      if (page.length === 0) page.push(slice(segment, segment.from, segment.from + Math.max(1, Math.floor((tasks * bytesMax) / size))));
+      if (page.length === 0)
+        page.push(slice(segment, segment.from, segment.from + Math.max(1, Math.floor((tasks * bytesMax) / size))));
       break;
     }
     if (page[0]?.from !== chunk.from) throw missing(chunk.blob, chunk.of, chunk.from);

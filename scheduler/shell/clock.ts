@@ -1,6 +1,7 @@
 /**
- * Wall-clock milliseconds that pass as time does, whatever is done to the machine's clock: it is read once, when the process starts.
- * A process that starts behind the times of the journal (the clock was ahead when they were written) runs ahead of the wall clock by as much.
+ * Wall-clock milliseconds that pass as time does, whatever is done to the machine's clock: it is read once, when the
+ * process starts. A process that starts behind the times of the journal (the clock was ahead when they were written)
+ * runs ahead of the wall clock by as much.
  */
 export class MonotonicClock {
   readonly #read: () => number;
@@ -18,7 +19,10 @@ export class MonotonicClock {
     return this.#last;
   }
 
-  /** Never answer less than this, a time that the journal has already seen. Time passes from there: nothing waits until the wall clock has caught up. */
+  /**
+   * Never answer less than this, a time that the journal has already seen. Time passes from there: nothing waits until
+   * the wall clock has caught up.
+   */
   atLeast(ms: number): void {
     this.#aheadMs += Math.max(0, ms - this.nowMs());
   }

@@ -35,14 +35,18 @@ export interface CorePort<S> {
   /** Mutates the state. A throw is a bug: the state may be half changed and the process must stop. */
   step(state: S, event: Event, nowMs: number): Command[];
   applyRecord(state: S, record: JournalRecord): void;
-  /** The durable part as a list of plain data that no later step changes: it is encoded one by one, while steps go on. */
+  /**
+   * The durable part as a list of plain data that no later step changes: it is encoded one by one, while steps go on.
+   */
   snapshot(state: S): unknown[];
   restore(items: readonly unknown[], epoch: Epoch): S;
   /** When the state next wants a tick; undefined: when something happens. */
   nextWakeMs(state: S): number | undefined;
   stageOf(state: S, job: JobId, stage: number): KnownStage | undefined;
   sizeOf(state: S, session: JobId): SessionSize | undefined;
-  /** What pure functions of users are addressed with ("": not known); undefined of a core that knows nothing of engines. */
+  /**
+   * What pure functions of users are addressed with ("": not known); undefined of a core that knows nothing of engines.
+   */
   engineOf(state: S): string | undefined;
   /** For gauges; read when metrics are scraped. */
   figures(state: S): SchedulerFigures;

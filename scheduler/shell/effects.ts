@@ -1,8 +1,9 @@
 /**
- * Carries out the core's commands, in order: what is said waits for the end of the turn and goes out in batches; what is written goes to the journal.
+ * Carries out the core's commands, in order: what is said waits for the end of the turn and goes out in batches; what
+ * is written goes to the journal.
  *
- * E1 A gated command is carried out only when every record given out before it is on disk (I6); gated commands keep their order among themselves.
- * E2 Commands that are not gated never wait for the journal.
+ * E1 A gated command is carried out only when every record given out before it is on disk (I6); gated commands keep
+ * their order among themselves. E2 Commands that are not gated never wait for the journal.
  * E3 After `close` nothing more is said.
  */
 import { createHash } from "node:crypto";
@@ -53,7 +54,10 @@ export class Effects {
       sendToWorker: (worker, data) => this.#publish("worker", subjects.worker(worker), data),
       sendToClient: (client, data) => this.#publish("client", subjects.client(client), data),
       onOversize: (what, bytes) =>
-        options.log("error", `${what} of ${bytes} bytes is over what the network takes and was not sent`, { bytes, limit: transport.payloadBytesMax }),
+        options.log("error", `${what} of ${bytes} bytes is over what the network takes and was not sent`, {
+          bytes,
+          limit: transport.payloadBytesMax,
+        }),
     });
   }
 
@@ -191,11 +195,17 @@ export class Effects {
     if (data.byteLength <= limit) return data;
     if (message.t === "jobs" && message.jobs.some((job) => job.stages.length > 0))
       return this.#fit({ ...message, jobs: message.jobs.map((job) => ({ ...job, stages: [] })) });
-    log("warn", `reply ${message.t} of ${data.byteLength} bytes is over what the network takes`, { bytes: data.byteLength, limit });
+    log("warn", `reply ${message.t} of ${data.byteLength} bytes is over what the network takes`, {
+      bytes: data.byteLength,
+      limit,
+    });
     return encodeMessage({
       t: "error",
       epoch: message.epoch,
-      error: { code: "TOO_LARGE", message: `the reply has ${data.byteLength} bytes, over the limit of ${limit}; ask for less at a time` },
+      error: {
+        code: "TOO_LARGE",
+        message: `the reply has ${data.byteLength} bytes, over the limit of ${limit}; ask for less at a time`,
+      },
     } satisfies ClientReply);
   }
 
@@ -220,7 +230,10 @@ export class Effects {
       this.#options.onSent(to, data.byteLength);
     } catch (error) {
       const code = isVolleyError(error) ? error.code : "INTERNAL";
-      this.#options.log("warn", `a message to a ${to} could not be sent: ${(error as Error).message}`, { code, bytes: data.byteLength });
+      this.#options.log("warn", `a message to a ${to} could not be sent: ${(error as Error).message}`, {
+        code,
+        bytes: data.byteLength,
+      });
     }
   }
 }

@@ -16,7 +16,13 @@ let shell: SchedulerShell<State> | undefined;
 afterEach(() => shell?.stop());
 
 const options = { retries: 0, timeoutMs: 60_000, pure: true, priority: 0 };
-const users: StageSpec = { index: 0, fn: { bundle: "ab".repeat(32) as BundleId, export: "f" }, count: 1, args: [], options };
+const users: StageSpec = {
+  index: 0,
+  fn: { bundle: "ab".repeat(32) as BundleId, export: "f" },
+  count: 1,
+  args: [],
+  options,
+};
 const kernel: StageSpec = { index: 1, fn: { kernel: "noop", version: 1 }, count: 1, args: [], options };
 
 test("a durable job's pure functions of users are addressed with the engine of the day, its kernels are not; its key stays good when the engine changes", async () => {
@@ -36,14 +42,37 @@ test("a durable job's pure functions of users are addressed with the engine of t
   });
   const transport = network.connect("client");
   const ask = async (request: ClientRequest): Promise<ClientReply> =>
-    decodeMessage(clientReply, await transport.request(subjects.schedulerClient, encodeMessage(request), { timeoutMs: 2_000 }));
+    decodeMessage(
+      clientReply,
+      await transport.request(subjects.schedulerClient, encodeMessage(request), { timeoutMs: 2_000 }),
+    );
   const join = (worker: string, slots: number, v8: string): Promise<Uint8Array> => {
     const engine = { runtime: "node", v8, arch: "x64" };
-    const hello = { t: "hello", worker, node: "n", pid: 1, version: 1, engine, slots, storeBudgetBytes: 1e9, leases: [], objects: [], more: false };
+    const hello = {
+      t: "hello",
+      worker,
+      node: "n",
+      pid: 1,
+      version: 1,
+      engine,
+      slots,
+      storeBudgetBytes: 1e9,
+      leases: [],
+      objects: [],
+      more: false,
+    };
     return transport.request(subjects.schedulerWorker, encodeMessage(hello), { timeoutMs: 2_000 });
   };
   const submit = (job: string, key?: string): Promise<ClientReply> => {
-    const request = { t: "submit", job: job as JobId, client: "c" as ClientId, tenant: "t" as TenantId, name: "n", stages: [users, kernel], outputs: [0, 1] };
+    const request = {
+      t: "submit",
+      job: job as JobId,
+      client: "c" as ClientId,
+      tenant: "t" as TenantId,
+      name: "n",
+      stages: [users, kernel],
+      outputs: [0, 1],
+    };
     return ask({ ...request, ...(key === undefined ? {} : { key }) } as ClientRequest);
   };
   const bases = async (job: string): Promise<string[]> => {
@@ -60,7 +89,12 @@ test("a durable job's pure functions of users are addressed with the engine of t
   await submit("alike");
   await join("w2", 2, "13.6.233.17");
   await submit("later");
-  const [none, first, alike, later] = [await bases("none"), await bases("first"), await bases("alike"), await bases("later")];
+  const [none, first, alike, later] = [
+    await bases("none"),
+    await bases("first"),
+    await bases("alike"),
+    await bases("later"),
+  ];
   expect(none[0]).toBe("snone_0");
   expect(first[0]).toMatch(/^p/);
   expect(alike).toEqual(first);

@@ -1,11 +1,14 @@
 /**
- * For how much of the time this process was able to hear. Whether somebody else was silent can be judged by no other time.
+ * For how much of the time this process was able to hear. Whether somebody else was silent can be judged by no other
+ * time.
  *
- * The proof is a round trip to the server: its answer comes in the order of everything else, so that whatever the server had for us before has been handled;
- * and it does not come while the process is stopped, its loop blocked, the server stopped or the connection gone.
+ * The proof is a round trip to the server: its answer comes in the order of everything else, so that whatever the
+ * server had for us before has been handled; and it does not come while the process is stopped, its loop blocked, the
+ * server stopped or the connection gone.
  *
- * H1 The time between two round trips counts, at most `spanMsMax` of it: of a long one nobody knows when in it we could hear.
- * H2 After a gap the others need time, too: their connections may have gone with ours. Until as much has passed as was missed (at most `graceMsMax`),
+ * H1 The time between two round trips counts, at most `spanMsMax` of it: of a long one nobody knows when in it we could
+ * hear. H2 After a gap the others need time, too: their connections may have gone with ours. Until as much has passed
+ * as was missed (at most `graceMsMax`),
  *    time counts half. Half and not nothing, so that a process that keeps stalling judges late, and not never.
  */
 import type { Transport } from "../../proto/transport/transport.js";

@@ -13,7 +13,8 @@ import { client, closeRigs, rig, session, stage, submit, submitScript, worker } 
 afterEach(closeRigs);
 
 describe("intake", () => {
-  const stagesOf = (event: Event | undefined): StageSpec[] => (event?.e === "client" && event.request.t === "stages" ? event.request.stages : []);
+  const stagesOf = (event: Event | undefined): StageSpec[] =>
+    event?.e === "client" && event.request.t === "stages" ? event.request.stages : [];
 
   test("malformed messages are answered or dropped, and never reach the core", async () => {
     const { ask, askAsWorker, publish, core, fatal } = await rig(submitScript);
@@ -24,7 +25,9 @@ describe("intake", () => {
       error: { code: "INVALID_ARGUMENT", details: { path: "job" } },
     });
     expect(await ask(encodeMessage({ t: "nothing" }))).toMatchObject({ t: "error" });
-    expect((await askAsWorker(encodeMessage({ t: "hello", worker: "!" }))).orders).toMatchObject([{ o: "refused", error: { code: "INVALID_ARGUMENT" } }]);
+    expect((await askAsWorker(encodeMessage({ t: "hello", worker: "!" }))).orders).toMatchObject([
+      { o: "refused", error: { code: "INVALID_ARGUMENT" } },
+    ]);
     for (let i = 0; i < 300; i++)
       publish(
         i % 2 ? subjects.schedulerClient : subjects.schedulerWorker,
@@ -39,7 +42,16 @@ describe("intake", () => {
     const { ask, core } = await rig(submitScript);
     const put = (kind: number, data: Uint8Array, change: Record<string, unknown> = {}): Promise<unknown> =>
       ask(
-        encodeMessage({ t: "put", session, id: putObjectId(kind, data), kind, bytes: data.byteLength, digest: digestOf(kind, data), inline: data, ...change }),
+        encodeMessage({
+          t: "put",
+          session,
+          id: putObjectId(kind, data),
+          kind,
+          bytes: data.byteLength,
+          digest: digestOf(kind, data),
+          inline: data,
+          ...change,
+        }),
       );
     const refused = (code: string) => ({ t: "error", error: { code } });
     const [data, other] = [Uint8Array.of(1, 2, 3), Uint8Array.of(1, 2, 4)];
@@ -52,7 +64,9 @@ describe("intake", () => {
     expect(await put(1, data, { id: "sjob1_0-0" })).toMatchObject(refused("INVALID_ARGUMENT"));
     expect(await put(1, data, { id: `p${hexOf(digestOf(1, data))}-0` })).toMatchObject(refused("INVALID_ARGUMENT"));
     // Also when its bytes are said to be in the durable store.
-    expect(await put(1, data, { inline: undefined, digest: digestOf(1, other) })).toMatchObject(refused("INVALID_ARGUMENT"));
+    expect(await put(1, data, { inline: undefined, digest: digestOf(1, other) })).toMatchObject(
+      refused("INVALID_ARGUMENT"),
+    );
     expect(await put(3, new Uint8Array(4097))).toMatchObject(refused("TOO_LARGE"));
     expect(core.events).toEqual([]);
     expect(await put(1, data)).toMatchObject({ t: "ok" });
@@ -62,15 +76,37 @@ describe("intake", () => {
 
   test("an object that a worker announces under a name that its digest contradicts is not heard of; the others of the message are", async () => {
     const { ask, publish, core } = await rig(submitScript);
-    const object = (data: Uint8Array, named = data) => ({ id: putObjectId(3, named), bytes: data.byteLength, kind: 3, digest: digestOf(3, data) });
+    const object = (data: Uint8Array, named = data) => ({
+      id: putObjectId(3, named),
+      bytes: data.byteLength,
+      kind: 3,
+      digest: digestOf(3, data),
+    });
     const [data, other] = [Uint8Array.of(1), Uint8Array.of(2)];
     const made = { ...object(data), id: "sjob1_0-7" };
     const objects = [object(data), object(data, other), made];
     publish(subjects.schedulerWorker, { t: "objects", worker, epoch: 1, seq: 0, added: objects, removed: [] });
-    publish(subjects.schedulerWorker, { t: "hello", worker, node: "n", pid: 1, version: 1, slots: 1, storeBudgetBytes: 1, leases: [], objects, more: false });
+    publish(subjects.schedulerWorker, {
+      t: "hello",
+      worker,
+      node: "n",
+      pid: 1,
+      version: 1,
+      slots: 1,
+      storeBudgetBytes: 1,
+      leases: [],
+      objects,
+      more: false,
+    });
     await ask({ t: "workers" });
     const heard = core.events.flatMap((event) =>
-      event.e !== "worker" ? [] : event.request.t === "objects" ? [event.request.added] : event.request.t === "hello" ? [event.request.objects] : [],
+      event.e !== "worker"
+        ? []
+        : event.request.t === "objects"
+          ? [event.request.added]
+          : event.request.t === "hello"
+            ? [event.request.objects]
+            : [],
     );
     expect(heard.map((list) => list.map(({ id }) => id))).toEqual([
       [objects[0]?.id, made.id],
@@ -80,8 +116,14 @@ describe("intake", () => {
 
   test("a graph that does not fit together is refused with the path of the fault", async () => {
     const { ask, core } = await rig(submitScript);
-    const bad = submit("job1", [stage(0), stage(1, { count: 3, args: [{ a: "stage", stage: 0, edge: "one-to-one" }] })]);
-    expect(await ask(bad)).toMatchObject({ t: "error", error: { code: "INVALID_GRAPH", details: { path: "stages.1.args.0.edge" } } });
+    const bad = submit("job1", [
+      stage(0),
+      stage(1, { count: 3, args: [{ a: "stage", stage: 0, edge: "one-to-one" }] }),
+    ]);
+    expect(await ask(bad)).toMatchObject({
+      t: "error",
+      error: { code: "INVALID_GRAPH", details: { path: "stages.1.args.0.edge" } },
+    });
     expect(core.events).toEqual([]);
   });
 
@@ -108,19 +150,29 @@ describe("intake", () => {
   test("session stages pass with repeats and gaps; those whose upstream is unknown wait for it to come again", async () => {
     const script: Script = (state, event) => {
       if (event.e === "client" && event.request.t === "stages")
-        event.request.stages.forEach((spec, i) => state.stages.set(`${session}/${spec.index}`, { count: spec.count, base: event.bases?.[i] as ObjectBase }));
+        event.request.stages.forEach((spec, i) =>
+          state.stages.set(`${session}/${spec.index}`, { count: spec.count, base: event.bases?.[i] as ObjectBase }),
+        );
       return submitScript(state, event, 0);
     };
     const { publish, ask, core, updates } = await rig(script);
-    const reads = (upstream: number) => ({ args: [{ a: "stage" as const, stage: upstream, edge: "broadcast" as const }] });
-    const send = (...stages: StageSpec[]) => publish(subjects.schedulerClient, { t: "stages", session, client, stages });
+    const reads = (upstream: number) => ({
+      args: [{ a: "stage" as const, stage: upstream, edge: "broadcast" as const }],
+    });
+    const send = (...stages: StageSpec[]) =>
+      publish(subjects.schedulerClient, { t: "stages", session, client, stages });
     send(stage(0), stage(1, reads(0)));
     send(stage(1, reads(0)), stage(2, reads(1)));
     // The message with stage 4 is lost.
     send(stage(5, reads(4)), stage(6));
     send(stage(4), stage(5, reads(4)));
     await ask({ t: "workers" });
-    expect(core.events.slice(0, 4).map((event) => stagesOf(event).map((spec) => spec.index))).toEqual([[0, 1], [2], [6], [4, 5]]);
+    expect(core.events.slice(0, 4).map((event) => stagesOf(event).map((spec) => spec.index))).toEqual([
+      [0, 1],
+      [2],
+      [6],
+      [4, 5],
+    ]);
     expect((core.events[2] as Extract<Event, { e: "client" }>).bases).toEqual(["ss1_6"]);
     expect(updates).toEqual([]);
   });
@@ -128,9 +180,16 @@ describe("intake", () => {
   test("a stage that keeps coming without its upstream ends with SESSION_LOST instead of going round for ever", async () => {
     const { publish, until, updates } = await rig(submitScript);
     for (let i = 0; i < 3; i++)
-      publish(subjects.schedulerClient, { t: "stages", session, client, stages: [stage(5, { count: 4, args: [{ a: "task", stage: 4, task: 0 }] })] });
+      publish(subjects.schedulerClient, {
+        t: "stages",
+        session,
+        client,
+        stages: [stage(5, { count: 4, args: [{ a: "task", stage: 4, task: 0 }] })],
+      });
     await until(() => updates.length === 1);
-    expect(updates[0]?.segments).toMatchObject([{ r: "failed", stage: 5, from: 0, to: 4, error: { code: "SESSION_LOST" } }]);
+    expect(updates[0]?.segments).toMatchObject([
+      { r: "failed", stage: 5, from: 0, to: 4, error: { code: "SESSION_LOST" } },
+    ]);
   });
 
   test("a session stage that cannot be right fails its tasks and those that read it; the others run", async () => {
@@ -151,9 +210,16 @@ describe("intake", () => {
 
   test("malformed stages that say whose they are end with the fault", async () => {
     const { publish, until, updates } = await rig(submitScript);
-    publish(subjects.schedulerClient, { t: "stages", session, client, stages: [{ ...stage(3), count: 2, fn: { kernel: "" } }] });
+    publish(subjects.schedulerClient, {
+      t: "stages",
+      session,
+      client,
+      stages: [{ ...stage(3), count: 2, fn: { kernel: "" } }],
+    });
     await until(() => updates.length === 1);
-    expect(updates[0]?.segments).toMatchObject([{ r: "failed", stage: 3, from: 0, to: 2, error: { code: "INVALID_ARGUMENT" } }]);
+    expect(updates[0]?.segments).toMatchObject([
+      { r: "failed", stage: 3, from: 0, to: 2, error: { code: "INVALID_ARGUMENT" } },
+    ]);
   });
 
   test("a commit whose parts do not fit together reaches the core as a failure of its tasks", async () => {
@@ -178,7 +244,8 @@ describe("intake", () => {
       }),
     );
     const event = core.events[0];
-    const segments = event?.e === "worker" && event.request.t === "commits" ? event.request.commits.map((one) => one.segment) : [];
+    const segments =
+      event?.e === "worker" && event.request.t === "commits" ? event.request.commits.map((one) => one.segment) : [];
     expect(segments).toMatchObject([
       { r: "inline" },
       { r: "failed", from: 1, to: 3, error: { code: "CORRUPT" } },

@@ -1,6 +1,6 @@
 /**
- * Where messages become events: bytes are decoded and checked once, here, and what is behind may trust its types. Nothing that arrives can end
- * the process: a fault is answered where an answer is awaited, and counted in any case.
+ * Where messages become events: bytes are decoded and checked once, here, and what is behind may trust its types.
+ * Nothing that arrives can end the process: a fault is answered where an answer is awaited, and counted in any case.
  */
 import { z } from "zod";
 import { stageBase } from "../../proto/address.js";
@@ -11,7 +11,14 @@ import { toWireError, VolleyError, type WireError } from "../../proto/errors.js"
 import { validateStages } from "../../proto/graph.js";
 import type { ClientId, Epoch, JobId, ObjectBase } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import { type ClientRequest, type ClientRequestOf, type Commit, clientRequest, type ResultSegment, workerRequest } from "../../proto/messages.js";
+import {
+  type ClientRequest,
+  type ClientRequestOf,
+  type Commit,
+  clientRequest,
+  type ResultSegment,
+  workerRequest,
+} from "../../proto/messages.js";
 import { PackReader } from "../../proto/pack.js";
 import { subjects } from "../../proto/subjects.js";
 import type { Message, Subscription, Transport } from "../../proto/transport/transport.js";
@@ -47,24 +54,36 @@ const looseStages = z.object({
   t: z.literal("stages"),
   client: clientId,
   session: jobId,
-  stages: z.array(z.object({ index: z.number().int().min(0), count: z.number().int().min(1).max(limits.tasksPerStageMax).catch(1) })),
+  stages: z.array(
+    z.object({ index: z.number().int().min(0), count: z.number().int().min(1).max(limits.tasksPerStageMax).catch(1) }),
+  ),
 });
 
 /**
- * A segment whose parts do not fit together ends its tasks with CORRUPT: behind the boundary packs are taken apart without a doubt, and a worker that
- * is told nothing would send the same again for ever.
+ * A segment whose parts do not fit together ends its tasks with CORRUPT: behind the boundary packs are taken apart
+ * without a doubt, and a worker that is told nothing would send the same again for ever.
  */
 function checkCommits(commits: Commit[], onMalformed: IntakeOptions["onMalformed"]): void {
   for (let i = 0; i < commits.length; i++) {
     const commit = commits[i] as Commit;
     const { segment } = commit;
     const tasks = segment.to - segment.from;
-    if (tasks <= 0) throw new VolleyError("INVALID_ARGUMENT", `commit of lease ${commit.lease}: tasks [${segment.from}, ${segment.to}) are none`);
+    if (tasks <= 0)
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        `commit of lease ${commit.lease}: tasks [${segment.from}, ${segment.to}) are none`,
+      );
     const fault = faultOf(segment, tasks);
     if (fault === undefined) continue;
-    const error: WireError = { code: "CORRUPT", message: `result of tasks [${segment.from}, ${segment.to}) of stage ${segment.stage}: ${fault}` };
+    const error: WireError = {
+      code: "CORRUPT",
+      message: `result of tasks [${segment.from}, ${segment.to}) of stage ${segment.stage}: ${fault}`,
+    };
     onMalformed("worker", error, 0);
-    commits[i] = { ...commit, segment: { r: "failed", stage: segment.stage, from: segment.from, to: segment.to, error } };
+    commits[i] = {
+      ...commit,
+      segment: { r: "failed", stage: segment.stage, from: segment.from, to: segment.to, error },
+    };
   }
 }
 
@@ -72,9 +91,12 @@ function faultOf(segment: ResultSegment, tasks: number): string | undefined {
   if (segment.r === "failed") return undefined;
   if (segment.r === "stored") {
     if (segment.stored.length !== tasks) return `${segment.stored.length} results for ${tasks} tasks`;
-    return segment.stored.every((stored) => stored.digest.byteLength === digestBytes) ? undefined : `a digest is not ${digestBytes} bytes long`;
+    return segment.stored.every((stored) => stored.digest.byteLength === digestBytes)
+      ? undefined
+      : `a digest is not ${digestBytes} bytes long`;
   }
-  if (segment.digests && segment.digests.byteLength !== tasks * digestBytes) return `${segment.digests.byteLength} bytes of digests for ${tasks} tasks`;
+  if (segment.digests && segment.digests.byteLength !== tasks * digestBytes)
+    return `${segment.digests.byteLength} bytes of digests for ${tasks} tasks`;
   try {
     const { count } = new PackReader(segment.pack);
     return count === tasks ? undefined : `a pack of ${count} results for ${tasks} tasks`;
@@ -91,7 +113,10 @@ export class Intake {
 
   constructor(options: IntakeOptions) {
     this.#options = options;
-    this.#argsBytesMax = Math.max(options.transport.payloadBytesMax - leaseHeadBytes, options.transport.payloadBytesMax >> 1);
+    this.#argsBytesMax = Math.max(
+      options.transport.payloadBytesMax - leaseHeadBytes,
+      options.transport.payloadBytesMax >> 1,
+    );
     this.#sessions = new SessionStages({
       stageOf: (job, stage) => options.stageOf(job, stage),
       sizeOf: (session) => options.sizeOf(session),
@@ -103,9 +128,15 @@ export class Intake {
   start(): void {
     const { transport } = this.#options;
     this.#subscriptions = [
-      transport.subscribe(subjects.schedulerClient, (message) => this.#guard("client", message, () => this.#client(message))),
-      transport.subscribe(subjects.schedulerQuestion, (message) => this.#guard("worker", message, () => this.#question(message))),
-      transport.subscribe(subjects.schedulerWorker, (message) => this.#guard("worker", message, () => this.#worker(message))),
+      transport.subscribe(subjects.schedulerClient, (message) =>
+        this.#guard("client", message, () => this.#client(message)),
+      ),
+      transport.subscribe(subjects.schedulerQuestion, (message) =>
+        this.#guard("worker", message, () => this.#question(message)),
+      ),
+      transport.subscribe(subjects.schedulerWorker, (message) =>
+        this.#guard("worker", message, () => this.#worker(message)),
+      ),
     ];
   }
 
@@ -159,8 +190,13 @@ export class Intake {
   /** A worker asks; it has no business with what else a client may say. */
   #question(message: Message): void {
     const request = decodeMessage(clientRequest, message.data);
-    if (request.t !== "locate" && request.t !== "results") throw new VolleyError("FORBIDDEN", `a worker may not ask for ${request.t}`);
-    this.#options.dispatch({ e: "client", request, ...(message.wantsReply ? { reply: this.#options.replies.add(message, "client") } : {}) });
+    if (request.t !== "locate" && request.t !== "results")
+      throw new VolleyError("FORBIDDEN", `a worker may not ask for ${request.t}`);
+    this.#options.dispatch({
+      e: "client",
+      request,
+      ...(message.wantsReply ? { reply: this.#options.replies.add(message, "client") } : {}),
+    });
   }
 
   #event(request: ClientRequest): Extract<Event, { e: "client" }> {
@@ -187,7 +223,11 @@ export class Intake {
       for (const segment of segments) {
         const tasks = segment.to - segment.from;
         const fault = tasks <= 0 ? "there are none" : faultOf(segment, tasks);
-        if (fault !== undefined) throw new VolleyError("CORRUPT", `results of tasks [${segment.from}, ${segment.to}) of stage ${segment.stage}: ${fault}`);
+        if (fault !== undefined)
+          throw new VolleyError(
+            "CORRUPT",
+            `results of tasks [${segment.from}, ${segment.to}) of stage ${segment.stage}: ${fault}`,
+          );
       }
     }
     return { e: "client", request, bases: this.#sessions.resume(request) };
@@ -215,7 +255,10 @@ export class Intake {
     }
   }
 
-  /** `stages` are published without a reply: when they are malformed, but say whose they are, their tasks end with the fault instead of being awaited for ever. */
+  /**
+   * `stages` are published without a reply: when they are malformed, but say whose they are, their tasks end with the
+   * fault instead of being awaited for ever.
+   */
   #failStages(data: Uint8Array, error: unknown): void {
     let loose: ReturnType<typeof looseStages.parse>;
     try {
@@ -224,6 +267,12 @@ export class Intake {
       return;
     }
     for (const stage of loose.stages)
-      this.#options.fail(loose.client, loose.session, { r: "failed", stage: stage.index, from: 0, to: stage.count, error: toWireError(error) });
+      this.#options.fail(loose.client, loose.session, {
+        r: "failed",
+        stage: stage.index,
+        from: 0,
+        to: stage.count,
+        error: toWireError(error),
+      });
   }
 }

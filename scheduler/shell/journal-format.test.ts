@@ -1,7 +1,16 @@
 import { describe, expect, test } from "vitest";
 import type { JobId } from "../../proto/ids.js";
 import type { JournalRecord } from "../core/events.js";
-import { EntryReader, encodeEntry, encodeMarker, encodePart, encodeRecord, entryKind, markerOf, partsOf } from "./journal-format.js";
+import {
+  EntryReader,
+  encodeEntry,
+  encodeMarker,
+  encodePart,
+  encodeRecord,
+  entryKind,
+  markerOf,
+  partsOf,
+} from "./journal-format.js";
 import { cancelRecord } from "./scripted-core.js";
 
 const author = { epoch: 3, nonce: new Uint8Array(8).fill(7) };
@@ -50,9 +59,15 @@ describe("journal entries", () => {
     expect(() => reader.read(2, recordsEntry(4))).toThrow(/entry 2: epoch 4 after epoch 5/);
     expect(() => new EntryReader().read(9, recordsEntry(1).subarray(0, 5))).toThrow(/entry 9: 5 bytes/);
     expect(() => new EntryReader().read(9, encodeEntry(author, 9, []))).toThrow(/kind 9/);
-    expect(() => new EntryReader().read(9, encodeEntry(author, entryKind.records, [Uint8Array.of(0xd9)]))).toThrow(/entry 9: not msgpack/);
-    expect(() => new EntryReader().read(9, encodeEntry(author, entryKind.records, [Uint8Array.of(7)]))).toThrow(/entry 9: holds something/);
-    expect(() => new EntryReader().read(9, partsEntries(big, 1_000)[1] as Uint8Array)).toThrow(/part 1 of 6 where part 0 was due/);
+    expect(() => new EntryReader().read(9, encodeEntry(author, entryKind.records, [Uint8Array.of(0xd9)]))).toThrow(
+      /entry 9: not msgpack/,
+    );
+    expect(() => new EntryReader().read(9, encodeEntry(author, entryKind.records, [Uint8Array.of(7)]))).toThrow(
+      /entry 9: holds something/,
+    );
+    expect(() => new EntryReader().read(9, partsEntries(big, 1_000)[1] as Uint8Array)).toThrow(
+      /part 1 of 6 where part 0 was due/,
+    );
   });
 
   test("tell markers from everything else", () => {

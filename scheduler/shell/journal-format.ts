@@ -3,27 +3,36 @@
  *
  *   u8 kind | u32 epoch | 8 bytes nonce | body                              (little-endian)
  *   kind 1  records   body: msgpack records, one behind the other
- *   kind 2  part      body: u32 index | u32 parts | bytes                   a record too large for one entry, in consecutive entries
+ *   kind 2  part      body: u32 index | u32 parts | bytes                   a record too large for one entry, in
+ * consecutive entries
  *   kind 3  snapshot  body: msgpack SnapshotMarker
  *
- * The nonce is drawn once per process: entries of two schedulers that start at the same moment never have equal bytes, so whoever asks
- * "is this entry mine?" after an unknown outcome gets a true answer.
+ * The nonce is drawn once per process: entries of two schedulers that start at the same moment never have equal bytes,
+ * so whoever asks "is this entry mine?" after an unknown outcome gets a true answer.
  *
- * F1 A record in parts exists only when its last part does: a tail without its end, cut off by a crash, is as if never written.
- * F2 Epochs never fall along the journal.
+ * F1 A record in parts exists only when its last part does: a tail without its end, cut off by a crash, is as if never
+ * written. F2 Epochs never fall along the journal.
  */
 import { Packr } from "msgpackr";
 import { VolleyError } from "../../proto/errors.js";
 import type { JournalRecord } from "../core/events.js";
 
-const packr = new Packr({ useRecords: false, encodeUndefinedAsNil: false, moreTypes: false, largeBigIntToFloat: false });
+const packr = new Packr({
+  useRecords: false,
+  encodeUndefinedAsNil: false,
+  moreTypes: false,
+  largeBigIntToFloat: false,
+});
 
 export const entryKind = { records: 1, part: 2, snapshot: 3 } as const;
 export const entryHeadBytes = 13;
 const partHeadBytes = 8;
 export const nonceBytes = 8;
 
-/** Says that the state up to and with entry `seq` was put into the snapshot store under this hash. The blob may be missing: it is written after the marker. */
+/**
+ * Says that the state up to and with entry `seq` was put into the snapshot store under this hash. The blob may be
+ * missing: it is written after the marker.
+ */
 export interface SnapshotMarker {
   readonly seq: number;
   /** SHA-256 hex of the encoded state. */
@@ -55,12 +64,20 @@ export function encodeEntry(author: EntryAuthor, kind: number, bodies: readonly 
   return entry;
 }
 
-export const encodeMarker = (author: EntryAuthor, marker: SnapshotMarker): Uint8Array => encodeEntry(author, entryKind.snapshot, [packr.pack(marker)]);
+export const encodeMarker = (author: EntryAuthor, marker: SnapshotMarker): Uint8Array =>
+  encodeEntry(author, entryKind.snapshot, [packr.pack(marker)]);
 
 /** How many entries of at most `entryBytesMax` a record of this size takes. */
-export const partsOf = (recordBytes: number, entryBytesMax: number): number => Math.ceil(recordBytes / (entryBytesMax - entryHeadBytes - partHeadBytes));
+export const partsOf = (recordBytes: number, entryBytesMax: number): number =>
+  Math.ceil(recordBytes / (entryBytesMax - entryHeadBytes - partHeadBytes));
 
-export function encodePart(author: EntryAuthor, record: Uint8Array, index: number, parts: number, entryBytesMax: number): Uint8Array {
+export function encodePart(
+  author: EntryAuthor,
+  record: Uint8Array,
+  index: number,
+  parts: number,
+  entryBytesMax: number,
+): Uint8Array {
   const room = entryBytesMax - entryHeadBytes - partHeadBytes;
   const head = new Uint8Array(partHeadBytes);
   const view = new DataView(head.buffer);
@@ -69,7 +86,8 @@ export function encodePart(author: EntryAuthor, record: Uint8Array, index: numbe
   return encodeEntry(author, entryKind.part, [head, record.subarray(index * room, (index + 1) * room)]);
 }
 
-const corrupt = (seq: number, why: string, cause?: unknown): VolleyError => new VolleyError("CORRUPT", `journal entry ${seq}: ${why}`, { cause });
+const corrupt = (seq: number, why: string, cause?: unknown): VolleyError =>
+  new VolleyError("CORRUPT", `journal entry ${seq}: ${why}`, { cause });
 
 /** The marker in this entry, if it is one; cheap for every other kind. */
 export function markerOf(seq: number, entry: Uint8Array): SnapshotMarker | undefined {
@@ -121,7 +139,10 @@ export class EntryReader {
     this.#drop();
     if (kind === entryKind.snapshot) return [];
     if (kind !== entryKind.records)
-      throw new VolleyError("VERSION_MISMATCH", `journal entry ${seq} is of kind ${kind}, written by a newer version; start that version`);
+      throw new VolleyError(
+        "VERSION_MISMATCH",
+        `journal entry ${seq} is of kind ${kind}, written by a newer version; start that version`,
+      );
     let records: unknown[];
     try {
       records = body.byteLength === 0 ? [] : (packr.unpackMultiple(body) as unknown[]);
@@ -137,7 +158,8 @@ export class EntryReader {
     const index = view.getUint32(0, true);
     const parts = view.getUint32(4, true);
     if (index === 0) this.#drop();
-    if (index !== this.#parts.length) throw corrupt(seq, `part ${index} of ${parts} where part ${this.#parts.length} was due`);
+    if (index !== this.#parts.length)
+      throw corrupt(seq, `part ${index} of ${parts} where part ${this.#parts.length} was due`);
     this.#parts.push(body.subarray(partHeadBytes));
     if (index + 1 < parts) return [];
     const whole = Buffer.concat(this.#parts);

@@ -45,7 +45,10 @@ describe("journal writer", () => {
     expect(await writer.seal()).toBe(2);
     expect(journal.appends).toBe(2);
     expect(seen.durable).toEqual([1, 101]);
-    expect(await recordsIn(journal)).toEqual([[cancelRecord(0)], Array.from({ length: 100 }, (_, i) => cancelRecord(i + 1))]);
+    expect(await recordsIn(journal)).toEqual([
+      [cancelRecord(0)],
+      Array.from({ length: 100 }, (_, i) => cancelRecord(i + 1)),
+    ]);
   });
 
   test("cuts entries at the limit and splits what is larger", async () => {
@@ -78,7 +81,12 @@ describe("journal writer", () => {
     expect(await first).toBe(2);
     expect(await second).toBe(3);
     await writer.seal();
-    expect(await recordsIn(journal)).toEqual([[cancelRecord(0)], [cancelRecord(1)], [cancelRecord(2)], [cancelRecord(3)]]);
+    expect(await recordsIn(journal)).toEqual([
+      [cancelRecord(0)],
+      [cancelRecord(1)],
+      [cancelRecord(2)],
+      [cancelRecord(3)],
+    ]);
   });
 
   test("tries again while the journal is away", async () => {

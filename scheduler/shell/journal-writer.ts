@@ -1,10 +1,11 @@
 /**
  * Group commit: records gather while one append is in flight and go out together as the next entry.
  *
- * W1 One append at a time, each with the sequence it expects to follow; so entries are in the order in which records were given.
- * W2 `durable` counts records that are on disk; it moves only after the append was confirmed, and never back.
- * W3 After `seal()` no entry holds records from both sides of the seal: a snapshot taken at that instant is exactly the state up to that entry.
- * W4 FENCED ends the writer for good: somebody else writes this journal now. Every other failure is tried again, for as long as it takes.
+ * W1 One append at a time, each with the sequence it expects to follow; so entries are in the order in which records
+ * were given. W2 `durable` counts records that are on disk; it moves only after the append was confirmed, and never
+ * back. W3 After `seal()` no entry holds records from both sides of the seal: a snapshot taken at that instant is
+ * exactly the state up to that entry. W4 FENCED ends the writer for good: somebody else writes this journal now. Every
+ * other failure is tried again, for as long as it takes.
  */
 
 import type { Journal } from "../../proto/durable/durable.js";
@@ -90,12 +91,17 @@ export class JournalWriter {
       this.#running = true;
       // One microtask later: the records of one step, and of one batch of messages, share an entry.
       queueMicrotask(() => {
-        this.#run().catch((error: unknown) => this.#end(error instanceof Error ? error : new Error(String(error)), true));
+        this.#run().catch((error: unknown) =>
+          this.#end(error instanceof Error ? error : new Error(String(error)), true),
+        );
       });
     }
   }
 
-  /** Cuts here (W3) and resolves, when everything given so far is on disk, with the sequence of the entry that holds the last of it. */
+  /**
+   * Cuts here (W3) and resolves, when everything given so far is on disk, with the sequence of the entry that holds the
+   * last of it.
+   */
   seal(): Promise<number> {
     if (this.#ended) return Promise.reject(this.#ended);
     if (this.#durable === this.#given) return Promise.resolve(this.#lastSeq);
@@ -143,7 +149,10 @@ export class JournalWriter {
     this.#advance(this.#head + 1);
     if (first.marker) return { entries: [encodeMarker(author, first.marker)], records: 1 };
     const parts = partsOf(first.bytes.byteLength, entryBytesMax);
-    return { entries: Array.from({ length: parts }, (_, i) => encodePart(author, first.bytes, i, parts, entryBytesMax)), records: 1 };
+    return {
+      entries: Array.from({ length: parts }, (_, i) => encodePart(author, first.bytes, i, parts, entryBytesMax)),
+      records: 1,
+    };
   }
 
   #advance(head: number): void {
@@ -181,10 +190,14 @@ export class JournalWriter {
     return undefined;
   }
 
-  /** After a failure of unknown outcome, FENCED may mean that our own entry did arrive. Its nonce says so; undefined: the journal cannot be read now. */
+  /**
+   * After a failure of unknown outcome, FENCED may mean that our own entry did arrive. Its nonce says so; undefined:
+   * the journal cannot be read now.
+   */
   async #isMine(entry: Uint8Array): Promise<boolean | undefined> {
     try {
-      for await (const { seq, data } of this.#options.journal.read(this.#lastSeq)) return seq === this.#lastSeq + 1 && Buffer.compare(data, entry) === 0;
+      for await (const { seq, data } of this.#options.journal.read(this.#lastSeq))
+        return seq === this.#lastSeq + 1 && Buffer.compare(data, entry) === 0;
       return false;
     } catch {
       return undefined;

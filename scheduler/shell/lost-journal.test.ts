@@ -12,7 +12,13 @@ const core = scriptedCore();
 const nonce = new Uint8Array(8).fill(9);
 
 function start(durable: Durable, acceptJournalLoss = 0, notes: string[] = []): Promise<Recovered<ScriptedState>> {
-  return recover({ core, durable, nonce, acceptJournalLoss, onNote: (level, text) => level === "warn" && notes.push(text) });
+  return recover({
+    core,
+    durable,
+    nonce,
+    acceptJournalLoss,
+    onNote: (level, text) => level === "warn" && notes.push(text),
+  });
 }
 
 /** Starts, writes so many records, takes a snapshot if asked to. */
@@ -20,14 +26,21 @@ async function live(durable: Durable, records: number, snapshot: boolean): Promi
   const recovered = await start(durable);
   const { state, epoch, lastSeq, snapshots } = recovered;
   const quiet = { onDurable: () => {}, onFatal: () => {}, onAppended: () => {}, onRetry: () => {} };
-  const writer = new JournalWriter({ journal: durable.journal, author: { epoch, nonce }, lastSeq, entryBytesMax: 1_000, ...quiet });
+  const writer = new JournalWriter({
+    journal: durable.journal,
+    author: { epoch, nonce },
+    lastSeq,
+    entryBytesMax: 1_000,
+    ...quiet,
+  });
   for (let i = 0; i < records; i++) {
     core.applyRecord(state, cancelRecord(i));
     writer.push(cancelRecord(i));
     await writer.seal();
   }
   const capture = () => [{ epoch }, ...core.snapshot(state)];
-  if (snapshot) await new Snapshotter({ durable, writer, capture, known: snapshots, onTaken: () => {}, onFailed: () => {} }).take();
+  if (snapshot)
+    await new Snapshotter({ durable, writer, capture, known: snapshots, onTaken: () => {}, onFailed: () => {} }).take();
   writer.abandon();
   return recovered;
 }
@@ -54,7 +67,10 @@ describe("a start is refused", () => {
       await live(durable, 3, snapshot);
       await live(durable, 3, snapshot);
       const error = await start(remade(durable)).catch((thrown: unknown) => thrown);
-      expect(error).toMatchObject({ code: "JOURNAL_LOST", message: expect.stringContaining("--accept-journal-loss 2") });
+      expect(error).toMatchObject({
+        code: "JOURNAL_LOST",
+        message: expect.stringContaining("--accept-journal-loss 2"),
+      });
       expect(String(error)).toContain("a scheduler of epoch 2 has written it");
       // The refusal changes nothing.
       expect(await start(remade(durable)).catch((thrown: unknown) => thrown)).toMatchObject({ code: "JOURNAL_LOST" });
@@ -74,14 +90,17 @@ describe("a start is refused", () => {
     await live(durable, 5, true);
     await expect(start(await olderCopy(durable, 2))).rejects.toMatchObject({
       code: "JOURNAL_LOST",
-      message: expect.stringContaining("ends at entry 2, but a scheduler of epoch 1 has written it and there is a snapshot of its entry 6"),
+      message: expect.stringContaining(
+        "ends at entry 2, but a scheduler of epoch 1 has written it and there is a snapshot of its entry 6",
+      ),
     });
   });
 
   test("with the number of another loss", async () => {
     const durable = modelDurable();
     await live(durable, 3, true);
-    for (const number of [0, 2, 7]) await expect(start(remade(durable), number)).rejects.toMatchObject({ code: "JOURNAL_LOST" });
+    for (const number of [0, 2, 7])
+      await expect(start(remade(durable), number)).rejects.toMatchObject({ code: "JOURNAL_LOST" });
   });
 });
 
@@ -92,7 +111,10 @@ describe("a start goes on", () => {
 
   test("after a crash between the creation of the journal and its first entry, and between that and the note of its epoch", async () => {
     const durable = modelDurable();
-    await durable.journal.append(encodeEntry({ epoch: 1, nonce }, entryKind.records, [encodeRecord({ k: "epoch", epoch: 1 as never })]), 0);
+    await durable.journal.append(
+      encodeEntry({ epoch: 1, nonce }, entryKind.records, [encodeRecord({ k: "epoch", epoch: 1 as never })]),
+      0,
+    );
     expect((await start(durable)).epoch).toBe(2);
   });
 

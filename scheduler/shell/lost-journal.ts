@@ -1,10 +1,12 @@
 /**
- * What a journal cannot say of itself: that it is gone, or older than it was. The bucket of snapshots remembers: every start leaves its epoch there, and a
- * snapshot the entry up to which it was taken.
+ * What a journal cannot say of itself: that it is gone, or older than it was. The bucket of snapshots remembers: every
+ * start leaves its epoch there, and a snapshot the entry up to which it was taken.
  *
- * J1 A journal that is empty, although there were starts or snapshots, was lost or made anew; one that ends before a snapshot's entry came back from an
- *    older copy than its snapshots. Nobody starts from that: durable jobs would be forgotten in silence, and epochs given out again. A person decides.
- * J2 A journal that lacks only the epoch of a start has lost its last writes, as it may in a power failure. It is gone on with, above that epoch, and said.
+ * J1 A journal that is empty, although there were starts or snapshots, was lost or made anew; one that ends before a
+ * snapshot's entry came back from an
+ *    older copy than its snapshots. Nobody starts from that: durable jobs would be forgotten in silence, and epochs
+ * given out again. A person decides. J2 A journal that lacks only the epoch of a start has lost its last writes, as it
+ * may in a power failure. It is gone on with, above that epoch, and said.
  */
 import type { Durable } from "../../proto/durable/durable.js";
 import { VolleyError } from "../../proto/errors.js";
@@ -32,14 +34,19 @@ export async function remembered({ snapshots }: Pick<Durable, "snapshots">): Pro
 }
 
 /** To be called when the start's epoch is in the journal. Older marks go. */
-export async function rememberEpoch({ snapshots }: Pick<Durable, "snapshots">, epoch: number, { names }: Remembered): Promise<void> {
+export async function rememberEpoch(
+  { snapshots }: Pick<Durable, "snapshots">,
+  epoch: number,
+  { names }: Remembered,
+): Promise<void> {
   await snapshots.put(markName(epoch), new Uint8Array(0));
   for (const name of names) if (markPattern.test(name) && name !== markName(epoch)) await snapshots.delete(name);
 }
 
 /**
- * Fails with JOURNAL_LOST (J1), unless `accepted` names the very epoch that is lost: then what contradicts the journal is deleted, and the start goes on with
- * what the journal has, be it nothing. Gives the entry behind which it goes on when all of them are gone; undefined: there are entries, or never were.
+ * Fails with JOURNAL_LOST (J1), unless `accepted` names the very epoch that is lost: then what contradicts the journal
+ * is deleted, and the start goes on with what the journal has, be it nothing. Gives the entry behind which it goes on
+ * when all of them are gone; undefined: there are entries, or never were.
  */
 export async function checkJournal(durable: Durable, known: Remembered, accepted: number): Promise<number | undefined> {
   const lastSeq = await durable.journal.lastSeq();
@@ -56,7 +63,9 @@ export async function checkJournal(durable: Durable, known: Remembered, accepted
       { details: { lastSeq, snapshotSeq: known.snapshotSeq, epoch: known.epoch } },
     );
   }
-  for (const name of known.names) if (empty ? snapshotPattern.test(name) : numberIn(snapshotPattern, name) > lastSeq) await durable.snapshots.delete(name);
+  for (const name of known.names)
+    if (empty ? snapshotPattern.test(name) : numberIn(snapshotPattern, name) > lastSeq)
+      await durable.snapshots.delete(name);
   return empty ? lastSeq : undefined;
 }
 
@@ -66,10 +75,14 @@ async function isEmpty({ journal }: Durable): Promise<boolean> {
 }
 
 function faultOf(lastSeq: number, empty: boolean, { epoch, snapshotSeq }: Remembered): string | undefined {
-  const before = [epoch > 0 ? `a scheduler of epoch ${epoch} has written it` : "", snapshotSeq > 0 ? `there is a snapshot of its entry ${snapshotSeq}` : ""];
+  const before = [
+    epoch > 0 ? `a scheduler of epoch ${epoch} has written it` : "",
+    snapshotSeq > 0 ? `there is a snapshot of its entry ${snapshotSeq}` : "",
+  ];
   const proof = before.filter((text) => text !== "").join(" and ");
   if (empty && proof !== "") return `the journal is empty, but ${proof}: its stream was lost, purged or made anew`;
   if (empty && lastSeq > 0) return `the journal has had ${lastSeq} entries and has none: its stream was purged`;
-  if (snapshotSeq > lastSeq) return `the journal ends at entry ${lastSeq}, but ${proof}: it was made anew, or came back from an older copy than its snapshots`;
+  if (snapshotSeq > lastSeq)
+    return `the journal ends at entry ${lastSeq}, but ${proof}: it was made anew, or came back from an older copy than its snapshots`;
   return undefined;
 }

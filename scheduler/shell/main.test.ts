@@ -20,13 +20,18 @@ const exits: number[] = [];
 const running: RunningScheduler[] = [];
 
 async function start(): Promise<RunningScheduler> {
-  const scheduler = await runScheduler(readConfig(schedulerConfig, { url: nats.url, log: "silent" }, {}), (code) => exits.push(code));
+  const scheduler = await runScheduler(readConfig(schedulerConfig, { url: nats.url, log: "silent" }, {}), (code) =>
+    exits.push(code),
+  );
   running.push(scheduler);
   return scheduler;
 }
 
 const ask = async (request: ClientRequest): Promise<ClientReply> =>
-  decodeMessage(clientReply, await transport.request(subjects.schedulerClient, encodeMessage(request), { timeoutMs: 5_000 }));
+  decodeMessage(
+    clientReply,
+    await transport.request(subjects.schedulerClient, encodeMessage(request), { timeoutMs: 5_000 }),
+  );
 
 const submit = (job: string): ClientRequest => ({
   t: "submit",
@@ -35,7 +40,15 @@ const submit = (job: string): ClientRequest => ({
   tenant: "t" as TenantId,
   name: "n",
   outputs: [0],
-  stages: [{ index: 0, fn: { kernel: "noop", version: 1 }, count: 10, args: [], options: { retries: 0, timeoutMs: 1_000, pure: false, priority: 0 } }],
+  stages: [
+    {
+      index: 0,
+      fn: { kernel: "noop", version: 1 },
+      count: 10,
+      args: [],
+      options: { retries: 0, timeoutMs: 1_000, pure: false, priority: 0 },
+    },
+  ],
 });
 
 beforeAll(async () => {
@@ -64,7 +77,11 @@ describe("scheduler on nats", () => {
     await first.stop();
 
     const second = await start();
-    expect(await ask({ t: "status", job: "job1" as JobId })).toMatchObject({ t: "status", epoch: 2, status: { tasks: 10, state: "running" } });
+    expect(await ask({ t: "status", job: "job1" as JobId })).toMatchObject({
+      t: "status",
+      epoch: 2,
+      status: { tasks: 10, state: "running" },
+    });
 
     // A third takes over while the second still lives. Both hear the next submit; only the third may write.
     await start();
@@ -82,7 +99,9 @@ describe("scheduler on nats", () => {
     await nats.ended;
     nats = await startLocalNats({ dataDir: folder, port, user, password });
     // Its connection comes back by itself; until then nobody listens.
-    await expect.poll(() => ask(submit("job3")).catch(() => undefined), { timeout: 20_000 }).toMatchObject({ t: "submitted", existed: true, epoch: 3 });
+    await expect
+      .poll(() => ask(submit("job3")).catch(() => undefined), { timeout: 20_000 })
+      .toMatchObject({ t: "submitted", existed: true, epoch: 3 });
     expect(await ask(submit("job4"))).toMatchObject({ t: "submitted", existed: false });
   });
 });

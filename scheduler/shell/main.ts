@@ -1,4 +1,7 @@
-/** The scheduler as a process: configuration, connections, the metrics port. Signals are the entry file's (client/cli/volley.ts). */
+/**
+ * The scheduler as a process: configuration, connections, the metrics port. Signals are the entry file's
+ * (client/cli/volley.ts).
+ */
 import { pino } from "pino";
 import { type ConfigOf, type ConfigTable, configKey, integer } from "../../proto/config.js";
 import { openDurable } from "../../proto/durable/nats.js";
@@ -13,7 +16,13 @@ import { exitCodes, SchedulerShell } from "./shell.js";
 export const schedulerConfig = {
   ...roleConfig,
   ...metricsConfig,
-  tickMs: configKey({ env: "VOLLEY_TICK_MS", flag: "tick-ms", doc: "How often timers are looked at, milliseconds.", default: 50, parse: integer(1, 1_000) }),
+  tickMs: configKey({
+    env: "VOLLEY_TICK_MS",
+    flag: "tick-ms",
+    doc: "How often timers are looked at, milliseconds.",
+    default: 50,
+    parse: integer(1, 1_000),
+  }),
   snapshotEntries: configKey({
     env: "VOLLEY_SNAPSHOT_ENTRIES",
     flag: "snapshot-entries",
@@ -79,7 +88,12 @@ export async function runScheduler(
         port: config.metricsPort,
         contentType: metrics.registry.contentType,
         scrape: () => metrics.scrape(),
-        health: () => ({ ok: shell?.healthy === true, role: "scheduler", epoch: shell?.epoch ?? 0, journalSeq: shell?.lastSeq ?? 0 }),
+        health: () => ({
+          ok: shell?.healthy === true,
+          role: "scheduler",
+          epoch: shell?.epoch ?? 0,
+          journalSeq: shell?.lastSeq ?? 0,
+        }),
       });
     }
     log.info({ metricsPort: server?.port ?? -1 }, "ready");

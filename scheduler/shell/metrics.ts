@@ -25,7 +25,8 @@ const counterHelp: Partial<Record<CounterName, string>> = {
   leases_granted: "Leases given to workers.",
   leases_revoked: "Leases whose unstarted rest was asked back.",
   leases_resent: "Leases sent again because a worker did not list them.",
-  tasks_strayed: "Results of pure functions that another engine made than their address says, because no worker had it any more.",
+  tasks_strayed:
+    "Results of pure functions that another engine made than their address says, because no worker had it any more.",
   engine_mixes: "Joins of a worker whose engine no other worker had, beside workers of another.",
   workers_lost: "Workers that stopped answering.",
   objects_lost: "Objects of which every copy went.",
@@ -59,9 +60,20 @@ export class SchedulerMetrics {
   constructor() {
     const registers = [this.registry];
     collectDefaultMetrics({ register: this.registry });
-    this.#tasks = new Counter({ name: "volley_tasks_total", help: "Tasks by what became of them.", labelNames: ["state", "tenant"], registers });
+    this.#tasks = new Counter({
+      name: "volley_tasks_total",
+      help: "Tasks by what became of them.",
+      labelNames: ["state", "tenant"],
+      registers,
+    });
     const duration = (what: string, help: string) =>
-      new Histogram({ name: `volley_scheduler_${what}_seconds`, help, labelNames: ["tenant"], buckets: secondsBuckets, registers });
+      new Histogram({
+        name: `volley_scheduler_${what}_seconds`,
+        help,
+        labelNames: ["tenant"],
+        buckets: secondsBuckets,
+        registers,
+      });
     this.#durations = {
       queue_seconds: duration("queue", "Time from a task's being ready to its lease."),
       lease_seconds: duration("lease", "Time from a lease's grant to its end."),
@@ -91,7 +103,10 @@ export class SchedulerMetrics {
     else this.#pending.set(key, { command, by: command.by });
   }
 
-  /** Every label value is a series that is kept for ever and read with every scrape: the first tenants have their own, the others share one. */
+  /**
+   * Every label value is a series that is kept for ever and read with every scrape: the first tenants have their own,
+   * the others share one.
+   */
   #tenantOf({ tenant = "" as TenantId }: { tenant?: TenantId }): string {
     if (tenant === "" || this.#tenants.has(tenant)) return tenant;
     if (this.#tenants.size >= tenantsShown) return otherTenants;
@@ -124,7 +139,12 @@ export class SchedulerMetrics {
   add(name: string, help: string, by: number, labels: Record<string, string> = {}): void {
     let counter = this.#counters.get(name);
     if (!counter) {
-      counter = new Counter({ name: `volley_scheduler_${name}_total`, help, labelNames: Object.keys(labels), registers: [this.registry] });
+      counter = new Counter({
+        name: `volley_scheduler_${name}_total`,
+        help,
+        labelNames: Object.keys(labels),
+        registers: [this.registry],
+      });
       this.#counters.set(name, counter);
     }
     counter.inc(labels, by);
@@ -160,7 +180,9 @@ export class SchedulerMetrics {
     this.#pending.clear();
   }
 
-  /** Families that nobody has any more fall to 0 and stay; beyond `enginesShownMax` ever seen they are counted together. */
+  /**
+   * Families that nobody has any more fall to 0 and stay; beyond `enginesShownMax` ever seen they are counted together.
+   */
   #setEngines(engines: ReadonlyMap<string, number>): void {
     const shown = this.#engines;
     for (const name of shown.keys()) shown.set(name, 0);
@@ -169,7 +191,8 @@ export class SchedulerMetrics {
       const name = shown.has(known) || shown.size < enginesShownMax ? known : "other";
       shown.set(name, (shown.get(name) ?? 0) + count);
     }
-    for (const [engine, count] of shown) this.set("workers_by_engine", "Workers that have joined, by V8's version and processor.", count, { engine });
+    for (const [engine, count] of shown)
+      this.set("workers_by_engine", "Workers that have joined, by V8's version and processor.", count, { engine });
   }
 
   #flushTraffic(): void {
@@ -191,7 +214,12 @@ export class SchedulerMetrics {
       ["0.99", 99],
       ["1", 100],
     ] as const)
-      this.set("event_loop_delay_seconds", delayHelp, (percentile === 100 ? this.#delay.max : this.#delay.percentile(percentile)) / 1e9, { quantile });
+      this.set(
+        "event_loop_delay_seconds",
+        delayHelp,
+        (percentile === 100 ? this.#delay.max : this.#delay.percentile(percentile)) / 1e9,
+        { quantile },
+      );
     this.#delay.reset();
     const figures = this.#figures?.();
     if (!figures) return;
@@ -201,6 +229,7 @@ export class SchedulerMetrics {
     this.#setEngines(figures.engines);
     this.set("slots", "Slots of workers that take leases.", figures.slots);
     this.set("sessions", "Open sessions.", figures.sessions);
-    for (const state of jobStates) this.set("jobs", "Durable jobs that are known, by state.", figures.jobs[state] ?? 0, { state });
+    for (const state of jobStates)
+      this.set("jobs", "Durable jobs that are known, by state.", figures.jobs[state] ?? 0, { state });
   }
 }

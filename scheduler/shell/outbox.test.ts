@@ -33,7 +33,13 @@ function pack(from: number, to: number, bytesEach: number): Uint8Array {
   return writer.finish();
 }
 
-const inline = (from: number, to: number, bytesEach: number): ResultSegment => ({ r: "inline", stage: 0, from, to, pack: pack(from, to, bytesEach) });
+const inline = (from: number, to: number, bytesEach: number): ResultSegment => ({
+  r: "inline",
+  stage: 0,
+  from,
+  to,
+  pack: pack(from, to, bytesEach),
+});
 
 function lease(n: number, argBytes: number, inputs = 0): WorkerOrder {
   return {
@@ -49,14 +55,19 @@ function lease(n: number, argBytes: number, inputs = 0): WorkerOrder {
       attempt: 0,
       args: [{ a: "value", kind: 3, data: new Uint8Array(argBytes) }],
       bases: [],
-      inputs: Array.from({ length: inputs }, (_, i) => ({ id: `ss1_0-${i}` as ObjectId, state: "ready" as const, inline: new Uint8Array(100) })),
+      inputs: Array.from({ length: inputs }, (_, i) => ({
+        id: `ss1_0-${i}` as ObjectId,
+        state: "ready" as const,
+        inline: new Uint8Array(100),
+      })),
       durable: false,
       options: { retries: 0, timeoutMs: 1_000, pure: true, priority: 0 },
     },
   };
 }
 
-const ordersIn = (sent: Uint8Array[]): WorkerOrder[] => sent.flatMap((data) => decodeMessage(workerOrders, data).orders);
+const ordersIn = (sent: Uint8Array[]): WorkerOrder[] =>
+  sent.flatMap((data) => decodeMessage(workerOrders, data).orders);
 
 /** Every task's result as its first byte, in the order in which they were sent. */
 function resultsIn(sent: Uint8Array[]): Map<number, number> {
@@ -92,7 +103,9 @@ describe("outbox", () => {
     for (let i = 0; i < 20; i++) outbox.order(worker, undefined, lease(i, 1_000));
     outbox.flush();
     expect(sent.length).toBeGreaterThan(4);
-    expect(ordersIn(sent).map((order) => (order.o === "lease" ? order.lease.lease : ""))).toEqual(Array.from({ length: 20 }, (_, i) => `2.${i}`));
+    expect(ordersIn(sent).map((order) => (order.o === "lease" ? order.lease.lease : ""))).toEqual(
+      Array.from({ length: 20 }, (_, i) => `2.${i}`),
+    );
   });
 
   test("leaves out locations where a lease would not fit with them", () => {
@@ -141,7 +154,8 @@ describe("outbox", () => {
     outbox.flush();
     expect(sent.length).toBeGreaterThan(5);
     let tasks = 0;
-    for (const data of sent) for (const segment of decodeMessage(clientUpdate, data).segments) tasks += segment.to - segment.from;
+    for (const data of sent)
+      for (const segment of decodeMessage(clientUpdate, data).segments) tasks += segment.to - segment.from;
     expect(tasks).toBe(5_000);
   });
 
@@ -161,8 +175,12 @@ describe("outbox", () => {
     const stored: number[] = [];
     for (const data of sent)
       for (const segment of decodeMessage(clientUpdate, data).segments) {
-        if (segment.r === "stored") for (let i = segment.from; i < segment.to; i++) stored.push(segment.stored[i - segment.from]?.bytes as number);
-        else if (segment.r === "inline") for (let i = segment.from; i < segment.to; i++) expect(segment.digests?.[16 * (i - segment.from)]).toBe(i % 251);
+        if (segment.r === "stored")
+          for (let i = segment.from; i < segment.to; i++)
+            stored.push(segment.stored[i - segment.from]?.bytes as number);
+        else if (segment.r === "inline")
+          for (let i = segment.from; i < segment.to; i++)
+            expect(segment.digests?.[16 * (i - segment.from)]).toBe(i % 251);
       }
     expect(stored).toEqual(Array.from({ length: 300 }, (_, i) => i));
   });

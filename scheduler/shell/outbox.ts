@@ -1,7 +1,9 @@
 /**
- * What is to be said to workers and clients, gathered over one turn and sent as few messages, none of them larger than the network takes.
+ * What is to be said to workers and clients, gathered over one turn and sent as few messages, none of them larger than
+ * the network takes.
  *
- * Sizes are estimated from what dominates them (bytes of arguments and packs), and checked exactly once the message is encoded.
+ * Sizes are estimated from what dominates them (bytes of arguments and packs), and checked exactly once the message is
+ * encoded.
  */
 
 import { encodeMessage } from "../../proto/codec.js";
@@ -61,7 +63,12 @@ export function cutSegment(segment: ResultSegment, bytesMax: number): ResultSegm
   if (segment.r === "stored") {
     const step = Math.max(1, Math.floor(bytesMax / storedBytes));
     for (let at = from; at < to; at += step)
-      cut.push({ ...segment, from: at, to: Math.min(to, at + step), stored: segment.stored.slice(at - from, at - from + step) });
+      cut.push({
+        ...segment,
+        from: at,
+        to: Math.min(to, at + step),
+        stored: segment.stored.slice(at - from, at - from + step),
+      });
     return cut;
   }
   const pack = new PackReader(segment.pack);
@@ -78,7 +85,9 @@ export function cutSegment(segment: ResultSegment, bytesMax: number): ResultSegm
       from: at,
       to: end,
       pack: pack.slice(at - from, end - from),
-      ...(segment.digests ? { digests: segment.digests.subarray((at - from) * digestBytes, (end - from) * digestBytes) } : {}),
+      ...(segment.digests
+        ? { digests: segment.digests.subarray((at - from) * digestBytes, (end - from) * digestBytes) }
+        : {}),
     });
     at = end;
   }
@@ -165,10 +174,14 @@ export class Outbox {
     const first = orders[0];
     if (orders.length > 1) {
       const half = orders.length >> 1;
-      return [...this.encodeOrders(orders.slice(0, half), instance), ...this.encodeOrders(orders.slice(half), instance)];
+      return [
+        ...this.encodeOrders(orders.slice(0, half), instance),
+        ...this.encodeOrders(orders.slice(half), instance),
+      ];
     }
     // Locations are a convenience: the worker asks for those that are not told.
-    if (first?.o === "lease" && first.lease.inputs.length > 0) return this.encodeOrders([{ o: "lease", lease: { ...first.lease, inputs: [] } }], instance);
+    if (first?.o === "lease" && first.lease.inputs.length > 0)
+      return this.encodeOrders([{ o: "lease", lease: { ...first.lease, inputs: [] } }], instance);
     if (first?.o === "free" && first.ids.length > 1) {
       const half = first.ids.length >> 1;
       const parts = [first.ids.slice(0, half), first.ids.slice(half)];

@@ -31,7 +31,11 @@ afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close();
 });
 
-async function startShell(network: MemoryNetwork, durable: Durable, options: Partial<ShellOptions<State>> = {}): Promise<SchedulerShell<State>> {
+async function startShell(
+  network: MemoryNetwork,
+  durable: Durable,
+  options: Partial<ShellOptions<State>> = {},
+): Promise<SchedulerShell<State>> {
   const metrics = new SchedulerMetrics();
   const shell = await SchedulerShell.start({
     core: realCore,
@@ -68,7 +72,18 @@ class EchoWorker {
   }
 
   async hello(): Promise<void> {
-    const request = { t: "hello", worker, node: "n", pid: 1, version: 1, slots: 2, storeBudgetBytes: 1e9, leases: [], objects: [], more: false };
+    const request = {
+      t: "hello",
+      worker,
+      node: "n",
+      pid: 1,
+      version: 1,
+      slots: 2,
+      storeBudgetBytes: 1e9,
+      leases: [],
+      objects: [],
+      more: false,
+    };
     this.#take(await this.#transport.request(subjects.schedulerWorker, encodeMessage(request), { timeoutMs: 2_000 }));
   }
 
@@ -91,7 +106,15 @@ class EchoWorker {
     const commit = { lease, slotTimeUs: 100, segment: { r: "inline", stage, from, to, pack: pack.finish(), digests } };
     this.#transport.publish(
       subjects.schedulerWorker,
-      encodeMessage({ t: "commits", worker, epoch: this.#epoch, seq: ++this.#seq, commits: [commit], done: [lease], back: [] }),
+      encodeMessage({
+        t: "commits",
+        worker,
+        epoch: this.#epoch,
+        seq: ++this.#seq,
+        commits: [commit],
+        done: [lease],
+        back: [],
+      }),
     );
   }
 }
@@ -99,9 +122,16 @@ class EchoWorker {
 const asker =
   (transport: Transport) =>
   async (request: ClientRequest): Promise<ClientReply> =>
-    decodeMessage(clientReply, await transport.request(subjects.schedulerClient, encodeMessage(request), { timeoutMs: 2_000 }));
+    decodeMessage(
+      clientReply,
+      await transport.request(subjects.schedulerClient, encodeMessage(request), { timeoutMs: 2_000 }),
+    );
 
-async function statusWhen(ask: (request: ClientRequest) => Promise<ClientReply>, job: JobId, holds: (status: JobStatus) => boolean): Promise<JobStatus> {
+async function statusWhen(
+  ask: (request: ClientRequest) => Promise<ClientReply>,
+  job: JobId,
+  holds: (status: JobStatus) => boolean,
+): Promise<JobStatus> {
   for (;;) {
     const reply = await ask({ t: "status", job });
     if (reply.t !== "status") throw new Error(JSON.stringify(reply));
@@ -134,7 +164,9 @@ describe("shell and core", () => {
     const first = await startShell(network, durable);
     const ask = asker(network.connect("client"));
     await new EchoWorker(network.connect("worker")).hello();
-    expect(await ask(submitOf(job, [stage(0, 500), stage(1, 1, [{ a: "stage", stage: 0, edge: "all" }])]))).toMatchObject({ t: "submitted", existed: false });
+    expect(
+      await ask(submitOf(job, [stage(0, 500), stage(1, 1, [{ a: "stage", stage: 0, edge: "all" }])])),
+    ).toMatchObject({ t: "submitted", existed: false });
     const done = await statusWhen(ask, job, (status) => status.state !== "running");
     expect(done).toMatchObject({ state: "succeeded", succeeded: 501, executed: 501 });
     expect(done.digest).toMatch(/^[0-9a-f]{64}$/);

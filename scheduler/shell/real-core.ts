@@ -1,5 +1,16 @@
 /** scheduler/core as the shell's core. */
-import { applyRecord, clusterEngine, createState, enginesOf, nextWakeMs, restore, type SnapshotData, type State, snapshot, step } from "../core/index.js";
+import {
+  applyRecord,
+  clusterEngine,
+  createState,
+  enginesOf,
+  nextWakeMs,
+  restore,
+  type SnapshotData,
+  type State,
+  snapshot,
+  step,
+} from "../core/index.js";
 import type { CorePort, SchedulerFigures } from "./core-port.js";
 
 export const realCore: CorePort<State> = {
@@ -33,5 +44,13 @@ function figuresOf(state: State): SchedulerFigures {
   for (const lease of state.leases.values()) running += lease.open.size;
   const jobs: Record<string, number> = {};
   for (const job of state.jobs.values()) if (job.durable) jobs[job.state] = (jobs[job.state] ?? 0) + 1;
-  return { queued: state.queued, running, workers: state.workers.size, engines: enginesOf(state), slots: state.slots, sessions: state.sessions.size, jobs };
+  return {
+    queued: state.queued,
+    running,
+    workers: state.workers.size,
+    engines: enginesOf(state),
+    slots: state.slots,
+    sessions: state.sessions.size,
+    jobs,
+  };
 }

@@ -110,28 +110,31 @@ describe("recovery", () => {
     expect(again.records).toBe(1);
   });
 
-  test.each(["missing", "corrupt"] as const)("falls back to the snapshot before when the newest is %s", async (fault) => {
-    const durable = modelDurable();
-    const scheduler = await live(durable);
-    const taken: number[] = [];
-    for (let i = 0; i < 3; i++) {
-      for (let j = 0; j < 5; j++) scheduler.write(10 * i + j);
-      taken.push(await scheduler.writer.seal());
-      await scheduler.snapshotter.take();
-    }
-    const newest = taken.at(-1) as number;
-    const name = snapshotName(newest);
-    const bytes = (await durable.snapshots.get(name)) as Uint8Array;
-    await durable.snapshots.delete(name);
-    if (fault === "corrupt") {
-      const bad = bytes.slice();
-      bad[bad.length >> 1] = (bad[bad.length >> 1] as number) ^ 1;
-      await durable.snapshots.put(name, bad);
-    }
-    const again = await start(durable);
-    expect(again.state.records).toEqual(scheduler.state.records);
-    expect(again.snapshots.at(-1)?.seq).toBe(taken[1]);
-  });
+  test.each(["missing", "corrupt"] as const)(
+    "falls back to the snapshot before when the newest is %s",
+    async (fault) => {
+      const durable = modelDurable();
+      const scheduler = await live(durable);
+      const taken: number[] = [];
+      for (let i = 0; i < 3; i++) {
+        for (let j = 0; j < 5; j++) scheduler.write(10 * i + j);
+        taken.push(await scheduler.writer.seal());
+        await scheduler.snapshotter.take();
+      }
+      const newest = taken.at(-1) as number;
+      const name = snapshotName(newest);
+      const bytes = (await durable.snapshots.get(name)) as Uint8Array;
+      await durable.snapshots.delete(name);
+      if (fault === "corrupt") {
+        const bad = bytes.slice();
+        bad[bad.length >> 1] = (bad[bad.length >> 1] as number) ^ 1;
+        await durable.snapshots.put(name, bad);
+      }
+      const again = await start(durable);
+      expect(again.state.records).toEqual(scheduler.state.records);
+      expect(again.snapshots.at(-1)?.seq).toBe(taken[1]);
+    },
+  );
 
   test("refuses to start over a hole", async () => {
     const durable = modelDurable();
@@ -224,7 +227,11 @@ describe("recovery", () => {
       } as BlobStore;
       const journal = new Proxy(durable.journal, {
         get: (of, key) =>
-          key === "truncate" ? crashing(of.truncate.bind(of)) : typeof of[key as "read"] === "function" ? of[key as "read"].bind(of) : of[key as never],
+          key === "truncate"
+            ? crashing(of.truncate.bind(of))
+            : typeof of[key as "read"] === "function"
+              ? of[key as "read"].bind(of)
+              : of[key as never],
       });
       const scheduler = await live({ ...durable, snapshots, journal }, 1);
       for (let round = 0; round < 3; round++) {
@@ -251,7 +258,12 @@ describe("recovery", () => {
       }
       expect(again.failures).toEqual([]);
       const markers = (await entriesOf(durable.journal)).flatMap(({ seq, data }) => markerOf(seq, data) ?? []);
-      const named = new Set(markers.flatMap(({ seq, parts = 0 }) => [snapshotName(seq), ...Array.from({ length: parts }, (_, n) => snapshotPartName(seq, n))]));
+      const named = new Set(
+        markers.flatMap(({ seq, parts = 0 }) => [
+          snapshotName(seq),
+          ...Array.from({ length: parts }, (_, n) => snapshotPartName(seq, n)),
+        ]),
+      );
       const left = (await durable.snapshots.names()).filter((name) => name.startsWith("snapshot-") && !named.has(name));
       expect(left).toEqual([]);
     }
@@ -288,7 +300,10 @@ describe("recovery", () => {
   test("refuses an entry that cannot be read", async () => {
     const durable = modelDurable();
     await durable.journal.append(
-      encodeEntry({ epoch: 1 as Epoch, nonce: nonce(1) }, entryKind.records, [encodeRecord(cancelRecord(1)), Uint8Array.of(0xd9)]),
+      encodeEntry({ epoch: 1 as Epoch, nonce: nonce(1) }, entryKind.records, [
+        encodeRecord(cancelRecord(1)),
+        Uint8Array.of(0xd9),
+      ]),
       0,
     );
     await expect(start(durable)).rejects.toMatchObject({ code: "CORRUPT" });

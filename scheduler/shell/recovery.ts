@@ -1,10 +1,13 @@
 /**
- * From what is durable to a state that may speak: the newest good snapshot, the entries behind it, and an `epoch` entry of our own.
+ * From what is durable to a state that may speak: the newest good snapshot, the entries behind it, and an `epoch` entry
+ * of our own.
  *
  * R1 The epoch entry is the fence: from its append on, whoever spoke before fails at its next append.
- * R2 While we replay, a predecessor may still append. Its entries are replayed too, and the epoch is tried again; but if one of them is itself an
+ * R2 While we replay, a predecessor may still append. Its entries are replayed too, and the epoch is tried again; but
+ * if one of them is itself an
  *    epoch, another scheduler is starting with us and was first: we stop.
- * R3 A journal with a hole before its first entry, or an entry that cannot be read, is never played over: a state with holes would forget what clients were told.
+ * R3 A journal with a hole before its first entry, or an entry that cannot be read, is never played over: a state with
+ * holes would forget what clients were told.
  *    Nor is one begun with that is gone, or older than its snapshots: see lost-journal.ts.
  */
 
@@ -13,7 +16,15 @@ import { isVolleyError, VolleyError } from "../../proto/errors.js";
 import type { Epoch, SchedulerStart } from "../../proto/ids.js";
 import type { JournalRecord } from "../core/events.js";
 import type { CorePort } from "./core-port.js";
-import { type EntryAuthor, EntryReader, encodeEntry, encodeRecord, entryKind, markerOf, type SnapshotMarker } from "./journal-format.js";
+import {
+  type EntryAuthor,
+  EntryReader,
+  encodeEntry,
+  encodeRecord,
+  entryKind,
+  markerOf,
+  type SnapshotMarker,
+} from "./journal-format.js";
 import { checkJournal, rememberEpoch, remembered } from "./lost-journal.js";
 import { readSnapshot } from "./snapshots.js";
 
@@ -54,12 +65,24 @@ export async function recover<S>(options: RecoveryOptions<S>): Promise<Recovered
   if (goOnBehind !== undefined) replay.lastSeq = goOnBehind;
   for (let tries = 0; tries < takeoverTriesMax; tries++) {
     const read = await replay.catchUp(tries > 0);
-    if (tries > 1 && read === 0) throw new VolleyError("CORRUPT", `the journal ends behind entry ${replay.lastSeq}, but nothing behind it can be read`);
+    if (tries > 1 && read === 0)
+      throw new VolleyError(
+        "CORRUPT",
+        `the journal ends behind entry ${replay.lastSeq}, but nothing behind it can be read`,
+      );
     const epoch = (Math.max(replay.epoch, known.epoch) + 1) as Epoch;
     const author: EntryAuthor = { epoch, nonce: options.nonce };
-    const record: JournalRecord = { k: "epoch", epoch, start: startOf(options.nonce), ...(goOnBehind === undefined ? {} : { afresh: true }) };
+    const record: JournalRecord = {
+      k: "epoch",
+      epoch,
+      start: startOf(options.nonce),
+      ...(goOnBehind === undefined ? {} : { afresh: true }),
+    };
     try {
-      const lastSeq = await durable.journal.append(encodeEntry(author, entryKind.records, [encodeRecord(record)]), replay.lastSeq);
+      const lastSeq = await durable.journal.append(
+        encodeEntry(author, entryKind.records, [encodeRecord(record)]),
+        replay.lastSeq,
+      );
       options.core.applyRecord(replay.state, record);
       if (known.epoch > replay.epoch) options.onNote("warn", lostTailText(replay.epoch, known.epoch), { epoch });
       // Without it the journal is as good; what is lost is that its loss would be noticed.
@@ -81,22 +104,30 @@ export async function recover<S>(options: RecoveryOptions<S>): Promise<Recovered
       options.onNote("info", "the scheduler before this one is still writing; reading on", { lastSeq: replay.lastSeq });
     }
   }
-  throw new VolleyError("FENCED", `another scheduler keeps writing to the journal; gave up after ${takeoverTriesMax} tries`);
+  throw new VolleyError(
+    "FENCED",
+    `another scheduler keeps writing to the journal; gave up after ${takeoverTriesMax} tries`,
+  );
 }
 
 const lostTailText = (found: number, known: number): string =>
   `the journal knows of epoch ${found}, but a scheduler of epoch ${known} has written it: it has lost its last writes (a power failure, an older copy). ` +
   "What they said is forgotten, and what is submitted again is executed again";
 
-/** The nonce of the journal's entries, as far as it goes into ids: strings of fewer than 16 bytes are read several times as fast. */
-const startOf = (nonce: Uint8Array): SchedulerStart => Buffer.from(nonce).toString("base64url").slice(0, 6) as SchedulerStart;
+/**
+ * The nonce of the journal's entries, as far as it goes into ids: strings of fewer than 16 bytes are read several times
+ * as fast.
+ */
+const startOf = (nonce: Uint8Array): SchedulerStart =>
+  Buffer.from(nonce).toString("base64url").slice(0, 6) as SchedulerStart;
 
 interface Entry {
   readonly seq: number;
   readonly data: Uint8Array;
 }
 
-const beginsAfresh = ({ seq, data }: Entry): boolean => new EntryReader().read(seq, data).some((record) => record.k === "epoch" && record.afresh);
+const beginsAfresh = ({ seq, data }: Entry): boolean =>
+  new EntryReader().read(seq, data).some((record) => record.k === "epoch" && record.afresh);
 
 class Replay<S> {
   readonly #options: RecoveryOptions<S>;
@@ -182,19 +213,25 @@ class Replay<S> {
 
   #play(seq: number, data: Uint8Array, late: boolean): void {
     const { core, onNote } = this.#options;
-    if (seq !== this.lastSeq + 1) throw new VolleyError("CORRUPT", `journal entry ${seq} follows entry ${this.lastSeq}: entries between them are lost`);
+    if (seq !== this.lastSeq + 1)
+      throw new VolleyError(
+        "CORRUPT",
+        `journal entry ${seq} follows entry ${this.lastSeq}: entries between them are lost`,
+      );
     const discarded = this.#reader.discarded;
     for (const record of this.#reader.read(seq, data)) {
       if (record.k === "epoch") {
         // A scheduler that may have been deposed writes an epoch, too, to find out (shell.ts).
-        if (late && record.epoch > this.epoch) throw new VolleyError("FENCED", `another scheduler started at the same time and took epoch ${record.epoch}`);
+        if (late && record.epoch > this.epoch)
+          throw new VolleyError("FENCED", `another scheduler started at the same time and took epoch ${record.epoch}`);
         this.epoch = record.epoch;
       }
       if ("atMs" in record && record.atMs > this.atMs) this.atMs = record.atMs;
       core.applyRecord(this.state, record);
       this.records++;
     }
-    if (this.#reader.discarded > discarded) onNote("warn", "a record was not written to its end and never counted", { seq });
+    if (this.#reader.discarded > discarded)
+      onNote("warn", "a record was not written to its end and never counted", { seq });
     this.lastSeq = seq;
     this.entries++;
   }

@@ -1,4 +1,7 @@
-/** Who is owed an answer. A token stands for one request message; it is answered once, or forgotten after `keepMs` (its asker has given up long before). */
+/**
+ * Who is owed an answer. A token stands for one request message; it is answered once, or forgotten after `keepMs` (its
+ * asker has given up long before).
+ */
 import type { Instance, WorkerId } from "../../proto/ids.js";
 import type { WorkerOrder } from "../../proto/messages.js";
 import type { Message } from "../../proto/transport/transport.js";
@@ -15,7 +18,10 @@ export interface Owed {
   instance: Instance | undefined;
 }
 
-/** Answers owed at most: while the journal stands still, askers go on asking. The oldest of them has asked again by then. */
+/**
+ * Answers owed at most: while the journal stands still, askers go on asking. The oldest of them has asked again by
+ * then.
+ */
 export const owedMax = 100_000;
 
 export class ReplyBook {
@@ -42,7 +48,14 @@ export class ReplyBook {
         this.#owed.delete(oldest);
         break;
       }
-    this.#owed.set(token, { message, kind, sinceMs: this.#nowMs(), orders: [], worker: undefined, instance: undefined });
+    this.#owed.set(token, {
+      message,
+      kind,
+      sinceMs: this.#nowMs(),
+      orders: [],
+      worker: undefined,
+      instance: undefined,
+    });
     if (kind === "worker") this.#asking.push(token);
     return token;
   }

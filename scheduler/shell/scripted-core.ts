@@ -1,4 +1,7 @@
-/** For tests of the shell: a core whose steps are a function of the test, and a journal whose appends can be held, failed and lost. */
+/**
+ * For tests of the shell: a core whose steps are a function of the test, and a journal whose appends can be held,
+ * failed and lost.
+ */
 
 import type { Durable, Journal } from "../../proto/durable/durable.js";
 import { VolleyError } from "../../proto/errors.js";

@@ -8,7 +8,13 @@ import { SessionStages } from "./session-stages.js";
 const session = "session" as JobId;
 const client = "client" as ClientId;
 const options = { retries: 0, timeoutMs: 60_000, pure: false, priority: 0 };
-const stage = (index: number, count = 1, args: ArgSpec[] = []): StageSpec => ({ index, count, args, fn: { kernel: "k", version: 1 }, options });
+const stage = (index: number, count = 1, args: ArgSpec[] = []): StageSpec => ({
+  index,
+  count,
+  args,
+  fn: { kernel: "k", version: 1 },
+  options,
+});
 
 /** An intake of stages over a table of known ones, and what it refused. */
 function intake(size: Partial<SessionSize> = {}) {

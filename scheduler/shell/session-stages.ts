@@ -1,9 +1,10 @@
 /**
  * The boundary check of `stages` messages: which of a session's new stages the core may see, and under which bases.
  *
- * A stage whose upstream the core does not know is not passed on: the message that brought the upstream was lost, the client's beat will say that it
- * waits for both, and both come again (M1, M5). If it keeps coming without its upstream, it ends with SESSION_LOST instead of going round for ever.
- * A stage that cannot be right ends with its fault, and the stages that read it with UPSTREAM_FAILED.
+ * A stage whose upstream the core does not know is not passed on: the message that brought the upstream was lost, the
+ * client's beat will say that it waits for both, and both come again (M1, M5). If it keeps coming without its upstream,
+ * it ends with SESSION_LOST instead of going round for ever. A stage that cannot be right ends with its fault, and the
+ * stages that read it with UPSTREAM_FAILED.
  */
 import { stageBase } from "../../proto/address.js";
 import { argsBytes } from "../../proto/args.js";
@@ -33,7 +34,8 @@ const orphanedMax = 3;
 const troublesKept = 10_000;
 const sessionsKept = 1_000;
 
-const needsCheck = (arg: ArgSpec): boolean => arg.a === "stage" || arg.a === "task" || arg.a === "item" || arg.a === "list";
+const needsCheck = (arg: ArgSpec): boolean =>
+  arg.a === "stage" || arg.a === "task" || arg.a === "item" || arg.a === "list";
 
 export function checkArgsFit(stage: StageSpec, bytesMax: number): void {
   const bytes = argsBytes(stage.args);
@@ -45,20 +47,30 @@ export function checkArgsFit(stage: StageSpec, bytesMax: number): void {
     );
 }
 
-/** Adds the stage to what the session has. TOO_LARGE when that is more than one client may have: the scheduler serves the others, too. */
+/**
+ * Adds the stage to what the session has. TOO_LARGE when that is more than one client may have: the scheduler serves
+ * the others, too.
+ */
 function grow(size: SessionSize, stage: StageSpec): void {
-  const way = "keep fewer refs (what is dropped is forgotten), or use map, which makes one stage of any number of calls";
+  const way =
+    "keep fewer refs (what is dropped is forgotten), or use map, which makes one stage of any number of calls";
   const over = (what: string, limit: number, name: string): never => {
-    throw new VolleyError("TOO_LARGE", `with stage ${stage.index} the session has ${what}, over the limit of ${limit} (${name}); ${way}`, {
-      details: { limit },
-    });
+    throw new VolleyError(
+      "TOO_LARGE",
+      `with stage ${stage.index} the session has ${what}, over the limit of ${limit} (${name}); ${way}`,
+      {
+        details: { limit },
+      },
+    );
   };
   const stages = size.stages + 1;
   const tasks = size.tasks + stage.count;
   const argBytes = size.argBytes + argsBytes(stage.args);
-  if (stages > limits.stagesPerSessionMax) over(`${stages} stages whose refs live`, limits.stagesPerSessionMax, "stagesPerSessionMax");
+  if (stages > limits.stagesPerSessionMax)
+    over(`${stages} stages whose refs live`, limits.stagesPerSessionMax, "stagesPerSessionMax");
   if (tasks > limits.tasksPerJobMax) over(`${tasks} tasks whose refs live`, limits.tasksPerJobMax, "tasksPerJobMax");
-  if (argBytes > limits.argBytesPerSessionMax) over(`${argBytes} bytes of arguments`, limits.argBytesPerSessionMax, "argBytesPerSessionMax");
+  if (argBytes > limits.argBytesPerSessionMax)
+    over(`${argBytes} bytes of arguments`, limits.argBytesPerSessionMax, "argBytesPerSessionMax");
   size.stages = stages;
   size.tasks = tasks;
   size.argBytes = argBytes;
@@ -111,15 +123,17 @@ export class SessionStages {
 
   /**
    * The bases of stages that a session opened again says something of. Throws what is wrong with one of them.
-   * A stage that has ended is under the base that its client knows, which is of its own session, or the address of something pure: what is claimed of that
-   * serves this session alone.
+   * A stage that has ended is under the base that its client knows, which is of its own session, or the address of
+   * something pure: what is claimed of that serves this session alone.
    */
   resume({ session, stages }: ClientRequestOf<"resume">): ObjectBase[] {
     const here = new Map<number, KnownStage>();
     const known = (stage: number): KnownStage | undefined => here.get(stage) ?? this.#options.stageOf(session, stage);
     const size = { stages: 0, tasks: 0, argBytes: 0, ...this.#options.sizeOf(session) };
     return stages.map(({ spec, base: given }) => {
-      const base = known(spec.index)?.base ?? (given === undefined ? this.#resumedBase(session, spec, known) : checkedBase(session, spec, given));
+      const base =
+        known(spec.index)?.base ??
+        (given === undefined ? this.#resumedBase(session, spec, known) : checkedBase(session, spec, given));
       if (!known(spec.index)) grow(size, spec);
       here.set(spec.index, { count: spec.count, base });
       return base;
@@ -130,12 +144,20 @@ export class SessionStages {
     checkArgsFit(spec, this.#options.argsBytesMax);
     const missing = missingUpstream(spec.args, spec.index, known);
     if (missing !== undefined)
-      throw new VolleyError("INVALID_GRAPH", `stage ${spec.index} reads stage ${missing}, which is not known; it is to be resumed before`);
+      throw new VolleyError(
+        "INVALID_GRAPH",
+        `stage ${spec.index} reads stage ${missing}, which is not known; it is to be resumed before`,
+      );
     validateStages([spec], [], spec.index, (index) => known(index)?.count);
     return stageBase(session, spec, (index) => (known(index) as KnownStage).base);
   }
 
-  #passes(request: ClientRequestOf<"stages">, stage: StageSpec, known: (stage: number) => KnownStage | undefined, size: SessionSize): boolean {
+  #passes(
+    request: ClientRequestOf<"stages">,
+    stage: StageSpec,
+    known: (stage: number) => KnownStage | undefined,
+    size: SessionSize,
+  ): boolean {
     const { client, session } = request;
     try {
       checkArgsFit(stage, this.#options.argsBytesMax);
@@ -156,7 +178,10 @@ export class SessionStages {
   #orphan(client: ClientId, session: JobId, stage: StageSpec, missing: number): false {
     const troubles = this.#of(session);
     if (troubles.rejected.has(missing)) {
-      this.#reject(client, session, stage, { code: "UPSTREAM_FAILED", message: `stage ${missing}, which stage ${stage.index} reads, was refused` });
+      this.#reject(client, session, stage, {
+        code: "UPSTREAM_FAILED",
+        message: `stage ${missing}, which stage ${stage.index} reads, was refused`,
+      });
       return false;
     }
     const times = (troubles.orphaned.get(stage.index) ?? 0) + 1;
@@ -195,10 +220,17 @@ export class SessionStages {
 
 function checkedBase(session: JobId, spec: StageSpec, base: ObjectBase): ObjectBase {
   if (base === stageBaseOf(session, spec.index) || base.startsWith("p")) return base;
-  throw new VolleyError("INVALID_ARGUMENT", `stage ${spec.index} of session ${session} cannot have objects named ${base}`);
+  throw new VolleyError(
+    "INVALID_ARGUMENT",
+    `stage ${spec.index} of session ${session} cannot have objects named ${base}`,
+  );
 }
 
-function missingUpstream(args: readonly ArgSpec[], index: number, known: (stage: number) => KnownStage | undefined): number | undefined {
+function missingUpstream(
+  args: readonly ArgSpec[],
+  index: number,
+  known: (stage: number) => KnownStage | undefined,
+): number | undefined {
   for (const arg of args) {
     if (arg.a === "list") {
       const inside = missingUpstream(arg.of, index, known);

@@ -1,4 +1,7 @@
-/** For tests of the shell: one with a scripted core on a network in memory, and a peer that is client and worker at once. */
+/**
+ * For tests of the shell: one with a scripted core on a network in memory, and a peer that is client and worker at
+ * once.
+ */
 import { decodeMessage, encodeMessage } from "../../proto/codec.js";
 import type { Durable } from "../../proto/durable/durable.js";
 import { modelDurable } from "../../proto/durable/model.js";
@@ -105,8 +108,10 @@ export async function rig(
     died,
     updates,
     orders,
-    ask: async (request) => decodeMessage(clientReply, await peer.request(subjects.schedulerClient, bytes(request), { timeoutMs: 2_000 })),
-    askAsWorker: async (request) => decodeMessage(workerOrders, await peer.request(subjects.schedulerWorker, bytes(request), { timeoutMs: 2_000 })),
+    ask: async (request) =>
+      decodeMessage(clientReply, await peer.request(subjects.schedulerClient, bytes(request), { timeoutMs: 2_000 })),
+    askAsWorker: async (request) =>
+      decodeMessage(workerOrders, await peer.request(subjects.schedulerWorker, bytes(request), { timeoutMs: 2_000 })),
     publish: (subject, message) => peer.publish(subject, bytes(message)),
     until: async (condition) => {
       while (!condition()) await new Promise<void>((resolve) => wake.push(resolve));
@@ -141,7 +146,12 @@ export const submitScript: Script = (state, event) => {
   if (request.t !== "submit") return [{ c: "reply", to: reply, message: ok(state.epoch), gated: false }];
   return [
     { c: "record", record: { k: "cancel", job: request.job, atMs: 1 } },
-    { c: "reply", to: reply, message: { t: "submitted", epoch: state.epoch, job: request.job, existed: false }, gated: true },
+    {
+      c: "reply",
+      to: reply,
+      message: { t: "submitted", epoch: state.epoch, job: request.job, existed: false },
+      gated: true,
+    },
   ];
 };
 

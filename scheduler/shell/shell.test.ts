@@ -110,7 +110,9 @@ describe("restart and fence", () => {
     await old.ask(submit("job1"));
     old.publish(subjects.schedulerWorker, { t: "bye", worker, epoch: 9 });
     await old.died;
-    expect(old.fatal).toMatchObject([{ code: 75, error: { code: "STALE_EPOCH", message: expect.stringContaining("followed a scheduler of epoch 9") } }]);
+    expect(old.fatal).toMatchObject([
+      { code: 75, error: { code: "STALE_EPOCH", message: expect.stringContaining("followed a scheduler of epoch 9") } },
+    ]);
     const fresh = await rig(submitScript, durable);
     expect(fresh.shell.epoch).toBe(10);
     expect(await fresh.ask(submit("job2"))).toMatchObject({ t: "submitted", epoch: 10 });
@@ -158,7 +160,18 @@ describe("restart and fence", () => {
 });
 
 describe("orders and answers", () => {
-  const hello: WorkerRequest = { t: "hello", worker, node: "n", pid: 1, version: 1, slots: 1, storeBudgetBytes: 0, leases: [], objects: [], more: false };
+  const hello: WorkerRequest = {
+    t: "hello",
+    worker,
+    node: "n",
+    pid: 1,
+    version: 1,
+    slots: 1,
+    storeBudgetBytes: 0,
+    leases: [],
+    objects: [],
+    more: false,
+  };
 
   test("a worker's request is answered with the orders meant for it, and with none if there are none", async () => {
     const { askAsWorker, until, orders } = await rig((_state, event) => {
@@ -233,7 +246,11 @@ describe("orders and answers", () => {
     });
     await ask({ t: "workers" });
     // SHA-256 of 01 02 03.
-    expect(core.events.at(-1)).toEqual({ e: "digest", job: session, digest: "039058c6f2c0cb492c533b0a4d14ef77cc0f78abccced5287d84a1a2011cfb81" });
+    expect(core.events.at(-1)).toEqual({
+      e: "digest",
+      job: session,
+      digest: "039058c6f2c0cb492c533b0a4d14ef77cc0f78abccced5287d84a1a2011cfb81",
+    });
     expect(order.filter((what) => what !== "tick")).toEqual(["client", "digest"]);
   });
 

@@ -1,8 +1,9 @@
 /**
- * The scheduler around its core: messages in, commands out, time, journal and snapshots. The core decides; nothing here does.
+ * The scheduler around its core: messages in, commands out, time, journal and snapshots. The core decides; nothing here
+ * does.
  *
- * A throw of the core is a bug that may have left the state half changed: the shell says nothing further, and the process ends with
- * {@link exitCodes.bug}. FENCED ends it with {@link exitCodes.fenced}: another scheduler speaks now.
+ * A throw of the core is a bug that may have left the state half changed: the shell says nothing further, and the
+ * process ends with {@link exitCodes.bug}. FENCED ends it with {@link exitCodes.fenced}: another scheduler speaks now.
  */
 import { randomBytes } from "node:crypto";
 import type { Durable } from "../../proto/durable/durable.js";
@@ -25,7 +26,10 @@ import { type Recovered, recover } from "./recovery.js";
 import { ReplyBook } from "./reply-book.js";
 import { Snapshotter } from "./snapshots.js";
 
-/** Of the process: EX_SOFTWARE for a bug of ours; EX_TEMPFAIL when it has to start again, which goes without a new process, too. */
+/**
+ * Of the process: EX_SOFTWARE for a bug of ours; EX_TEMPFAIL when it has to start again, which goes without a new
+ * process, too.
+ */
 export const exitCodes = { fenced: 1, bug: 70, again: 75 } as const;
 
 export interface ShellLog {
@@ -88,18 +92,34 @@ export class SchedulerShell<S> {
   #snapshotted = 0;
   #malformed = { count: 0, loggedAtMs: Number.NEGATIVE_INFINITY };
 
-  /** Recovers what is durable, fences whoever spoke before, and serves. Fails with FENCED, CORRUPT or what the durable layer says. */
+  /**
+   * Recovers what is durable, fences whoever spoke before, and serves. Fails with FENCED, CORRUPT or what the durable
+   * layer says.
+   */
   static async start<S>(options: ShellOptions<S>): Promise<SchedulerShell<S>> {
     const { core, durable, log } = options;
     const nonce = new Uint8Array(randomBytes(nonceBytes));
     const from = performance.now();
     const { acceptJournalLoss = 0 } = options;
-    const recovered = await recover({ core, durable, nonce, acceptJournalLoss, onNote: (level, text, fields) => log[level](fields, text) });
+    const recovered = await recover({
+      core,
+      durable,
+      nonce,
+      acceptJournalLoss,
+      onNote: (level, text, fields) => log[level](fields, text),
+    });
     log.info(
-      { epoch: recovered.epoch, lastSeq: recovered.lastSeq, entries: recovered.entries, records: recovered.records, ms: Math.round(performance.now() - from) },
+      {
+        epoch: recovered.epoch,
+        lastSeq: recovered.lastSeq,
+        entries: recovered.entries,
+        records: recovered.records,
+        ms: Math.round(performance.now() - from),
+      },
       "recovered",
     );
-    // What sessions had there ended with the process that they were sessions of; and behind the fence nobody else writes.
+    // What sessions had there ended with the process that they were sessions of; and behind the fence nobody else
+    // writes.
     await durable.scratch.clear();
     const shell = new SchedulerShell(options, recovered, nonce);
     shell.#intake.start();
@@ -121,7 +141,8 @@ export class SchedulerShell<S> {
       journal: durable.journal,
       author: { epoch, nonce },
       lastSeq,
-      entryBytesMax: options.entryBytesMax ?? Math.min(limits.messageBytesMax, transport.payloadBytesMax - appendHeadBytes),
+      entryBytesMax:
+        options.entryBytesMax ?? Math.min(limits.messageBytesMax, transport.payloadBytesMax - appendHeadBytes),
       onDurable: (count) => this.#effects.onDurable(count),
       onFatal: (error) => this.#die(error, isVolleyError(error) ? exitCodes.fenced : exitCodes.bug),
       onAppended: (seconds, bytes, records) => this.#appended(seconds, bytes, records),
@@ -179,7 +200,10 @@ export class SchedulerShell<S> {
       graceMsMax: limits.heartbeatTimeoutMs,
       onDeaf: (ms) => {
         metrics.add("deaf_seconds", "Time in which this scheduler could hear nobody.", ms / 1_000);
-        log.warn({ ms: Math.round(ms) }, "nothing could be heard for a while: this process was stopped or busy, or NATS away; nobody is called lost for it");
+        log.warn(
+          { ms: Math.round(ms) },
+          "nothing could be heard for a while: this process was stopped or busy, or NATS away; nobody is called lost for it",
+        );
       },
     });
     this.#entriesSince = recovered.entries;
@@ -215,7 +239,8 @@ export class SchedulerShell<S> {
     const { core } = this.#options;
     try {
       // The list is short: a step gives rise to at most a digest or two.
-      for (let next = this.#events.shift(); next; next = this.#events.shift()) this.#effects.carryOut(core.step(this.#state, next, this.#clock.nowMs()));
+      for (let next = this.#events.shift(); next; next = this.#events.shift())
+        this.#effects.carryOut(core.step(this.#state, next, this.#clock.nowMs()));
     } catch (error) {
       this.#die(error instanceof Error ? error : new Error(String(error)), exitCodes.bug);
     } finally {
@@ -281,12 +306,14 @@ export class SchedulerShell<S> {
     this.#bytesSince += bytes;
     const due = this.#entriesSince >= snapshotEntries || this.#bytesSince >= snapshotBytes;
     // A large state is not written again for a few small entries.
-    if (due && this.#phase === "serving" && !this.#snapshotter.busy && this.#bytesSince >= this.#snapshotted / 4) void this.snapshot();
+    if (due && this.#phase === "serving" && !this.#snapshotter.busy && this.#bytesSince >= this.#snapshotted / 4)
+      void this.snapshot();
   }
 
   /**
-   * A worker has followed a scheduler of a later epoch, or another one of ours. Either we are deposed, and the append says so; or the journal that this
-   * scheduler recovered from is older than what the worker has seen: then nobody would ever listen to it, and it goes above.
+   * A worker has followed a scheduler of a later epoch, or another one of ours. Either we are deposed, and the append
+   * says so; or the journal that this scheduler recovered from is older than what the worker has seen: then nobody
+   * would ever listen to it, and it goes above.
    */
   #outranked(later: Epoch): void {
     if (this.#outrankedBy !== undefined || later + 1 >= epochMax) return;
@@ -302,7 +329,10 @@ export class SchedulerShell<S> {
 
   #onMalformed(from: "client" | "worker", error: WireError, bytes: number): void {
     const { metrics, log } = this.#options;
-    metrics.add("messages_refused", "Messages that could not be read or do not fit together.", 1, { from, code: error.code });
+    metrics.add("messages_refused", "Messages that could not be read or do not fit together.", 1, {
+      from,
+      code: error.code,
+    });
     this.#malformed.count++;
     const nowMs = this.#clock.nowMs();
     if (nowMs - this.#malformed.loggedAtMs < malformedLogEveryMs) return;

@@ -1,12 +1,15 @@
 /**
  * Snapshots of the durable state: taking, keeping and choosing them.
  *
- * S1 A snapshot is labelled with the journal entry whose records, and no later ones, it contains: state is read and the journal sealed in one
+ * S1 A snapshot is labelled with the journal entry whose records, and no later ones, it contains: state is read and the
+ * journal sealed in one
  *    synchronous turn (W3).
- * S2 Its marker is in the journal before anything of it is in the store, so no blob is ever without a marker that finds (or deletes) it.
- * S3 The journal is cut only up to the snapshot before the newest one that is known good; so when the newest cannot be read, the one before it
+ * S2 Its marker is in the journal before anything of it is in the store, so no blob is ever without a marker that finds
+ * (or deletes) it. S3 The journal is cut only up to the snapshot before the newest one that is known good; so when the
+ * newest cannot be read, the one before it
  *    and the entries behind it still give the same state.
- * S4 It lies in parts, of some megabytes each; the entry that names them is written last. So it has no size at which it fails, and is there whole or not
+ * S4 It lies in parts, of some megabytes each; the entry that names them is written last. So it has no size at which it
+ * fails, and is there whole or not
  *    at all. Encoding and hashing go on between other work: what is captured does not change, however long that takes.
  */
 import { createHash } from "node:crypto";
@@ -17,7 +20,8 @@ import { VolleyError } from "../../proto/errors.js";
 import type { SnapshotMarker } from "./journal-format.js";
 import type { JournalWriter } from "./journal-writer.js";
 
-// Without moreTypes every kind of byte array has one form, so equal states have equal bytes wherever their bytes came from.
+// Without moreTypes every kind of byte array has one form, so equal states have equal bytes wherever their bytes came
+// from.
 const packr = new Packr({ useRecords: false, encodeUndefinedAsNil: false, moreTypes: false, copyBuffers: true });
 
 const snapshotVersion = 2;
@@ -87,14 +91,20 @@ function unpack<T>(name: string, bytes: Uint8Array, how: (bytes: Uint8Array) => 
   }
 }
 
-/** The items behind this marker, verified; undefined: the snapshot was not finished. Fails with CORRUPT or VERSION_MISMATCH. */
+/**
+ * The items behind this marker, verified; undefined: the snapshot was not finished. Fails with CORRUPT or
+ * VERSION_MISMATCH.
+ */
 export async function readSnapshot(store: BlobStore, marker: SnapshotMarker): Promise<unknown[] | undefined> {
   const name = snapshotName(marker.seq);
   const bytes = await store.get(name);
   if (!bytes) return undefined;
   const blob = unpack<Partial<SnapshotBlob> | Partial<OldSnapshotBlob>>(name, bytes, (data) => packr.unpack(data));
   if (blob?.version !== snapshotVersion && blob?.version !== 1)
-    throw new VolleyError("VERSION_MISMATCH", `${name} has format ${String(blob?.version)}, this version reads ${snapshotVersion}`);
+    throw new VolleyError(
+      "VERSION_MISMATCH",
+      `${name} has format ${String(blob?.version)}, this version reads ${snapshotVersion}`,
+    );
   if (blob.seq !== marker.seq) throw new VolleyError("CORRUPT", `${name} is not a snapshot of entry ${marker.seq}`);
   const hash = createHash("sha256");
   const items: unknown[] = [];
@@ -112,7 +122,8 @@ export async function readSnapshot(store: BlobStore, marker: SnapshotMarker): Pr
     }
   } else throw new VolleyError("CORRUPT", `${name} is not a snapshot of entry ${marker.seq}`);
   const found = hash.digest("hex");
-  if (found !== marker.hash || found !== blob.hash) throw new VolleyError("CORRUPT", `${name} has hash ${found}, its marker says ${marker.hash}`);
+  if (found !== marker.hash || found !== blob.hash)
+    throw new VolleyError("CORRUPT", `${name} has hash ${found}, its marker says ${marker.hash}`);
   return items;
 }
 
@@ -148,7 +159,10 @@ export class Snapshotter {
     return this.#running !== undefined;
   }
 
-  /** Takes one unless one is being taken; resolves when it and the clearing behind it are done. Failures go to `onFailed`: the journal alone is enough. */
+  /**
+   * Takes one unless one is being taken; resolves when it and the clearing behind it are done. Failures go to
+   * `onFailed`: the journal alone is enough.
+   */
   take(): Promise<void> {
     this.#running ??= this.#take()
       .catch((error: unknown) => this.#options.onFailed(error))
@@ -177,7 +191,10 @@ export class Snapshotter {
       await durable.snapshots.put(snapshotPartName(seq, n), part);
       bytes += part.byteLength;
     }
-    await durable.snapshots.put(snapshotName(seq), packr.pack({ version: snapshotVersion, seq, hash, parts: parts.length } satisfies SnapshotBlob));
+    await durable.snapshots.put(
+      snapshotName(seq),
+      packr.pack({ version: snapshotVersion, seq, hash, parts: parts.length } satisfies SnapshotBlob),
+    );
     const previous = this.#known.at(-1);
     this.#gone = [...this.#gone.filter((one) => one !== marker), ...this.#known.slice(0, -1)];
     this.#known = previous ? [previous, marker] : [marker];

@@ -7,7 +7,13 @@ import { Harness, kinds, sent } from "../../sim/worker-rig.js";
 import type { WorkerCommand } from "./events.js";
 
 const id = "sj_3-0" as ObjectId;
-const object = (copy = false): StoredObject => ({ id, bytes: 1e6, kind: 2, digest: new Uint8Array(16).fill(1), ...(copy ? { copy: true as const } : {}) });
+const object = (copy = false): StoredObject => ({
+  id,
+  bytes: 1e6,
+  kind: 2,
+  digest: new Uint8Array(16).fill(1),
+  ...(copy ? { copy: true as const } : {}),
+});
 const leave = (needed: number): WorkerOrder => ({ o: "leave", needed });
 
 /** Joined, with one object that the scheduler knows of. */
@@ -18,9 +24,12 @@ function holder(copy = false): Harness {
   return harness;
 }
 function acknowledge(harness: Harness): WorkerCommand[] {
-  return harness.flush().flatMap((message) => ("seq" in message ? harness.orders([{ o: "ack", seq: message.seq }]) : []));
+  return harness
+    .flush()
+    .flatMap((message) => ("seq" in message ? harness.orders([{ o: "ack", seq: message.seq }]) : []));
 }
-const told = (harness: Harness) => harness.flush().flatMap((m) => (m.t === "objects" ? [{ added: m.added, removed: m.removed }] : []));
+const told = (harness: Harness) =>
+  harness.flush().flatMap((m) => (m.t === "objects" ? [{ added: m.added, removed: m.removed }] : []));
 
 describe("draining", () => {
   test("is said at once, and with objects the worker stays until the scheduler needs none of them", () => {
@@ -57,7 +66,8 @@ describe("draining", () => {
       expect(kinds(harness.orders([leave(3)]))).not.toContain("stopped");
     }
     let stopped = 0;
-    for (let ms = 1_000; ms <= limits.drainGraceMs && stopped === 0; ms += 1_000) if (kinds(harness.tick(1_000)).includes("stopped")) stopped = ms;
+    for (let ms = 1_000; ms <= limits.drainGraceMs && stopped === 0; ms += 1_000)
+      if (kinds(harness.tick(1_000)).includes("stopped")) stopped = ms;
     expect(stopped).toBe(limits.drainGraceMs);
   });
 

@@ -1,21 +1,33 @@
 /**
  * What the worker core takes in (events) and what it gives out (commands).
  *
- * `workerStep(state, event, nowMs)` (step.ts) mutates the state and returns commands in order; the shell, or the simulator, carries them out.
- * The core owns: leases from order to acknowledged end (M3), slots, the outbox of commits (M2), joining, beats, epochs (M6), revoke, cancel, drain.
- * The shell owns: bytes (inputs, code, the object store), threads, the network and the clock.
+ * `workerStep(state, event, nowMs)` (step.ts) mutates the state and returns commands in order; the shell, or the
+ * simulator, carries them out. The core owns: leases from order to acknowledged end (M3), slots, the outbox of commits
+ * (M2), joining, beats, epochs (M6), revoke, cancel, drain. The shell owns: bytes (inputs, code, the object store),
+ * threads, the network and the clock.
  *
  * What the shell owes the core:
  *   W1 `prepare` is answered by exactly one `ready` or `unready`, unless `release` came first.
- *   W2 `run` is answered by `results` (any number, any order, no task twice) and then exactly one `ended`, after every `results` of that run.
- *   W3 `limit` is answered at once by `limited` with the first task that will surely not start, unless the run has ended by then.
+ *   W2 `run` is answered by `results` (any number, any order, no task twice) and then exactly one `ended`, after every
+ * `results` of that run.
+ *   W3 `limit` is answered at once by `limited` with the first task that will surely not start, unless the run has
+ * ended by then.
  *   W4 `kill` makes the run end soon: `ended` still follows.
- *   W5 `flush` is sent once after every turn in which events were given (results of one turn travel as one message), `tick` at least every 100 ms.
- *   W6 a stored result is in the object store (and for durable leases in the durable store) before it is given as `results`.
+ *   W5 `flush` is sent once after every turn in which events were given (results of one turn travel as one message),
+ * `tick` at least every 100 ms.
+ *   W6 a stored result is in the object store (and for durable leases in the durable store) before it is given as
+ * `results`.
  */
 import type { WireError } from "../../proto/errors.js";
 import type { LeaseId, ObjectId } from "../../proto/ids.js";
-import type { Lease, ObjectLocation, ResultSegment, StoredObject, WorkerOrders, WorkerRequest } from "../../proto/messages.js";
+import type {
+  Lease,
+  ObjectLocation,
+  ResultSegment,
+  StoredObject,
+  WorkerOrders,
+  WorkerRequest,
+} from "../../proto/messages.js";
 
 export type WorkerEvent =
   /** Once, first: the worker says hello. */
@@ -32,9 +44,14 @@ export type WorkerEvent =
   | { e: "results"; lease: LeaseId; segment: ResultSegment; slotTimeUs: number }
   /** The run started from task `limit.to` on will not start any more. */
   | { e: "limited"; lease: LeaseId; to: number }
-  /** The run is over and its slot is free. Tasks without a result by now were not executed (or were stopped by `kill`). */
+  /**
+   * The run is over and its slot is free. Tasks without a result by now were not executed (or were stopped by `kill`).
+   */
   | { e: "ended"; lease: LeaseId }
-  /** Objects that came or went outside of commits: puts, losses. (What the order `free` names need not be told.) `token` comes back in `objectsAcked`. */
+  /**
+   * Objects that came or went outside of commits: puts, losses. (What the order `free` names need not be told.) `token`
+   * comes back in `objectsAcked`.
+   */
   | { e: "objects"; added: StoredObject[]; removed: ObjectId[]; token?: number }
   /** The process should leave: give back what has not started, finish what runs, say bye. */
   | { e: "drain" }
@@ -46,7 +63,10 @@ export type WorkerEvent =
   | { e: "tick"; storeBytes: number; spilledBytes: number };
 
 export type WorkerCommand =
-  /** To subjects.schedulerWorker. `answered`: as a request whose answer comes back as event `orders` (hello, beat); otherwise published. */
+  /**
+   * To subjects.schedulerWorker. `answered`: as a request whose answer comes back as event `orders` (hello, beat);
+   * otherwise published.
+   */
   | { c: "send"; message: WorkerRequest; answered: boolean }
   /** Bring inputs and code of this lease; answered by `ready` or `unready` (W1). */
   | { c: "prepare"; lease: Lease }
@@ -62,7 +82,10 @@ export type WorkerCommand =
   | { c: "free"; ids: readonly ObjectId[]; digests?: readonly (Uint8Array | undefined)[] }
   /** These copies are the worker's own from now on: they are not dropped. */
   | { c: "keep"; ids: readonly ObjectId[] }
-  /** Fetch these and keep them; each is answered by event `objects`, with it as added, or as removed if it cannot be had. */
+  /**
+   * Fetch these and keep them; each is answered by event `objects`, with it as added, or as removed if it cannot be
+   * had.
+   */
   | { c: "fetch"; objects: readonly ObjectLocation[] }
   /** The scheduler has acknowledged the objects told with this token. */
   | { c: "objectsAcked"; token: number }
@@ -75,4 +98,11 @@ export type WorkerCommand =
   | { c: "count"; metric: WorkerCounter; by: number }
   | { c: "log"; level: "info" | "warn"; text: string; fields?: Readonly<Record<string, string | number>> };
 
-export type WorkerCounter = "commits_sent" | "commits_resent" | "commits_voided" | "orders_stale_refused" | "leases_taken" | "leases_given_back" | "tasks_done";
+export type WorkerCounter =
+  | "commits_sent"
+  | "commits_resent"
+  | "commits_voided"
+  | "orders_stale_refused"
+  | "leases_taken"
+  | "leases_given_back"
+  | "tasks_done";

@@ -8,8 +8,8 @@ import { firstOpenSeq, resend, voidOutbox } from "./outbox.js";
 import { nextTask, slotsBusy, type WorkerState } from "./state.js";
 
 /**
- * Views are reconciled: every so often a page of the held objects is told again, and the scheduler answers with `free` for those that nobody knows
- * (the first `free` was lost, or their commit was refused as stale).
+ * Views are reconciled: every so often a page of the held objects is told again, and the scheduler answers with `free`
+ * for those that nobody knows (the first `free` was lost, or their commit was refused as stale).
  */
 const announceEveryMs = 5_000;
 const objectsPerAnnounce = 500;
@@ -24,7 +24,13 @@ function heldLeases(state: WorkerState): HeldLease[] {
     if (entry.phase.p === "void") continue;
     const running = entry.phase.p === "running";
     const waits = entry.phase.p === "preparing" ? { waits: entry.phase.waits } : {};
-    held.push({ lease, next: entry.phase.p === "finishing" ? entry.to : Math.min(nextTask(entry), entry.to), to: entry.to, running, ...waits });
+    held.push({
+      lease,
+      next: entry.phase.p === "finishing" ? entry.to : Math.min(nextTask(entry), entry.to),
+      to: entry.to,
+      running,
+      ...waits,
+    });
   }
   return held;
 }
@@ -95,13 +101,22 @@ export function enterEpoch(state: WorkerState, message: WorkerOrders, nowMs: num
   state.over.clear();
   const voided = voidOutbox(state);
   if (voided > 0) out.push({ c: "count", metric: "commits_voided", by: voided });
-  if (wasJoined) out.push({ c: "log", level: "info", text: "a new scheduler speaks", fields: { epoch: message.epoch } });
-  // While joining, only the answer to a hello carries one of these; anything else is from a scheduler that has not heard of this worker yet.
-  const answersHello = message.orders.some((order) => order.o === "welcome" || order.o === "unknown" || order.o === "refused");
+  if (wasJoined)
+    out.push({ c: "log", level: "info", text: "a new scheduler speaks", fields: { epoch: message.epoch } });
+  // While joining, only the answer to a hello carries one of these; anything else is from a scheduler that has not
+  // heard of this worker yet.
+  const answersHello = message.orders.some(
+    (order) => order.o === "welcome" || order.o === "unknown" || order.o === "refused",
+  );
   if (wasJoined || !answersHello) hello(state, nowMs, out);
 }
 
-export function welcome(state: WorkerState, order: Extract<WorkerOrder, { o: "welcome" }>, nowMs: number, out: Out): void {
+export function welcome(
+  state: WorkerState,
+  order: Extract<WorkerOrder, { o: "welcome" }>,
+  nowMs: number,
+  out: Out,
+): void {
   const wasJoining = state.link.l === "joining";
   if (order.start !== undefined) state.followed = { epoch: state.epoch as Epoch, start: order.start };
   state.heartbeatIntervalMs = order.heartbeatIntervalMs;

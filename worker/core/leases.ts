@@ -84,7 +84,12 @@ export function refuseLease(state: WorkerState, event: EventOf<"unready">, out: 
   const entry = state.leases.get(event.lease);
   if (entry?.phase.p !== "preparing") return;
   if (event.giveBack) {
-    out.push({ c: "log", level: "warn", text: `lease ${event.lease} is given back: ${event.error.message}`, fields: { code: event.error.code } });
+    out.push({
+      c: "log",
+      level: "warn",
+      text: `lease ${event.lease} is given back: ${event.error.message}`,
+      fields: { code: event.error.code },
+    });
     giveBackFrom(state, event.lease, entry.lease.from, out, event.error);
     return;
   }
@@ -98,7 +103,8 @@ export function takeResults(state: WorkerState, event: EventOf<"results">, out: 
   const entry = state.leases.get(event.lease);
   const { segment } = event;
   if (entry?.phase.p !== "running") {
-    // Results of an older epoch: nobody will ask for these objects (unless the same content is held for another reason).
+    // Results of an older epoch: nobody will ask for these objects (unless the same content is held for another
+    // reason).
     if (segment.r === "stored") {
       const orphans = storedIds(entry, segment.from, segment.stored.length).filter((id) => !state.objects.has(id));
       if (orphans.length > 0) out.push({ c: "free", ids: orphans });
@@ -122,7 +128,12 @@ export function takeResults(state: WorkerState, event: EventOf<"results">, out: 
 const storedIds = (entry: HeldEntry | undefined, from: number, count: number): ObjectId[] =>
   entry ? Array.from({ length: count }, (_, i) => `${entry.lease.base}-${from + i}` as ObjectId) : [];
 
-function pushCommit(state: WorkerState, entry: HeldEntry, segment: EventOf<"results">["segment"], slotTimeUs: number): void {
+function pushCommit(
+  state: WorkerState,
+  entry: HeldEntry,
+  segment: EventOf<"results">["segment"],
+  slotTimeUs: number,
+): void {
   const fresh = addRange(entry.done, segment.from, segment.to);
   invariant(fresh, `tasks of [${segment.from}, ${segment.to}) of lease ${entry.lease.lease} have a result already`);
   const payload =
@@ -134,10 +145,14 @@ function pushCommit(state: WorkerState, entry: HeldEntry, segment: EventOf<"resu
   state.pending.commits.push({ commit: { lease: entry.lease.lease, segment, slotTimeUs }, bytes: payload + 128 });
 }
 
-/** The answer to a `limit` of a run: what will not start goes back, and if there is nothing that is said, too: somebody waits for the answer. */
+/**
+ * The answer to a `limit` of a run: what will not start goes back, and if there is nothing that is said, too: somebody
+ * waits for the answer.
+ */
 export function limited(state: WorkerState, id: LeaseId, to: number, out: Out): void {
   const entry = state.leases.get(id);
-  if (entry?.phase.p === "running" && to >= entry.to) state.pending.back.push({ lease: id, from: entry.to, to: entry.to });
+  if (entry?.phase.p === "running" && to >= entry.to)
+    state.pending.back.push({ lease: id, from: entry.to, to: entry.to });
   else giveBackFrom(state, id, to, out);
 }
 
@@ -149,7 +164,12 @@ export function giveBackFrom(state: WorkerState, id: LeaseId, to: number, out: O
   const nothingLeft = from === entry.lease.from;
   // A run that has nothing left to start ends at once, and gives back everything then.
   if (nothingLeft && entry.phase.p === "running") return;
-  state.pending.back.push({ lease: id, from, to: entry.to, ...(error ? { error: { code: error.code, message: error.message } } : {}) });
+  state.pending.back.push({
+    lease: id,
+    from,
+    to: entry.to,
+    ...(error ? { error: { code: error.code, message: error.message } } : {}),
+  });
   if (!nothingLeft) {
     entry.to = from;
     return;
@@ -167,7 +187,8 @@ export function endRun(state: WorkerState, id: LeaseId, out: Out): void {
     state.leases.delete(id);
     return;
   }
-  for (const [from, to] of gaps(entry.done, entry.lease.from, entry.to)) state.pending.back.push({ lease: id, from, to });
+  for (const [from, to] of gaps(entry.done, entry.lease.from, entry.to))
+    state.pending.back.push({ lease: id, from, to });
   finish(state, entry);
 }
 

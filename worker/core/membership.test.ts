@@ -30,7 +30,8 @@ describe("a worker process", () => {
       const more = h.flush();
       said.push(...more);
       for (const message of more) if ("seq" in message) said.push(...sent(h.orders([{ o: "ack", seq: message.seq }])));
-      for (const message of said.slice()) if ("seq" in message) said.push(...sent(h.orders([{ o: "ack", seq: message.seq }])));
+      for (const message of said.slice())
+        if ("seq" in message) said.push(...sent(h.orders([{ o: "ack", seq: message.seq }])));
     }
     expect(new Set(said.map((message) => message.t))).toEqual(new Set(["hello", "commits", "objects", "beat", "bye"]));
     expect(said.filter((message) => message.instance !== mine)).toEqual([]);
@@ -39,7 +40,15 @@ describe("a worker process", () => {
   test("leaves alone what is meant for another process of its name", () => {
     const h = harness().join();
     const order = (instance: string) =>
-      h.do({ e: "orders", message: { t: "orders", epoch: 1 as Epoch, instance: instance as Instance, orders: [{ o: "lease", lease: leaseOf("1.1") }] } });
+      h.do({
+        e: "orders",
+        message: {
+          t: "orders",
+          epoch: 1 as Epoch,
+          instance: instance as Instance,
+          orders: [{ o: "lease", lease: leaseOf("1.1") }],
+        },
+      });
     expect(kinds(order("other"))).toEqual(["count"]);
     expect(h.state.leases.size).toBe(0);
     expect(kinds(order("mine"))).toContain("prepare");
@@ -55,9 +64,13 @@ describe("a worker process", () => {
     const h = harness();
     expect(sent(h.do({ e: "start" }))[0]).not.toHaveProperty("followed");
     h.orders([{ o: "welcome", ...intervals, start: "abcdefgh" as SchedulerStart }], 7);
-    expect(sent(h.orders([{ o: "unknown" }], 7))).toMatchObject([{ t: "hello", followed: { epoch: 7, start: "abcdefgh" } }]);
+    expect(sent(h.orders([{ o: "unknown" }], 7))).toMatchObject([
+      { t: "hello", followed: { epoch: 7, start: "abcdefgh" } },
+    ]);
     h.orders([{ o: "welcome", ...intervals, start: "12345678" as SchedulerStart }], 8);
-    expect(sent(h.orders([{ o: "unknown" }], 8))).toMatchObject([{ t: "hello", followed: { epoch: 8, start: "12345678" } }]);
+    expect(sent(h.orders([{ o: "unknown" }], 8))).toMatchObject([
+      { t: "hello", followed: { epoch: 8, start: "12345678" } },
+    ]);
   });
 
   test("tells of a start that the scheduler asked for before the run begins, and of no other", () => {
@@ -73,7 +86,13 @@ describe("a worker process", () => {
 
 describe("an object that went and was made anew", () => {
   const object: StoredObject = { id: "sj_3-0" as ObjectId, bytes: 9, kind: 3, digest: new Uint8Array(16) };
-  const stored = { r: "stored", stage: 3, from: 0, to: 1, stored: [{ bytes: 9, kind: 3, digest: new Uint8Array(16) }] } as const;
+  const stored = {
+    r: "stored",
+    stage: 3,
+    from: 0,
+    to: 1,
+    stored: [{ bytes: 9, kind: 3, digest: new Uint8Array(16) }],
+  } as const;
 
   test("is not said to be gone by a report that was lost and is sent again", () => {
     for (const again of ["put", "made"] as const) {

@@ -10,14 +10,20 @@ import type { OutboxEntry, WorkerState } from "./state.js";
 const objectsPerMessage = 4_000;
 const endsPerMessage = 4_000;
 
-/** Sends what is buffered. While joining it stays buffered: a scheduler that does not know this worker could not place it. */
+/**
+ * Sends what is buffered. While joining it stays buffered: a scheduler that does not know this worker could not place
+ * it.
+ */
 export function flush(state: WorkerState, nowMs: number, out: WorkerCommand[]): void {
   if (state.link.l !== "joined") return;
   flushObjects(state, nowMs, out);
   flushCommits(state, nowMs, out);
 }
 
-/** Commits first, their leases' ends after them: `done` and `back` go in the last message, so an end never overtakes a result. */
+/**
+ * Commits first, their leases' ends after them: `done` and `back` go in the last message, so an end never overtakes a
+ * result.
+ */
 function flushCommits(state: WorkerState, nowMs: number, out: WorkerCommand[]): void {
   const { pending } = state;
   let at = 0;
@@ -57,7 +63,15 @@ function flushObjects(state: WorkerState, nowMs: number, out: WorkerCommand[]): 
     for (const id of removed) pending.removed.delete(id);
     const tokens = pending.added.size === 0 ? pending.tokens.splice(0) : [];
     const { worker, instance } = state.identity;
-    const message = { t: "objects" as const, worker, instance, epoch: state.epoch as Epoch, seq: state.nextSeq++, added, removed };
+    const message = {
+      t: "objects" as const,
+      worker,
+      instance,
+      epoch: state.epoch as Epoch,
+      seq: state.nextSeq++,
+      added,
+      removed,
+    };
     post(state, { message, tokens, sentAtMs: nowMs }, out);
   }
 }
@@ -82,7 +96,10 @@ export function announcedPuts(state: WorkerState): ReadonlySet<ObjectId> {
   return ids;
 }
 
-/** The object is held now. What is still to be said of another content of the same id is not true any more, nor that it is gone. */
+/**
+ * The object is held now. What is still to be said of another content of the same id is not true any more, nor that it
+ * is gone.
+ */
 export function hold(state: WorkerState, object: StoredObject): void {
   const before = state.objects.get(object.id);
   const isSame = before !== undefined && sameBytes(before.digest, object.digest);

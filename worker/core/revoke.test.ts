@@ -8,12 +8,19 @@ describe("revoke and cancel", () => {
     h.lease("1.1");
     h.orders([{ o: "revoke", lease: "1.1" as LeaseId, keepTo: 4 }]);
     expect(h.flush()).toMatchObject([{ back: [{ lease: "1.1", from: 4, to: 10 }], done: [] }]);
-    expect(h.do({ e: "ready", lease: "1.1" as LeaseId })).toContainEqual({ c: "run", lease: leaseOf("1.1"), from: 0, to: 4 });
+    expect(h.do({ e: "ready", lease: "1.1" as LeaseId })).toContainEqual({
+      c: "run",
+      lease: leaseOf("1.1"),
+      from: 0,
+      to: 4,
+    });
   });
 
   test("a running lease is limited, and gives back from where the thread surely stops", () => {
     const h = new Harness().join().running("1.1");
-    expect(h.orders([{ o: "revoke", lease: "1.1" as LeaseId, keepTo: 3 }])).toEqual([{ c: "limit", lease: "1.1", to: 3 }]);
+    expect(h.orders([{ o: "revoke", lease: "1.1" as LeaseId, keepTo: 3 }])).toEqual([
+      { c: "limit", lease: "1.1", to: 3 },
+    ]);
     h.do({ e: "limited", lease: "1.1" as LeaseId, to: 6 });
     expect(h.flush()).toMatchObject([{ back: [{ from: 6, to: 10 }], done: [] }]);
     h.orders([{ o: "revoke", lease: "1.1" as LeaseId, keepTo: 6 }]);

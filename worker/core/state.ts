@@ -1,4 +1,7 @@
-/** The worker's bookkeeping as data, its transitions' small helpers, and the invariants that hold after every step. Rules M1–M6 are those of proto/messages.ts. */
+/**
+ * The worker's bookkeeping as data, its transitions' small helpers, and the invariants that hold after every step.
+ * Rules M1–M6 are those of proto/messages.ts.
+ */
 import type { EngineFacts } from "../../proto/engine.js";
 import { invariant } from "../../proto/errors.js";
 import type { Epoch, Instance, LeaseId, ObjectId, SchedulerStart, WorkerId } from "../../proto/ids.js";
@@ -20,9 +23,15 @@ export interface WorkerIdentity {
 
 /**
  * preparing ─ready─► ready ─slot free─► running ─ended─► finishing ─ack─► (remembered)
- * A lease of an older epoch that runs is `void` until its thread has stopped: it holds a slot, and its results are dropped.
+ * A lease of an older epoch that runs is `void` until its thread has stopped: it holds a slot, and its results are
+ * dropped.
  */
-export type LeasePhase = { p: "preparing"; waits: "inputs" | "memory" } | { p: "ready" } | { p: "running" } | { p: "void" } | { p: "finishing" };
+export type LeasePhase =
+  | { p: "preparing"; waits: "inputs" | "memory" }
+  | { p: "ready" }
+  | { p: "running" }
+  | { p: "void" }
+  | { p: "finishing" };
 
 export interface HeldEntry {
   readonly lease: Lease;
@@ -53,16 +62,24 @@ export interface WorkerState {
   followed: { epoch: Epoch; start: SchedulerStart } | undefined;
   link: Link;
   draining: boolean;
-  /** While it drains and has nothing else to do: the scheduler says whether it may go, and it goes by itself if nothing is heard until then. */
+  /**
+   * While it drains and has nothing else to do: the scheduler says whether it may go, and it goes by itself if nothing
+   * is heard until then.
+   */
   leave: { free: boolean; untilMs: number } | undefined;
   heartbeatIntervalMs: number;
   storeBytes: number;
   spilledBytes: number;
   readonly leases: Map<LeaseId, HeldEntry>;
-  /** Leases that are over, so that an order that comes again is answered and not executed again (M3). Oldest first, bounded. */
+  /**
+   * Leases that are over, so that an order that comes again is answered and not executed again (M3). Oldest first,
+   * bounded.
+   */
   readonly over: Set<LeaseId>;
   readonly objects: Map<ObjectId, StoredObject>;
-  /** When the next page of objects is told again, and which objects (in order of arrival) have been told in this round. */
+  /**
+   * When the next page of objects is told again, and which objects (in order of arrival) have been told in this round.
+   */
   announce: { atMs: number; told: number };
   readonly pending: {
     commits: { commit: Commit; bytes: number }[];
@@ -158,7 +175,8 @@ export function checkWorkerInvariants(state: WorkerState): void {
   const busy = slotsBusy(state);
   invariant(busy <= state.identity.slots, `${busy} slots busy of ${state.identity.slots}`);
   const announced = new Set(state.pending.done);
-  for (const { message } of state.outbox.values()) if (message.t === "commits") for (const lease of message.done) announced.add(lease);
+  for (const { message } of state.outbox.values())
+    if (message.t === "commits") for (const lease of message.done) announced.add(lease);
   for (const [id, entry] of state.leases) {
     const { from, to } = entry.lease;
     const name = `lease ${id} (${entry.phase.p})`;
@@ -166,17 +184,25 @@ export function checkWorkerInvariants(state: WorkerState): void {
     invariant(from < entry.to && entry.to <= to, `${name} has the range [${from}, ${entry.to}) of [${from}, ${to})`);
     let previous = from - 1;
     for (const [a, b] of entry.done) {
-      invariant(a > previous && a < b && b <= to, `${name} has the results [${a}, ${b}) after ${previous} in [${from}, ${to})`);
+      invariant(
+        a > previous && a < b && b <= to,
+        `${name} has the results [${a}, ${b}) after ${previous} in [${from}, ${to})`,
+      );
       previous = b;
     }
-    if (entry.phase.p === "preparing" || entry.phase.p === "ready") invariant(entry.done.length === 0, `${name} has results before it ran`);
+    if (entry.phase.p === "preparing" || entry.phase.p === "ready")
+      invariant(entry.done.length === 0, `${name} has results before it ran`);
     if (entry.phase.p === "ready") invariant(busy === state.identity.slots, `${name} waits while a slot is free`);
-    if (entry.phase.p === "finishing") invariant(announced.has(id), `${name} is finished but its end is neither pending nor in the outbox`);
+    if (entry.phase.p === "finishing")
+      invariant(announced.has(id), `${name} is finished but its end is neither pending nor in the outbox`);
     invariant(!state.over.has(id), `${name} is both held and over`);
-    if (state.draining) invariant(entry.phase.p !== "preparing" && entry.phase.p !== "ready", `${name} is kept unstarted while draining`);
+    if (state.draining)
+      invariant(entry.phase.p !== "preparing" && entry.phase.p !== "ready", `${name} is kept unstarted while draining`);
   }
-  for (const seq of state.outbox.keys()) invariant(seq < state.nextSeq, `outbox holds seq ${seq}, not yet given out (next is ${state.nextSeq})`);
+  for (const seq of state.outbox.keys())
+    invariant(seq < state.nextSeq, `outbox holds seq ${seq}, not yet given out (next is ${state.nextSeq})`);
   invariant(state.over.size <= leasesRememberedMax, `${state.over.size} leases remembered`);
   if (state.link.l === "joined") invariant(state.epoch > 0, "joined without an epoch");
-  if (state.link.l === "left") invariant(state.leases.size === 0 && state.outbox.size === 0, "left with leases or unacknowledged messages");
+  if (state.link.l === "left")
+    invariant(state.leases.size === 0 && state.outbox.size === 0, "left with leases or unacknowledged messages");
 }

@@ -14,7 +14,9 @@ describe("joining", () => {
     expect(sent(h.do({ e: "start" }))).toMatchObject([{ t: "hello", worker: "w1", slots: 2, more: false }]);
     expect(sent(h.tick(500))).toEqual([]);
     expect(sent(h.tick(600))).toMatchObject([{ t: "hello" }]);
-    expect(kinds(h.orders([{ o: "welcome", heartbeatIntervalMs: 1000, heartbeatTimeoutMs: 5000 }]))).toContain("joined");
+    expect(kinds(h.orders([{ o: "welcome", heartbeatIntervalMs: 1000, heartbeatTimeoutMs: 5000 }]))).toContain(
+      "joined",
+    );
     expect(sent(h.tick(500))).toEqual([]);
     expect(sent(h.tick(500))).toMatchObject([{ t: "beat", epoch: 1, leases: [] }]);
   });
@@ -24,13 +26,22 @@ describe("joining", () => {
     h.results("1.1", inline(0, 10));
     h.ended("1.1");
     h.flush();
-    expect(sent(h.orders([{ o: "unknown" }]))).toMatchObject([{ t: "hello", leases: [{ lease: "1.1", next: 10, running: false }] }]);
-    expect(sent(h.orders([{ o: "welcome", heartbeatIntervalMs: 1000, heartbeatTimeoutMs: 5000 }]))).toMatchObject([{ t: "commits", done: ["1.1"] }]);
+    expect(sent(h.orders([{ o: "unknown" }]))).toMatchObject([
+      { t: "hello", leases: [{ lease: "1.1", next: 10, running: false }] },
+    ]);
+    expect(sent(h.orders([{ o: "welcome", heartbeatIntervalMs: 1000, heartbeatTimeoutMs: 5000 }]))).toMatchObject([
+      { t: "commits", done: ["1.1"] },
+    ]);
   });
 
   test("more objects than one hello carries make several, the last one without `more`", () => {
     const h = new Harness().join();
-    const added = Array.from({ length: 9000 }, (_, i) => ({ id: `sj_1-${i}` as ObjectId, bytes: 1, kind: 1, digest: new Uint8Array(16) }));
+    const added = Array.from({ length: 9000 }, (_, i) => ({
+      id: `sj_1-${i}` as ObjectId,
+      bytes: 1,
+      kind: 1,
+      digest: new Uint8Array(16),
+    }));
     h.do({ e: "objects", added, removed: [] });
     const hellos = sent(h.orders([{ o: "unknown" }]));
     expect(hellos.map((m) => m.t === "hello" && [m.objects.length, m.more])).toEqual([
@@ -54,7 +65,12 @@ describe("leases", () => {
   test("a lease is prepared, runs when ready, commits, and is remembered after the ack", () => {
     const h = new Harness().join();
     expect(h.lease("1.1")).toContainEqual({ c: "prepare", lease: leaseOf("1.1") });
-    expect(h.do({ e: "ready", lease: "1.1" as LeaseId })).toContainEqual({ c: "run", lease: leaseOf("1.1"), from: 0, to: 10 });
+    expect(h.do({ e: "ready", lease: "1.1" as LeaseId })).toContainEqual({
+      c: "run",
+      lease: leaseOf("1.1"),
+      from: 0,
+      to: 10,
+    });
     h.results("1.1", inline(0, 4));
     h.results("1.1", inline(4, 10));
     expect(h.ended("1.1")).toContainEqual({ c: "release", lease: "1.1" });
@@ -111,9 +127,18 @@ describe("leases", () => {
     h.do({ e: "unready", lease: "1.1" as LeaseId, error: { code: "TIMEOUT", message: "no" }, giveBack: true });
     expect(h.flush()).toMatchObject([{ back: [{ lease: "1.1", from: 0, to: 10 }], done: ["1.1"], commits: [] }]);
     h.lease("1.2");
-    h.do({ e: "unready", lease: "1.2" as LeaseId, error: { code: "FUNCTION_NOT_FOUND", message: "no" }, giveBack: false });
+    h.do({
+      e: "unready",
+      lease: "1.2" as LeaseId,
+      error: { code: "FUNCTION_NOT_FOUND", message: "no" },
+      giveBack: false,
+    });
     expect(h.flush()).toMatchObject([
-      { back: [], done: ["1.2"], commits: [{ segment: { r: "failed", from: 0, to: 10, error: { code: "FUNCTION_NOT_FOUND" } } }] },
+      {
+        back: [],
+        done: ["1.2"],
+        commits: [{ segment: { r: "failed", from: 0, to: 10, error: { code: "FUNCTION_NOT_FOUND" } } }],
+      },
     ]);
   });
 });
@@ -131,7 +156,8 @@ describe("commits (M2)", () => {
 
   test("are cut into messages under the limit, ends in the last", () => {
     const h = new Harness().join().running("1.1", 0, 4);
-    for (let i = 0; i < 4; i++) h.results("1.1", { r: "inline", stage: 3, from: i, to: i + 1, pack: new Uint8Array(200 * 1024) });
+    for (let i = 0; i < 4; i++)
+      h.results("1.1", { r: "inline", stage: 3, from: i, to: i + 1, pack: new Uint8Array(200 * 1024) });
     h.ended("1.1");
     const messages = h.flush();
     expect(messages.map((m) => m.t === "commits" && [m.commits.length, m.done.length])).toEqual([
@@ -158,8 +184,19 @@ describe("epochs (M6)", () => {
   test("a higher epoch voids leases and commits, says hello, and keeps telling objects until they are acknowledged", () => {
     const h = new Harness().join().running("1.1");
     h.lease("1.2");
-    h.results("1.1", { r: "stored", stage: 3, from: 0, to: 1, stored: [{ bytes: 9000, kind: 1, digest: new Uint8Array(16) }] });
-    h.do({ e: "objects", added: [{ id: "c00-0" as ObjectId, bytes: 5, kind: 3, digest: new Uint8Array(16) }], removed: [], token: 7 });
+    h.results("1.1", {
+      r: "stored",
+      stage: 3,
+      from: 0,
+      to: 1,
+      stored: [{ bytes: 9000, kind: 1, digest: new Uint8Array(16) }],
+    });
+    h.do({
+      e: "objects",
+      added: [{ id: "c00-0" as ObjectId, bytes: 5, kind: 3, digest: new Uint8Array(16) }],
+      removed: [],
+      token: 7,
+    });
     h.flush();
     const out = h.orders([{ o: "unknown" }], 2);
     expect(out).toContainEqual({ c: "kill", lease: "1.1" });
@@ -169,11 +206,20 @@ describe("epochs (M6)", () => {
     h.orders([{ o: "welcome", heartbeatIntervalMs: 1000, heartbeatTimeoutMs: 5000 }], 2);
     const [objects] = h.flush();
     expect(objects).toMatchObject({ t: "objects", epoch: 2, added: [{ id: "c00-0" }] });
-    expect(h.orders([{ o: "ack", seq: objects?.t === "objects" ? objects.seq : -1 }], 2)).toContainEqual({ c: "objectsAcked", token: 7 });
+    expect(h.orders([{ o: "ack", seq: objects?.t === "objects" ? objects.seq : -1 }], 2)).toContainEqual({
+      c: "objectsAcked",
+      token: 7,
+    });
     // The void run holds its slot until its thread has stopped; its results are dropped.
-    expect(h.results("1.1", { r: "stored", stage: 3, from: 1, to: 2, stored: [{ bytes: 1, kind: 1, digest: new Uint8Array(16) }] })).toEqual([
-      { c: "free", ids: ["sj_3-1"] },
-    ]);
+    expect(
+      h.results("1.1", {
+        r: "stored",
+        stage: 3,
+        from: 1,
+        to: 2,
+        stored: [{ bytes: 1, kind: 1, digest: new Uint8Array(16) }],
+      }),
+    ).toEqual([{ c: "free", ids: ["sj_3-1"] }]);
     expect(h.ended("1.1")).toContainEqual({ c: "release", lease: "1.1" });
     expect(h.flush()).toEqual([]);
     expect(h.state.leases.size).toBe(0);
@@ -209,17 +255,35 @@ describe("drain", () => {
 test("remembered leases are bounded", () => {
   const h = new Harness().join();
   for (let i = 0; i < leasesRememberedMax + 100; i++)
-    workerStep(h.state, { e: "orders", message: { t: "orders", epoch: 1 as Epoch, orders: [{ o: "cancel", lease: `1.${i}` as LeaseId }] } }, 0);
+    workerStep(
+      h.state,
+      {
+        e: "orders",
+        message: { t: "orders", epoch: 1 as Epoch, orders: [{ o: "cancel", lease: `1.${i}` as LeaseId }] },
+      },
+      0,
+    );
   checkWorkerInvariants(h.state);
   expect(h.state.over.size).toBe(leasesRememberedMax);
 });
 
-/** The worker against a scheduler that says anything at any time: every task of every lease is committed or given back exactly once per lease. */
+/**
+ * The worker against a scheduler that says anything at any time: every task of every lease is committed or given back
+ * exactly once per lease.
+ */
 test("random orders: invariants hold, and every lease ends with each of its tasks accounted for once", () => {
   const action = fc.oneof(
     fc.record({ a: fc.constant("lease" as const), n: fc.nat(8), size: fc.integer({ min: 1, max: 6 }) }),
     fc.record({
-      a: fc.constantFrom("ready" as const, "unready" as const, "ended" as const, "cancel" as const, "ackAll" as const, "tick" as const, "flush" as const),
+      a: fc.constantFrom(
+        "ready" as const,
+        "unready" as const,
+        "ended" as const,
+        "cancel" as const,
+        "ackAll" as const,
+        "tick" as const,
+        "flush" as const,
+      ),
       n: fc.nat(8),
     }),
     fc.record({ a: fc.constantFrom("results" as const, "revoke" as const), n: fc.nat(8), at: fc.nat(5) }),
@@ -248,8 +312,10 @@ test("random orders: invariants hold, and every lease ends with each of its task
           }
           if (c.c !== "send" || c.message.t !== "commits" || heard.has(c.message.seq)) continue;
           heard.add(c.message.seq);
-          for (const { lease, segment } of c.message.commits) for (let t = segment.from; t < segment.to; t++) accounted.get(lease)?.push(t);
-          for (const { lease, from, to } of c.message.back) for (let t = from; t < to; t++) accounted.get(lease)?.push(t);
+          for (const { lease, segment } of c.message.commits)
+            for (let t = segment.from; t < segment.to; t++) accounted.get(lease)?.push(t);
+          for (const { lease, from, to } of c.message.back)
+            for (let t = from; t < to; t++) accounted.get(lease)?.push(t);
           for (const lease of c.message.done) over.set(lease, (over.get(lease) ?? 0) + 1);
         }
       };
@@ -264,7 +330,8 @@ test("random orders: invariants hold, and every lease ends with each of its task
           }
           orders([{ o: "lease", lease: leaseOf(id, 0, step.size) }]);
         } else if (step.a === "ready") hear(h.do({ e: "ready", lease: id }));
-        else if (step.a === "unready") hear(h.do({ e: "unready", lease: id, error: { code: "TIMEOUT", message: "" }, giveBack: step.n % 2 === 0 }));
+        else if (step.a === "unready")
+          hear(h.do({ e: "unready", lease: id, error: { code: "TIMEOUT", message: "" }, giveBack: step.n % 2 === 0 }));
         else if (step.a === "cancel") orders([{ o: "cancel", lease: id }]);
         else if (step.a === "revoke") orders([{ o: "revoke", lease: id, keepTo: step.at }]);
         else if (step.a === "results" && run && run.next < run.to) {

@@ -1,5 +1,6 @@
 /**
- * The worker's state machine: one mutator, events in, commands out. See events.ts for the vocabulary and what the shell owes.
+ * The worker's state machine: one mutator, events in, commands out. See events.ts for the vocabulary and what the shell
+ * owes.
  *
  * It reads no clock and touches nothing outside of `state`; the shell, tests and the simulator drive the same code.
  */
@@ -10,7 +11,19 @@ import type { ObjectLocation, StoredObject, WorkerOrder, WorkerOrders } from "..
 import { sameBytes } from "../../proto/same-bytes.js";
 import type { WorkerCommand, WorkerEvent } from "./events.js";
 import { announce, beat, enterEpoch, hello, welcome } from "./join.js";
-import { cancel, endRun, giveBackFrom, limited, markReady, noteWait, refuseLease, revoke, startReady, takeLease, takeResults } from "./leases.js";
+import {
+  cancel,
+  endRun,
+  giveBackFrom,
+  limited,
+  markReady,
+  noteWait,
+  refuseLease,
+  revoke,
+  startReady,
+  takeLease,
+  takeResults,
+} from "./leases.js";
 import { announcedPuts, flush, hold, resend, retract } from "./outbox.js";
 import { remember, type WorkerState } from "./state.js";
 
@@ -70,7 +83,8 @@ export function workerStep(state: WorkerState, event: WorkerEvent, nowMs: number
 function start(state: WorkerState, nowMs: number, out: Out): void {
   const started: Out = [];
   startReady(state, started);
-  if (state.link.l === "joined" && started.some((command) => command.c === "run" && command.lease.tell)) beat(state, nowMs, out);
+  if (state.link.l === "joined" && started.some((command) => command.c === "run" && command.lease.tell))
+    beat(state, nowMs, out);
   out.push(...started);
 }
 
@@ -94,7 +108,10 @@ function reconnect(state: WorkerState, nowMs: number, out: Out): void {
 
 function takeOrders(state: WorkerState, message: WorkerOrders, nowMs: number, out: Out): void {
   const { instance } = state.identity;
-  if (message.epoch < state.epoch || (message.instance !== undefined && instance !== undefined && message.instance !== instance)) {
+  if (
+    message.epoch < state.epoch ||
+    (message.instance !== undefined && instance !== undefined && message.instance !== instance)
+  ) {
     out.push({ c: "count", metric: "orders_stale_refused", by: message.orders.length });
     return;
   }
@@ -146,16 +163,23 @@ function takeOrder(state: WorkerState, order: WorkerOrder, nowMs: number, out: O
 }
 
 /**
- * What a held lease has made is kept: the order was given before its commit was known (for what an earlier epoch had made under the same id).
- * If it was meant, the object is found unknown at the next telling.
- * A put that is being confirmed is kept: its client gave it back and puts it again, and the order is of what was before. Should it not be, the scheduler
- * hears of it now, finds it without an owner, and has it freed.
+ * What a held lease has made is kept: the order was given before its commit was known (for what an earlier epoch had
+ * made under the same id). If it was meant, the object is found unknown at the next telling. A put that is being
+ * confirmed is kept: its client gave it back and puts it again, and the order is of what was before. Should it not be,
+ * the scheduler hears of it now, finds it without an owner, and has it freed.
  */
-function free(state: WorkerState, ids: readonly ObjectId[], digests: readonly Uint8Array[] | undefined, out: Out): void {
+function free(
+  state: WorkerState,
+  ids: readonly ObjectId[],
+  digests: readonly Uint8Array[] | undefined,
+  out: Out,
+): void {
   const made = [...state.leases.values()].filter((entry) => entry.done.length > 0 && entry.phase.p !== "void");
   const isMade = (id: ObjectId): boolean => {
     const { base, index } = splitObjectId(id);
-    return made.some((entry) => entry.lease.base === base && entry.done.some(([from, to]) => from <= index && index < to));
+    return made.some(
+      (entry) => entry.lease.base === base && entry.done.some(([from, to]) => from <= index && index < to),
+    );
   };
   const isMeant = (id: ObjectId, i: number): boolean => {
     if (!digests) return true;
@@ -166,7 +190,11 @@ function free(state: WorkerState, ids: readonly ObjectId[], digests: readonly Ui
   const offered = announcedPuts(state);
   const freed = ids.filter((id, i) => isMeant(id, i) && !offered.has(id) && (made.length === 0 || !isMade(id)));
   if (freed.length === 0) return;
-  out.push({ c: "free", ids: freed, ...(digests ? { digests: freed.map((id) => state.objects.get(id)?.digest) } : {}) });
+  out.push({
+    c: "free",
+    ids: freed,
+    ...(digests ? { digests: freed.map((id) => state.objects.get(id)?.digest) } : {}),
+  });
   for (const id of freed) {
     state.objects.delete(id);
     state.pending.added.delete(id);
@@ -252,9 +280,15 @@ function leaveIfDrained(state: WorkerState, nowMs: number, out: Out): void {
     const { free, untilMs } = state.leave;
     if (!free && nowMs < untilMs) return;
     if (!free)
-      out.push({ c: "log", level: "warn", text: "left although objects may be needed: no word from the scheduler", fields: { objects: state.objects.size } });
+      out.push({
+        c: "log",
+        level: "warn",
+        text: "left although objects may be needed: no word from the scheduler",
+        fields: { objects: state.objects.size },
+      });
   }
-  if (state.epoch > 0) out.push({ c: "send", answered: false, message: { t: "bye", worker, instance, epoch: state.epoch as Epoch } });
+  if (state.epoch > 0)
+    out.push({ c: "send", answered: false, message: { t: "bye", worker, instance, epoch: state.epoch as Epoch } });
   out.push({ c: "stopped" });
   state.link = { l: "left" };
 }

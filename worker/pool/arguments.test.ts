@@ -22,7 +22,8 @@ const same = (source: Source): ThreadArg => ({ a: "same", source });
 test("a list of tables is read where its parts lie now, not where they lay before they were spilled", async () => {
   const rig = new PoolRig({ storeBytes: 1 << 20 });
   const url = rig.module("export const firsts = (tables) => tables.map((table) => table.getChild('x').get(0));");
-  const put = (id: string, value: number): Promise<void> => rig.put(id, tableFromArrays({ x: new Float64Array(40_000).fill(value) }));
+  const put = (id: string, value: number): Promise<void> =>
+    rig.put(id, tableFromArrays({ x: new Float64Array(40_000).fill(value) }));
   const read = (): Promise<unknown> =>
     rig.pinned(["p-0", "p-1"], async (sources) => {
       const parts = sources.map((one) => ({ one }));
@@ -68,7 +69,11 @@ describe.each([20, 2_000, 40_000])("a value of %i numbers, whatever the number o
     ["scales", { w: Float32Array.from(numbers), text: "x".repeat(n) }, [0.5, 0.25]],
     ["counts", new Map(numbers.map((x) => [`k${x}`, x])), 1],
     ["grows", new Set(numbers), n + 1],
-    ["moves", { at: new Date(Date.UTC(2024, 1, 1)), deep: { list: numbers.slice() }, pad: [{ a: [1, [2, { b: 3 }]] }] }, [1999, n + 1, 1]],
+    [
+      "moves",
+      { at: new Date(Date.UTC(2024, 1, 1)), deep: { list: numbers.slice() }, pad: [{ a: [1, [2, { b: 3 }]] }] },
+      [1999, n + 1, 1],
+    ],
     ["raw", new Uint8Array(n).fill(7), 7],
   ];
   test.each(cases)("%s", async (name, value, expected) => {
@@ -78,9 +83,14 @@ describe.each([20, 2_000, 40_000])("a value of %i numbers, whatever the number o
     for (const count of [1, 5]) {
       const all = Array.from({ length: count }, () => expected);
       for (let round = 0; round < 3; round++)
-        expect((await rig.pinned([id], (sources) => rig.run(url, name, count, sources.map(same)))).values, `stored, ${count} tasks`).toEqual(all);
+        expect(
+          (await rig.pinned([id], (sources) => rig.run(url, name, count, sources.map(same)))).values,
+          `stored, ${count} tasks`,
+        ).toEqual(all);
       expect((await rig.run(url, name, count, [inline(value)])).values, `inline, ${count} tasks`).toEqual(all);
-      const listed = await rig.pinned([id], (sources) => rig.run(url, name, count, [{ a: "each", first: 0, sources: new Array(count).fill(sources[0]) }]));
+      const listed = await rig.pinned([id], (sources) =>
+        rig.run(url, name, count, [{ a: "each", first: 0, sources: new Array(count).fill(sources[0]) }]),
+      );
       expect(listed.values, `one each, ${count} tasks`).toEqual(all);
     }
   });
@@ -109,9 +119,18 @@ let kept; let copied;
 export const keeps = (t) => { kept ??= t; copied ??= t.getChild("y").toArray(); if (kept === t) return "first"; const codes = []; for (const read of [(v) => v.get(0), (v) => v.toArray()]) try { codes.push(read(kept.getChild("x"))); } catch (error) { codes.push(error.code); } return [...codes, copied[0], kept.getChild("y").get(0)]; };
 `;
   const x = Float64Array.of(10, 11, 12, 13);
-  const table = (): Table => tableFromArrays({ x, s: ["a", "bé", "c", "d"], d: ["k", "l", "k", "l"], m: [1, null, 3, 4], y: Float64Array.of(5, 6, 7, 8) });
+  const table = (): Table =>
+    tableFromArrays({
+      x,
+      s: ["a", "bé", "c", "d"],
+      d: ["k", "l", "k", "l"],
+      m: [1, null, 3, 4],
+      y: Float64Array.of(5, 6, 7, 8),
+    });
   const run = async (name: string, count = 3): Promise<unknown[]> => {
-    const { values, errors } = await rig.pinned([id], (sources) => rig.run(rig.module(module), name, count, sources.map(same)));
+    const { values, errors } = await rig.pinned([id], (sources) =>
+      rig.run(rig.module(module), name, count, sources.map(same)),
+    );
     expect([...errors.values()]).toEqual([]);
     return values;
   };
@@ -156,7 +175,10 @@ export const keeps = (t) => { kept ??= t; copied ??= t.getChild("y").toArray(); 
       [12, "c"],
     ]);
     const changed = await run("changed", 2);
-    expect(changed.map((value) => (value as Table).getChild("x")?.toArray())).toEqual([Float64Array.of(42, 11, 12, 13), Float64Array.of(42, 11, 12, 13)]);
+    expect(changed.map((value) => (value as Table).getChild("x")?.toArray())).toEqual([
+      Float64Array.of(42, 11, 12, 13),
+      Float64Array.of(42, 11, 12, 13),
+    ]);
   });
 
   test("a table that was kept beyond its task refuses to be read; what was copied of it stays", async () => {
@@ -164,13 +186,19 @@ export const keeps = (t) => { kept ??= t; copied ??= t.getChild("y").toArray(); 
   });
 
   test("tables inside of other values, in lists and in packs are the task's own as well", async () => {
-    const url = rig.module(`export const bumps = (o) => { const t = o.t ?? o[0] ?? o; const a = t.getChild("x").toArray(); return a[0]++; };`);
+    const url = rig.module(
+      `export const bumps = (o) => { const t = o.t ?? o[0] ?? o; const a = t.getChild("x").toArray(); return a[0]++; };`,
+    );
     const nested = freshId();
     await rig.put(nested, { t: table(), pad: "x".repeat(10_000) });
-    expect((await rig.pinned([nested], (sources) => rig.run(url, "bumps", 3, sources.map(same)))).values).toEqual([10, 10, 10]);
+    expect((await rig.pinned([nested], (sources) => rig.run(url, "bumps", 3, sources.map(same)))).values).toEqual([
+      10, 10, 10,
+    ]);
     expect((await rig.run(url, "bumps", 3, [inline(table())])).values).toEqual([10, 10, 10]);
     for (const count of [1, 3]) {
-      const listed = await rig.pinned([id], ([one]) => rig.run(url, "bumps", count, [{ a: "all", key: "l", parts: [{ one: one as Source }] }]));
+      const listed = await rig.pinned([id], ([one]) =>
+        rig.run(url, "bumps", count, [{ a: "all", key: "l", parts: [{ one: one as Source }] }]),
+      );
       expect(listed.values).toEqual(new Array(count).fill(10));
     }
   });

@@ -1,12 +1,15 @@
 /**
  * In the thread: from the run's encoded arguments to the values of each task.
  *
- * A1 What a user's function receives is its own: it may write into it, and no other task sees that, whatever the value's size, the lease or the
- *    attempt. Plain values are decoded or copied for every task; tables are views that copy what is asked for (private-table.ts).
- * A2 Kernels are ours and write into nothing: they read the decoded value, and tables in place.
- * A3 What is kept from one run to the next is known by the handle of its memory, which names one stay of one object there (S3 of the store), or is
+ * A1 What a user's function receives is its own: it may write into it, and no other task sees that, whatever the
+ * value's size, the lease or the
+ *    attempt. Plain values are decoded or copied for every task; tables are views that copy what is asked for
+ * (private-table.ts). A2 Kernels are ours and write into nothing: they read the decoded value, and tables in place. A3
+ * What is kept from one run to the next is known by the handle of its memory, which names one stay of one object there
+ * (S3 of the store), or is
  *    compared with the bytes it was made from; and it is bounded by a share of the heap.
- * A4 Values that every task of the run takes are decoded before the first task begins, others as the part of their task: who runs out of memory then
+ * A4 Values that every task of the run takes are decoded before the first task begins, others as the part of their
+ * task: who runs out of memory then
  *    is known.
  */
 import { PackReader } from "../../proto/pack.js";
@@ -116,7 +119,11 @@ export class ArgumentDecoder {
       this.#note(bytes);
       return () => this.#decode(source);
     }
-    return this.#copies((kept as Template | undefined) ?? this.#keep(key, new Template(this.#decode(source))), as.kernel, () => this.#decode(source));
+    return this.#copies(
+      (kept as Template | undefined) ?? this.#keep(key, new Template(this.#decode(source))),
+      as.kernel,
+      () => this.#decode(source),
+    );
   }
 
   /** Small values travel with the lease. */
@@ -168,7 +175,9 @@ export class ArgumentDecoder {
 
   #table(source: Source): SharedTable {
     if (!("handle" in source))
-      return new SharedTable(decodeTable(isShared(source.data) || source.data.byteOffset % 8 !== 0 ? source.data.slice() : source.data));
+      return new SharedTable(
+        decodeTable(isShared(source.data) || source.data.byteOffset % 8 !== 0 ? source.data.slice() : source.data),
+      );
     const key = `t${source.handle}`;
     const kept = this.#cache.get(key) as SharedTable | undefined;
     if (kept) return kept;
@@ -186,7 +195,8 @@ export class ArgumentDecoder {
       if ("handle" in pack) this.#cache.set(`p${pack.handle}`, reader, viewBytes);
     }
     // The run's part of it, in the thread's own memory: text decoders refuse shared memory.
-    const items = "handle" in pack || isShared(pack.data) ? new PackReader(reader.slice(as.from - first, as.to - first)) : reader;
+    const items =
+      "handle" in pack || isShared(pack.data) ? new PackReader(reader.slice(as.from - first, as.to - first)) : reader;
     const start = items === reader ? first : as.from;
     this.#note(bytesOf(pack) / Math.max(1, reader.count));
     return (task) => this.#item(items, task - start);

@@ -1,11 +1,13 @@
 /**
  * The memory that the agent and one slot's thread share: control cells, and a ring of results.
  *
- * The thread writes results here instead of posting them, so that what it has made survives its own death: after an exit, a crash or a kill
- * the agent still reads every finished task, and the cell `executing` names the one to blame.
+ * The thread writes results here instead of posting them, so that what it has made survives its own death: after an
+ * exit, a crash or a kill the agent still reads every finished task, and the cell `executing` names the one to blame.
  *
- * One producer (the thread), one consumer (the agent). Positions grow for ever (mod 2^32); an entry never wraps round the end:
- *   u32 task | u32 kind << 24 | payload bytes | u32 slot time in µs | u32 digest bytes (0 or 16) | digest | payload | padding to 8
+ * One producer (the thread), one consumer (the agent). Positions grow for ever (mod 2^32); an entry never wraps round
+ * the end:
+ *   u32 task | u32 kind << 24 | payload bytes | u32 slot time in µs | u32 digest bytes (0 or 16) | digest | payload |
+ * padding to 8
  */
 import type { ErrorCode } from "../../proto/errors.js";
 
@@ -23,7 +25,10 @@ const cell = {
   limit: 0,
   /** Written by the thread: the task it executes, -1 for none. */
   executing: 1,
-  /** When that task started: milliseconds of the monotonic clock (clock.ts), low 32 bits; the others are in `startedHigh`. */
+  /**
+   * When that task started: milliseconds of the monotonic clock (clock.ts), low 32 bits; the others are in
+   * `startedHigh`.
+   */
   startedMs: 2,
   /** The thread's id, 0 before it has taken the run. */
   threadId: 3,
@@ -42,7 +47,14 @@ const cell = {
   decoding: 11,
 } as const;
 
-const atomics = { load: Atomics.load, store: Atomics.store, add: Atomics.add, sub: Atomics.sub, wait: Atomics.wait, notify: Atomics.notify };
+const atomics = {
+  load: Atomics.load,
+  store: Atomics.store,
+  add: Atomics.add,
+  sub: Atomics.sub,
+  wait: Atomics.wait,
+  notify: Atomics.notify,
+};
 
 export interface RingEntry {
   task: number;
@@ -70,7 +82,10 @@ export class SlotChannel {
 
   // ---- control, agent's side
 
-  /** Before a run is given to a thread: no thread uses the channel now. `largeBytes`: those of earlier runs that are not stored yet. */
+  /**
+   * Before a run is given to a thread: no thread uses the channel now. `largeBytes`: those of earlier runs that are not
+   * stored yet.
+   */
   reset(limit: number, largeBytes: number): void {
     this.#cells.fill(0);
     atomics.store(this.#cells, cell.largeBytes, largeBytes);
@@ -97,7 +112,9 @@ export class SlotChannel {
     return atomics.load(this.#cells, cell.larges);
   }
 
-  /** The first task not executed by a thread that has ended because it was unfit; undefined if that is not why it ended. */
+  /**
+   * The first task not executed by a thread that has ended because it was unfit; undefined if that is not why it ended.
+   */
   get retiredAt(): number | undefined {
     const at = atomics.load(this.#cells, cell.retired);
     return at === 0 ? undefined : at - 1;
@@ -106,13 +123,14 @@ export class SlotChannel {
   /** How long the executing task has been running; 0 if none is. */
   executingMs(nowMs: number): number {
     if (this.executing < 0 && !this.loading) return 0;
-    const startedMs = atomics.load(this.#cells, cell.startedHigh) * 2 ** 32 + (atomics.load(this.#cells, cell.startedMs) >>> 0);
+    const startedMs =
+      atomics.load(this.#cells, cell.startedHigh) * 2 ** 32 + (atomics.load(this.#cells, cell.startedMs) >>> 0);
     return Math.max(0, nowMs - startedMs);
   }
 
   /**
-   * Asks the thread to start nothing from `to` on, and returns the first task that surely will not start. The thread announces a task before it
-   * looks at the limit, so either it sees the new limit or we see its announcement.
+   * Asks the thread to start nothing from `to` on, and returns the first task that surely will not start. The thread
+   * announces a task before it looks at the limit, so either it sees the new limit or we see its announcement.
    */
   limit(to: number): number {
     atomics.store(this.#cells, cell.limit, to);
@@ -174,7 +192,14 @@ export class SlotChannel {
   }
 
   /** Appends an entry. While the ring is full, `wake` is called to tell the agent, and the thread waits. */
-  write(task: number, kind: number, timeUs: number, digest: Uint8Array | undefined, payload: Uint8Array, wake: () => void): void {
+  write(
+    task: number,
+    kind: number,
+    timeUs: number,
+    digest: Uint8Array | undefined,
+    payload: Uint8Array,
+    wake: () => void,
+  ): void {
     const digestSize = digest?.byteLength ?? 0;
     const size = (headBytes + digestSize + payload.byteLength + 7) & ~7;
     let head = atomics.load(this.#cells, cell.head);
@@ -209,12 +234,23 @@ export class SlotChannel {
 
   // ---- reading, agent's side
 
-  /** Calls `visit` with each entry not read yet; the entry object is reused. The space is free again when `read` returns. */
+  /**
+   * Calls `visit` with each entry not read yet; the entry object is reused. The space is free again when `read`
+   * returns.
+   */
   read(visit: (entry: RingEntry) => void): void {
     const head = atomics.load(this.#cells, cell.head);
     let tail = atomics.load(this.#cells, cell.tail);
     if (tail === head) return;
-    const entry: RingEntry = { task: 0, kind: 0, timeUs: 0, digestAt: 0, digestBytes: 0, payloadAt: 0, payloadBytes: 0 };
+    const entry: RingEntry = {
+      task: 0,
+      kind: 0,
+      timeUs: 0,
+      digestAt: 0,
+      digestBytes: 0,
+      payloadAt: 0,
+      payloadBytes: 0,
+    };
     while (tail !== head) {
       const at = (tail >>> 0) & (ringBytes - 1);
       const word = at >>> 2;

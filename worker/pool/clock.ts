@@ -1,6 +1,7 @@
 /**
- * Milliseconds that only ever go forward, the same in every thread of the process. Not performance.timeOrigin + performance.now(): the origin is each
- * thread's own reading of the wall clock at its start, which a step of that clock in between moves.
+ * Milliseconds that only ever go forward, the same in every thread of the process. Not performance.timeOrigin +
+ * performance.now(): the origin is each thread's own reading of the wall clock at its start, which a step of that clock
+ * in between moves.
  */
 const now = performance.now.bind(performance);
 const [seconds, nanoseconds] = process.hrtime();

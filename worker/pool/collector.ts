@@ -18,7 +18,9 @@ export function collect(channel: SlotChannel, stage: number, emit: Emit): void {
       return;
     }
     run.close();
-    const error = JSON.parse(Buffer.from(channel.ring.slice(entry.payloadAt, entry.payloadAt + entry.payloadBytes)).toString("utf8")) as WireError;
+    const error = JSON.parse(
+      Buffer.from(channel.ring.slice(entry.payloadAt, entry.payloadAt + entry.payloadBytes)).toString("utf8"),
+    ) as WireError;
     emit({ r: "failed", stage, from: entry.task, to: entry.task + 1, error }, entry.timeUs);
   });
   run.close();

@@ -30,7 +30,11 @@ export class ConsoleRelay {
       ["error", "error"],
     ];
     for (const [method, level] of levels) {
-      Object.defineProperty(console, method, { configurable: true, writable: true, value: (...args: unknown[]) => this.say(level, safeFormat(args)) });
+      Object.defineProperty(console, method, {
+        configurable: true,
+        writable: true,
+        value: (...args: unknown[]) => this.say(level, safeFormat(args)),
+      });
     }
     for (const [stream, level] of [
       [process.stdout, "info"],
@@ -62,7 +66,13 @@ export class ConsoleRelay {
     this.#lines++;
     const context = running.getStore();
     const where = context ? `${context.job}/${context.stage}/${context.task}` : "";
-    this.#post({ t: "log", level, where, text: text.length > textMax ? `${text.slice(0, textMax)}…` : text, dropped: this.#dropped });
+    this.#post({
+      t: "log",
+      level,
+      where,
+      text: text.length > textMax ? `${text.slice(0, textMax)}…` : text,
+      dropped: this.#dropped,
+    });
     this.#dropped = 0;
   }
 }

@@ -1,4 +1,7 @@
-/** In the thread: refuses what the heap surely cannot take. One allocation far beyond the limit ends the process, not only the thread. */
+/**
+ * In the thread: refuses what the heap surely cannot take. One allocation far beyond the limit ends the process, not
+ * only the thread.
+ */
 import { VolleyError } from "../../proto/errors.js";
 
 /** First bytes of msgpack: an array with a length of 32 bits, and a number in 64. */

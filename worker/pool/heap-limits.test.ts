@@ -39,7 +39,9 @@ test("any number of different large values pass through a small heap, used once 
       Array.from({ length: 500_000 }, (_, k) => k + i / 7),
     );
     for (const count of [1, 3]) {
-      const { values, errors } = await rig.pinned([id], ([source]) => rig.run(url, "length", count, [{ a: "index" }, same(source as Source)]));
+      const { values, errors } = await rig.pinned([id], ([source]) =>
+        rig.run(url, "length", count, [{ a: "index" }, same(source as Source)]),
+      );
       expect([...errors.values()]).toEqual([]);
       expect(values).toEqual(new Array(count).fill(500_000));
     }
@@ -55,10 +57,15 @@ test("a shared value that no heap takes fails its tasks, saying so; the pool goe
   rig = new PoolRig({ heapBytes: 64 * 2 ** 20 });
   const url = rig.module(module);
   await rig.put("big-0", tooLarge());
-  const { errors } = await rig.pinned(["big-0"], ([source]) => rig.run(url, "length", 3, [{ a: "index" }, same(source as Source)]));
+  const { errors } = await rig.pinned(["big-0"], ([source]) =>
+    rig.run(url, "length", 3, [{ a: "index" }, same(source as Source)]),
+  );
   expect([...errors.keys()]).toEqual([0, 1, 2]);
   for (const error of errors.values())
-    expect(error).toMatchObject({ code: "TASK_OUT_OF_MEMORY", message: expect.stringContaining("while the arguments that its tasks share were decoded") });
+    expect(error).toMatchObject({
+      code: "TASK_OUT_OF_MEMORY",
+      message: expect.stringContaining("while the arguments that its tasks share were decoded"),
+    });
   expect((await rig.run(url, "only", 1, [{ a: "index" }])).values).toEqual([0]);
 });
 
@@ -66,7 +73,9 @@ test("an array that surely does not fit is refused before it ends the whole proc
   rig = new PoolRig({ heapBytes: 64 * 2 ** 20 });
   const url = rig.module(module);
   await rig.put("flat-0", new Array(20_000_000).fill(true));
-  const { errors } = await rig.pinned(["flat-0"], ([source]) => rig.run(url, "length", 2, [{ a: "index" }, same(source as Source)]));
+  const { errors } = await rig.pinned(["flat-0"], ([source]) =>
+    rig.run(url, "length", 2, [{ a: "index" }, same(source as Source)]),
+  );
   expect([...errors.values()].map(({ code }) => code)).toEqual(["TASK_OUT_OF_MEMORY", "TASK_OUT_OF_MEMORY"]);
   expect(errors.get(0)?.message).toContain("an array of 20000000 elements, which takes 153 MiB of a heap of 64");
   expect(rig.pool.threadsReplaced).toBe(0);
@@ -78,7 +87,9 @@ test("a task whose own arguments are too large fails alone", async () => {
   const pack = new PackWriter();
   for (const item of [10, tooLarge(), 30, 40]) pack.add(encodeValue(item));
   await rig.put("pack-0", pack.finish());
-  const { values, errors } = await rig.pinned(["pack-0"], ([source]) => rig.run(url, "only", 4, [{ a: "pack", pack: source as Source, first: 0 }]));
+  const { values, errors } = await rig.pinned(["pack-0"], ([source]) =>
+    rig.run(url, "only", 4, [{ a: "pack", pack: source as Source, first: 0 }]),
+  );
   expect(values).toEqual([10, undefined, 30, 40]);
   expect([...errors.keys()]).toEqual([1]);
   expect(errors.get(1)).toMatchObject({
@@ -95,7 +106,9 @@ test("what earlier code left in the heap is not the fault of who decodes next: i
     Array.from({ length: 600 }, () => new Array(10_000).fill(true)),
   );
   expect((await rig.run(url, "leaks", 1, [{ a: "same", source: encodeValue(90) }])).values).toEqual([90]);
-  const { values, errors } = await rig.pinned(["v-0"], ([source]) => rig.run(url, "length", 2, [{ a: "index" }, same(source as Source)]));
+  const { values, errors } = await rig.pinned(["v-0"], ([source]) =>
+    rig.run(url, "length", 2, [{ a: "index" }, same(source as Source)]),
+  );
   expect([...errors.values()]).toEqual([]);
   expect(values).toEqual([600, 600]);
   expect(rig.pool.threadsReplaced, "the test must exhaust the heap").toBe(1);
@@ -104,7 +117,9 @@ test("what earlier code left in the heap is not the fault of who decodes next: i
 test("a thread that has loaded many modules makes room by ending; nobody notices", async () => {
   rig = new PoolRig();
   for (let i = 0; i < 70; i++) {
-    const { values, errors } = await rig.run(rig.module(`export const plus = (x) => x + ${i};`), "plus", 2, [{ a: "index" }]);
+    const { values, errors } = await rig.run(rig.module(`export const plus = (x) => x + ${i};`), "plus", 2, [
+      { a: "index" },
+    ]);
     expect([...errors.values()]).toEqual([]);
     expect(values).toEqual([i, i + 1]);
   }

@@ -1,4 +1,7 @@
-/** In the thread: whether user code has left the globals alone that later tasks, and this worker's own libraries, stand on. */
+/**
+ * In the thread: whether user code has left the globals alone that later tasks, and this worker's own libraries, stand
+ * on.
+ */
 const names = [
   "Object",
   "Array",

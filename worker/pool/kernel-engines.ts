@@ -1,9 +1,9 @@
 /**
- * In the thread: the WebAssembly engine of the features, on the region of the worker's memory that is the slot's. It is opened when the first
- * feature runs.
+ * In the thread: the WebAssembly engine of the features, on the region of the worker's memory that is the slot's. It is
+ * opened when the first feature runs.
  *
- * A run of a kernel borrows its results from that region, for they are encoded before the next task begins. User code gets results of its
- * own, since it may keep them.
+ * A run of a kernel borrows its results from that region, for they are encoded before the next task begins. User code
+ * gets results of its own, since it may keep them.
  */
 import type { Validity } from "../../kernels/columns.js";
 import { type FeatureEngine, type FeatureGroup, setEngine } from "../../kernels/features/engine.js";
@@ -62,7 +62,12 @@ class SlotEngine implements FeatureEngine {
     if (this.lends) this.#engine?.lend();
   }
 
-  run(exportName: string, outputs: number, groups: readonly FeatureGroup[], rows: number): Float64Array[][] | undefined {
+  run(
+    exportName: string,
+    outputs: number,
+    groups: readonly FeatureGroup[],
+    rows: number,
+  ): Float64Array[][] | undefined {
     if (this.#engine === undefined) {
       this.#engine = openWasmEngine(this.#place) ?? null;
       this.renew();

@@ -25,8 +25,15 @@ export class PoolRig {
   readonly pool: SlotPool;
 
   constructor(options: { storeBytes?: number; heapBytes?: number; slots?: number } = {}) {
-    this.store = new ObjectStore({ budgetBytes: options.storeBytes ?? 64 * 2 ** 20, spillParent: join(this.folder, "spill") });
-    this.pool = new SlotPool({ slots: options.slots ?? 1, memory: this.store.memory, heapBytesMax: options.heapBytes ?? 128 * 2 ** 20 });
+    this.store = new ObjectStore({
+      budgetBytes: options.storeBytes ?? 64 * 2 ** 20,
+      spillParent: join(this.folder, "spill"),
+    });
+    this.pool = new SlotPool({
+      slots: options.slots ?? 1,
+      memory: this.store.memory,
+      heapBytesMax: options.heapBytes ?? 128 * 2 ** 20,
+    });
   }
 
   /** The URL of a module of this text. */
@@ -52,7 +59,13 @@ export class PoolRig {
   }
 
   /** Tasks [0, count) of an export of a module, as one lease. */
-  async run(url: string, name: string, count: number, args: readonly ThreadArg[], more: Partial<RunSpec> = {}): Promise<Outcome> {
+  async run(
+    url: string,
+    name: string,
+    count: number,
+    args: readonly ThreadArg[],
+    more: Partial<RunSpec> = {},
+  ): Promise<Outcome> {
     const outcome: Outcome = { values: new Array(count), errors: new Map(), slotTimesUs: [] };
     const fn = { bundle: createHash("sha256").update(url).digest("hex"), url, export: name };
     const spec: RunSpec = {
@@ -73,7 +86,8 @@ export class PoolRig {
         outcome.slotTimesUs.push(slotTimeUs);
         for (let task = segment.from; task < segment.to; task++) {
           if (segment.r === "failed") outcome.errors.set(task, segment.error);
-          if (segment.r === "inline") outcome.values[task] = decodeValue(new PackReader(segment.pack).at(task - segment.from));
+          if (segment.r === "inline")
+            outcome.values[task] = decodeValue(new PackReader(segment.pack).at(task - segment.from));
         }
       },
       large: (result) => {

@@ -1,4 +1,7 @@
-/** User code at its worst, on real threads: each fault ends as a clear error of exactly its own task, and the rest of the lease goes on. */
+/**
+ * User code at its worst, on real threads: each fault ends as a clear error of exactly its own task, and the rest of
+ * the lease goes on.
+ */
 import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -64,7 +67,10 @@ const spec = (name: string, from: number, to: number, more: Partial<RunSpec> = {
   ...more,
 });
 
-function start(what: RunSpec, on: (task: number) => void = () => undefined): { run: Run; outcome: Outcome; done: Promise<Outcome> } {
+function start(
+  what: RunSpec,
+  on: (task: number) => void = () => undefined,
+): { run: Run; outcome: Outcome; done: Promise<Outcome> } {
   const outcome: Outcome = { values: new Map(), errors: new Map(), digests: new Map(), large: new Map(), order: [] };
   const heard = (task: number): void => {
     expect(outcome.order, "a result came twice").not.toContain(task);
@@ -78,7 +84,8 @@ function start(what: RunSpec, on: (task: number) => void = () => undefined): { r
         if (segment.r === "failed") outcome.errors.set(task, segment.error);
         if (segment.r !== "inline") continue;
         outcome.values.set(task, decodeValue(new PackReader(segment.pack).at(task - segment.from)));
-        if (segment.digests) outcome.digests.set(task, segment.digests.slice((task - segment.from) * 16, (task - segment.from + 1) * 16));
+        if (segment.digests)
+          outcome.digests.set(task, segment.digests.slice((task - segment.from) * 16, (task - segment.from + 1) * 16));
       }
     },
     large(result) {
@@ -90,7 +97,8 @@ function start(what: RunSpec, on: (task: number) => void = () => undefined): { r
   });
   return { run, outcome, done: run.done.then(() => outcome) };
 }
-const execute = (name: string, from: number, to: number, more: Partial<RunSpec> = {}): Promise<Outcome> => start(spec(name, from, to, more)).done;
+const execute = (name: string, from: number, to: number, more: Partial<RunSpec> = {}): Promise<Outcome> =>
+  start(spec(name, from, to, more)).done;
 
 /** Six tasks of which the third (index 3) misbehaves: the others have their values, and it alone has failed. */
 async function onlyThirdFails(name: string, more: Partial<RunSpec> = {}): Promise<WireError> {
@@ -150,7 +158,9 @@ describe("well-behaved functions", () => {
       results(segment) {
         expect(segment).toMatchObject({ r: "inline", from: outcome.next });
         outcome.next = segment.to;
-        if (segment.r === "inline") for (let i = 0, pack = new PackReader(segment.pack); i < pack.count; i++) outcome.sum += decodeValue(pack.at(i)) as number;
+        if (segment.r === "inline")
+          for (let i = 0, pack = new PackReader(segment.pack); i < pack.count; i++)
+            outcome.sum += decodeValue(pack.at(i)) as number;
       },
       large() {
         throw new Error("nothing here is large");
@@ -173,10 +183,13 @@ describe("well-behaved functions", () => {
     const pack = new PackWriter();
     for (const ms of [0, 0, 500]) pack.add(encodeValue(ms));
     const seen: number[] = [];
-    const { run, done } = start(spec("sleepy", 0, 3, { args: [{ a: "pack", pack: { kind: 3, data: pack.finish() }, first: 0 }] }), (task) => {
-      seen.push(task);
-      if (task === 1) expect(run.limit(0)).toBe(3);
-    });
+    const { run, done } = start(
+      spec("sleepy", 0, 3, { args: [{ a: "pack", pack: { kind: 3, data: pack.finish() }, first: 0 }] }),
+      (task) => {
+        seen.push(task);
+        if (task === 1) expect(run.limit(0)).toBe(3);
+      },
+    );
     await done;
     expect(seen).toEqual([0, 1, 2]);
   });
@@ -202,7 +215,9 @@ describe("arguments", () => {
   test("a table in shared memory is read in place by every task, strings included", async () => {
     const stream = tableToIPC(tableFromArrays({ x: Float64Array.of(1, 2, 4), name: ["a", "bé", "c"] }), "stream");
     new Uint8Array(memory.buffer).set(stream, 4096);
-    const args: RunSpec["args"] = [{ a: "same", source: { kind: 2, handle: 1, offset: 4096, bytes: stream.byteLength } }];
+    const args: RunSpec["args"] = [
+      { a: "same", source: { kind: 2, handle: 1, offset: 4096, bytes: stream.byteLength } },
+    ];
     expect([...(await execute("sum", 0, 3, { args })).values.values()]).toEqual([7, 7, 7]);
     expect((await execute("names", 0, 1, { args })).values.get(0)).toBe("a,bé,c");
     expect((await execute("same", 0, 1, { args })).values.get(0)).toMatchObject({ numRows: 3 });
@@ -212,7 +227,9 @@ describe("arguments", () => {
     const before = memory.grow(64) * 65_536;
     const stream = tableToIPC(tableFromArrays({ x: Float64Array.of(5, 6) }), "stream");
     new Uint8Array(memory.buffer).set(stream, before + 64);
-    const args: RunSpec["args"] = [{ a: "same", source: { kind: 2, handle: 2, offset: before + 64, bytes: stream.byteLength } }];
+    const args: RunSpec["args"] = [
+      { a: "same", source: { kind: 2, handle: 2, offset: before + 64, bytes: stream.byteLength } },
+    ];
     expect((await execute("sum", 0, 1, { args })).values.get(0)).toBe(11);
   });
 
@@ -221,7 +238,11 @@ describe("arguments", () => {
       {
         a: "all",
         key: "k",
-        parts: [{ pack: { kind: 3, data: packOf([1, 2]) } }, { one: { kind: 1, data: encodeValue(10).data } }, { pack: { kind: 3, data: packOf([100]) } }],
+        parts: [
+          { pack: { kind: 3, data: packOf([1, 2]) } },
+          { one: { kind: 1, data: encodeValue(10).data } },
+          { pack: { kind: 3, data: packOf([100]) } },
+        ],
       },
     ];
     expect((await execute("count", 0, 2, { args })).values.get(1)).toBe("4:113");
@@ -231,25 +252,51 @@ describe("arguments", () => {
 describe("functions that fail", () => {
   test("a throw has name, message and the user's stack", async () => {
     const error = await onlyThirdFails("throws");
-    expect(error).toMatchObject({ code: "TASK_FAILED", message: "RangeError: three is too much", details: { name: "RangeError" } });
+    expect(error).toMatchObject({
+      code: "TASK_FAILED",
+      message: "RangeError: three is too much",
+      details: { name: "RangeError" },
+    });
     expect(error.stack).toContain(".mjs:");
   });
-  test("a rejection", async () => expect(await onlyThirdFails("rejects")).toMatchObject({ code: "TASK_FAILED", message: "TypeError: later" }));
-  test("something thrown that is not an error", async () => expect((await onlyThirdFails("throwsOther")).message).toContain("{ odd: 1 }"));
-  test("something thrown that cannot be looked at", async () => expect(await onlyThirdFails("throwsNasty")).toMatchObject({ code: "TASK_FAILED" }));
+  test("a rejection", async () =>
+    expect(await onlyThirdFails("rejects")).toMatchObject({ code: "TASK_FAILED", message: "TypeError: later" }));
+  test("something thrown that is not an error", async () =>
+    expect((await onlyThirdFails("throwsOther")).message).toContain("{ odd: 1 }"));
+  test("something thrown that cannot be looked at", async () =>
+    expect(await onlyThirdFails("throwsNasty")).toMatchObject({ code: "TASK_FAILED" }));
   test("an endless loop is ended at its time limit", async () =>
-    expect(await onlyThirdFails("loops", { timeoutMs: 300 })).toMatchObject({ code: "TASK_TIMEOUT", message: expect.stringContaining("300") }));
+    expect(await onlyThirdFails("loops", { timeoutMs: 300 })).toMatchObject({
+      code: "TASK_TIMEOUT",
+      message: expect.stringContaining("300"),
+    }));
   test("so is a promise that never settles", async () =>
     expect(await onlyThirdFails("neverSettles", { timeoutMs: 300 })).toMatchObject({ code: "TASK_TIMEOUT" }));
-  test("process.exit", async () => expect(await onlyThirdFails("exits")).toMatchObject({ code: "TASK_EXITED", message: expect.stringContaining("7") }));
+  test("process.exit", async () =>
+    expect(await onlyThirdFails("exits")).toMatchObject({
+      code: "TASK_EXITED",
+      message: expect.stringContaining("7"),
+    }));
   test("an exhausted heap", async () =>
-    expect(await onlyThirdFails("bomb")).toMatchObject({ code: "TASK_OUT_OF_MEMORY", message: expect.stringContaining("96 MiB") }));
+    expect(await onlyThirdFails("bomb")).toMatchObject({
+      code: "TASK_OUT_OF_MEMORY",
+      message: expect.stringContaining("96 MiB"),
+    }));
   test("a result with a function inside names the path", async () =>
-    expect(await onlyThirdFails("returnsFunction")).toMatchObject({ code: "TASK_UNSERIALIZABLE", message: expect.stringContaining("value.a[1].b") }));
+    expect(await onlyThirdFails("returnsFunction")).toMatchObject({
+      code: "TASK_UNSERIALIZABLE",
+      message: expect.stringContaining("value.a[1].b"),
+    }));
   test("a cycle", async () =>
-    expect(await onlyThirdFails("returnsCycle")).toMatchObject({ code: "TASK_UNSERIALIZABLE", message: expect.stringContaining("cycle") }));
+    expect(await onlyThirdFails("returnsCycle")).toMatchObject({
+      code: "TASK_UNSERIALIZABLE",
+      message: expect.stringContaining("cycle"),
+    }));
   test("a getter that throws", async () =>
-    expect(await onlyThirdFails("returnsNastyGetter")).toMatchObject({ code: "TASK_UNSERIALIZABLE", message: expect.stringContaining("gotcha") }));
+    expect(await onlyThirdFails("returnsNastyGetter")).toMatchObject({
+      code: "TASK_UNSERIALIZABLE",
+      message: expect.stringContaining("gotcha"),
+    }));
   test("an exception in a callback fails the task that waits for it", async () =>
     expect(await onlyThirdFails("timerThrows")).toMatchObject({ code: "TASK_FAILED", message: "Error: from a timer" }));
 
@@ -272,7 +319,9 @@ describe("functions that fail", () => {
     const next = await execute("idle", 7, 8);
     expect(next.errors.size).toBe(0);
     await vi.waitFor(() =>
-      expect(logs).toContainEqual(expect.objectContaining({ text: expect.stringContaining("task j1/2/3, which had ended: Error: much later") })),
+      expect(logs).toContainEqual(
+        expect.objectContaining({ text: expect.stringContaining("task j1/2/3, which had ended: Error: much later") }),
+      ),
     );
   });
 
@@ -292,7 +341,10 @@ describe("functions that fail", () => {
 describe("code that cannot be had", () => {
   test("a missing export names those there are, for every task", async () => {
     const outcome = await execute("nothing", 0, 3);
-    expect(outcome.errors.get(2)).toMatchObject({ code: "FUNCTION_NOT_FOUND", message: expect.stringMatching(/"nothing".*exports .*double, /) });
+    expect(outcome.errors.get(2)).toMatchObject({
+      code: "FUNCTION_NOT_FOUND",
+      message: expect.stringMatching(/"nothing".*exports .*double, /),
+    });
     expect(outcome.errors.size).toBe(3);
   });
   test("a missing kernel", async () =>
@@ -301,12 +353,17 @@ describe("code that cannot be had", () => {
       message: expect.stringContaining("no.such"),
     }));
   test("a module that throws while it loads", async () => {
-    const outcome = await execute("f", 0, 2, { fn: { bundle: "c".repeat(64), url: writeModule("throw new Error('at load')"), export: "f" } });
+    const outcome = await execute("f", 0, 2, {
+      fn: { bundle: "c".repeat(64), url: writeModule("throw new Error('at load')"), export: "f" },
+    });
     expect(outcome.errors.get(1)).toMatchObject({ code: "TASK_FAILED", message: expect.stringContaining("at load") });
   });
   test("a module that never finishes loading fails the whole run once, not task by task", async () => {
     const startedAt = performance.now();
-    const outcome = await execute("f", 0, 50, { timeoutMs: 300, fn: { bundle: "d".repeat(64), url: writeModule("for (;;);"), export: "f" } });
+    const outcome = await execute("f", 0, 50, {
+      timeoutMs: 300,
+      fn: { bundle: "d".repeat(64), url: writeModule("for (;;);"), export: "f" },
+    });
     expect(outcome.errors.size).toBe(50);
     expect(outcome.errors.get(49)).toMatchObject({ code: "TASK_TIMEOUT", message: expect.stringContaining("loading") });
     expect(performance.now() - startedAt).toBeLessThan(3000);
@@ -344,7 +401,10 @@ describe("control", () => {
   test("what user code prints is told with its task, at a bounded rate; it sees none of our settings", async () => {
     await execute("prints", 4, 5);
     await vi.waitFor(() => expect(logs.length).toBe(2));
-    expect(logs.slice(0, 2)).toEqual([expect.objectContaining({ where: "j1/2/4", text: "hello 4" }), expect.objectContaining({ text: "raw" })]);
+    expect(logs.slice(0, 2)).toEqual([
+      expect.objectContaining({ where: "j1/2/4", text: "hello 4" }),
+      expect.objectContaining({ text: "raw" }),
+    ]);
     logs = [];
     await execute("printsMuch", 0, 1);
     expect(logs.length).toBeLessThan(1000);

@@ -1,8 +1,9 @@
 /**
  * The slots: one piscina thread each. A run is one lease, or what is left of it, on one thread.
  *
- * When user code ends its thread (exit, heap exhaustion, a kill after its time limit), exactly the task that was executing fails, every result made
- * before it is kept (channel.ts), and the rest goes on in a fresh thread. The caller sees none of that but the failed task.
+ * When user code ends its thread (exit, heap exhaustion, a kill after its time limit), exactly the task that was
+ * executing fails, every result made before it is kept (channel.ts), and the rest goes on in a fresh thread. The caller
+ * sees none of that but the failed task.
  */
 import type { Worker } from "node:worker_threads";
 import { Piscina } from "piscina";
@@ -83,7 +84,10 @@ interface ActiveRun {
   /** Tasks with a result, for the blame after a death. */
   lastResult: number;
   larges: number;
-  /** Where a heap was exhausted by decoding; a thread that had nothing else in its heap gets a second chance. -1: before the first task. */
+  /**
+   * Where a heap was exhausted by decoding; a thread that had nothing else in its heap gets a second chance. -1: before
+   * the first task.
+   */
   decodedInVain: number | undefined;
   largeHeard: (() => void) | undefined;
 }
@@ -102,7 +106,12 @@ export class SlotPool {
 
   constructor(options: SlotPoolOptions) {
     this.#options = options;
-    this.#slots = Array.from({ length: options.slots }, (_, index) => ({ index, channel: new SlotChannel(), active: undefined, largeBytes: 0 }));
+    this.#slots = Array.from({ length: options.slots }, (_, index) => ({
+      index,
+      channel: new SlotChannel(),
+      active: undefined,
+      largeBytes: 0,
+    }));
     const workerData: ThreadData = {
       memory: options.memory,
       regions: regionsOf(options.reserved, options.slots),
@@ -137,7 +146,9 @@ export class SlotPool {
   /** Which task each busy slot executes. */
   executing(): { job: string; stage: number; task: number }[] {
     return this.#slots.flatMap(({ active, channel }) =>
-      active && channel.executing >= 0 ? [{ job: active.spec.job, stage: active.spec.stage, task: channel.executing }] : [],
+      active && channel.executing >= 0
+        ? [{ job: active.spec.job, stage: active.spec.stage, task: channel.executing }]
+        : [],
     );
   }
 
@@ -195,7 +206,8 @@ export class SlotPool {
     await this.#piscina.destroy();
   }
 
-  // ---------------------------------------------------------------------------------------------- one run, over as many threads as it needs
+  // ---------------------------------------------------------------------------------------------- one run, over as
+  // many threads as it needs
 
   async #drive(slot: Slot, active: ActiveRun): Promise<void> {
     let next = active.spec.from;
@@ -270,7 +282,8 @@ export class SlotPool {
       return Math.max(next, culprit);
     }
     if (phase === "module" || phase === "arguments") {
-      const what = phase === "module" ? "while its module was loading" : "while the arguments that its tasks share were decoded";
+      const what =
+        phase === "module" ? "while its module was loading" : "while the arguments that its tasks share were decoded";
       this.#failRest(active, next, { ...wire, message: `${wire.message} (${what})` });
       return active.to;
     }
@@ -289,8 +302,14 @@ export class SlotPool {
   #causeOf(active: ActiveRun, error: unknown): WireError {
     if (active.killedFor === "timeout") {
       const { timeoutMs } = active.spec;
-      const whose = timeoutMs === limits.taskTimeoutMsDefault ? " (the default of an hour; with({ timeoutMs }) sets another, up to 366 days)" : "";
-      return { code: "TASK_TIMEOUT", message: `the task ran longer than its timeoutMs of ${timeoutMs}${whose}; its thread was ended` };
+      const whose =
+        timeoutMs === limits.taskTimeoutMsDefault
+          ? " (the default of an hour; with({ timeoutMs }) sets another, up to 366 days)"
+          : "";
+      return {
+        code: "TASK_TIMEOUT",
+        message: `the task ran longer than its timeoutMs of ${timeoutMs}${whose}; its thread was ended`,
+      };
     }
     const code = (error as { code?: unknown } | null)?.code;
     const message = error instanceof Error ? error.message : String(error);
@@ -302,11 +321,17 @@ export class SlotPool {
     }
     const exit = /exited with code: (-?\d+)/.exec(message);
     const kind: ErrorCode = "TASK_EXITED";
-    return { code: kind, message: exit ? `the function ended its thread: exit code ${exit[1]}` : `the function's thread crashed: ${message}` };
+    return {
+      code: kind,
+      message: exit
+        ? `the function ended its thread: exit code ${exit[1]}`
+        : `the function's thread crashed: ${message}`,
+    };
   }
 
   #failRest(active: ActiveRun, from: number, error: WireError): void {
-    if (from < active.to) active.listener.results({ r: "failed", stage: active.spec.stage, from, to: active.to, error }, 0);
+    if (from < active.to)
+      active.listener.results({ r: "failed", stage: active.spec.stage, from, to: active.to, error }, 0);
   }
 
   // ---------------------------------------------------------------------------------------------- time limits
@@ -391,5 +416,9 @@ export class SlotPool {
 
 /** User code does not see the cluster's credentials. */
 function threadEnv(env: NodeJS.ProcessEnv): Record<string, string> {
-  return Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined && !entry[0].startsWith("VOLLEY_")));
+  return Object.fromEntries(
+    Object.entries(env).filter(
+      (entry): entry is [string, string] => entry[1] !== undefined && !entry[0].startsWith("VOLLEY_"),
+    ),
+  );
 }

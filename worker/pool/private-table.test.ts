@@ -1,4 +1,7 @@
-/** A table for one task reads as the table itself, for every type and shape, and never through the memory of the store once it has been asked for. */
+/**
+ * A table for one task reads as the table itself, for every type and shape, and never through the memory of the store
+ * once it has been asked for.
+ */
 import {
   Binary,
   Bool,
@@ -28,7 +31,8 @@ import { decodeTable, encodeTable } from "../../proto/value.js";
 import { bareTable, SharedTable, TaskScope } from "./private-table.js";
 
 const rows = 40;
-const some = <T>(make: (i: number) => T): (T | null)[] => Array.from({ length: rows }, (_, i) => (i % 7 === 3 ? null : make(i)));
+const some = <T>(make: (i: number) => T): (T | null)[] =>
+  Array.from({ length: rows }, (_, i) => (i % 7 === 3 ? null : make(i)));
 
 /** Two batches of every type, over shared memory. */
 function everything(): { table: Table; memory: Uint8Array; bytes: Uint8Array } {
@@ -97,7 +101,10 @@ function everything(): { table: Table; memory: Uint8Array; bytes: Uint8Array } {
       new MapType(
         new Field(
           "entries",
-          new Struct<{ key: Utf8; value: Float64 }>([new Field("key", new Utf8()) as never, new Field("value", new Float64(), true) as never]),
+          new Struct<{ key: Utf8; value: Float64 }>([
+            new Field("key", new Utf8()) as never,
+            new Field("value", new Float64(), true) as never,
+          ]),
         ),
       ),
     ),
@@ -109,16 +116,29 @@ function everything(): { table: Table; memory: Uint8Array; bytes: Uint8Array } {
 }
 
 const read = (table: Table): unknown[][] =>
-  table.schema.fields.map((_, c) => Array.from({ length: table.numRows }, (_, r) => String(table.getChildAt(c)?.get(r))));
+  table.schema.fields.map((_, c) =>
+    Array.from({ length: table.numRows }, (_, r) => String(table.getChildAt(c)?.get(r))),
+  );
 const ways: [string, (table: Table) => unknown][] = [
   ["values one by one", read],
   ["rows", (table) => table.toArray().map(String)],
   ["single rows", (table) => [0, 1, rows, 2 * rows - 1].map((i) => String(table.get(i)))],
-  ["arrays", (table) => table.schema.fields.map(({ name }) => Array.from(table.getChild(name)?.toArray() as ArrayLike<unknown>, String))],
-  ["iterators", (table) => table.schema.fields.map((_, c) => [...(table.getChildAt(c) as Iterable<unknown>)].map(String))],
+  [
+    "arrays",
+    (table) =>
+      table.schema.fields.map(({ name }) => Array.from(table.getChild(name)?.toArray() as ArrayLike<unknown>, String)),
+  ],
+  [
+    "iterators",
+    (table) => table.schema.fields.map((_, c) => [...(table.getChildAt(c) as Iterable<unknown>)].map(String)),
+  ],
   [
     "validity",
-    (table) => table.schema.fields.map((_, c) => [table.getChildAt(c)?.nullCount, ...Array.from({ length: rows }, (_, r) => table.getChildAt(c)?.isValid(r))]),
+    (table) =>
+      table.schema.fields.map((_, c) => [
+        table.getChildAt(c)?.nullCount,
+        ...Array.from({ length: rows }, (_, r) => table.getChildAt(c)?.isValid(r)),
+      ]),
   ],
   ["a part that spans batches", (table) => read(table.slice(rows - 5, rows + 5))],
   ["a part of a part", (table) => read(table.slice(3, 30).slice(4, 9))],
@@ -126,7 +146,10 @@ const ways: [string, (table: Table) => unknown][] = [
   ["the stream", (table) => Buffer.from(encodeTable(table)).toString("base64")],
   ["the stream of a part", (table) => Buffer.from(encodeTable(table.slice(5, rows + 9))).toString("base64")],
   ["the bare stream", (table) => Buffer.from(encodeTable(bareTable(table))).toString("base64")],
-  ["the bare stream of a selection", (table) => Buffer.from(encodeTable(bareTable(table.select(["text", "symbol"])))).toString("base64")],
+  [
+    "the bare stream of a selection",
+    (table) => Buffer.from(encodeTable(bareTable(table.select(["text", "symbol"])))).toString("base64"),
+  ],
   ["schema", (table) => String(table.schema)],
 ];
 

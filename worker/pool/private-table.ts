@@ -1,11 +1,22 @@
 /**
- * In the thread: tables as user functions see them. The table's memory is the store's, which all threads read; a user's function gets a copy of a
- * buffer when it first asks for it (`toArray()`, `data[0].values`, an iterator), its own for the length of its task. So what it writes is seen by
- * nobody else, what it does not read is not copied, and `get(i)` of a number, date or text copies nothing at all.
+ * In the thread: tables as user functions see them. The table's memory is the store's, which all threads read; a user's
+ * function gets a copy of a buffer when it first asks for it (`toArray()`, `data[0].values`, an iterator), its own for
+ * the length of its task. So what it writes is seen by nobody else, what it does not read is not copied, and `get(i)`
+ * of a number, date or text copies nothing at all.
  *
  * When its task is over, what was not copied by then can no longer be read: the memory may be another object's.
  */
-import { Data, DataType, type Dictionary, type Field, RecordBatch, type Schema, StructRow, Table, Vector } from "apache-arrow";
+import {
+  Data,
+  DataType,
+  type Dictionary,
+  type Field,
+  RecordBatch,
+  type Schema,
+  StructRow,
+  Table,
+  Vector,
+} from "apache-arrow";
 import { VolleyError } from "../../proto/errors.js";
 
 /** The length of one task. */
@@ -16,7 +27,10 @@ export class TaskScope {
 
   assertOpen(): void {
     if (!this.open)
-      throw new VolleyError("INVALID_ARGUMENT", "a table was read after the task that received it had ended; keep a copy of what is needed (toArray())");
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        "a table was read after the task that received it had ended; keep a copy of what is needed (toArray())",
+      );
   }
 }
 
@@ -82,13 +96,16 @@ class PrivateData extends Data {
     const buffer = raw[name];
     if (!buffer) return buffer;
     const offsets = raw.valueOffsets;
-    if (!offsets || !isText(this.#raw.type as DataType) || (name !== "values" && name !== "valueOffsets")) return ownArray(buffer);
+    if (!offsets || !isText(this.#raw.type as DataType) || (name !== "values" && name !== "valueOffsets"))
+      return ownArray(buffer);
     // A few rows of a long column: their part of the text, and offsets into that.
     const first = offsets[0] ?? 0;
     if (name === "values") return ownArray(buffer.subarray(Number(first), Number(offsets[this.length] ?? first)));
     const own = ownArray(offsets);
-    if (own instanceof BigInt64Array) for (let i = 0; i < own.length; i++) own[i] = (own[i] as bigint) - (first as bigint);
-    else if (own instanceof Int32Array) for (let i = 0; i < own.length; i++) own[i] = (own[i] as number) - (first as number);
+    if (own instanceof BigInt64Array)
+      for (let i = 0; i < own.length; i++) own[i] = (own[i] as bigint) - (first as bigint);
+    else if (own instanceof Int32Array)
+      for (let i = 0; i < own.length; i++) own[i] = (own[i] as number) - (first as number);
     return own;
   }
 
@@ -96,7 +113,9 @@ class PrivateData extends Data {
     if (this.#own.size === 0) return this.#raw;
     const children = this.#own.size === 1 ? (this.#own.get("children") as readonly Data[] | undefined) : undefined;
     if (children?.length !== this.#raw.children.length) return undefined;
-    return children.every((child, i) => child instanceof PrivateData && child.#untouched() === this.#raw.children[i]) ? this.#raw : undefined;
+    return children.every((child, i) => child instanceof PrivateData && child.#untouched() === this.#raw.children[i])
+      ? this.#raw
+      : undefined;
   }
 
   #readable(): Data | undefined {
@@ -172,7 +191,8 @@ function privateDictionary(raw: Vector, scope: TaskScope): Vector {
   return vector;
 }
 
-const isText = (type: DataType): boolean => DataType.isUtf8(type) || DataType.isLargeUtf8(type) || DataType.isBinary(type) || DataType.isLargeBinary(type);
+const isText = (type: DataType): boolean =>
+  DataType.isUtf8(type) || DataType.isLargeUtf8(type) || DataType.isBinary(type) || DataType.isLargeBinary(type);
 
 /** Types whose values are numbers, bigints, booleans or strings: getting one gives no view. */
 function isScalar(type: DataType): boolean {
@@ -241,7 +261,10 @@ export class SharedTable {
     });
     const vectors: Vector[] = [];
     const hidden = { configurable: true, writable: true, enumerable: false };
-    Object.defineProperty(table, "getChildAt", { ...hidden, value: (index: number) => this.#columnFor(scope, batches, vectors, index) });
+    Object.defineProperty(table, "getChildAt", {
+      ...hidden,
+      value: (index: number) => this.#columnFor(scope, batches, vectors, index),
+    });
     Object.defineProperty(table, "get", { ...hidden, value: rowReader(table, batches) });
     return table;
   }
@@ -253,7 +276,9 @@ export class SharedTable {
     if (!raw) return null;
     const data = batches.map((batch) => batch.data.children[index] as Data);
     // The task itself may have put another chunk there.
-    const vector = data.every((chunk) => chunk instanceof PrivateData) ? privateVector(raw, data as unknown as PrivateData[], scope) : new Vector(data);
+    const vector = data.every((chunk) => chunk instanceof PrivateData)
+      ? privateVector(raw, data as unknown as PrivateData[], scope)
+      : new Vector(data);
     vectors[index] = vector;
     return vector;
   }
@@ -307,17 +332,30 @@ function fixMap(map: Map<unknown, unknown>): void {
 }
 
 /**
- * The same table over the store's memory where the task has not copied it, so that a result that passes columns on is encoded from there.
- * A table without such columns is given back as it is.
+ * The same table over the store's memory where the task has not copied it, so that a result that passes columns on is
+ * encoded from there. A table without such columns is given back as it is.
  */
 export function bareTable(table: Table): Table {
-  if (!table.batches.some(({ data }) => data instanceof PrivateData || data.children.some((child) => child instanceof PrivateData))) return table;
+  if (
+    !table.batches.some(
+      ({ data }) => data instanceof PrivateData || data.children.some((child) => child instanceof PrivateData),
+    )
+  )
+    return table;
   const bare = (data: Data): Data => (data instanceof PrivateData ? (inside.untouched(data) ?? data) : data);
   const batches = table.batches.map((batch) => {
     const data = batch.data instanceof PrivateData ? inside.untouched(batch.data) : undefined;
     return new RecordBatch(
       table.schema,
-      (data ?? batch.data.clone(undefined, undefined, undefined, undefined, undefined, batch.data.children.map(bare) as never)) as never,
+      (data ??
+        batch.data.clone(
+          undefined,
+          undefined,
+          undefined,
+          undefined,
+          undefined,
+          batch.data.children.map(bare) as never,
+        )) as never,
     );
   });
   return new Table(table.schema, batches);

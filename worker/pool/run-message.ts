@@ -4,8 +4,9 @@ import type { SharedMemory } from "../store/memory.js";
 import type { RunFault } from "./channel.js";
 
 /**
- * An encoded value: bytes of its own, or a place in the worker's shared memory. `handle` is unique to one stay of an object in that memory, so
- * what a thread has decoded from it can be used again exactly as long as the handle is the same.
+ * An encoded value: bytes of its own, or a place in the worker's shared memory. `handle` is unique to one stay of an
+ * object in that memory, so what a thread has decoded from it can be used again exactly as long as the handle is the
+ * same.
  */
 export type Source =
   | { readonly kind: number; readonly data: Uint8Array }
@@ -19,11 +20,17 @@ export type ThreadArg =
   /** Task i takes source i - first. */
   | { readonly a: "each"; readonly sources: readonly Source[]; readonly first: number }
   /** The list of all items of these parts, in order, the same for every task. */
-  | { readonly a: "all"; readonly parts: readonly ({ readonly pack: Source } | { readonly one: Source })[]; readonly key: string }
+  | {
+      readonly a: "all";
+      readonly parts: readonly ({ readonly pack: Source } | { readonly one: Source })[];
+      readonly key: string;
+    }
   | { readonly a: "list"; readonly of: readonly ThreadArg[] }
   | { readonly a: "index" };
 
-export type ThreadFunction = { readonly kernel: string; readonly version: number } | { readonly bundle: string; readonly url: string; readonly export: string };
+export type ThreadFunction =
+  | { readonly kernel: string; readonly version: number }
+  | { readonly bundle: string; readonly url: string; readonly export: string };
 
 export interface RunMessage {
   /** Which channel (an index into the thread's), and which of its runs: what is posted carries both. */
@@ -62,7 +69,13 @@ export type ThreadMessage =
       readonly digest: Uint8Array;
       readonly timeUs: number;
     }
-  | { readonly t: "log"; readonly level: "info" | "warn" | "error"; readonly where: string; readonly text: string; readonly dropped: number };
+  | {
+      readonly t: "log";
+      readonly level: "info" | "warn" | "error";
+      readonly where: string;
+      readonly text: string;
+      readonly dropped: number;
+    };
 
 /** Given to every thread when it starts. */
 export interface ThreadData {

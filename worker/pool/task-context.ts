@@ -1,6 +1,6 @@
 /**
- * What a running task may ask about itself, and the global through which bundles reach the worker's own apache-arrow and `volley`
- * (a bundle that brought its own copy of apache-arrow would make tables that ours does not recognise).
+ * What a running task may ask about itself, and the global through which bundles reach the worker's own apache-arrow
+ * and `volley` (a bundle that brought its own copy of apache-arrow would make tables that ours does not recognise).
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import * as arrow from "apache-arrow";
@@ -12,7 +12,9 @@ export interface TaskContext {
   readonly stage: number;
   readonly task: number;
   readonly attempt: number;
-  /** Of stages with a seed: the task's own, the same in every attempt and on every worker. A non-negative safe integer. */
+  /**
+   * Of stages with a seed: the task's own, the same in every attempt and on every worker. A non-negative safe integer.
+   */
   readonly seed?: number;
 }
 
@@ -45,17 +47,30 @@ const outsideOnly = (name: string) => (): never => {
   );
 };
 
-/** `import … from "volley"` inside a task: every name that the program's side exports, so that none is missing without a word. */
+/**
+ * `import … from "volley"` inside a task: every name that the program's side exports, so that none is missing without a
+ * word.
+ */
 export const volleyInTasks = Object.freeze({
   taskContext,
   VolleyError,
   isVolleyError,
   errorCatalogue,
-  ...Object.fromEntries(["connect", "bootstrapGraph", "cpcvGraph", "overfittingGraph", "walkForwardGraph"].map((name) => [name, outsideOnly(name)])),
+  ...Object.fromEntries(
+    ["connect", "bootstrapGraph", "cpcvGraph", "overfittingGraph", "walkForwardGraph"].map((name) => [
+      name,
+      outsideOnly(name),
+    ]),
+  ),
 });
 
 export function installSharedModules(): void {
-  const part = (path: string): Promise<unknown> => import(/^apache-arrow\/[\w./-]+$/.test(path) ? path : "apache-arrow");
+  const part = (path: string): Promise<unknown> =>
+    import(/^apache-arrow\/[\w./-]+$/.test(path) ? path : "apache-arrow");
   const shared = Object.freeze({ "apache-arrow": arrow, part, volley: volleyInTasks });
-  Object.defineProperty(globalThis, Symbol.for("volley.shared"), { value: shared, configurable: false, writable: false });
+  Object.defineProperty(globalThis, Symbol.for("volley.shared"), {
+    value: shared,
+    configurable: false,
+    writable: false,
+  });
 }

@@ -1,4 +1,7 @@
-/** In the thread: whatever a user's function throws, as an error that can cross the wire. Never throws itself, however hostile the value. */
+/**
+ * In the thread: whatever a user's function throws, as an error that can cross the wire. Never throws itself, however
+ * hostile the value.
+ */
 import { inspect } from "node:util";
 import { isVolleyError, type WireError } from "../../proto/errors.js";
 import { carryThrown } from "../../proto/thrown.js";
@@ -25,12 +28,19 @@ function reasons(error: Error, depth = 0): string {
   const { cause, errors } = error as { cause?: unknown; errors?: unknown };
   const parts: string[] = [];
   if (Array.isArray(errors))
-    parts.push(errors.slice(0, wordsMax).map(named).join("; ") + (errors.length > wordsMax ? `; and ${errors.length - wordsMax} more` : ""));
-  if (cause !== undefined) parts.push(`caused by ${named(cause)}${cause instanceof Error && depth < wordsMax ? reasons(cause, depth + 1) : ""}`);
+    parts.push(
+      errors.slice(0, wordsMax).map(named).join("; ") +
+        (errors.length > wordsMax ? `; and ${errors.length - wordsMax} more` : ""),
+    );
+  if (cause !== undefined)
+    parts.push(
+      `caused by ${named(cause)}${cause instanceof Error && depth < wordsMax ? reasons(cause, depth + 1) : ""}`,
+    );
   return parts.length === 0 ? "" : ` (${parts.join("; ")})`;
 }
 
-const named = (value: unknown): string => cut(value instanceof Error ? `${value.name}: ${value.message}` : text(value), textMax);
+const named = (value: unknown): string =>
+  cut(value instanceof Error ? `${value.name}: ${value.message}` : text(value), textMax);
 
 /** What programs branch on, where only JSON arrives: `code`, and the fields that JSON can say. */
 function particulars(error: Error): { code?: string | number; fields?: Record<string, unknown> } {
@@ -51,15 +61,21 @@ function particulars(error: Error): { code?: string | number; fields?: Record<st
     fields[key] = JSON.parse(json);
   }
   return {
-    ...(typeof code === "string" || typeof code === "number" ? { code: typeof code === "string" ? cut(code, 128) : code } : {}),
+    ...(typeof code === "string" || typeof code === "number"
+      ? { code: typeof code === "string" ? cut(code, 128) : code }
+      : {}),
     ...(Object.keys(fields).length > 0 ? { fields } : {}),
   };
 }
 
 export function describeFailure(thrown: unknown): WireError {
   try {
-    if (isVolleyError(thrown) && thrown.code === "TASK_UNSERIALIZABLE") return { code: "TASK_UNSERIALIZABLE", message: cut(thrown.message, messageMax) };
-    if (thrown instanceof Error || (typeof thrown === "object" && thrown !== null && typeof (thrown as Error).message === "string")) {
+    if (isVolleyError(thrown) && thrown.code === "TASK_UNSERIALIZABLE")
+      return { code: "TASK_UNSERIALIZABLE", message: cut(thrown.message, messageMax) };
+    if (
+      thrown instanceof Error ||
+      (typeof thrown === "object" && thrown !== null && typeof (thrown as Error).message === "string")
+    ) {
       const { name, message, stack } = thrown as Error;
       return {
         code: "TASK_FAILED",
@@ -69,19 +85,27 @@ export function describeFailure(thrown: unknown): WireError {
         details: { name: cut(String(name), 128), ...particulars(thrown as Error) },
       };
     }
-    return { code: "TASK_FAILED", message: cut(`the function threw ${text(thrown)}, which is not an Error`, messageMax), ...carried(thrown) };
+    return {
+      code: "TASK_FAILED",
+      message: cut(`the function threw ${text(thrown)}, which is not an Error`, messageMax),
+      ...carried(thrown),
+    };
   } catch {
     return { code: "TASK_FAILED", message: "the function threw something that cannot be described" };
   }
 }
 
 /**
- * A kernel is our own: its refusal of a parameter, column or value keeps its code and particulars. Codes that may be tried again stay with the
- * infrastructure, so from a kernel they are a failure like any other.
+ * A kernel is our own: its refusal of a parameter, column or value keeps its code and particulars. Codes that may be
+ * tried again stay with the infrastructure, so from a kernel they are a failure like any other.
  */
 export function describeKernelFailure(thrown: unknown): WireError {
   if (!isVolleyError(thrown) || thrown.retry !== "never") return describeFailure(thrown);
-  return { code: thrown.code, message: cut(thrown.message, messageMax), ...(thrown.details ? { details: thrown.details } : {}) };
+  return {
+    code: thrown.code,
+    message: cut(thrown.message, messageMax),
+    ...(thrown.details ? { details: thrown.details } : {}),
+  };
 }
 
 export function describeUnserializable(thrown: unknown): WireError {

@@ -1,6 +1,7 @@
 /**
- * In the thread: a decoded value that many tasks receive, of which each gets a copy of its own. Copying is several times as fast as decoding: text is
- * shared, and arrays of numbers are copied as memory. The template itself is never seen by user code.
+ * In the thread: a decoded value that many tasks receive, of which each gets a copy of its own. Copying is several
+ * times as fast as decoding: text is shared, and arrays of numbers are copied as memory. The template itself is never
+ * seen by user code.
  */
 import { Table } from "apache-arrow";
 import { ownArray, SharedTable, type TaskScope } from "./private-table.js";

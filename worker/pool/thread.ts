@@ -1,6 +1,6 @@
 /**
- * The entry of a slot's thread. piscina calls {@link run} with one lease, or part of one; tasks are executed one after another and their
- * results written to the shared channel as they come. User code runs here and nowhere else.
+ * The entry of a slot's thread. piscina calls {@link run} with one lease, or part of one; tasks are executed one after
+ * another and their results written to the shared channel as they come. User code runs here and nowhere else.
  *
  * User code may damage its own globals. What this file needs after user code has run is taken before it does.
  */
@@ -48,7 +48,10 @@ const relay = new ConsoleRelay(post);
 installSharedModules();
 relay.install();
 
-/** The task that is awaited, and the way to fail it from outside: what its own callbacks throw would otherwise leave it waiting for ever. */
+/**
+ * The task that is awaited, and the way to fail it from outside: what its own callbacks throw would otherwise leave it
+ * waiting for ever.
+ */
 let awaited: { context: TaskContext; fail: (error: unknown) => void } | undefined;
 
 function strayed(what: string, error: unknown): void {
@@ -58,7 +61,9 @@ function strayed(what: string, error: unknown): void {
     return;
   }
   const failure = describeFailure(error);
-  const where = context ? `task ${context.job}/${context.stage}/${context.task}, which had ended` : "code outside of any task";
+  const where = context
+    ? `task ${context.job}/${context.stage}/${context.task}, which had ended`
+    : "code outside of any task";
   relay.say("error", `${what} from ${where}: ${failure.stack ?? failure.message}`);
 }
 process.on("uncaughtException", (error) => strayed("uncaught exception", error));
@@ -124,7 +129,10 @@ class Execution {
     const { job, stage, attempt, from, to, seed, seedFrom = 0 } = this.#message;
     for (let task = from; task < to; task++) {
       if (!this.#channel.begin(task, originMs + this.#startedAt)) return task;
-      const context: TaskContext = seed === undefined ? { job, stage, task, attempt } : { job, stage, task, attempt, seed: taskSeed(seed, seedFrom + task) };
+      const context: TaskContext =
+        seed === undefined
+          ? { job, stage, task, attempt }
+          : { job, stage, task, attempt, seed: taskSeed(seed, seedFrom + task) };
       let value: unknown;
       try {
         value = this.#call(context, task);
@@ -185,7 +193,9 @@ class Execution {
     try {
       encoded = encodeValue(value instanceof Table ? bareTable(value) : value);
       if (encoded.data.byteLength > limits.objectBytesMax)
-        throw new RangeError(`${encoded.data.byteLength} bytes are over the limit of ${limits.objectBytesMax} for one object`);
+        throw new RangeError(
+          `${encoded.data.byteLength} bytes are over the limit of ${limits.objectBytesMax} for one object`,
+        );
     } catch (error) {
       this.#fail(task, describeUnserializable(error));
       return;
@@ -205,7 +215,9 @@ class Execution {
     const digest = digestOf(encoded.kind, payload);
     this.#channel.largePosted(payload.byteLength, largeBytesMax);
     const { channel, run } = this.#message;
-    post({ t: "large", channel, run, task, kind: encoded.kind, data: payload, digest, timeUs: this.#elapsedUs() }, [payload.buffer]);
+    post({ t: "large", channel, run, task, kind: encoded.kind, data: payload, digest, timeUs: this.#elapsedUs() }, [
+      payload.buffer,
+    ]);
   }
 
   #fail(task: number, error: WireError): void {
@@ -231,11 +243,18 @@ class Execution {
 }
 
 const isThenable = (value: unknown): value is PromiseLike<unknown> =>
-  typeof value === "object" && value !== null && "then" in value && typeof (value as PromiseLike<unknown>).then === "function";
+  typeof value === "object" &&
+  value !== null &&
+  "then" in value &&
+  typeof (value as PromiseLike<unknown>).then === "function";
 
-/** Bytes that may leave this thread: an Arrow stream was written for us, everything else may be the user's or lie in a shared pool. */
+/**
+ * Bytes that may leave this thread: an Arrow stream was written for us, everything else may be the user's or lie in a
+ * shared pool.
+ */
 function ownBytes({ kind, data: bytes }: EncodedValue): Uint8Array<ArrayBuffer> {
-  const whole = kind === valueKind.arrow && bytes.buffer instanceof ArrayBuffer && bytes.byteLength === bytes.buffer.byteLength;
+  const whole =
+    kind === valueKind.arrow && bytes.buffer instanceof ArrayBuffer && bytes.byteLength === bytes.buffer.byteLength;
   return whole ? (bytes as Uint8Array<ArrayBuffer>) : Uint8Array.from(bytes);
 }
 

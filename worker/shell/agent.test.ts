@@ -10,7 +10,16 @@ import { digestOf } from "../../proto/digest.js";
 import { type ModelDurable, modelDurable } from "../../proto/durable/model.js";
 import { objectBlobName } from "../../proto/durable/objects.js";
 import { FramePeer } from "../../proto/frame-peer.js";
-import { type BundleId, type Epoch, type JobId, type LeaseId, type ObjectBase, type ObjectId, objectIdOf, type WorkerId } from "../../proto/ids.js";
+import {
+  type BundleId,
+  type Epoch,
+  type JobId,
+  type LeaseId,
+  type ObjectBase,
+  type ObjectId,
+  objectIdOf,
+  type WorkerId,
+} from "../../proto/ids.js";
 import type { ArgSpec, Lease, ObjectLocation, WorkerOrder } from "../../proto/messages.js";
 import { PackWriter } from "../../proto/pack.js";
 import { MemoryNetwork } from "../../proto/transport/memory.js";
@@ -109,7 +118,10 @@ const locationOf = (id: ObjectId, kind: number, data: Uint8Array, more: Partial<
 describe("a lease", () => {
   test("runs a bundle's function over a range, from a pack cut to the range", async () => {
     await startAgent("w1");
-    scheduler.order("w1", { o: "lease", lease: lease("1.1", "add", [{ a: "item", pack: packOf([10, 20, 30]) }, value(1)], { from: 100, to: 103 }) });
+    scheduler.order("w1", {
+      o: "lease",
+      lease: lease("1.1", "add", [{ a: "item", pack: packOf([10, 20, 30]) }, value(1)], { from: 100, to: 103 }),
+    });
     await scheduler.ended("1.1");
     expect([100, 101, 102].map((task) => scheduler.value("1.1", task))).toEqual([11, 21, 31]);
     expect(scheduler.commits.every((commit) => commit.segment.stage === 5)).toBe(true);
@@ -128,7 +140,9 @@ describe("a lease", () => {
     expect(stored[0]).toMatchObject({ bytes: 20_000, kind: 3 });
     expect(Uint8Array.from(stored[0]?.digest ?? [])).toEqual(digestOf(3, new Uint8Array(20_000).fill(3)));
     const fours = new Uint8Array(20_000).fill(4);
-    expect(await durable.objects.get(objectBlobName(objectIdOf(`s${job}_5` as ObjectBase, 4), digestOf(3, fours)))).toEqual(fours);
+    expect(
+      await durable.objects.get(objectBlobName(objectIdOf(`s${job}_5` as ObjectBase, 4), digestOf(3, fours))),
+    ).toEqual(fours);
     const inline = scheduler.commits.find(({ segment }) => segment.r === "inline");
     expect(inline?.segment.r === "inline" && inline.segment.digests?.byteLength).toBe(16);
   });
@@ -138,10 +152,14 @@ describe("a lease", () => {
     const id = objectIdOf(`s${job}_5` as ObjectBase, 0);
     const orphan = new Uint8Array(20_000).fill(9);
     await durable.objects.put(objectBlobName(id, digestOf(3, orphan)), orphan);
-    // 5.1 is executed under an earlier epoch, and its commit is void; then the task is executed again by the same worker, with another result.
+    // 5.1 is executed under an earlier epoch, and its commit is void; then the task is executed again by the same
+    // worker, with another result.
     for (const epoch of [1, 2]) {
       scheduler.epoch = epoch;
-      scheduler.order("w1", { o: "lease", lease: lease(`${epoch}.1`, "filled", [value(6 + epoch)], { durable: true }) });
+      scheduler.order("w1", {
+        o: "lease",
+        lease: lease(`${epoch}.1`, "filled", [value(6 + epoch)], { durable: true }),
+      });
       await scheduler.ended(`${epoch}.1`);
     }
     const last = scheduler.commits.at(-1)?.segment;
@@ -154,7 +172,10 @@ describe("a lease", () => {
 
   test("of code that is not in the store fails its tasks with BUNDLE_NOT_FOUND", async () => {
     await startAgent("w1");
-    scheduler.order("w1", { o: "lease", lease: lease("1.1", "f", [], { fn: { bundle: "e".repeat(64) as BundleId, export: "f" }, to: 3 }) });
+    scheduler.order("w1", {
+      o: "lease",
+      lease: lease("1.1", "f", [], { fn: { bundle: "e".repeat(64) as BundleId, export: "f" }, to: 3 }),
+    });
     await scheduler.ended("1.1");
     expect(scheduler.failure("1.1", 2)).toMatchObject({ code: "BUNDLE_NOT_FOUND" });
   });
@@ -168,12 +189,17 @@ describe("inputs", () => {
     const id = await putInto("w1", 2, stream);
     scheduler.order("w2", {
       o: "lease",
-      lease: lease("1.1", "sumOf", [{ a: "object", id }], { to: 4, inputs: [locationOf(id, 2, stream, { workers: ["w1" as WorkerId] })] }),
+      lease: lease("1.1", "sumOf", [{ a: "object", id }], {
+        to: 4,
+        inputs: [locationOf(id, 2, stream, { workers: ["w1" as WorkerId] })],
+      }),
     });
     await scheduler.ended("1.1");
     expect([0, 3].map((task) => scheduler.value("1.1", task))).toEqual([4_999_950_000, 4_999_950_000]);
     expect(other.figures().store.objects).toBe(1);
-    expect(scheduler.heard.flatMap((m) => (m.t === "objects" && m.worker === "w2" ? m.added : []))).toMatchObject([{ id, copy: true }]);
+    expect(scheduler.heard.flatMap((m) => (m.t === "objects" && m.worker === "w2" ? m.added : []))).toMatchObject([
+      { id, copy: true },
+    ]);
   });
 
   test("are the committed bytes, not others that this worker holds under the same id", async () => {
@@ -186,7 +212,10 @@ describe("inputs", () => {
     await durable.objects.put(objectBlobName(id, digestOf(3, committed)), committed);
     scheduler.order("w1", {
       o: "lease",
-      lease: lease("1.2", "first", [{ a: "object", id }], { stage: 6, inputs: [locationOf(id, 3, committed, { durable: true, workers: ["w1" as WorkerId] })] }),
+      lease: lease("1.2", "first", [{ a: "object", id }], {
+        stage: 6,
+        inputs: [locationOf(id, 3, committed, { durable: true, workers: ["w1" as WorkerId] })],
+      }),
     });
     await scheduler.ended("1.2");
     expect(scheduler.value("1.2", 0)).toBe(3);
@@ -200,7 +229,10 @@ describe("inputs", () => {
     scheduler.answer = (request) => ({
       t: "located",
       epoch: 1 as Epoch,
-      locations: request.t === "locate" ? request.ids.map((asked) => locationOf(asked, 3, data, { durable: true, workers: ["gone" as WorkerId] })) : [],
+      locations:
+        request.t === "locate"
+          ? request.ids.map((asked) => locationOf(asked, 3, data, { durable: true, workers: ["gone" as WorkerId] }))
+          : [],
     });
     scheduler.order("w1", { o: "lease", lease: lease("1.1", "first", [{ a: "object", id }]) });
     await scheduler.ended("1.1");
@@ -241,10 +273,20 @@ describe("inputs", () => {
     scheduler.answer = (request) => {
       asked.push(request.t);
       if (request.t === "locate")
-        return { t: "located", epoch: 1 as Epoch, locations: request.ids.map((id) => locationOf(id, large.kind, large.data, { durable: true })) };
+        return {
+          t: "located",
+          epoch: 1 as Epoch,
+          locations: request.ids.map((id) => locationOf(id, large.kind, large.data, { durable: true })),
+        };
       if (request.t !== "results") throw new Error(request.t);
       if (request.from === 0)
-        return { t: "results", epoch: 1 as Epoch, base, segments: [{ r: "inline", stage: 2, from: 0, to: 2, pack: packOf([1, 2]) }], next: 2 };
+        return {
+          t: "results",
+          epoch: 1 as Epoch,
+          base,
+          segments: [{ r: "inline", stage: 2, from: 0, to: 2, pack: packOf([1, 2]) }],
+          next: 2,
+        };
       const stored = { bytes: large.data.byteLength, kind: large.kind, digest: digestOf(large.kind, large.data) };
       return {
         t: "results",
@@ -271,10 +313,18 @@ describe("inputs", () => {
   test("one-to-one: task i takes output i", async () => {
     await startAgent("w1");
     const base = `s${job}_2` as ObjectBase;
-    const inputs = [6, 7].map((i) => ({ ...locationOf(objectIdOf(base, i), 1, encodeValue(i * 100).data, {}), inline: encodeValue(i * 100).data }));
+    const inputs = [6, 7].map((i) => ({
+      ...locationOf(objectIdOf(base, i), 1, encodeValue(i * 100).data, {}),
+      inline: encodeValue(i * 100).data,
+    }));
     scheduler.order("w1", {
       o: "lease",
-      lease: lease("1.1", "double", [{ a: "stage", stage: 2, edge: "one-to-one" }], { from: 6, to: 8, bases: [[2, base, 10]], inputs }),
+      lease: lease("1.1", "double", [{ a: "stage", stage: 2, edge: "one-to-one" }], {
+        from: 6,
+        to: 8,
+        bases: [[2, base, 10]],
+        inputs,
+      }),
     });
     await scheduler.ended("1.1");
     expect([6, 7].map((i) => scheduler.value("1.1", i))).toEqual([1200, 1400]);
@@ -295,7 +345,15 @@ async function getFrom(worker: string, id: ObjectId, digest: Uint8Array): Promis
   const transport = network.connect("reader-frames");
   const frames = new FramePeer({ transport, peer: `reader${closing.length}` });
   closing.push(() => frames.close());
-  const { data } = await fetchObject({ transport, frames, from: worker, id, digest, allocate: ({ bytes }) => new Uint8Array(bytes), timeoutMs: 10_000 });
+  const { data } = await fetchObject({
+    transport,
+    frames,
+    from: worker,
+    id,
+    digest,
+    allocate: ({ bytes }) => new Uint8Array(bytes),
+    timeoutMs: 10_000,
+  });
   return data;
 }
 
@@ -322,7 +380,15 @@ describe("peers", () => {
     const transport = network.connect("reader");
     const frames = new FramePeer({ transport, peer: "reader" });
     closing.push(() => frames.close());
-    const fetch = () => fetchObject({ transport, frames, from: "w1", id, allocate: (meta) => new Uint8Array(meta.bytes), timeoutMs: 5_000 });
+    const fetch = () =>
+      fetchObject({
+        transport,
+        frames,
+        from: "w1",
+        id,
+        allocate: (meta) => new Uint8Array(meta.bytes),
+        timeoutMs: 5_000,
+      });
     expect(Buffer.compare((await fetch()).data, payload)).toBe(0);
     scheduler.order("w1", { o: "free", ids: [id] });
     await vi.waitFor(() => expect(agent.figures().store).toMatchObject({ objects: 0, usedBytes: 0 }));
@@ -339,7 +405,9 @@ describe("peers", () => {
       offerObject({ transport, frames, to: "w1", id: id as ObjectId, kind: 3, digest, payload, timeoutMs: 3_000 });
     await expect(offer(`s${job}_1-0`, digestOf(3, payload))).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
     const wrong = digestOf(3, new Uint8Array(5));
-    await expect(offer(`c${Buffer.from(wrong).toString("hex")}-0`, wrong)).rejects.toMatchObject({ code: expect.stringMatching(/CORRUPT|TIMEOUT/) });
+    await expect(offer(`c${Buffer.from(wrong).toString("hex")}-0`, wrong)).rejects.toMatchObject({
+      code: expect.stringMatching(/CORRUPT|TIMEOUT/),
+    });
     // Where the offer timed out first (a busy machine), the room is given back when the transfer's own end comes.
     await vi.waitFor(() => expect(agents[0]?.figures().store.usedBytes).toBe(0), { timeout: 20_000 });
   });
@@ -349,7 +417,10 @@ describe("the agent", () => {
   test("beats while its only slot is busy, and a cancelled lease ends", async () => {
     await startAgent("w1");
     scheduler.order("w1", { o: "lease", lease: lease("1.1", "wait", [value(60_000)]) });
-    await vi.waitFor(() => expect(scheduler.heard.filter((m) => m.t === "beat" && m.leases[0]?.running).length).toBeGreaterThan(2), { timeout: 5_000 });
+    await vi.waitFor(
+      () => expect(scheduler.heard.filter((m) => m.t === "beat" && m.leases[0]?.running).length).toBeGreaterThan(2),
+      { timeout: 5_000 },
+    );
     scheduler.order("w1", { o: "cancel", lease: "1.1" as LeaseId });
     await scheduler.ended("1.1");
     expect(scheduler.back).toEqual([{ lease: "1.1", from: 0, to: 1 }]);
@@ -363,7 +434,9 @@ describe("the agent", () => {
     scheduler.epoch = 2;
     scheduler.known.clear();
     scheduler.heard.length = 0;
-    await vi.waitFor(() => expect(scheduler.heard.some((m) => m.t === "hello" && m.objects.length === 1)).toBe(true), { timeout: 5_000 });
+    await vi.waitFor(() => expect(scheduler.heard.some((m) => m.t === "hello" && m.objects.length === 1)).toBe(true), {
+      timeout: 5_000,
+    });
     expect(scheduler.heard.find((m) => m.t === "hello")).toMatchObject({ leases: [], objects: [{ id }] });
     scheduler.order("w1", { o: "lease", lease: lease("2.1", "double", [value(21)]) });
     await scheduler.ended("2.1");

@@ -1,6 +1,6 @@
 /**
- * The worker's agent: carries out what the core commands, and tells it what happens. Lives on the main thread, which never runs user code, so that
- * beats go out whatever the slots do.
+ * The worker's agent: carries out what the core commands, and tells it what happens. Lives on the main thread, which
+ * never runs user code, so that beats go out whatever the slots do.
  */
 import { randomBytes } from "node:crypto";
 import { decodeMessage, encodeMessage } from "../../proto/codec.js";
@@ -53,7 +53,9 @@ const tickMs = 50;
 export class Agent {
   readonly worker: WorkerId;
   readonly metrics: WorkerMetrics;
-  /** Settles when the agent cannot go on: rejects with the reason, resolves after a drain that the scheduler asked for. */
+  /**
+   * Settles when the agent cannot go on: rejects with the reason, resolves after a drain that the scheduler asked for.
+   */
   readonly ended: Promise<void>;
   readonly #options: AgentOptions;
   readonly #state: WorkerState;
@@ -98,7 +100,16 @@ export class Agent {
     const about = { volley: packageVersion(), engine: ownEngine() };
     const instance = randomBytes(9).toString("base64url") as Instance;
     this.#state = createWorkerState(
-      { worker, instance, node, pid: process.pid, version: PROTOCOL_VERSION, ...about, slots, storeBudgetBytes: options.storeBytes },
+      {
+        worker,
+        instance,
+        node,
+        pid: process.pid,
+        version: PROTOCOL_VERSION,
+        ...about,
+        slots,
+        storeBudgetBytes: options.storeBytes,
+      },
       limits.heartbeatIntervalMs,
     );
     this.metrics = new WorkerMetrics(() => this.figures(), about);
@@ -107,7 +118,8 @@ export class Agent {
       memory: this.#store.memory,
       reserved: this.#store.reserved,
       heapBytesMax: options.threadHeapBytes,
-      onLog: ({ level, where, text, dropped }) => log[level]({ task: where, ...(dropped > 0 ? { dropped } : {}) }, text),
+      onLog: ({ level, where, text, dropped }) =>
+        log[level]({ task: where, ...(dropped > 0 ? { dropped } : {}) }, text),
       onError: (error) => log.error({ error: String(error) }, "slot pool"),
     });
     this.#framePeer = new FramePeer({
@@ -169,7 +181,8 @@ export class Agent {
     const orders: Subscription = control.subscribe(subjects.worker(this.worker), (message) => this.#hear(message.data));
     const stopWatching = control.onStatus((status) => {
       if (status === "connected") this.#tell({ e: "connected" });
-      if (status === "closed" && this.#closed === undefined) this.#end.reject(new VolleyError("DISCONNECTED", "the connection to NATS was closed"));
+      if (status === "closed" && this.#closed === undefined)
+        this.#end.reject(new VolleyError("DISCONNECTED", "the connection to NATS was closed"));
     });
     const timer = setInterval(() => this.#tick(), tickMs);
     this.#cleanup.push(
@@ -221,7 +234,10 @@ export class Agent {
     this.#tell({ e: "orders", message: decodeMessage(workerOrders, data) });
   }
 
-  /** Steps the core. Events that commands give rise to at once wait for their turn. A flush ends the event loop's turn (W5). */
+  /**
+   * Steps the core. Events that commands give rise to at once wait for their turn. A flush ends the event loop's turn
+   * (W5).
+   */
   #tell(event: WorkerEvent): void {
     if (this.#closed !== undefined) return;
     this.#events.push(event);
@@ -284,7 +300,8 @@ export class Agent {
         for (const id of command.ids) this.#store.own(id);
         return;
       case "fetch":
-        for (const location of command.objects) void this.#objects.take(location).then(() => this.#tellHeld(location.id));
+        for (const location of command.objects)
+          void this.#objects.take(location).then(() => this.#tellHeld(location.id));
         return;
       case "objectsAcked":
         this.#peers.acknowledged(command.token);
@@ -316,7 +333,8 @@ export class Agent {
         control.publish(subjects.schedulerWorker, data);
       } catch (error) {
         // Kept in the outbox and sent again; too large would be so for ever, and is a fault of ours.
-        if (!isVolleyError(error) || error.code !== "DISCONNECTED") log.error({ error: String(error), type: message.t, bytes: data.byteLength }, "publish");
+        if (!isVolleyError(error) || error.code !== "DISCONNECTED")
+          log.error({ error: String(error), type: message.t, bytes: data.byteLength }, "publish");
       }
       return;
     }

@@ -12,8 +12,10 @@ test("what a scheduler of a lower epoch answers does not count: an input it says
   network.connect("scheduler").subscribe(subjects.schedulerQuestion, (message) => {
     const epoch = epochs.shift() as number;
     const known = epoch === 7;
-    if (epochs.length === 2) message.respond(encodeMessage({ t: "error", epoch, error: { code: "JOB_NOT_FOUND", message: "no such job" } }));
-    else message.respond(encodeMessage({ t: "located", epoch, locations: [{ id, state: known ? "ready" : "failed" }] }));
+    if (epochs.length === 2)
+      message.respond(encodeMessage({ t: "error", epoch, error: { code: "JOB_NOT_FOUND", message: "no such job" } }));
+    else
+      message.respond(encodeMessage({ t: "located", epoch, locations: [{ id, state: known ? "ready" : "failed" }] }));
   });
   const { locations } = await ask(network.connect("worker"), { t: "locate", ids: [id] }, () => 7);
   expect(locations).toEqual([{ id, state: "ready" }]);

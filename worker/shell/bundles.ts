@@ -1,4 +1,7 @@
-/** Code bundles as files that threads import: fetched once, checked against the SHA-256 that is their name, kept for the next process. */
+/**
+ * Code bundles as files that threads import: fetched once, checked against the SHA-256 that is their name, kept for the
+ * next process.
+ */
 import { createHash, randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readFile, rename, stat, writeFile } from "node:fs/promises";
@@ -46,8 +49,10 @@ export class BundleCache {
     let data: Uint8Array | undefined = await readFile(file).catch(() => undefined);
     if (!data || sha256(data) !== bundle) {
       data = await this.#store.get(bundle);
-      if (!data) throw new VolleyError("BUNDLE_NOT_FOUND", `the code bundle ${bundle} is not in the store: deploy it again`);
-      if (sha256(data) !== bundle) throw new VolleyError("CORRUPT", `the code bundle ${bundle} came with the digest ${sha256(data)}`);
+      if (!data)
+        throw new VolleyError("BUNDLE_NOT_FOUND", `the code bundle ${bundle} is not in the store: deploy it again`);
+      if (sha256(data) !== bundle)
+        throw new VolleyError("CORRUPT", `the code bundle ${bundle} came with the digest ${sha256(data)}`);
       // Another worker of this machine may be writing the same file: whoever renames last has written the same bytes.
       const draft = `${file}.${randomBytes(6).toString("hex")}`;
       await writeFile(draft, data, { mode: 0o600, flag: "wx" });

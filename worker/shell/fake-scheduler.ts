@@ -1,7 +1,15 @@
 import { expect, vi } from "vitest";
 import { decodeMessage, encodeMessage } from "../../proto/codec.js";
 import type { Epoch, LeaseId, WorkerId } from "../../proto/ids.js";
-import { type ClientReply, type ClientRequest, type Commit, clientRequest, type WorkerOrder, type WorkerRequest, workerRequest } from "../../proto/messages.js";
+import {
+  type ClientReply,
+  type ClientRequest,
+  type Commit,
+  clientRequest,
+  type WorkerOrder,
+  type WorkerRequest,
+  workerRequest,
+} from "../../proto/messages.js";
 import { PackReader } from "../../proto/pack.js";
 import { subjects } from "../../proto/subjects.js";
 import type { Message, Transport } from "../../proto/transport/transport.js";
@@ -27,21 +35,28 @@ export class FakeScheduler {
   constructor(transport: Transport) {
     this.#transport = transport;
     transport.subscribe(subjects.schedulerWorker, (message) => this.#worker(message));
-    transport.subscribe(subjects.schedulerQuestion, (message) => message.respond(encodeMessage(this.answer(decodeMessage(clientRequest, message.data)))));
+    transport.subscribe(subjects.schedulerQuestion, (message) =>
+      message.respond(encodeMessage(this.answer(decodeMessage(clientRequest, message.data)))),
+    );
   }
 
   order(worker: string, ...orders: WorkerOrder[]): void {
-    this.#transport.publish(subjects.worker(worker as WorkerId), encodeMessage({ t: "orders", epoch: this.epoch, orders }));
+    this.#transport.publish(
+      subjects.worker(worker as WorkerId),
+      encodeMessage({ t: "orders", epoch: this.epoch, orders }),
+    );
   }
 
   #worker(message: Message): void {
     const request = decodeMessage(workerRequest, message.data);
     this.heard.push(request);
-    const orders = (...list: WorkerOrder[]): void => message.respond(encodeMessage({ t: "orders", epoch: this.epoch, orders: list }));
+    const orders = (...list: WorkerOrder[]): void =>
+      message.respond(encodeMessage({ t: "orders", epoch: this.epoch, orders: list }));
     if (request.t === "hello") {
       this.known.add(request.worker);
       orders({ o: "welcome", heartbeatIntervalMs: 100, heartbeatTimeoutMs: 5000 });
-    } else if (request.t === "beat") orders(...(this.known.has(request.worker) && request.epoch === this.epoch ? [] : [{ o: "unknown" as const }]));
+    } else if (request.t === "beat")
+      orders(...(this.known.has(request.worker) && request.epoch === this.epoch ? [] : [{ o: "unknown" as const }]));
     else if (request.t === "commits" && request.epoch === this.epoch && this.acks) {
       this.order(request.worker, { o: "ack", seq: request.seq });
       if (this.#seen.has(`${request.worker}/${request.seq}`)) return;
@@ -49,7 +64,8 @@ export class FakeScheduler {
       this.commits.push(...request.commits);
       this.done.push(...request.done);
       this.back.push(...request.back);
-    } else if (request.t === "objects" && request.epoch === this.epoch && this.acks) this.order(request.worker, { o: "ack", seq: request.seq });
+    } else if (request.t === "objects" && request.epoch === this.epoch && this.acks)
+      this.order(request.worker, { o: "ack", seq: request.seq });
   }
 
   async ended(...leases: string[]): Promise<void> {
@@ -64,7 +80,9 @@ export class FakeScheduler {
     return undefined;
   }
   failure(lease: string, task: number): unknown {
-    const found = this.commits.find(({ segment, lease: of }) => of === lease && segment.r === "failed" && task >= segment.from && task < segment.to);
+    const found = this.commits.find(
+      ({ segment, lease: of }) => of === lease && segment.r === "failed" && task >= segment.from && task < segment.to,
+    );
     return found?.segment.r === "failed" ? found.segment.error : undefined;
   }
 }

@@ -16,5 +16,8 @@ export async function checkDigest(id: ObjectId, kind: number, data: Uint8Array, 
     hash.update(data.subarray(at, at + pieceBytes));
   }
   if (!equalBytes(hash.digest().subarray(0, digestBytes), digest))
-    throw new VolleyError("CORRUPT", `object ${id} of ${data.byteLength} bytes does not have the digest it was announced with`);
+    throw new VolleyError(
+      "CORRUPT",
+      `object ${id} of ${data.byteLength} bytes does not have the digest it was announced with`,
+    );
 }

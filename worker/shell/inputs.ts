@@ -1,4 +1,7 @@
-/** From a lease's arguments to what a thread takes: every input is brought here and pinned before the lease runs, and released after it. */
+/**
+ * From a lease's arguments to what a thread takes: every input is brought here and pinned before the lease runs, and
+ * released after it.
+ */
 import { digestBytes } from "../../proto/digest.js";
 import { VolleyError } from "../../proto/errors.js";
 import { type JobId, type ObjectBase, type ObjectId, objectIdOf } from "../../proto/ids.js";
@@ -48,7 +51,11 @@ export class InputResolver {
   }
 
   /** `waits` is told what it waits for when that changes. */
-  async prepare(lease: Lease, signal: AbortSignal, waits: (what: "inputs" | "memory") => void): Promise<PreparedInputs> {
+  async prepare(
+    lease: Lease,
+    signal: AbortSignal,
+    waits: (what: "inputs" | "memory") => void,
+  ): Promise<PreparedInputs> {
     const held: Found[] = [];
     let released = false;
     let leave = (): void => undefined;
@@ -91,7 +98,8 @@ export class InputResolver {
     lease.inputs.forEach(note);
     for (const stage of listedStages(lease.args)) {
       const { base, count } = baseOf(lease, stage);
-      for (const part of (await this.#list(lease, stage, base, count)).parts) if ("location" in part) note(part.location);
+      for (const part of (await this.#list(lease, stage, base, count)).parts)
+        if ("location" in part) note(part.location);
     }
     return wants;
   }
@@ -139,7 +147,9 @@ export class InputResolver {
 
   async #all(context: Context, stage: number, base: ObjectBase, count: number): Promise<ThreadArg> {
     const list = await this.#list(context.lease, stage, base, count);
-    const parts = await mapSome(list.parts, async (part) => ("pack" in part ? part : { one: await this.#source(context, part.location.id, part.location) }));
+    const parts = await mapSome(list.parts, async (part) =>
+      "pack" in part ? part : { one: await this.#source(context, part.location.id, part.location) },
+    );
     return { a: "all", parts, key: nameIn(context.lease, base) };
   }
 
@@ -166,12 +176,17 @@ export class InputResolver {
     let at = 0;
     while (at < count) {
       const page = await ask(this.#control, { t: "results", job, stage, from: at, to: count }, this.#epoch);
-      if (page.base !== base) throw new VolleyError("STALE_EPOCH", `stage ${stage} of job ${job} is ${page.base} now, not ${base}`);
+      if (page.base !== base)
+        throw new VolleyError("STALE_EPOCH", `stage ${stage} of job ${job} is ${page.base} now, not ${base}`);
       const before = at;
       for (const segment of page.segments) at = addPart(parts, base, segment, at);
-      if (at === before) throw new VolleyError("OBJECT_LOST", `stage ${stage} of job ${job} has no result of task ${at} any more`);
+      if (at === before)
+        throw new VolleyError("OBJECT_LOST", `stage ${stage} of job ${job} has no result of task ${at} any more`);
     }
-    const bytes = parts.reduce((sum, part) => sum + partBytes + ("pack" in part && "data" in part.pack ? part.pack.data.byteLength : 0), 0);
+    const bytes = parts.reduce(
+      (sum, part) => sum + partBytes + ("pack" in part && "data" in part.pack ? part.pack.data.byteLength : 0),
+      0,
+    );
     return { bytes, parts };
   }
 }
@@ -190,27 +205,36 @@ interface Context {
   hold(found: Found): void;
 }
 
-/** Names a value for those who keep what they have decoded. An id says which value it is only as long as its job (store S5); a put's says it for ever. */
+/**
+ * Names a value for those who keep what they have decoded. An id says which value it is only as long as its job (store
+ * S5); a put's says it for ever.
+ */
 const nameIn = (lease: Lease, id: string): string => (id.startsWith("c") ? id : `${id}@${lease.since ?? 0}`);
 
 function baseOf(lease: Lease, stage: number): { base: ObjectBase; count: number } {
   const found = lease.bases.find(([index]) => index === stage);
-  if (!found) throw new VolleyError("INTERNAL", `lease ${lease.lease} reads stage ${stage} but does not say what it is called`);
+  if (!found)
+    throw new VolleyError("INTERNAL", `lease ${lease.lease} reads stage ${stage} but does not say what it is called`);
   return { base: found[1], count: found[2] };
 }
 
 /** The scheduler cuts packs to the lease's range; a pack of the whole stage starts at task 0. */
-const firstItem = (lease: Lease, pack: Uint8Array): number => (new PackReader(pack).count === lease.to - lease.from ? lease.from : 0);
+const firstItem = (lease: Lease, pack: Uint8Array): number =>
+  new PackReader(pack).count === lease.to - lease.from ? lease.from : 0;
 
 function addPart(parts: StageList["parts"][number][], base: ObjectBase, segment: ResultSegment, at: number): number {
-  if (segment.from !== at) throw new VolleyError("OBJECT_LOST", `the results of ${base} have a hole from task ${at} to ${segment.from}`);
-  if (segment.r === "failed") throw new VolleyError("UPSTREAM_FAILED", `task ${segment.from} of ${base} failed: ${segment.error.message}`);
+  if (segment.from !== at)
+    throw new VolleyError("OBJECT_LOST", `the results of ${base} have a hole from task ${at} to ${segment.from}`);
+  if (segment.r === "failed")
+    throw new VolleyError("UPSTREAM_FAILED", `task ${segment.from} of ${base} failed: ${segment.error.message}`);
   if (segment.r === "inline") parts.push({ pack: { kind: valueKind.bytes, data: sharedCopy(segment.pack) } });
   else {
     segment.stored.forEach(({ kind, bytes, digest }, i) => {
       const id = objectIdOf(base, segment.from + i);
       // Where it is, the fetcher asks: a page does not say, and it may have moved since.
-      parts.push({ location: { id, state: "unknown", kind, bytes, ...(digest.byteLength === digestBytes ? { digest } : {}) } });
+      parts.push({
+        location: { id, state: "unknown", kind, bytes, ...(digest.byteLength === digestBytes ? { digest } : {}) },
+      });
     });
   }
   return segment.to;

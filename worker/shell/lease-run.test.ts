@@ -30,7 +30,10 @@ const data = new Uint8Array(10_000).fill(5);
 const digest = digestOf(3, data);
 
 /** One task with a large result, whose durable store is away so many times. */
-async function run(failures: number, kill = false): Promise<{ events: WorkerEvent[]; executions: number; kept: boolean; tries: number }> {
+async function run(
+  failures: number,
+  kill = false,
+): Promise<{ events: WorkerEvent[]; executions: number; kept: boolean; tries: number }> {
   const durable = modelDurable().objects;
   const events: WorkerEvent[] = [];
   let executions = 0;

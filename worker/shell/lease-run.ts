@@ -1,6 +1,6 @@
 /**
- * One lease from order to end, outside of the core: its inputs and code, its run on a slot, its large results on their way into the store.
- * Tells the core what happens, in the order that events.ts (W1..W6) promises.
+ * One lease from order to end, outside of the core: its inputs and code, its run on a slot, its large results on their
+ * way into the store. Tells the core what happens, in the order that events.ts (W1..W6) promises.
  */
 import type { BlobStore } from "../../proto/durable/durable.js";
 import { objectBlobName } from "../../proto/durable/objects.js";
@@ -29,7 +29,12 @@ export interface LeaseRunContext {
 const keepTriesMax = 30;
 
 /** Faults of the code or of an upstream task stay faults wherever the lease runs; everything else is given back. */
-const definite: ReadonlySet<WireError["code"]> = new Set(["BUNDLE_NOT_FOUND", "FUNCTION_NOT_FOUND", "UPSTREAM_FAILED", "INVALID_DATA"]);
+const definite: ReadonlySet<WireError["code"]> = new Set([
+  "BUNDLE_NOT_FOUND",
+  "FUNCTION_NOT_FOUND",
+  "UPSTREAM_FAILED",
+  "INVALID_DATA",
+]);
 
 export class LeaseRun {
   readonly #context: LeaseRunContext;
@@ -56,7 +61,10 @@ export class LeaseRun {
     const { lease } = this.#lease;
     try {
       const waits = (what: "inputs" | "memory"): void => this.#context.tell({ e: "waits", lease, for: what });
-      const [fn, inputs] = await settleBoth(this.#code(), this.#context.inputs.prepare(this.#lease, this.#given.signal, waits));
+      const [fn, inputs] = await settleBoth(
+        this.#code(),
+        this.#context.inputs.prepare(this.#lease, this.#given.signal, waits),
+      );
       if (this.#released) {
         inputs.release();
         return;
@@ -67,7 +75,12 @@ export class LeaseRun {
       if (this.#released) return;
       const wire = toWireError(error);
       if (!isVolleyError(error)) this.#context.onFault(error, "prepare");
-      this.#context.tell({ e: "unready", lease, error: wire, giveBack: !definite.has(wire.code) && wire.details?.neededBytes === undefined });
+      this.#context.tell({
+        e: "unready",
+        lease,
+        error: wire,
+        giveBack: !definite.has(wire.code) && wire.details?.neededBytes === undefined,
+      });
     }
   }
 
@@ -132,14 +145,18 @@ export class LeaseRun {
     this.#prepared = undefined;
   }
 
-  /** What has been computed is not computed again because NATS was away: every try waits for its return for a minute, and there are quite a few. */
+  /**
+   * What has been computed is not computed again because NATS was away: every try waits for its return for a minute,
+   * and there are quite a few.
+   */
   async #keep(name: string, data: Uint8Array): Promise<void> {
     for (let tries = 1; ; tries++) {
       try {
         await this.#context.durable.put(name, data);
         return;
       } catch (error) {
-        if (!isVolleyError(error) || error.code !== "DISCONNECTED" || this.#killed || tries === keepTriesMax) throw error;
+        if (!isVolleyError(error) || error.code !== "DISCONNECTED" || this.#killed || tries === keepTriesMax)
+          throw error;
         this.#context.onFault(error, `keeping a result of lease ${this.#lease.lease}; trying again`);
       }
     }
@@ -163,9 +180,15 @@ export class LeaseRun {
       });
     } catch (error) {
       const wire = toWireError(error);
-      // Too large is so everywhere, and a full store is this worker's own; with the durable store out of reach the task goes back.
+      // Too large is so everywhere, and a full store is this worker's own; with the durable store out of reach the task
+      // goes back.
       if (wire.code === "TOO_LARGE" || wire.code === "OUT_OF_MEMORY") {
-        this.#context.tell({ e: "results", lease, segment: { r: "failed", stage, from: task, to: task + 1, error: wire }, slotTimeUs });
+        this.#context.tell({
+          e: "results",
+          lease,
+          segment: { r: "failed", stage, from: task, to: task + 1, error: wire },
+          slotTimeUs,
+        });
       } else this.#context.onFault(error, `storing the result of task ${task} of lease ${lease}`);
     } finally {
       stored();

@@ -21,7 +21,9 @@ afterAll(async () => {
 });
 
 test("joins, runs a kernel, shows its metrics, drains and ends", async () => {
-  const worker = await runWorker(readConfig(workerConfig, { slots: "2" }, { VOLLEY_URL: nats.url, VOLLEY_LOG: "silent", VOLLEY_WORKER: "w-main" }));
+  const worker = await runWorker(
+    readConfig(workerConfig, { slots: "2" }, { VOLLEY_URL: nats.url, VOLLEY_LOG: "silent", VOLLEY_WORKER: "w-main" }),
+  );
   try {
     expect(worker.worker).toBe("w-main");
     expect(scheduler.heard[0]).toMatchObject({ t: "hello", worker: "w-main", slots: 2, pid: process.pid });
@@ -52,7 +54,10 @@ test("joins, runs a kernel, shows its metrics, drains and ends", async () => {
     expect(metrics).toMatch(/^volley_worker_slots 2$/m);
     expect(metrics).toMatch(/^volley_worker_joined 1$/m);
     const health = await fetch(`http://127.0.0.1:${worker.metricsPort}/healthz`);
-    expect([health.status, await health.json()]).toEqual([200, expect.objectContaining({ ok: true, role: "worker", worker: "w-main", joined: true })]);
+    expect([health.status, await health.json()]).toEqual([
+      200,
+      expect.objectContaining({ ok: true, role: "worker", worker: "w-main", joined: true }),
+    ]);
 
     await worker.drain();
     await vi.waitFor(() => expect(scheduler.heard.at(-1)).toMatchObject({ t: "bye", worker: "w-main" }));
@@ -63,7 +68,11 @@ test("joins, runs a kernel, shows its metrics, drains and ends", async () => {
 });
 
 test("with another role's user it does not start, and says which url to take", async () => {
-  const config = readConfig(workerConfig, {}, { VOLLEY_URL: nats.urls.client, VOLLEY_LOG: "silent", VOLLEY_WORKER: "w-wrong" });
+  const config = readConfig(
+    workerConfig,
+    {},
+    { VOLLEY_URL: nats.urls.client, VOLLEY_LOG: "silent", VOLLEY_WORKER: "w-wrong" },
+  );
   await expect(runWorker(config)).rejects.toMatchObject({
     code: "UNAUTHENTICATED",
     message: expect.stringMatching(/each role joins with the url of its own user/),
@@ -71,8 +80,14 @@ test("with another role's user it does not start, and says which url to take", a
 });
 
 test("settings outside their bounds name the key, the value and what was expected", () => {
-  expect(() => readConfig(workerConfig, { slots: "0" }, { VOLLEY_URL: "nats://x" })).toThrow(/VOLLEY_SLOTS \(--slots\) is "0": expected a whole number from 1/);
-  expect(() => readConfig(workerConfig, {}, { VOLLEY_URL: "nats://x", VOLLEY_STORE_BYTES: "5000000000" })).toThrow(/VOLLEY_STORE_BYTES/);
-  expect(() => readConfig(workerConfig, {}, { VOLLEY_URL: "nats://x", VOLLEY_WORKER: "a.b" })).toThrow(/VOLLEY_WORKER.*"a\.b"/);
+  expect(() => readConfig(workerConfig, { slots: "0" }, { VOLLEY_URL: "nats://x" })).toThrow(
+    /VOLLEY_SLOTS \(--slots\) is "0": expected a whole number from 1/,
+  );
+  expect(() => readConfig(workerConfig, {}, { VOLLEY_URL: "nats://x", VOLLEY_STORE_BYTES: "5000000000" })).toThrow(
+    /VOLLEY_STORE_BYTES/,
+  );
+  expect(() => readConfig(workerConfig, {}, { VOLLEY_URL: "nats://x", VOLLEY_WORKER: "a.b" })).toThrow(
+    /VOLLEY_WORKER.*"a\.b"/,
+  );
   expect(() => readConfig(workerConfig, {}, {})).toThrow(/VOLLEY_URL/);
 });

@@ -1,4 +1,7 @@
-/** The worker as a process: configuration, connections, the metrics port. Signals are the entry file's (client/cli/volley.ts). */
+/**
+ * The worker as a process: configuration, connections, the metrics port. Signals are the entry file's
+ * (client/cli/volley.ts).
+ */
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { pino } from "pino";
@@ -80,7 +83,10 @@ export interface RunningWorker {
   readonly metricsPort: number;
 }
 
-/** How long the start waits for a scheduler's welcome; without one the worker serves all the same and joins when there is one. */
+/**
+ * How long the start waits for a scheduler's welcome; without one the worker serves all the same and joins when there
+ * is one.
+ */
 const joinPatienceMs = 5_000;
 
 /** Starts a worker; resolves when it serves. */
@@ -138,7 +144,11 @@ export async function runWorker(config: ConfigOf<typeof workerConfig>): Promise<
     await server?.close();
   };
   try {
-    await Promise.race([agent.joined, ended, delay(joinPatienceMs, undefined, { signal: patience.signal }).catch(() => undefined)]);
+    await Promise.race([
+      agent.joined,
+      ended,
+      delay(joinPatienceMs, undefined, { signal: patience.signal }).catch(() => undefined),
+    ]);
   } catch (error) {
     await stop();
     throw error;

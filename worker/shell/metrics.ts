@@ -39,7 +39,12 @@ export class WorkerMetrics {
   constructor(figures: () => WorkerFigures, about: { volley: string; engine: EngineFacts }) {
     const registers = [this.registry];
     const { runtime, v8, arch } = about.engine;
-    new Gauge({ name: "volley_worker_info", help: "What this worker is: always 1.", labelNames: ["volley", "runtime", "v8", "arch"], registers })
+    new Gauge({
+      name: "volley_worker_info",
+      help: "What this worker is: always 1.",
+      labelNames: ["volley", "runtime", "v8", "arch"],
+      registers,
+    })
       .labels(about.volley, runtime, v8, arch)
       .set(1);
     collectDefaultMetrics({ register: this.registry });
@@ -47,16 +52,34 @@ export class WorkerMetrics {
     for (const [name, help] of Object.entries(counters) as [WorkerCounter, string][]) {
       this.#counters.set(name, new Counter({ name: `volley_worker_${name}_total`, help, registers }));
     }
-    this.#frameBytes = new Counter({ name: "volley_worker_frame_bytes_total", help: "Payload bytes of frames.", labelNames: ["direction"], registers });
-    this.#slotSeconds = new Counter({ name: "volley_worker_slot_seconds_total", help: "Time that slots spent executing tasks.", registers });
+    this.#frameBytes = new Counter({
+      name: "volley_worker_frame_bytes_total",
+      help: "Payload bytes of frames.",
+      labelNames: ["direction"],
+      registers,
+    });
+    this.#slotSeconds = new Counter({
+      name: "volley_worker_slot_seconds_total",
+      help: "Time that slots spent executing tasks.",
+      registers,
+    });
     this.#leaseSeconds = new Histogram({
       name: "volley_worker_lease_seconds",
       help: "Time from a lease's order to the end of its run.",
       buckets: secondsBuckets,
       registers,
     });
-    this.#fetchSeconds = new Histogram({ name: "volley_worker_fetch_seconds", help: "Time to bring one input here.", buckets: secondsBuckets, registers });
-    this.#fetchedBytes = new Counter({ name: "volley_worker_fetched_bytes_total", help: "Bytes of inputs brought here.", registers });
+    this.#fetchSeconds = new Histogram({
+      name: "volley_worker_fetch_seconds",
+      help: "Time to bring one input here.",
+      buckets: secondsBuckets,
+      registers,
+    });
+    this.#fetchedBytes = new Counter({
+      name: "volley_worker_fetched_bytes_total",
+      help: "Bytes of inputs brought here.",
+      registers,
+    });
     const gauge = (name: string, help: string, read: (now: WorkerFigures) => number): void => {
       new Gauge({
         name,
@@ -71,19 +94,31 @@ export class WorkerMetrics {
     gauge("volley_worker_slots_busy", "Slots that execute.", (now) => now.slotsBusy);
     gauge("volley_worker_leases", "Leases held.", (now) => now.leases);
     gauge("volley_worker_joined", "1 while a scheduler knows this worker.", (now) => (now.joined ? 1 : 0));
-    gauge("volley_worker_threads_replaced", "Threads that user code ended or made unfit.", (now) => now.threadsReplaced);
+    gauge(
+      "volley_worker_threads_replaced",
+      "Threads that user code ended or made unfit.",
+      (now) => now.threadsReplaced,
+    );
     gauge("volley_worker_store_objects", "Objects in the store.", (now) => now.store.objects);
     gauge("volley_worker_store_budget_bytes", "Bytes the store may use.", (now) => now.store.budgetBytes);
     gauge("volley_worker_store_used_bytes", "Bytes in shared memory.", (now) => now.store.usedBytes);
-    gauge("volley_worker_store_pinned_bytes", "Bytes in shared memory that are being read.", (now) => now.store.pinnedBytes);
+    gauge(
+      "volley_worker_store_pinned_bytes",
+      "Bytes in shared memory that are being read.",
+      (now) => now.store.pinnedBytes,
+    );
     gauge("volley_worker_store_spilled_bytes", "Bytes on disk.", (now) => now.store.spilledBytes);
     gauge("volley_worker_store_spills", "Objects written to disk so far.", (now) => now.store.spills);
     gauge("volley_worker_store_restores", "Objects brought back from disk so far.", (now) => now.store.restores);
-    gauge("volley_worker_event_loop_delay_p99_seconds", "Delay of the agent's event loop since the last scrape.", () => {
-      const p99 = this.#delay.percentile(99) / 1e9;
-      this.#delay.reset();
-      return Number.isFinite(p99) ? p99 : 0;
-    });
+    gauge(
+      "volley_worker_event_loop_delay_p99_seconds",
+      "Delay of the agent's event loop since the last scrape.",
+      () => {
+        const p99 = this.#delay.percentile(99) / 1e9;
+        this.#delay.reset();
+        return Number.isFinite(p99) ? p99 : 0;
+      },
+    );
   }
 
   count(metric: WorkerCounter, by: number): void {

@@ -1,8 +1,10 @@
 /**
- * Getting objects into this worker's store, from wherever they are: other workers' memory first, the durable store after that. Fetches of one object are
- * shared. What is fetched for leases is kept as a copy, because the next lease will most likely read it too, until the store needs the room.
+ * Getting objects into this worker's store, from wherever they are: other workers' memory first, the durable store
+ * after that. Fetches of one object are shared. What is fetched for leases is kept as a copy, because the next lease
+ * will most likely read it too, until the store needs the room.
  *
- * O1 Whoever knows an input's digest (its commit's, its put's) gets those bytes or none. What this worker holds under the same id with another digest
+ * O1 Whoever knows an input's digest (its commit's, its put's) gets those bytes or none. What this worker holds under
+ * the same id with another digest
  *    is not taken: it is of an execution that was not committed, or of an earlier job of the same id.
  */
 
@@ -38,7 +40,9 @@ export interface ObjectFetcherOptions {
   onMissing?(id: ObjectId): void;
 }
 
-export type Found = { readonly kind: number; readonly data: Uint8Array; release(): void } | { readonly pin: Pin; release(): void };
+export type Found =
+  | { readonly kind: number; readonly data: Uint8Array; release(): void }
+  | { readonly pin: Pin; release(): void };
 
 const attemptsMax = 4;
 /** Objects taken over from a worker that leaves, at once. */
@@ -56,8 +60,8 @@ export class ObjectFetcher {
   }
 
   /**
-   * The object, pinned until `release`. `known`: what the lease said of it. Rejects with UPSTREAM_FAILED if it can never be had,
-   * with OBJECT_LOST, OUT_OF_MEMORY or a fault of the network when it could not be had in several tries.
+   * The object, pinned until `release`. `known`: what the lease said of it. Rejects with UPSTREAM_FAILED if it can
+   * never be had, with OBJECT_LOST, OUT_OF_MEMORY or a fault of the network when it could not be had in several tries.
    */
   async get(id: ObjectId, known?: ObjectLocation): Promise<Found> {
     let location = known;
@@ -65,9 +69,11 @@ export class ObjectFetcher {
     for (let attempt = 0; attempt < attemptsMax; attempt++) {
       if (attempt > 0) await delay(50 * 4 ** (attempt - 1));
       try {
-        if (location?.digest && this.#options.store.has(id, location.digest)) return await this.#pinned(id, location.digest);
+        if (location?.digest && this.#options.store.has(id, location.digest))
+          return await this.#pinned(id, location.digest);
         if (location?.state !== "ready" || attempt > 0) location = await this.#locate(id);
-        if (location.inline && location.kind !== undefined) return { kind: location.kind, data: location.inline, release: nothing };
+        if (location.inline && location.kind !== undefined)
+          return { kind: location.kind, data: location.inline, release: nothing };
         if (!this.#options.store.has(id, location.digest)) await this.#shared(id, location);
         return await this.#pinned(id, location.digest);
       } catch (error) {
@@ -100,11 +106,19 @@ export class ObjectFetcher {
   }
 
   async #locate(id: ObjectId): Promise<ObjectLocation> {
-    const { locations } = await ask(this.#options.control, { t: "locate", ids: [id] }, this.#options.epoch ?? (() => 0));
+    const { locations } = await ask(
+      this.#options.control,
+      { t: "locate", ids: [id] },
+      this.#options.epoch ?? (() => 0),
+    );
     const location = locations.find((candidate) => candidate.id === id);
     if (location?.state === "failed")
-      throw new VolleyError("UPSTREAM_FAILED", `input ${id} failed${location.error ? `: ${fromWireError(location.error).message}` : ""}`);
-    if (location?.state !== "ready") throw new VolleyError("OBJECT_LOST", `input ${id} is ${location?.state ?? "unknown"} to the scheduler`);
+      throw new VolleyError(
+        "UPSTREAM_FAILED",
+        `input ${id} failed${location.error ? `: ${fromWireError(location.error).message}` : ""}`,
+      );
+    if (location?.state !== "ready")
+      throw new VolleyError("OBJECT_LOST", `input ${id} is ${location?.state ?? "unknown"} to the scheduler`);
     return location;
   }
 
@@ -151,7 +165,8 @@ export class ObjectFetcher {
     };
     try {
       const timeoutMs = limits.requestTimeoutMs + Math.ceil((location.bytes ?? 0) / bytesPerSecondMin) * 1_000;
-      const check = (kind: number, data: Uint8Array, digest: Uint8Array): Promise<void> => checkDigest(id, kind, data, digest);
+      const check = (kind: number, data: Uint8Array, digest: Uint8Array): Promise<void> =>
+        checkDigest(id, kind, data, digest);
       const order = this.#options.order();
       const { kind, digest, bytes } = await fetchObject({
         transport: framesTransport,
@@ -177,17 +192,20 @@ export class ObjectFetcher {
   async #fromDurable(id: ObjectId, location: ObjectLocation): Promise<number> {
     const { store, durable } = this.#options;
     const { kind, digest } = location;
-    if (kind === undefined || digest === undefined) throw new VolleyError("INTERNAL", `the kind or digest of object ${id} is not known`);
+    if (kind === undefined || digest === undefined)
+      throw new VolleyError("INTERNAL", `the kind or digest of object ${id} is not known`);
     const order = this.#options.order();
     const data = await readObject(durable, id, digest, (found) => checkDigest(id, kind, found, digest));
-    if (!data) throw new VolleyError("OBJECT_LOST", `object ${id} is not in the durable store, although the scheduler says so`);
+    if (!data)
+      throw new VolleyError("OBJECT_LOST", `object ${id} is not in the durable store, although the scheduler says so`);
     if (!(await store.put(id, data, { kind, digest }, { copy: true, order }))) throw superseded(id);
     this.#options.onCopied?.({ id, bytes: data.byteLength, kind, digest, copy: true });
     return data.byteLength;
   }
 }
 
-const superseded = (id: ObjectId): VolleyError => new VolleyError("OBJECT_LOST", `object ${id} was replaced by a newer content of its id meanwhile`);
+const superseded = (id: ObjectId): VolleyError =>
+  new VolleyError("OBJECT_LOST", `object ${id} was replaced by a newer content of its id meanwhile`);
 
 /** Readers of one object spread over its holders. */
 function shuffled<T>(list: readonly T[]): T[] {

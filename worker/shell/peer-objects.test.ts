@@ -47,9 +47,20 @@ function serve(): { store: ObjectStore; told: WorkerEvent[]; fetch(): Promise<Ui
     () => reader.frames.close(),
     () => store.close(),
   );
-  const check = (kind: number, bytes: Uint8Array, expected: Uint8Array): Promise<void> => checkDigest(id, kind, bytes, expected);
+  const check = (kind: number, bytes: Uint8Array, expected: Uint8Array): Promise<void> =>
+    checkDigest(id, kind, bytes, expected);
   const fetch = async (): Promise<Uint8Array> =>
-    (await fetchObject({ ...reader, from: "w1", id, digest, check, allocate: (meta) => new Uint8Array(meta.bytes), timeoutMs: 10_000 })).data;
+    (
+      await fetchObject({
+        ...reader,
+        from: "w1",
+        id,
+        digest,
+        check,
+        allocate: (meta) => new Uint8Array(meta.bytes),
+        timeoutMs: 10_000,
+      })
+    ).data;
   return { store, told, fetch };
 }
 
@@ -65,7 +76,9 @@ test("a holder of another content under the id does not give that, and tells the
   const other = data.map((byte) => 255 - byte);
   await store.put(id, other, { kind: 3, digest: digestOf(3, other) });
   await expect(fetch()).rejects.toMatchObject({ code: "OBJECT_NOT_FOUND" });
-  expect(told).toEqual([{ e: "objects", added: [{ id, bytes: other.byteLength, kind: 3, digest: digestOf(3, other) }], removed: [] }]);
+  expect(told).toEqual([
+    { e: "objects", added: [{ id, bytes: other.byteLength, kind: 3, digest: digestOf(3, other) }], removed: [] },
+  ]);
 });
 
 test("a holder whose bytes are spoilt finds out when a reader doubts them: they are nobody's input, and the scheduler hears that they are lost", async () => {

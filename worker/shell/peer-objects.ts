@@ -1,4 +1,7 @@
-/** What this worker does for other peers: gives its objects, and takes puts. A put is confirmed only when the scheduler knows where it is. */
+/**
+ * What this worker does for other peers: gives its objects, and takes puts. A put is confirmed only when the scheduler
+ * knows where it is.
+ */
 
 import { type Acceptance, type Lookup, type PutRequest, type ServeOptions, serveData } from "../../proto/data-plane.js";
 import { equalBytes, hexOf } from "../../proto/digest.js";
@@ -31,7 +34,11 @@ export class PeerObjects {
   }
 
   serve(options: Pick<ServeOptions, "transport" | "frames" | "onError">): Subscription {
-    return serveData({ ...options, lookup: (id, wanted) => this.#lookup(id, wanted), accept: (put) => this.#accept(put) });
+    return serveData({
+      ...options,
+      lookup: (id, wanted) => this.#lookup(id, wanted),
+      accept: (put) => this.#accept(put),
+    });
   }
 
   acknowledged(token: number): void {
@@ -40,7 +47,10 @@ export class PeerObjects {
   }
 
   /** Somebody was told that it is here. If it is not, the scheduler hears so, and has it made again. */
-  async #lookup(id: ObjectId, { digest, suspect }: { digest?: Uint8Array | undefined; suspect?: boolean | undefined }): Promise<Lookup | undefined> {
+  async #lookup(
+    id: ObjectId,
+    { digest, suspect }: { digest?: Uint8Array | undefined; suspect?: boolean | undefined },
+  ): Promise<Lookup | undefined> {
     const held = this.#store.meta(id);
     if (!held || (digest && !equalBytes(held.digest, digest))) {
       this.#tell({ e: "objects", added: held ? [{ id, ...held }] : [], removed: held ? [] : [id] });
@@ -60,9 +70,15 @@ export class PeerObjects {
 
   async #accept(put: PutRequest): Promise<Acceptance | "have"> {
     if (put.id !== `c${hexOf(put.digest)}-0`)
-      throw new VolleyError("INVALID_ARGUMENT", `object ${put.id} is not named by its bytes; only such objects can be put`);
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        `object ${put.id} is not named by its bytes; only such objects can be put`,
+      );
     if (put.bytes > limits.objectBytesMax)
-      throw new VolleyError("TOO_LARGE", `object ${put.id} of ${put.bytes} bytes is over the limit of ${limits.objectBytesMax}`);
+      throw new VolleyError(
+        "TOO_LARGE",
+        `object ${put.id} of ${put.bytes} bytes is over the limit of ${limits.objectBytesMax}`,
+      );
     if (this.#leaves()) throw new VolleyError("WORKER_LOST", "this worker is leaving: put it to another");
     if (this.#store.has(put.id, put.digest)) {
       this.#store.own(put.id);
@@ -91,12 +107,18 @@ export class PeerObjects {
     const token = this.#nextToken++;
     const object: StoredObject = { id: put.id, bytes: put.bytes, kind: put.kind, digest: put.digest };
     const stop = new AbortController();
-    const acknowledged = new Promise<"acknowledged">((resolve) => this.#tokens.set(token, () => resolve("acknowledged")));
+    const acknowledged = new Promise<"acknowledged">((resolve) =>
+      this.#tokens.set(token, () => resolve("acknowledged")),
+    );
     this.#tell({ e: "objects", added: [object], removed: [], token });
     const late = delay(announceTimeoutMs, "late" as const, { signal: stop.signal }).catch(() => "late" as const);
     const outcome = await Promise.race([acknowledged, late]);
     stop.abort();
     this.#tokens.delete(token);
-    if (outcome === "late") throw new VolleyError("NO_SCHEDULER", `no scheduler has acknowledged object ${put.id} within ${announceTimeoutMs} ms`);
+    if (outcome === "late")
+      throw new VolleyError(
+        "NO_SCHEDULER",
+        `no scheduler has acknowledged object ${put.id} within ${announceTimeoutMs} ms`,
+      );
   }
 }

@@ -23,7 +23,8 @@ test("against a model: blocks are aligned, never overlap, bytes are exact, and e
           expect(at % alignment).toBe(0);
           expect(at).toBeGreaterThanOrEqual(64);
           expect(at + step.bytes).toBeLessThanOrEqual(limit);
-          for (const [start, size] of model) expect(at >= start + size || at + alignedBytes(step.bytes) <= start).toBe(true);
+          for (const [start, size] of model)
+            expect(at >= start + size || at + alignedBytes(step.bytes) <= start).toBe(true);
           model.set(at, alignedBytes(step.bytes));
         } else {
           const start = [...model.keys()][step.which % Math.max(1, model.size)];

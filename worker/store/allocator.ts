@@ -1,6 +1,7 @@
 /**
- * Which bytes of a linear memory are whose. Pure: it knows offsets, not the memory. Blocks are aligned and never overlap; neighbours that are free
- * become one block; what was never used is asked for with `grow`, so memory is committed only as far as it was once needed.
+ * Which bytes of a linear memory are whose. Pure: it knows offsets, not the memory. Blocks are aligned and never
+ * overlap; neighbours that are free become one block; what was never used is asked for with `grow`, so memory is
+ * committed only as far as it was once needed.
  */
 import { invariant } from "../../proto/errors.js";
 
@@ -121,7 +122,10 @@ export class Allocator {
       at += block.size;
     }
     invariant(at === this.#top && !previousFree, `blocks end at ${at}, top is ${this.#top}`);
-    invariant(this.#used === [...this.#sizes.values()].reduce((sum, size) => sum + size, 0), "used bytes do not add up");
+    invariant(
+      this.#used === [...this.#sizes.values()].reduce((sum, size) => sum + size, 0),
+      "used bytes do not add up",
+    );
   }
 }
 

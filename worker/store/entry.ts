@@ -85,9 +85,15 @@ export interface StoreStats {
   readonly restores: number;
 }
 
-/** A fault for good: no worker with a store of this size can ever do it. `details` are what the scheduler decides by. */
+/**
+ * A fault for good: no worker with a store of this size can ever do it. `details` are what the scheduler decides by.
+ */
 export function neverFits(what: string, neededBytes: number, storeBytes: number): VolleyError {
-  return new VolleyError("OUT_OF_MEMORY", `${what}: it needs ${neededBytes} bytes, the store has ${storeBytes}; give workers more (VOLLEY_STORE_BYTES)`, {
-    details: { neededBytes, storeBytes },
-  });
+  return new VolleyError(
+    "OUT_OF_MEMORY",
+    `${what}: it needs ${neededBytes} bytes, the store has ${storeBytes}; give workers more (VOLLEY_STORE_BYTES)`,
+    {
+      details: { neededBytes, storeBytes },
+    },
+  );
 }

@@ -6,7 +6,8 @@ import { InputRoom } from "./input-room.js";
 
 const KiB = 1024;
 const never = new AbortController().signal;
-const wants = (sizes: Record<string, number>): Map<ObjectId, number> => new Map(Object.entries(sizes).map(([id, kib]) => [id as ObjectId, kib * KiB]));
+const wants = (sizes: Record<string, number>): Map<ObjectId, number> =>
+  new Map(Object.entries(sizes).map(([id, kib]) => [id as ObjectId, kib * KiB]));
 
 test("two leases whose inputs do not fit together go one after the other, and none holds a part while it waits", async () => {
   const room = new InputRoom(100 * KiB);
@@ -46,7 +47,10 @@ test("what leases share counts once", async () => {
 test("what can never fit is refused with the figures; a lease that is over leaves the line", async () => {
   const room = new InputRoom(100 * KiB);
   const tooMuch = room.enter(wants({ a: 60, b: 41 }), never, () => undefined);
-  await expect(tooMuch).rejects.toMatchObject({ code: "OUT_OF_MEMORY", details: { neededBytes: 101 * KiB, storeBytes: 100 * KiB } });
+  await expect(tooMuch).rejects.toMatchObject({
+    code: "OUT_OF_MEMORY",
+    details: { neededBytes: 101 * KiB, storeBytes: 100 * KiB },
+  });
   await room.enter(wants({ a: 60 }), never, () => undefined);
   const stop = new AbortController();
   const waiting = room.enter(wants({ b: 60 }), stop.signal, () => undefined);
@@ -57,7 +61,11 @@ test("what can never fit is refused with the figures; a lease that is over leave
 });
 
 test("any sequence: never more than the budget is in, and everybody gets in", async () => {
-  const lease = fc.uniqueArray(fc.record({ id: fc.nat(9), kib: fc.constant(0) }), { selector: ({ id }) => id, minLength: 1, maxLength: 5 });
+  const lease = fc.uniqueArray(fc.record({ id: fc.nat(9), kib: fc.constant(0) }), {
+    selector: ({ id }) => id,
+    minLength: 1,
+    maxLength: 5,
+  });
   await fc.assert(
     fc.asyncProperty(fc.array(lease, { maxLength: 30 }), async (leases) => {
       const room = new InputRoom(60 * KiB);
@@ -66,7 +74,11 @@ test("any sequence: never more than the budget is in, and everybody gets in", as
       let entered = 0;
       await Promise.all(
         leases.map(async (items) => {
-          const leave = await room.enter(wants(Object.fromEntries(items.map(({ id }) => [`o${id}`, size(id)]))), never, () => undefined);
+          const leave = await room.enter(
+            wants(Object.fromEntries(items.map(({ id }) => [`o${id}`, size(id)]))),
+            never,
+            () => undefined,
+          );
           inside.add(items);
           entered++;
           const ids = new Set([...inside].flatMap((one) => one.map(({ id }) => id)));

@@ -1,7 +1,7 @@
 /**
- * Which leases may bring their inputs into memory. The inputs of a lease are pinned together, from before it runs until it has ended; were each lease
- * to take room for one input after the other, two could wait for each other's. So a lease takes room for all of them at once, or waits, in order,
- * holding nothing. What several leases read counts once.
+ * Which leases may bring their inputs into memory. The inputs of a lease are pinned together, from before it runs until
+ * it has ended; were each lease to take room for one input after the other, two could wait for each other's. So a lease
+ * takes room for all of them at once, or waits, in order, holding nothing. What several leases read counts once.
  */
 import type { ObjectId } from "../../proto/ids.js";
 import { alignedBytes } from "./allocator.js";
@@ -28,14 +28,18 @@ export class InputRoom {
   }
 
   /**
-   * Resolves with the way out when all of `wants` (bytes by id) have room beside those of other leases. Rejects with OUT_OF_MEMORY if they never can,
-   * with the signal's reason when it is aborted. `onWait` is called if it has to wait.
+   * Resolves with the way out when all of `wants` (bytes by id) have room beside those of other leases. Rejects with
+   * OUT_OF_MEMORY if they never can, with the signal's reason when it is aborted. `onWait` is called if it has to wait.
    */
   async enter(wants: ReadonlyMap<ObjectId, number>, signal: AbortSignal, onWait: () => void): Promise<() => void> {
     let total = 0;
     for (const bytes of wants.values()) total += alignedBytes(bytes);
     if (total > this.#budgetBytes)
-      throw neverFits(`the ${wants.size} inputs of a lease do not fit into this worker's object store together`, total, this.#budgetBytes);
+      throw neverFits(
+        `the ${wants.size} inputs of a lease do not fit into this worker's object store together`,
+        total,
+        this.#budgetBytes,
+      );
     if (this.#waiters.length === 0 && this.#fits(wants)) this.#take(wants);
     else {
       onWait();

@@ -24,7 +24,10 @@ export class SpillFolder {
   #next = 0;
   readonly #onExit = (): void => this.removeAll();
 
-  /** Creates the folder (0700) under `named`, or under a folder of this user's among the temporary files, and removes those of dead processes of this host. */
+  /**
+   * Creates the folder (0700) under `named`, or under a folder of this user's among the temporary files, and removes
+   * those of dead processes of this host.
+   */
   constructor(bytesMax: number, named?: string) {
     const parent = named === undefined ? privateFolder(userFolder("volley-spill")) : namedFolder(named);
     removeStale(parent);
@@ -41,7 +44,9 @@ export class SpillFolder {
 
   /** Why `bytes` more are not taken; undefined: they are. */
   refusal(bytes: number): string | undefined {
-    return this.#bytes + bytes <= this.bytesMax ? undefined : `the spill folder holds ${this.#bytes} of ${this.bytesMax} bytes`;
+    return this.#bytes + bytes <= this.bytesMax
+      ? undefined
+      : `the spill folder holds ${this.#bytes} of ${this.bytesMax} bytes`;
   }
 
   async write(data: Uint8Array): Promise<Spilled> {
@@ -67,14 +72,16 @@ export class SpillFolder {
       let at = 0;
       while (at < spilled.bytes) {
         const { bytesRead } = await handle.read(target, at, Math.min(spilled.bytes - at, 1 << 30), at);
-        if (bytesRead === 0) throw new VolleyError("CORRUPT", `a spilled object of ${spilled.bytes} bytes came back with ${at}`);
+        if (bytesRead === 0)
+          throw new VolleyError("CORRUPT", `a spilled object of ${spilled.bytes} bytes came back with ${at}`);
         at += bytesRead;
       }
     } finally {
       await handle.close();
     }
     const crc = crc32(target.subarray(0, spilled.bytes));
-    if (crc !== spilled.crc) throw new VolleyError("CORRUPT", `a spilled object came back changed: crc ${crc}, expected ${spilled.crc}`);
+    if (crc !== spilled.crc)
+      throw new VolleyError("CORRUPT", `a spilled object came back changed: crc ${crc}, expected ${spilled.crc}`);
   }
 
   /** Once per object written. */

@@ -28,7 +28,8 @@ const open = (options: Partial<StoreOptions> = {}): ObjectStore => {
   return store;
 };
 const id = (n: number): ObjectId => `sjob_0-${n}` as ObjectId;
-const bytesOf = (n: number, length: number): Uint8Array => Uint8Array.from({ length }, (_, i) => (n * 31 + i * 7) & 255);
+const bytesOf = (n: number, length: number): Uint8Array =>
+  Uint8Array.from({ length }, (_, i) => (n * 31 + i * 7) & 255);
 /** Quicker than toEqual. */
 const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 const put = (store: ObjectStore, n: number, length: number): Promise<boolean> =>
@@ -151,7 +152,9 @@ describe("past the budget", () => {
     const lost: ObjectId[] = [];
     const store = open({ onLost: (object) => lost.push(object) });
     for (let n = 0; n < 10; n++) await put(store, n, 60 * KiB);
-    for (const name of readdirSync(folder)) for (const file of readdirSync(join(folder, name))) writeFileSync(join(folder, name, file), bytesOf(99, 60 * KiB));
+    for (const name of readdirSync(folder))
+      for (const file of readdirSync(join(folder, name)))
+        writeFileSync(join(folder, name, file), bytesOf(99, 60 * KiB));
     await expect(store.pin(id(0))).rejects.toMatchObject({ code: "CORRUPT" });
     expect(lost).toEqual([id(0)]);
     expect(store.has(id(0))).toBe(false);
@@ -180,7 +183,13 @@ describe("past the budget", () => {
   test("copies are dropped to make room, without a file, and are told; pinned ones and owned ones are not", async () => {
     const dropped: ObjectId[] = [];
     const store = open({ onDropped: (object) => dropped.push(object) });
-    for (const n of [1, 2, 3]) await store.put(id(n), bytesOf(n, 60 * KiB), { kind: 3, digest: digestOf(3, bytesOf(n, 60 * KiB)) }, { copy: true });
+    for (const n of [1, 2, 3])
+      await store.put(
+        id(n),
+        bytesOf(n, 60 * KiB),
+        { kind: 3, digest: digestOf(3, bytesOf(n, 60 * KiB)) },
+        { copy: true },
+      );
     expect(store.stats.copyBytes).toBe(180 * KiB);
     store.own(id(3));
     const pin = await store.pin(id(1));
@@ -214,14 +223,17 @@ describe("past the budget", () => {
     const store = open({ spillBytesMax: 100 * KiB, admissionTimeoutMs: 60_000 });
     for (let n = 0; n < 4; n++) await put(store, n, 60 * KiB);
     await put(store, 4, 60 * KiB);
-    await expect(Promise.all([5, 6, 7].map((n) => put(store, n, 60 * KiB)))).rejects.toMatchObject({ code: "OUT_OF_MEMORY" });
+    await expect(Promise.all([5, 6, 7].map((n) => put(store, n, 60 * KiB)))).rejects.toMatchObject({
+      code: "OUT_OF_MEMORY",
+    });
   });
 });
 
 test("folders of dead processes of this host are removed at the start, those of others left alone", () => {
   const dead = spawnSync(process.execPath, ["-e", ""]).pid;
   const host = hostname().replace(/[^A-Za-z0-9.-]/g, "_");
-  for (const name of [`${host}~${dead}~aa`, `elsewhere~${dead}~bb`, `${host}~${process.pid}~cc`, "unrelated"]) mkdirSync(join(folder, name));
+  for (const name of [`${host}~${dead}~aa`, `elsewhere~${dead}~bb`, `${host}~${process.pid}~cc`, "unrelated"])
+    mkdirSync(join(folder, name));
   open();
   const left = readdirSync(folder);
   expect(left).not.toContain(`${host}~${dead}~aa`);
@@ -230,7 +242,10 @@ test("folders of dead processes of this host are removed at the start, those of 
 
 test("any sequence of puts, pins, releases and frees keeps contents and bytes", async () => {
   const action = fc.oneof(
-    { weight: 4, arbitrary: fc.record({ do: fc.constant("put" as const), n: fc.nat(20), size: fc.integer({ min: 1, max: 40 }) }) },
+    {
+      weight: 4,
+      arbitrary: fc.record({ do: fc.constant("put" as const), n: fc.nat(20), size: fc.integer({ min: 1, max: 40 }) }),
+    },
     { weight: 4, arbitrary: fc.record({ do: fc.constant("pin" as const), n: fc.nat(20), size: fc.constant(0) }) },
     { weight: 3, arbitrary: fc.record({ do: fc.constant("release" as const), n: fc.nat(20), size: fc.constant(0) }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constant("free" as const), n: fc.nat(20), size: fc.constant(0) }) },

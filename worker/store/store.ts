@@ -1,12 +1,15 @@
 /**
- * The object store of a worker: immutable objects on one shared WebAssembly.Memory, in place for every thread and for WASM kernels.
+ * The object store of a worker: immutable objects on one shared WebAssembly.Memory, in place for every thread and for
+ * WASM kernels.
  *
  * S1 Bytes given out never pass the budget; every byte is counted (alignment included).
  * S2 A pinned object stays where it is: it is neither spilled nor freed. Freeing it takes effect at the last release.
  * S3 A handle names one stay of an object in memory; it is never used again, so a cache by handle is never stale.
- * S4 An allocation that does not fit makes room of the least recently used objects: copies that others hold too are dropped, the rest is spilled.
- *    It waits its turn, in order, and for no longer than admissionTimeoutMs. A result that cannot have room while others are pinned goes to disk at once.
- * S5 An id has one content here. What comes with another digest replaces it if it is the newer (a job's id may be used again, an impure task may run
+ * S4 An allocation that does not fit makes room of the least recently used objects: copies that others hold too are
+ * dropped, the rest is spilled.
+ *    It waits its turn, in order, and for no longer than admissionTimeoutMs. A result that cannot have room while
+ * others are pinned goes to disk at once. S5 An id has one content here. What comes with another digest replaces it if
+ * it is the newer (a job's id may be used again, an impure task may run
  *    again); whoever reads says which digest it wants, and never gets another.
  */
 import { equalBytes } from "../../proto/digest.js";
@@ -51,7 +54,10 @@ export class ObjectStore {
   constructor(options: StoreOptions) {
     const most = memoryPagesMax * pageBytes - pageBytes;
     if (!(options.budgetBytes >= 1 << 16 && options.budgetBytes <= most)) {
-      throw new VolleyError("INVALID_ARGUMENT", `a store of ${options.budgetBytes} bytes: expected ${1 << 16} to ${most} (VOLLEY_STORE_BYTES)`);
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        `a store of ${options.budgetBytes} bytes: expected ${1 << 16} to ${most} (VOLLEY_STORE_BYTES)`,
+      );
     }
     this.#options = options;
     this.budgetBytes = options.budgetBytes;
@@ -95,7 +101,10 @@ export class ObjectStore {
 
   // ---------------------------------------------------------------------------------------------- writing
 
-  /** Room for `bytes`. Waits while others must go first (S4); OUT_OF_MEMORY if that does not help in time, or can never (its details say so). */
+  /**
+   * Room for `bytes`. Waits while others must go first (S4); OUT_OF_MEMORY if that does not help in time, or can never
+   * (its details say so).
+   */
   allocate(bytes: number): Promise<Allocation> {
     return this.#allocate(bytes);
   }
@@ -103,7 +112,13 @@ export class ObjectStore {
   #allocate(bytes: number, blocked?: () => void): Promise<Allocation> {
     if (this.#closed) return Promise.reject(new VolleyError("CLOSED", "the object store is closed"));
     if (alignedBytes(bytes) > this.budgetBytes) {
-      return Promise.reject(neverFits(`an object of ${bytes} bytes does not fit into this worker's object store`, alignedBytes(bytes), this.budgetBytes));
+      return Promise.reject(
+        neverFits(
+          `an object of ${bytes} bytes does not fit into this worker's object store`,
+          alignedBytes(bytes),
+          this.budgetBytes,
+        ),
+      );
     }
     if (this.#waiters.length === 0) {
       const at = this.#place(bytes);
@@ -118,7 +133,10 @@ export class ObjectStore {
     });
   }
 
-  /** Makes the allocation an object, unless it is there already, or a newer of its name is (S5): the room is given back then. False: a newer one is. */
+  /**
+   * Makes the allocation an object, unless it is there already, or a newer of its name is (S5): the room is given back
+   * then. False: a newer one is.
+   */
   seal(id: ObjectId, allocation: Allocation, meta: ObjectMeta, options: SealOptions = {}): boolean {
     const { handle, offset, bytes } = allocation;
     const made = this.#enter(id, bytes, meta, options, { at: "memory", handle, offset });
@@ -127,7 +145,13 @@ export class ObjectStore {
     return made !== "older";
   }
 
-  #enter(id: ObjectId, bytes: number, meta: ObjectMeta, options: SealOptions, place: Entry["place"]): "entered" | "known" | "older" {
+  #enter(
+    id: ObjectId,
+    bytes: number,
+    meta: ObjectMeta,
+    options: SealOptions,
+    place: Entry["place"],
+  ): "entered" | "known" | "older" {
     const { copy = false, order = 0 } = options;
     const existing = this.#entries.get(id);
     if (existing && equalBytes(existing.digest, meta.digest)) {
@@ -138,7 +162,18 @@ export class ObjectStore {
     }
     if (existing && !existing.condemned && existing.order > order) return "older";
     if (existing) this.#replace(existing);
-    const entry: Entry = { id, bytes, kind: meta.kind, digest: meta.digest, place, pins: 0, condemned: false, copy, order, moving: undefined };
+    const entry: Entry = {
+      id,
+      bytes,
+      kind: meta.kind,
+      digest: meta.digest,
+      place,
+      pins: 0,
+      condemned: false,
+      copy,
+      order,
+      moving: undefined,
+    };
     this.#entries.set(id, entry);
     if (copy) this.#copyBytes += alignedBytes(bytes);
     return "entered";
@@ -163,7 +198,10 @@ export class ObjectStore {
     this.#admit();
   }
 
-  /** Copies `data` in as an object; to disk if there can be no room for it while others are pinned. False: a newer one of its name is here (S5). */
+  /**
+   * Copies `data` in as an object; to disk if there can be no room for it while others are pinned. False: a newer one
+   * of its name is here (S5).
+   */
   async put(id: ObjectId, data: Uint8Array, meta: ObjectMeta, options: SealOptions = {}): Promise<boolean> {
     const known = this.#find(id);
     if (known && (equalBytes(known.digest, meta.digest) || known.order > (options.order ?? 0))) {
@@ -218,7 +256,10 @@ export class ObjectStore {
 
   // ---------------------------------------------------------------------------------------------- reading
 
-  /** Pins an object, bringing it back from disk if it was spilled. OBJECT_NOT_FOUND; CORRUPT if it does not come back as it was (it is lost then). */
+  /**
+   * Pins an object, bringing it back from disk if it was spilled. OBJECT_NOT_FOUND; CORRUPT if it does not come back as
+   * it was (it is lost then).
+   */
   async pin(id: ObjectId, digest?: Uint8Array): Promise<Pin> {
     for (;;) {
       const entry = this.#find(id, digest);
@@ -246,7 +287,16 @@ export class ObjectStore {
       else this.#admit();
     };
     const { id, bytes, kind, digest } = entry;
-    return { id, bytes, kind, digest, handle: place.handle, offset: place.offset, view: new Uint8Array(this.memory.buffer, place.offset, bytes), release };
+    return {
+      id,
+      bytes,
+      kind,
+      digest,
+      handle: place.handle,
+      offset: place.offset,
+      view: new Uint8Array(this.memory.buffer, place.offset, bytes),
+      release,
+    };
   }
 
   /** Forgets an object; at its last release if it is pinned. */
@@ -297,7 +347,8 @@ export class ObjectStore {
   }
 
   #leastUsed(): Entry | undefined {
-    for (const entry of this.#entries.values()) if (entry.place.at === "memory" && entry.pins === 0 && entry.moving === undefined) return entry;
+    for (const entry of this.#entries.values())
+      if (entry.place.at === "memory" && entry.pins === 0 && entry.moving === undefined) return entry;
     return undefined;
   }
 
@@ -384,7 +435,10 @@ export class ObjectStore {
 
   #noRoom(bytes: number, why: string): VolleyError {
     const { usedBytes, pinnedBytes } = this.stats;
-    return new VolleyError("OUT_OF_MEMORY", `no room for ${bytes} bytes: ${usedBytes} of ${this.budgetBytes} are used, ${pinnedBytes} of them pinned, ${why}`);
+    return new VolleyError(
+      "OUT_OF_MEMORY",
+      `no room for ${bytes} bytes: ${usedBytes} of ${this.budgetBytes} are used, ${pinnedBytes} of them pinned, ${why}`,
+    );
   }
 
   /** Forgets everything and removes the spill folder. */

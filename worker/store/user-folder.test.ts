@@ -30,18 +30,24 @@ test("a folder that others may write to, or that is a link, is not ours alone: a
   }
 });
 
-test.runIf(isRoot)("a folder of another user is not used for what is spilled: not by default, and not when it is named", () => {
-  const path = join(folder, "theirs");
-  mkdirSync(path);
-  chownSync(path, stranger, stranger);
-  const other = privateFolder(path);
-  made.push(other);
-  expect(other).not.toBe(path);
-  expect(() => new SpillFolder(1_000_000, path)).toThrow(
-    expect.objectContaining({ code: "INVALID_ARGUMENT", message: expect.stringContaining(String(stranger)) as unknown }),
-  );
-  expect(readdirSync(path)).toEqual([]);
-});
+test.runIf(isRoot)(
+  "a folder of another user is not used for what is spilled: not by default, and not when it is named",
+  () => {
+    const path = join(folder, "theirs");
+    mkdirSync(path);
+    chownSync(path, stranger, stranger);
+    const other = privateFolder(path);
+    made.push(other);
+    expect(other).not.toBe(path);
+    expect(() => new SpillFolder(1_000_000, path)).toThrow(
+      expect.objectContaining({
+        code: "INVALID_ARGUMENT",
+        message: expect.stringContaining(String(stranger)) as unknown,
+      }),
+    );
+    expect(readdirSync(path)).toEqual([]);
+  },
+);
 
 test("a named folder is made, and may be a volume that everybody may write to", () => {
   const path = join(folder, "a", "b");

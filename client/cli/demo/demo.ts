@@ -1,6 +1,6 @@
 /**
- * `volley demo`: a real sweep on a cluster of this machine, from the prices' CSV to a report; then the same job once more over HTTP, which
- * must give the same digest without executing anything.
+ * `volley demo`: a real sweep on a cluster of this machine, from the prices' CSV to a report; then the same job once
+ * more over HTTP, which must give the same digest without executing anything.
  */
 import { readFile, writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
@@ -56,7 +56,9 @@ export async function runDemo(options: DemoOptions): Promise<void> {
     work.catch(() => {}); // After Ctrl-C its connections break under it.
     await Promise.race([work, interrupted.promise]);
     if (options.keep) {
-      progress.note(`The cluster stays up until Ctrl-C. VOLLEY_URL=${cluster.url}\ngateway ${cluster.gatewayUrl}, token ${cluster.token}`);
+      progress.note(
+        `The cluster stays up until Ctrl-C. VOLLEY_URL=${cluster.url}\ngateway ${cluster.gatewayUrl}, token ${cluster.token}`,
+      );
       await interrupted.promise;
     }
   } finally {
@@ -75,13 +77,17 @@ async function demonstrate(
   const gateway: Gateway = { url: gatewayOf(local), token: local.token, signal };
   const csv = await readFile(new URL("../data/sp500-2000.csv", import.meta.resolve("vega-datasets")));
   const prices = await loadCsv(csv);
-  progress.note(`prices: ${whole(prices.table.numRows)} daily bars of the S&P 500, ${megabytes(prices.data.byteLength)} as Arrow`);
+  progress.note(
+    `prices: ${whole(prices.table.numRows)} daily bars of the S&P 500, ${megabytes(prices.data.byteLength)} as Arrow`,
+  );
 
   await using cluster = await connect({ url: local.url });
   const ref = await cluster.put(prices.table, { durable: true });
   const graph = sweepGraph(ref.id);
   const combinations = demoFamilies.reduce((sum, family) => sum + combinationsIn(family), 0);
-  progress.note(`sweeping ${whole(combinations)} combinations of ${demoFamilies.map((family) => family.title.toLowerCase()).join(", ")}`);
+  progress.note(
+    `sweeping ${whole(combinations)} combinations of ${demoFamilies.map((family) => family.title.toLowerCase()).join(", ")}`,
+  );
   const sdkStartedMs = performance.now();
   const job = await cluster.run(parseGraph(graph));
   const sdk = runOf(await followJob(job, progress, signal), sdkStartedMs);
@@ -93,7 +99,11 @@ async function demonstrate(
   progress.note("the same job again, as JSON over HTTP");
   const gatewayStartedMs = performance.now();
   const uploaded = await uploadCsv(gateway, csv);
-  if (uploaded !== ref.id) throw new VolleyError("NONDETERMINISTIC", `the same prices are ${ref.id} from the SDK and ${uploaded} from the gateway`);
+  if (uploaded !== ref.id)
+    throw new VolleyError(
+      "NONDETERMINISTIC",
+      `the same prices are ${ref.id} from the SDK and ${uploaded} from the gateway`,
+    );
   const again = runOf(await runOverHttp(gateway, sweepGraph(uploaded), `demo-${job.id}`), gatewayStartedMs);
 
   const { workers } = await cluster.workers();
@@ -109,12 +119,22 @@ async function demonstrate(
   await finish(outcome, facts, options, startedAtMs, result);
 }
 
-async function finish(outcome: SweepOutcome, facts: RunFacts, options: DemoOptions, startedAtMs: number, result: Output): Promise<void> {
+async function finish(
+  outcome: SweepOutcome,
+  facts: RunFacts,
+  options: DemoOptions,
+  startedAtMs: number,
+  result: Output,
+): Promise<void> {
   const report = resolve(options.out);
   await writeFile(report, reportPage(outcome, facts));
   const total = (performance.now() - startedAtMs) / 1_000;
-  result.result(summaryJson(outcome, facts, total, report), () => `\n${summaryTable(outcome)}\n\n${summaryLines(facts, total, report)}`);
-  if (facts.sdk.digest !== facts.gateway.digest) throw new VolleyError("NONDETERMINISTIC", "the same job gave two digests; the report shows both");
+  result.result(
+    summaryJson(outcome, facts, total, report),
+    () => `\n${summaryTable(outcome)}\n\n${summaryLines(facts, total, report)}`,
+  );
+  if (facts.sdk.digest !== facts.gateway.digest)
+    throw new VolleyError("NONDETERMINISTIC", "the same job gave two digests; the report shows both");
   if (facts.gateway.executed > 0) {
     throw new VolleyError(
       "INTERNAL",
@@ -130,14 +150,20 @@ function gatewayOf(local: LocalCluster): string {
 
 /** Throws the job's error unless it succeeded. */
 function runOf(status: JobStatus, startedMs: number): Run {
-  if (status.state === "succeeded" && status.digest !== undefined) return { seconds: (performance.now() - startedMs) / 1_000, status, digest: status.digest };
+  if (status.state === "succeeded" && status.digest !== undefined)
+    return { seconds: (performance.now() - startedMs) / 1_000, status, digest: status.digest };
   throw new VolleyError(
     status.error?.code ?? "INTERNAL",
     `job ${status.job} ${status.state}${status.error ? `: ${status.error.message}` : " without a digest"}`,
   );
 }
 
-const factsOf = ({ seconds: took, status, digest }: Run): RunFacts["sdk"] => ({ seconds: took, digest, executed: status.executed, reused: status.reused });
+const factsOf = ({ seconds: took, status, digest }: Run): RunFacts["sdk"] => ({
+  seconds: took,
+  digest,
+  executed: status.executed,
+  reused: status.reused,
+});
 
 /** Every stage but the sweeps themselves has one task, whose result is a table. */
 async function outcomeOf(job: Job, stages: readonly string[]): Promise<SweepOutcome> {

@@ -21,7 +21,9 @@ export interface StrategyOutcome {
   readonly equity: Float64Array;
 }
 
-/** A Sharpe ratio for every pair of the family's first two parameters; NaN where there is none. Row by row, y ascending. */
+/**
+ * A Sharpe ratio for every pair of the family's first two parameters; NaN where there is none. Row by row, y ascending.
+ */
 export interface Surface {
   readonly x: { readonly name: string; readonly values: readonly number[] };
   readonly y: { readonly name: string; readonly values: readonly number[] };
@@ -54,7 +56,9 @@ export interface SweepOutcome {
 /** `tableOf` gives the result of a stage of one task by the stage's name. */
 export function readOutcome(tableOf: (stage: string) => Table): SweepOutcome {
   const verdict = tableOf("verdict");
-  const rowOf = new Map(Array.from({ length: verdict.numRows }, (_, row) => [String(cell(verdict, "family", row)), row]));
+  const rowOf = new Map(
+    Array.from({ length: verdict.numRows }, (_, row) => [String(cell(verdict, "family", row)), row]),
+  );
   const strategy = (name: string, title: string): StrategyOutcome => {
     const row = rowOf.get(name) ?? -1;
     const side = (suffix: "In" | "Out"): SideFigures =>
@@ -113,7 +117,11 @@ function surfaceOf(family: DemoFamily, table: Table, best: Table): Surface {
 
 function column(table: Table, name: string): NonNullable<ReturnType<Table["getChild"]>> {
   const found = table.getChild(name);
-  if (!found) throw new VolleyError("INTERNAL", `a result has no column ${name}; it has ${table.schema.fields.map((field) => field.name).join(", ")}`);
+  if (!found)
+    throw new VolleyError(
+      "INTERNAL",
+      `a result has no column ${name}; it has ${table.schema.fields.map((field) => field.name).join(", ")}`,
+    );
   return found;
 }
 
@@ -124,7 +132,9 @@ function figure(table: Table, name: string, row: number): number | null {
   return typeof value === "number" && Number.isFinite(value) ? value : null;
 }
 
-const numbers = (table: Table, name: string): Float64Array => Float64Array.from(column(table, name), (value: number | null) => value ?? Number.NaN);
+const numbers = (table: Table, name: string): Float64Array =>
+  Float64Array.from(column(table, name), (value: number | null) => value ?? Number.NaN);
 
 /** Arrow gives a date as milliseconds. */
-const daysOf = (table: Table): Int32Array => Int32Array.from(column(table, "date"), (value: number | Date | null) => Number(value ?? 0) / 86_400_000);
+const daysOf = (table: Table): Int32Array =>
+  Int32Array.from(column(table, "date"), (value: number | Date | null) => Number(value ?? 0) / 86_400_000);

@@ -13,7 +13,11 @@ async function gatewayOf(answer: (request: IncomingMessage, response: ServerResp
   const server = createServer(answer);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   closers.push(() => server.close());
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, token: "secret", signal: new AbortController().signal };
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    token: "secret",
+    signal: new AbortController().signal,
+  };
 }
 
 const status = {
@@ -49,7 +53,11 @@ describe("the job over HTTP", () => {
       response.write(text.slice(0, 25));
       setImmediate(() => response.end(text.slice(25)));
     });
-    expect(await runOverHttp(gateway, { stages: [] }, "key")).toMatchObject({ state: "succeeded", digest: "ab", executed: 0 });
+    expect(await runOverHttp(gateway, { stages: [] }, "key")).toMatchObject({
+      state: "succeeded",
+      digest: "ab",
+      executed: 0,
+    });
     expect(seen).toEqual(["POST /v1/jobs Bearer secret", "GET /v1/jobs/j1/events Bearer secret"]);
   });
 
@@ -63,8 +71,12 @@ describe("the job over HTTP", () => {
 
   it("repeats what the gateway says when it refuses", async () => {
     const gateway = await gatewayOf((_request, response) =>
-      response.writeHead(400).end(JSON.stringify({ error: { code: "INVALID_DATA", message: "line 3 has two fields" } })),
+      response
+        .writeHead(400)
+        .end(JSON.stringify({ error: { code: "INVALID_DATA", message: "line 3 has two fields" } })),
     );
-    await expect(uploadCsv(gateway, Buffer.from("a,b\n"))).rejects.toThrow("POST /v1/objects with 400: INVALID_DATA, line 3 has two fields");
+    await expect(uploadCsv(gateway, Buffer.from("a,b\n"))).rejects.toThrow(
+      "POST /v1/objects with 400: INVALID_DATA, line 3 has two fields",
+    );
   });
 });

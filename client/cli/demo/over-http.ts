@@ -1,4 +1,7 @@
-/** The same job as any program would submit it: over HTTP with a token, prices as CSV, the graph as JSON, progress as server-sent events. */
+/**
+ * The same job as any program would submit it: over HTTP with a token, prices as CSV, the graph as JSON, progress as
+ * server-sent events.
+ */
 import { z } from "zod";
 import { VolleyError } from "../../../proto/errors.js";
 import type { JsonGraphInput } from "../../../proto/graph.js";
@@ -17,7 +20,12 @@ const uploaded = z.object({ object: z.string(), rows: z.number() });
 const accepted = z.object({ job: z.string() });
 const refused = z.object({ error: z.object({ code: z.string(), message: z.string() }) });
 
-async function request(gateway: Gateway, path: string, init: RequestInit, timeoutMs = requestTimeoutMs): Promise<Response> {
+async function request(
+  gateway: Gateway,
+  path: string,
+  init: RequestInit,
+  timeoutMs = requestTimeoutMs,
+): Promise<Response> {
   const response = await fetch(new URL(path, gateway.url), {
     ...init,
     headers: { authorization: `Bearer ${gateway.token}`, ...(init.headers as Record<string, string>) },
@@ -42,15 +50,26 @@ function safeJson(body: string): unknown {
 
 /** Uploads CSV; gives the id of the object, which follows from its content. */
 export async function uploadCsv(gateway: Gateway, csv: Uint8Array): Promise<string> {
-  const response = await request(gateway, "/v1/objects", { method: "POST", headers: { "content-type": "text/csv" }, body: csv as Uint8Array<ArrayBuffer> });
+  const response = await request(gateway, "/v1/objects", {
+    method: "POST",
+    headers: { "content-type": "text/csv" },
+    body: csv as Uint8Array<ArrayBuffer>,
+  });
   return uploaded.parse(await response.json()).object;
 }
 
 /** Submits a graph and follows its events to the end. Resolves with the terminal status, whatever it is. */
 export async function runOverHttp(gateway: Gateway, graph: JsonGraphInput, idempotencyKey: string): Promise<JobStatus> {
   const headers = { "content-type": "application/json", "idempotency-key": idempotencyKey };
-  const { job } = accepted.parse(await (await request(gateway, "/v1/jobs", { method: "POST", headers, body: JSON.stringify(graph) })).json());
-  const events = await request(gateway, `/v1/jobs/${job}/events`, { headers: { accept: "text/event-stream" } }, jobTimeoutMs);
+  const { job } = accepted.parse(
+    await (await request(gateway, "/v1/jobs", { method: "POST", headers, body: JSON.stringify(graph) })).json(),
+  );
+  const events = await request(
+    gateway,
+    `/v1/jobs/${job}/events`,
+    { headers: { accept: "text/event-stream" } },
+    jobTimeoutMs,
+  );
   for await (const { name, data } of serverSentEvents(events)) {
     if (name === "end") return jobStatus.parse(JSON.parse(data));
     if (name === "error") throw new VolleyError("INTERNAL", `the gateway ended the events of job ${job}: ${data}`);

@@ -36,7 +36,8 @@ describe("the demo's plan", () => {
   it("has the same content addresses after a journey as JSON", () => {
     const bases = (graph: unknown): ObjectBase[] => {
       const done: ObjectBase[] = [];
-      for (const stage of parseGraph(graph).stages) done.push(stageBase("any" as JobId, stage, (index) => done[index] as ObjectBase));
+      for (const stage of parseGraph(graph).stages)
+        done.push(stageBase("any" as JobId, stage, (index) => done[index] as ObjectBase));
       return done;
     };
     const graph = sweepGraph(prices);

@@ -1,6 +1,6 @@
 /**
- * What the demo runs: three strategy families over one table of prices, as the JSON graph that the gateway takes. The SDK runs the very
- * same graph, compiled, so both submissions have the same content addresses.
+ * What the demo runs: three strategy families over one table of prices, as the JSON graph that the gateway takes. The
+ * SDK runs the very same graph, compiled, so both submissions have the same content addresses.
  *
  *   sweep-<family>    one task per slice of the family's grid
  *   best-<family>     all of them → the best combinations in sample
@@ -20,7 +20,8 @@ export interface DemoFamily {
   readonly allows: (parameters: Readonly<Record<string, number>>) => boolean;
 }
 
-const range = (from: number, to: number, step: number): number[] => Array.from({ length: Math.floor((to - from) / step) + 1 }, (_, i) => from + i * step);
+const range = (from: number, to: number, step: number): number[] =>
+  Array.from({ length: Math.floor((to - from) / step) + 1 }, (_, i) => from + i * step);
 
 export const demoFamilies: readonly DemoFamily[] = [
   {
@@ -49,7 +50,10 @@ export const demoFamilies: readonly DemoFamily[] = [
 /** Fees 0.1 % and slippage 0.05 % each way. */
 export const demoSettings = { fees: 0.001, slippage: 0.0005, inSampleEnd: "2012-12-31", periodsPerYear: 252 } as const;
 
-/** What traded less often in thirteen years in sample is not chosen: its figures are an anecdote. It still counts as a trial. */
+/**
+ * What traded less often in thirteen years in sample is not chosen: its figures are an anecdote. It still counts as a
+ * trial.
+ */
 export const tradesMin = 10;
 
 const cut = (values: readonly number[], size: number): number[][] =>
@@ -61,7 +65,9 @@ const product = <T>(lists: readonly (readonly T[])[]): T[][] =>
 
 const countIn = (family: DemoFamily, grid: Readonly<Record<string, readonly number[]>>): number => {
   const names = Object.keys(grid);
-  return product(Object.values(grid)).filter((row) => family.allows(Object.fromEntries(names.map((name, i) => [name, row[i] as number])))).length;
+  return product(Object.values(grid)).filter((row) =>
+    family.allows(Object.fromEntries(names.map((name, i) => [name, row[i] as number]))),
+  ).length;
 };
 
 export const combinationsIn = (family: DemoFamily): number => countIn(family, family.grid);
@@ -81,13 +87,26 @@ function familyStages(family: DemoFamily, prices: string): Stage[] {
   const { name } = family;
   const all = { stage: `sweep-${name}`, edge: "all" as const };
   return [
-    { name: `sweep-${name}`, fn: { kernel: `sweep.${name}` }, args: [{ object: prices }, { items: slicesOf(family) }, { value: demoSettings }] },
-    { name: `best-${name}`, fn: { kernel: "sweep.select" }, args: [all, { value: name }, { value: 10 }, { value: tradesMin }] },
+    {
+      name: `sweep-${name}`,
+      fn: { kernel: `sweep.${name}` },
+      args: [{ object: prices }, { items: slicesOf(family) }, { value: demoSettings }],
+    },
+    {
+      name: `best-${name}`,
+      fn: { kernel: "sweep.select" },
+      args: [all, { value: name }, { value: 10 }, { value: tradesMin }],
+    },
     { name: `surface-${name}`, fn: { kernel: "sweep.surface" }, args: [all, { value: name }, { value: tradesMin }] },
     {
       name: `equity-${name}`,
       fn: { kernel: "sweep.equity" },
-      args: [{ object: prices }, { value: name }, { stage: `best-${name}`, edge: "broadcast" }, { value: demoSettings }],
+      args: [
+        { object: prices },
+        { value: name },
+        { stage: `best-${name}`, edge: "broadcast" },
+        { value: demoSettings },
+      ],
     },
   ];
 }

@@ -43,7 +43,12 @@ export function summaryLines(facts: RunFacts, totalSeconds: number, report: stri
 }
 
 /** The one object of --json. */
-export function summaryJson(outcome: SweepOutcome, facts: RunFacts, totalSeconds: number, report: string): Record<string, unknown> {
+export function summaryJson(
+  outcome: SweepOutcome,
+  facts: RunFacts,
+  totalSeconds: number,
+  report: string,
+): Record<string, unknown> {
   const strategy = (s: StrategyOutcome) => ({
     family: s.name,
     parameters: s.parameters,

@@ -1,4 +1,7 @@
-/** `go install` of the pinned version, where Go is there. Go itself checks the module against the public checksum database. */
+/**
+ * `go install` of the pinned version, where Go is there. Go itself checks the module against the public checksum
+ * database.
+ */
 import { join } from "node:path";
 import { pinnedVersion } from "./pinned.js";
 import { type NatsSource, runTool } from "./source.js";
@@ -17,7 +20,10 @@ export const goInstall: NatsSource = {
       const module = `github.com/nats-io/nats-server/v2@v${pinnedVersion}`;
       context.onProgress(`go install ${module} (about a minute)`);
       const startedAtMs = performance.now();
-      const alive = setInterval(() => context.onProgress(`still building (${Math.round((performance.now() - startedAtMs) / 1000)} s)`), stillAliveMs);
+      const alive = setInterval(
+        () => context.onProgress(`still building (${Math.round((performance.now() - startedAtMs) / 1000)} s)`),
+        stillAliveMs,
+      );
       try {
         await runTool("go", ["install", "-trimpath", module], {
           timeoutMs: buildTimeoutMs,

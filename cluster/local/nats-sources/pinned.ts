@@ -1,9 +1,9 @@
 /**
  * The release that is fetched or built where no nats-server is found.
  *
- * SHA-256 of the official release archives. linux: as in the official image's Dockerfile, nats-io/nats-docker 2.14.x/alpine3.22/Dockerfile at
- * NATS_SERVER 2.14.3. darwin: as pinned by two independent public build files for the same release (one of them darwin-arm64 only), whose linux
- * values equal the image's.
+ * SHA-256 of the official release archives. linux: as in the official image's Dockerfile, nats-io/nats-docker
+ * 2.14.x/alpine3.22/Dockerfile at NATS_SERVER 2.14.3. darwin: as pinned by two independent public build files for the
+ * same release (one of them darwin-arm64 only), whose linux values equal the image's.
  */
 export const pinnedVersion = "2.14.3";
 
@@ -16,7 +16,10 @@ const sha256ByPlatform: Readonly<Record<string, string>> = {
 
 const architectures: Readonly<Record<string, string>> = { x64: "amd64", arm64: "arm64" };
 
-/** Of Debian 13 (trixie), whose files stay in the pool while it is supported; SHA-256 as in the Packages index of main. It runs on Debian 12 too. */
+/**
+ * Of Debian 13 (trixie), whose files stay in the pool while it is supported; SHA-256 as in the Packages index of main.
+ * It runs on Debian 12 too.
+ */
 const debianVersion = "2.10.27-1+b2";
 const debianSha256: Readonly<Record<string, string>> = {
   amd64: "6d913ac987b78734c08537c2adeb1526cf735f216173a9170d94b185fcfe6f8a",
@@ -33,7 +36,8 @@ export interface PinnedDebian {
 export function pinnedDebian(arch: string = process.arch): PinnedDebian {
   const target = architectures[arch] ?? arch;
   const sha256 = debianSha256[target];
-  if (!sha256) throw new Error(`no pinned package for ${target} (there is one for ${Object.keys(debianSha256).join(", ")})`);
+  if (!sha256)
+    throw new Error(`no pinned package for ${target} (there is one for ${Object.keys(debianSha256).join(", ")})`);
   return { path: `pool/main/n/nats-server/nats-server_${debianVersion}_${target}.deb`, sha256 };
 }
 
@@ -47,6 +51,7 @@ export interface PinnedArchive {
 export function pinnedArchive(platform: string = process.platform, arch: string = process.arch): PinnedArchive {
   const target = `${platform}-${architectures[arch] ?? arch}`;
   const sha256 = sha256ByPlatform[target];
-  if (!sha256) throw new Error(`no pinned archive for ${target} (there is one for ${Object.keys(sha256ByPlatform).join(", ")})`);
+  if (!sha256)
+    throw new Error(`no pinned archive for ${target} (there is one for ${Object.keys(sha256ByPlatform).join(", ")})`);
   return { name: `nats-server-v${pinnedVersion}-${target}`, sha256 };
 }

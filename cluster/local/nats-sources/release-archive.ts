@@ -19,7 +19,10 @@ export const releaseArchive: NatsSource = {
     return provision(context, this.name, async (folder) => {
       const file = join(folder, "archive.tar.gz");
       await writeFile(file, await downloadPinned(url, archive.sha256, context));
-      await runTool("tar", ["-xzf", file, "-C", folder, `${archive.name}/nats-server`], { timeoutMs: 60_000, signal: context.signal });
+      await runTool("tar", ["-xzf", file, "-C", folder, `${archive.name}/nats-server`], {
+        timeoutMs: 60_000,
+        signal: context.signal,
+      });
       return join(folder, archive.name, "nats-server");
     });
   },

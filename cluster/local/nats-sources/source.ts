@@ -34,7 +34,8 @@ export async function checkedVersion(path: string): Promise<string> {
   const output = await runTool(path, ["--version"], { timeoutMs: versionTimeoutMs });
   const version = /^nats-server: v(\d+\.\d+\.\d+\S*)/m.exec(output)?.[1];
   if (!version) throw new Error(`${path} does not say it is a nats-server`);
-  if (compareVersions(version, natsVersionMin) < 0) throw new Error(`${path} is version ${version}, older than ${natsVersionMin}`);
+  if (compareVersions(version, natsVersionMin) < 0)
+    throw new Error(`${path} is version ${version}, older than ${natsVersionMin}`);
   return version;
 }
 
@@ -65,7 +66,13 @@ export function runTool(file: string, args: readonly string[], options: ToolOpti
     execFile(
       file,
       [...args],
-      { ...rest, timeout: timeoutMs, killSignal: "SIGKILL", maxBuffer: 16 * 1024 * 1024, ...(signal ? { signal } : {}) },
+      {
+        ...rest,
+        timeout: timeoutMs,
+        killSignal: "SIGKILL",
+        maxBuffer: 16 * 1024 * 1024,
+        ...(signal ? { signal } : {}),
+      },
       (error, stdout, stderr) => {
         if (!error) return resolve(stdout);
         if (error.code === "ENOENT") return reject(new Error(`there is no ${file}`));

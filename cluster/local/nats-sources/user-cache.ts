@@ -1,6 +1,7 @@
 /**
  * The user's cache of provisioned servers: <cache>/volley/nats-server/<version>/nats-server.
- * A binary appears there by a rename and is never changed, so that readers need no lock; the lock only spares two processes the same work.
+ * A binary appears there by a rename and is never changed, so that readers need no lock; the lock only spares two
+ * processes the same work.
  */
 import { randomUUID } from "node:crypto";
 import { constants } from "node:fs";
@@ -13,14 +14,17 @@ import { checkedVersion, compareVersions, type NatsBinary, type NatsSource, type
 
 const lockPollMs = 200;
 
-export const cacheDir = (env: ResolveContext["env"]): string => join(env.XDG_CACHE_HOME || join(homeFolder(env), ".cache"), "volley", "nats-server");
+export const cacheDir = (env: ResolveContext["env"]): string =>
+  join(env.XDG_CACHE_HOME || join(homeFolder(env), ".cache"), "volley", "nats-server");
 
 export const userCache: NatsSource = {
   name: "cache",
   provisions: false,
   async find({ env }) {
     const folder = cacheDir(env);
-    const versions = (await readdir(folder).catch(() => [])).filter((name) => /^\d/.test(name)).sort((a, b) => compareVersions(b, a));
+    const versions = (await readdir(folder).catch(() => []))
+      .filter((name) => /^\d/.test(name))
+      .sort((a, b) => compareVersions(b, a));
     const faults: string[] = [];
     for (const name of versions) {
       const path = join(folder, name, "nats-server");
@@ -36,10 +40,14 @@ export const userCache: NatsSource = {
 };
 
 /**
- * `make` puts a nats-server somewhere into the folder it is given (or elsewhere) and returns its path; it is checked and moved into the cache.
- * Whatever `make` leaves behind in the folder is removed.
+ * `make` puts a nats-server somewhere into the folder it is given (or elsewhere) and returns its path; it is checked
+ * and moved into the cache. Whatever `make` leaves behind in the folder is removed.
  */
-export async function provision(context: ResolveContext, source: string, make: (folder: string) => Promise<string>): Promise<NatsBinary> {
+export async function provision(
+  context: ResolveContext,
+  source: string,
+  make: (folder: string) => Promise<string>,
+): Promise<NatsBinary> {
   const cache = cacheDir(context.env);
   await mkdir(cache, { recursive: true, mode: 0o700 });
   const work = await mkdtemp(join(cache, ".work-"));
@@ -78,7 +86,8 @@ export async function withCacheLock<T>(context: ResolveContext, work: () => Prom
     if (taken) break;
     const holder = Number.parseInt(await readFile(lock, "utf8").catch(() => ""), 10);
     if (Number.isInteger(holder) && !isAlive(holder)) {
-      await rm(lock, { force: true }); // If a fresh one is hit, two processes do the same work once; the cache stays whole.
+      // If a fresh one is hit, two processes do the same work once; the cache stays whole.
+      await rm(lock, { force: true });
       continue;
     }
     if (!told) context.onProgress(`waiting for process ${holder}, which is provisioning nats-server`);

@@ -1,10 +1,11 @@
 /**
- * MACD. With the seed `sma` both averages start so that their seed windows end on the same bar, as in TA-Lib: the fast one leaves out the
- * first slow - fast values; the signal line is seeded by the mean of the line's first values. With other seeds all three run from the
- * first value on, and outputs are withheld until `slow` (signal: slow + signal - 1) values.
+ * MACD. With the seed `sma` both averages start so that their seed windows end on the same bar, as in TA-Lib: the fast
+ * one leaves out the first slow - fast values; the signal line is seeded by the mean of the line's first values. With
+ * other seeds all three run from the first value on, and outputs are withheld until `slow` (signal: slow + signal - 1)
+ * values.
  *
- * State at `at`: 0 values that the fast average leaves out, 1 slow, 2 slow + signal - 1, 3 values so far, then the fast, slow and signal
- * averages; of the last bar 4 the line, 5 the signal.
+ * State at `at`: 0 values that the fast average leaves out, 1 slow, 2 slow + signal - 1, 3 values so far, then the
+ * fast, slow and signal averages; of the last bar 4 the line, 5 the signal.
  */
 import { openSmooth, pushSmooth, type Seed, smoothRoom } from "./smooth.js";
 

@@ -1,16 +1,16 @@
 /**
- * Exponential smoothing: average += k · (x - average), with the convention of its start as an option. A constant series stays exactly what
- * it is.
+ * Exponential smoothing: average += k · (x - average), with the convention of its start as an option. A constant series
+ * stays exactly what it is.
  *
  * - `sma`: the mean of the first `window` values, given out at the last of them (TA-Lib).
  * - `first`: the first value (Metastock, TradingView's `ta.ema`, pandas `adjust=False`).
  * - `adjust`: weights (1-k)^i over all values so far, divided by their sum (pandas `adjust=True`).
  *
- * A missing value gives a missing output. `skip` then goes on as if the bar had not been (pandas `ignore_na=True`); `decay` lets the
- * weight of the past fall once more for every missing bar (pandas `ignore_na=False`).
+ * A missing value gives a missing output. `skip` then goes on as if the bar had not been (pandas `ignore_na=True`);
+ * `decay` lets the weight of the past fall once more for every missing bar (pandas `ignore_na=False`).
  *
- * State at `at`: 0 k, 1 seed, 2 window, 3 minPeriods, 4 gaps, 5 values so far, 6 average (while the seed fills: sum), 7 what the sum's
- * rounding lost, 8 weight of the past relative to a new value's.
+ * State at `at`: 0 k, 1 seed, 2 window, 3 minPeriods, 4 gaps, 5 values so far, 6 average (while the seed fills: sum), 7
+ * what the sum's rounding lost, 8 weight of the past relative to a new value's.
  */
 export const smoothRoom = 9;
 
@@ -23,7 +23,13 @@ const byAdjust = 2;
 export function openSmooth(
   state: Float64Array,
   at: number,
-  options: { readonly k: number; readonly seed: Seed; readonly window: number; readonly minPeriods: number; readonly gaps?: Gaps },
+  options: {
+    readonly k: number;
+    readonly seed: Seed;
+    readonly window: number;
+    readonly minPeriods: number;
+    readonly gaps?: Gaps;
+  },
 ): void {
   state[at] = options.k;
   state[at + 1] = options.seed === "sma" ? bySma : options.seed === "first" ? byFirst : byAdjust;

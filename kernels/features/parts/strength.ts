@@ -1,8 +1,9 @@
 /**
  * Relative strength of gains and losses between present values.
  *
- * State at `at`: 0 window, 1 smoothing (0 Wilder, 1 simple), 2 the value where nothing has moved, 3 values so far, 4 the last value, then
- * the averages of gains and of losses: two of smooth.ts for Wilder, two of window-sum.ts for simple.
+ * State at `at`: 0 window, 1 smoothing (0 Wilder, 1 simple), 2 the value where nothing has moved, 3 values so far, 4
+ * the last value, then the averages of gains and of losses: two of smooth.ts for Wilder, two of window-sum.ts for
+ * simple.
  */
 import { openSmooth, pushSmooth, smoothRoom } from "./smooth.js";
 import { openSum, pushMean, sumRoom } from "./window-sum.js";
@@ -15,7 +16,8 @@ export interface StrengthOptions {
   readonly flat: 0 | 100 | "null";
 }
 
-const partRoom = ({ window, smoothing }: Pick<StrengthOptions, "window" | "smoothing">): number => (smoothing === "sma" ? sumRoom(window) : smoothRoom);
+const partRoom = ({ window, smoothing }: Pick<StrengthOptions, "window" | "smoothing">): number =>
+  smoothing === "sma" ? sumRoom(window) : smoothRoom;
 
 export const rsiRoom = (options: StrengthOptions): number => head + 2 * partRoom(options);
 

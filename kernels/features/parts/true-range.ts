@@ -1,8 +1,8 @@
 /**
  * Average true range: max(high - low, |high - previous close|, |low - previous close|), averaged.
  *
- * State at `at`: 0 window, 1 smoothing (0 Wilder, 1 simple), 2 whether the first bar counts with high - low, 3 bars so far, 4 the last
- * close, then the average: smooth.ts for Wilder, window-sum.ts for simple.
+ * State at `at`: 0 window, 1 smoothing (0 Wilder, 1 simple), 2 whether the first bar counts with high - low, 3 bars so
+ * far, 4 the last close, then the average: smooth.ts for Wilder, window-sum.ts for simple.
  */
 import { openSmooth, pushSmooth, smoothRoom } from "./smooth.js";
 import { openSum, pushMean, sumRoom } from "./window-sum.js";
@@ -15,7 +15,8 @@ export interface RangeOptions {
   readonly firstRange: "skip" | "high-low";
 }
 
-export const rangeRoom = ({ window, smoothing }: RangeOptions): number => head + (smoothing === "sma" ? sumRoom(window) : smoothRoom);
+export const rangeRoom = ({ window, smoothing }: RangeOptions): number =>
+  head + (smoothing === "sma" ? sumRoom(window) : smoothRoom);
 
 export function openRange(state: Float64Array, at: number, { window, smoothing, firstRange }: RangeOptions): void {
   state[at] = window;

@@ -1,15 +1,22 @@
 /**
- * The largest (or smallest) value present in the last `window` bars, in the blocks of window-sum.ts: three comparisons a bar, whatever the
- * window. -0 is below 0, as for Math.max.
+ * The largest (or smallest) value present in the last `window` bars, in the blocks of window-sum.ts: three comparisons
+ * a bar, whatever the window. -0 is below 0, as for Math.max.
  *
- * State at `at`: 0 window, 1 minPeriods, 2 place in the block, 3 sign (1 largest, -1 smallest), 4 the extreme of the block so far, 5 values
- * present in it, then `window + 1` extremes and `window + 1` counts from a place to the block's end. All extremes are of sign · value.
+ * State at `at`: 0 window, 1 minPeriods, 2 place in the block, 3 sign (1 largest, -1 smallest), 4 the extreme of the
+ * block so far, 5 values present in it, then `window + 1` extremes and `window + 1` counts from a place to the block's
+ * end. All extremes are of sign · value.
  */
 const head = 6;
 
 export const extremeRoom = (window: number): number => head + 2 * (window + 1);
 
-export function openExtreme(state: Float64Array, at: number, window: number, minPeriods: number, which: "max" | "min"): void {
+export function openExtreme(
+  state: Float64Array,
+  at: number,
+  window: number,
+  minPeriods: number,
+  which: "max" | "min",
+): void {
   state[at] = window;
   state[at + 1] = minPeriods;
   state[at + 3] = which === "max" ? 1 : -1;

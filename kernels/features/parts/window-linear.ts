@@ -1,10 +1,11 @@
 /**
- * Mean of the last `window` bars weighted 1, 2, … window from the oldest to the newest, in the blocks of window-sum.ts; weights of missing
- * bars are left out of the divisor. An older part of weighted sum A and a newer one of weighted sum B and sum S behind `a` bars give
- * A + B + a · S. The weights divide by their reciprocal, which is the same for every full window.
+ * Mean of the last `window` bars weighted 1, 2, … window from the oldest to the newest, in the blocks of window-sum.ts;
+ * weights of missing bars are left out of the divisor. An older part of weighted sum A and a newer one of weighted sum
+ * B and sum S behind `a` bars give A + B + a · S. The weights divide by their reciprocal, which is the same for every
+ * full window.
  *
- * State at `at`: 0 window, 1 minPeriods, 2 place in the block; of the block so far 3 sum, 4 weighted sum, 5 count, 6 sum of weights; then
- * `window + 1` each of weighted sums, counts and sums of weights from a place to the block's end.
+ * State at `at`: 0 window, 1 minPeriods, 2 place in the block; of the block so far 3 sum, 4 weighted sum, 5 count, 6
+ * sum of weights; then `window + 1` each of weighted sums, counts and sums of weights from a place to the block's end.
  */
 const head = 7;
 

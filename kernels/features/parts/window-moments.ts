@@ -1,13 +1,14 @@
 /**
- * Mean and sum of squared deviations of the values present in the last `window` bars, in the blocks of window-sum.ts. Each part is summed
- * in powers about a value of its own (the end of a block about its last value, the beginning of the next about its first), so a large
- * mean costs no digits; the two are put together by Chan, Golub and LeVeque's formula. A constant window gives exactly 0. Counts divide
- * by their reciprocals, which the WebAssembly form has in a table: the divider is what it would wait for.
+ * Mean and sum of squared deviations of the values present in the last `window` bars, in the blocks of window-sum.ts.
+ * Each part is summed in powers about a value of its own (the end of a block about its last value, the beginning of the
+ * next about its first), so a large mean costs no digits; the two are put together by Chan, Golub and LeVeque's
+ * formula. A constant window gives exactly 0. Counts divide by their reciprocals, which the WebAssembly form has in a
+ * table: the divider is what it would wait for.
  *
- * State at `at`: 0 window, 1 minPeriods, 2 place in the block, 3 anchor, 4 sum and 5 sum of squares of the differences to it, 6 values
- * present in the block, 7 anchor of the previous block's end; of the last window 8 count, 9 mean, 10 sum of squared deviations; then
- * `window + 1` each of means (less the anchor), squared deviations and counts from a place to the block's end. Means of places that the
- * current block has passed hold its values, NaN where missing.
+ * State at `at`: 0 window, 1 minPeriods, 2 place in the block, 3 anchor, 4 sum and 5 sum of squares of the differences
+ * to it, 6 values present in the block, 7 anchor of the previous block's end; of the last window 8 count, 9 mean, 10
+ * sum of squared deviations; then `window + 1` each of means (less the anchor), squared deviations and counts from a
+ * place to the block's end. Means of places that the current block has passed hold its values, NaN where missing.
  */
 const head = 11;
 /** The last mean: offset into the state. */

@@ -1,9 +1,9 @@
 /**
- * The values present in the last `window` bars in order. A bar costs a binary search and a move of a third of the window on average, which
- * for windows of any practical size is faster than a tree. -0 is 0.
+ * The values present in the last `window` bars in order. A bar costs a binary search and a move of a third of the
+ * window on average, which for windows of any practical size is faster than a tree. -0 is 0.
  *
- * State at `at`: 0 window, 1 minPeriods, 2 place in the ring, 3 count, then `window` values as they came (NaN where missing and before the
- * first bar), then the values in order.
+ * State at `at`: 0 window, 1 minPeriods, 2 place in the ring, 3 count, then `window` values as they came (NaN where
+ * missing and before the first bar), then the values in order.
  */
 const head = 4;
 
@@ -93,7 +93,10 @@ function firstAbove(state: Float64Array, sorted: number, count: number, x: numbe
 
 export type Interpolation = "linear" | "lower" | "higher" | "midpoint" | "nearest";
 
-/** The quantile q of the window as numpy and pandas name them: at (count - 1) · q in order. "nearest" goes to the even neighbour at one half. */
+/**
+ * The quantile q of the window as numpy and pandas name them: at (count - 1) · q in order. "nearest" goes to the even
+ * neighbour at one half.
+ */
 export function orderQuantile(state: Float64Array, at: number, q: number, interpolation: Interpolation): number {
   const sorted = at + head + (state[at] as number);
   const position = ((state[at + 3] as number) - 1) * q;

@@ -1,11 +1,12 @@
 /**
- * Means, squared deviations and products of deviations of two series over the last `window` bars, bars with either missing left out:
- * window-moments.ts for pairs. Counts divide by their reciprocals, as there.
+ * Means, squared deviations and products of deviations of two series over the last `window` bars, bars with either
+ * missing left out: window-moments.ts for pairs. Counts divide by their reciprocals, as there.
  *
- * State at `at`: 0 window, 1 minPeriods, 2 place in the block, 3 and 4 anchors, 5 and 6 sums, 7 and 8 sums of squares, 9 sum of products of
- * the differences to them, 10 pairs present in the block, 11 and 12 anchors of the previous block's end; of the last window 13 count,
- * 14 and 15 squared deviations, 16 products of deviations; then `window + 1` each of the two means (less the anchors), the two squared
- * deviations, the products, and counts from a place to the block's end.
+ * State at `at`: 0 window, 1 minPeriods, 2 place in the block, 3 and 4 anchors, 5 and 6 sums, 7 and 8 sums of squares,
+ * 9 sum of products of the differences to them, 10 pairs present in the block, 11 and 12 anchors of the previous
+ * block's end; of the last window 13 count, 14 and 15 squared deviations, 16 products of deviations; then `window + 1`
+ * each of the two means (less the anchors), the two squared deviations, the products, and counts from a place to the
+ * block's end.
  */
 const head = 17;
 /** Of the last window: offsets into the state. */
@@ -65,8 +66,10 @@ function merge(state: Float64Array, at: number, older: number, step: number, na:
   const dx = (state[at + 11] as number) - (state[at + 3] as number) + ((state[older] as number) - mx);
   const dy = (state[at + 12] as number) - (state[at + 4] as number) + ((state[older + step] as number) - my);
   const weight = (na / (na + nb)) * nb;
-  state[at + 14] = (state[older + 2 * step] as number) + Math.max((state[at + 7] as number) - sx * mx, 0) + dx * dx * weight;
-  state[at + 15] = (state[older + 3 * step] as number) + Math.max((state[at + 8] as number) - sy * my, 0) + dy * dy * weight;
+  state[at + 14] =
+    (state[older + 2 * step] as number) + Math.max((state[at + 7] as number) - sx * mx, 0) + dx * dx * weight;
+  state[at + 15] =
+    (state[older + 3 * step] as number) + Math.max((state[at + 8] as number) - sy * my, 0) + dy * dy * weight;
   state[at + 16] = (state[older + 4 * step] as number) + ((state[at + 9] as number) - sx * my) + dx * dy * weight;
 }
 

@@ -1,10 +1,12 @@
 /**
- * The first four central moments of the values present in the last `window` bars: window-moments.ts to the fourth power. The parts are put
- * together by P. Pébay's formulas (Sandia report SAND2008-6212, 2008). Counts divide by their reciprocals, as in window-moments.ts.
+ * The first four central moments of the values present in the last `window` bars: window-moments.ts to the fourth
+ * power. The parts are put together by P. Pébay's formulas (Sandia report SAND2008-6212, 2008). Counts divide by their
+ * reciprocals, as in window-moments.ts.
  *
- * State at `at`: 0 window, 1 minPeriods, 2 place in the block, 3 anchor, 4…7 sums of the powers of the differences to it, 8 values
- * present in the block, 9 anchor of the previous block's end; of the last window 10 count, 11…13 sums of the second to fourth powers of
- * the deviations; then `window + 1` each of means (less the anchor), the three sums, and counts from a place to the block's end.
+ * State at `at`: 0 window, 1 minPeriods, 2 place in the block, 3 anchor, 4…7 sums of the powers of the differences to
+ * it, 8 values present in the block, 9 anchor of the previous block's end; of the last window 10 count, 11…13 sums of
+ * the second to fourth powers of the deviations; then `window + 1` each of means (less the anchor), the three sums, and
+ * counts from a place to the block's end.
  */
 const head = 14;
 
@@ -48,7 +50,8 @@ function addPowers(state: Float64Array, at: number, x: number): void {
 /** Sums of the powers of deviations, from sums of powers about another value. */
 const central2 = (s1: number, s2: number, mean: number): number => Math.max(s2 - s1 * mean, 0);
 const central3 = (s1: number, s2: number, s3: number, mean: number): number => s3 - mean * (3 * s2 - 2 * mean * s1);
-const central4 = (s1: number, s2: number, s3: number, s4: number, mean: number): number => s4 - mean * (4 * s3 - mean * (6 * s2 - 3 * mean * s1));
+const central4 = (s1: number, s2: number, s3: number, s4: number, mean: number): number =>
+  s4 - mean * (4 * s3 - mean * (6 * s2 - 3 * mean * s1));
 
 /** The older part at `older` (sums `step` apart) and the current block's, as the moments of the window. */
 function merge(state: Float64Array, at: number, older: number, step: number, na: number, nb: number): void {
@@ -69,7 +72,10 @@ function merge(state: Float64Array, at: number, older: number, step: number, na:
   state[at + 11] = a2 + b2 + d2 * (p * nb);
   state[at + 12] = a3 + b3 + delta * (d2 * (p * nb) * (p - q) + 3 * (p * b2 - q * a2));
   state[at + 13] =
-    (state[older + 3 * step] as number) + b4 + d2 * (d2 * (p * nb) * (p * p - p * q + q * q) + 6 * (p * p * b2 + q * q * a2)) + 4 * delta * (p * b3 - q * a3);
+    (state[older + 3 * step] as number) +
+    b4 +
+    d2 * (d2 * (p * nb) * (p * p - p * q + q * q) + 6 * (p * p * b2 + q * q * a2)) +
+    4 * delta * (p * b3 - q * a3);
 }
 
 function closeBlock(state: Float64Array, at: number, window: number): void {
@@ -94,7 +100,10 @@ function closeBlock(state: Float64Array, at: number, window: number): void {
   state.fill(0, at + 2, at + 9);
 }
 
-/** g1 = m3 / m2^1.5 of the last window, or G1, corrected for the sample's size (pandas). NaN where nothing varies or values are too few. */
+/**
+ * g1 = m3 / m2^1.5 of the last window, or G1, corrected for the sample's size (pandas). NaN where nothing varies or
+ * values are too few.
+ */
 export function skewness(state: Float64Array, at: number, corrected: boolean): number {
   const n = state[at + 10] as number;
   const m2 = state[at + 11] as number;

@@ -1,12 +1,13 @@
 /**
- * Sum and count of the values present in the last `window` bars, without ever subtracting what left: bars come in blocks of `window`; a
- * window is the end of the previous block (sums from each bar to the block's end, made once when the block is full) and the beginning
- * of the current one (a running sum). van Herk 1992, Gil and Werman 1993. Both sums are compensated (Knuth's two-sum), so a result is
- * within two units in the last place of the exact sum, after any number of bars.
+ * Sum and count of the values present in the last `window` bars, without ever subtracting what left: bars come in
+ * blocks of `window`; a window is the end of the previous block (sums from each bar to the block's end, made once when
+ * the block is full) and the beginning of the current one (a running sum). van Herk 1992, Gil and Werman 1993. Both
+ * sums are compensated (Knuth's two-sum), so a result is within two units in the last place of the exact sum, after any
+ * number of bars.
  *
- * State at `at`: 0 window, 1 minPeriods, 2 place in the block, 3 running sum, 4 what its rounding lost, 5 values present in the block,
- * 6 the last sum, 7 the last count, then `window + 1` sums and `window + 1` counts from a place to the block's end. Places that the current
- * block has passed hold its values, NaN where missing.
+ * State at `at`: 0 window, 1 minPeriods, 2 place in the block, 3 running sum, 4 what its rounding lost, 5 values
+ * present in the block, 6 the last sum, 7 the last count, then `window + 1` sums and `window + 1` counts from a place
+ * to the block's end. Places that the current block has passed hold its values, NaN where missing.
  */
 const head = 8;
 
@@ -46,7 +47,8 @@ export function pushSum(state: Float64Array, at: number, x: number): number {
 }
 
 /** The mean with the next value; NaN while fewer than minPeriods values are present. */
-export const pushMean = (state: Float64Array, at: number, x: number): number => pushSum(state, at, x) / (state[at + 7] as number);
+export const pushMean = (state: Float64Array, at: number, x: number): number =>
+  pushSum(state, at, x) / (state[at + 7] as number);
 
 function closeBlock(state: Float64Array, at: number, window: number): void {
   const sums = at + head;

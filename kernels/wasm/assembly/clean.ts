@@ -1,6 +1,6 @@
 /**
- * How far the fast forms may go. They leave out every test for missing values, so they run over bars that are clean: finite, and so far
- * from the largest float64 that no difference of two of them overflows.
+ * How far the fast forms may go. They leave out every test for missing values, so they run over bars that are clean:
+ * finite, and so far from the largest float64 that no difference of two of them overflows.
  */
 
 /** 2^1022. */
@@ -39,7 +39,10 @@ function leading(a: usize, b: usize, rows: i32, notZero: bool): i32 {
   return row;
 }
 
-/** Bars, of `rows` from `a` and `b` on, before the first that is not clean in both; a few less if that is quicker to find. */
+/**
+ * Bars, of `rows` from `a` and `b` on, before the first that is not clean in both; a few less if that is quicker to
+ * find.
+ */
 export function cleanRows(a: usize, b: usize, rows: i32): i32 {
   return leading(a, b, rows, false);
 }

@@ -1,4 +1,7 @@
-/** Rolling minimum and maximum of two columns at a time; window-extreme.ts says what is computed, this is its form without missing values and zeros. */
+/**
+ * Rolling minimum and maximum of two columns at a time; window-extreme.ts says what is computed, this is its form
+ * without missing values and zeros.
+ */
 import { get, getPair, pointer, put, putPair } from "./cells.ts";
 import { cleanRowsNotZero } from "./clean.ts";
 import { bar, chunkRows, firstBar, putBar, secondBar, worthwhile } from "./lanes.ts";

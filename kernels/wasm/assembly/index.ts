@@ -1,8 +1,10 @@
 /**
- * The exports: `name(count, states, inputs, rows, outputs, scratch)`. `states`, `inputs` and `outputs` are tables of u32 pointers to
- * float64: one state per column, and per column as many inputs and outputs as the feature has, one column behind the other.
+ * The exports: `name(count, states, inputs, rows, outputs, scratch)`. `states`, `inputs` and `outputs` are tables of
+ * u32 pointers to float64: one state per column, and per column as many inputs and outputs as the feature has, one
+ * column behind the other.
  *
- * Nothing here allocates, and there is no static data: the module may be put on any memory, and it touches only what it is pointed to.
+ * Nothing here allocates, and there is no static data: the module may be put on any memory, and it touches only what it
+ * is pointed to.
  */
 import { changesOf } from "./changes.ts";
 import { extremes } from "./extremes.ts";

@@ -1,6 +1,8 @@
 /** Two columns side by side: a v128 holds the same bar of both. */
 
-/** Bars of a window kernel that are checked and then run; their values stay in the first-level cache between the two. */
+/**
+ * Bars of a window kernel that are checked and then run; their values stay in the first-level cache between the two.
+ */
 export const chunkRows: i32 = 2048;
 
 /** One bar of two columns. */

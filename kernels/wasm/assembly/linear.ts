@@ -1,4 +1,7 @@
-/** Weighted moving average of two columns at a time; window-linear.ts says what is computed, this is its form without missing values. */
+/**
+ * Weighted moving average of two columns at a time; window-linear.ts says what is computed, this is its form without
+ * missing values.
+ */
 import { get, getPair, pointer, put, putPair } from "./cells.ts";
 import { cleanRows } from "./clean.ts";
 import { bar, chunkRows, putBar, worthwhile } from "./lanes.ts";

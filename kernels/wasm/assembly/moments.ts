@@ -1,6 +1,6 @@
 /**
- * Rolling variance and what follows from it, of two columns at a time; window-moments.ts says what is computed, this is its form without
- * missing values.
+ * Rolling variance and what follows from it, of two columns at a time; window-moments.ts says what is computed, this is
+ * its form without missing values.
  */
 import { get, getPair, pointer, put, putPair } from "./cells.ts";
 import { cleanRows } from "./clean.ts";
@@ -100,8 +100,8 @@ function runOne(kind: i32, state: usize, window: i32, x: usize, rows: i32, outs:
 }
 
 /**
- * What depends on the place in a block alone. Weights of the older part: its share of the window, and that times the bars in the block;
- * and the reciprocals of the bars in the block, once for each lane.
+ * What depends on the place in a block alone. Weights of the older part: its share of the window, and that times the
+ * bars in the block; and the reciprocals of the bars in the block, once for each lane.
  */
 function fillTables(shares: usize, inverses: usize, window: i32): void {
   for (let p = 0; p < window; p++) {

@@ -1,7 +1,7 @@
 /**
- * Order statistics of two columns at a time; window-order.ts says what is computed. Where the window is full and nothing is missing, all its
- * values in order are passed once, without a branch: one leaves, one comes in, and the others move up, down or not at all. For a wide
- * window a search is quicker.
+ * Order statistics of two columns at a time; window-order.ts says what is computed. Where the window is full and
+ * nothing is missing, all its values in order are passed once, without a branch: one leaves, one comes in, and the
+ * others move up, down or not at all. For a wide window a search is quicker.
  */
 import { get, getPair, pointer, present, put, putPair } from "./cells.ts";
 import { cleanRows } from "./clean.ts";
@@ -145,9 +145,10 @@ function runClean(kind: i32, sa: usize, sb: usize, window: i32, xa: usize, xb: u
 }
 
 /**
- * Takes `old` out of the sorted values and puts x in. Of those that stay, the n-th is the n-th of before if that was below `old`, else the
- * one behind it; the n-th of all is the greater of the one before and the lesser of the n-th and x. If it counts, it returns those below
- * x in the lower half of each lane and those equal to it in the upper, x itself among them.
+ * Takes `old` out of the sorted values and puts x in. Of those that stay, the n-th is the n-th of before if that was
+ * below `old`, else the one behind it; the n-th of all is the greater of the one before and the lesser of the n-th and
+ * x. If it counts, it returns those below x in the lower half of each lane and those equal to it in the upper, x itself
+ * among them.
  */
 // @ts-ignore: decorator
 @inline

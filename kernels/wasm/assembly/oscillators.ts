@@ -1,4 +1,7 @@
-/** features/parts/strength.ts, true-range.ts and convergence.ts, a bar at a time: the same cells, the same operations in the same order. */
+/**
+ * features/parts/strength.ts, true-range.ts and convergence.ts, a bar at a time: the same cells, the same operations in
+ * the same order.
+ */
 import { get, present, put } from "./cells.ts";
 import { pushSmooth, smoothRoom } from "./smooth.ts";
 import { pushMean, sumHead } from "./window-sum.ts";

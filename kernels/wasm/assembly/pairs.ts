@@ -1,6 +1,6 @@
 /**
- * Covariance, correlation and beta of two applications at a time, each of two columns; window-pair.ts says what is computed, this is its
- * form without missing values.
+ * Covariance, correlation and beta of two applications at a time, each of two columns; window-pair.ts says what is
+ * computed, this is its form without missing values.
  */
 import { get, getPair, pointer, put, putPair } from "./cells.ts";
 import { cleanRows } from "./clean.ts";
@@ -12,9 +12,15 @@ export const covariance: i32 = 0;
 export const correlation: i32 = 1;
 export const beta: i32 = 2;
 
-/** Of a place in scratch: the two means (until the block is full, the values), the two squared deviations, the products; for both lanes. */
+/**
+ * Of a place in scratch: the two means (until the block is full, the values), the two squared deviations, the products;
+ * for both lanes.
+ */
 const slotBytes: usize = 80;
-/** Of a place in the table: the reciprocal of the bars in the block, and the weight of what is between the two parts' means. */
+/**
+ * Of a place in the table: the reciprocal of the bars in the block, and the weight of what is between the two parts'
+ * means.
+ */
 const entryBytes: usize = 16;
 
 /** `scratch` has room for (window + 1) slots and entries. */

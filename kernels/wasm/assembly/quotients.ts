@@ -1,6 +1,6 @@
 /**
- * Quotients of two rolling sums of one application, the two sums side by side; window-sum.ts says what is computed, this is its form
- * without missing values.
+ * Quotients of two rolling sums of one application, the two sums side by side; window-sum.ts says what is computed,
+ * this is its form without missing values.
  */
 import { get, getPair, pointer, present, put, putPair } from "./cells.ts";
 import { cleanRows } from "./clean.ts";

@@ -1,9 +1,9 @@
 /**
- * Averages that feed on themselves: ema, dema, tema, rsi, macd, atr. A bar waits for the bar before it, so several pairs of columns go forward in
- * turns of a few bars: the processor then works on one pair while another waits.
+ * Averages that feed on themselves: ema, dema, tema, rsi, macd, atr. A bar waits for the bar before it, so several
+ * pairs of columns go forward in turns of a few bars: the processor then works on one pair while another waits.
  *
- * A turn keeps its averages in a slot of scratch, two columns side by side; before the start is over, and where values are missing, the
- * forms of smooth.ts and oscillators.ts run instead, a column at a time.
+ * A turn keeps its averages in a slot of scratch, two columns side by side; before the start is over, and where values
+ * are missing, the forms of smooth.ts and oscillators.ts run instead, a column at a time.
  */
 import { get, getPair, pointer, put, putPair } from "./cells.ts";
 import { macdHead, pushMacd, pushRange, pushRsi, rangeHead, strengthHead } from "./oscillators.ts";
@@ -68,8 +68,8 @@ function allSteady(kind: i32, from: i32, to: i32, states: usize): bool {
 }
 
 /**
- * Some bars of some columns. The fast form goes first where the start is over; whether anything was missing or overflowed is known at the
- * end, and then these bars are done again from the states, which it has not touched.
+ * Some bars of some columns. The fast form goes first where the start is over; whether anything was missing or
+ * overflowed is known at the end, and then these bars are done again from the states, which it has not touched.
  */
 // @ts-ignore: decorator
 @inline
@@ -145,7 +145,10 @@ function runOne(kind: i32, state: usize, inputs: usize, column: i32, offset: usi
   }
 }
 
-/** Slots: ema, dema, tema the averages; rsi gain, loss, last value; macd fast, slow, signal; atr the average, last close. */
+/**
+ * Slots: ema, dema, tema the averages; rsi gain, loss, last value; macd fast, slow, signal; atr the average, last
+ * close.
+ */
 // @ts-ignore: decorator
 @inline
 function open(kind: i32, sa: usize, sb: usize, slot: usize): void {

@@ -1,4 +1,7 @@
-/** features/averages.ts, dema and tema: averages each of the one before. A bar at a time, and turns of two columns as in turns.ts. */
+/**
+ * features/averages.ts, dema and tema: averages each of the one before. A bar at a time, and turns of two columns as in
+ * turns.ts.
+ */
 import { get, pointer, present, put } from "./cells.ts";
 import { bar, firstBar, putBar, secondBar } from "./lanes.ts";
 import { isSteady, pushSmooth, smoothRoom } from "./smooth.ts";
@@ -40,7 +43,10 @@ function together(stages: i32, e1: v128, e2: v128, e3: v128): v128 {
   return f64x2.sub(f64x2.mul(f64x2.splat(2), e1), e2);
 }
 
-/** An average that is not finite makes the one after it so too: the second is watched, and with it the first and the value. */
+/**
+ * An average that is not finite makes the one after it so too: the second is watched, and with it the first and the
+ * value.
+ */
 // @ts-ignore: decorator
 @inline
 function repeatedTurn(stages: i32, state: usize, a: usize, b: usize, offset: usize, rows: i32, outsA: usize, outsB: usize, slot: usize): void {

@@ -1,4 +1,7 @@
-/** Logarithmic returns of one column, and realized volatility of two: their returns go into scratch, and from there through moments.ts. */
+/**
+ * Logarithmic returns of one column, and realized volatility of two: their returns go into scratch, and from there
+ * through moments.ts.
+ */
 import { get, pointer, present, put } from "./cells.ts";
 import { logarithm, logarithms } from "./logarithm.ts";
 import { deviation, moments } from "./moments.ts";

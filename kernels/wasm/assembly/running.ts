@@ -1,6 +1,7 @@
 /**
- * Running totals and the last value present, of two columns at a time. A missing value is put in as what changes nothing (0 to a sum, 1 to a
- * product), so that there is no branch: the cells stay what the TypeScript form leaves them.
+ * Running totals and the last value present, of two columns at a time. A missing value is put in as what changes
+ * nothing (0 to a sum, 1 to a product), so that there is no branch: the cells stay what the TypeScript form leaves
+ * them.
  */
 import { getPair, pointer, putPair } from "./cells.ts";
 import { bar, putBar } from "./lanes.ts";

@@ -1,4 +1,7 @@
-/** Skewness and kurtosis of two columns at a time; window-shape.ts says what is computed, this is its form without missing values. */
+/**
+ * Skewness and kurtosis of two columns at a time; window-shape.ts says what is computed, this is its form without
+ * missing values.
+ */
 import { get, getPair, pointer, put, putPair } from "./cells.ts";
 import { cleanRows } from "./clean.ts";
 import { bar, chunkRows, putBar, worthwhile } from "./lanes.ts";
@@ -8,7 +11,9 @@ import { excessKurtosis, kurtFactor, kurtOffset, pushShape, shapeHead, skewFacto
 export const skew: i32 = 0;
 export const kurt: i32 = 1;
 
-/** Of a place in scratch: the mean (until the block is full, the value) and the three sums of powers, for both lanes. */
+/**
+ * Of a place in scratch: the mean (until the block is full, the value) and the three sums of powers, for both lanes.
+ */
 const slotBytes: usize = 64;
 /** Of a place in the table: what merge of window-shape.ts makes of the counts alone, in the order of its use. */
 const entryBytes: usize = 64;

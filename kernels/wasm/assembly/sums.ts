@@ -1,4 +1,7 @@
-/** Rolling sum and mean of two columns at a time; window-sum.ts says what is computed, this is its form without missing values. */
+/**
+ * Rolling sum and mean of two columns at a time; window-sum.ts says what is computed, this is its form without missing
+ * values.
+ */
 import { get, getPair, pointer, put, putPair } from "./cells.ts";
 import { cleanRows } from "./clean.ts";
 import { bar, chunkRows, firstBar, putBar, secondBar, worthwhile } from "./lanes.ts";
@@ -75,10 +78,10 @@ function lostNear(high: v128, x: v128, total: v128): v128 {
 }
 
 /**
- * Given the least and the largest first half of values' bits, which are in lanes 1 and 3: are all values positive and normal, none so large
- * that a window's sum overflows, and none more than three times another? Then a sum of any four is not below a fifth, however the additions
- * round. Of bits and not of numbers, because these ports of the processor are idle; 2^20 of them are an exponent, and one and a half
- * exponents are a factor of at most 3.01.
+ * Given the least and the largest first half of values' bits, which are in lanes 1 and 3: are all values positive and
+ * normal, none so large that a window's sum overflows, and none more than three times another? Then a sum of any four
+ * is not below a fifth, however the additions round. Of bits and not of numbers, because these ports of the processor
+ * are idle; 2^20 of them are an exponent, and one and a half exponents are a factor of at most 3.01.
  */
 // @ts-ignore: decorator
 @inline
@@ -92,7 +95,10 @@ function isNear(least: i32, most: i32): bool {
   return least >= 0x00100000 && most < 0x7e000000 && most - least < 0x00180000;
 }
 
-/** With `near`, for a chunk that begins with a block, the short form of the sums: false, and nothing changed, if the values do not allow it. */
+/**
+ * With `near`, for a chunk that begins with a block, the short form of the sums: false, and nothing changed, if the
+ * values do not allow it.
+ */
 // @ts-ignore: decorator
 @inline
 function runClean(mean: bool, near: bool, sa: usize, sb: usize, window: i32, xa: usize, xb: usize, rows: i32, oa: usize, ob: usize, ring: usize): bool {

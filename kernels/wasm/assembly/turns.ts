@@ -1,6 +1,6 @@
 /**
- * A few bars of one pair of columns, without a test for missing values: they are watched for, and whoever called finds in the slot whether
- * there was one. Slots are described in recurrences.ts.
+ * A few bars of one pair of columns, without a test for missing values: they are watched for, and whoever called finds
+ * in the slot whether there was one. Slots are described in recurrences.ts.
  */
 import { get, pointer } from "./cells.ts";
 import { bar, firstBar, putBar, secondBar } from "./lanes.ts";
@@ -23,7 +23,10 @@ function smooth(average: v128, k: v128, x: v128): v128 {
   return f64x2.add(average, f64x2.mul(k, f64x2.sub(x, average)));
 }
 
-/** Two bars of each column are read and written together; an odd one is left for the end. Not inlined, so that registers suffice. */
+/**
+ * Two bars of each column are read and written together; an odd one is left for the end. Not inlined, so that registers
+ * suffice.
+ */
 export function emaTurn(state: usize, a: usize, b: usize, offset: usize, rows: i32, outsA: usize, outsB: usize, slot: usize): void {
   let xa = pointer(a, 0) + offset;
   let xb = pointer(b, 0) + offset;
@@ -169,7 +172,9 @@ export function macdTurn(state: usize, a: usize, b: usize, offset: usize, rows: 
   v128.store(slot + badAt, bad);
 }
 
-/** True range. Of equals the first argument comes out of pmax: an absolute value, so never -0. `spread` is high - low. */
+/**
+ * True range. Of equals the first argument comes out of pmax: an absolute value, so never -0. `spread` is high - low.
+ */
 // @ts-ignore: decorator
 @inline
 function range(high: v128, low: v128, before: v128, spread: v128): v128 {
@@ -209,7 +214,8 @@ export function atrTurn(state: usize, a: usize, b: usize, offset: usize, rows: i
     const spread1 = f64x2.sub(high1, low1);
     const range1 = range(high1, low1, close0, spread1);
     average = smooth(first, k, range1);
-    // pmax may lose a missing low, the spread does not; a missing close stays in the average, which is looked at in the end.
+    // pmax may lose a missing low, the spread does not; a missing close stays in the average, which is looked at in the
+    // end.
     bad = watch(watch(bad, spread0), spread1);
     before = secondBar(ca, cb);
     putBar(oa + at, ob + at, first);

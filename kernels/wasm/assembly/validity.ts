@@ -7,7 +7,10 @@ function presentPair(at: usize): v128 {
   return f64x2.eq(x, x);
 }
 
-/** Writes a bit for each row, 1 where it has a value, and 0 over what is NaN. Returns how many are. `bits` has room for whole bytes. */
+/**
+ * Writes a bit for each row, 1 where it has a value, and 0 over what is NaN. Returns how many are. `bits` has room for
+ * whole bytes.
+ */
 export function validityOf(values: usize, rows: i32, bits: usize): i32 {
   let missing = 0;
   const whole = rows & ~7;

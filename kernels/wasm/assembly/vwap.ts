@@ -1,4 +1,7 @@
-/** Volume-weighted average price since the beginning of the session, of two columns at a time and without branches, as in running.ts. */
+/**
+ * Volume-weighted average price since the beginning of the session, of two columns at a time and without branches, as
+ * in running.ts.
+ */
 import { get, getPair, pointer, putPair } from "./cells.ts";
 import { bar, putBar } from "./lanes.ts";
 

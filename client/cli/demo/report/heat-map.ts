@@ -1,6 +1,6 @@
 /**
- * The Sharpe ratio over two parameters as inline SVG, shown as its distance from buy and hold over the same years: blue is better, orange
- * is worse. The cells are one small image, stretched without smoothing.
+ * The Sharpe ratio over two parameters as inline SVG, shown as its distance from buy and hold over the same years: blue
+ * is better, orange is worse. The cells are one small image, stretched without smoothing.
  */
 import type { Surface } from "../outcome.js";
 import { pngDataUrl } from "./png.js";
@@ -26,7 +26,9 @@ function colourAt(position: number): Colour {
   const [to, upper] = stops[Math.max(above, 0)] as (typeof stops)[number];
   const [from, lower] = stops[Math.max(above - 1, 0)] as (typeof stops)[number];
   const part = to === from ? 0 : (position - from) / (to - from);
-  return [0, 1, 2].map((k) => Math.round((lower[k] as number) + part * ((upper[k] as number) - (lower[k] as number)))) as unknown as Colour;
+  return [0, 1, 2].map((k) =>
+    Math.round((lower[k] as number) + part * ((upper[k] as number) - (lower[k] as number))),
+  ) as unknown as Colour;
 }
 
 const palette: (readonly [number, number, number, number])[] = [
@@ -36,7 +38,9 @@ const palette: (readonly [number, number, number, number])[] = [
 
 /** Index into the palette; 0 (transparent) where there is no figure. */
 const indexOf = (distance: number): number =>
-  Number.isNaN(distance) ? 0 : 1 + Math.round(((Math.max(-1, Math.min(1, distance / fullColour)) + 1) / 2) * (steps - 1));
+  Number.isNaN(distance)
+    ? 0
+    : 1 + Math.round(((Math.max(-1, Math.min(1, distance / fullColour)) + 1) / 2) * (steps - 1));
 
 export const legendGradient = (): string =>
   `linear-gradient(90deg, ${stops.map(([at, [r, g, b]]) => `rgb(${r} ${g} ${b}) ${((at + 1) * 50).toFixed(0)}%`).join(", ")})`;
@@ -58,7 +62,8 @@ export function heatMap({ id, title, surface, side, benchmark }: HeatMap): strin
   const pixels = new Uint8Array(columns * rows);
   // y grows upwards on paper and downwards in an image.
   for (let row = 0; row < rows; row++)
-    for (let c = 0; c < columns; c++) pixels[(rows - 1 - row) * columns + c] = indexOf((values[row * columns + c] as number) - benchmark);
+    for (let c = 0; c < columns; c++)
+      pixels[(rows - 1 - row) * columns + c] = indexOf((values[row * columns + c] as number) - benchmark);
   const [width, height] = [map.width - map.left - map.right, map.height - map.top - map.bottom];
   const x = (i: number): number => map.left + ((i + 0.5) / columns) * width;
   const y = (i: number): number => map.top + height - ((i + 0.5) / rows) * height;
@@ -68,10 +73,15 @@ export function heatMap({ id, title, surface, side, benchmark }: HeatMap): strin
 <rect class="field" x="${map.left}" y="${map.top}" width="${width}" height="${height}"/>
 <image href="${pngDataUrl(columns, rows, pixels, palette)}" x="${map.left}" y="${map.top}" width="${width}" height="${height}" preserveAspectRatio="none" style="image-rendering:pixelated"/>
 ${axisTicks(surface.x.values)
-  .map((i) => `<text class="tick" x="${at(x(i))}" y="${map.top + height + 15}" text-anchor="middle">${surface.x.values[i]}</text>`)
+  .map(
+    (i) =>
+      `<text class="tick" x="${at(x(i))}" y="${map.top + height + 15}" text-anchor="middle">${surface.x.values[i]}</text>`,
+  )
   .join("")}
 ${axisTicks(surface.y.values)
-  .map((i) => `<text class="tick" x="${map.left - 6}" y="${at(y(i) + 4)}" text-anchor="end">${surface.y.values[i]}</text>`)
+  .map(
+    (i) => `<text class="tick" x="${map.left - 6}" y="${at(y(i) + 4)}" text-anchor="end">${surface.y.values[i]}</text>`,
+  )
   .join("")}
 <text class="axis" x="${map.left + width / 2}" y="${map.height - 5}" text-anchor="middle">${surface.x.name}</text>
 <text class="axis" transform="translate(9 ${map.top + height / 2}) rotate(-90)" text-anchor="middle">${surface.y.name}</text>

@@ -1,4 +1,7 @@
-/** Curves over the years as inline SVG: value of the accounts, or their fall from the peak. Colours are classes of the page's style sheet. */
+/**
+ * Curves over the years as inline SVG: value of the accounts, or their fall from the peak. Colours are classes of the
+ * page's style sheet.
+ */
 import { isoDay } from "../figures.js";
 import type { SweepOutcome } from "../outcome.js";
 
@@ -27,7 +30,9 @@ export interface LineChart {
 export const plot = { width: 1120, left: 56, right: 226, top: 14, bottom: 28 } as const;
 const inner = plot.width - plot.left - plot.right;
 
-/** Of each run of bars that share a pixel column only the extremes are drawn: the same picture in a tenth of the bytes. */
+/**
+ * Of each run of bars that share a pixel column only the extremes are drawn: the same picture in a tenth of the bytes.
+ */
 function thin(values: Float64Array, buckets: number): number[] {
   const kept: number[] = [];
   const size = Math.max(1, values.length / buckets);
@@ -82,7 +87,9 @@ export function lineChart(chart: LineChart, curves: readonly Curve[], outcome: S
       (tick) =>
         `<line class="grid" x1="${plot.left}" x2="${plot.left + inner}" y1="${at(y(tick))}" y2="${at(y(tick))}"/><text class="tick" x="${plot.left - 8}" y="${at(y(tick) + 4)}" text-anchor="end">${chart.tick(tick)}</text>`,
     );
-  const years = yearTicks(days).map(([bar, year]) => `<text class="tick" x="${at(x(bar))}" y="${chart.height - 8}" text-anchor="middle">${year}</text>`);
+  const years = yearTicks(days).map(
+    ([bar, year]) => `<text class="tick" x="${at(x(bar))}" y="${chart.height - 8}" text-anchor="middle">${year}</text>`,
+  );
   const paths = curves.map((curve) => {
     const points = thin(curve.values, inner / 2).map((i) => `${at(x(i))} ${at(y(curve.values[i] as number))}`);
     const area = chart.filled

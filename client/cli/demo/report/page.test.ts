@@ -6,8 +6,16 @@ import { type RunFacts, reportPage } from "./page.js";
 import { pngDataUrl } from "./png.js";
 
 const bars = 600;
-const figures = (sharpe: number | null): SideFigures => ({ sharpe, cagr: 0.05, maxDrawdown: -0.2, totalReturn: 0.5, volatility: 0.1, trades: 12 });
-const equity = (drift: number): Float64Array => Float64Array.from({ length: bars }, (_, i) => Math.exp(drift * i + 0.1 * Math.sin(i / 20)));
+const figures = (sharpe: number | null): SideFigures => ({
+  sharpe,
+  cagr: 0.05,
+  maxDrawdown: -0.2,
+  totalReturn: 0.5,
+  volatility: 0.1,
+  trades: 12,
+});
+const equity = (drift: number): Float64Array =>
+  Float64Array.from({ length: bars }, (_, i) => Math.exp(drift * i + 0.1 * Math.sin(i / 20)));
 const family = (name: string, deflatedSharpe: number, out: number | null): FamilyOutcome => ({
   name,
   title: `Family <${name}>`,
@@ -44,8 +52,21 @@ const outcome: SweepOutcome = {
   days: Int32Array.from({ length: bars }, (_, i) => 10_957 + i),
   split: 400,
 };
-const run = (digest: string, executed: number): RunFacts["sdk"] => ({ seconds: 1.5, digest, executed, reused: 10 - executed });
-const facts: RunFacts = { tasks: 10, workers: 2, resultBytes: 5_000_000, inputBytes: 200_000, combinations: 300, sdk: run("aa", 10), gateway: run("aa", 0) };
+const run = (digest: string, executed: number): RunFacts["sdk"] => ({
+  seconds: 1.5,
+  digest,
+  executed,
+  reused: 10 - executed,
+});
+const facts: RunFacts = {
+  tasks: 10,
+  workers: 2,
+  resultBytes: 5_000_000,
+  inputBytes: 200_000,
+  combinations: 300,
+  sdk: run("aa", 10),
+  gateway: run("aa", 0),
+};
 
 describe("the report", () => {
   const page = reportPage(outcome, facts);
@@ -68,7 +89,11 @@ describe("the report", () => {
 
   it("carries its data as JSON that a script can read", () => {
     const json = /<script type="application\/json" id="data">(.*?)<\/script>/s.exec(page)?.[1] ?? "";
-    const data = JSON.parse(json) as { days: number[]; curves: { values: number[] }[]; surfaces: Record<string, { inSample: (number | null)[] }> };
+    const data = JSON.parse(json) as {
+      days: number[];
+      curves: { values: number[] }[];
+      surfaces: Record<string, { inSample: (number | null)[] }>;
+    };
     expect(data.days).toHaveLength(bars);
     expect(data.curves.map((curve) => curve.values.length)).toEqual([bars, bars, bars, bars]);
     expect(data.surfaces["ma-cross-inSample"]?.inSample).toEqual([100, null, 300, 400, 500, 600]);
@@ -97,7 +122,10 @@ describe("the summary", () => {
   });
 
   it("as JSON has what a script asks for", () => {
-    const json = JSON.parse(JSON.stringify(summaryJson(outcome, facts, 12.3, "/tmp/report.html"))) as Record<string, unknown>;
+    const json = JSON.parse(JSON.stringify(summaryJson(outcome, facts, 12.3, "/tmp/report.html"))) as Record<
+      string,
+      unknown
+    >;
     expect(json).toMatchObject({
       combinations: 300,
       digestSdk: "aa",

@@ -15,8 +15,18 @@ export interface RunFacts {
   readonly resultBytes: number;
   readonly inputBytes: number;
   readonly combinations: number;
-  readonly sdk: { readonly seconds: number; readonly digest: string; readonly executed: number; readonly reused: number };
-  readonly gateway: { readonly seconds: number; readonly digest: string; readonly executed: number; readonly reused: number };
+  readonly sdk: {
+    readonly seconds: number;
+    readonly digest: string;
+    readonly executed: number;
+    readonly reused: number;
+  };
+  readonly gateway: {
+    readonly seconds: number;
+    readonly digest: string;
+    readonly executed: number;
+    readonly reused: number;
+  };
 }
 
 /** A strategy passes if luck among so many trials explains it with less than one chance in twenty. */
@@ -74,7 +84,9 @@ function finding({ families, benchmark, trials, luckSharpe }: SweepOutcome): str
   const words = ["none", "one", "two", "all three"];
   const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
   const luck =
-    passing.length === 0 ? "None of the three winners can be told from luck" : `${passing.map((family) => family.title).join(" and ")} can be told from luck`;
+    passing.length === 0
+      ? "None of the three winners can be told from luck"
+      : `${passing.map((family) => family.title).join(" and ")} can be told from luck`;
   return `${luck}: the best of ${whole(trials)} worthless strategies would be expected to show a Sharpe ratio of ${ratio(luckSharpe)} in sample. ${capital(words[beaten] ?? "none")} beat buy and hold in sample; out of sample ${words[held.length]}${held.length === 1 ? ` (${held[0]?.title.toLowerCase()})` : ""} did.`;
 }
 
@@ -168,7 +180,8 @@ function howItRan(facts: RunFacts): string {
 
 /** Values in thousandths: three digits are more than a screen shows. */
 function chartData(outcome: SweepOutcome, curves: readonly Curve[]): string {
-  const thousandths = (values: Float64Array): (number | null)[] => Array.from(values, (value) => (Number.isNaN(value) ? null : Math.round(value * 1000)));
+  const thousandths = (values: Float64Array): (number | null)[] =>
+    Array.from(values, (value) => (Number.isNaN(value) ? null : Math.round(value * 1000)));
   const surfaces = outcome.families.flatMap(({ name, surface }) => {
     const data = {
       xName: surface.x.name,

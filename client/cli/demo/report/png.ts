@@ -11,7 +11,12 @@ function chunk(type: string, data: Uint8Array): Buffer {
 }
 
 /** `pixels`: row by row from the top, indexes into `palette` (at most 256 colours as [red, green, blue, alpha]). */
-export function pngDataUrl(width: number, height: number, pixels: Uint8Array, palette: readonly (readonly [number, number, number, number])[]): string {
+export function pngDataUrl(
+  width: number,
+  height: number,
+  pixels: Uint8Array,
+  palette: readonly (readonly [number, number, number, number])[],
+): string {
   const header = Buffer.alloc(13);
   header.writeUInt32BE(width, 0);
   header.writeUInt32BE(height, 4);

@@ -1,4 +1,7 @@
-/** What moves in the report: a cursor with the day's values over the curves, and the figures of a cell over the maps. Plain script, no network. */
+/**
+ * What moves in the report: a cursor with the day's values over the curves, and the figures of a cell over the maps.
+ * Plain script, no network.
+ */
 export const reportScript = `
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);

@@ -1,4 +1,7 @@
-/** The report's style sheet. Series colours keep apart for colour-blind readers and stand at 3:1 or more on both backgrounds. */
+/**
+ * The report's style sheet. Series colours keep apart for colour-blind readers and stand at 3:1 or more on both
+ * backgrounds.
+ */
 export const reportStyle = `
 :root { color-scheme: light dark; --paper: #fcfcfa; --panel: #ffffff; --ink: #1c2024; --soft: #5d666f; --faint: #e4e6e4; --outside: #f3f5f7;
   --ma-cross: #1864ab; --rsi-reversion: #c2410c; --channel-breakout: #0b7a5b; --buy-and-hold: #7a7f87; --good: #0b7a5b; --shadow: 0 1px 2px rgb(0 0 0 / 6%), 0 4px 16px rgb(0 0 0 / 5%); }
