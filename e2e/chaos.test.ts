@@ -14,7 +14,7 @@ import type { Cluster, Job, Library } from "../client/sdk/api.js";
 import { connect } from "../client/sdk/index.js";
 import { type LocalCluster, startLocalCluster } from "../cluster/local/local-cluster.js";
 import { openDurable } from "../proto/durable/nats.js";
-import type { JobStatus } from "../proto/messages.js";
+import type { JobStatus } from "../proto/messages/status.js";
 import { connectNats } from "../proto/transport/nats.js";
 import { EntryReader } from "../scheduler/shell/journal-format.js";
 import type * as work from "./work.js";

@@ -11,7 +11,7 @@ import { tableFromIPC } from "apache-arrow";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type LocalCluster, startLocalCluster } from "../cluster/local/local-cluster.js";
 import { mutate, sampleStream, structureBytes } from "../data/ingest/mutants.js";
-import type { JobStatus } from "../proto/messages.js";
+import type { JobStatus } from "../proto/messages/status.js";
 
 const run = promisify(execFile);
 const python = process.env.VOLLEY_PEERS_PYTHON;

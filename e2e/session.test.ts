@@ -4,7 +4,7 @@ import type { Cluster, Library } from "../client/sdk/api.js";
 import { connect } from "../client/sdk/index.js";
 import { type LocalCluster, startLocalCluster } from "../cluster/local/local-cluster.js";
 import { decodeMessage } from "../proto/codec.js";
-import { clientRequest } from "../proto/messages.js";
+import { clientRequest } from "../proto/messages/client.js";
 import { subjects } from "../proto/subjects.js";
 import { connectNats } from "../proto/transport/nats.js";
 import type * as work from "./work.js";

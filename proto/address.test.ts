@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { putObjectId, stageBase } from "./address.js";
 import { defaultStageOptions } from "./graph.js";
 import { isObjectBase, isObjectId, type JobId, type ObjectBase, type ObjectId } from "./ids.js";
-import type { ArgSpec, StageOptions, StageSpec } from "./messages.js";
+import type { ArgSpec, StageOptions, StageSpec } from "./messages/stage.js";
 import { PackWriter } from "./pack.js";
 import { encodeValue } from "./value.js";
 

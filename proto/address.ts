@@ -7,7 +7,7 @@ import { encodeMessage } from "./codec.js";
 import { sha256Hex } from "./digest.js";
 import { engineOfStage } from "./engine.js";
 import { type JobId, type ObjectBase, type ObjectId, objectIdOf, splitObjectId, stageBaseOf } from "./ids.js";
-import type { ArgSpec, StageSpec } from "./messages.js";
+import type { ArgSpec, StageSpec } from "./messages/stage.js";
 
 /** The id of bytes put as a value of this kind. */
 export function putObjectId(kind: number, payload: Uint8Array): ObjectId {

@@ -1,5 +1,5 @@
 /** What can be said of arguments without decoding them. */
-import type { ArgSpec } from "./messages.js";
+import type { ArgSpec } from "./messages/stage.js";
 
 /** What keeping or naming one argument costs beside its bytes. */
 const argHeadBytes = 64;

@@ -2,8 +2,9 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { decodeMessage, encodeMessage } from "./codec.js";
-import { dataRequest } from "./data-messages.js";
-import { clientRequest, workerOrders } from "./messages.js";
+import { clientRequest } from "./messages/client.js";
+import { dataRequest } from "./messages/data.js";
+import { workerOrders } from "./messages/worker.js";
 
 const schema = z.object({
   t: z.literal("x"),

@@ -7,12 +7,12 @@
  */
 
 import { decodeMessage, encodeMessage } from "./codec.js";
-import { type DataReply, type DataRequest, dataReply, dataRequest } from "./data-messages.js";
 import { equalBytes } from "./digest.js";
 import { type ErrorCode, fromWireError, isVolleyError, toWireError, VolleyError } from "./errors.js";
 import type { FramePeer } from "./frame-peer.js";
 import type { ObjectId } from "./ids.js";
 import { limits } from "./limits.js";
+import { type DataReply, type DataRequest, dataReply, dataRequest } from "./messages/data.js";
 import { subjects } from "./subjects.js";
 import { sleep as delay, Timer } from "./timer.js";
 import type { Subscription, Transport } from "./transport/transport.js";

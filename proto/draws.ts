@@ -2,7 +2,7 @@
  * Which places in a seed's sequence tasks take. Two tasks of one seed never take the same place, whatever way they were
  * submitted: in one tick or one after the other, as a map or as single calls, as one stage of a graph or as several.
  */
-import type { FunctionRef, StageOptions, StageSpec } from "./messages.js";
+import type { FunctionRef, StageOptions, StageSpec } from "./messages/stage.js";
 
 /** The options of a stage whose tasks take the places from `first` on. */
 export const drawing = (options: StageOptions, first: number): StageOptions =>

@@ -10,7 +10,7 @@ import {
   toWireError,
   VolleyError,
 } from "./errors.js";
-import { wireError } from "./messages.js";
+import { wireError } from "./messages/results.js";
 
 describe("errors", () => {
   it("every code has a status that fits its retry class, and words that end in a full stop", () => {

@@ -2,7 +2,7 @@
 import { decodeMessage, encodeMessage } from "./codec.js";
 import { fromWireError, isVolleyError, toWireError, VolleyError } from "./errors.js";
 import type { FrameType, Liveness } from "./frames.js";
-import { wireError } from "./messages.js";
+import { wireError } from "./messages/results.js";
 
 export interface FrameLink {
   /** Payload bytes of one frame. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { VolleyError } from "./errors.js";
 import { type CompiledGraph, parseGraph, validateStages } from "./graph.js";
 import { limits } from "./limits.js";
-import { stageSpec } from "./messages.js";
+import { stageSpec } from "./messages/stage.js";
 import { PackReader } from "./pack.js";
 import { decodeValue } from "./value.js";
 

@@ -9,11 +9,11 @@ import { z } from "zod";
 import { withDraws } from "./draws.js";
 import { VolleyError } from "./errors.js";
 import { limits } from "./limits.js";
-import type { ArgSpec, StageOptions, StageSpec } from "./messages.js";
+import { bundleId, objectId } from "./messages/scalars.js";
+import type { ArgSpec, StageOptions, StageSpec } from "./messages/stage.js";
 import { PackReader, PackWriter } from "./pack.js";
 import { taskTimeoutMs } from "./task-timeout.js";
 import { encodeValue } from "./value.js";
-import { bundleId, objectId } from "./wire-scalars.js";
 
 const fault = (path: string, why: string): VolleyError =>
   new VolleyError("INVALID_GRAPH", `${path}: ${why}`, { details: { path } });

@@ -1,6 +1,6 @@
 /** A client's way to ask: repeat until answered, hear nobody who speaks for an older epoch (M6). */
 import { decodeMessage } from "../proto/codec.js";
-import { type ClientReply, type ClientRequest, clientReply } from "../proto/messages.js";
+import { type ClientReply, type ClientRequest, clientReply } from "../proto/messages/client.js";
 import { subjects } from "../proto/subjects.js";
 import type { Process } from "./process.js";
 import type { Random } from "./random.js";

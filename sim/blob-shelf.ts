@@ -6,7 +6,8 @@
 import { decodeRaw, encodeMessage } from "../proto/codec.js";
 import { sha256Hex } from "../proto/digest.js";
 import type { Epoch, ObjectId } from "../proto/ids.js";
-import type { ClientReply, ObjectLocation } from "../proto/messages.js";
+import type { ClientReply } from "../proto/messages/client.js";
+import type { ObjectLocation } from "../proto/messages/results.js";
 import { PackReader } from "../proto/pack.js";
 import type { ChunkSegment, Command, Deferred, Event, HeldLocation, InlineSegment } from "../scheduler/core/events.js";
 import { sliceSegment } from "../scheduler/core/segments.js";

@@ -6,18 +6,10 @@ import { expect } from "vitest";
 import { stageBase } from "../proto/address.js";
 import { digestOf } from "../proto/digest.js";
 import type { ClientId, Epoch, Instance, JobId, LeaseId, ObjectBase, TenantId, WorkerId } from "../proto/ids.js";
-import type {
-  ArgSpec,
-  ClientReply,
-  ClientRequest,
-  Commit,
-  HeldLease,
-  Lease,
-  ResultSegment,
-  StageSpec,
-  WorkerRequest,
-  WorkerRequestOf,
-} from "../proto/messages.js";
+import type { ClientReply, ClientRequest } from "../proto/messages/client.js";
+import type { ResultSegment } from "../proto/messages/results.js";
+import type { ArgSpec, StageSpec } from "../proto/messages/stage.js";
+import type { Commit, HeldLease, Lease, WorkerRequest, WorkerRequestOf } from "../proto/messages/worker.js";
 import { PackWriter } from "../proto/pack.js";
 import { encodeValue } from "../proto/value.js";
 import { PROTOCOL_VERSION } from "../proto/version.js";

@@ -11,7 +11,7 @@ import { encodeMessage } from "../proto/codec.js";
 import { digestOf, equalBytes } from "../proto/digest.js";
 import { objectBlobName } from "../proto/durable/objects.js";
 import type { JobId, ObjectId } from "../proto/ids.js";
-import type { StageSpec } from "../proto/messages.js";
+import type { StageSpec } from "../proto/messages/stage.js";
 import type { JournalRecord } from "../scheduler/core/events.js";
 import type { Clock } from "./clock.js";
 import { Violation } from "./job-model.js";

@@ -1,6 +1,6 @@
 /** Planted: the beat of a worker that is dead. */
 import type { Epoch } from "../proto/ids.js";
-import type { WorkerRequestOf } from "../proto/messages.js";
+import type { WorkerRequestOf } from "../proto/messages/worker.js";
 import type { State } from "../scheduler/core/index.js";
 
 type WorkerRecord = State["workers"] extends Map<unknown, infer R> ? R : never;

@@ -1,6 +1,6 @@
 /** What a scheduler may lease out: nothing that is committed, nothing before what has a higher priority. */
 import type { Epoch, JobId, LeaseId, WorkerId } from "../proto/ids.js";
-import type { Lease } from "../proto/messages.js";
+import type { Lease } from "../proto/messages/worker.js";
 import type { State } from "../scheduler/core/index.js";
 import { Violation } from "./job-model.js";
 import type { World } from "./world.js";

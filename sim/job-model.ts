@@ -7,7 +7,8 @@ import { stageBase } from "../proto/address.js";
 import { digestOf, equalBytes, hexOf, sha256Hex } from "../proto/digest.js";
 import type { ErrorCode } from "../proto/errors.js";
 import { type JobId, type ObjectId, objectIdOf } from "../proto/ids.js";
-import type { ResultSegment, StageSpec, StoredResult } from "../proto/messages.js";
+import type { ResultSegment, StoredResult } from "../proto/messages/results.js";
+import type { StageSpec } from "../proto/messages/stage.js";
 import { PackReader } from "../proto/pack.js";
 import { alwaysFails, evaluate, objectsOf, type StageFacts, traitsOf } from "./model-function.js";
 

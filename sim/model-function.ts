@@ -6,7 +6,7 @@
  */
 import { digestOf, hexOf } from "../proto/digest.js";
 import { type ObjectBase, type ObjectId, objectIdOf } from "../proto/ids.js";
-import type { ArgSpec, FunctionRef } from "../proto/messages.js";
+import type { ArgSpec, FunctionRef } from "../proto/messages/stage.js";
 import { PackReader } from "../proto/pack.js";
 import type { EncodedValue } from "../proto/value.js";
 

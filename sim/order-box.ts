@@ -3,7 +3,7 @@
  * name (M7).
  */
 import type { Instance, WorkerId } from "../proto/ids.js";
-import type { WorkerOrder } from "../proto/messages.js";
+import type { WorkerOrder } from "../proto/messages/worker.js";
 
 interface Waiting {
   readonly worker: WorkerId;

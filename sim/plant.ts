@@ -3,7 +3,8 @@
  * see them. Each is a mistake that somebody could make; the cores stay clean.
  */
 import type { Epoch, JobId, LeaseId, WorkerId } from "../proto/ids.js";
-import type { ClientRequest, WorkerOrders, WorkerRequest } from "../proto/messages.js";
+import type { ClientRequest } from "../proto/messages/client.js";
+import type { WorkerOrders, WorkerRequest } from "../proto/messages/worker.js";
 import type { Command, JournalRecord } from "../scheduler/core/events.js";
 import type { State } from "../scheduler/core/index.js";
 import type { WorkerCommand } from "../worker/core/events.js";

@@ -3,7 +3,9 @@
  * client/sdk does. They stay, and only what is open is executed.
  */
 import type { ClientId, JobId, ObjectBase } from "../proto/ids.js";
-import type { ClientRequestOf, ResultSegment, StageSpec } from "../proto/messages.js";
+import type { ClientRequestOf } from "../proto/messages/client.js";
+import type { ResultSegment } from "../proto/messages/results.js";
+import type { StageSpec } from "../proto/messages/stage.js";
 import { SegmentTable, sliceSegment } from "../scheduler/core/segments.js";
 import type { Asker } from "./asker.js";
 import type { Random } from "./random.js";

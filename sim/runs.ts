@@ -5,7 +5,9 @@
 import { digestOf, hexOf } from "../proto/digest.js";
 import type { WireError } from "../proto/errors.js";
 import { type LeaseId, type ObjectId, objectIdOf } from "../proto/ids.js";
-import type { ArgSpec, Lease, ResultSegment } from "../proto/messages.js";
+import type { ResultSegment } from "../proto/messages/results.js";
+import type { ArgSpec } from "../proto/messages/stage.js";
+import type { Lease } from "../proto/messages/worker.js";
 import { PackReader, PackWriter } from "../proto/pack.js";
 import type { EncodedValue } from "../proto/value.js";
 import type { WorkerEvent } from "../worker/core/events.js";

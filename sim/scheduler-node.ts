@@ -9,13 +9,8 @@ import { toWireError } from "../proto/errors.js";
 import { validateStages } from "../proto/graph.js";
 import type { Epoch, Instance, ObjectBase, SchedulerStart } from "../proto/ids.js";
 import { limits } from "../proto/limits.js";
-import {
-  type ClientRequest,
-  clientRequest,
-  type WorkerOrder,
-  type WorkerRequest,
-  workerRequest,
-} from "../proto/messages.js";
+import { type ClientRequest, clientRequest } from "../proto/messages/client.js";
+import { type WorkerOrder, type WorkerRequest, workerRequest } from "../proto/messages/worker.js";
 import { subjects } from "../proto/subjects.js";
 import type { Command, Event, JournalRecord } from "../scheduler/core/events.js";
 import { applyRecord, checkInvariants, nextWakeMs, type State, snapshot, step } from "../scheduler/core/index.js";

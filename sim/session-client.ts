@@ -5,7 +5,9 @@
 import { decodeMessage } from "../proto/codec.js";
 import { type ClientId, type Epoch, type JobId, type ObjectId, splitObjectId, type TenantId } from "../proto/ids.js";
 import { limits } from "../proto/limits.js";
-import { clientUpdate, type ResultSegment, type StageSpec } from "../proto/messages.js";
+import { clientUpdate } from "../proto/messages/client.js";
+import type { ResultSegment } from "../proto/messages/results.js";
+import type { StageSpec } from "../proto/messages/stage.js";
 import { subjects } from "../proto/subjects.js";
 import { PROTOCOL_VERSION } from "../proto/version.js";
 import type { SegmentTable } from "../scheduler/core/segments.js";

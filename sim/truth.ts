@@ -5,7 +5,7 @@
 import { hexOf } from "../proto/digest.js";
 import { type JobId, type ObjectId, objectIdOf } from "../proto/ids.js";
 import { limits } from "../proto/limits.js";
-import type { Lease } from "../proto/messages.js";
+import type { Lease } from "../proto/messages/worker.js";
 import type { Clock } from "./clock.js";
 import { Violation } from "./job-model.js";
 import type { Network } from "./network.js";

@@ -1,7 +1,8 @@
 /** The worker's core by hand: a clock, scripted orders, and a check of the invariants after every step. For tests. */
 import { expect } from "vitest";
 import type { Epoch, JobId, LeaseId, ObjectBase, WorkerId } from "../proto/ids.js";
-import type { Lease, ResultSegment, WorkerOrder, WorkerRequest } from "../proto/messages.js";
+import type { ResultSegment } from "../proto/messages/results.js";
+import type { Lease, WorkerOrder, WorkerRequest } from "../proto/messages/worker.js";
 import type { WorkerCommand, WorkerEvent } from "../worker/core/events.js";
 import { checkWorkerInvariants, createWorkerState, type WorkerState } from "../worker/core/state.js";
 import { workerStep } from "../worker/core/step.js";

@@ -1,5 +1,5 @@
 /** `volley explain`: why a task is where it is. */
-import type { Explanation } from "../../proto/explanation.js";
+import type { Explanation } from "../../proto/messages/explanation.js";
 import { withCluster } from "./cluster.js";
 import { UsageError } from "./exit-codes.js";
 import { formatDuration, type Output } from "./output.js";

@@ -1,5 +1,5 @@
 /** A job's progress: a bar on a terminal, lines elsewhere, nothing with --json. */
-import type { JobStatus } from "../../proto/messages.js";
+import type { JobStatus } from "../../proto/messages/status.js";
 import type { Job } from "../sdk/api.js";
 import { formatDuration, type Output } from "./output.js";
 

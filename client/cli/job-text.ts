@@ -1,5 +1,5 @@
 /** How jobs are shown to a person. */
-import type { JobStatus } from "../../proto/messages.js";
+import type { JobStatus } from "../../proto/messages/status.js";
 import { formatBytes, formatDuration, formatTable } from "./output.js";
 
 /** The times are the scheduler's; of a running job, our clock need not agree with them. */

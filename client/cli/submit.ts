@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { fromWireError, VolleyError } from "../../proto/errors.js";
 import { type CompiledGraph, parseGraph } from "../../proto/graph.js";
-import type { JobStatus } from "../../proto/messages.js";
+import type { JobStatus } from "../../proto/messages/status.js";
 import { withCluster } from "./cluster.js";
 import { JobFailed, UsageError } from "./exit-codes.js";
 import { followJob } from "./follow.js";

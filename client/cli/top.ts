@@ -1,8 +1,7 @@
 /** `volley top`: workers, queue and running jobs, again and again. */
 import { engineFamily } from "../../proto/engine.js";
-import type { JobStatus } from "../../proto/messages.js";
+import type { JobStatus, WorkerStatus } from "../../proto/messages/status.js";
 import { sleep } from "../../proto/timer.js";
-import type { WorkerStatus } from "../../proto/worker-status.js";
 import type { Cluster } from "../sdk/api.js";
 import { withCluster } from "./cluster.js";
 import { jobTable } from "./job-text.js";

@@ -6,7 +6,7 @@ import type { ZodTypeProvider } from "fastify-type-provider-zod";
 import type { IngestPool } from "../../data/ingest/index.js";
 import { VolleyError } from "../../proto/errors.js";
 import { isName } from "../../proto/ids.js";
-import type { JobStatus } from "../../proto/messages.js";
+import type { JobStatus } from "../../proto/messages/status.js";
 import type { Cluster, Job } from "../sdk/api.js";
 import type { EventStreams } from "./event-streams.js";
 import type { Answers, Gate, GatewayMetrics } from "./metrics.js";

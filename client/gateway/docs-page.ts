@@ -7,10 +7,9 @@ import fastifySwagger from "@fastify/swagger";
 import fastifySwaggerUi from "@fastify/swagger-ui";
 import { createJsonSchemaTransform, createJsonSchemaTransformObject } from "fastify-type-provider-zod";
 import { z } from "zod";
-import { explanation } from "../../proto/explanation.js";
 import { jsonGraph } from "../../proto/graph.js";
-import { jobStatus } from "../../proto/messages.js";
-import { workerStatus } from "../../proto/worker-status.js";
+import { explanation } from "../../proto/messages/explanation.js";
+import { jobStatus, workerStatus } from "../../proto/messages/status.js";
 import type { App } from "./context.js";
 import { errorShape, uploadedShape } from "./shapes.js";
 

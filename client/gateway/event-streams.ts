@@ -5,7 +5,7 @@
  */
 import type { ServerResponse } from "node:http";
 import { VolleyError } from "../../proto/errors.js";
-import type { JobStatus } from "../../proto/messages.js";
+import type { JobStatus } from "../../proto/messages/status.js";
 import type { Job } from "../sdk/api.js";
 import { bodyOf, faultOf } from "./faults.js";
 

@@ -4,7 +4,7 @@ import { putObjectId } from "../../proto/address.js";
 import { VolleyError } from "../../proto/errors.js";
 import type { CompiledGraph } from "../../proto/graph.js";
 import type { JobId, ObjectId, TenantId } from "../../proto/ids.js";
-import type { JobStatus } from "../../proto/messages.js";
+import type { JobStatus } from "../../proto/messages/status.js";
 import { encodeValue } from "../../proto/value.js";
 import type { Admit, Job, ObjectRef, StreamOptions } from "../sdk/api.js";
 import type { GatewayCluster } from "./context.js";

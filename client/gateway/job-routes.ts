@@ -2,9 +2,9 @@
 import type { FastifyRequest } from "fastify";
 import { z } from "zod";
 import { VolleyError } from "../../proto/errors.js";
-import { explanation } from "../../proto/explanation.js";
 import { jsonGraph, parseGraph } from "../../proto/graph.js";
-import { type JobStatus, jobStatus } from "../../proto/messages.js";
+import { explanation } from "../../proto/messages/explanation.js";
+import { type JobStatus, jobStatus } from "../../proto/messages/status.js";
 import { type App, type Context, jobOf, stageOf } from "./context.js";
 import { uncountedBytes } from "./held-bytes.js";
 import { formOf, forms, render } from "./result-form.js";

@@ -1,7 +1,7 @@
 /** Health, readiness, workers and metrics. */
 import { z } from "zod";
 import { toWireError } from "../../proto/errors.js";
-import { workerStatus } from "../../proto/worker-status.js";
+import { workerStatus } from "../../proto/messages/status.js";
 import type { App, Context } from "./context.js";
 import { bodyOf, faultOf } from "./faults.js";
 import { errorShape } from "./shapes.js";

@@ -3,11 +3,11 @@
  */
 import type { Table } from "apache-arrow";
 import type { Callable, Causality, callables, FeatureCall, FeatureCarryCall, FeatureName } from "volley/kernels";
-import type { Explanation } from "../../proto/explanation.js";
 import type { BundleId, JobId, ObjectId } from "../../proto/ids.js";
-import type { FunctionRef, JobStatus } from "../../proto/messages.js";
+import type { Explanation } from "../../proto/messages/explanation.js";
+import type { FunctionRef } from "../../proto/messages/stage.js";
+import type { JobStatus, WorkerStatus } from "../../proto/messages/status.js";
 import type { ValueKind } from "../../proto/value-kind.js";
-import type { WorkerStatus } from "../../proto/worker-status.js";
 
 export interface ConnectOptions {
   /**

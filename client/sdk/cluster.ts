@@ -1,10 +1,10 @@
 /** One connection to a cluster: the public verbs, each handed to the part that owns it. */
 import { VolleyError } from "../../proto/errors.js";
-import type { Explanation } from "../../proto/explanation.js";
 import type { CompiledGraph } from "../../proto/graph.js";
 import { isName, isObjectId, type JobId, type TenantId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import type { JobStatus } from "../../proto/messages.js";
+import type { Explanation } from "../../proto/messages/explanation.js";
+import type { JobStatus } from "../../proto/messages/status.js";
 import { checkTimeoutMs, Timer } from "../../proto/timer.js";
 import { audit } from "../research/audit.js";
 import type {

@@ -4,7 +4,7 @@
  */
 import type { ObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import type { ClientRequestOf } from "../../proto/messages.js";
+import type { ClientRequestOf } from "../../proto/messages/client.js";
 
 type Listed = Pick<ClientRequestOf<"beat">, "released" | "dropped">;
 

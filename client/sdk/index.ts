@@ -1,10 +1,10 @@
 /** Volley for programs: `import { connect } from "volley"`. */
 export { type ErrorCode, errorCatalogue, isVolleyError, type RetryClass, VolleyError } from "../../proto/errors.js";
-export type { Explanation } from "../../proto/explanation.js";
 export type { CompiledGraph, JsonGraph, JsonGraphInput } from "../../proto/graph.js";
 export type { BundleId, JobId, ObjectId, WorkerId } from "../../proto/ids.js";
-export type { FunctionRef, JobState, JobStatus, StageStatus } from "../../proto/messages.js";
-export type { WorkerStatus } from "../../proto/worker-status.js";
+export type { Explanation } from "../../proto/messages/explanation.js";
+export type { FunctionRef } from "../../proto/messages/stage.js";
+export type { JobState, JobStatus, StageStatus, WorkerStatus } from "../../proto/messages/status.js";
 export {
   type Bootstrap,
   bootstrapGraph,

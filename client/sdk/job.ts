@@ -4,9 +4,10 @@
  */
 
 import { VolleyError } from "../../proto/errors.js";
-import type { Explanation } from "../../proto/explanation.js";
 import { type JobId, objectIdOf } from "../../proto/ids.js";
-import type { ClientReplyOf, JobStatus } from "../../proto/messages.js";
+import type { ClientReplyOf } from "../../proto/messages/client.js";
+import type { Explanation } from "../../proto/messages/explanation.js";
+import type { JobStatus } from "../../proto/messages/status.js";
 import { PackReader } from "../../proto/pack.js";
 import { sleep } from "../../proto/timer.js";
 import { type ValueKind, valueKind } from "../../proto/value-kind.js";

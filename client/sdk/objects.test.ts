@@ -6,7 +6,7 @@ import { modelDurable } from "../../proto/durable/model.js";
 import { VolleyError } from "../../proto/errors.js";
 import { FramePeer } from "../../proto/frame-peer.js";
 import type { ObjectId, TenantId, WorkerId } from "../../proto/ids.js";
-import type { ObjectLocation } from "../../proto/messages.js";
+import type { ObjectLocation } from "../../proto/messages/results.js";
 import { MemoryNetwork } from "../../proto/transport/memory.js";
 import type { ValueKind } from "../../proto/value.js";
 import { ClusterClient } from "./cluster.js";

@@ -9,7 +9,7 @@ import { readObject } from "../../proto/durable/objects.js";
 import { type ErrorCode, isVolleyError, VolleyError } from "../../proto/errors.js";
 import { type ObjectBase, type ObjectId, objectIdOf, type WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import type { ObjectLocation } from "../../proto/messages.js";
+import type { ObjectLocation } from "../../proto/messages/results.js";
 import { errorOfTask } from "../../proto/thrown.js";
 import { sleep } from "../../proto/timer.js";
 import { type EncodedValue, encodeValue, type ValueKind, valueKind } from "../../proto/value.js";

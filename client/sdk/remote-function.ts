@@ -1,5 +1,5 @@
 /** The functions of a deployed module, and built-in kernels, as callables. */
-import type { FunctionRef } from "../../proto/messages.js";
+import type { FunctionRef } from "../../proto/messages/stage.js";
 import type { Library, ObjectRef, RefArray, RemoteFunction, TaskOptions } from "./api.js";
 import type { Bundle } from "./deploy.js";
 import type { Puts } from "./puts.js";

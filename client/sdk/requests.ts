@@ -7,7 +7,7 @@
 import { decodeMessage, encodeMessage } from "../../proto/codec.js";
 import { fromWireError, isVolleyError, VolleyError } from "../../proto/errors.js";
 import { limits } from "../../proto/limits.js";
-import { type ClientReply, type ClientReplyOf, type ClientRequest, clientReply } from "../../proto/messages.js";
+import { type ClientReply, type ClientReplyOf, type ClientRequest, clientReply } from "../../proto/messages/client.js";
 import { subjects } from "../../proto/subjects.js";
 import { sleep } from "../../proto/timer.js";
 import type { Transport } from "../../proto/transport/transport.js";

@@ -4,7 +4,7 @@
  * business. A run costs one object for any number of tasks, so a map of a million has no object per task here.
  */
 import type { WireError } from "../../proto/errors.js";
-import type { ResultSegment, StoredResult } from "../../proto/messages.js";
+import type { ResultSegment, StoredResult } from "../../proto/messages/results.js";
 import { PackReader } from "../../proto/pack.js";
 import type { EncodedValue } from "../../proto/value-kind.js";
 

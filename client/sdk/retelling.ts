@@ -15,7 +15,9 @@ import {
   wireErrorBytes,
 } from "../../proto/errors.js";
 import { limits } from "../../proto/limits.js";
-import type { ClientRequestOf, ResultSegment, StageSpec } from "../../proto/messages.js";
+import type { ClientRequestOf } from "../../proto/messages/client.js";
+import type { ResultSegment } from "../../proto/messages/results.js";
+import type { StageSpec } from "../../proto/messages/stage.js";
 import type { Requests } from "./requests.js";
 import { specBytes } from "./spec.js";
 import type { ClientStage } from "./stage.js";

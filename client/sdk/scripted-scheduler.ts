@@ -3,14 +3,13 @@ import { decodeMessage, encodeMessage } from "../../proto/codec.js";
 import type { Durable } from "../../proto/durable/durable.js";
 import type { ClientId, JobId } from "../../proto/ids.js";
 import {
-  type ArgSpec,
   type ClientReply,
   type ClientRequest,
   type ClientRequestOf,
   clientRequest,
-  type ResultSegment,
-  type StageSpec,
-} from "../../proto/messages.js";
+} from "../../proto/messages/client.js";
+import type { ResultSegment } from "../../proto/messages/results.js";
+import type { ArgSpec, StageSpec } from "../../proto/messages/stage.js";
 import { PackReader, PackWriter } from "../../proto/pack.js";
 import { subjects } from "../../proto/subjects.js";
 import type { MemoryNetwork, MemoryTransport } from "../../proto/transport/memory.js";

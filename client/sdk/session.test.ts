@@ -3,7 +3,7 @@ import { runInNewContext } from "node:vm";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { modelDurable } from "../../proto/durable/model.js";
 import type { TenantId } from "../../proto/ids.js";
-import type { ClientRequest } from "../../proto/messages.js";
+import type { ClientRequest } from "../../proto/messages/client.js";
 import { PackReader, PackWriter } from "../../proto/pack.js";
 import { MemoryNetwork } from "../../proto/transport/memory.js";
 import { encodeValue } from "../../proto/value.js";

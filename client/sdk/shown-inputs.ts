@@ -4,7 +4,7 @@
  * the same, as long as its own inputs are the same.
  */
 import type { WireError } from "../../proto/errors.js";
-import type { ArgSpec } from "../../proto/messages.js";
+import type { ArgSpec } from "../../proto/messages/stage.js";
 import type { ClientStage } from "./stage.js";
 
 type Run = { readonly from: number; readonly to: number };

@@ -1,7 +1,7 @@
 /** Specifications of stages: their size on the wire, and the objects they read. */
 import { argsBytes } from "../../proto/args.js";
 import type { ObjectId } from "../../proto/ids.js";
-import type { ArgSpec, StageSpec } from "../../proto/messages.js";
+import type { ArgSpec, StageSpec } from "../../proto/messages/stage.js";
 
 const specHeadBytes = 320;
 

@@ -4,7 +4,7 @@
  */
 import type { WireError } from "../../proto/errors.js";
 import { type JobId, type ObjectBase, stageBaseOf } from "../../proto/ids.js";
-import type { StageSpec } from "../../proto/messages.js";
+import type { StageSpec } from "../../proto/messages/stage.js";
 import { StageResults } from "./results.js";
 
 export class ClientStage {

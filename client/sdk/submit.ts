@@ -16,7 +16,7 @@ import {
   type StageOptions,
   type StageSpec,
   stageOptions,
-} from "../../proto/messages.js";
+} from "../../proto/messages/stage.js";
 import { PackWriter } from "../../proto/pack.js";
 import { type EncodedValue, type ValueKind, valueKind } from "../../proto/value.js";
 import type { RefArray, TaskOptions } from "./api.js";

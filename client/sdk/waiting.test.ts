@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { JobId } from "../../proto/ids.js";
-import type { StageSpec } from "../../proto/messages.js";
+import type { StageSpec } from "../../proto/messages/stage.js";
 import { PackWriter } from "../../proto/pack.js";
 import { ClientStage } from "./stage.js";
 import { waitingOf } from "./waiting.js";

@@ -2,7 +2,7 @@
  * What a beat asks for: the stages whose results are due, and of those that are settled in part only what is missing
  * (M5).
  */
-import type { ClientRequestOf } from "../../proto/messages.js";
+import type { ClientRequestOf } from "../../proto/messages/client.js";
 import type { ClientStage } from "./stage.js";
 
 const stagesListedMax = 10_000;

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { modelDurable } from "../../proto/durable/model.js";
 import type { ObjectId, TenantId } from "../../proto/ids.js";
-import type { JobStatus } from "../../proto/messages.js";
+import type { JobStatus } from "../../proto/messages/status.js";
 import { MemoryNetwork } from "../../proto/transport/memory.js";
 import type { RemoteFunction } from "./api.js";
 import { ClusterClient } from "./cluster.js";

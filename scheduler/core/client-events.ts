@@ -4,7 +4,8 @@
 import type { WireError } from "../../proto/errors.js";
 import type { JobId, ObjectBase, ObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import type { ClientReply, ClientRequestOf, StageSpec } from "../../proto/messages.js";
+import type { ClientReply, ClientRequestOf } from "../../proto/messages/client.js";
+import type { StageSpec } from "../../proto/messages/stage.js";
 import { isCompatible, PROTOCOL_VERSION } from "../../proto/version.js";
 import { clusterEngine } from "./engines.js";
 import type { PutFacts, ReplyToken } from "./events.js";

@@ -5,7 +5,8 @@
 import { errorCatalogue, type WireError } from "../../proto/errors.js";
 import type { WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import type { Commit, ResultSegment, WorkerRequestOf } from "../../proto/messages.js";
+import type { ResultSegment } from "../../proto/messages/results.js";
+import type { Commit, WorkerRequestOf } from "../../proto/messages/worker.js";
 import { PackReader } from "../../proto/pack.js";
 import { sameBytes } from "../../proto/same-bytes.js";
 import { isQuarantined, speaker } from "./departed.js";

@@ -1,7 +1,7 @@
 /** Which bytes an id stands for: those of its commit, whatever workers hold under the same name. */
 import { describe, expect, test } from "vitest";
 import type { Epoch, JobId, ObjectId } from "../../proto/ids.js";
-import type { Commit, Lease, StoredObject } from "../../proto/messages.js";
+import type { Commit, Lease, StoredObject } from "../../proto/messages/worker.js";
 import {
   client,
   inline,

@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from "vitest";
 import type { Epoch, ObjectId, WorkerId } from "../../proto/ids.js";
-import type { Lease, StoredObject, WorkerOrder } from "../../proto/messages.js";
+import type { Lease, StoredObject, WorkerOrder } from "../../proto/messages/worker.js";
 import { client, leasesIn, Rig, runAll, session, spec, stored, updatesIn, w1, w2 } from "../../sim/core-rig.js";
 import type { Command } from "./index.js";
 

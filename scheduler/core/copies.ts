@@ -12,7 +12,7 @@
  * that they leave.
  */
 import type { ObjectId, WorkerId } from "../../proto/ids.js";
-import type { ObjectLocation } from "../../proto/messages.js";
+import type { ObjectLocation } from "../../proto/messages/results.js";
 import type { Drain } from "./drain-record.js";
 import { locate } from "./locate.js";
 import { order } from "./orders.js";

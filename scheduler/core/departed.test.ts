@@ -4,7 +4,7 @@
 import { describe, expect, test } from "vitest";
 import type { BundleId, Epoch, Instance, JobId, LeaseId, ObjectId, SchedulerStart, WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import type { WorkerRequestOf } from "../../proto/messages.js";
+import type { WorkerRequestOf } from "../../proto/messages/worker.js";
 import { client, fill, leasesIn, one, Rig, session, spec, stored, updatesIn, w1, w2 } from "../../sim/core-rig.js";
 import { applyRecord, type Command, createState } from "./index.js";
 

@@ -12,7 +12,7 @@
 
 import type { Instance } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import type { WorkerRequest } from "../../proto/messages.js";
+import type { WorkerRequest } from "../../proto/messages/worker.js";
 import type { ReplyToken } from "./events.js";
 import { order } from "./orders.js";
 import { failTasks } from "./progress.js";

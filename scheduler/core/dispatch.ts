@@ -4,7 +4,9 @@
  * worker. When nothing is queued, see steal.ts.
  */
 import type { LeaseId, ObjectId } from "../../proto/ids.js";
-import type { ArgSpec, Lease, ObjectLocation } from "../../proto/messages.js";
+import type { ObjectLocation } from "../../proto/messages/results.js";
+import type { ArgSpec } from "../../proto/messages/stage.js";
+import type { Lease } from "../../proto/messages/worker.js";
 import { PackReader } from "../../proto/pack.js";
 import { pinOf } from "./engines.js";
 import { gatherInputs } from "./inputs.js";

@@ -2,7 +2,9 @@
 import { describe, expect, test } from "vitest";
 import { stageBase } from "../../proto/address.js";
 import type { BundleId, ClientId, JobId, WorkerId } from "../../proto/ids.js";
-import type { ArgSpec, ClientReply, Lease, StageSpec } from "../../proto/messages.js";
+import type { ClientReply } from "../../proto/messages/client.js";
+import type { ArgSpec, StageSpec } from "../../proto/messages/stage.js";
+import type { Lease } from "../../proto/messages/worker.js";
 import { PROTOCOL_VERSION } from "../../proto/version.js";
 import {
   client,

@@ -18,16 +18,11 @@ import type {
   TenantId,
   WorkerId,
 } from "../../proto/ids.js";
-import type {
-  ClientReply,
-  ClientRequest,
-  JobState,
-  ObjectLocation,
-  ResultSegment,
-  StageSpec,
-  WorkerOrder,
-  WorkerRequest,
-} from "../../proto/messages.js";
+import type { ClientReply, ClientRequest } from "../../proto/messages/client.js";
+import type { ObjectLocation, ResultSegment } from "../../proto/messages/results.js";
+import type { StageSpec } from "../../proto/messages/stage.js";
+import type { JobState } from "../../proto/messages/status.js";
+import type { WorkerOrder, WorkerRequest } from "../../proto/messages/worker.js";
 
 /** A handle of the shell's for an answer that is owed. The core passes it back untouched. */
 export type ReplyToken = number;

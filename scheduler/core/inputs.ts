@@ -1,7 +1,7 @@
 /** What a lease reads: where each input is, and how much of a worker's store they take together. */
 import { type ObjectId, objectIdOf, splitObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import type { ObjectLocation } from "../../proto/messages.js";
+import type { ObjectLocation } from "../../proto/messages/results.js";
 import type { HeldLocation } from "./events.js";
 import { flatArgs, upstreamAt, upstreamOfBase } from "./links.js";
 import { locate, locateResult } from "./locate.js";

@@ -4,7 +4,8 @@
  */
 import { describe, expect, test } from "vitest";
 import { limits } from "../../proto/limits.js";
-import type { ArgSpec, Lease, StageSpec } from "../../proto/messages.js";
+import type { ArgSpec, StageSpec } from "../../proto/messages/stage.js";
+import type { Lease } from "../../proto/messages/worker.js";
 import { client, inline, leasesIn, Rig, runAll, session, spec, stored, updatesIn, w1, w2 } from "../../sim/core-rig.js";
 import { type Command, checkInvariants } from "./index.js";
 

@@ -1,7 +1,7 @@
 /** Edges between stages as dependencies: which links a stage has, and whether they are met. */
 import type { ObjectBase, ObjectId } from "../../proto/ids.js";
 import { splitObjectId } from "../../proto/ids.js";
-import type { ArgSpec } from "../../proto/messages.js";
+import type { ArgSpec } from "../../proto/messages/stage.js";
 import { addDependent, removeDependent } from "./stage.js";
 import {
   type Dependent,

@@ -1,6 +1,6 @@
 /** Where objects are: put, inline in a result, held by workers, or in the durable store. */
 import { type ObjectId, splitObjectId, type WorkerId } from "../../proto/ids.js";
-import type { ResultSegment } from "../../proto/messages.js";
+import type { ResultSegment } from "../../proto/messages/results.js";
 import { PackReader } from "../../proto/pack.js";
 import { sameBytes } from "../../proto/same-bytes.js";
 import type { HeldLocation, HeldSegment, PutFacts } from "./events.js";

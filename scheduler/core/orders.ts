@@ -1,6 +1,6 @@
 /** Orders to workers, each to one process and to no other of its name (M7). */
 import type { Instance, WorkerId } from "../../proto/ids.js";
-import type { WorkerOrder } from "../../proto/messages.js";
+import type { WorkerOrder } from "../../proto/messages/worker.js";
 import type { ReplyToken } from "./events.js";
 import type { Context } from "./state.js";
 

@@ -7,7 +7,8 @@
  */
 import type { WireError } from "../../proto/errors.js";
 import { type ObjectId, objectIdOf, type WorkerId } from "../../proto/ids.js";
-import type { JobState, ResultSegment } from "../../proto/messages.js";
+import type { ResultSegment } from "../../proto/messages/results.js";
+import type { JobState } from "../../proto/messages/status.js";
 import { addHolder } from "./copies.js";
 import { engineToRecord, noteStray } from "./engines.js";
 import type { ChunkSegment, HeldSegment } from "./events.js";

@@ -1,5 +1,5 @@
 /** What clients say of objects that they have put (puts.ts). */
-import type { ClientRequestOf } from "../../proto/messages.js";
+import type { ClientRequestOf } from "../../proto/messages/client.js";
 import { answer, jobNotFound, refuse } from "./client-events.js";
 import type { PutFacts, ReplyToken } from "./events.js";
 import { heard } from "./liveness.js";

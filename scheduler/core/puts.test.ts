@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import type { ClientId, JobId, ObjectId, WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import type { ClientReplyOf, ClientRequestOf } from "../../proto/messages.js";
+import type { ClientReplyOf, ClientRequestOf } from "../../proto/messages/client.js";
 import { PROTOCOL_VERSION } from "../../proto/version.js";
 import {
   client,

@@ -10,7 +10,7 @@
  */
 import type { ObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import type { ClientRequestOf } from "../../proto/messages.js";
+import type { ClientRequestOf } from "../../proto/messages/client.js";
 import { admit, failTasks, freeObjects, waitAgain } from "./progress.js";
 import { createPut } from "./put-record.js";
 import { type Context, isStageComplete, type JobRecord, type PutRecord, type State } from "./state.js";

@@ -1,9 +1,10 @@
 /** Questions that change nothing: status, lists, results, explain, workers, placement. */
 import { isVolleyError } from "../../proto/errors.js";
-import type { Explanation } from "../../proto/explanation.js";
 import { limits } from "../../proto/limits.js";
-import type { ClientRequestOf, JobStatus, ResultSegment, StageStatus } from "../../proto/messages.js";
-import type { WorkerStatus } from "../../proto/worker-status.js";
+import type { ClientRequestOf } from "../../proto/messages/client.js";
+import type { Explanation } from "../../proto/messages/explanation.js";
+import type { ResultSegment } from "../../proto/messages/results.js";
+import type { JobStatus, StageStatus, WorkerStatus } from "../../proto/messages/status.js";
 import { answer, jobNotFound, refuse } from "./client-events.js";
 import { pinOf } from "./engines.js";
 import type { ReplyToken } from "./events.js";

@@ -5,7 +5,7 @@
  */
 import { invariant } from "../../proto/errors.js";
 import type { ClientId, JobId, ObjectBase } from "../../proto/ids.js";
-import type { StageSpec } from "../../proto/messages.js";
+import type { StageSpec } from "../../proto/messages/stage.js";
 import { noteEngine } from "./engines.js";
 import type { HeldSegment, JournalRecord, PutFacts } from "./events.js";
 import { linkStage, unlinkStage } from "./links.js";

@@ -2,7 +2,8 @@
 import { describe, expect, test } from "vitest";
 import { type ClientId, type JobId, type ObjectBase, objectIdOf, stageBaseOf, type WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import type { ArgSpec, ResultSegment, StageSpec } from "../../proto/messages.js";
+import type { ResultSegment } from "../../proto/messages/results.js";
+import type { ArgSpec, StageSpec } from "../../proto/messages/stage.js";
 import { PackReader, PackWriter } from "../../proto/pack.js";
 import { decodeValue, encodeValue } from "../../proto/value.js";
 import { PROTOCOL_VERSION } from "../../proto/version.js";

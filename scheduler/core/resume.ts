@@ -10,7 +10,10 @@
 import type { JobId, ObjectBase } from "../../proto/ids.js";
 import { objectIdOf, splitObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import type { ClientRequestOf, ResultSegment, StageSpec, StoredObject, StoredResult } from "../../proto/messages.js";
+import type { ClientRequestOf } from "../../proto/messages/client.js";
+import type { ResultSegment, StoredResult } from "../../proto/messages/results.js";
+import type { StageSpec } from "../../proto/messages/stage.js";
+import type { StoredObject } from "../../proto/messages/worker.js";
 import { sameBytes } from "../../proto/same-bytes.js";
 import { answer, jobNotFound, refuse, startStage } from "./client-events.js";
 import { addHolder } from "./copies.js";

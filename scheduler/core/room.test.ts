@@ -4,7 +4,8 @@
  */
 import { describe, expect, test } from "vitest";
 import type { LeaseId } from "../../proto/ids.js";
-import type { ArgSpec, Commit, Lease } from "../../proto/messages.js";
+import type { ArgSpec } from "../../proto/messages/stage.js";
+import type { Commit, Lease } from "../../proto/messages/worker.js";
 import { client, leasesIn, one, Rig, runAll, session, spec, updatesIn, w1, w2 } from "../../sim/core-rig.js";
 
 const MB = 1_000_000;

@@ -5,7 +5,8 @@
  */
 import { describe, expect, test } from "vitest";
 import type { JobId, ObjectId, WorkerId } from "../../proto/ids.js";
-import type { ArgSpec, Commit, Lease, StageSpec } from "../../proto/messages.js";
+import type { ArgSpec, StageSpec } from "../../proto/messages/stage.js";
+import type { Commit, Lease } from "../../proto/messages/worker.js";
 import { client, fill, leasesIn, Rig, session, spec, stored, tenant, w1, w2 } from "../../sim/core-rig.js";
 
 const pure = { pure: true };

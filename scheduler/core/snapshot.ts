@@ -4,7 +4,8 @@
  */
 import type { WireError } from "../../proto/errors.js";
 import type { Epoch, JobId, ObjectBase, TenantId } from "../../proto/ids.js";
-import type { JobState, StageSpec } from "../../proto/messages.js";
+import type { StageSpec } from "../../proto/messages/stage.js";
+import type { JobState } from "../../proto/messages/status.js";
 import { noteStrayed } from "./engines.js";
 import type { HeldSegment, PutFacts } from "./events.js";
 import { isDurableBlob } from "./offload.js";

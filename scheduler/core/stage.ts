@@ -3,7 +3,7 @@
 import { argsBytes } from "../../proto/args.js";
 import { engineOfStage } from "../../proto/engine.js";
 import type { ObjectBase } from "../../proto/ids.js";
-import type { FunctionRef, StageSpec } from "../../proto/messages.js";
+import type { FunctionRef, StageSpec } from "../../proto/messages/stage.js";
 import { Dependents } from "./dependents.js";
 import { RangeSet } from "./ranges.js";
 import { SegmentTable } from "./segments.js";

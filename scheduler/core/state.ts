@@ -18,7 +18,9 @@ import type {
   TenantId,
   WorkerId,
 } from "../../proto/ids.js";
-import type { HeldLease, JobState, StageSpec } from "../../proto/messages.js";
+import type { StageSpec } from "../../proto/messages/stage.js";
+import type { JobState } from "../../proto/messages/status.js";
+import type { HeldLease } from "../../proto/messages/worker.js";
 import { Catalog } from "./catalog.js";
 import type { Departed } from "./departed-record.js";
 import type { Dependents } from "./dependents.js";

@@ -2,7 +2,7 @@
  * Stealing by hand: one worker full of leases, another that idles, and answers that come, do not come, or come late.
  */
 import { expect, test } from "vitest";
-import type { Lease } from "../../proto/messages.js";
+import type { Lease } from "../../proto/messages/worker.js";
 import { client, leasesIn, Rig, runAll, session, spec, w1, w2 } from "../../sim/core-rig.js";
 import type { Command } from "./index.js";
 

@@ -5,7 +5,10 @@
 import { describe, expect, test } from "vitest";
 import type { Epoch, JobId, LeaseId, WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import type { ClientRequest, Lease, ResultSegment, StageSpec } from "../../proto/messages.js";
+import type { ClientRequest } from "../../proto/messages/client.js";
+import type { ResultSegment } from "../../proto/messages/results.js";
+import type { StageSpec } from "../../proto/messages/stage.js";
+import type { Lease } from "../../proto/messages/worker.js";
 import {
   client,
   failed,

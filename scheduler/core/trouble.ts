@@ -1,6 +1,6 @@
 /** What went wrong with one task so far. */
 import type { WireError } from "../../proto/errors.js";
-import type { StoredResult } from "../../proto/messages.js";
+import type { StoredResult } from "../../proto/messages/results.js";
 
 export interface Trouble {
   /** Tries that ended without a commit. */

@@ -2,7 +2,7 @@
 import { engineFamily } from "../../proto/engine.js";
 import type { objectIdOf } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import type { HeldLease, StoredObject, WorkerRequestOf } from "../../proto/messages.js";
+import type { HeldLease, StoredObject, WorkerRequestOf } from "../../proto/messages/worker.js";
 import { isCompatible, PROTOCOL_VERSION } from "../../proto/version.js";
 import { closeLease, firstTime, knowReports } from "./commits.js";
 import { forgetDrains, keepEnough, noteHolder, noteMissing, startDrain, tellDrain } from "./copies.js";

@@ -6,7 +6,8 @@ import { createHash } from "node:crypto";
 import { isVolleyError, toWireError } from "../../proto/errors.js";
 import type { ClientId, Epoch, JobId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import type { ClientReply, ResultSegment } from "../../proto/messages.js";
+import type { ClientReply } from "../../proto/messages/client.js";
+import type { ResultSegment } from "../../proto/messages/results.js";
 import type { Deferred, Event, InlineSegment } from "../core/events.js";
 import type { ChunkStore } from "./chunks.js";
 

@@ -1,7 +1,7 @@
 /** Tables that grow with who comes, and not with what is there: each has an end. */
 import { describe, expect, test } from "vitest";
 import type { ClientId, JobId, TenantId } from "../../proto/ids.js";
-import type { StageSpec } from "../../proto/messages.js";
+import type { StageSpec } from "../../proto/messages/stage.js";
 import type { Message } from "../../proto/transport/transport.js";
 import { inline, leasesIn, Rig, spec, w1 } from "../../sim/core-rig.js";
 import { costsMax } from "../core/commits.js";

@@ -7,7 +7,7 @@ import { decodeRaw, encodeMessage } from "../../proto/codec.js";
 import { digestBytes } from "../../proto/digest.js";
 import type { BlobStore } from "../../proto/durable/durable.js";
 import { VolleyError } from "../../proto/errors.js";
-import type { ObjectLocation, ResultSegment } from "../../proto/messages.js";
+import type { ObjectLocation, ResultSegment } from "../../proto/messages/results.js";
 import { PackReader } from "../../proto/pack.js";
 import type { ChunkSegment, HeldLocation, InlineSegment } from "../core/events.js";
 

@@ -7,7 +7,8 @@ import { contentDigest } from "../../proto/address.js";
 import { digestOf, equalBytes, hexOf } from "../../proto/digest.js";
 import { toWireError, VolleyError, type WireError } from "../../proto/errors.js";
 import { limits } from "../../proto/limits.js";
-import type { ClientRequestOf, StoredObject, WorkerRequest } from "../../proto/messages.js";
+import type { ClientRequestOf } from "../../proto/messages/client.js";
+import type { StoredObject, WorkerRequest } from "../../proto/messages/worker.js";
 
 /** Throws INVALID_ARGUMENT for an id that is not the digest's, CORRUPT for bytes that are not, TOO_LARGE. */
 export function checkPut({ id, kind, bytes, digest, inline }: ClientRequestOf<"put">): void {

@@ -3,7 +3,7 @@ import { putObjectId } from "../../proto/address.js";
 import { encodeMessage } from "../../proto/codec.js";
 import { digestOf, hexOf } from "../../proto/digest.js";
 import type { LeaseId, ObjectBase } from "../../proto/ids.js";
-import type { StageSpec } from "../../proto/messages.js";
+import type { StageSpec } from "../../proto/messages/stage.js";
 import { PackWriter } from "../../proto/pack.js";
 import { subjects } from "../../proto/subjects.js";
 import type { Event } from "../core/events.js";

@@ -11,18 +11,13 @@ import { toWireError, VolleyError, type WireError } from "../../proto/errors.js"
 import { validateStages } from "../../proto/graph.js";
 import type { ClientId, Epoch, JobId, ObjectBase } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import {
-  type ClientRequest,
-  type ClientRequestOf,
-  type Commit,
-  clientRequest,
-  type ResultSegment,
-  workerRequest,
-} from "../../proto/messages.js";
+import { type ClientRequest, type ClientRequestOf, clientRequest } from "../../proto/messages/client.js";
+import type { ResultSegment } from "../../proto/messages/results.js";
+import { clientId, jobId } from "../../proto/messages/scalars.js";
+import { type Commit, workerRequest } from "../../proto/messages/worker.js";
 import { PackReader } from "../../proto/pack.js";
 import { subjects } from "../../proto/subjects.js";
 import type { Message, Subscription, Transport } from "../../proto/transport/transport.js";
-import { clientId, jobId } from "../../proto/wire-scalars.js";
 import type { Event } from "../core/events.js";
 import { checkPut, dropMisnamed } from "./content-ids.js";
 import type { KnownStage, SessionSize } from "./core-port.js";

@@ -7,7 +7,7 @@ import { type LocalNats, startLocalNats } from "../../cluster/local/nats-server.
 import { decodeMessage, encodeMessage } from "../../proto/codec.js";
 import { readConfig } from "../../proto/config.js";
 import type { ClientId, JobId, TenantId } from "../../proto/ids.js";
-import { type ClientReply, type ClientRequest, clientReply } from "../../proto/messages.js";
+import { type ClientReply, type ClientRequest, clientReply } from "../../proto/messages/client.js";
 import { subjects } from "../../proto/subjects.js";
 import { connectNats } from "../../proto/transport/nats.js";
 import type { Transport } from "../../proto/transport/transport.js";

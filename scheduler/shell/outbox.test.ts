@@ -1,7 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { decodeMessage } from "../../proto/codec.js";
 import type { ClientId, Epoch, JobId, LeaseId, ObjectBase, ObjectId, WorkerId } from "../../proto/ids.js";
-import { clientUpdate, type ResultSegment, type WorkerOrder, workerOrders } from "../../proto/messages.js";
+import { clientUpdate } from "../../proto/messages/client.js";
+import type { ResultSegment } from "../../proto/messages/results.js";
+import { type WorkerOrder, workerOrders } from "../../proto/messages/worker.js";
 import { PackReader, PackWriter } from "../../proto/pack.js";
 import { Outbox } from "./outbox.js";
 

@@ -10,7 +10,9 @@ import { encodeMessage } from "../../proto/codec.js";
 import { digestBytes } from "../../proto/digest.js";
 import { wireErrorBytes } from "../../proto/errors.js";
 import type { ClientId, Epoch, Instance, JobId, WorkerId } from "../../proto/ids.js";
-import type { ArgSpec, ResultSegment, WorkerOrder } from "../../proto/messages.js";
+import type { ResultSegment } from "../../proto/messages/results.js";
+import type { ArgSpec } from "../../proto/messages/stage.js";
+import type { WorkerOrder } from "../../proto/messages/worker.js";
 import { PackReader } from "../../proto/pack.js";
 
 export interface OutboxOptions {

@@ -5,16 +5,10 @@ import { digestOf, sha256Hex } from "../../proto/digest.js";
 import type { Durable } from "../../proto/durable/durable.js";
 import { modelDurable } from "../../proto/durable/model.js";
 import type { ClientId, JobId, TenantId, WorkerId } from "../../proto/ids.js";
-import {
-  type ClientReply,
-  type ClientRequest,
-  clientReply,
-  type JobStatus,
-  type Lease,
-  type StageSpec,
-  type WorkerOrder,
-  workerOrders,
-} from "../../proto/messages.js";
+import { type ClientReply, type ClientRequest, clientReply } from "../../proto/messages/client.js";
+import type { StageSpec } from "../../proto/messages/stage.js";
+import type { JobStatus } from "../../proto/messages/status.js";
+import { type Lease, type WorkerOrder, workerOrders } from "../../proto/messages/worker.js";
 import { PackWriter } from "../../proto/pack.js";
 import { subjects } from "../../proto/subjects.js";
 import { MemoryNetwork } from "../../proto/transport/memory.js";

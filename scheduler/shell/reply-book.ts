@@ -3,7 +3,7 @@
  * asker has given up long before).
  */
 import type { Instance, WorkerId } from "../../proto/ids.js";
-import type { WorkerOrder } from "../../proto/messages.js";
+import type { WorkerOrder } from "../../proto/messages/worker.js";
 import type { Message } from "../../proto/transport/transport.js";
 import type { ReplyToken } from "../core/events.js";
 

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { ClientId, JobId, ObjectBase } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import type { ArgSpec, ResultSegment, StageSpec } from "../../proto/messages.js";
+import type { ResultSegment } from "../../proto/messages/results.js";
+import type { ArgSpec, StageSpec } from "../../proto/messages/stage.js";
 import type { KnownStage, SessionSize } from "./core-port.js";
 import { SessionStages } from "./session-stages.js";
 

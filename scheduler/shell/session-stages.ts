@@ -12,7 +12,9 @@ import { isVolleyError, toWireError, VolleyError, type WireError } from "../../p
 import { validateStages } from "../../proto/graph.js";
 import { type ClientId, type JobId, type ObjectBase, stageBaseOf } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import type { ArgSpec, ClientRequestOf, ResultSegment, StageSpec } from "../../proto/messages.js";
+import type { ClientRequestOf } from "../../proto/messages/client.js";
+import type { ResultSegment } from "../../proto/messages/results.js";
+import type { ArgSpec, StageSpec } from "../../proto/messages/stage.js";
 import type { KnownStage, SessionSize } from "./core-port.js";
 
 export interface SessionStagesOptions {

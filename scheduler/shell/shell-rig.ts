@@ -12,11 +12,9 @@ import {
   type ClientUpdate,
   clientReply,
   clientUpdate,
-  type StageSpec,
-  type WorkerOrders,
-  type WorkerRequest,
-  workerOrders,
-} from "../../proto/messages.js";
+} from "../../proto/messages/client.js";
+import type { StageSpec } from "../../proto/messages/stage.js";
+import { type WorkerOrders, type WorkerRequest, workerOrders } from "../../proto/messages/worker.js";
 import { subjects } from "../../proto/subjects.js";
 import { MemoryNetwork } from "../../proto/transport/memory.js";
 import { SchedulerMetrics } from "./metrics.js";

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { modelDurable } from "../../proto/durable/model.js";
 import { InvariantViolation } from "../../proto/errors.js";
 import type { Epoch, TenantId } from "../../proto/ids.js";
-import type { WorkerRequest } from "../../proto/messages.js";
+import type { WorkerRequest } from "../../proto/messages/worker.js";
 import { PackWriter } from "../../proto/pack.js";
 import { subjects } from "../../proto/subjects.js";
 import { MemoryNetwork } from "../../proto/transport/memory.js";

@@ -2,7 +2,8 @@
 import { describe, expect, test } from "vitest";
 import type { ObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import type { ObjectLocation, StoredObject, WorkerOrder } from "../../proto/messages.js";
+import type { ObjectLocation } from "../../proto/messages/results.js";
+import type { StoredObject, WorkerOrder } from "../../proto/messages/worker.js";
 import { Harness, kinds, sent } from "../../sim/worker-rig.js";
 import type { WorkerCommand } from "./events.js";
 

@@ -20,14 +20,8 @@
  */
 import type { WireError } from "../../proto/errors.js";
 import type { LeaseId, ObjectId } from "../../proto/ids.js";
-import type {
-  Lease,
-  ObjectLocation,
-  ResultSegment,
-  StoredObject,
-  WorkerOrders,
-  WorkerRequest,
-} from "../../proto/messages.js";
+import type { ObjectLocation, ResultSegment } from "../../proto/messages/results.js";
+import type { Lease, StoredObject, WorkerOrders, WorkerRequest } from "../../proto/messages/worker.js";
 
 export type WorkerEvent =
   /** Once, first: the worker says hello. */

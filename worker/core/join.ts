@@ -1,7 +1,7 @@
 /** Joining a scheduler, beating, and following the next one (M4, M6). */
 
 import type { Epoch } from "../../proto/ids.js";
-import type { HeldLease, WorkerOrder, WorkerOrders } from "../../proto/messages.js";
+import type { HeldLease, WorkerOrder, WorkerOrders } from "../../proto/messages/worker.js";
 import type { WorkerCommand } from "./events.js";
 import { dropLease } from "./leases.js";
 import { firstOpenSeq, resend, voidOutbox } from "./outbox.js";

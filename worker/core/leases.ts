@@ -1,7 +1,7 @@
 /** Leases from order to end (M3): taken, started, limited, given back, finished. */
 import { invariant, type WireError, wireErrorBytes } from "../../proto/errors.js";
 import type { LeaseId, ObjectId } from "../../proto/ids.js";
-import type { Lease } from "../../proto/messages.js";
+import type { Lease } from "../../proto/messages/worker.js";
 import type { WorkerCommand, WorkerEvent } from "./events.js";
 import { hold } from "./outbox.js";
 import { addRange, gaps, type HeldEntry, remember, slotsBusy, type WorkerState } from "./state.js";

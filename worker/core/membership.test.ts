@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import type { Epoch, Instance, LeaseId, ObjectId, SchedulerStart } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import type { StoredObject, WorkerRequest } from "../../proto/messages.js";
+import type { StoredObject, WorkerRequest } from "../../proto/messages/worker.js";
 import { Harness, identity, inline, kinds, leaseOf, sent } from "../../sim/worker-rig.js";
 import { createWorkerState } from "./state.js";
 

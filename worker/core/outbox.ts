@@ -2,7 +2,7 @@
 
 import type { Epoch, ObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import type { StoredObject } from "../../proto/messages.js";
+import type { StoredObject } from "../../proto/messages/worker.js";
 import { sameBytes } from "../../proto/same-bytes.js";
 import type { WorkerCommand } from "./events.js";
 import type { OutboxEntry, WorkerState } from "./state.js";

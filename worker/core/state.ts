@@ -1,11 +1,11 @@
 /**
  * The worker's bookkeeping as data, its transitions' small helpers, and the invariants that hold after every step.
- * Rules M1–M6 are those of proto/messages.ts.
+ * Rules M1–M6 are those of proto/messages/worker.ts.
  */
 import type { EngineFacts } from "../../proto/engine.js";
 import { invariant } from "../../proto/errors.js";
 import type { Epoch, Instance, LeaseId, ObjectId, SchedulerStart, WorkerId } from "../../proto/ids.js";
-import type { Commit, Lease, StoredObject, WorkerRequest } from "../../proto/messages.js";
+import type { Commit, Lease, StoredObject, WorkerRequest } from "../../proto/messages/worker.js";
 
 export interface WorkerIdentity {
   readonly worker: WorkerId;

@@ -7,7 +7,8 @@
 
 import { type Epoch, type ObjectId, splitObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import type { ObjectLocation, StoredObject, WorkerOrder, WorkerOrders } from "../../proto/messages.js";
+import type { ObjectLocation } from "../../proto/messages/results.js";
+import type { StoredObject, WorkerOrder, WorkerOrders } from "../../proto/messages/worker.js";
 import { sameBytes } from "../../proto/same-bytes.js";
 import type { WorkerCommand, WorkerEvent } from "./events.js";
 import { announce, beat, enterEpoch, hello, welcome } from "./join.js";

@@ -1,7 +1,7 @@
 /** On the agent: from a channel's ring to result segments. Neighbouring small results become one pack. */
 import { digestBytes } from "../../proto/digest.js";
 import type { WireError } from "../../proto/errors.js";
-import type { ResultSegment } from "../../proto/messages.js";
+import type { ResultSegment } from "../../proto/messages/results.js";
 import { failedKind, type RingEntry, type SlotChannel } from "./channel.js";
 
 /** A segment is cut here, so that commits fit into messages. */

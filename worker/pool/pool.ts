@@ -9,7 +9,7 @@ import type { Worker } from "node:worker_threads";
 import { Piscina } from "piscina";
 import type { ErrorCode, WireError } from "../../proto/errors.js";
 import { limits } from "../../proto/limits.js";
-import type { ResultSegment } from "../../proto/messages.js";
+import type { ResultSegment } from "../../proto/messages/results.js";
 import type { SharedMemory } from "../store/memory.js";
 import { SlotChannel } from "./channel.js";
 import { monotonicMs } from "./clock.js";

@@ -20,7 +20,9 @@ import {
   objectIdOf,
   type WorkerId,
 } from "../../proto/ids.js";
-import type { ArgSpec, Lease, ObjectLocation, WorkerOrder } from "../../proto/messages.js";
+import type { ObjectLocation } from "../../proto/messages/results.js";
+import type { ArgSpec } from "../../proto/messages/stage.js";
+import type { Lease, WorkerOrder } from "../../proto/messages/worker.js";
 import { PackWriter } from "../../proto/pack.js";
 import { MemoryNetwork } from "../../proto/transport/memory.js";
 import { encodeValue } from "../../proto/value.js";

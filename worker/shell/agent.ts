@@ -9,7 +9,7 @@ import { fromWireError, isVolleyError, VolleyError } from "../../proto/errors.js
 import { FramePeer } from "../../proto/frame-peer.js";
 import type { Instance, LeaseId, ObjectId, WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import { type WorkerRequest, workerOrders } from "../../proto/messages.js";
+import { type WorkerRequest, workerOrders } from "../../proto/messages/worker.js";
 import { ownEngine, packageVersion } from "../../proto/release.js";
 import { subjects } from "../../proto/subjects.js";
 import type { Subscription, Transport } from "../../proto/transport/transport.js";

@@ -3,7 +3,7 @@
 import { decodeMessage, encodeMessage } from "../../proto/codec.js";
 import { type ErrorCode, fromWireError, isVolleyError, VolleyError } from "../../proto/errors.js";
 import { limits } from "../../proto/limits.js";
-import { type ClientReplyOf, type ClientRequest, clientReply } from "../../proto/messages.js";
+import { type ClientReplyOf, type ClientRequest, clientReply } from "../../proto/messages/client.js";
 import { subjects } from "../../proto/subjects.js";
 import { sleep as delay } from "../../proto/timer.js";
 import type { Transport } from "../../proto/transport/transport.js";

@@ -1,15 +1,8 @@
 import { expect, vi } from "vitest";
 import { decodeMessage, encodeMessage } from "../../proto/codec.js";
 import type { Epoch, LeaseId, WorkerId } from "../../proto/ids.js";
-import {
-  type ClientReply,
-  type ClientRequest,
-  type Commit,
-  clientRequest,
-  type WorkerOrder,
-  type WorkerRequest,
-  workerRequest,
-} from "../../proto/messages.js";
+import { type ClientReply, type ClientRequest, clientRequest } from "../../proto/messages/client.js";
+import { type Commit, type WorkerOrder, type WorkerRequest, workerRequest } from "../../proto/messages/worker.js";
 import { PackReader } from "../../proto/pack.js";
 import { subjects } from "../../proto/subjects.js";
 import type { Message, Transport } from "../../proto/transport/transport.js";

@@ -5,7 +5,9 @@
 import { digestBytes } from "../../proto/digest.js";
 import { VolleyError } from "../../proto/errors.js";
 import { type JobId, type ObjectBase, type ObjectId, objectIdOf } from "../../proto/ids.js";
-import type { ArgSpec, Lease, ObjectLocation, ResultSegment } from "../../proto/messages.js";
+import type { ObjectLocation, ResultSegment } from "../../proto/messages/results.js";
+import type { ArgSpec } from "../../proto/messages/stage.js";
+import type { Lease } from "../../proto/messages/worker.js";
 import { PackReader } from "../../proto/pack.js";
 import type { Transport } from "../../proto/transport/transport.js";
 import { valueKind } from "../../proto/value-kind.js";

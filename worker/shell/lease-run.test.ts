@@ -4,7 +4,7 @@ import { modelDurable } from "../../proto/durable/model.js";
 import { objectBlobName } from "../../proto/durable/objects.js";
 import { VolleyError } from "../../proto/errors.js";
 import { type JobId, type LeaseId, type ObjectBase, objectIdOf } from "../../proto/ids.js";
-import type { Lease } from "../../proto/messages.js";
+import type { Lease } from "../../proto/messages/worker.js";
 import type { WorkerEvent } from "../core/events.js";
 import type { SlotPool } from "../pool/pool.js";
 import { ObjectStore } from "../store/store.js";

@@ -6,7 +6,7 @@ import type { BlobStore } from "../../proto/durable/durable.js";
 import { objectBlobName } from "../../proto/durable/objects.js";
 import { isVolleyError, toWireError, VolleyError, type WireError } from "../../proto/errors.js";
 import { objectIdOf } from "../../proto/ids.js";
-import type { Lease } from "../../proto/messages.js";
+import type { Lease } from "../../proto/messages/worker.js";
 import type { WorkerEvent } from "../core/events.js";
 import type { LargeResult, Run, SlotPool } from "../pool/pool.js";
 import type { ThreadFunction } from "../pool/run-message.js";

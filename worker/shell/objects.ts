@@ -15,7 +15,8 @@ import { fromWireError, isVolleyError, VolleyError } from "../../proto/errors.js
 import type { FramePeer } from "../../proto/frame-peer.js";
 import type { ObjectId, WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import type { ObjectLocation, StoredObject } from "../../proto/messages.js";
+import type { ObjectLocation } from "../../proto/messages/results.js";
+import type { StoredObject } from "../../proto/messages/worker.js";
 import { sleep as delay } from "../../proto/timer.js";
 import type { Transport } from "../../proto/transport/transport.js";
 import type { Allocation, ObjectStore, Pin } from "../store/store.js";

@@ -8,7 +8,7 @@ import { equalBytes, hexOf } from "../../proto/digest.js";
 import { VolleyError } from "../../proto/errors.js";
 import type { ObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import type { StoredObject } from "../../proto/messages.js";
+import type { StoredObject } from "../../proto/messages/worker.js";
 import { sleep as delay } from "../../proto/timer.js";
 import type { Subscription } from "../../proto/transport/transport.js";
 import type { ValueKind } from "../../proto/value-kind.js";

@@ -9,7 +9,7 @@ import { type LocalCluster, startLocalCluster } from "../../../cluster/local/loc
 import { loadCsv } from "../../../data/ingest/index.js";
 import { VolleyError } from "../../../proto/errors.js";
 import { parseGraph } from "../../../proto/graph.js";
-import type { JobStatus } from "../../../proto/messages.js";
+import type { JobStatus } from "../../../proto/messages/status.js";
 import type { Job } from "../../sdk/api.js";
 import { connect } from "../../sdk/index.js";
 import { Interrupted } from "../exit-codes.js";

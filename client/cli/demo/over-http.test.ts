@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
-import type { JobStatus } from "../../../proto/messages.js";
+import type { JobStatus } from "../../../proto/messages/status.js";
 import { type Gateway, runOverHttp, uploadCsv } from "./over-http.js";
 
 const closers: (() => void)[] = [];

@@ -5,7 +5,7 @@
 import { z } from "zod";
 import { VolleyError } from "../../../proto/errors.js";
 import type { JsonGraphInput } from "../../../proto/graph.js";
-import { type JobStatus, jobStatus } from "../../../proto/messages.js";
+import { type JobStatus, jobStatus } from "../../../proto/messages/status.js";
 
 export interface Gateway {
   readonly url: string;

@@ -1,6 +1,6 @@
 /** Why a task is where it is: the answer to `explain`. */
 import { z } from "zod";
-import { count, jobId, leaseId, u32, workerId } from "./wire-scalars.js";
+import { count, jobId, leaseId, u32, workerId } from "./scalars.js";
 
 export const explanation = z.object({
   job: jobId,

@@ -17,7 +17,7 @@ import {
   type SchedulerStart,
   type TenantId,
   type WorkerId,
-} from "./ids.js";
+} from "../ids.js";
 
 const name = <T>() =>
   z.custom<T>((v) => typeof v === "string" && isName(v), { error: "expected 1 to 64 letters, digits, _ or -" });

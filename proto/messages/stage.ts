@@ -1,9 +1,9 @@
 /** What a stage is: its function, its arguments, how it is to be run. */
 import { z } from "zod";
-import type { ObjectId } from "./ids.js";
-import { limits } from "./limits.js";
-import { taskTimeoutMs } from "./task-timeout.js";
-import { bundleId, bytes, count, engineName, objectId, u32 } from "./wire-scalars.js";
+import type { ObjectId } from "../ids.js";
+import { limits } from "../limits.js";
+import { taskTimeoutMs } from "../task-timeout.js";
+import { bundleId, bytes, count, engineName, objectId, u32 } from "./scalars.js";
 
 /** What a stage runs: an export of a deployed bundle, or a built-in kernel. */
 export const functionRef = z.union([

@@ -3,12 +3,10 @@
  * (frames.ts).
  */
 import { z } from "zod";
-import { valueKind, wireError } from "./messages.js";
-import { bytes, count, objectId } from "./wire-scalars.js";
+import { wireError } from "./results.js";
+import { bytes, count, objectId } from "./scalars.js";
+import { valueKind } from "./stage.js";
 
-/**
- * Requests between peers on subjects.data(peer); bytes travel as frames (frames.ts) on the receiver's frame subject.
- */
 export const dataRequest = z.discriminatedUnion("t", [
   /**
    * Send object `id` as stream `stream` to `to`, an id of a frame peer. Answered at once with its size, or an error.
