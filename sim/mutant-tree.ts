@@ -9,21 +9,34 @@ import type { simulate } from "./simulation.js";
 /** What the simulation loads, by the table of imports in docs/ARCHITECTURE.md. */
 const folders = ["proto", "scheduler/core", "scheduler/shell", "sim", "worker/core"];
 
-const dist = path.join(path.dirname(fileURLToPath(import.meta.url)), "../..");
+const dist = path.join(path.dirname(fileURLToPath(import.meta.url)), "..");
 
 /**
- * The text with the edit made; white space in `find` stands for any. Throws if what is to be replaced is not there, or
- * there more than once.
+ * The text with the edit made. What is to be replaced is found by its words and signs: how a formatter sets spaces,
+ * lines and trailing commas is nothing to it. Throws if it is not there, or there more than once.
  */
 export function mutate(text: string, { file, find, put }: Edit): string {
-  const pattern = find.replace(/[.*+?^${}()|[\]\\]/g, "\\$&").replace(/\s+/g, "\\s+");
-  const parts = text.split(new RegExp(pattern));
+  const parts = text.split(patternOf(find));
   if (parts.length !== 2) {
     throw new Error(
       `a planted bug replaces ${JSON.stringify(find)} in ${file}, where it stands ${parts.length - 1} times instead of once: write the plant anew`,
     );
   }
   return parts.join(put);
+}
+
+function patternOf(find: string): RegExp {
+  const tokens = find.match(/\w+|[^\w\s]/g) ?? [];
+  const isWord = (token: string | undefined): boolean => token !== undefined && /\w/.test(token);
+  const pattern = tokens.map((token, i) => {
+    const gap = i === 0 ? "" : isWord(token) && isWord(tokens[i - 1]) ? "\\s+" : "\\s*";
+    if (isWord(token)) return gap + token;
+    const comma = i > 0 && /[)\]}]/.test(token) && tokens[i - 1] !== "," ? "(?:,\\s*)?" : "";
+    return gap + comma + token.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  });
+  return new RegExp(
+    `${isWord(tokens[0]) ? "(?<!\\w)" : ""}${pattern.join("")}${isWord(tokens.at(-1)) ? "(?!\\w)" : ""}`,
+  );
 }
 
 /** The texts of the compiled files that the edits change, changed. */

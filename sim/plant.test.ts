@@ -3,7 +3,7 @@
  * an oracle that fits it.
  */
 import { describe, expect, it } from "vitest";
-import { mutatedFiles } from "./mutant-tree.js";
+import { mutate, mutatedFiles } from "./mutant-tree.js";
 import { mutants } from "./mutants.js";
 import { huntAll } from "./plant-hunt.js";
 
@@ -52,6 +52,14 @@ describe("bugs planted in the compiled cores", () => {
       }
     });
     expect(stale).toEqual([]);
+  });
+
+  it("are found however the text is set", () => {
+    const edit = { file: "x.js", find: "if (a.has(b))\n return f(a, b);", put: "x();" };
+    expect(mutate("y(); if (a\n  .has(b)) return f(\n  a,\n  b,\n);", edit)).toBe("y(); x();");
+    expect(() => mutate("if (aa.has(b)) return f(a, b);", edit)).toThrow("0 times");
+    expect(() => mutate("if (a.has(b)) returnf(a, b);", edit)).toThrow("0 times");
+    expect(() => mutate("undo(a)", { ...edit, find: "do(a)" })).toThrow("0 times");
   });
 
   it("are told when the text they change is not there, or there twice", () => {
