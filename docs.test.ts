@@ -6,7 +6,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import type { ConfigTable } from "./proto/config.js";
+import type { ConfigTable } from "./cluster/process/config.js";
 import { errorCatalogue } from "./proto/errors.js";
 import { limits } from "./proto/limits.js";
 

@@ -14,7 +14,7 @@ import { loadCsv } from "../data/ingest/index.js";
 import { evaluateSerially } from "../kernels/serial.js";
 import { putObjectId } from "../proto/address.js";
 import { parseGraph } from "../proto/graph.js";
-import { encodeValue } from "../proto/value.js";
+import { encodeValue } from "../proto/values/value.js";
 
 const folder = mkdtempSync(join(tmpdir(), "volley-demo-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

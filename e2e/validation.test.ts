@@ -8,7 +8,7 @@ import { requireKernel } from "../kernels/registry.js";
 import { evaluateSerially } from "../kernels/serial.js";
 import { putObjectId } from "../proto/address.js";
 import { parseGraph } from "../proto/graph.js";
-import { encodeValue } from "../proto/value.js";
+import { encodeValue } from "../proto/values/value.js";
 
 let local: LocalCluster;
 beforeAll(async () => {

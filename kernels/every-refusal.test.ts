@@ -6,7 +6,7 @@
 import { Bool, DataType, Float64, Table, Utf8, type Vector, vectorFromArray } from "apache-arrow";
 import { describe, expect, it } from "vitest";
 import { isVolleyError, type VolleyError } from "../proto/errors.js";
-import { decodeValue, encodeValue } from "../proto/value.js";
+import { decodeValue, encodeValue } from "../proto/values/value.js";
 import type { DrawnKernel } from "./calls/call.js";
 import { Draw, joined } from "./calls/draw.js";
 import { drawnCalls } from "./calls/index.js";

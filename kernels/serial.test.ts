@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { digestOf } from "../proto/digest.js";
 import { type JsonGraphInput, parseGraph } from "../proto/graph.js";
-import { decodeValue, encodeValue } from "../proto/value.js";
+import { decodeValue, encodeValue } from "../proto/values/value.js";
 import { evaluateSerially } from "./serial.js";
 
 const echo = { kernel: "volley.echo" };

@@ -7,8 +7,8 @@ import { digestOf } from "../proto/digest.js";
 import { VolleyError } from "../proto/errors.js";
 import type { CompiledGraph } from "../proto/graph.js";
 import type { ArgSpec, StageSpec } from "../proto/messages/stage.js";
-import { PackReader } from "../proto/pack.js";
-import { decodeValue, type EncodedValue, encodeValue } from "../proto/value.js";
+import { PackReader } from "../proto/values/pack.js";
+import { decodeValue, type EncodedValue, encodeValue } from "../proto/values/value.js";
 import { requireKernel } from "./registry.js";
 
 export interface SerialResult {

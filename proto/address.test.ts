@@ -3,8 +3,8 @@ import { putObjectId, stageBase } from "./address.js";
 import { defaultStageOptions } from "./graph.js";
 import { isObjectBase, isObjectId, type JobId, type ObjectBase, type ObjectId } from "./ids.js";
 import type { ArgSpec, StageOptions, StageSpec } from "./messages/stage.js";
-import { PackWriter } from "./pack.js";
-import { encodeValue } from "./value.js";
+import { PackWriter } from "./values/pack.js";
+import { encodeValue } from "./values/value.js";
 
 const job = (name: string): JobId => name as JobId;
 const base = (text: string): ObjectBase => `p${text.repeat(32).slice(0, 32)}` as ObjectBase;

@@ -3,8 +3,8 @@ import type { VolleyError } from "./errors.js";
 import { type CompiledGraph, parseGraph, validateStages } from "./graph.js";
 import { limits } from "./limits.js";
 import { stageSpec } from "./messages/stage.js";
-import { PackReader } from "./pack.js";
-import { decodeValue } from "./value.js";
+import { PackReader } from "./values/pack.js";
+import { decodeValue } from "./values/value.js";
 
 const sma = { kernel: "sma" };
 const faultOf = (json: unknown): { path: unknown; message: string } => {

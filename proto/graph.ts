@@ -11,9 +11,9 @@ import { VolleyError } from "./errors.js";
 import { limits } from "./limits.js";
 import { bundleId, objectId } from "./messages/scalars.js";
 import type { ArgSpec, StageOptions, StageSpec } from "./messages/stage.js";
-import { PackReader, PackWriter } from "./pack.js";
 import { taskTimeoutMs } from "./task-timeout.js";
-import { encodeValue } from "./value.js";
+import { PackReader, PackWriter } from "./values/pack.js";
+import { encodeValue } from "./values/value.js";
 
 const fault = (path: string, why: string): VolleyError =>
   new VolleyError("INVALID_GRAPH", `${path}: ${why}`, { details: { path } });

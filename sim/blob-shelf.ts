@@ -8,7 +8,7 @@ import { sha256Hex } from "../proto/digest.js";
 import type { Epoch, ObjectId } from "../proto/ids.js";
 import type { ClientReply } from "../proto/messages/client.js";
 import type { ObjectLocation } from "../proto/messages/results.js";
-import { PackReader } from "../proto/pack.js";
+import { PackReader } from "../proto/values/pack.js";
 import type { ChunkSegment, Command, Deferred, Event, HeldLocation, InlineSegment } from "../scheduler/core/events.js";
 import { sliceSegment } from "../scheduler/core/segments.js";
 import { Violation } from "./job-model.js";

@@ -10,8 +10,8 @@ import type { ClientReply, ClientRequest } from "../proto/messages/client.js";
 import type { ResultSegment } from "../proto/messages/results.js";
 import type { ArgSpec, StageSpec } from "../proto/messages/stage.js";
 import type { Commit, HeldLease, Lease, WorkerRequest, WorkerRequestOf } from "../proto/messages/worker.js";
-import { PackWriter } from "../proto/pack.js";
-import { encodeValue } from "../proto/value.js";
+import { PackWriter } from "../proto/values/pack.js";
+import { encodeValue } from "../proto/values/value.js";
 import { PROTOCOL_VERSION } from "../proto/version.js";
 import {
   type Command,

@@ -11,7 +11,7 @@ import { limits } from "../proto/limits.js";
 import type { ClientReply, ClientReplyOf, ClientRequest } from "../proto/messages/client.js";
 import type { StoredResult } from "../proto/messages/results.js";
 import type { StageSpec } from "../proto/messages/stage.js";
-import { PackWriter } from "../proto/pack.js";
+import { PackWriter } from "../proto/values/pack.js";
 import { PROTOCOL_VERSION } from "../proto/version.js";
 import { flatArgs } from "../scheduler/core/links.js";
 import { Asker } from "./asker.js";

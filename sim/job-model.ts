@@ -9,7 +9,7 @@ import type { ErrorCode } from "../proto/errors.js";
 import { type JobId, type ObjectId, objectIdOf } from "../proto/ids.js";
 import type { ResultSegment, StoredResult } from "../proto/messages/results.js";
 import type { StageSpec } from "../proto/messages/stage.js";
-import { PackReader } from "../proto/pack.js";
+import { PackReader } from "../proto/values/pack.js";
 import { alwaysFails, evaluate, objectsOf, type StageFacts, traitsOf } from "./model-function.js";
 
 /** undefined: the task fails. "any": the function is restless, or reads what such a one has made. */

@@ -7,8 +7,8 @@
 import { digestOf, hexOf } from "../proto/digest.js";
 import { type ObjectBase, type ObjectId, objectIdOf } from "../proto/ids.js";
 import type { ArgSpec, FunctionRef } from "../proto/messages/stage.js";
-import { PackReader } from "../proto/pack.js";
-import type { EncodedValue } from "../proto/value.js";
+import { PackReader } from "../proto/values/pack.js";
+import type { EncodedValue } from "../proto/values/value.js";
 
 /**
  * restless: returns something else at every execution, and is not declared pure. liar: does, and is declared pure all

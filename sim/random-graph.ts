@@ -1,7 +1,7 @@
 /** Random stages: every form of argument, every edge, functions of every temper. */
 import type { BundleId, ObjectId } from "../proto/ids.js";
 import type { ArgSpec, StageSpec } from "../proto/messages/stage.js";
-import { PackWriter } from "../proto/pack.js";
+import { PackWriter } from "../proto/values/pack.js";
 import { encodeTraits, type Traits, traitsOf } from "./model-function.js";
 import type { Random } from "./random.js";
 

@@ -1,6 +1,6 @@
 /** Every command with its options. What a command does is in a file of its own, loaded when it is run. */
 import { Command, InvalidArgumentError, Option } from "commander";
-import { packageVersion } from "../../proto/release.js";
+import { packageVersion } from "../../cluster/process/release.js";
 import { createOutput, type Output } from "./output.js";
 import { roleDescriptions } from "./role-command.js";
 

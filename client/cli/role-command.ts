@@ -1,6 +1,6 @@
 /** The command of one role: its flags and their help come from the same table that parses its configuration. */
 import type { Command } from "commander";
-import type { ConfigTable } from "../../proto/config.js";
+import type { ConfigTable } from "../../cluster/process/config.js";
 import { loadRole, type RoleName, runRole } from "./role.js";
 
 export const roleDescriptions: Readonly<Record<RoleName, string>> = {

@@ -5,8 +5,8 @@
  * (VOLLEY_URL_FILE, VOLLEY_TOKEN_FILE); what stands in the environment is taken, with a warning.
  */
 import { readFileSync, rmSync } from "node:fs";
+import { secretsKey } from "../../cluster/process/role-config.js";
 import { VolleyError } from "../../proto/errors.js";
-import { secretsKey } from "../../proto/role-config.js";
 import { sleep } from "../../proto/timer.js";
 
 export type Env = Readonly<Record<string, string | undefined>>;

@@ -6,7 +6,7 @@
  *   IPC disconnect           the parent is gone: stop at once
  */
 
-import { type ConfigOf, type ConfigTable, readConfig } from "../../proto/config.js";
+import { type ConfigOf, type ConfigTable, readConfig } from "../../cluster/process/config.js";
 import { InvariantViolation } from "../../proto/errors.js";
 import { Timer } from "../../proto/timer.js";
 import { exitCodes, toCliFailure } from "./exit-codes.js";

@@ -5,7 +5,7 @@ import { VolleyError } from "../../proto/errors.js";
 import type { CompiledGraph } from "../../proto/graph.js";
 import type { JobId, ObjectId, TenantId } from "../../proto/ids.js";
 import type { JobStatus } from "../../proto/messages/status.js";
-import { encodeValue } from "../../proto/value.js";
+import { encodeValue } from "../../proto/values/value.js";
 import type { Admit, Job, ObjectRef, StreamOptions } from "../sdk/api.js";
 import type { GatewayCluster } from "./context.js";
 

@@ -3,7 +3,7 @@ import { connect as connectSocket, type Socket } from "node:net";
 import { tableFromArrays } from "apache-arrow";
 import fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
-import { encodeValue, valueKind } from "../../proto/value.js";
+import { encodeValue, valueKind } from "../../proto/values/value.js";
 import type { App } from "./context.js";
 import { FakeCluster } from "./fake-cluster.js";
 import { buildGateway, type GatewayOptions } from "./gateway.js";

@@ -5,7 +5,7 @@
 import { Table } from "apache-arrow";
 import { VolleyError } from "../../proto/errors.js";
 import { Timer } from "../../proto/timer.js";
-import { type ValueKind, valueKind } from "../../proto/value-kind.js";
+import { type ValueKind, valueKind } from "../../proto/values/kind.js";
 
 interface Waiting {
   readonly bytes: number;

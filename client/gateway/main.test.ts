@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { readConfig } from "../../proto/config.js";
+import { readConfig } from "../../cluster/process/config.js";
 import { gatewayConfig, runGateway } from "./main.js";
 
 const env = { VOLLEY_URL: "nats://127.0.0.1:1", VOLLEY_TOKEN: "0123456789abcdef" };

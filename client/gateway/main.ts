@@ -9,10 +9,10 @@ import {
   integer,
   optionalText,
   text,
-} from "../../proto/config.js";
+} from "../../cluster/process/config.js";
+import { roleConfig } from "../../cluster/process/role-config.js";
 import { VolleyError } from "../../proto/errors.js";
 import { isName } from "../../proto/ids.js";
-import { roleConfig } from "../../proto/role-config.js";
 import { connect } from "../sdk/index.js";
 import { buildGateway } from "./gateway.js";
 import { checkListen } from "./security.js";

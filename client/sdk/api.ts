@@ -7,7 +7,7 @@ import type { BundleId, JobId, ObjectId } from "../../proto/ids.js";
 import type { Explanation } from "../../proto/messages/explanation.js";
 import type { FunctionRef } from "../../proto/messages/stage.js";
 import type { JobStatus, WorkerStatus } from "../../proto/messages/status.js";
-import type { ValueKind } from "../../proto/value-kind.js";
+import type { ValueKind } from "../../proto/values/kind.js";
 
 export interface ConnectOptions {
   /**

@@ -1,12 +1,13 @@
 /** Objects between this client and workers, in frames on a connection of their own. */
-import { fetchObject, offerObject } from "../../proto/data-plane.js";
+
 import { digestOf, equalBytes } from "../../proto/digest.js";
 import { VolleyError } from "../../proto/errors.js";
-import { FramePeer } from "../../proto/frame-peer.js";
+import { fetchObject, offerObject } from "../../proto/frames/data-plane.js";
+import { FramePeer } from "../../proto/frames/peer.js";
 import type { ClientId, ObjectId, WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { Transport } from "../../proto/transport/transport.js";
-import type { EncodedValue, ValueKind } from "../../proto/value.js";
+import type { EncodedValue, ValueKind } from "../../proto/values/value.js";
 import type { Backend } from "./backend.js";
 
 export interface OfferedObject {

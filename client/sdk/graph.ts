@@ -6,7 +6,7 @@ import { withDraws } from "../../proto/draws.js";
 import { VolleyError } from "../../proto/errors.js";
 import { type CompiledGraph, validateStages } from "../../proto/graph.js";
 import type { ArgSpec, StageSpec } from "../../proto/messages/stage.js";
-import { encodeValue, valueKind } from "../../proto/value.js";
+import { encodeValue, valueKind } from "../../proto/values/value.js";
 import type { GraphBuilder, ObjectRef, RemoteFunction, StageRef, TaskOptions } from "./api.js";
 import { packItems } from "./pack-items.js";
 import { isRef, isRefArray } from "./refs.js";

@@ -4,7 +4,7 @@
  * good only if they still have the digest.
  */
 import { digestOf, equalBytes } from "../../proto/digest.js";
-import { type EncodedValue, encodeValue } from "../../proto/value.js";
+import { type EncodedValue, encodeValue } from "../../proto/values/value.js";
 
 const keptBytesMax = 32 * 1024 * 1024;
 

@@ -10,9 +10,9 @@ import { type ErrorCode, isVolleyError, VolleyError } from "../../proto/errors.j
 import { type ObjectBase, type ObjectId, objectIdOf, type WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { ObjectLocation } from "../../proto/messages/results.js";
-import { errorOfTask } from "../../proto/thrown.js";
 import { sleep } from "../../proto/timer.js";
-import { type EncodedValue, encodeValue, type ValueKind, valueKind } from "../../proto/value.js";
+import { errorOfTask } from "../../proto/values/thrown.js";
+import { type EncodedValue, encodeValue, type ValueKind, valueKind } from "../../proto/values/value.js";
 import type { Admit } from "./api.js";
 import type { Backend } from "./backend.js";
 import type { DataPlane } from "./data.js";

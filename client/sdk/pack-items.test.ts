@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { PackWriter } from "../../proto/pack.js";
-import { encodeValue } from "../../proto/value.js";
+import { PackWriter } from "../../proto/values/pack.js";
+import { encodeValue } from "../../proto/values/value.js";
 import { packItems } from "./pack-items.js";
 
 function reference(items: readonly unknown[]): Uint8Array {

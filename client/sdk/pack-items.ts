@@ -2,7 +2,7 @@
  * The items of a map as one pack. The bytes are those that PackWriter and encodeValue give, without two objects per
  * item: a map of a million numbers is encoded in a tenth of the time, which is time in which nothing else runs.
  */
-import { encodeValue, valueKind } from "../../proto/value.js";
+import { encodeValue, valueKind } from "../../proto/values/value.js";
 
 const firstPayloadBytes = 64 * 1024;
 /** The longest form of a number. */

@@ -18,7 +18,7 @@ import { type ErrorCode, isVolleyError, VolleyError } from "../../proto/errors.j
 import { type ObjectBase, type ObjectId, objectIdOf } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import { sleep } from "../../proto/timer.js";
-import { type EncodedValue, encodeValue, type ValueKind, valueKind } from "../../proto/value.js";
+import { type EncodedValue, encodeValue, type ValueKind, valueKind } from "../../proto/values/value.js";
 import type { DataPlane } from "./data.js";
 import { KeptValues } from "./kept-values.js";
 import { Limiter } from "./limiter.js";

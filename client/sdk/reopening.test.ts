@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { modelDurable } from "../../proto/durable/model.js";
 import type { ObjectId, TenantId } from "../../proto/ids.js";
-import { PackWriter } from "../../proto/pack.js";
 import { MemoryNetwork } from "../../proto/transport/memory.js";
-import { encodeValue } from "../../proto/value.js";
+import { PackWriter } from "../../proto/values/pack.js";
+import { encodeValue } from "../../proto/values/value.js";
 import type { ObjectRef, RemoteFunction } from "./api.js";
 import type { Backend } from "./backend.js";
 import { ClusterClient } from "./cluster.js";

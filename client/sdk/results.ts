@@ -5,8 +5,8 @@
  */
 import type { WireError } from "../../proto/errors.js";
 import type { ResultSegment, StoredResult } from "../../proto/messages/results.js";
-import { PackReader } from "../../proto/pack.js";
-import type { EncodedValue } from "../../proto/value-kind.js";
+import type { EncodedValue } from "../../proto/values/kind.js";
+import { PackReader } from "../../proto/values/pack.js";
 
 export type Outcome =
   | { readonly o: "inline"; readonly value: EncodedValue }

@@ -9,7 +9,7 @@ import { type CompiledGraph, validateStages } from "../../proto/graph.js";
 import { isName, type JobId, type ObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { ArgSpec, StageSpec } from "../../proto/messages/stage.js";
-import { type EncodedValue, valueKind } from "../../proto/value.js";
+import { type EncodedValue, valueKind } from "../../proto/values/value.js";
 import type { Objects } from "./objects.js";
 import type { Session } from "./session.js";
 import { packBytesMax, valueBytesMax } from "./sizes.js";

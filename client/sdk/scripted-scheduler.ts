@@ -10,10 +10,10 @@ import {
 } from "../../proto/messages/client.js";
 import type { ResultSegment } from "../../proto/messages/results.js";
 import type { ArgSpec, StageSpec } from "../../proto/messages/stage.js";
-import { PackReader, PackWriter } from "../../proto/pack.js";
 import { subjects } from "../../proto/subjects.js";
 import type { MemoryNetwork, MemoryTransport } from "../../proto/transport/memory.js";
-import { decodeValue, encodeValue, type ValueKind } from "../../proto/value.js";
+import { PackReader, PackWriter } from "../../proto/values/pack.js";
+import { decodeValue, encodeValue, type ValueKind } from "../../proto/values/value.js";
 import type { Backend } from "./backend.js";
 
 type Answer = ClientReply extends infer R ? (R extends { epoch: unknown } ? Omit<R, "epoch"> : never) : never;

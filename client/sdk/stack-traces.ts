@@ -6,7 +6,7 @@
 import { SourceMap, type SourceMapPayload } from "node:module";
 import { resolve } from "node:path";
 import type { VolleyError, WireError } from "../../proto/errors.js";
-import { errorOfTask } from "../../proto/thrown.js";
+import { errorOfTask } from "../../proto/values/thrown.js";
 import type { Bundle } from "./deploy.js";
 
 /** A frame in a bundle: its function, the bundle's id, line and column. */

@@ -17,8 +17,8 @@ import {
   type StageSpec,
   stageOptions,
 } from "../../proto/messages/stage.js";
-import { PackWriter } from "../../proto/pack.js";
-import { type EncodedValue, type ValueKind, valueKind } from "../../proto/value.js";
+import { PackWriter } from "../../proto/values/pack.js";
+import { type EncodedValue, type ValueKind, valueKind } from "../../proto/values/value.js";
 import type { RefArray, TaskOptions } from "./api.js";
 import { packItems } from "./pack-items.js";
 import type { Put, Puts } from "./puts.js";

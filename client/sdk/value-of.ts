@@ -2,7 +2,7 @@
 import { VolleyError } from "../../proto/errors.js";
 import { type ObjectId, objectIdOf } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import { decodeValue, type EncodedValue, valueKind } from "../../proto/value.js";
+import { decodeValue, type EncodedValue, valueKind } from "../../proto/values/value.js";
 import type { Admit } from "./api.js";
 import type { Objects } from "./objects.js";
 import type { Patience } from "./patience.js";

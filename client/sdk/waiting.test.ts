@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { JobId } from "../../proto/ids.js";
 import type { StageSpec } from "../../proto/messages/stage.js";
-import { PackWriter } from "../../proto/pack.js";
+import { PackWriter } from "../../proto/values/pack.js";
 import { ClientStage } from "./stage.js";
 import { waitingOf } from "./waiting.js";
 import { SendWindow, windowBytes } from "./window.js";

@@ -1,7 +1,7 @@
 /** One role (scheduler, worker, gateway) as a child process: started, ready, stopped. */
 import { fileURLToPath } from "node:url";
 import { VolleyError } from "../../proto/errors.js";
-import { secretsKey } from "../../proto/role-config.js";
+import { secretsKey } from "../process/role-config.js";
 import { spawnGuarded } from "./guarded-process.js";
 import type { Instance } from "./supervise.js";
 

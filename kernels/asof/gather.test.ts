@@ -26,7 +26,7 @@ import {
   vectorFromArray,
 } from "apache-arrow";
 import { describe, expect, it } from "vitest";
-import { decodeTable, encodeTable } from "../../proto/value.js";
+import { decodeTable, encodeTable } from "../../proto/values/value.js";
 import { gather } from "./gather.js";
 
 const rows = Int32Array.of(3, -1, 0, 0, 2, 1, 4, -1, 3);

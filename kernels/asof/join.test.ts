@@ -11,7 +11,7 @@ import {
 } from "apache-arrow";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { decodeTable, decodeValue, encodeTable, encodeValue } from "../../proto/value.js";
+import { decodeTable, decodeValue, encodeTable, encodeValue } from "../../proto/values/value.js";
 import { casesPerKernel } from "../property-cases.js";
 import { requireKernel } from "../registry.js";
 import { openAsofJoin } from "./join.js";

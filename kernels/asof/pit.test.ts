@@ -1,7 +1,7 @@
 import { DateDay, makeData, Table, TimestampMillisecond, Utf8, Vector, vectorFromArray } from "apache-arrow";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { decodeValue, encodeValue } from "../../proto/value.js";
+import { decodeValue, encodeValue } from "../../proto/values/value.js";
 import { casesPerKernel } from "../property-cases.js";
 import { requireKernel } from "../registry.js";
 import { naivePit } from "./naive-oracle.js";

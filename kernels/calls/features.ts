@@ -1,6 +1,6 @@
 /** Drawn calls of the features: on tables, with or without keys, partitions that hand on the carry. */
 import { Table, type Vector } from "apache-arrow";
-import { decodeValue, encodeValue } from "../../proto/value.js";
+import { decodeValue, encodeValue } from "../../proto/values/value.js";
 import { dayVector, float64Vector, textVector } from "../columns.js";
 import type { WireResult } from "../features/carry.js";
 import type { Feature } from "../features/form.js";

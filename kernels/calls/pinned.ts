@@ -1,7 +1,7 @@
 /** The digest of a kernel over fixed calls: what must be the same on every engine. Test code: no kernel imports it. */
 import { createHash, type Hash } from "node:crypto";
 import { Table } from "apache-arrow";
-import { encodeTable } from "../../proto/value.js";
+import { encodeTable } from "../../proto/values/value.js";
 import type { Kernel } from "../kernel.js";
 import type { DrawnKernel } from "./call.js";
 import { Draw } from "./draw.js";

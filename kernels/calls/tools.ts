@@ -1,6 +1,6 @@
 /** Drawn calls of the kernels that move and compare values, and of the as-of joins. */
 import { Table } from "apache-arrow";
-import { decodeValue, encodeValue } from "../../proto/value.js";
+import { decodeValue, encodeValue } from "../../proto/values/value.js";
 import { boolVector, dayVector, float64Vector, int32Vector, textVector } from "../columns.js";
 import type { DrawnKernel } from "./call.js";
 import { type Draw, joined, pieces } from "./draw.js";

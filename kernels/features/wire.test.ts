@@ -1,6 +1,6 @@
 import { DateDay, Float64, Int32, Table, Utf8, type Vector, vectorFromArray } from "apache-arrow";
 import { describe, expect, it } from "vitest";
-import { decodeValue, encodeValue } from "../../proto/value.js";
+import { decodeValue, encodeValue } from "../../proto/values/value.js";
 import { requireKernel } from "../registry.js";
 import type { WireResult } from "./carry.js";
 

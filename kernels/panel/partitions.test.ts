@@ -24,7 +24,7 @@ import {
 } from "apache-arrow";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { decodeValue, encodeValue } from "../../proto/value.js";
+import { decodeValue, encodeValue } from "../../proto/values/value.js";
 import { float64Vector } from "../columns.js";
 import { casesPerKernel } from "../property-cases.js";
 import { requireKernel } from "../registry.js";

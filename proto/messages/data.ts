@@ -1,6 +1,6 @@
 /**
  * Messages of the data plane: requests between peers on subjects.data(peer). The bytes themselves travel as frames
- * (frames.ts).
+ * (frames/frame.ts).
  */
 import { z } from "zod";
 import { wireError } from "./results.js";

@@ -12,14 +12,14 @@ export const functionRef = z.union([
 ]);
 export type FunctionRef = z.infer<typeof functionRef>;
 
-/** How a value is encoded (value.ts): 0 undefined, 1 msgpack, 2 Arrow IPC stream, 3 raw bytes. */
+/** How a value is encoded (values/value.ts): 0 undefined, 1 msgpack, 2 Arrow IPC stream, 3 raw bytes. */
 export const valueKind = z.number().int().min(0).max(3);
 
 /** One positional argument of the function, for all tasks of the stage. */
 export type ArgSpec =
   /** The same small value for every task. */
   | { a: "value"; kind: number; data: Uint8Array }
-  /** Task i takes item i of this pack (pack.ts). Small packs only; a large one is put and named by `items`. */
+  /** Task i takes item i of this pack (values/pack.ts). Small packs only; a large one is put and named by `items`. */
   | { a: "item"; pack: Uint8Array }
   /** Task i takes item i of the pack in this object. */
   | { a: "items"; object: ObjectId }

@@ -7,7 +7,7 @@ import type { LeaseId, ObjectId } from "../../proto/ids.js";
 import type { ObjectLocation } from "../../proto/messages/results.js";
 import type { ArgSpec } from "../../proto/messages/stage.js";
 import type { Lease } from "../../proto/messages/worker.js";
-import { PackReader } from "../../proto/pack.js";
+import { PackReader } from "../../proto/values/pack.js";
 import { pinOf } from "./engines.js";
 import { gatherInputs } from "./inputs.js";
 import { countBlockers, isReady, linkObject } from "./links.js";

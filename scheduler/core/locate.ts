@@ -1,8 +1,8 @@
 /** Where objects are: put, inline in a result, held by workers, or in the durable store. */
 import { type ObjectId, splitObjectId, type WorkerId } from "../../proto/ids.js";
 import type { ResultSegment } from "../../proto/messages/results.js";
-import { PackReader } from "../../proto/pack.js";
 import { sameBytes } from "../../proto/same-bytes.js";
+import { PackReader } from "../../proto/values/pack.js";
 import type { HeldLocation, HeldSegment, PutFacts } from "./events.js";
 import { sourceOf } from "./links.js";
 import { isTerminal, type StageRecord, type State, type TaskState, taskState } from "./state.js";

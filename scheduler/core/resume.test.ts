@@ -4,8 +4,8 @@ import { type ClientId, type JobId, type ObjectBase, objectIdOf, stageBaseOf, ty
 import { limits } from "../../proto/limits.js";
 import type { ResultSegment } from "../../proto/messages/results.js";
 import type { ArgSpec, StageSpec } from "../../proto/messages/stage.js";
-import { PackReader, PackWriter } from "../../proto/pack.js";
-import { decodeValue, encodeValue } from "../../proto/value.js";
+import { PackReader, PackWriter } from "../../proto/values/pack.js";
+import { decodeValue, encodeValue } from "../../proto/values/value.js";
 import { PROTOCOL_VERSION } from "../../proto/version.js";
 import {
   client,

@@ -3,7 +3,7 @@
  * (I1).
  */
 import { invariant } from "../../proto/errors.js";
-import { PackReader } from "../../proto/pack.js";
+import { PackReader } from "../../proto/values/pack.js";
 import type { HeldSegment } from "./events.js";
 
 const digestBytes = 16;

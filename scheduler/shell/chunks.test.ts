@@ -8,8 +8,8 @@ import { encodeMessage } from "../../proto/codec.js";
 import { sha256Hex } from "../../proto/digest.js";
 import { type ModelDurable, modelDurable } from "../../proto/durable/model.js";
 import type { Epoch, JobId } from "../../proto/ids.js";
-import { PackReader } from "../../proto/pack.js";
-import { decodeValue } from "../../proto/value.js";
+import { PackReader } from "../../proto/values/pack.js";
+import { decodeValue } from "../../proto/values/value.js";
 import { client, inline, leasesIn, Rig, session, spec, tenant, w1 } from "../../sim/core-rig.js";
 import {
   applyRecord,

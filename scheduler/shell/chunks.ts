@@ -8,7 +8,7 @@ import { digestBytes } from "../../proto/digest.js";
 import type { BlobStore } from "../../proto/durable/durable.js";
 import { VolleyError } from "../../proto/errors.js";
 import type { ObjectLocation, ResultSegment } from "../../proto/messages/results.js";
-import { PackReader } from "../../proto/pack.js";
+import { PackReader } from "../../proto/values/pack.js";
 import type { ChunkSegment, HeldLocation, InlineSegment } from "../core/events.js";
 
 const cacheBytesMax = 16 * 1024 * 1024;

@@ -15,9 +15,9 @@ import { type ClientRequest, type ClientRequestOf, clientRequest } from "../../p
 import type { ResultSegment } from "../../proto/messages/results.js";
 import { clientId, jobId } from "../../proto/messages/scalars.js";
 import { type Commit, workerRequest } from "../../proto/messages/worker.js";
-import { PackReader } from "../../proto/pack.js";
 import { subjects } from "../../proto/subjects.js";
 import type { Message, Subscription, Transport } from "../../proto/transport/transport.js";
+import { PackReader } from "../../proto/values/pack.js";
 import type { Event } from "../core/events.js";
 import { checkPut, dropMisnamed } from "./content-ids.js";
 import type { KnownStage, SessionSize } from "./core-port.js";

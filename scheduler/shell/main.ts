@@ -3,10 +3,10 @@
  * (client/cli/volley.ts).
  */
 import { pino } from "pino";
-import { type ConfigOf, type ConfigTable, configKey, integer } from "../../proto/config.js";
+import { type ConfigOf, type ConfigTable, configKey, integer } from "../../cluster/process/config.js";
+import { type MetricsServer, serveMetrics } from "../../cluster/process/metrics-server.js";
+import { metricsConfig, roleConfig } from "../../cluster/process/role-config.js";
 import { openDurable } from "../../proto/durable/nats.js";
-import { type MetricsServer, serveMetrics } from "../../proto/metrics-server.js";
-import { metricsConfig, roleConfig } from "../../proto/role-config.js";
 import { connectNats } from "../../proto/transport/nats.js";
 import type { State } from "../core/index.js";
 import { SchedulerMetrics } from "./metrics.js";

@@ -4,7 +4,7 @@ import type { ClientId, Epoch, JobId, LeaseId, ObjectBase, ObjectId, WorkerId } 
 import { clientUpdate } from "../../proto/messages/client.js";
 import type { ResultSegment } from "../../proto/messages/results.js";
 import { type WorkerOrder, workerOrders } from "../../proto/messages/worker.js";
-import { PackReader, PackWriter } from "../../proto/pack.js";
+import { PackReader, PackWriter } from "../../proto/values/pack.js";
 import { Outbox } from "./outbox.js";
 
 const worker = "w1" as WorkerId;

@@ -13,7 +13,7 @@ import type { ClientId, Epoch, Instance, JobId, WorkerId } from "../../proto/ids
 import type { ResultSegment } from "../../proto/messages/results.js";
 import type { ArgSpec } from "../../proto/messages/stage.js";
 import type { WorkerOrder } from "../../proto/messages/worker.js";
-import { PackReader } from "../../proto/pack.js";
+import { PackReader } from "../../proto/values/pack.js";
 
 export interface OutboxOptions {
   readonly epoch: Epoch;

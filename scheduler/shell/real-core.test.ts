@@ -9,10 +9,10 @@ import { type ClientReply, type ClientRequest, clientReply } from "../../proto/m
 import type { StageSpec } from "../../proto/messages/stage.js";
 import type { JobStatus } from "../../proto/messages/status.js";
 import { type Lease, type WorkerOrder, workerOrders } from "../../proto/messages/worker.js";
-import { PackWriter } from "../../proto/pack.js";
 import { subjects } from "../../proto/subjects.js";
 import { MemoryNetwork } from "../../proto/transport/memory.js";
 import type { Transport } from "../../proto/transport/transport.js";
+import { PackWriter } from "../../proto/values/pack.js";
 import type { State } from "../core/index.js";
 import { SchedulerMetrics } from "./metrics.js";
 import { realCore } from "./real-core.js";

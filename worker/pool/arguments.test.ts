@@ -2,8 +2,8 @@
 import { type Table, tableFromArrays } from "apache-arrow";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { ObjectId } from "../../proto/ids.js";
-import { PackWriter } from "../../proto/pack.js";
-import { encodeValue } from "../../proto/value.js";
+import { PackWriter } from "../../proto/values/pack.js";
+import { encodeValue } from "../../proto/values/value.js";
 import { PoolRig } from "./pool-rig.js";
 import type { Source, ThreadArg } from "./run-message.js";
 

@@ -12,8 +12,8 @@
  * task: who runs out of memory then
  *    is known.
  */
-import { PackReader } from "../../proto/pack.js";
-import { decodeTable, decodeValue, type ValueKind, valueKind } from "../../proto/value.js";
+import { PackReader } from "../../proto/values/pack.js";
+import { decodeTable, decodeValue, type ValueKind, valueKind } from "../../proto/values/value.js";
 import type { SharedMemory } from "../store/memory.js";
 import { ByteCache } from "./byte-cache.js";
 import { assertFits } from "./decoded-size.js";

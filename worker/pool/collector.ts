@@ -89,7 +89,7 @@ class SmallRun {
     this.#emit(segment, timeUs);
   }
 
-  /** The layout of proto/pack.ts, written without an object per item. */
+  /** The layout of proto/values/pack.ts, written without an object per item. */
   #pack(): Uint8Array {
     const count = this.#kinds.length;
     const head = 4 + 5 * count;

@@ -1,8 +1,8 @@
 /** A thread's heap: what is kept in it is bounded by bytes, and whoever exhausts it is named. */
 import { afterEach, expect, test } from "vitest";
 import type { ObjectId } from "../../proto/ids.js";
-import { PackWriter } from "../../proto/pack.js";
-import { encodeValue } from "../../proto/value.js";
+import { PackWriter } from "../../proto/values/pack.js";
+import { encodeValue } from "../../proto/values/value.js";
 import { ByteCache } from "./byte-cache.js";
 import { PoolRig } from "./pool-rig.js";
 import type { Source, ThreadArg } from "./run-message.js";

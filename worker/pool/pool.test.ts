@@ -12,8 +12,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vit
 import { digestOf } from "../../proto/digest.js";
 import type { WireError } from "../../proto/errors.js";
 import type { JobId } from "../../proto/ids.js";
-import { PackReader, PackWriter } from "../../proto/pack.js";
-import { decodeValue, type EncodedValue, encodeValue } from "../../proto/value.js";
+import { PackReader, PackWriter } from "../../proto/values/pack.js";
+import { decodeValue, type EncodedValue, encodeValue } from "../../proto/values/value.js";
 import { createSharedMemory } from "../store/memory.js";
 import { hostileModule } from "./hostile-module.js";
 import { type LargeResult, type Run, type RunSpec, SlotPool } from "./pool.js";

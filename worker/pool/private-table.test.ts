@@ -27,7 +27,7 @@ import {
   vectorFromArray,
 } from "apache-arrow";
 import { expect, test } from "vitest";
-import { decodeTable, encodeTable } from "../../proto/value.js";
+import { decodeTable, encodeTable } from "../../proto/values/value.js";
 import { bareTable, SharedTable, TaskScope } from "./private-table.js";
 
 const rows = 40;

@@ -4,7 +4,7 @@
  */
 import { inspect } from "node:util";
 import { isVolleyError, type WireError } from "../../proto/errors.js";
-import { carryThrown } from "../../proto/thrown.js";
+import { carryThrown } from "../../proto/values/thrown.js";
 
 const messageMax = 2_048;
 const stackMax = 8_192;

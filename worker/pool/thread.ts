@@ -10,7 +10,7 @@ import { Table } from "apache-arrow";
 import { digestBytes, digestOf } from "../../proto/digest.js";
 import { InvariantViolation, isVolleyError, type WireError } from "../../proto/errors.js";
 import { limits } from "../../proto/limits.js";
-import { type EncodedValue, encodeValue, valueKind } from "../../proto/value.js";
+import { type EncodedValue, encodeValue, valueKind } from "../../proto/values/value.js";
 import { ArgumentDecoder, type Resolved } from "./arguments.js";
 import { failedKind, type RunFault, SlotChannel } from "./channel.js";
 import { monotonicOriginMs } from "./clock.js";

@@ -5,11 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { tableFromArrays, tableToIPC } from "apache-arrow";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { fetchObject, offerObject } from "../../proto/data-plane.js";
 import { digestOf } from "../../proto/digest.js";
 import { type ModelDurable, modelDurable } from "../../proto/durable/model.js";
 import { objectBlobName } from "../../proto/durable/objects.js";
-import { FramePeer } from "../../proto/frame-peer.js";
+import { fetchObject, offerObject } from "../../proto/frames/data-plane.js";
+import { FramePeer } from "../../proto/frames/peer.js";
 import {
   type BundleId,
   type Epoch,
@@ -23,9 +23,9 @@ import {
 import type { ObjectLocation } from "../../proto/messages/results.js";
 import type { ArgSpec } from "../../proto/messages/stage.js";
 import type { Lease, WorkerOrder } from "../../proto/messages/worker.js";
-import { PackWriter } from "../../proto/pack.js";
 import { MemoryNetwork } from "../../proto/transport/memory.js";
-import { encodeValue } from "../../proto/value.js";
+import { PackWriter } from "../../proto/values/pack.js";
+import { encodeValue } from "../../proto/values/value.js";
 import { Agent } from "./agent.js";
 import { FakeScheduler } from "./fake-scheduler.js";
 

@@ -3,14 +3,14 @@
  * never runs user code, so that beats go out whatever the slots do.
  */
 import { randomBytes } from "node:crypto";
+import { ownEngine, packageVersion } from "../../cluster/process/release.js";
 import { decodeMessage, encodeMessage } from "../../proto/codec.js";
 import type { Durable } from "../../proto/durable/durable.js";
 import { fromWireError, isVolleyError, VolleyError } from "../../proto/errors.js";
-import { FramePeer } from "../../proto/frame-peer.js";
+import { FramePeer } from "../../proto/frames/peer.js";
 import type { Instance, LeaseId, ObjectId, WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import { type WorkerRequest, workerOrders } from "../../proto/messages/worker.js";
-import { ownEngine, packageVersion } from "../../proto/release.js";
 import { subjects } from "../../proto/subjects.js";
 import type { Subscription, Transport } from "../../proto/transport/transport.js";
 import { PROTOCOL_VERSION } from "../../proto/version.js";

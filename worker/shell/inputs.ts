@@ -8,9 +8,9 @@ import { type JobId, type ObjectBase, type ObjectId, objectIdOf } from "../../pr
 import type { ObjectLocation, ResultSegment } from "../../proto/messages/results.js";
 import type { ArgSpec } from "../../proto/messages/stage.js";
 import type { Lease } from "../../proto/messages/worker.js";
-import { PackReader } from "../../proto/pack.js";
 import type { Transport } from "../../proto/transport/transport.js";
-import { valueKind } from "../../proto/value-kind.js";
+import { valueKind } from "../../proto/values/kind.js";
+import { PackReader } from "../../proto/values/pack.js";
 import { ByteCache } from "../pool/byte-cache.js";
 import type { Source, ThreadArg } from "../pool/run-message.js";
 import type { InputRoom } from "../store/input-room.js";

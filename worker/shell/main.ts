@@ -5,12 +5,12 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { pino } from "pino";
-import { type ConfigOf, type ConfigTable, configKey, integer, text } from "../../proto/config.js";
+import { type ConfigOf, type ConfigTable, configKey, integer, text } from "../../cluster/process/config.js";
+import { cores, memoryBytes, slotHeapBytes } from "../../cluster/process/host.js";
+import { type MetricsServer, serveMetrics } from "../../cluster/process/metrics-server.js";
+import { metricsConfig, roleConfig } from "../../cluster/process/role-config.js";
 import { openStores } from "../../proto/durable/nats.js";
-import { cores, memoryBytes, slotHeapBytes } from "../../proto/host.js";
 import { isName, type WorkerId } from "../../proto/ids.js";
-import { type MetricsServer, serveMetrics } from "../../proto/metrics-server.js";
-import { metricsConfig, roleConfig } from "../../proto/role-config.js";
 import { sleep as delay } from "../../proto/timer.js";
 import { asRefusedSubject, connectNats } from "../../proto/transport/nats.js";
 import { Agent } from "./agent.js";

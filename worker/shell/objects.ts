@@ -8,11 +8,11 @@
  *    is not taken: it is of an execution that was not committed, or of an earlier job of the same id.
  */
 
-import { fetchObject } from "../../proto/data-plane.js";
 import type { BlobStore } from "../../proto/durable/durable.js";
 import { readObject } from "../../proto/durable/objects.js";
 import { fromWireError, isVolleyError, VolleyError } from "../../proto/errors.js";
-import type { FramePeer } from "../../proto/frame-peer.js";
+import { fetchObject } from "../../proto/frames/data-plane.js";
+import type { FramePeer } from "../../proto/frames/peer.js";
 import type { ObjectId, WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { ObjectLocation } from "../../proto/messages/results.js";

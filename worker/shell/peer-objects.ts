@@ -3,15 +3,21 @@
  * knows where it is.
  */
 
-import { type Acceptance, type Lookup, type PutRequest, type ServeOptions, serveData } from "../../proto/data-plane.js";
 import { equalBytes, hexOf } from "../../proto/digest.js";
 import { VolleyError } from "../../proto/errors.js";
+import {
+  type Acceptance,
+  type Lookup,
+  type PutRequest,
+  type ServeOptions,
+  serveData,
+} from "../../proto/frames/data-plane.js";
 import type { ObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { StoredObject } from "../../proto/messages/worker.js";
 import { sleep as delay } from "../../proto/timer.js";
 import type { Subscription } from "../../proto/transport/transport.js";
-import type { ValueKind } from "../../proto/value-kind.js";
+import type { ValueKind } from "../../proto/values/kind.js";
 import type { WorkerEvent } from "../core/events.js";
 import type { ObjectStore } from "../store/store.js";
 import { checkDigest } from "./hash.js";

@@ -18,7 +18,7 @@ import {
   vectorFromArray,
 } from "apache-arrow";
 import { describe, expect, it } from "vitest";
-import { decodeTable, encodeTable } from "./value-table.js";
+import { decodeTable, encodeTable } from "./table.js";
 
 const rowsOf = (table: Table): string[] =>
   table.toArray().map((row) => JSON.stringify(row, (_key, value) => (typeof value === "bigint" ? `${value}n` : value)));

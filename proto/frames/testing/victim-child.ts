@@ -1,6 +1,7 @@
-/** A process for frame-peer.test.ts: takes some frames of stream "aa", then is killed as by a crash. */
-import { FramePeer } from "./frame-peer.js";
-import { connectNats } from "./transport/nats.js";
+/** A process for peer.test.ts: takes some frames of stream "aa", then is killed as by a crash. */
+
+import { connectNats } from "../../transport/nats.js";
+import { FramePeer } from "../peer.js";
 
 const transport = await connectNats({ url: process.argv[2] as string, name: "victim" });
 let frameCount = 0;

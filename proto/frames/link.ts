@@ -1,8 +1,8 @@
 /** What the two halves of a frame peer need of their connection, and the words they share. */
-import { decodeMessage, encodeMessage } from "./codec.js";
-import { fromWireError, isVolleyError, toWireError, VolleyError } from "./errors.js";
-import type { FrameType, Liveness } from "./frames.js";
-import { wireError } from "./messages/results.js";
+import { decodeMessage, encodeMessage } from "../codec.js";
+import { fromWireError, isVolleyError, toWireError, VolleyError } from "../errors.js";
+import { wireError } from "../messages/results.js";
+import type { FrameType, Liveness } from "./frame.js";
 
 export interface FrameLink {
   /** Payload bytes of one frame. */

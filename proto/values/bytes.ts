@@ -1,10 +1,10 @@
 /**
  * msgpack's bytes: numbers, texts, heads of lists and maps, extensions. Small values are cut from one slab; a value
- * that outgrows it gets memory of its own. Which values may be written is value-write.ts.
+ * that outgrows it gets memory of its own. Which values may be written is write.ts.
  */
-import { VolleyError } from "./errors.js";
-import { limits } from "./limits.js";
-import { extension } from "./value-types.js";
+import { VolleyError } from "../errors.js";
+import { limits } from "../limits.js";
+import { extension } from "./extensions.js";
 
 const slabBytes = 32 * 1024;
 

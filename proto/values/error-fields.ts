@@ -2,7 +2,7 @@
  * What an Error says beyond its text: the class it was built on, its own name, cause, errors and whatever its maker has
  * set (code, status, body). One reading for errors that are values and for errors that tasks throw.
  */
-import { isVolleyError, VolleyError } from "./errors.js";
+import { isVolleyError, VolleyError } from "../errors.js";
 
 /** Own, but not enumerable, on the errors of the language; an enumerable one is a field like any other. */
 const hiddenNames = ["message", "cause", "errors", "error", "suppressed"] as const;

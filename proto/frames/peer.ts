@@ -1,7 +1,7 @@
 /**
  * One end of the data plane: receives payloads into memory that is given to it, and sends payloads to other peers, many
  * streams at once. Owns the subscription, the clock of idle streams and the end of all; the halves of a stream are
- * frame-receiver.ts and frame-sender.ts.
+ * receiver.ts and sender.ts.
  *
  * F1 A sender has at most the credit it was given in flight: `firstCreditBytes` unasked, the rest as the receiver makes
  * room. F2 A stream ends exactly once on each side, with success or a coded error. If one side ends it, the other is
@@ -9,11 +9,12 @@
  * fails. Nothing is written after it has ended. F4 Streams of one sender take turns, frame by frame.
  */
 import { randomBytes } from "node:crypto";
-import { isVolleyError, VolleyError } from "./errors.js";
-import type { FrameLink } from "./frame-link.js";
-import { idleTicksMax } from "./frame-link.js";
-import { FrameReceiver, type IncomingStream, type OpenOptions } from "./frame-receiver.js";
-import { FrameSender, type SendOptions } from "./frame-sender.js";
+import { isVolleyError, VolleyError } from "../errors.js";
+import { isName } from "../ids.js";
+import { limits } from "../limits.js";
+import { subjects } from "../subjects.js";
+import { throwUnheard } from "../transport/faults.js";
+import type { Message, Subscription, Transport } from "../transport/transport.js";
 import {
   claimedStream,
   decodeFrame,
@@ -23,12 +24,11 @@ import {
   isStream,
   type Liveness,
   liveness,
-} from "./frames.js";
-import { isName } from "./ids.js";
-import { limits } from "./limits.js";
-import { subjects } from "./subjects.js";
-import { throwUnheard } from "./transport/faults.js";
-import type { Message, Subscription, Transport } from "./transport/transport.js";
+} from "./frame.js";
+import type { FrameLink } from "./link.js";
+import { idleTicksMax } from "./link.js";
+import { FrameReceiver, type IncomingStream, type OpenOptions } from "./receiver.js";
+import { FrameSender, type SendOptions } from "./sender.js";
 
 export interface FramePeerOptions {
   /** Frames have a connection of their own: a big one delays what stands behind it. */

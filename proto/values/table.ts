@@ -20,7 +20,7 @@ import {
   tableFromIPC,
   Vector,
 } from "apache-arrow";
-import { VolleyError } from "./errors.js";
+import { VolleyError } from "../errors.js";
 
 type Chunk = ArrayBufferView;
 

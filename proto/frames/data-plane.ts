@@ -6,17 +6,17 @@
  * time is over: objects are immutable, so that changes nothing but the time.
  */
 
-import { decodeMessage, encodeMessage } from "./codec.js";
-import { equalBytes } from "./digest.js";
-import { type ErrorCode, fromWireError, isVolleyError, toWireError, VolleyError } from "./errors.js";
-import type { FramePeer } from "./frame-peer.js";
-import type { ObjectId } from "./ids.js";
-import { limits } from "./limits.js";
-import { type DataReply, type DataRequest, dataReply, dataRequest } from "./messages/data.js";
-import { subjects } from "./subjects.js";
-import { sleep as delay, Timer } from "./timer.js";
-import type { Subscription, Transport } from "./transport/transport.js";
-import type { ValueKind } from "./value.js";
+import { decodeMessage, encodeMessage } from "../codec.js";
+import { equalBytes } from "../digest.js";
+import { type ErrorCode, fromWireError, isVolleyError, toWireError, VolleyError } from "../errors.js";
+import type { ObjectId } from "../ids.js";
+import { limits } from "../limits.js";
+import { type DataReply, type DataRequest, dataReply, dataRequest } from "../messages/data.js";
+import { subjects } from "../subjects.js";
+import { sleep as delay, Timer } from "../timer.js";
+import type { Subscription, Transport } from "../transport/transport.js";
+import type { ValueKind } from "../values/value.js";
+import type { FramePeer } from "./peer.js";
 
 export interface ObjectMeta {
   readonly kind: ValueKind;

@@ -8,9 +8,8 @@
  * and its stack, a Buffer's class (it is bytes).
  */
 import { inspect, types } from "node:util";
-import { errorFields } from "./error-fields.js";
-import { VolleyError } from "./errors.js";
-import { encodeForeignOrOwn } from "./value-arrow.js";
+import { VolleyError } from "../errors.js";
+import { encodeForeignOrOwn } from "./arrow.js";
 import {
   abandon,
   begin,
@@ -28,9 +27,10 @@ import {
   writeNumber,
   writeString,
   written,
-} from "./value-bytes.js";
-import { type Step, unserializable } from "./value-path.js";
-import { extension, typedCodes } from "./value-types.js";
+} from "./bytes.js";
+import { errorFields } from "./error-fields.js";
+import { extension, typedCodes } from "./extensions.js";
+import { type Step, unserializable } from "./path.js";
 
 const depthMax = 200;
 

@@ -2,7 +2,8 @@
  * The sending half of a frame peer. Owns outgoing streams, their turns (F4), and the bound on what this process has
  * handed to its connection but not yet got rid of: the client library itself bounds nothing.
  */
-import { isVolleyError, VolleyError } from "./errors.js";
+import { isVolleyError, VolleyError } from "../errors.js";
+import { type Frame, frameType, type Liveness, liveness } from "./frame.js";
 import {
   decodeFailure,
   encodeFailure,
@@ -13,8 +14,7 @@ import {
   peerForgot,
   peerGone,
   streamIdle,
-} from "./frame-link.js";
-import { type Frame, frameType, type Liveness, liveness } from "./frames.js";
+} from "./link.js";
 
 export interface SendOptions {
   readonly to: string;

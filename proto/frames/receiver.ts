@@ -1,8 +1,10 @@
 /**
  * The receiving half of a frame peer. Owns incoming streams: where their bytes go, how much credit each has, how each
- * ends (F1..F3 in frame-peer.ts).
+ * ends (F1..F3 in peer.ts).
  */
-import { isVolleyError, VolleyError } from "./errors.js";
+import { isVolleyError, VolleyError } from "../errors.js";
+import { limits } from "../limits.js";
+import { type Frame, frameType, type Liveness, liveness } from "./frame.js";
 import {
   decodeFailure,
   encodeFailure,
@@ -13,9 +15,7 @@ import {
   peerForgot,
   peerGone,
   streamIdle,
-} from "./frame-link.js";
-import { type Frame, frameType, type Liveness, liveness } from "./frames.js";
-import { limits } from "./limits.js";
+} from "./link.js";
 
 export interface OpenOptions {
   /** Size of the payload; `target` has this size. */

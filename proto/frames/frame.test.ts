@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { limits } from "../limits.js";
 import {
   claimedStream,
   decodeFrame,
@@ -9,8 +10,7 @@ import {
   frameHeaderBytesMax,
   frameType,
   isStream,
-} from "./frames.js";
-import { limits } from "./limits.js";
+} from "./frame.js";
 
 const whole = (frame: Frame): Buffer => Buffer.concat([encodeFrameHead(frame), frame.body]);
 

@@ -2,7 +2,7 @@
  * Configuration of a process: one table that parses every key and documents it. A key comes from its flag, else from
  * the environment, else from the default.
  */
-import { VolleyError } from "./errors.js";
+import { VolleyError } from "../../proto/errors.js";
 
 export interface ConfigKey<T> {
   /** Environment variable, e.g. VOLLEY_SLOTS. */

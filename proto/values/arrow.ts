@@ -35,9 +35,9 @@ import {
   Utf8,
   Vector,
 } from "apache-arrow";
-import { isVolleyError } from "./errors.js";
-import { type Step, unserializable } from "./value-path.js";
-import { decodeTable, encodeTable } from "./value-table.js";
+import { isVolleyError } from "../errors.js";
+import { type Step, unserializable } from "./path.js";
+import { decodeTable, encodeTable } from "./table.js";
 
 const isOwn = (made: { prototype: object }, value: object): boolean =>
   Object.prototype.isPrototypeOf.call(made.prototype, value);

@@ -14,8 +14,8 @@
  * byte, {@link liveness}
  */
 import { crc32 } from "node:zlib";
-import { VolleyError } from "./errors.js";
-import { limits } from "./limits.js";
+import { VolleyError } from "../errors.js";
+import { limits } from "../limits.js";
 
 export const frameType = { data: 1, credit: 2, done: 3, refuse: 4, abandon: 5, probe: 6 } as const;
 export type FrameType = (typeof frameType)[keyof typeof frameType];

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { WireError } from "./errors.js";
+import type { WireError } from "../errors.js";
 import { carryThrown, errorOfTask } from "./thrown.js";
 
 class VendorError extends Error {

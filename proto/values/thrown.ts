@@ -4,8 +4,8 @@
  * was left out is named in the field `notCarried`.
  */
 import { inspect } from "node:util";
+import { fromWireError, type VolleyError, type WireError } from "../errors.js";
 import { type ErrorFields, errorFields, errorFrom } from "./error-fields.js";
-import { fromWireError, type VolleyError, type WireError } from "./errors.js";
 import { decodeValue, encodeValue, valueKind } from "./value.js";
 
 const depthMax = 8;

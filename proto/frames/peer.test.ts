@@ -1,16 +1,16 @@
-/** F1..F4 of frame-peer.ts, over both transports. */
+/** F1..F4 of peer.ts, over both transports. */
 import { fork } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { type LocalNats, startLocalNats } from "../cluster/local/nats-server.js";
-import { VolleyError } from "./errors.js";
-import { FramePeer, type FramePeerOptions } from "./frame-peer.js";
-import { decodeFrame, encodeFrameHead, frameType } from "./frames.js";
-import { limits } from "./limits.js";
-import { subjects } from "./subjects.js";
-import { MemoryNetwork } from "./transport/memory.js";
-import { connectNats } from "./transport/nats.js";
-import type { Transport } from "./transport/transport.js";
+import { type LocalNats, startLocalNats } from "../../cluster/local/nats-server.js";
+import { VolleyError } from "../errors.js";
+import { limits } from "../limits.js";
+import { subjects } from "../subjects.js";
+import { MemoryNetwork } from "../transport/memory.js";
+import { connectNats } from "../transport/nats.js";
+import type { Transport } from "../transport/transport.js";
+import { decodeFrame, encodeFrameHead, frameType } from "./frame.js";
+import { FramePeer, type FramePeerOptions } from "./peer.js";
 
 interface Network {
   connect(name: string): Promise<Transport>;
@@ -325,7 +325,7 @@ describe("frame peer when the network fails", () => {
     const server: LocalNats = await startLocalNats();
     const transport = await connectNats({ url: server.url, name: "here" });
     const frames = new FramePeer({ transport, peer: "here", idleTimeoutMs: 1_500 });
-    const child = fork(new URL("./frame-peer-victim-child.js", import.meta.url), [server.url], { stdio: "ignore" });
+    const child = fork(new URL("./testing/victim-child.js", import.meta.url), [server.url], { stdio: "ignore" });
     try {
       const outgoing = "aa";
       await new Promise((resolve) => child.once("message", resolve));

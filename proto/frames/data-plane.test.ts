@@ -1,17 +1,17 @@
 /** Fetch, offer and serve of objects, over both transports, with both sides failing. */
 import { randomBytes } from "node:crypto";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { type LocalNats, startLocalNats } from "../cluster/local/nats-server.js";
+import { type LocalNats, startLocalNats } from "../../cluster/local/nats-server.js";
+import { digestOf } from "../digest.js";
+import { VolleyError } from "../errors.js";
+import type { ObjectId } from "../ids.js";
+import { subjects } from "../subjects.js";
+import { MemoryNetwork } from "../transport/memory.js";
+import { connectNats } from "../transport/nats.js";
+import type { Transport } from "../transport/transport.js";
+import type { ValueKind } from "../values/value.js";
 import { type Acceptance, fetchObject, type Lookup, offerObject, type PutRequest, serveData } from "./data-plane.js";
-import { digestOf } from "./digest.js";
-import { VolleyError } from "./errors.js";
-import { FramePeer } from "./frame-peer.js";
-import type { ObjectId } from "./ids.js";
-import { subjects } from "./subjects.js";
-import { MemoryNetwork } from "./transport/memory.js";
-import { connectNats } from "./transport/nats.js";
-import type { Transport } from "./transport/transport.js";
-import type { ValueKind } from "./value.js";
+import { FramePeer } from "./peer.js";
 
 interface Network {
   connect(name: string): Promise<Transport>;

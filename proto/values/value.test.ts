@@ -2,7 +2,7 @@ import { Worker } from "node:worker_threads";
 import { tableFromArrays, vectorFromArray } from "apache-arrow";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { VolleyError } from "./errors.js";
+import type { VolleyError } from "../errors.js";
 import { decodeValue, encodeValue, valueKind } from "./value.js";
 
 const roundTrip = (value: unknown): unknown => decodeValue(encodeValue(value));

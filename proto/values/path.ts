@@ -1,5 +1,5 @@
 /** Where the walk over a value is, and the refusal that names it. */
-import { VolleyError } from "./errors.js";
+import { VolleyError } from "../errors.js";
 
 /**
  * Indexes, property names, keys of maps, and words for what is inside other collections. Made into text only for an

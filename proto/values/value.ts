@@ -2,7 +2,7 @@
  * Values on the wire: undefined, msgpack, an Arrow IPC stream, or raw bytes. A kind byte stands beside the payload,
  * never in it, so that an Arrow stream keeps its alignment in memory and is read in place.
  *
- * What crosses comes back equal, or is refused with TASK_UNSERIALIZABLE that names type and path (value-write.ts says
+ * What crosses comes back equal, or is refused with TASK_UNSERIALIZABLE that names type and path (write.ts says
  * what "equal" means): undefined, null, booleans, numbers (-0, NaN and infinities too), bigints, strings (halves of
  * surrogate pairs too), arrays, plain objects with any keys, Date, RegExp, Map, Set, ArrayBuffer and all views on it,
  * errors with cause and fields, Arrow tables nested anywhere. Refused: functions, symbols, symbols as keys, class
@@ -12,14 +12,14 @@
  */
 import { types } from "node:util";
 import { addExtension, Packr } from "msgpackr";
+import { encodeForeignOrOwn } from "./arrow.js";
 import { type ErrorFields, errorFrom } from "./error-fields.js";
-import { encodeForeignOrOwn } from "./value-arrow.js";
-import { type EncodedValue, valueKind } from "./value-kind.js";
-import { decodeTable, encodeTable } from "./value-table.js";
-import { extension } from "./value-types.js";
-import { checkView, writeValue } from "./value-write.js";
+import { extension } from "./extensions.js";
+import { type EncodedValue, valueKind } from "./kind.js";
+import { decodeTable, encodeTable } from "./table.js";
+import { checkView, writeValue } from "./write.js";
 
-export { type EncodedValue, type ValueKind, valueKind, valueKinds } from "./value-kind.js";
+export { type EncodedValue, type ValueKind, valueKind, valueKinds } from "./kind.js";
 export { decodeTable, encodeTable };
 
 // Never packed by msgpackr: its messages hold encoded values, not values.

@@ -7,8 +7,8 @@
  *
  * Little-endian, payloads unaligned (a large aligned payload is an object, not an item of a pack).
  */
-import { VolleyError } from "./errors.js";
-import { type EncodedValue, valueKinds } from "./value-kind.js";
+import { VolleyError } from "../errors.js";
+import { type EncodedValue, valueKinds } from "./kind.js";
 
 const corrupt = (why: string): VolleyError => new VolleyError("CORRUPT", `pack: ${why}`);
 
