@@ -449,18 +449,6 @@ describe("habits", () => {
     );
   });
 
-  it("the lock file names every optional package, also of other platforms: `npm ci` refuses it otherwise", () => {
-    const { packages } = JSON.parse(read("package-lock.json")) as {
-      packages: Record<string, { version?: string; optionalDependencies?: Record<string, string> }>;
-    };
-    const missing = Object.values(packages).flatMap(({ optionalDependencies }) =>
-      Object.keys(optionalDependencies ?? {}).filter(
-        (name) => !Object.keys(packages).some((at) => at.endsWith(`node_modules/${name}`)),
-      ),
-    );
-    expect(missing).toEqual([]);
-  });
-
   it("no file of the repository names a machine, a workplace or a package registry", () => {
     const slashed = (...parts: string[]): string => parts.join("/");
     const banned = [

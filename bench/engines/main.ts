@@ -20,7 +20,7 @@ interface Report {
 
 const run = promisify(execFile);
 const pathOf = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
-const tablePath = pathOf("../../../worker/kernels/fixtures/digests.json");
+const tablePath = pathOf("../../../kernels/fixtures/digests.json");
 const outputMax = 16 * 1024 * 1024;
 
 async function digestsOn(binary: string): Promise<Report> {

@@ -15,7 +15,7 @@ import { releaseArchive } from "./nats-sources/release-archive.js";
 import { searchPath } from "./nats-sources/search-path.js";
 import { compareVersions, type NatsSource, type ResolveContext } from "./nats-sources/source.js";
 import { cacheDir, provision, userCache, withCacheLock } from "./nats-sources/user-cache.js";
-import { resolveNatsServer } from "./resolve-nats.js";
+import { allSources, resolveNatsServer } from "./resolve-nats.js";
 
 let home: string;
 const cleanups: (() => unknown)[] = [];
@@ -252,6 +252,13 @@ describe("all sources together", () => {
       source: "cache",
     });
     expect(tried).toEqual(["VOLLEY_NATS_SERVER", "PATH", "cache"]);
+  });
+
+  test("what compiles comes last: a first start takes seconds wherever a package will do", () => {
+    expect(allSources).toHaveLength(7);
+    expect(allSources.at(-1)).toBe(goInstall);
+    // Whatever is there already comes before whatever has to be fetched.
+    expect(allSources.map((source) => source.provisions)).toEqual([false, false, false, true, true, true, true]);
   });
 
   test("two at the same time provision once", async () => {

@@ -75,7 +75,8 @@ async function demonstrate(
   signal: AbortSignal,
 ): Promise<void> {
   const gateway: Gateway = { url: gatewayOf(local), token: local.token, signal };
-  const csv = await readFile(new URL("../data/sp500-2000.csv", import.meta.resolve("vega-datasets")));
+  // copy-prices.mjs puts it there.
+  const csv = await readFile(new URL("./sp500-2000.csv", import.meta.url));
   const prices = await loadCsv(csv);
   progress.note(
     `prices: ${whole(prices.table.numRows)} daily bars of the S&P 500, ${megabytes(prices.data.byteLength)} as Arrow`,

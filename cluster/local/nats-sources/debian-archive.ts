@@ -1,6 +1,6 @@
 /**
  * A later Debian's package, for a distribution whose own is too old: checked against the SHA-256 in pinned.ts and
- * unpacked, not installed. Last of all, because it is the oldest version that will do.
+ * unpacked, not installed. It is the oldest version that will do, and there in a second.
  */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
