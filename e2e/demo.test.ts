@@ -11,7 +11,7 @@ import { promisify } from "node:util";
 import { afterAll, expect, test } from "vitest";
 import { sweepGraph } from "../client/cli/demo/plan.js";
 import { loadCsv } from "../data/ingest/index.js";
-import { evaluateSerially } from "../kernels/serial.js";
+import { evaluateSerially } from "../kernels/testing/serial.js";
 import { putObjectId } from "../proto/address.js";
 import { parseGraph } from "../proto/graph.js";
 import { encodeValue } from "../proto/values/value.js";

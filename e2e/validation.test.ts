@@ -5,7 +5,7 @@ import { bootstrapGraph, cpcvGraph, overfittingGraph, walkForwardGraph } from ".
 import { type LocalCluster, startLocalCluster } from "../cluster/local/local-cluster.js";
 import { loadCsv } from "../data/ingest/index.js";
 import { requireKernel } from "../kernels/registry.js";
-import { evaluateSerially } from "../kernels/serial.js";
+import { evaluateSerially } from "../kernels/testing/serial.js";
 import { putObjectId } from "../proto/address.js";
 import { parseGraph } from "../proto/graph.js";
 import { encodeValue } from "../proto/values/value.js";

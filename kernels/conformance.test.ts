@@ -1,12 +1,12 @@
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { asofConformance } from "./asof/conformance-rows.js";
-import { backtestConformance } from "./backtest/conformance-rows.js";
-import { barsMin, Differences, renderConformance, unexplainedRelMax, worstOf } from "./conformance.js";
-import { featureConformance } from "./features/conformance-rows.js";
+import { asofConformance } from "./asof/testing/conformance-rows.js";
+import { backtestConformance } from "./backtest/testing/conformance-rows.js";
 import { features } from "./features/index.js";
-import { panelConformance } from "./panel/conformance-rows.js";
-import { statisticsConformance } from "./statistics/conformance-rows.js";
+import { featureConformance } from "./features/testing/conformance-rows.js";
+import { panelConformance } from "./panel/testing/conformance-rows.js";
+import { statisticsConformance } from "./statistics/testing/conformance-rows.js";
+import { barsMin, Differences, renderConformance, unexplainedRelMax, worstOf } from "./testing/conformance.js";
 
 const rows = [
   ...featureConformance(),

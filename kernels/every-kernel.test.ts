@@ -12,13 +12,13 @@
 import { Table } from "apache-arrow";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { DrawnKernel } from "./calls/call.js";
-import { contentsOf, Draw, isSame, rebatched } from "./calls/draw.js";
-import { drawnCalls } from "./calls/index.js";
-import { cutsOf, differenceAt, modes, rowsOf } from "./calls/look-ahead.js";
 import type { Kernel } from "./kernel.js";
-import { casesPerKernel } from "./property-cases.js";
 import { listKernels } from "./registry.js";
+import type { DrawnKernel } from "./testing/calls/call.js";
+import { contentsOf, Draw, isSame, rebatched } from "./testing/calls/draw.js";
+import { drawnCalls } from "./testing/calls/index.js";
+import { cutsOf, differenceAt, modes, rowsOf } from "./testing/calls/look-ahead.js";
+import { casesPerKernel } from "./testing/property-cases.js";
 
 const kernels = listKernels().map((kernel) => [kernel.name, kernel] as const);
 const isTimed = ({ causality }: Kernel): boolean => causality === "causal" || causality === "label";
@@ -53,7 +53,7 @@ function same(got: unknown, expected: unknown, what: string): void {
 describe.each(kernels)("%s", (name, kernel) => {
   it("gives the same bits again, from any batches, in any pieces, and without its future", () => {
     const drawn = drawnCalls[name] as DrawnKernel;
-    expect(drawn, `${name} is in no property test: give it drawn calls in kernels/calls`).toBeDefined();
+    expect(drawn, `${name} is in no property test: give it drawn calls in kernels/testing/calls`).toBeDefined();
     const [from, to] = drawn.rows ?? [0, 24];
     const share = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
     let cases = 0;

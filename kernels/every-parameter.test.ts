@@ -6,11 +6,11 @@
 import { Table } from "apache-arrow";
 import { describe, expect, it } from "vitest";
 import { isVolleyError } from "../proto/errors.js";
-import type { DrawnKernel } from "./calls/call.js";
-import { Draw } from "./calls/draw.js";
-import { drawnCalls } from "./calls/index.js";
 import type { Kernel } from "./kernel.js";
 import { listKernels } from "./registry.js";
+import type { DrawnKernel } from "./testing/calls/call.js";
+import { Draw } from "./testing/calls/draw.js";
+import { drawnCalls } from "./testing/calls/index.js";
 
 interface Schema {
   readonly type?: string;

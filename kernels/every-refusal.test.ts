@@ -1,17 +1,18 @@
 /**
- * What every kernel of the registry refuses, by the drawn calls of kernels/calls: tables without a column, or with one
- * of another type, are refused with a coded error that names kernel, column and type, or the kernel does not read the
- * column; an empty table gives a well-formed result or such an error; never a crash, never a number made of nothing.
+ * What every kernel of the registry refuses, by its drawn calls (testing/calls): tables without a column, or with
+ * one of another type, are refused with a coded error that names kernel, column and type, or the kernel does not read
+ * the column; an empty table gives a well-formed result or such an error; never a crash, never a number made of
+ * nothing.
  */
 import { Bool, DataType, Float64, Table, Utf8, type Vector, vectorFromArray } from "apache-arrow";
 import { describe, expect, it } from "vitest";
 import { isVolleyError, type VolleyError } from "../proto/errors.js";
 import { decodeValue, encodeValue } from "../proto/values/value.js";
-import type { DrawnKernel } from "./calls/call.js";
-import { Draw, joined } from "./calls/draw.js";
-import { drawnCalls } from "./calls/index.js";
 import type { Kernel } from "./kernel.js";
 import { listKernels } from "./registry.js";
+import type { DrawnKernel } from "./testing/calls/call.js";
+import { Draw, joined } from "./testing/calls/draw.js";
+import { drawnCalls } from "./testing/calls/index.js";
 
 type Path = readonly (string | number)[];
 

@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { renderKernels } from "./page.js";
 import { listKernels } from "./registry.js";
+import { renderKernels } from "./testing/page.js";
 
 describe("docs/kernels.md", () => {
   it("is what the declarations say (`npm run docs` writes it anew)", async () => {

@@ -5,9 +5,9 @@
  */
 import { readFileSync } from "node:fs";
 import { afterEach, describe, expect, it } from "vitest";
-import { pinnedDigest } from "./calls/pinned.js";
 import { setEngine } from "./features/engine.js";
 import { listKernels } from "./registry.js";
+import { pinnedDigest } from "./testing/calls/pinned.js";
 import { openWasmEngine } from "./wasm/engine.js";
 
 const table = JSON.parse(

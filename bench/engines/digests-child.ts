@@ -2,9 +2,10 @@
  * Computes the digest of every kernel over fixed calls on the engine that runs it, in both forms, and prints them as
  * JSON.
  */
-import { pinnedDigest } from "../../kernels/calls/pinned.js";
+
 import { setEngine } from "../../kernels/features/engine.js";
 import { listKernels } from "../../kernels/registry.js";
+import { pinnedDigest } from "../../kernels/testing/calls/pinned.js";
 import { openWasmEngine } from "../../kernels/wasm/engine.js";
 
 const digests = (): Record<string, string> =>

@@ -1,7 +1,7 @@
 """What vectorbt makes of signals and weights over 10,240 bars at three scales: the oracle of the backtests in docs/conformance.md.
 
 Writes kernels/fixtures/backtest-vectorbt.json: of each run the account's value at every bar as conformance_blocks.py keeps it, and the
-number of orders. The bars are those of feature_bars.py; kernels/backtest/conformance-rows.ts makes them again, and the signals too.
+number of orders. The bars are those of feature_bars.py; kernels/backtest/testing/conformance-rows.ts makes them again, and the signals too.
 
     VOLLEY_PEERS_PYTHON bench/peers/backtest_conformance.py      (bench/peers/requirements-features.txt)
     npx biome format --write kernels/fixtures

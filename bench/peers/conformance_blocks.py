@@ -1,4 +1,4 @@
-"""A peer's column of ten thousand values in a thousand bytes: what is kept, and why, says kernels/conformance-blocks.ts."""
+"""A peer's column of ten thousand values in a thousand bytes: what is kept, and why, says kernels/testing/conformance-blocks.ts."""
 import base64
 import hashlib
 import math

@@ -1,4 +1,4 @@
-"""Bars for the conformance of features: a walk in whole cents from a 32-bit xorshift, the same numbers in kernels/features/conformance-bars.ts."""
+"""Bars for the conformance of features: a walk in whole cents from a 32-bit xorshift, the same numbers in kernels/features/testing/conformance-bars.ts."""
 import numpy as np
 
 ROWS = 10_240

@@ -1,4 +1,4 @@
-"""A (date, symbol) panel from a 32-bit xorshift: the same numbers in kernels/panel/conformance-panel.ts.
+"""A (date, symbol) panel from a 32-bit xorshift: the same numbers in kernels/panel/testing/conformance-panel.ts.
 
 Symbols enter and leave, rows are not there, values are missing or equal, one sector is null, and now and then a column is constant on a date.
 """

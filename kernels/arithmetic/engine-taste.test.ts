@@ -27,7 +27,7 @@ const textOf = (file: string): string => readFileSync(path.join(root, file), "ut
 /** Everything that kernels load, their form in WebAssembly, and what their fixed inputs are drawn with (calls/). */
 function kernelFiles(): string[] {
   const loaded = new Set<string>();
-  const todo = ["kernels/index.ts", ...under("kernels/calls")];
+  const todo = ["kernels/index.ts", ...under("kernels/testing/calls")];
   for (let file = todo.pop(); file !== undefined; file = todo.pop()) {
     if (loaded.has(file)) continue;
     loaded.add(file);

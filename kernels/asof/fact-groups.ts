@@ -8,8 +8,9 @@
  * F1  A fact is visible from the later of its event and its (publication-adjusted) knowledge time on; one without
  * either has no slot.
  */
+
+import type { Axis } from "../columns/time-axis.js";
 import { layout, type SortedGroups } from "./sorted-groups.js";
-import type { Axis } from "./time-axis.js";
 
 export interface FactAxes {
   readonly event: Axis;

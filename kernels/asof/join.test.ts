@@ -12,10 +12,10 @@ import {
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decodeTable, decodeValue, encodeTable, encodeValue } from "../../proto/values/value.js";
-import { casesPerKernel } from "../property-cases.js";
 import { requireKernel } from "../registry.js";
+import { casesPerKernel } from "../testing/property-cases.js";
 import { openAsofJoin } from "./join.js";
-import { naiveJoin, type OracleRow } from "./naive-oracle.js";
+import { naiveJoin, type OracleRow } from "./testing/naive-oracle.js";
 import {
   families,
   inBatches,
@@ -26,7 +26,7 @@ import {
   rowsArbitrary,
   sortedInGroups,
   type TimeType,
-} from "./random-tables.js";
+} from "./testing/random-tables.js";
 
 const join = requireKernel("asof.join", 1);
 const rowsOf = (table: Table): number[] =>

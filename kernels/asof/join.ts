@@ -1,15 +1,15 @@
 /** `asof.join`: one axis of time. */
 import type { Table } from "apache-arrow";
 import { z } from "zod";
+import type { ByKeys } from "../columns/by-keys.js";
+import { kinds, type NamedColumn, namedColumn } from "../columns/named-column.js";
+import { axisOf, type Scale, ticksOf } from "../columns/time-axis.js";
 import { defineKernel, parseArg, tableArg } from "../kernel.js";
-import type { ByKeys } from "./by-keys.js";
 import { type AsofCarry, type AsofStream, carryArg, type JoinPlan, joinOnce, openJoin } from "./engine.js";
-import { kinds, type NamedColumn, namedColumn } from "./faults.js";
 import type { Prepared } from "./kept.js";
 import { byOption, decidingText, outputOptions, pairedColumn } from "./options.js";
 import { lookAhead, lookBack, lookNear } from "./select.js";
 import { firstOfEquals, groupSorted, lastOfEquals, type SortedGroups } from "./sorted-groups.js";
-import { axisOf, type Scale, ticksOf } from "./time-axis.js";
 
 const kernelName = "asof.join";
 

@@ -3,8 +3,8 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { Int32, Table, TimestampMillisecond, TimestampSecond, Utf8, type Vector, vectorFromArray } from "apache-arrow";
 import { describe, expect, it } from "vitest";
+import { ByKeys } from "../columns/by-keys.js";
 import { requireKernel } from "../registry.js";
-import { ByKeys } from "./by-keys.js";
 import { rightSideOf } from "./kept.js";
 
 const join = requireKernel("asof.join", 1);

@@ -7,7 +7,7 @@
  * at the next join of the thread.
  */
 import type { Table } from "apache-arrow";
-import type { ByKeys } from "./by-keys.js";
+import type { ByKeys } from "../columns/by-keys.js";
 import type { LeftRows } from "./merge.js";
 import type { SortedGroups } from "./sorted-groups.js";
 

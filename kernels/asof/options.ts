@@ -1,7 +1,7 @@
 /** Parameters that all as-of joins share. */
-import { z } from "zod";
 
-export const columnName = z.string().min(1).max(1_000);
+import { z } from "zod";
+import { columnName } from "../columns/column-name.js";
 
 /** A column of one name on both sides, or of two names. */
 export const pairedColumn = z

@@ -1,8 +1,8 @@
 /** The joined table: the left table's columns as they are, beside the right table's rows by index. */
 import { type Data, Field, makeData, RecordBatch, Schema, Struct, Table } from "apache-arrow";
 import { VolleyError } from "../../proto/errors.js";
-import { mistypedFault, type NamedColumn, namedColumn } from "./faults.js";
-import { canGather, gather } from "./gather.js";
+import { canGather, gather } from "../columns/gather.js";
+import { mistypedFault, type NamedColumn, namedColumn } from "../columns/named-column.js";
 import type { OutputOptions } from "./options.js";
 
 export interface OutputPlan {

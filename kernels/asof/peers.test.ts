@@ -4,8 +4,8 @@
  */
 import type { Table } from "apache-arrow";
 import { describe, expect, it } from "vitest";
-import { asofConformance, conventionOf, peerFixture, tableOf } from "./conformance-rows.js";
 import { asofJoin } from "./join.js";
+import { asofConformance, conventionOf, peerFixture, tableOf } from "./testing/conformance-rows.js";
 
 const { sets } = peerFixture();
 const rowsOf = (joined: unknown): (number | null)[] =>

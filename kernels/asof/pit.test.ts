@@ -2,10 +2,10 @@ import { DateDay, makeData, Table, TimestampMillisecond, Utf8, Vector, vectorFro
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decodeValue, encodeValue } from "../../proto/values/value.js";
-import { casesPerKernel } from "../property-cases.js";
 import { requireKernel } from "../registry.js";
-import { naivePit } from "./naive-oracle.js";
+import { casesPerKernel } from "../testing/property-cases.js";
 import { openPit } from "./pit.js";
+import { naivePit } from "./testing/naive-oracle.js";
 import {
   families,
   inBatches,
@@ -16,7 +16,7 @@ import {
   rowsArbitrary,
   sortedInGroups,
   type TimeType,
-} from "./random-tables.js";
+} from "./testing/random-tables.js";
 
 const pit = requireKernel("asof.pit", 1);
 const rowsOf = (table: Table): number[] =>

@@ -7,19 +7,21 @@
  * P1  Facts of one event are versions: the one with the greatest knowledge time counts, of equal ones the last row.
  * P2  A fact whose event or knowledge time is missing is never seen.
  */
+
 import type { Table } from "apache-arrow";
 import { z } from "zod";
 import { VolleyError } from "../../proto/errors.js";
+import type { ByKeys } from "../columns/by-keys.js";
+import { columnName } from "../columns/column-name.js";
+import { kinds, type NamedColumn, namedColumn } from "../columns/named-column.js";
+import { type Axis, axisOf, type Scale, ticksOf } from "../columns/time-axis.js";
 import { defineKernel, parseArg, tableArg } from "../kernel.js";
-import type { ByKeys } from "./by-keys.js";
 import { type AsofCarry, type AsofStream, carryArg, type JoinPlan, joinOnce, openJoin } from "./engine.js";
 import { groupFacts } from "./fact-groups.js";
-import { kinds, type NamedColumn, namedColumn } from "./faults.js";
 import type { Prepared } from "./kept.js";
-import { byOption, columnName, decidingText, outputOptions } from "./options.js";
+import { byOption, decidingText, outputOptions } from "./options.js";
 import { publicationOptions, sessionsColumn, shiftedAxis, visibleAxis } from "./publication.js";
 import { dropOld, lookBack } from "./select.js";
-import { type Axis, axisOf, type Scale, ticksOf } from "./time-axis.js";
 
 const kernelName = "asof.pit";
 

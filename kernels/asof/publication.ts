@@ -6,12 +6,13 @@
  * 45 * 60_000 }`; "what is filed after the close is not visible that day" is `{ cutoff: "15:00", utcOffsetMinutes: 480
  * }`.
  */
+
 import type { Table } from "apache-arrow";
 import { z } from "zod";
 import { VolleyError } from "../../proto/errors.js";
-import { columnFault, kinds, type NamedColumn, namedColumn, unsortedFault } from "./faults.js";
-import { columnName } from "./options.js";
-import { type Axis, axisOf, type Scale, ticksOf } from "./time-axis.js";
+import { columnName } from "../columns/column-name.js";
+import { columnFault, kinds, type NamedColumn, namedColumn, unsortedFault } from "../columns/named-column.js";
+import { type Axis, axisOf, type Scale, ticksOf } from "../columns/time-axis.js";
 
 const timeOfDay = /^([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?$/;
 

@@ -7,8 +7,8 @@
  * G2  Slots 0 and 1 are both sentinels, so a row that can match nothing has the position 1: sentinels on either side.
  * G3  Rows of equal time keep the order of the table.
  */
-import { type NamedColumn, unsortedFault } from "./faults.js";
-import type { Axis } from "./time-axis.js";
+import { type NamedColumn, unsortedFault } from "../columns/named-column.js";
+import type { Axis } from "../columns/time-axis.js";
 
 export interface SortedGroups {
   /** First slot of every group; the slot after the last group's sentinel at the end. */

@@ -5,14 +5,14 @@
  */
 import { DataType, Table, type Vector } from "apache-arrow";
 import { describe, expect, test } from "vitest";
-import type { DrawnCall, DrawnKernel, Run } from "../calls/call.js";
-import { Draw } from "../calls/draw.js";
-import { drawnCalls } from "../calls/index.js";
-import { cutsOf, differenceAt, modes, rowsOf } from "../calls/look-ahead.js";
 import { causalityWith } from "../causality.js";
-import { boolVector, float64Vector } from "../columns.js";
+import { boolVector, float64Vector } from "../columns/building.js";
 import type { Kernel } from "../kernel.js";
 import { listKernels, requireKernel } from "../registry.js";
+import type { DrawnCall, DrawnKernel, Run } from "../testing/calls/call.js";
+import { Draw } from "../testing/calls/draw.js";
+import { drawnCalls } from "../testing/calls/index.js";
+import { cutsOf, differenceAt, modes, rowsOf } from "../testing/calls/look-ahead.js";
 
 const named = (kernels: readonly Kernel[]): (readonly [string, Kernel])[] =>
   kernels.map((kernel) => [kernel.name, kernel]);

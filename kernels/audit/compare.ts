@@ -4,7 +4,7 @@
  */
 import { DataType, type Table, type Vector } from "apache-arrow";
 import { z } from "zod";
-import { namedColumn } from "../asof/faults.js";
+import { namedColumn } from "../columns/named-column.js";
 import { defineKernel, tableArg } from "../kernel.js";
 import { knownAt } from "./knowledge.js";
 

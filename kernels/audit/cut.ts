@@ -3,6 +3,7 @@
  * they say. A computation that does not look ahead gives the same bits for everything up to the cut in both
  * (kernels/audit/compare.ts).
  */
+
 import {
   type Data,
   DataType,
@@ -15,12 +16,11 @@ import {
   type Vector,
 } from "apache-arrow";
 import { z } from "zod";
-import { gather } from "../asof/gather.js";
-import { boolVector } from "../columns.js";
+import { boolVector } from "../columns/building.js";
+import { columnName } from "../columns/column-name.js";
+import { gather } from "../columns/gather.js";
 import { defineKernel, tableArg } from "../kernel.js";
 import { knownAt } from "./knowledge.js";
-
-const columnName = z.string().min(1).max(1_000);
 
 export const cutOptions = z.strictObject({
   known: columnName.describe("Column that says when a row could be known. A row without a time was never known."),

@@ -3,8 +3,8 @@
  * itself for numbers.
  */
 import type { Table } from "apache-arrow";
-import { kinds, namedColumn } from "../asof/faults.js";
-import { axisOf, dayMs, scaleOf } from "../asof/time-axis.js";
+import { kinds, namedColumn } from "../columns/named-column.js";
+import { axisOf, dayMs, scaleOf } from "../columns/time-axis.js";
 
 /** NaN where the time is missing. Throws INVALID_ARGUMENT for a column that is missing or no time. */
 export function knownAt(kernel: string, table: Table, column: string): Float64Array {

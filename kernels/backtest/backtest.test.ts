@@ -3,7 +3,7 @@ import { Table, TimestampMillisecond, tableFromIPC, tableToIPC, vectorFromArray 
 import { describe, expect, it } from "vitest";
 import { VolleyError } from "../../proto/errors.js";
 import { requireKernel } from "../registry.js";
-import { days, floats, type Series, tableOf, words } from "./test-bars.js";
+import { days, floats, type Series, tableOf, words } from "./testing/bars.js";
 
 const run = (kernel: string, bars: unknown, params: Record<string, unknown>): Record<string, Table> =>
   requireKernel(`backtest.${kernel}`, 1).run(bars, params) as Record<string, Table>;

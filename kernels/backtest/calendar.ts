@@ -4,7 +4,7 @@
  */
 import { DataType, TimeUnit } from "apache-arrow";
 import { z } from "zod";
-import { dayOf } from "../columns.js";
+import { dayOf } from "../columns/reading.js";
 import type { Panel } from "./panel.js";
 
 const isoDate = z

@@ -1,9 +1,9 @@
 /** Every option by hand, in both backtests where it means something in both. */
 import { Table, TimestampMillisecond, vectorFromArray } from "apache-arrow";
 import { describe, expect, it } from "vitest";
-import { float64Vector } from "../columns.js";
+import { float64Vector } from "../columns/building.js";
 import { requireKernel } from "../registry.js";
-import { days, floats, type Series, tableOf, words } from "./test-bars.js";
+import { days, floats, type Series, tableOf, words } from "./testing/bars.js";
 
 type Orders = [bar: number, side: string, cause: string, size: number, price: number][];
 

@@ -135,8 +135,6 @@ export const outputsOption = z
   );
 export type Output = z.output<typeof outputsOption>[number];
 
-export const columnName = z.string().min(1).max(1_000);
-
 export const splitsOption = z
   .enum(["shares", "adjusted"])
   .default("shares")

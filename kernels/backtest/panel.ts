@@ -2,11 +2,20 @@
  * A table of bars as a backtest reads it: rows of one symbol behind one another, ascending in time. A table sorted by
  * symbol, then time, is read in place; one sorted otherwise is gathered once. Every check is one pass over a column.
  */
+
 import { type Bool, type Data, DataType, type Table, type Vector } from "apache-arrow";
 import type { z } from "zod";
 import type { VolleyError } from "../../proto/errors.js";
-import { columnFault, columnOf, dayColumn, isText, mistyped, optionalFloat64Column, storedValues } from "../columns.js";
-import { columnName } from "./options.js";
+import { columnName } from "../columns/column-name.js";
+import {
+  columnFault,
+  columnOf,
+  dayColumn,
+  isText,
+  mistyped,
+  optionalFloat64Column,
+  storedValues,
+} from "../columns/reading.js";
 
 /** Which columns of the table are what; the defaults are the roles' own names. */
 export const barColumns = {

@@ -2,7 +2,7 @@
 import type { Table } from "apache-arrow";
 import { describe, expect, it } from "vitest";
 import { requireKernel } from "../registry.js";
-import { type Case, days, floats, readFixture, tableOfCase, words } from "./test-bars.js";
+import { type Case, days, floats, readFixture, tableOfCase, words } from "./testing/bars.js";
 
 const fixture = readFixture();
 const outputs = ["orders", "trades", "equity", "statistics"];

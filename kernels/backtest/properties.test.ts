@@ -2,11 +2,11 @@
 import { Table, Vector } from "apache-arrow";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { gather } from "../asof/gather.js";
-import { Draw } from "../calls/draw.js";
-import { casesPerKernel } from "../property-cases.js";
+import { gather } from "../columns/gather.js";
 import { requireKernel } from "../registry.js";
-import { days, floats, type Series, tableOf, words } from "./test-bars.js";
+import { Draw } from "../testing/calls/draw.js";
+import { casesPerKernel } from "../testing/property-cases.js";
+import { days, floats, type Series, tableOf, words } from "./testing/bars.js";
 
 const runs = { numRuns: casesPerKernel };
 const outputs = ["orders", "trades", "positions", "equity", "statistics"];

@@ -1,17 +1,12 @@
 /** `backtest.signals`: entries and exits → orders, trades, positions, equity, statistics. */
+
 import type { Table } from "apache-arrow";
 import { z } from "zod";
 import { VolleyError } from "../../proto/errors.js";
+import { columnName } from "../columns/column-name.js";
 import { defineKernel, tableArg } from "../kernel.js";
 import { backtest, columnFacts, priceNulls } from "./backtest.js";
-import {
-  columnName,
-  commonOptions,
-  type Direction,
-  directionOption,
-  sharedCashOption,
-  sizingOption,
-} from "./options.js";
+import { commonOptions, type Direction, directionOption, sharedCashOption, sizingOption } from "./options.js";
 import { barColumns, flagRows, hasColumn, type Panel } from "./panel.js";
 import { Flag } from "./plan.js";
 

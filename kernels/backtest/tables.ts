@@ -12,7 +12,8 @@ import {
   Utf8,
   Vector,
 } from "apache-arrow";
-import { float64Vector, int32Vector, storedValues } from "../columns.js";
+import { float64Vector, int32Vector } from "../columns/building.js";
+import { storedValues } from "../columns/reading.js";
 import { accountCounts, accountStatistics, returnsOf, statisticsOf } from "./account-statistics.js";
 import type { Output } from "./options.js";
 import { causes, statuses } from "./order-log.js";

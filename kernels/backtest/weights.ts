@@ -1,10 +1,12 @@
 /** `backtest.weights`: target weights of a portfolio, on a calendar → orders, trades, positions, equity, statistics. */
+
 import type { Table } from "apache-arrow";
 import { z } from "zod";
+import { columnName } from "../columns/column-name.js";
 import { defineKernel, tableArg } from "../kernel.js";
 import { backtest, columnFacts, priceNulls } from "./backtest.js";
 import { rebalanceOption, rebalanceTimes } from "./calendar.js";
-import { columnName, commonOptions, sharedCashOption } from "./options.js";
+import { commonOptions, sharedCashOption } from "./options.js";
 import { barColumns, numbersIn, type Panel, refused } from "./panel.js";
 
 export const weightsOptions = z.strictObject({

@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { casesPerKernel } from "../property-cases.js";
-import { inputsOf, parametersOf, seriesOf } from "./cases.js";
-import { type AnyParameters, definitions } from "./definitions.js";
+import { casesPerKernel } from "../testing/property-cases.js";
 import type { Feature } from "./form.js";
 import { features } from "./index.js";
+import { inputsOf, parametersOf, seriesOf } from "./testing/cases.js";
+import { type AnyParameters, definitions } from "./testing/definitions.js";
 
 /**
  * Whole numbers times a power of two: differences are exact, so a window that does not vary is one for both sides;

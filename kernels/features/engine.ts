@@ -1,6 +1,6 @@
 /** Where a faster form of the features plugs in. Without one the TypeScript form runs: same operations, same bits. */
 
-import type { Validity } from "../columns.js";
+import type { Validity } from "../columns/building.js";
 
 /** One application of a feature: its state, which the run advances, and its input columns. */
 export interface FeatureGroup {

@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { casesPerKernel } from "../property-cases.js";
 import { barsOf } from "../sweep/bars.js";
-import { readOracle, realPrices } from "../sweep/real-prices.js";
-import { bitsOf, inputsOf, parametersOf, wildSeries } from "./cases.js";
+import { readOracle, realPrices } from "../sweep/testing/real-prices.js";
+import { casesPerKernel } from "../testing/property-cases.js";
 import type { Feature } from "./form.js";
 import { feature, features } from "./index.js";
+import { bitsOf, inputsOf, parametersOf, wildSeries } from "./testing/cases.js";
 
 /** Runs the bars in the given pieces; between two of them the state goes through its bytes. */
 function inPieces(

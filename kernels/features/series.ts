@@ -1,8 +1,8 @@
 /** Which rows of a table are one series, and columns in that order. */
 import type { Table } from "apache-arrow";
-import { ByKeys } from "../asof/by-keys.js";
-import { kinds } from "../asof/faults.js";
-import { columnFault, columnNames, columnOf } from "../columns.js";
+import { ByKeys } from "../columns/by-keys.js";
+import { kinds } from "../columns/named-column.js";
+import { columnFault, columnNames, columnOf } from "../columns/reading.js";
 
 /** The rows of each key, one series behind the other. */
 export interface SeriesRows {

@@ -1,14 +1,15 @@
 /** Features on tables: which columns they read, which rows are one series, and how the outputs are named. */
+
 import { DataType, Table, type Vector } from "apache-arrow";
 import { z } from "zod";
 import { VolleyError } from "../../proto/errors.js";
-import { columnOf, maskedFloat64Vector, optionalFloat64Column, ownFloat64Vector } from "../columns.js";
+import { maskedFloat64Vector, ownFloat64Vector } from "../columns/building.js";
+import { columnName } from "../columns/column-name.js";
+import { columnOf, optionalFloat64Column } from "../columns/reading.js";
 import { type Carry, States, type WireResult } from "./carry.js";
 import type { FeatureDeclaration } from "./declaration.js";
 import { engineOf, type FeatureGroup } from "./engine.js";
 import { byLength, putValues, type SeriesRows, seriesRows, valuesOf } from "./series.js";
-
-const columnName = z.string().min(1).max(1_000);
 
 const wireShape = {
   as: columnName

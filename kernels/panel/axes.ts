@@ -10,10 +10,11 @@
  */
 import { DataType, DateUnit, type Table, Vector } from "apache-arrow";
 import type { VolleyError } from "../../proto/errors.js";
-import { columnFault, mistypedFault, type NamedColumn, namedColumn, shownValue } from "../asof/faults.js";
-import { gather } from "../asof/gather.js";
-import { type Axis, axisOf, scaleOf } from "../asof/time-axis.js";
-import { dayColumn, dayVector } from "../columns.js";
+import { dayVector } from "../columns/building.js";
+import { gather } from "../columns/gather.js";
+import { columnFault, mistypedFault, type NamedColumn, namedColumn, shownValue } from "../columns/named-column.js";
+import { dayColumn } from "../columns/reading.js";
+import { type Axis, axisOf, scaleOf } from "../columns/time-axis.js";
 import { firstUnsorted, type Symbols } from "./symbols.js";
 
 export interface AxisNames {

@@ -10,7 +10,7 @@
  */
 import { z } from "zod";
 import type { VolleyError } from "../../proto/errors.js";
-import { intColumn } from "./columns.js";
+import { intColumn } from "../columns/result-columns.js";
 import { linearQuantile, Sorter } from "./order.js";
 import { orderNulls } from "./rank.js";
 import { sectionKernel } from "./wire.js";

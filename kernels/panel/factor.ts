@@ -2,27 +2,21 @@
  * Factor analysis by correlation: information coefficients per date, their summary, their decay over horizons, and the
  * factor's own persistence.
  */
+
 import { Table, type Vector } from "apache-arrow";
 import { z } from "zod";
 import { VolleyError } from "../../proto/errors.js";
-import { mistypedFault, namedColumn } from "../asof/faults.js";
-import { float64Vector, int32Vector, optionalFloat64Column, textVector } from "../columns.js";
+import { float64Vector, int32Vector, textVector } from "../columns/building.js";
+import { columnName } from "../columns/column-name.js";
+import { mistypedFault, namedColumn } from "../columns/named-column.js";
+import { optionalFloat64Column } from "../columns/reading.js";
+import { type Numbers, plainNumbers } from "../columns/result-columns.js";
 import { defineKernel, tableArg } from "../kernel.js";
 import { datesOf, type Panel, panelOf } from "./axes.js";
 import { correlationOf, type Summary, summaryOf } from "./coefficient.js";
-import { type Numbers, plainNumbers } from "./columns.js";
 import { forwardReturns, forwardShape, horizonsParameter } from "./forward.js";
 import { eachSection, maskOf } from "./sections.js";
-import {
-  axesShape,
-  axisColumns,
-  columnName,
-  family,
-  isNumeric,
-  maskParameter,
-  sectionNumbers,
-  tableOf,
-} from "./wire.js";
+import { axesShape, axisColumns, family, isNumeric, maskParameter, sectionNumbers, tableOf } from "./wire.js";
 
 const factorParameter = columnName.describe("The column of the factor.");
 const correlationParameter = z

@@ -2,13 +2,15 @@
  * Returns from a date to a later one, by symbol. They look ahead by design: labels for the analysis of factors, never
  * inputs of a strategy.
  */
+
 import { z } from "zod";
 import { logarithm } from "../arithmetic/logarithm.js";
-import { float64Vector } from "../columns.js";
+import { float64Vector } from "../columns/building.js";
+import { columnName } from "../columns/column-name.js";
 import { defineKernel, tableArg } from "../kernel.js";
 import { dateOfRows, type Panel, panelOf, rowsBySymbol } from "./axes.js";
 import { symbolsOf } from "./symbols.js";
-import { axesShape, axisColumns, columnName, family, keptColumns, numbers, tableOf } from "./wire.js";
+import { axesShape, axisColumns, family, keptColumns, numbers, tableOf } from "./wire.js";
 
 export const forwardShape = {
   price: columnName.default("close").describe("The column of prices, adjusted for splits and dividends."),

@@ -1,8 +1,10 @@
 /** `panel.neutralise`: what is left of a column when groups and exposures are taken out. */
+
 import { z } from "zod";
+import { columnName } from "../columns/column-name.js";
 import { ddofOption } from "../features/options.js";
 import { demean, zscore } from "./normalise.js";
-import { columnName, floats, type SectionPlan, sectionKernel } from "./wire.js";
+import { floats, type SectionPlan, sectionKernel } from "./wire.js";
 
 const parameters = z
   .strictObject({

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { casesPerKernel } from "../property-cases.js";
+import { casesPerKernel } from "../testing/property-cases.js";
 import { Sorter } from "./order.js";
 
 /** Evenly, like a bell, on few values, over many magnitudes, and with what has no width. */

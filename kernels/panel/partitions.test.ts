@@ -25,11 +25,11 @@ import {
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decodeValue, encodeValue } from "../../proto/values/value.js";
-import { float64Vector } from "../columns.js";
-import { casesPerKernel } from "../property-cases.js";
+import { float64Vector } from "../columns/building.js";
 import { requireKernel } from "../registry.js";
-import { type PanelRow, panelSymbols, panels, tableOfRows } from "./cases.js";
+import { casesPerKernel } from "../testing/property-cases.js";
 import { panelKernels } from "./index.js";
+import { type PanelRow, panelSymbols, panels, tableOfRows } from "./testing/cases.js";
 
 const cases = { numRuns: casesPerKernel };
 const run = (kernel: string, ...args: unknown[]): Table => requireKernel(`panel.${kernel}`, 1).run(...args) as Table;

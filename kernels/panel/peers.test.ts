@@ -1,8 +1,8 @@
 /** Against pandas, numpy, scipy and polars: what bench/peers/panel_fixtures.py got from them. */
 import { describe, expect, it } from "vitest";
-import { conformancePanel } from "./conformance-panel.js";
-import { panelConformance } from "./conformance-rows.js";
 import { panelKernels } from "./index.js";
+import { conformancePanel } from "./testing/conformance-panel.js";
+import { panelConformance } from "./testing/conformance-rows.js";
 
 const rows = panelConformance();
 /** The summary is that of panel.ic_decay; no peer has a universe. */

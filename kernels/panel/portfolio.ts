@@ -2,10 +2,13 @@
  * Factor analysis by buckets: what each quantile of a factor returned, how much of it is replaced, and how alike two
  * dates rank.
  */
+
 import { Vector } from "apache-arrow";
 import { z } from "zod";
-import { gather } from "../asof/gather.js";
-import { float64Vector, int32Vector } from "../columns.js";
+import { float64Vector, int32Vector } from "../columns/building.js";
+import { columnName } from "../columns/column-name.js";
+import { gather } from "../columns/gather.js";
+import { plainNumbers } from "../columns/result-columns.js";
 import { defineKernel, tableArg } from "../kernel.js";
 import { datesOf, type Panel, panelOf } from "./axes.js";
 import { Beginnings } from "./beginnings.js";
@@ -20,13 +23,11 @@ import {
   oneOfError,
 } from "./buckets.js";
 import { correlationOf } from "./coefficient.js";
-import { plainNumbers } from "./columns.js";
 import { eachSection, longestDate, maskOf, scatter } from "./sections.js";
 import { symbolsOf } from "./symbols.js";
 import {
   axesShape,
   axisColumns,
-  columnName,
   family,
   maskParameter,
   numbers,

@@ -2,9 +2,9 @@
 import type { Table } from "apache-arrow";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { casesPerKernel } from "../property-cases.js";
 import { requireKernel } from "../registry.js";
-import { bySection, type PanelRow, panels, tableOfRows, valuesOf } from "./cases.js";
+import { casesPerKernel } from "../testing/property-cases.js";
+import { bySection, type PanelRow, panels, tableOfRows, valuesOf } from "./testing/cases.js";
 
 const runs = { numRuns: casesPerKernel };
 const run = (kernel: string, ...args: unknown[]): Table => requireKernel(`panel.${kernel}`, 1).run(...args) as Table;

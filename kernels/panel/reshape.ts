@@ -1,13 +1,16 @@
 /** `panel.pivot` and `panel.unpivot`: long tables to wide and back. */
+
 import { type Table, Utf8, Vector, vectorFromArray } from "apache-arrow";
 import { z } from "zod";
-import { columnFault, mistypedFault, namedColumn } from "../asof/faults.js";
-import { gather } from "../asof/gather.js";
-import { float64Vector, optionalFloat64Column } from "../columns.js";
+import { float64Vector } from "../columns/building.js";
+import { columnName } from "../columns/column-name.js";
+import { gather } from "../columns/gather.js";
+import { columnFault, mistypedFault, namedColumn } from "../columns/named-column.js";
+import { optionalFloat64Column } from "../columns/reading.js";
 import { defineKernel, tableArg } from "../kernel.js";
 import { dateColumn, dateStarts, datesOf, type Panel, panelOf } from "./axes.js";
 import { byCodePoint, symbolsOf } from "./symbols.js";
-import { axesShape, axisColumns, columnName, family, isNumeric, numbers, tableOf } from "./wire.js";
+import { axesShape, axisColumns, family, isNumeric, numbers, tableOf } from "./wire.js";
 
 const pivotParameters = z.strictObject({
   columns: z.array(columnName).min(1).max(1_000).describe("Columns of numbers to spread."),

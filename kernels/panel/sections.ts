@@ -6,11 +6,11 @@
  * its group is null; its output is null.
  */
 import { type Bool, DataType, type Vector } from "apache-arrow";
-import { ByKeys } from "../asof/by-keys.js";
-import { kinds, mistypedFault, namedColumn } from "../asof/faults.js";
+import { ByKeys } from "../columns/by-keys.js";
+import { kinds, mistypedFault, namedColumn } from "../columns/named-column.js";
+import type { Numbers, Rows } from "../columns/result-columns.js";
 import type { Panel } from "./axes.js";
 import { Beginnings } from "./beginnings.js";
-import type { Numbers, Rows } from "./columns.js";
 
 export interface SectionRules {
   /** Rows that are not 0 here count. */

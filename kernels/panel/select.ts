@@ -1,7 +1,7 @@
 /** `panel.select`: the top or bottom of every cross-section. */
 import { z } from "zod";
+import { flagColumn } from "../columns/result-columns.js";
 import { bucketerOf, meaningParameter } from "./buckets.js";
-import { flagColumn } from "./columns.js";
 import { linearQuantile, Sorter } from "./order.js";
 import { type SectionRun, sectionKernel } from "./wire.js";
 

@@ -6,8 +6,8 @@
  * small integers, and else by the numbers of the symbols.
  */
 import { type Data, DataType, type Dictionary, type Vector } from "apache-arrow";
-import { ByKeys } from "../asof/by-keys.js";
-import { columnFault, type NamedColumn } from "../asof/faults.js";
+import { ByKeys } from "../columns/by-keys.js";
+import { columnFault, type NamedColumn } from "../columns/named-column.js";
 
 export interface Symbols {
   /** Id of the symbol in every row; ids are in the order of first appearance. */

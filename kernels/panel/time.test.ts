@@ -2,10 +2,10 @@
 import { DateDay, Table, Timestamp, TimeUnit, Utf8, type Vector, vectorFromArray } from "apache-arrow";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { float64Vector } from "../columns.js";
-import { casesPerKernel } from "../property-cases.js";
+import { float64Vector } from "../columns/building.js";
 import { requireKernel } from "../registry.js";
-import { contents, type PanelRow, panels, tableOfRows, valuesOf } from "./cases.js";
+import { casesPerKernel } from "../testing/property-cases.js";
+import { contents, type PanelRow, panels, tableOfRows, valuesOf } from "./testing/cases.js";
 
 const runs = { numRuns: casesPerKernel };
 const run = (kernel: string, ...args: unknown[]): Table => requireKernel(`panel.${kernel}`, 1).run(...args) as Table;

@@ -6,16 +6,18 @@
  * U2  A delisting ends the spells that began on or before it; a symbol that is used again later has a spell that begins
  * after it.
  */
+
 import { type Table, Vector } from "apache-arrow";
 import { z } from "zod";
-import { ByKeys } from "../asof/by-keys.js";
-import { columnFault, type NamedColumn, shownValue } from "../asof/faults.js";
-import { gather } from "../asof/gather.js";
-import { type Axis, axisOf, type Scale, scaleOf } from "../asof/time-axis.js";
+import { ByKeys } from "../columns/by-keys.js";
+import { columnName } from "../columns/column-name.js";
+import { gather } from "../columns/gather.js";
+import { columnFault, type NamedColumn, shownValue } from "../columns/named-column.js";
+import { flagVector } from "../columns/result-columns.js";
+import { type Axis, axisOf, type Scale, scaleOf } from "../columns/time-axis.js";
 import { defineKernel, tableArg } from "../kernel.js";
 import { compareTimes, dateColumn, type Panel, panelOf, symbolColumn } from "./axes.js";
-import { flagVector } from "./columns.js";
-import { axesShape, axisColumns, columnName, family, keptColumns, tableOf } from "./wire.js";
+import { axesShape, axisColumns, family, keptColumns, tableOf } from "./wire.js";
 
 const kernelName = "panel.universe";
 

@@ -1,20 +1,26 @@
 /**
  * Cross-section kernels on tables: parameters that all have, the columns they apply to, and how the results are named.
  */
+
 import { DataType, Table, type Vector } from "apache-arrow";
 import { z } from "zod";
 import { VolleyError } from "../../proto/errors.js";
-import { columnFault, mistypedFault, namedColumn } from "../asof/faults.js";
-import { optionalFloat64Column } from "../columns.js";
+import { columnName } from "../columns/column-name.js";
+import { columnFault, mistypedFault, namedColumn } from "../columns/named-column.js";
+import { optionalFloat64Column } from "../columns/reading.js";
+import {
+  floatColumn,
+  type Numbers,
+  plainNumbers,
+  type ResultColumn,
+  storedNumbers,
+} from "../columns/result-columns.js";
 import { defineKernel, type TypedKernel, tableArg } from "../kernel.js";
 import { type AxisNames, type Panel, panelOf } from "./axes.js";
 import { Beginnings } from "./beginnings.js";
-import { floatColumn, type Numbers, plainNumbers, type ResultColumn, storedNumbers } from "./columns.js";
 import { eachSection, groupsOf, longestDate, maskOf } from "./sections.js";
 
 export const family = "Cross-section";
-
-export const columnName = z.string().min(1).max(1_000);
 
 export const axesShape = {
   date: columnName

@@ -1,14 +1,14 @@
 import { Table, vectorFromArray } from "apache-arrow";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { dayVector, textVector } from "../columns.js";
-import { casesPerKernel } from "../property-cases.js";
+import { dayVector, textVector } from "../columns/building.js";
 import { requireKernel } from "../registry.js";
+import { casesPerKernel } from "../testing/property-cases.js";
 import { drawdownsOf } from "./drawdowns.js";
 import { mergeMoments, momentsOf } from "./moments.js";
 import { quantileOf } from "./quantile.js";
 import { maxDrawdown } from "./returns.js";
-import { faultOf, readStatisticsOracle, rowsOf, tableOf } from "./statistics-oracle.js";
+import { faultOf, readStatisticsOracle, rowsOf, tableOf } from "./testing/statistics-oracle.js";
 
 const oracle = readStatisticsOracle();
 const run = (kernel: string, ...args: unknown[]): Table => requireKernel(kernel, 1).run(...args) as Table;

@@ -1,7 +1,8 @@
 /** Kernels of return statistics: one row per column of returns, and the table of drawdowns. */
 import { DateDay, Int32, Table, vectorFromArray } from "apache-arrow";
 import { z } from "zod";
-import { dayColumn, float64Vector, int32Vector, textVector } from "../columns.js";
+import { float64Vector, int32Vector, textVector } from "../columns/building.js";
+import { dayColumn } from "../columns/reading.js";
 import { defineKernel, tableArg } from "../kernel.js";
 import { drawdownsOf } from "./drawdowns.js";
 import { kurtosisOf, momentsOf, skewnessOf } from "./moments.js";

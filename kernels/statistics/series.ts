@@ -2,7 +2,7 @@
 import { DataType, type Table } from "apache-arrow";
 import { z } from "zod";
 import { VolleyError } from "../../proto/errors.js";
-import { optionalFloat64Column } from "../columns.js";
+import { optionalFloat64Column } from "../columns/reading.js";
 
 export const columnsOption = z
   .array(z.string())

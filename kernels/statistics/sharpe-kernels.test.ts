@@ -1,11 +1,11 @@
 import type { Table } from "apache-arrow";
 import { describe, expect, it } from "vitest";
 import { requireKernel } from "../registry.js";
-import { readOracle } from "../sweep/real-prices.js";
+import { readOracle } from "../sweep/testing/real-prices.js";
 import { deflatedSharpe, expectedMaxSharpe, probabilisticSharpe } from "./deflated-sharpe.js";
 import { momentsOf, varianceOf } from "./moments.js";
 import { estimateOf } from "./sharpe-kernels.js";
-import { faultOf, readStatisticsOracle, rowsOf, type StatisticsOracle, tableOf } from "./statistics-oracle.js";
+import { faultOf, readStatisticsOracle, rowsOf, type StatisticsOracle, tableOf } from "./testing/statistics-oracle.js";
 
 const oracle = readStatisticsOracle();
 const run = (kernel: string, ...args: unknown[]): Table => requireKernel(kernel, 1).run(...args) as Table;

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { readOracle } from "../sweep/real-prices.js";
+import { readOracle } from "../sweep/testing/real-prices.js";
 import { deflatedSharpe, expectedMaxSharpe, probabilisticSharpe } from "./deflated-sharpe.js";
 import { kurtosisOf, mergeVariance, momentsFromSums, momentsOf, skewnessOf, varianceOf } from "./moments.js";
 import { normalCdf, normalQuantile } from "./normal.js";

@@ -7,7 +7,7 @@
 import type { Table } from "apache-arrow";
 import { z } from "zod";
 import { VolleyError } from "../../proto/errors.js";
-import { dayColumn, dayOf, float64Column } from "../columns.js";
+import { dayColumn, dayOf, float64Column } from "../columns/reading.js";
 import type { ColumnFact } from "../kernel.js";
 import { History } from "./history.js";
 

@@ -5,7 +5,7 @@
 import { Table } from "apache-arrow";
 import { z } from "zod";
 import { VolleyError } from "../../proto/errors.js";
-import { boolVector, dayVector, float64Vector, int32Vector } from "../columns.js";
+import { boolVector, dayVector, float64Vector, int32Vector } from "../columns/building.js";
 import { defineKernel, tableArg } from "../kernel.js";
 import { type Bars, barsOf, type SweepSettings, splitOf, sweepSettings } from "./bars.js";
 import { type FamilyName, familyName, familyOf, shareOf } from "./families.js";

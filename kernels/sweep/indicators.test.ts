@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { casesPerKernel } from "../property-cases.js";
+import { casesPerKernel } from "../testing/property-cases.js";
 import { barsOf } from "./bars.js";
 import { extremeOfPrevious, simpleMovingAverage, wilderRsi } from "./indicators.js";
-import { readOracle, realPrices } from "./real-prices.js";
+import { readOracle, realPrices } from "./testing/real-prices.js";
 
 describe("indicators", () => {
   it("RSI is TA-Lib's, from the first output on", () => {

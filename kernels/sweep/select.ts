@@ -5,7 +5,8 @@
 import { Table } from "apache-arrow";
 import { z } from "zod";
 import { VolleyError } from "../../proto/errors.js";
-import { float64Vector, int32Vector, optionalFloat64Column, textVector } from "../columns.js";
+import { float64Vector, int32Vector, textVector } from "../columns/building.js";
+import { optionalFloat64Column } from "../columns/reading.js";
 import { defineKernel, tableArg } from "../kernel.js";
 import { deflatedSharpe, expectedMaxSharpe, probabilisticSharpe } from "../statistics/deflated-sharpe.js";
 import { mergeVariance, momentsOf, varianceOf } from "../statistics/moments.js";

@@ -12,14 +12,14 @@ import {
 } from "apache-arrow";
 import { describe, expect, it } from "vitest";
 import { VolleyError } from "../../proto/errors.js";
-import { columnOf, optionalFloat64Column } from "../columns.js";
+import { columnOf, optionalFloat64Column } from "../columns/reading.js";
 import { requireKernel } from "../registry.js";
 import { momentsOf } from "../statistics/moments.js";
 import { maxDrawdown, sharpeRatio } from "../statistics/returns.js";
 import { barsOf } from "./bars.js";
 import { type FamilyName, familyOf } from "./families.js";
-import { readOracle, realPrices } from "./real-prices.js";
 import { statisticColumns } from "./table.js";
+import { readOracle, realPrices } from "./testing/real-prices.js";
 
 const oracle = readOracle();
 const prices = realPrices();

@@ -1,7 +1,8 @@
 /** The table of a sweep: one row per combination, its parameters and the statistics of both sides of the split. */
 import { Table, type Vector } from "apache-arrow";
 import { VolleyError } from "../../proto/errors.js";
-import { float64Vector, int32Vector, optionalFloat64Column } from "../columns.js";
+import { float64Vector, int32Vector } from "../columns/building.js";
+import { optionalFloat64Column } from "../columns/reading.js";
 import type { Family } from "./families.js";
 import { countNames, type Statistics, statisticNames } from "./simulate.js";
 

@@ -1,10 +1,10 @@
 import type { Table } from "apache-arrow";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { optionalFloat64Column } from "../columns.js";
-import { casesPerKernel } from "../property-cases.js";
+import { optionalFloat64Column } from "../columns/reading.js";
 import { requireKernel } from "../registry.js";
-import { faultOf, readStatisticsOracle, rowsOf, tableOf } from "../statistics/statistics-oracle.js";
+import { faultOf, readStatisticsOracle, rowsOf, tableOf } from "../statistics/testing/statistics-oracle.js";
+import { casesPerKernel } from "../testing/property-cases.js";
 import { resample } from "./bootstrap.js";
 
 const oracle = readStatisticsOracle();

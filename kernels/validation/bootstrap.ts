@@ -10,7 +10,8 @@
 import { Table } from "apache-arrow";
 import { z } from "zod";
 import { VolleyError } from "../../proto/errors.js";
-import { columnOf, float64Column, float64Vector, int32Vector, optionalFloat64Column, textVector } from "../columns.js";
+import { float64Vector, int32Vector, textVector } from "../columns/building.js";
+import { columnOf, float64Column, optionalFloat64Column } from "../columns/reading.js";
 import { defineKernel, tableArg } from "../kernel.js";
 import { momentsOf, varianceOf } from "../statistics/moments.js";
 import { quantileOf, sorted } from "../statistics/quantile.js";

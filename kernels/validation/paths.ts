@@ -5,7 +5,8 @@
 import { RecordBatch, Table } from "apache-arrow";
 import { z } from "zod";
 import { VolleyError } from "../../proto/errors.js";
-import { dayColumn, dayVector, float64Column, float64Vector, int32Vector, optionalFloat64Column } from "../columns.js";
+import { dayVector, float64Vector, int32Vector } from "../columns/building.js";
+import { dayColumn, float64Column, optionalFloat64Column } from "../columns/reading.js";
 import { defineKernel, tableArg } from "../kernel.js";
 import { momentsOf, varianceOf } from "../statistics/moments.js";
 import { quantileOf, sorted } from "../statistics/quantile.js";

@@ -1,9 +1,9 @@
 import { Table } from "apache-arrow";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { casesPerKernel } from "../property-cases.js";
 import { requireKernel } from "../registry.js";
-import { faultOf, readStatisticsOracle, rowsOf, tableOf } from "../statistics/statistics-oracle.js";
+import { faultOf, readStatisticsOracle, rowsOf, tableOf } from "../statistics/testing/statistics-oracle.js";
+import { casesPerKernel } from "../testing/property-cases.js";
 
 const oracle = readStatisticsOracle();
 const run = (tables: unknown, params: unknown = {}): Table =>

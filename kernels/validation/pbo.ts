@@ -11,7 +11,7 @@ import { Table } from "apache-arrow";
 import { z } from "zod";
 import { VolleyError } from "../../proto/errors.js";
 import { logarithm } from "../arithmetic/logarithm.js";
-import { float64Vector, int32Vector, textVector } from "../columns.js";
+import { float64Vector, int32Vector, textVector } from "../columns/building.js";
 import { defineKernel, tableArg } from "../kernel.js";
 import { momentsOf } from "../statistics/moments.js";
 import { fullSeries, returnsIn } from "../statistics/series.js";

@@ -9,7 +9,7 @@
 import type { Table } from "apache-arrow";
 import { z } from "zod";
 import { VolleyError } from "../../proto/errors.js";
-import { float64Column } from "../columns.js";
+import { float64Column } from "../columns/reading.js";
 import { defineKernel, tableArg } from "../kernel.js";
 import { choices } from "./combinations.js";
 import { type BarRange, blocksOf, runsOf, type Split, splitColumns, splitsTable, type TestRange } from "./ranges.js";

@@ -9,7 +9,8 @@
  */
 import { Int32, Table, Utf8, vectorFromArray } from "apache-arrow";
 import { VolleyError } from "../../proto/errors.js";
-import { columnOf, float64Column, int32Vector, isText, mistyped, optionalFloat64Column } from "../columns.js";
+import { int32Vector } from "../columns/building.js";
+import { columnOf, float64Column, isText, mistyped, optionalFloat64Column } from "../columns/reading.js";
 
 export interface BarRange {
   readonly from: number;

@@ -1,9 +1,9 @@
 import { Table, vectorFromArray } from "apache-arrow";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { casesPerKernel } from "../property-cases.js";
 import { requireKernel } from "../registry.js";
-import { faultOf, readStatisticsOracle } from "../statistics/statistics-oracle.js";
+import { faultOf, readStatisticsOracle } from "../statistics/testing/statistics-oracle.js";
+import { casesPerKernel } from "../testing/property-cases.js";
 import { binomial, choices } from "./combinations.js";
 import { blocksOf, runsOf, type Split, splitIn } from "./ranges.js";
 

@@ -1,10 +1,10 @@
 import { Table, tableToIPC, type Vector } from "apache-arrow";
 import { describe, expect, it } from "vitest";
-import { float64Column } from "../columns.js";
+import { float64Column } from "../columns/reading.js";
 import { requireKernel } from "../registry.js";
-import { faultOf, rowsOf, tableOf } from "../statistics/statistics-oracle.js";
+import { faultOf, rowsOf, tableOf } from "../statistics/testing/statistics-oracle.js";
 import { barsOf } from "../sweep/bars.js";
-import { realPrices } from "../sweep/real-prices.js";
+import { realPrices } from "../sweep/testing/real-prices.js";
 
 const columns = (table: Table): Record<string, Vector> =>
   Object.fromEntries(table.schema.fields.map(({ name }) => [name, table.getChild(name) as Vector]));

@@ -10,7 +10,7 @@
 import { Table, type Vector } from "apache-arrow";
 import { z } from "zod";
 import { VolleyError } from "../../proto/errors.js";
-import { dayVector, float64Vector, int32Vector, textVector } from "../columns.js";
+import { dayVector, float64Vector, int32Vector, textVector } from "../columns/building.js";
 import { defineKernel, tableArg } from "../kernel.js";
 import { deflatedSharpe, expectedMaxSharpe, probabilisticSharpe } from "../statistics/deflated-sharpe.js";
 import { kurtosisOf, mergeMoments, momentsOf, skewnessOf, varianceOf } from "../statistics/moments.js";

@@ -4,7 +4,7 @@
  */
 import { Table } from "apache-arrow";
 import { VolleyError } from "../../proto/errors.js";
-import { float64Vector } from "../columns.js";
+import { float64Vector } from "../columns/building.js";
 import { defineKernel, tableArg } from "../kernel.js";
 import { barsOf, priceColumns } from "../sweep/bars.js";
 import { familyOf, shareOf } from "../sweep/families.js";

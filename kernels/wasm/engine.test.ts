@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
-import { bitsOf, inputsOf, parametersOf, seriesOf, wildSeries } from "../features/cases.js";
 import type { Feature } from "../features/form.js";
 import { features } from "../features/index.js";
+import { bitsOf, inputsOf, parametersOf, seriesOf, wildSeries } from "../features/testing/cases.js";
 import { openWasmEngine, regionBytesMin, type WasmEngine } from "./engine.js";
 
 const engine = openWasmEngine() as WasmEngine;

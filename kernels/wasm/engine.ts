@@ -13,7 +13,7 @@
  */
 import { readFileSync } from "node:fs";
 import type { SharedMemory } from "../../worker/store/memory.js";
-import type { Validity } from "../columns.js";
+import type { Validity } from "../columns/building.js";
 import type { FeatureEngine, FeatureGroup } from "../features/engine.js";
 
 /** Of the memory, for this engine alone. Offset a multiple of 64. */

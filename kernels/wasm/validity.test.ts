@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { maskedFloat64Vector, ownFloat64Vector } from "../columns.js";
+import { maskedFloat64Vector, ownFloat64Vector } from "../columns/building.js";
 import { openWasmEngine } from "./engine.js";
 
 const engine = openWasmEngine();

@@ -1,6 +1,7 @@
 import { Table } from "apache-arrow";
 import { afterEach, expect, test } from "vitest";
-import { float64Vector, optionalFloat64Column } from "../../kernels/columns.js";
+import { float64Vector } from "../../kernels/columns/building.js";
+import { optionalFloat64Column } from "../../kernels/columns/reading.js";
 import { engineOf, setEngine } from "../../kernels/features/engine.js";
 import { requireKernel } from "../../kernels/registry.js";
 import { ObjectStore } from "../store/store.js";

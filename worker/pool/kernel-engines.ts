@@ -5,7 +5,7 @@
  * A run of a kernel borrows its results from that region, for they are encoded before the next task begins. User code
  * gets results of its own, since it may keep them.
  */
-import type { Validity } from "../../kernels/columns.js";
+import type { Validity } from "../../kernels/columns/building.js";
 import { type FeatureEngine, type FeatureGroup, setEngine } from "../../kernels/features/engine.js";
 import { openWasmEngine, type Region, regionBytesMin, type WasmEngine } from "../../kernels/wasm/engine.js";
 import type { SharedMemory } from "../store/memory.js";
