@@ -40,7 +40,7 @@ const longFunctions: Record<string, number> = {
  * itself.
  */
 const wallClockReaders: Record<string, string> = {
-  "scheduler/shell/clock.ts": "the time that jobs are stamped with; read once a process",
+  "proto/runtime.ts": "the time that jobs are stamped with; read once a process",
   "client/cli/up.ts": "when a cluster was started, for a person to read",
   "client/cli/job-text.ts": "how long a job has run, for a person to read",
   "e2e/stepped-clock.ts": "the clock that tests step",
@@ -52,7 +52,6 @@ const wallClockReaders: Record<string, string> = {
 const timerExceptions: Record<string, string> = {
   "proto/timer.ts": "it is the one",
   "kernels/basics.ts": "the kernel's schema has the bound",
-  "worker/store/store.ts": "no configuration reaches it",
   "client/sdk/fixture-tasks.ts": "user code of tests",
 };
 /** Imports against the table, each with its reason. */

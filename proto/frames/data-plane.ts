@@ -12,8 +12,8 @@ import { type ErrorCode, fromWireError, isVolleyError, toWireError, VolleyError 
 import type { ObjectId } from "../ids.js";
 import { limits } from "../limits.js";
 import { type DataReply, type DataRequest, dataReply, dataRequest } from "../messages/data.js";
+import { pause, type Runtime } from "../runtime.js";
 import { subjects } from "../subjects.js";
-import { sleep as delay, Timer } from "../timer.js";
 import type { Subscription, Transport } from "../transport/transport.js";
 import type { ValueKind } from "../values/value.js";
 import type { FramePeer } from "./peer.js";
@@ -102,7 +102,7 @@ export async function fetchObject(options: FetchOptions): Promise<ObjectMeta & {
   const { frames, from, id } = options;
   let target: Uint8Array | undefined;
   let suspect = false;
-  return again(`fetch of ${id} from ${from}`, options.timeoutMs, options.transport, async (remainingMs) => {
+  return again(`fetch of ${id} from ${from}`, options.timeoutMs, options, async (remainingMs) => {
     const stream = frames.reserve();
     try {
       const reply = await ask(
@@ -117,17 +117,15 @@ export async function fetchObject(options: FetchOptions): Promise<ObjectMeta & {
         throw new VolleyError("OBJECT_NOT_FOUND", `peer ${from} has another content of ${id}`);
       if (target?.byteLength !== meta.bytes) target = await options.allocate(meta);
       const incoming = frames.open({ stream, bytes: meta.bytes, target, from });
-      const late = new Timer(
-        () =>
-          incoming.cancel(
-            new VolleyError("TIMEOUT", `fetch of ${id} from ${from} took longer than ${options.timeoutMs} ms`),
-          ),
-        remainingMs(),
+      const stop = frames.runtime.after(remainingMs(), () =>
+        incoming.cancel(
+          new VolleyError("TIMEOUT", `fetch of ${id} from ${from} took longer than ${options.timeoutMs} ms`),
+        ),
       );
       try {
         await incoming.done;
       } finally {
-        late.stop();
+        stop();
       }
       suspect = true;
       await options.check?.(meta.kind, target, options.digest ?? meta.digest);
@@ -151,7 +149,7 @@ export async function offerObject(options: OfferOptions): Promise<"sent" | "have
   const { frames, to, id, kind, digest, payload } = options;
   const timeoutMs =
     options.timeoutMs ?? limits.requestTimeoutMs + Math.ceil(payload.byteLength / (8 * 1024 * 1024)) * 1_000;
-  return again(`offer of ${id} to ${to}`, timeoutMs, options.transport, async (remainingMs) => {
+  return again(`offer of ${id} to ${to}`, timeoutMs, options, async (remainingMs) => {
     const reply = await ask(
       options.transport,
       to,
@@ -236,18 +234,18 @@ const unexpected = (peer: string, reply: DataReply): VolleyError =>
 async function again<T>(
   what: string,
   timeoutMs: number,
-  transport: Transport,
+  { transport, frames: { runtime } }: { readonly transport: Transport; readonly frames: { readonly runtime: Runtime } },
   attempt: (remainingMs: () => number) => Promise<T>,
 ): Promise<T> {
-  const deadline = performance.now() + timeoutMs;
-  const remainingMs = (): number => Math.max(1, Math.ceil(deadline - performance.now()));
+  const deadline = runtime.nowMs() + timeoutMs;
+  const remainingMs = (): number => Math.max(1, Math.ceil(deadline - runtime.nowMs()));
   let graceEnds = 0;
   for (;;) {
     try {
       return await attempt(remainingMs);
     } catch (error) {
       if (!isVolleyError(error) || transport.status === "closed") throw error;
-      const now = performance.now();
+      const now = runtime.nowMs();
       if (transient.has(error.code)) graceEnds = now + returnGraceMs;
       else if (error.code !== "NO_LISTENER" || now > graceEnds) throw error;
       if (now + retryIntervalMs >= deadline)
@@ -256,7 +254,7 @@ async function again<T>(
           `${what} took longer than ${timeoutMs} ms; the last failure: ${error.message}`,
           { cause: error },
         );
-      await delay(retryIntervalMs);
+      await pause(runtime, retryIntervalMs);
     }
   }
 }

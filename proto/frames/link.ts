@@ -1,10 +1,13 @@
 /** What the two halves of a frame peer need of their connection, and the words they share. */
+
 import { decodeMessage, encodeMessage } from "../codec.js";
 import { fromWireError, isVolleyError, toWireError, VolleyError } from "../errors.js";
 import { wireError } from "../messages/results.js";
+import type { Runtime } from "../runtime.js";
 import type { FrameType, Liveness } from "./frame.js";
 
 export interface FrameLink {
+  readonly runtime: Runtime;
   /** Payload bytes of one frame. */
   readonly frameBytes: number;
   post(to: string, type: FrameType, stream: string, offset: number, total: number, body?: Uint8Array): void;

@@ -8,10 +8,12 @@
  * told, or finds out by probing. F3 The bytes in the target are exactly those sent (checksum per frame), or the stream
  * fails. Nothing is written after it has ended. F4 Streams of one sender take turns, frame by frame.
  */
-import { randomBytes } from "node:crypto";
+
+import { hexOf } from "../digest.js";
 import { isVolleyError, VolleyError } from "../errors.js";
 import { isName } from "../ids.js";
 import { limits } from "../limits.js";
+import { type Runtime, realRuntime, type Stop } from "../runtime.js";
 import { subjects } from "../subjects.js";
 import { throwUnheard } from "../transport/faults.js";
 import type { Message, Subscription, Transport } from "../transport/transport.js";
@@ -37,6 +39,8 @@ export interface FramePeerOptions {
   readonly peer: string;
   /** A stream without news for this long fails with TIMEOUT. Default limits.frameIdleTimeoutMs. */
   readonly idleTimeoutMs?: number;
+  /** Default: this process. */
+  readonly runtime?: Runtime;
   /** Hears of damaged frames and of faults in handlers. */
   onError?(error: unknown, where: string): void;
   /** Called per data frame, for metrics. `bytes`: of payload. */
@@ -47,6 +51,7 @@ const nothing = new Uint8Array(0);
 
 export class FramePeer {
   readonly peer: string;
+  readonly runtime: Runtime;
   readonly #transport: Transport;
   readonly #receiver: FrameReceiver;
   readonly #sender: FrameSender;
@@ -55,7 +60,7 @@ export class FramePeer {
   readonly #onError: (error: unknown, where: string) => void;
   readonly #onFrame: ((direction: "in" | "out", bytes: number) => void) | undefined;
   readonly #tickMs: number;
-  #timer: NodeJS.Timeout | undefined;
+  #stopTicking: Stop | undefined;
   #closed = false;
 
   constructor(options: FramePeerOptions) {
@@ -65,6 +70,7 @@ export class FramePeer {
         `frame peer ${JSON.stringify(options.peer)}: expected 1 to 64 letters, digits, _ or -`,
       );
     this.peer = options.peer;
+    this.runtime = options.runtime ?? realRuntime;
     this.#transport = options.transport;
     this.#onError = options.onError?.bind(options) ?? throwUnheard;
     this.#onFrame = options.onFrame?.bind(options);
@@ -93,7 +99,7 @@ export class FramePeer {
   /** Mints a stream whose size is not known yet. What comes before `open` is kept; `release` gives it up. */
   reserve(): string {
     this.#refuseIfClosed();
-    const stream = mintStream();
+    const stream = this.#mintStream();
     this.#receiver.reserve(stream);
     this.#startTimer();
     return stream;
@@ -106,7 +112,7 @@ export class FramePeer {
   /** Readies a target for one payload. Throws INVALID_ARGUMENT, CONFLICT or CLOSED. */
   open(options: OpenOptions): IncomingStream {
     this.#refuseIfClosed();
-    const stream = options.stream ?? mintStream();
+    const stream = options.stream ?? this.#mintStream();
     if (!isStream(stream))
       throw new VolleyError(
         "INVALID_ARGUMENT",
@@ -142,13 +148,14 @@ export class FramePeer {
     );
     this.#subscription.unsubscribe();
     this.#stopWatching();
-    clearInterval(this.#timer);
+    this.#stopTicking?.();
     if (this.#transport.status === "connected") await this.#transport.flush().catch(() => undefined);
   }
 
   #link(): FrameLink {
     const transport = this.#transport;
     return {
+      runtime: this.runtime,
       // Read at every use: a server may come back with another limit.
       get frameBytes() {
         return frameBytesFor(transport.payloadBytesMax);
@@ -216,16 +223,16 @@ export class FramePeer {
 
   /** The clock runs only while there are streams. */
   #startTimer(): void {
-    if (this.#timer) return;
-    this.#timer = setInterval(() => {
+    if (this.#stopTicking) return;
+    this.#stopTicking = this.runtime.every(this.#tickMs, () => {
       if (this.streams === 0) {
-        clearInterval(this.#timer);
-        this.#timer = undefined;
+        this.#stopTicking?.();
+        this.#stopTicking = undefined;
         return;
       }
       this.#receiver.tick();
       this.#sender.tick();
-    }, this.#tickMs);
+    });
   }
 
   #failAll(error: (stream: string) => VolleyError): void {
@@ -233,9 +240,11 @@ export class FramePeer {
     this.#sender.failAll(error);
   }
 
+  #mintStream(): string {
+    return hexOf(this.runtime.randomBytes(8));
+  }
+
   #refuseIfClosed(): void {
     if (this.#closed) throw new VolleyError("CLOSED", `frame peer ${this.peer} is closed`);
   }
 }
-
-const mintStream = (): string => randomBytes(8).toString("hex");

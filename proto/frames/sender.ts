@@ -143,7 +143,7 @@ export class FrameSender {
       if (this.#outboundBytes >= outboundBytesMax) return; // A barrier's end pumps on.
       if (turnBytes >= turnBytesMax) {
         this.#turnScheduled = true;
-        setImmediate(() => {
+        this.#link.runtime.soon(() => {
           this.#turnScheduled = false;
           this.#pump();
         });

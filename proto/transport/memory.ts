@@ -3,12 +3,15 @@
  * what a real server would drop. Owns who is connected and what waits for delivery; the contract T1..T7 stands in
  * transport.ts.
  */
+import { nextTurn, type Runtime, realRuntime } from "../runtime.js";
 import { checkPayload, closed, disconnected, joined, noListener, throwUnheard } from "./faults.js";
 import { PendingRequests } from "./pending-requests.js";
 import type { Message, SubscribeOptions, Subscription, Transport, TransportStatus } from "./transport.js";
 
 export interface MemoryConnectOptions {
   onError?(error: unknown, where: string): void;
+  /** Default: this process. */
+  readonly runtime?: Runtime;
 }
 
 interface Subscriber {
@@ -90,7 +93,8 @@ export class MemoryTransport implements Transport {
   readonly #onError: (error: unknown, where: string) => void;
   readonly #listeners = new Set<(status: TransportStatus) => void>();
   readonly #subscribers = new Set<Subscriber>();
-  readonly #pending = new PendingRequests();
+  readonly #runtime: Runtime;
+  readonly #pending: PendingRequests;
   #inbox: Delivery[] = [];
   #scheduled = false;
   #paused = false;
@@ -102,6 +106,8 @@ export class MemoryTransport implements Transport {
   constructor(network: MemoryNetwork, name: string, options: MemoryConnectOptions) {
     this.#network = network;
     this.name = name;
+    this.#runtime = options.runtime ?? realRuntime;
+    this.#pending = new PendingRequests(this.#runtime);
     this.#onError = options.onError?.bind(options) ?? throwUnheard;
     if (network.down) this.#status = "disconnected";
   }
@@ -181,7 +187,7 @@ export class MemoryTransport implements Transport {
   async flush(): Promise<void> {
     if (this.#status === "closed") throw closed("flush");
     if (this.#status === "disconnected") throw disconnected("flush");
-    await new Promise((resolve) => setImmediate(resolve));
+    await nextTurn(this.#runtime);
   }
 
   close(): Promise<void> {
@@ -209,7 +215,7 @@ export class MemoryTransport implements Transport {
   #schedule(): void {
     if (this.#scheduled || this.#paused || this.#inbox.length === 0) return;
     this.#scheduled = true;
-    setImmediate(() => {
+    this.#runtime.soon(() => {
       this.#scheduled = false;
       if (!this.#paused) this.#run();
     });

@@ -3,19 +3,24 @@
  * settles exactly once. T7: `failAll` ends every one of them at once.
  */
 import type { VolleyError } from "../errors.js";
-import { Timer } from "../timer.js";
+import { type Runtime, realRuntime, type Stop } from "../runtime.js";
 import { timedOut } from "./faults.js";
 
 interface Pending {
   readonly subject: string;
   readonly resolve: (data: Uint8Array) => void;
   readonly reject: (error: VolleyError) => void;
-  readonly timer: Timer;
+  readonly stop: Stop;
 }
 
 export class PendingRequests {
   readonly #byToken = new Map<string, Pending>();
+  readonly #runtime: Runtime;
   #next = 0;
+
+  constructor(runtime: Runtime = realRuntime) {
+    this.#runtime = runtime;
+  }
 
   get size(): number {
     return this.#byToken.size;
@@ -25,8 +30,8 @@ export class PendingRequests {
   add(subject: string, timeoutMs: number, send: (token: string) => void): Promise<Uint8Array> {
     const token = (this.#next++).toString(36);
     return new Promise((resolve, reject) => {
-      const timer = new Timer(() => this.fail(token, timedOut(subject, timeoutMs)), timeoutMs);
-      this.#byToken.set(token, { subject, resolve, reject, timer });
+      const stop = this.#runtime.after(timeoutMs, () => this.fail(token, timedOut(subject, timeoutMs)));
+      this.#byToken.set(token, { subject, resolve, reject, stop });
       send(token);
     });
   }
@@ -51,7 +56,7 @@ export class PendingRequests {
     const pending = this.#byToken.get(token);
     if (!pending) return undefined;
     this.#byToken.delete(token);
-    pending.timer.stop();
+    pending.stop();
     return pending;
   }
 }

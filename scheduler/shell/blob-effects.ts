@@ -2,18 +2,21 @@
  * Carries out what the core asks of blobs of results, and says what had to be read from them first. Everything here
  * takes its time; the core goes on, and hears of it as an event.
  */
+
 import { createHash } from "node:crypto";
 import { isVolleyError, toWireError } from "../../proto/errors.js";
 import type { ClientId, Epoch, JobId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { ClientReply } from "../../proto/messages/client.js";
 import type { ResultSegment } from "../../proto/messages/results.js";
+import type { Runtime } from "../../proto/runtime.js";
 import type { Deferred, Event, InlineSegment } from "../core/events.js";
 import type { ChunkStore } from "./chunks.js";
 
 export interface BlobEffectsOptions {
   readonly chunks: ChunkStore;
   readonly epoch: Epoch;
+  readonly runtime: Runtime;
   readonly alive: () => boolean;
   dispatch(event: Event): void;
   answer(to: number, message: ClientReply): void;
@@ -80,7 +83,8 @@ export class BlobEffects {
       this.#failed("results could not be read back", error);
       if (!this.#options.alive()) return;
       // An update is asked for again by the client's beat (M5); a digest is what the job's end waits for.
-      if (what.d === "digest") setTimeout(() => this.#options.alive() && this.tell(what), digestRetryMs).unref();
+      if (what.d === "digest")
+        this.#options.runtime.after(digestRetryMs, () => this.#options.alive() && this.tell(what));
       else if (what.d !== "update")
         this.#options.answer(what.to, { t: "error", epoch: this.#options.epoch, error: toWireError(error) });
     });

@@ -1,14 +1,13 @@
 /**
- * Wall-clock milliseconds that pass as time does, whatever is done to the machine's clock: it is read once, when the
- * process starts. A process that starts behind the times of the journal (the clock was ahead when they were written)
- * runs ahead of the wall clock by as much.
+ * Wall-clock milliseconds that pass as time does (Runtime.wallMs). A process that starts behind the times of the
+ * journal (the clock was ahead when they were written) runs ahead of the wall clock by as much.
  */
 export class MonotonicClock {
   readonly #read: () => number;
   #aheadMs = 0;
   #last = 0;
 
-  constructor(read: () => number = () => performance.timeOrigin + performance.now()) {
+  constructor(read: () => number) {
     this.#read = read;
   }
 

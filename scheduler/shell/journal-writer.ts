@@ -10,7 +10,7 @@
 
 import type { Journal } from "../../proto/durable/durable.js";
 import { isVolleyError, VolleyError } from "../../proto/errors.js";
-import { Timer } from "../../proto/timer.js";
+import { type Runtime, realRuntime } from "../../proto/runtime.js";
 import type { JournalRecord } from "../core/events.js";
 import {
   type EntryAuthor,
@@ -26,6 +26,7 @@ import {
 
 export interface JournalWriterOptions {
   readonly journal: Journal;
+  readonly runtime?: Runtime;
   readonly author: EntryAuthor;
   /** Sequence of the journal's last entry. */
   readonly lastSeq: number;
@@ -47,6 +48,7 @@ const retryMsMax = 2_000;
 export class JournalWriter {
   readonly #options: JournalWriterOptions;
   readonly #room: number;
+  readonly #runtime: Runtime;
   #pending: Pending[] = [];
   /** Position in #pending of the first record not yet taken into an entry. */
   #head = 0;
@@ -60,6 +62,7 @@ export class JournalWriter {
 
   constructor(options: JournalWriterOptions) {
     this.#options = options;
+    this.#runtime = options.runtime ?? realRuntime;
     this.#lastSeq = options.lastSeq;
     this.#room = options.entryBytesMax - entryHeadBytes;
   }
@@ -169,10 +172,10 @@ export class JournalWriter {
   async #append(entry: Uint8Array, records: number): Promise<number | undefined> {
     const { journal } = this.#options;
     for (let tries = 0; !this.#ended; tries++) {
-      const from = performance.now();
+      const from = this.#runtime.nowMs();
       try {
         const seq = await journal.append(entry, this.#lastSeq);
-        this.#options.onAppended((performance.now() - from) / 1000, entry.byteLength, records);
+        this.#options.onAppended((this.#runtime.nowMs() - from) / 1000, entry.byteLength, records);
         return seq;
       } catch (error) {
         if (this.#ended) return undefined;
@@ -206,9 +209,9 @@ export class JournalWriter {
 
   #pause(ms: number): Promise<void> {
     return new Promise((resolve) => {
-      const timer = new Timer(resolve, ms);
+      const stop = this.#runtime.after(ms, resolve);
       this.#wake = () => {
-        timer.stop();
+        stop();
         resolve();
       };
     });

@@ -5,11 +5,11 @@
  * A throw of the core is a bug that may have left the state half changed: the shell says nothing further, and the
  * process ends with {@link exitCodes.bug}. FENCED ends it with {@link exitCodes.fenced}: another scheduler speaks now.
  */
-import { randomBytes } from "node:crypto";
 import type { Durable } from "../../proto/durable/durable.js";
 import { isVolleyError, VolleyError, type WireError } from "../../proto/errors.js";
 import { type Epoch, epochMax } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
+import { type Runtime, realRuntime, type Stop } from "../../proto/runtime.js";
 import type { Transport } from "../../proto/transport/transport.js";
 import type { Event } from "../core/events.js";
 import { BlobEffects } from "./blob-effects.js";
@@ -38,17 +38,24 @@ export interface ShellLog {
   error(fields: object, text: string): void;
 }
 
+/** What the shell counts; SchedulerMetrics keeps it for Prometheus. */
+export type ShellMetrics = Pick<
+  SchedulerMetrics,
+  "add" | "set" | "count" | "observe" | "appended" | "received" | "sent" | "watch"
+>;
+
 export interface ShellOptions<S> {
   readonly core: CorePort<S>;
   readonly transport: Transport;
   readonly durable: Durable;
-  readonly metrics: SchedulerMetrics;
+  readonly metrics: ShellMetrics;
   readonly log: ShellLog;
   readonly tickMs: number;
   /** A snapshot is taken after this many entries, or bytes of entries, since the last one. */
   readonly snapshotEntries: number;
   readonly snapshotBytes: number;
-  readonly clock?: MonotonicClock;
+  /** Default: this process. */
+  readonly runtime?: Runtime;
   readonly entryBytesMax?: number;
   /** See recovery.ts. */
   readonly acceptJournalLoss?: number;
@@ -82,8 +89,8 @@ export class SchedulerShell<S> {
   readonly #events: Event[] = [];
   #stepping = false;
   #phase: "serving" | "stopping" | "stopped" | "dead" = "serving";
-  #tick: NodeJS.Timeout | undefined;
-  #ask: NodeJS.Timeout | undefined;
+  readonly #runtime: Runtime;
+  #stopTicking: Stop = () => undefined;
   #tickedAtMs = 0;
   #outrankedBy: Epoch | undefined;
   #entriesSince = 0;
@@ -97,9 +104,9 @@ export class SchedulerShell<S> {
    * layer says.
    */
   static async start<S>(options: ShellOptions<S>): Promise<SchedulerShell<S>> {
-    const { core, durable, log } = options;
-    const nonce = new Uint8Array(randomBytes(nonceBytes));
-    const from = performance.now();
+    const { core, durable, log, runtime = realRuntime } = options;
+    const nonce = runtime.randomBytes(nonceBytes);
+    const from = runtime.nowMs();
     const { acceptJournalLoss = 0 } = options;
     const recovered = await recover({
       core,
@@ -114,7 +121,7 @@ export class SchedulerShell<S> {
         lastSeq: recovered.lastSeq,
         entries: recovered.entries,
         records: recovered.records,
-        ms: Math.round(performance.now() - from),
+        ms: Math.round(runtime.nowMs() - from),
       },
       "recovered",
     );
@@ -134,11 +141,14 @@ export class SchedulerShell<S> {
     this.#options = options;
     this.epoch = epoch;
     this.#state = state;
-    this.#clock = options.clock ?? new MonotonicClock();
+    const { runtime = realRuntime } = options;
+    this.#runtime = runtime;
+    this.#clock = new MonotonicClock(() => runtime.wallMs());
     this.#clock.atLeast(recovered.atMs);
     this.#replies = new ReplyBook(() => this.#clock.nowMs(), 3 * limits.requestTimeoutMs);
     this.#writer = new JournalWriter({
       journal: durable.journal,
+      runtime,
       author: { epoch, nonce },
       lastSeq,
       entryBytesMax:
@@ -179,6 +189,7 @@ export class SchedulerShell<S> {
     });
     this.#snapshotter = new Snapshotter({
       durable,
+      runtime,
       writer: this.#writer,
       capture: () => [{ epoch }, ...core.snapshot(state)],
       known: recovered.snapshots,
@@ -194,9 +205,16 @@ export class SchedulerShell<S> {
         log.error({ error: String(error) }, "no snapshot: the journal is kept whole");
       },
     });
-    this.#hearing = new Hearing({
+    this.#hearing = this.#listen();
+    this.#entriesSince = recovered.entries;
+    metrics.watch(() => core.figures(state));
+  }
+
+  #listen(): Hearing {
+    const { transport, metrics, log } = this.#options;
+    return new Hearing({
       transport,
-      nowMs: () => performance.now(),
+      nowMs: () => this.#runtime.nowMs(),
       graceMsMax: limits.heartbeatTimeoutMs,
       onDeaf: (ms) => {
         metrics.add("deaf_seconds", "Time in which this scheduler could hear nobody.", ms / 1_000);
@@ -206,8 +224,6 @@ export class SchedulerShell<S> {
         );
       },
     });
-    this.#entriesSince = recovered.entries;
-    metrics.watch(() => core.figures(state));
   }
 
   #blobEffects(epoch: Epoch): BlobEffects {
@@ -215,6 +231,7 @@ export class SchedulerShell<S> {
     return new BlobEffects({
       chunks: new ChunkStore(durable.results, durable.scratch),
       epoch,
+      runtime: this.#runtime,
       alive: () => this.#phase !== "dead" && this.#phase !== "stopped",
       dispatch: (event) => this.dispatch(event),
       answer: (to, message) => this.#effects.answer(to, message),
@@ -260,8 +277,7 @@ export class SchedulerShell<S> {
     if (this.#phase !== "serving") return;
     this.#phase = "stopping";
     this.#intake.stop();
-    clearInterval(this.#tick);
-    clearInterval(this.#ask);
+    this.#stopTicking();
     const drained = await this.#settle(this.#writer.seal());
     this.#effects.flush();
     if (drained && this.#entriesSince > 0) await this.#settle(this.snapshot());
@@ -273,30 +289,34 @@ export class SchedulerShell<S> {
 
   /** True when it is done in time; the journal may be away, and a stop must end. */
   async #settle(work: Promise<unknown>): Promise<boolean> {
-    let timer: NodeJS.Timeout | undefined;
+    let stop: Stop = () => undefined;
     const late = new Promise<false>((resolve) => {
-      timer = setTimeout(() => resolve(false), stopDrainMs);
+      stop = this.#runtime.after(stopDrainMs, () => resolve(false));
     });
     const done = work.then(
       () => true,
       () => false,
     );
-    return Promise.race([done, late]).finally(() => clearTimeout(timer));
+    return Promise.race([done, late]).finally(stop);
   }
 
   #startTicking(): void {
     const { core, tickMs } = this.#options;
     this.dispatch({ e: "tick", listenedMs: 0 });
     this.#tickedAtMs = this.#clock.nowMs();
-    this.#ask = setInterval(() => this.#hearing.ask(), askEveryMs);
-    this.#tick = setInterval(() => {
+    const stopAsking = this.#runtime.every(askEveryMs, () => this.#hearing.ask());
+    const stopTick = this.#runtime.every(tickMs, () => {
       const nowMs = this.#clock.nowMs();
       const wakeMs = core.nextWakeMs(this.#state);
       this.#replies.sweep();
       if ((wakeMs === undefined || wakeMs > nowMs) && nowMs - this.#tickedAtMs < idleTickMs) return;
       this.#tickedAtMs = nowMs;
       this.dispatch({ e: "tick", listenedMs: this.#hearing.take() });
-    }, tickMs);
+    });
+    this.#stopTicking = () => {
+      stopTick();
+      stopAsking();
+    };
   }
 
   #appended(seconds: number, bytes: number, records: number): void {
@@ -345,8 +365,7 @@ export class SchedulerShell<S> {
     this.#phase = "dead";
     this.#events.length = 0;
     this.#intake.stop();
-    clearInterval(this.#tick);
-    clearInterval(this.#ask);
+    this.#stopTicking();
     this.#effects.close();
     this.#writer.abandon();
     this.#options.log.error(

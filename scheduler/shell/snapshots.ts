@@ -13,10 +13,10 @@
  *    at all. Encoding and hashing go on between other work: what is captured does not change, however long that takes.
  */
 import { createHash } from "node:crypto";
-import { setImmediate as nextTurn } from "node:timers/promises";
 import { Packr } from "msgpackr";
 import type { BlobStore, Durable } from "../../proto/durable/durable.js";
 import { VolleyError } from "../../proto/errors.js";
+import { nextTurn, type Runtime, realRuntime } from "../../proto/runtime.js";
 import type { SnapshotMarker } from "./journal-format.js";
 import type { JournalWriter } from "./journal-writer.js";
 
@@ -40,7 +40,11 @@ export interface EncodedState {
 }
 
 /** Encodes items that nobody changes meanwhile. */
-export async function encodeState(items: readonly unknown[], most = partBytes): Promise<EncodedState> {
+export async function encodeState(
+  items: readonly unknown[],
+  most = partBytes,
+  runtime = realRuntime,
+): Promise<EncodedState> {
   const hash = createHash("sha256");
   const parts: Uint8Array[] = [];
   let part: Uint8Array[] = [];
@@ -61,7 +65,7 @@ export async function encodeState(items: readonly unknown[], most = partBytes): 
     sinceTurn += encoded.byteLength + 64;
     if (sinceTurn < sliceBytes) continue;
     sinceTurn = 0;
-    await nextTurn();
+    await nextTurn(runtime);
   }
   close();
   return { parts, hash: hash.digest("hex") };
@@ -129,6 +133,7 @@ export async function readSnapshot(store: BlobStore, marker: SnapshotMarker): Pr
 
 export interface SnapshotterOptions {
   readonly durable: Durable;
+  readonly runtime?: Runtime;
   readonly writer: JournalWriter;
   /** The durable state as it is at the call, in items that do not change. */
   readonly capture: () => readonly unknown[];
@@ -173,13 +178,13 @@ export class Snapshotter {
   }
 
   async #take(): Promise<void> {
-    const { durable, writer, capture } = this.#options;
-    const from = performance.now();
+    const { durable, writer, capture, runtime = realRuntime } = this.#options;
+    const from = runtime.nowMs();
     // These two in one turn: S1.
     const items = capture();
     const sealed = writer.seal();
     // Whoever waits for both is told of the first that fails.
-    const [{ parts, hash }, seq] = await Promise.all([encodeState(items, this.#options.partBytes), sealed]);
+    const [{ parts, hash }, seq] = await Promise.all([encodeState(items, this.#options.partBytes, runtime), sealed]);
     if (seq === 0) return;
     const marker = { seq, hash, parts: parts.length };
     writer.pushMarker(marker);
@@ -198,7 +203,7 @@ export class Snapshotter {
     const previous = this.#known.at(-1);
     this.#gone = [...this.#gone.filter((one) => one !== marker), ...this.#known.slice(0, -1)];
     this.#known = previous ? [previous, marker] : [marker];
-    this.#options.onTaken(seq, bytes, (performance.now() - from) / 1000);
+    this.#options.onTaken(seq, bytes, (runtime.nowMs() - from) / 1000);
     for (let old = this.#gone[0]; old; old = this.#gone[0]) {
       await this.#delete(old);
       this.#gone.shift();

@@ -2,7 +2,7 @@
  * The worker's agent: carries out what the core commands, and tells it what happens. Lives on the main thread, which
  * never runs user code, so that beats go out whatever the slots do.
  */
-import { randomBytes } from "node:crypto";
+
 import { ownEngine, packageVersion } from "../../cluster/process/release.js";
 import { decodeMessage, encodeMessage } from "../../proto/codec.js";
 import type { Durable } from "../../proto/durable/durable.js";
@@ -11,6 +11,7 @@ import { FramePeer } from "../../proto/frames/peer.js";
 import type { Instance, LeaseId, ObjectId, WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import { type WorkerRequest, workerOrders } from "../../proto/messages/worker.js";
+import { type Runtime, realRuntime } from "../../proto/runtime.js";
 import { subjects } from "../../proto/subjects.js";
 import type { Subscription, Transport } from "../../proto/transport/transport.js";
 import { PROTOCOL_VERSION } from "../../proto/version.js";
@@ -46,6 +47,8 @@ export interface AgentOptions {
   readonly frames: Transport;
   readonly durable: Pick<Durable, "bundles" | "objects">;
   readonly log: AgentLog;
+  /** Default: this process. */
+  readonly runtime?: Runtime;
 }
 
 const tickMs = 50;
@@ -58,6 +61,7 @@ export class Agent {
    */
   readonly ended: Promise<void>;
   readonly #options: AgentOptions;
+  readonly #runtime: Runtime;
   readonly #state: WorkerState;
   readonly #store: ObjectStore;
   readonly #pool: SlotPool;
@@ -79,7 +83,8 @@ export class Agent {
   constructor(options: AgentOptions) {
     this.#options = options;
     this.worker = options.worker;
-    const { worker, node, slots, control, frames, log } = options;
+    const { worker, node, slots, control, frames, log, runtime = realRuntime } = options;
+    this.#runtime = runtime;
     this.ended = new Promise((resolve, reject) => {
       this.#end = { resolve, reject };
     });
@@ -89,6 +94,7 @@ export class Agent {
     });
     this.#store = new ObjectStore({
       budgetBytes: options.storeBytes,
+      runtime,
       reservedBytes: kernelBytes(slots),
       ...(options.spillParent === undefined ? {} : { spillParent: options.spillParent }),
       onLost: (id, error) => {
@@ -98,7 +104,7 @@ export class Agent {
       onDropped: (id) => this.#tell({ e: "objects", added: [], removed: [id] }),
     });
     const about = { volley: packageVersion(), engine: ownEngine() };
-    const instance = randomBytes(9).toString("base64url") as Instance;
+    const instance = Buffer.from(runtime.randomBytes(9)).toString("base64url") as Instance;
     this.#state = createWorkerState(
       {
         worker,
@@ -125,6 +131,7 @@ export class Agent {
     this.#framePeer = new FramePeer({
       transport: frames,
       peer: worker,
+      runtime,
       onFrame: (direction, bytes) => this.metrics.frame(direction, bytes),
       onError: (error, where) => log.warn({ error: String(error), where }, "frames"),
     });
@@ -137,6 +144,7 @@ export class Agent {
       framesTransport: frames,
       frames: this.#framePeer,
       durable,
+      runtime,
       onFetched: (bytes, seconds) => this.metrics.fetched(bytes, seconds),
       order: () => this.#leasesTaken,
       onCopied: (object) => this.#tell({ e: "objects", added: [object], removed: [] }),
@@ -146,11 +154,19 @@ export class Agent {
       this.#store,
       (event) => this.#tell(event),
       () => this.#state.draining,
+      runtime,
     );
     this.#context = {
       pool: this.#pool,
       store: this.#store,
-      inputs: new InputResolver(control, this.#objects, new InputRoom(options.storeBytes), () => this.#state.epoch),
+      inputs: new InputResolver(
+        control,
+        this.#objects,
+        new InputRoom(options.storeBytes),
+        () => this.#state.epoch,
+        runtime,
+      ),
+      runtime,
       bundles: new BundleCache(bundles, options.bundleFolder),
       durable,
       tell: (event) => this.#tell(event),
@@ -184,12 +200,12 @@ export class Agent {
       if (status === "closed" && this.#closed === undefined)
         this.#end.reject(new VolleyError("DISCONNECTED", "the connection to NATS was closed"));
     });
-    const timer = setInterval(() => this.#tick(), tickMs);
+    const stopTicking = this.#runtime.every(tickMs, () => this.#tick());
     this.#cleanup.push(
       () => serving.unsubscribe(),
       () => orders.unsubscribe(),
       stopWatching,
-      () => clearInterval(timer),
+      stopTicking,
     );
     this.#tell({ e: "start" });
   }
@@ -246,7 +262,7 @@ export class Agent {
     this.#stepping = true;
     try {
       for (let next = this.#events.shift(); next; next = this.#events.shift()) {
-        for (const command of workerStep(this.#state, next, performance.now())) this.#carryOut(command);
+        for (const command of workerStep(this.#state, next, this.#runtime.nowMs())) this.#carryOut(command);
       }
     } catch (error) {
       this.#end.reject(error);
@@ -259,7 +275,7 @@ export class Agent {
   #flushSoon(): void {
     if (this.#flushing) return;
     this.#flushing = true;
-    setImmediate(() => {
+    this.#runtime.soon(() => {
       this.#flushing = false;
       this.#tell({ e: "flush" });
     });

@@ -4,8 +4,8 @@ import { decodeMessage, encodeMessage } from "../../proto/codec.js";
 import { type ErrorCode, fromWireError, isVolleyError, VolleyError } from "../../proto/errors.js";
 import { limits } from "../../proto/limits.js";
 import { type ClientReplyOf, type ClientRequest, clientReply } from "../../proto/messages/client.js";
+import { pause, type Runtime, realRuntime } from "../../proto/runtime.js";
 import { subjects } from "../../proto/subjects.js";
-import { sleep as delay } from "../../proto/timer.js";
 import type { Transport } from "../../proto/transport/transport.js";
 
 /** A scheduler that restarts is back within this time. */
@@ -30,8 +30,9 @@ export async function ask<Q extends Question>(
   transport: Transport,
   question: Q,
   epoch: () => number,
+  runtime: Runtime = realRuntime,
 ): Promise<AnswerTo[Q["t"]]> {
-  const deadline = performance.now() + patienceMs;
+  const deadline = runtime.nowMs() + patienceMs;
   const data = encodeMessage(question);
   for (let pauseMs = 50; ; pauseMs = Math.min(1_000, pauseMs * 2)) {
     try {
@@ -49,8 +50,8 @@ export async function ask<Q extends Question>(
         throw new VolleyError("INTERNAL", `the scheduler answered ${reply.t} to ${question.t}`);
       return reply as AnswerTo[Q["t"]];
     } catch (error) {
-      if (!isVolleyError(error) || !passing.has(error.code) || performance.now() + pauseMs > deadline) throw error;
-      await delay(pauseMs);
+      if (!isVolleyError(error) || !passing.has(error.code) || runtime.nowMs() + pauseMs > deadline) throw error;
+      await pause(runtime, pauseMs);
     }
   }
 }

@@ -2,12 +2,14 @@
  * From a lease's arguments to what a thread takes: every input is brought here and pinned before the lease runs, and
  * released after it.
  */
+
 import { digestBytes } from "../../proto/digest.js";
 import { VolleyError } from "../../proto/errors.js";
 import { type JobId, type ObjectBase, type ObjectId, objectIdOf } from "../../proto/ids.js";
 import type { ObjectLocation, ResultSegment } from "../../proto/messages/results.js";
 import type { ArgSpec } from "../../proto/messages/stage.js";
 import type { Lease } from "../../proto/messages/worker.js";
+import { type Runtime, realRuntime } from "../../proto/runtime.js";
 import type { Transport } from "../../proto/transport/transport.js";
 import { valueKind } from "../../proto/values/kind.js";
 import { PackReader } from "../../proto/values/pack.js";
@@ -39,13 +41,21 @@ export class InputResolver {
   readonly #epoch: () => number;
   readonly #objects: ObjectFetcher;
   readonly #room: InputRoom;
+  readonly #runtime: Runtime;
   /** By base and beginning of its job: a stage that is complete never changes. */
   readonly #lists = new ByteCache<StageList>(listBytesMax);
   readonly #asked = new Map<string, Promise<StageList>>();
   /** The next lease most likely reads the same list, however large it is. */
   #latest: { readonly name: string; readonly list: StageList } | undefined;
 
-  constructor(control: Transport, objects: ObjectFetcher, room: InputRoom, epoch: () => number = () => 0) {
+  constructor(
+    control: Transport,
+    objects: ObjectFetcher,
+    room: InputRoom,
+    epoch: () => number = () => 0,
+    runtime: Runtime = realRuntime,
+  ) {
+    this.#runtime = runtime;
     this.#control = control;
     this.#epoch = epoch;
     this.#objects = objects;
@@ -177,7 +187,12 @@ export class InputResolver {
     const parts: StageList["parts"][number][] = [];
     let at = 0;
     while (at < count) {
-      const page = await ask(this.#control, { t: "results", job, stage, from: at, to: count }, this.#epoch);
+      const page = await ask(
+        this.#control,
+        { t: "results", job, stage, from: at, to: count },
+        this.#epoch,
+        this.#runtime,
+      );
       if (page.base !== base)
         throw new VolleyError("STALE_EPOCH", `stage ${stage} of job ${job} is ${page.base} now, not ${base}`);
       const before = at;

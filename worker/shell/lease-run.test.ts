@@ -5,6 +5,7 @@ import { objectBlobName } from "../../proto/durable/objects.js";
 import { VolleyError } from "../../proto/errors.js";
 import { type JobId, type LeaseId, type ObjectBase, objectIdOf } from "../../proto/ids.js";
 import type { Lease } from "../../proto/messages/worker.js";
+import { realRuntime } from "../../proto/runtime.js";
 import type { WorkerEvent } from "../core/events.js";
 import type { SlotPool } from "../pool/pool.js";
 import { ObjectStore } from "../store/store.js";
@@ -62,6 +63,7 @@ async function run(
     store,
     inputs: { prepare: async () => ({ args: [], release: () => undefined }) },
     durable: { put },
+    runtime: realRuntime,
     tell: (event: WorkerEvent) => {
       events.push(event);
       if (event.e === "ended") ended();

@@ -2,11 +2,13 @@
  * One lease from order to end, outside of the core: its inputs and code, its run on a slot, its large results on their
  * way into the store. Tells the core what happens, in the order that events.ts (W1..W6) promises.
  */
+
 import type { BlobStore } from "../../proto/durable/durable.js";
 import { objectBlobName } from "../../proto/durable/objects.js";
 import { isVolleyError, toWireError, VolleyError, type WireError } from "../../proto/errors.js";
 import { objectIdOf } from "../../proto/ids.js";
 import type { Lease } from "../../proto/messages/worker.js";
+import type { Runtime } from "../../proto/runtime.js";
 import type { WorkerEvent } from "../core/events.js";
 import type { LargeResult, Run, SlotPool } from "../pool/pool.js";
 import type { ThreadFunction } from "../pool/run-message.js";
@@ -20,6 +22,7 @@ export interface LeaseRunContext {
   readonly inputs: InputResolver;
   readonly bundles: BundleCache;
   readonly durable: BlobStore;
+  readonly runtime: Runtime;
   tell(event: WorkerEvent): void;
   onSlotTime(us: number): void;
   onEnded(seconds: number): void;
@@ -41,7 +44,7 @@ export class LeaseRun {
   readonly #lease: Lease;
   /** Of two results of one task, that of the lease that came later is kept (store S5). */
   readonly #order: number;
-  readonly #startedAt = performance.now();
+  readonly #startedAtMs: number;
   #prepared: (PreparedInputs & { fn: ThreadFunction }) | undefined;
   #run: Run | undefined;
   #released = false;
@@ -55,6 +58,7 @@ export class LeaseRun {
     this.#context = context;
     this.#lease = lease;
     this.#order = order;
+    this.#startedAtMs = context.runtime.nowMs();
   }
 
   async prepare(): Promise<void> {
@@ -124,7 +128,7 @@ export class LeaseRun {
       .then(() => Promise.all(this.#storing))
       .then(() => {
         this.#run = undefined;
-        this.#context.onEnded((performance.now() - this.#startedAt) / 1000);
+        this.#context.onEnded((this.#context.runtime.nowMs() - this.#startedAtMs) / 1000);
         this.#context.tell({ e: "ended", lease });
       });
   }

@@ -17,7 +17,7 @@ import type { ObjectId, WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { ObjectLocation } from "../../proto/messages/results.js";
 import type { StoredObject } from "../../proto/messages/worker.js";
-import { sleep as delay } from "../../proto/timer.js";
+import { pause, type Runtime, realRuntime } from "../../proto/runtime.js";
 import type { Transport } from "../../proto/transport/transport.js";
 import type { Allocation, ObjectStore, Pin } from "../store/store.js";
 import { ask } from "./ask.js";
@@ -32,6 +32,7 @@ export interface ObjectFetcherOptions {
   readonly frames: FramePeer;
   readonly framesTransport: Transport;
   readonly durable: BlobStore;
+  readonly runtime?: Runtime;
   /** Grows with every lease taken: what comes later is the newer (store S5). */
   order(): number;
   /** A copy is here that others may fetch too. */
@@ -53,11 +54,14 @@ const nothing = (): void => undefined;
 
 export class ObjectFetcher {
   readonly #options: ObjectFetcherOptions;
+  readonly #runtime: Runtime;
   readonly #fetches = new Map<ObjectId, Promise<void>>();
   readonly #lanes: Promise<void>[] = [];
   #nextLane = 0;
+
   constructor(options: ObjectFetcherOptions) {
     this.#options = options;
+    this.#runtime = options.runtime ?? realRuntime;
   }
 
   /**
@@ -68,7 +72,7 @@ export class ObjectFetcher {
     let location = known;
     let last: unknown;
     for (let attempt = 0; attempt < attemptsMax; attempt++) {
-      if (attempt > 0) await delay(50 * 4 ** (attempt - 1));
+      if (attempt > 0) await pause(this.#runtime, 50 * 4 ** (attempt - 1));
       try {
         if (location?.digest && this.#options.store.has(id, location.digest))
           return await this.#pinned(id, location.digest);
@@ -111,6 +115,7 @@ export class ObjectFetcher {
       this.#options.control,
       { t: "locate", ids: [id] },
       this.#options.epoch ?? (() => 0),
+      this.#runtime,
     );
     const location = locations.find((candidate) => candidate.id === id);
     if (location?.state === "failed")
@@ -133,16 +138,16 @@ export class ObjectFetcher {
   }
 
   async #fetch(id: ObjectId, location: ObjectLocation): Promise<void> {
-    const startedAt = performance.now();
+    const startedAt = this.#runtime.nowMs();
     let last: unknown = new VolleyError("OBJECT_LOST", `input ${id} is held by no worker and not in the durable store`);
-    for (const holder of shuffled(location.workers ?? [])) {
+    for (const holder of shuffled(location.workers ?? [], this.#runtime)) {
       if (holder === this.#options.worker) {
         this.#options.onMissing?.(id);
         continue;
       }
       try {
         const bytes = await this.#fromWorker(id, holder, location);
-        this.#options.onFetched?.(bytes, (performance.now() - startedAt) / 1000);
+        this.#options.onFetched?.(bytes, (this.#runtime.nowMs() - startedAt) / 1000);
         return;
       } catch (error) {
         // Without room here, another holder does not help.
@@ -152,7 +157,7 @@ export class ObjectFetcher {
     }
     if (!location.durable) throw last;
     const bytes = await this.#fromDurable(id, location);
-    this.#options.onFetched?.(bytes, (performance.now() - startedAt) / 1000);
+    this.#options.onFetched?.(bytes, (this.#runtime.nowMs() - startedAt) / 1000);
   }
 
   async #fromWorker(id: ObjectId, holder: WorkerId, location: ObjectLocation): Promise<number> {
@@ -167,7 +172,7 @@ export class ObjectFetcher {
     try {
       const timeoutMs = limits.requestTimeoutMs + Math.ceil((location.bytes ?? 0) / bytesPerSecondMin) * 1_000;
       const check = (kind: number, data: Uint8Array, digest: Uint8Array): Promise<void> =>
-        checkDigest(id, kind, data, digest);
+        checkDigest(this.#runtime, id, kind, data, digest);
       const order = this.#options.order();
       const { kind, digest, bytes } = await fetchObject({
         transport: framesTransport,
@@ -196,7 +201,7 @@ export class ObjectFetcher {
     if (kind === undefined || digest === undefined)
       throw new VolleyError("INTERNAL", `the kind or digest of object ${id} is not known`);
     const order = this.#options.order();
-    const data = await readObject(durable, id, digest, (found) => checkDigest(id, kind, found, digest));
+    const data = await readObject(durable, id, digest, (found) => checkDigest(this.#runtime, id, kind, found, digest));
     if (!data)
       throw new VolleyError("OBJECT_LOST", `object ${id} is not in the durable store, although the scheduler says so`);
     if (!(await store.put(id, data, { kind, digest }, { copy: true, order }))) throw superseded(id);
@@ -209,9 +214,10 @@ const superseded = (id: ObjectId): VolleyError =>
   new VolleyError("OBJECT_LOST", `object ${id} was replaced by a newer content of its id meanwhile`);
 
 /** Readers of one object spread over its holders. */
-function shuffled<T>(list: readonly T[]): T[] {
+function shuffled<T>(list: readonly T[], runtime: Runtime): T[] {
+  const keys = runtime.randomBytes(list.length);
   return list
-    .map((value) => ({ value, key: Math.random() }))
+    .map((value, i) => ({ value, key: keys[i] as number }))
     .sort((a, b) => a.key - b.key)
     .map(({ value }) => value);
 }

@@ -6,6 +6,7 @@ import { digestOf } from "../../proto/digest.js";
 import { fetchObject } from "../../proto/frames/data-plane.js";
 import { FramePeer } from "../../proto/frames/peer.js";
 import type { ObjectId } from "../../proto/ids.js";
+import { realRuntime } from "../../proto/runtime.js";
 import { MemoryNetwork } from "../../proto/transport/memory.js";
 import type { WorkerEvent } from "../core/events.js";
 import { ObjectStore } from "../store/store.js";
@@ -48,7 +49,7 @@ function serve(): { store: ObjectStore; told: WorkerEvent[]; fetch(): Promise<Ui
     () => store.close(),
   );
   const check = (kind: number, bytes: Uint8Array, expected: Uint8Array): Promise<void> =>
-    checkDigest(id, kind, bytes, expected);
+    checkDigest(realRuntime, id, kind, bytes, expected);
   const fetch = async (): Promise<Uint8Array> =>
     (
       await fetchObject({

@@ -15,7 +15,7 @@ import {
 import type { ObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { StoredObject } from "../../proto/messages/worker.js";
-import { sleep as delay } from "../../proto/timer.js";
+import { pause, type Runtime, realRuntime } from "../../proto/runtime.js";
 import type { Subscription } from "../../proto/transport/transport.js";
 import type { ValueKind } from "../../proto/values/kind.js";
 import type { WorkerEvent } from "../core/events.js";
@@ -29,11 +29,18 @@ export class PeerObjects {
   readonly #store: ObjectStore;
   readonly #tell: (event: WorkerEvent) => void;
   readonly #leaves: () => boolean;
+  readonly #runtime: Runtime;
   /** Puts that the scheduler has not acknowledged. */
   readonly #tokens = new Map<number, () => void>();
   #nextToken = 1;
 
-  constructor(store: ObjectStore, tell: (event: WorkerEvent) => void, leaves: () => boolean) {
+  constructor(
+    store: ObjectStore,
+    tell: (event: WorkerEvent) => void,
+    leaves: () => boolean,
+    runtime: Runtime = realRuntime,
+  ) {
+    this.#runtime = runtime;
     this.#store = store;
     this.#tell = tell;
     this.#leaves = leaves;
@@ -64,7 +71,7 @@ export class PeerObjects {
     }
     const pin = await this.#store.pin(id, digest);
     try {
-      if (suspect) await checkDigest(id, pin.kind, pin.view, pin.digest);
+      if (suspect) await checkDigest(this.#runtime, id, pin.kind, pin.view, pin.digest);
     } catch {
       pin.release();
       this.#store.free(id);
@@ -96,7 +103,7 @@ export class PeerObjects {
     return {
       target: room.view,
       commit: async () => {
-        await checkDigest(put.id, put.kind, room.view, put.digest);
+        await checkDigest(this.#runtime, put.id, put.kind, room.view, put.digest);
         open = false;
         this.#store.seal(put.id, room, { kind: put.kind, digest: put.digest });
         await this.#announce(put);
@@ -117,7 +124,10 @@ export class PeerObjects {
       this.#tokens.set(token, () => resolve("acknowledged")),
     );
     this.#tell({ e: "objects", added: [object], removed: [], token });
-    const late = delay(announceTimeoutMs, "late" as const, { signal: stop.signal }).catch(() => "late" as const);
+    const late = pause(this.#runtime, announceTimeoutMs, stop.signal).then(
+      () => "late" as const,
+      () => "late" as const,
+    );
     const outcome = await Promise.race([acknowledged, late]);
     stop.abort();
     this.#tokens.delete(token);

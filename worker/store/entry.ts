@@ -1,7 +1,9 @@
 /** What the object store keeps of each object, and what it gives out. */
 import { VolleyError } from "../../proto/errors.js";
 import type { ObjectId } from "../../proto/ids.js";
-import type { Spilled } from "./spill.js";
+import type { Runtime, Stop } from "../../proto/runtime.js";
+import type { SharedMemory } from "./memory.js";
+import type { Spilled, SpillPlace } from "./spill.js";
 
 export interface StoreOptions {
   readonly budgetBytes: number;
@@ -12,6 +14,10 @@ export interface StoreOptions {
   /** Bytes on disk at most. Default 8 times the budget. */
   readonly spillBytesMax?: number;
   readonly admissionTimeoutMs?: number;
+  /** In place of this process's clock, memory and disk. */
+  readonly runtime?: Runtime;
+  readonly memory?: SharedMemory;
+  readonly spill?: SpillPlace;
   /** An object is gone that should not be: it could not be read back from disk. */
   onLost?(id: ObjectId, error: unknown): void;
   /** A copy was dropped to make room. */
@@ -68,7 +74,7 @@ export interface Waiter {
   readonly bytes: number;
   resolve(allocation: Allocation): void;
   reject(error: unknown): void;
-  timer: NodeJS.Timeout;
+  readonly stop: Stop;
   /** Nothing can make room for it until something is unpinned. */
   blocked?(): void;
 }

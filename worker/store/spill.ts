@@ -17,6 +17,9 @@ export interface Spilled {
   readonly crc: number;
 }
 
+/** What the store asks of a disk. */
+export type SpillPlace = Pick<SpillFolder, "bytes" | "refusal" | "write" | "read" | "remove" | "removeAll">;
+
 export class SpillFolder {
   readonly path: string;
   readonly bytesMax: number;
@@ -95,6 +98,16 @@ export class SpillFolder {
     // A write may be on its way in another thread; once the folder is gone, none can begin.
     rmSync(this.path, { recursive: true, force: true, maxRetries: 5, retryDelay: 10 });
   }
+}
+
+/** The one that is given, or a folder of its own. */
+export function openSpill(options: {
+  readonly spill?: SpillPlace;
+  readonly budgetBytes: number;
+  readonly spillBytesMax?: number;
+  readonly spillParent?: string;
+}): SpillPlace {
+  return options.spill ?? new SpillFolder(options.spillBytesMax ?? 8 * options.budgetBytes, options.spillParent);
 }
 
 function removeStale(parent: string): void {

@@ -15,6 +15,7 @@
 import { equalBytes } from "../../proto/digest.js";
 import { VolleyError } from "../../proto/errors.js";
 import type { ObjectId } from "../../proto/ids.js";
+import { realRuntime } from "../../proto/runtime.js";
 import { Allocator, alignedBytes } from "./allocator.js";
 import {
   type Allocation,
@@ -28,7 +29,7 @@ import {
   type Waiter,
 } from "./entry.js";
 import { createSharedMemory, memoryPagesMax, pageBytes, type SharedMemory } from "./memory.js";
-import { SpillFolder } from "./spill.js";
+import { openSpill, type SpillPlace } from "./spill.js";
 
 export type { Allocation, ObjectMeta, Pin, StoreOptions, StoreStats } from "./entry.js";
 
@@ -39,7 +40,7 @@ export class ObjectStore {
   readonly reserved: { readonly offset: number; readonly bytes: number };
   readonly #options: StoreOptions;
   readonly #allocator: Allocator;
-  readonly #spillFolder: SpillFolder;
+  readonly #spillFolder: SpillPlace;
   /** Least recently used first. */
   readonly #entries = new Map<ObjectId, Entry>();
   readonly #waiters: Waiter[] = [];
@@ -61,14 +62,14 @@ export class ObjectStore {
     }
     this.#options = options;
     this.budgetBytes = options.budgetBytes;
-    this.memory = createSharedMemory();
+    this.memory = options.memory ?? createSharedMemory();
     // The first line stays free, so that offset 0 is never an object.
     const bytes = options.reservedBytes ?? 0;
     this.reserved = { offset: alignedBytes(1), bytes };
     const base = alignedBytes(1) + bytes;
     this.memory.grow(Math.ceil(bytes / pageBytes));
     this.#allocator = new Allocator(base, Math.min(most, base + Math.ceil(options.budgetBytes * 1.5) + pageBytes));
-    this.#spillFolder = new SpillFolder(options.spillBytesMax ?? 8 * options.budgetBytes, options.spillParent);
+    this.#spillFolder = openSpill(options);
   }
 
   get stats(): StoreStats {
@@ -120,14 +121,12 @@ export class ObjectStore {
         ),
       );
     }
-    if (this.#waiters.length === 0) {
-      const at = this.#place(bytes);
-      if (at) return Promise.resolve(at);
-    }
+    const at = this.#waiters.length === 0 ? this.#place(bytes) : undefined;
+    if (at) return Promise.resolve(at);
     return new Promise((resolve, reject) => {
-      const timeoutMs = this.#options.admissionTimeoutMs ?? 30_000;
-      const timer = setTimeout(() => this.#giveUp(waiter, `no room within ${timeoutMs} ms`), timeoutMs);
-      const waiter: Waiter = { bytes, resolve, reject, timer, ...(blocked ? { blocked } : {}) };
+      const { admissionTimeoutMs: timeoutMs = 30_000, runtime = realRuntime } = this.#options;
+      const stop = runtime.after(timeoutMs, () => this.#giveUp(waiter, `no room within ${timeoutMs} ms`));
+      const waiter: Waiter = { bytes, resolve, reject, stop, ...(blocked ? { blocked } : {}) };
       this.#waiters.push(waiter);
       this.#admit();
     });
@@ -328,7 +327,7 @@ export class ObjectStore {
         return;
       }
       this.#waiters.shift();
-      clearTimeout(waiter.timer);
+      waiter.stop();
       waiter.resolve(at);
     }
   }
@@ -356,7 +355,7 @@ export class ObjectStore {
   #block(waiter: Waiter): void {
     if (!waiter.blocked) return;
     this.#waiters.shift();
-    clearTimeout(waiter.timer);
+    waiter.stop();
     waiter.blocked();
     this.#admit();
   }
@@ -428,7 +427,7 @@ export class ObjectStore {
     const at = this.#waiters.indexOf(waiter);
     if (at < 0) return;
     this.#waiters.splice(at, 1);
-    clearTimeout(waiter.timer);
+    waiter.stop();
     waiter.reject(this.#noRoom(waiter.bytes, why));
     this.#admit();
   }
@@ -446,7 +445,7 @@ export class ObjectStore {
     if (this.#closed) return;
     this.#closed = true;
     for (const waiter of this.#waiters.splice(0)) {
-      clearTimeout(waiter.timer);
+      waiter.stop();
       waiter.reject(new VolleyError("CLOSED", "the object store was closed"));
     }
     this.#spillFolder.removeAll();
