@@ -15,9 +15,9 @@ const page = (name: string): string => path.join(root, "docs", name);
 
 /** The files that hold a role's configuration, and the name of the table in them. */
 const roles = [
-  { role: "scheduler", file: "scheduler/shell/main.js", table: "schedulerConfig" },
-  { role: "worker", file: "worker/shell/main.js", table: "workerConfig" },
-  { role: "gateway", file: "client/gateway/main.js", table: "gatewayConfig" },
+  { role: "scheduler", file: "cluster/roles/scheduler.js", table: "schedulerConfig" },
+  { role: "worker", file: "cluster/roles/worker.js", table: "workerConfig" },
+  { role: "gateway", file: "cluster/roles/gateway.js", table: "gatewayConfig" },
 ];
 
 /** What is read before there is a role to configure: cluster/local/resolve-nats.ts. */

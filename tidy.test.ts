@@ -100,6 +100,17 @@ interface Import {
   dynamic: boolean;
 }
 
+/** The package by its own name, as users import it: the file behind each subpath. */
+const subpaths = new Map(
+  Object.entries(
+    (JSON.parse(read("package.json")) as { exports: Record<string, string | { default: string }> }).exports,
+  )
+    .flatMap(([subpath, to]) =>
+      typeof to === "string" ? [] : [[subpath.replace(/^\./, "volley"), to.default] as const],
+    )
+    .map(([name, to]) => [name, to.replace(/^\.\/dist\//, "").replace(/\.js$/, ".ts")]),
+);
+
 const statement = /^(?:import|export)\s+(type\s+)?(?:[^"'`;]*?\sfrom\s+)?["']([^"'\n]+)["']/gm;
 const dynamic = /\bimport\(\s*["']([^"'\n]+)["']\s*\)(\.)?/g;
 
@@ -107,11 +118,10 @@ function importsOf(file: string): Import[] {
   const text = texts.get(file) ?? "";
   const found: Import[] = [];
   const add = (target: string, typeOnly: boolean, isDynamic: boolean): void => {
-    const ours = target.startsWith(".");
-    const to = ours
+    const to = target.startsWith(".")
       ? path.posix.normalize(path.posix.join(path.posix.dirname(file), target)).replace(/\.js$/, ".ts")
-      : target;
-    found.push({ from: file, to, ours, typeOnly, dynamic: isDynamic });
+      : (subpaths.get(target) ?? target);
+    found.push({ from: file, to, ours: to !== target || target.startsWith("."), typeOnly, dynamic: isDynamic });
   };
   for (const match of text.matchAll(statement)) add(match[2] as string, match[1] !== undefined, false);
   // `import("x").T` in a type position is a type; only an awaited or returned import() loads the file.
@@ -146,9 +156,6 @@ const table = readTable();
 const zoneOf = (file: string): string | undefined =>
   [...table.keys()].filter((zone) => file.startsWith(`${zone}/`)).sort((a, b) => b.length - a.length)[0];
 
-/** The entry files of roles, which the command line loads. */
-const roleEntries = new Set(["scheduler/shell/main.ts", "worker/shell/main.ts", "client/gateway/main.ts"]);
-
 function mayImport(edge: Import): boolean {
   const { from, to } = edge;
   const zone = zoneOf(from);
@@ -162,7 +169,6 @@ function mayImport(edge: Import): boolean {
     (target === "cluster/local" || target === "proto/transport" || target === "proto/durable" || target === "sim")
   )
     return true;
-  if (zone === "client/cli" && edge.dynamic && roleEntries.has(to)) return true;
   return rule.allowed.some((name) =>
     name.endsWith("/*")
       ? target.startsWith(name.slice(0, -1))

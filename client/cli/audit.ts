@@ -4,10 +4,10 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Table } from "apache-arrow";
 import { kernelNamed } from "volley/kernels";
+import { UsageError } from "../../cluster/process/exit-codes.js";
 import { VolleyError } from "../../proto/errors.js";
 import type { AuditInput, Cluster, RemoteFunction } from "../sdk/api.js";
 import { withCluster } from "./cluster.js";
-import { UsageError } from "./exit-codes.js";
 import type { Output } from "./output.js";
 import type { ClusterOptions } from "./program.js";
 

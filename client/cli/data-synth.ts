@@ -1,6 +1,7 @@
 /** `volley data synth`. */
+
+import { Interrupted } from "../../cluster/process/exit-codes.js";
 import { writeMarket } from "../../data/synth/index.js";
-import { Interrupted } from "./exit-codes.js";
 import { type Interruption, interruption } from "./interruption.js";
 import { formatBytes, type Output } from "./output.js";
 

@@ -2,8 +2,8 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import { UsageError } from "../../cluster/process/exit-codes.js";
 import { withCluster } from "./cluster.js";
-import { UsageError } from "./exit-codes.js";
 import type { Output } from "./output.js";
 import type { ClusterOptions } from "./program.js";
 

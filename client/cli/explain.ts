@@ -1,7 +1,8 @@
 /** `volley explain`: why a task is where it is. */
+
+import { UsageError } from "../../cluster/process/exit-codes.js";
 import type { Explanation } from "../../proto/messages/explanation.js";
 import { withCluster } from "./cluster.js";
-import { UsageError } from "./exit-codes.js";
 import { formatDuration, type Output } from "./output.js";
 import type { ClusterOptions } from "./program.js";
 

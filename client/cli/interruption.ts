@@ -1,5 +1,5 @@
 /** Ctrl-C: the first one asks the command to clean up and end, a second one ends the process on the spot. */
-import { exitCodes, Interrupted } from "./exit-codes.js";
+import { exitCodes, Interrupted } from "../../cluster/process/exit-codes.js";
 
 export interface Interruption {
   readonly signal: AbortSignal;

@@ -1,7 +1,7 @@
 /** The command of one role: its flags and their help come from the same table that parses its configuration. */
 import type { Command } from "commander";
 import type { ConfigTable } from "../../cluster/process/config.js";
-import { loadRole, type RoleName, runRole } from "./role.js";
+import { loadRole, type RoleName, runRole } from "../../cluster/roles/role.js";
 
 export const roleDescriptions: Readonly<Record<RoleName, string>> = {
   scheduler: "run a scheduler in this process",

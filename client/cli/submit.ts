@@ -1,10 +1,10 @@
 /** `volley submit`: a JSON graph as a durable job. */
 import { readFile } from "node:fs/promises";
+import { JobFailed, UsageError } from "../../cluster/process/exit-codes.js";
 import { fromWireError, VolleyError } from "../../proto/errors.js";
 import { type CompiledGraph, parseGraph } from "../../proto/graph.js";
 import type { JobStatus } from "../../proto/messages/status.js";
 import { withCluster } from "./cluster.js";
-import { JobFailed, UsageError } from "./exit-codes.js";
 import { followJob } from "./follow.js";
 import { jobLines } from "./job-text.js";
 import type { Output } from "./output.js";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { homeFolder } from "../../cluster/local/home-folder.js";
 import { type ClusterEvent, startLocalCluster } from "../../cluster/local/local-cluster.js";
 import { removeLocalState, writeLocalState } from "../../cluster/local/state-file.js";
-import { Interrupted, UsageError } from "./exit-codes.js";
+import { Interrupted, UsageError } from "../../cluster/process/exit-codes.js";
 import { interruption } from "./interruption.js";
 import type { Output } from "./output.js";
 

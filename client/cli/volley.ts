@@ -3,8 +3,8 @@
  * The entry file of every process of Volley: the command line, and each role.
  * It loads only what the command needs, so that `volley --help` comes at once.
  */
-import { exitCodes, toCliFailure } from "./exit-codes.js";
-import { isRoleName } from "./role.js";
+import { exitCodes, toCliFailure } from "../../cluster/process/exit-codes.js";
+import { isRoleName } from "../../cluster/roles/role.js";
 
 async function main(args: readonly string[]): Promise<void> {
   const { buildProgram } = await import("./program.js");

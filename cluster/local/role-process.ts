@@ -7,7 +7,7 @@ import type { Instance } from "./supervise.js";
 
 export type RoleName = "scheduler" | "worker" | "gateway";
 
-const entryFile = fileURLToPath(new URL("../../client/cli/volley.js", import.meta.url));
+const entryFile = fileURLToPath(new URL("../roles/main.js", import.meta.url));
 const readyTimeoutMs = 60_000;
 const stopTimeoutMs = 5_000;
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { readConfig } from "../../cluster/process/config.js";
-import { gatewayConfig, runGateway } from "./main.js";
+import { readConfig } from "../process/config.js";
+import { gatewayConfig, runGateway } from "./gateway.js";
 
 const env = { VOLLEY_URL: "nats://127.0.0.1:1", VOLLEY_TOKEN: "0123456789abcdef" };
 const config = (more: Record<string, string> = {}) => readConfig(gatewayConfig, {}, { ...env, ...more });

@@ -6,10 +6,10 @@
  *   IPC disconnect           the parent is gone: stop at once
  */
 
-import { type ConfigOf, type ConfigTable, readConfig } from "../../cluster/process/config.js";
 import { InvariantViolation } from "../../proto/errors.js";
 import { Timer } from "../../proto/timer.js";
-import { exitCodes, toCliFailure } from "./exit-codes.js";
+import { type ConfigOf, type ConfigTable, readConfig } from "../process/config.js";
+import { exitCodes, toCliFailure } from "../process/exit-codes.js";
 import { type Env, roleEnvironment } from "./role-environment.js";
 
 const drainDeadlineMs = 30_000;
@@ -45,15 +45,15 @@ const bind = <C extends ConfigTable>(table: C, run: (config: ConfigOf<C>) => Pro
 export async function loadRole(role: RoleName): Promise<RoleModule> {
   switch (role) {
     case "scheduler": {
-      const { schedulerConfig, runScheduler } = await import("../../scheduler/shell/main.js");
+      const { schedulerConfig, runScheduler } = await import("./scheduler.js");
       return bind(schedulerConfig, runScheduler);
     }
     case "worker": {
-      const { workerConfig, runWorker } = await import("../../worker/shell/main.js");
+      const { workerConfig, runWorker } = await import("./worker.js");
       return bind(workerConfig, runWorker);
     }
     case "gateway": {
-      const { gatewayConfig, runGateway } = await import("../gateway/main.js");
+      const { gatewayConfig, runGateway } = await import("./gateway.js");
       return bind(gatewayConfig, runGateway);
     }
   }

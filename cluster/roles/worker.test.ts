@@ -1,11 +1,11 @@
 /** The worker as a process would run it, on a real nats-server. */
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { type LocalNats, startLocalNats } from "../../cluster/local/nats-server.js";
-import { readConfig } from "../../cluster/process/config.js";
 import type { JobId, LeaseId, ObjectBase } from "../../proto/ids.js";
 import { connectNats, type NatsTransport } from "../../proto/transport/nats.js";
-import { FakeScheduler } from "./fake-scheduler.js";
-import { runWorker, workerConfig } from "./main.js";
+import { FakeScheduler } from "../../worker/shell/fake-scheduler.js";
+import { type LocalNats, startLocalNats } from "../local/nats-server.js";
+import { readConfig } from "../process/config.js";
+import { runWorker, workerConfig } from "./worker.js";
 
 let nats: LocalNats;
 let transport: NatsTransport;

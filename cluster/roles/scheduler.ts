@@ -1,17 +1,16 @@
 /**
- * The scheduler as a process: configuration, connections, the metrics port. Signals are the entry file's
- * (client/cli/volley.ts).
+ * The scheduler as a process: configuration, connections, the metrics port. Signals are role.ts's.
  */
 import { pino } from "pino";
-import { type ConfigOf, type ConfigTable, configKey, integer } from "../../cluster/process/config.js";
-import { type MetricsServer, serveMetrics } from "../../cluster/process/metrics-server.js";
-import { metricsConfig, roleConfig } from "../../cluster/process/role-config.js";
 import { openDurable } from "../../proto/durable/nats.js";
 import { connectNats } from "../../proto/transport/nats.js";
-import type { State } from "../core/index.js";
-import { SchedulerMetrics } from "./metrics.js";
-import { realCore } from "./real-core.js";
-import { exitCodes, SchedulerShell } from "./shell.js";
+import type { State } from "../../scheduler/core/index.js";
+import { SchedulerMetrics } from "../../scheduler/shell/metrics.js";
+import { realCore } from "../../scheduler/shell/real-core.js";
+import { exitCodes, SchedulerShell } from "../../scheduler/shell/shell.js";
+import { type ConfigOf, type ConfigTable, configKey, integer } from "../process/config.js";
+import { type MetricsServer, serveMetrics } from "../process/metrics-server.js";
+import { metricsConfig, roleConfig } from "../process/role-config.js";
 
 export const schedulerConfig = {
   ...roleConfig,

@@ -5,9 +5,9 @@
  * (VOLLEY_URL_FILE, VOLLEY_TOKEN_FILE); what stands in the environment is taken, with a warning.
  */
 import { readFileSync, rmSync } from "node:fs";
-import { secretsKey } from "../../cluster/process/role-config.js";
 import { VolleyError } from "../../proto/errors.js";
 import { sleep } from "../../proto/timer.js";
+import { secretsKey } from "../process/role-config.js";
 
 export type Env = Readonly<Record<string, string | undefined>>;
 

@@ -1,19 +1,18 @@
 /**
- * The worker as a process: configuration, connections, the metrics port. Signals are the entry file's
- * (client/cli/volley.ts).
+ * The worker as a process: configuration, connections, the metrics port. Signals are role.ts's.
  */
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { pino } from "pino";
-import { type ConfigOf, type ConfigTable, configKey, integer, text } from "../../cluster/process/config.js";
-import { cores, memoryBytes, slotHeapBytes } from "../../cluster/process/host.js";
-import { type MetricsServer, serveMetrics } from "../../cluster/process/metrics-server.js";
-import { metricsConfig, roleConfig } from "../../cluster/process/role-config.js";
 import { openStores } from "../../proto/durable/nats.js";
 import { isName, type WorkerId } from "../../proto/ids.js";
 import { sleep as delay } from "../../proto/timer.js";
 import { asRefusedSubject, connectNats } from "../../proto/transport/nats.js";
-import { Agent } from "./agent.js";
+import { Agent } from "../../worker/shell/agent.js";
+import { type ConfigOf, type ConfigTable, configKey, integer, text } from "../process/config.js";
+import { cores, memoryBytes, slotHeapBytes } from "../process/host.js";
+import { type MetricsServer, serveMetrics } from "../process/metrics-server.js";
+import { metricsConfig, roleConfig } from "../process/role-config.js";
 
 const MiB = 2 ** 20;
 const GiB = 2 ** 30;

@@ -1,6 +1,13 @@
-/** The gateway's process: configuration, the connection to the cluster, and the socket. */
+/**
+ * The gateway's process: configuration, the connection to the cluster, and the socket. It is `volley/gateway` too, for
+ * programs that hold a gateway: `buildGateway` over a connected cluster, or `runGateway` as a process does it.
+ */
 import { readFile } from "node:fs/promises";
 import pino from "pino";
+import { buildGateway } from "../../client/gateway/gateway.js";
+import { connect } from "../../client/sdk/index.js";
+import { VolleyError } from "../../proto/errors.js";
+import { isName } from "../../proto/ids.js";
 import {
   type ConfigOf,
   type ConfigTable,
@@ -9,13 +16,12 @@ import {
   integer,
   optionalText,
   text,
-} from "../../cluster/process/config.js";
-import { roleConfig } from "../../cluster/process/role-config.js";
-import { VolleyError } from "../../proto/errors.js";
-import { isName } from "../../proto/ids.js";
-import { connect } from "../sdk/index.js";
-import { buildGateway } from "./gateway.js";
-import { checkListen } from "./security.js";
+} from "../process/config.js";
+import { roleConfig } from "../process/role-config.js";
+
+export { buildGateway, type GatewayOptions } from "../../client/gateway/gateway.js";
+
+import { checkListen } from "../../client/gateway/security.js";
 
 const mib = integer(1, 256);
 const ms = integer(100, 24 * 3_600_000);

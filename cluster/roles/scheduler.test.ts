@@ -3,15 +3,15 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type LocalNats, startLocalNats } from "../../cluster/local/nats-server.js";
-import { readConfig } from "../../cluster/process/config.js";
 import { decodeMessage, encodeMessage } from "../../proto/codec.js";
 import type { ClientId, JobId, TenantId } from "../../proto/ids.js";
 import { type ClientReply, type ClientRequest, clientReply } from "../../proto/messages/client.js";
 import { subjects } from "../../proto/subjects.js";
 import { connectNats } from "../../proto/transport/nats.js";
 import type { Transport } from "../../proto/transport/transport.js";
-import { type RunningScheduler, runScheduler, schedulerConfig } from "./main.js";
+import { type LocalNats, startLocalNats } from "../local/nats-server.js";
+import { readConfig } from "../process/config.js";
+import { type RunningScheduler, runScheduler, schedulerConfig } from "./scheduler.js";
 
 let folder: string;
 let nats: LocalNats;
