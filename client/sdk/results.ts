@@ -6,7 +6,7 @@
 import type { WireError } from "../../proto/errors.js";
 import type { ResultSegment, StoredResult } from "../../proto/messages/results.js";
 import type { EncodedValue } from "../../proto/values/kind.js";
-import { PackReader } from "../../proto/values/pack.js";
+import { notPlain, PackReader } from "../../proto/values/pack.js";
 
 export type Outcome =
   | { readonly o: "inline"; readonly value: EncodedValue }
@@ -115,6 +115,29 @@ export class StageResults {
           yield { r: "inline", stage, from: at, to: end, pack: content.pack.slice(first, last) };
         else yield { r: "stored", stage, from: at, to: end, stored: content.stored.slice(first, last) };
         at = end;
+      }
+    }
+  }
+
+  /**
+   * What {@link outcome} would be for as long as tasks share a run, value by value: for each task of [from, to), which
+   * are settled, that is undefined or a number `plain` is called, for all others `other`.
+   */
+  each(
+    from: number,
+    to: number,
+    plain: (task: number, value: number | undefined) => void,
+    other: (task: number) => void,
+  ): void {
+    for (let task = from, at = this.#find(from); task < to; at++) {
+      const run = this.#runs[at];
+      if (!run || run.from > task) throw new RangeError(`task ${task} is not settled`);
+      const { content, offset } = run;
+      const end = Math.min(run.to, to);
+      for (; task < end; task++) {
+        const value = content.r === "inline" ? content.pack.plain(task - run.from + offset) : notPlain;
+        if (value === notPlain) other(task);
+        else plain(task, value);
       }
     }
   }

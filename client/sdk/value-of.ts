@@ -101,7 +101,10 @@ export class Values {
     });
     const values: T[] = new Array(to - from);
     const fetched: Promise<void>[] = [];
-    for (let task = from; task < to; task++) {
+    const plain = (task: number, value: number | undefined): void => {
+      values[task - from] = value as T;
+    };
+    const other = (task: number): void => {
       const value = this.#settled(handle, task, patience);
       if (value instanceof Promise) {
         fetched.push(
@@ -110,7 +113,8 @@ export class Values {
           }),
         );
       } else values[task - from] = value as T;
-    }
+    };
+    handle.stage.results.each(from, to, plain, other);
     await Promise.all(fetched);
     return values;
   }

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { PackReader, PackWriter } from "./pack.js";
-import type { EncodedValue } from "./value.js";
+import { notPlain, PackReader, PackWriter } from "./pack.js";
+import { decodeValue, type EncodedValue, encodeValue } from "./value.js";
 
 const item: fc.Arbitrary<EncodedValue> = fc.record({
   kind: fc.constantFrom(0, 1, 2, 3),
@@ -76,6 +76,29 @@ describe("packs", () => {
         }
       }),
     );
+  });
+
+  it("undefined and numbers are read without decoding, and are what decoding gives; anything else is not plain", () => {
+    const number = fc.oneof(fc.integer(), fc.double(), fc.integer({ min: 0, max: 300 }), fc.constantFrom(-0, 2 ** 32));
+    const value = fc.oneof(number, fc.constantFrom(undefined, null, true, "", "a", 5n), fc.array(number));
+    fc.assert(
+      fc.property(fc.array(value), (values) => {
+        const reader = new PackReader(packOf(values.map((one) => encodeValue(one))));
+        values.forEach((one, i) => {
+          const plain = reader.plain(i);
+          if (plain === notPlain) expect(typeof one === "undefined" || one === 5).toBe(false);
+          else expect(plain).toBe(decodeValue(reader.at(i)));
+          if (typeof one === "object" || typeof one === "string") expect(plain).toBe(notPlain);
+        });
+      }),
+    );
+  });
+
+  it("bytes that only look like a number are not plain", () => {
+    const datas = [[], [0xce, 1], [0xcb, 1, 2, 3], [0xff], [1, 2]];
+    const reader = new PackReader(packOf(datas.map((data) => ({ kind: 1, data: Uint8Array.from(data) }))));
+    for (let i = 0; i < datas.length; i++) expect(reader.plain(i)).toBe(notPlain);
+    expect(() => reader.plain(datas.length)).toThrow(corrupt);
   });
 
   it("a damaged header is refused: too short, too many items, ends that go back, unknown kinds, wrong total", () => {

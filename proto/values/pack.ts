@@ -8,7 +8,10 @@
  * Little-endian, payloads unaligned (a large aligned payload is an object, not an item of a pack).
  */
 import { VolleyError } from "../errors.js";
-import { type EncodedValue, valueKinds } from "./kind.js";
+import { type EncodedValue, valueKind, valueKinds } from "./kind.js";
+
+/** What {@link PackReader.plain} says of an item that takes decoding. */
+export const notPlain: unique symbol = Symbol("notPlain");
 
 const corrupt = (why: string): VolleyError => new VolleyError("CORRUPT", `pack: ${why}`);
 
@@ -92,6 +95,26 @@ export class PackReader {
       kind: this.#data[4 + 4 * this.count + index] as EncodedValue["kind"],
       data: this.#data.subarray(this.#head + start, this.#head + end),
     };
+  }
+
+  /**
+   * The item's value if it is undefined or a number, which most items of large packs are; {@link notPlain} if it is
+   * anything else. Costs no view and no decoder.
+   */
+  plain(index: number): number | undefined | typeof notPlain {
+    if (!(index >= 0 && index < this.count)) throw corrupt(`no item ${index} in a pack of ${this.count}`);
+    const kind = this.#data[4 + 4 * this.count + index];
+    if (kind === valueKind.undefined) return undefined;
+    if (kind !== valueKind.msgpack) return notPlain;
+    const view = this.#view;
+    const start = index === 0 ? 0 : view.getUint32(4 * index, true);
+    const bytes = view.getUint32(4 + 4 * index, true) - start;
+    const at = this.#head + start;
+    const code = bytes === 0 ? -1 : (this.#data[at] as number);
+    if (bytes === 1 && code < 0x80) return code;
+    if (bytes === 5 && code === 0xce) return view.getUint32(at + 1);
+    if (bytes === 9 && code === 0xcb) return view.getFloat64(at + 1);
+    return notPlain;
   }
 
   /** Items [from, to) as a pack of their own. */

@@ -12,7 +12,7 @@
  * task: who runs out of memory then
  *    is known.
  */
-import { PackReader } from "../../proto/values/pack.js";
+import { notPlain, PackReader } from "../../proto/values/pack.js";
 import { decodeTable, decodeValue, type ValueKind, valueKind } from "../../proto/values/value.js";
 import type { SharedMemory } from "../store/memory.js";
 import { ByteCache } from "./byte-cache.js";
@@ -244,6 +244,8 @@ export class ArgumentDecoder {
 
   /** An item's own value: a table wants its bytes aligned, and a pack does not align them. */
   #item(reader: PackReader, index: number): unknown {
+    const plain = reader.plain(index);
+    if (plain !== notPlain) return plain;
     const { kind, data } = reader.at(index);
     if (kind === valueKind.msgpack) assertFits(data, this.#heapBytes);
     const copied = kind === valueKind.arrow || kind === valueKind.bytes || isShared(data);

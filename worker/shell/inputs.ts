@@ -65,7 +65,7 @@ export class InputResolver {
   /** `waits` is told what it waits for when that changes. */
   async prepare(
     lease: Lease,
-    signal: AbortSignal,
+    signal: () => AbortSignal,
     waits: (what: "inputs" | "memory") => void,
   ): Promise<PreparedInputs> {
     const held: Found[] = [];
@@ -86,7 +86,7 @@ export class InputResolver {
       const wants = await this.#wants(lease);
       if (wants.size > 0) {
         let waited = false;
-        leave = await this.#room.enter(wants, signal, () => {
+        leave = await this.#room.enter(wants, signal(), () => {
           waited = true;
           waits("memory");
         });

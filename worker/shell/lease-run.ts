@@ -49,8 +49,8 @@ export class LeaseRun {
   #run: Run | undefined;
   #released = false;
   #killed = false;
-  /** Aborted when the lease is over before it could run. */
-  readonly #given = new AbortController();
+  /** While its inputs are being brought here: aborted when the lease is over before it could run. */
+  #bringing: AbortController | undefined;
   /** Large results that are not in the store yet. */
   readonly #storing = new Set<Promise<void>>();
 
@@ -67,8 +67,9 @@ export class LeaseRun {
       const waits = (what: "inputs" | "memory"): void => this.#context.tell({ e: "waits", lease, for: what });
       const [fn, inputs] = await settleBoth(
         this.#code(),
-        this.#context.inputs.prepare(this.#lease, this.#given.signal, waits),
+        this.#context.inputs.prepare(this.#lease, () => this.#signal(), waits),
       );
+      this.#bringing = undefined;
       if (this.#released) {
         inputs.release();
         return;
@@ -86,6 +87,17 @@ export class LeaseRun {
         giveBack: !definite.has(wire.code) && wire.details?.neededBytes === undefined,
       });
     }
+  }
+
+  /** Most leases wait for nothing, and a signal costs more than a small task. */
+  #signal(): AbortSignal {
+    this.#bringing ??= new AbortController();
+    if (this.#released) this.#bringing.abort(this.#over());
+    return this.#bringing.signal;
+  }
+
+  #over(): VolleyError {
+    return new VolleyError("CANCELLED", `lease ${this.#lease.lease} is over`);
   }
 
   async #code(): Promise<ThreadFunction> {
@@ -144,7 +156,7 @@ export class LeaseRun {
 
   release(): void {
     this.#released = true;
-    this.#given.abort(new VolleyError("CANCELLED", `lease ${this.#lease.lease} is over`));
+    this.#bringing?.abort(this.#over());
     this.#prepared?.release();
     this.#prepared = undefined;
   }
