@@ -1,9 +1,11 @@
 /**
- * `npm run engines [-- --only 20,26] [--demo] [--update]`: the digest of every kernel over fixed calls, in both forms,
- * on several versions of Node, compared with kernels/fixtures/digests.json. --demo compares the digest of the whole
- * demo too. --update writes the file by this Node.
+ * `npm run engines [-- --only 20,26] [--demo] [--tests proto,worker] [--update]`: the digest of every kernel over fixed
+ * calls, in both forms, on several versions of Node, compared with kernels/fixtures/digests.json. --demo compares the
+ * digest of the whole demo too. --tests runs the unit tests of those folders on each. --update writes the file by this
+ * Node.
  */
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs, promisify } from "node:util";
@@ -40,6 +42,16 @@ async function demoOn(binary: string): Promise<string> {
   return digestSdk === digestGateway ? digestSdk : `${digestSdk} by the SDK, ${digestGateway} by the gateway`;
 }
 
+/** The exit code of the unit tests of some folders, whose processes and threads are of that Node too. */
+async function testsOn(binary: string, folders: readonly string[]): Promise<number> {
+  const args = [pathOf("../../../node_modules/vitest/vitest.mjs"), "run", ...folders.map((folder) => `dist/${folder}`)];
+  const [code] = (await once(
+    spawn(binary, args, { cwd: pathOf("../../../"), stdio: ["ignore", "inherit", "inherit"] }),
+    "exit",
+  )) as [number | null];
+  return code ?? 1;
+}
+
 /** Kernels whose digest is not that of the table, or differs between the two forms. */
 function differing(report: Report, table: Digests): string[] {
   const names = new Set([...Object.keys(table), ...Object.keys(report.plain)]);
@@ -51,6 +63,7 @@ async function main(): Promise<number> {
     options: {
       only: { type: "string" },
       demo: { type: "boolean", default: false },
+      tests: { type: "string" },
       update: { type: "boolean", default: false },
     },
   });
@@ -72,6 +85,7 @@ async function main(): Promise<number> {
     const verdict =
       wrong.length === 0 ? `all ${Object.keys(table).length} kernels as pinned` : `differs: ${wrong.join(", ")}`;
     console.log(`node ${report.node} (v8 ${report.v8}, ${report.arch}): ${verdict}`);
+    if (values.tests && (await testsOn(binary, values.tests.split(","))) !== 0) failures++;
     if (!values.demo) continue;
     const demo = await demoOn(binary);
     demos.add(demo);
