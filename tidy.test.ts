@@ -52,8 +52,10 @@ const wallClockReaders: Record<string, string> = {
 const timerExceptions: Record<string, string> = {
   "proto/timer.ts": "it is the one",
   "kernels/basics.ts": "the kernel's schema has the bound",
-  "client/sdk/fixture-tasks.ts": "user code of tests",
+  "client/sdk/testing/fixture-tasks.ts": "user code of tests",
 };
+/** What the simulation runs on; package.json keeps them out of the package by name. */
+const simulated = new Set(["proto/durable/model.ts", "proto/transport/memory.ts"]);
 /** Imports against the table, each with its reason. */
 const importExceptions: Record<string, string> = {
   "client/sdk/cluster.ts -> client/research/audit.ts":
@@ -232,6 +234,20 @@ describe("imports", () => {
 
   it("have no cycles", () => {
     expect(cycles(ours.filter((edge) => !edge.dynamic))).toEqual([]);
+  });
+
+  it("what only tests use stands in a folder named testing, which does not ship; what ships uses nothing of it", () => {
+    const shipped = (file: string): boolean =>
+      !isTest(file) && !file.includes("/testing/") && !/^(?:sim|bench|e2e|examples)\//.test(file);
+    const users = new Map<string, string[]>();
+    for (const { from, to } of ours) users.set(to, [...(users.get(to) ?? []), from]);
+    const onlyTested = [...users]
+      .filter(([file, by]) => shipped(file) && !by.some(shipped) && !simulated.has(file))
+      .filter(([file]) => !file.endsWith("/index.ts")) // A face of the package.
+      .map(([file, by]) => `${file}, by ${by[0]}`);
+    expect(onlyTested).toEqual([]);
+    const wrong = ours.filter((edge) => shipped(edge.from) && edge.to.includes("/testing/"));
+    expect(wrong.map(({ from, to }) => `${from} -> ${to}`)).toEqual([]);
   });
 
   it("the pure cores load nothing but files of ours that load nothing else", () => {

@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     include: ["dist/**/*.test.js"],
     exclude: ["**/node_modules/**", "dist/e2e/**"],
-    globalSetup: ["dist/cluster/local/nats-for-tests.js"],
+    globalSetup: ["dist/cluster/local/testing/nats-for-tests.js"],
     testTimeout: 30_000,
     hookTimeout: 60_000,
     pool: "forks",

@@ -5,7 +5,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["dist/e2e/**/*.test.js"],
-    globalSetup: ["dist/cluster/local/nats-for-tests.js"],
+    globalSetup: ["dist/cluster/local/testing/nats-for-tests.js"],
     testTimeout: 180_000,
     hookTimeout: 120_000,
     pool: "forks",

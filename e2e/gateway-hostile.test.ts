@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import { Field, makeData, Null, RecordBatch, Schema, Struct, Table, tableFromIPC, tableToIPC } from "apache-arrow";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type LocalCluster, startLocalCluster } from "../cluster/local/local-cluster.js";
-import { mutate, sampleStream, sampleTable, structureBytes } from "../data/ingest/mutants.js";
+import { mutate, sampleStream, sampleTable, structureBytes } from "../data/ingest/testing/mutants.js";
 
 const mutants = 10_000;
 const clients = 4;

@@ -10,7 +10,7 @@ import { promisify } from "node:util";
 import { tableFromIPC } from "apache-arrow";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type LocalCluster, startLocalCluster } from "../cluster/local/local-cluster.js";
-import { mutate, sampleStream, structureBytes } from "../data/ingest/mutants.js";
+import { mutate, sampleStream, structureBytes } from "../data/ingest/testing/mutants.js";
 import type { JobStatus } from "../proto/messages/status.js";
 
 const run = promisify(execFile);

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { TestGateway } from "./test-gateway.js";
+import { TestGateway } from "./testing/test-gateway.js";
 
 let gateway: TestGateway;
 beforeEach(async () => {

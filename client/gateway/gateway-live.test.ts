@@ -5,12 +5,12 @@ import { once } from "node:events";
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { connect as connectSocket } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
-import { mutate, sampleStream, structureBytes } from "../../data/ingest/mutants.js";
+import { mutate, sampleStream, structureBytes } from "../../data/ingest/testing/mutants.js";
 import { VolleyError } from "../../proto/errors.js";
 import type { App } from "./context.js";
-import { FakeCluster } from "./fake-cluster.js";
 import { buildGateway, type GatewayOptions } from "./gateway.js";
 import { checkListen } from "./security.js";
+import { FakeCluster } from "./testing/fake-cluster.js";
 
 const token = "a-token-of-some-length";
 const headers = { authorization: `Bearer ${token}` };

@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
 import { tableToIPC } from "apache-arrow";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { randomOf, sampleStream, sampleTable } from "../../data/ingest/mutants.js";
+import { randomOf, sampleStream, sampleTable } from "../../data/ingest/testing/mutants.js";
 import { encodeParquet } from "../../data/lake/index.js";
 import { errorCatalogue, VolleyError } from "../../proto/errors.js";
 import type { GatewayOptions } from "./gateway.js";
-import { TestGateway, testToken } from "./test-gateway.js";
+import { TestGateway, testToken } from "./testing/test-gateway.js";
 
 const token = testToken;
 let gateway: TestGateway;

@@ -5,10 +5,10 @@ import fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
 import { encodeValue, valueKind } from "../../proto/values/value.js";
 import type { App } from "./context.js";
-import { FakeCluster } from "./fake-cluster.js";
 import { buildGateway, type GatewayOptions } from "./gateway.js";
 import { ByteBudget, bytesOf, decodedBytes, Hold } from "./held-bytes.js";
 import { render } from "./result-form.js";
+import { FakeCluster } from "./testing/fake-cluster.js";
 
 const token = "a-token-of-some-length";
 const mib = 1024 * 1024;

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { listKernels } from "volley/kernels";
-import { TestGateway } from "./test-gateway.js";
+import { TestGateway } from "./testing/test-gateway.js";
 
 let gateway: TestGateway;
 beforeAll(async () => {

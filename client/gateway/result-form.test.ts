@@ -12,7 +12,7 @@ import {
 } from "apache-arrow";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { describeParquet, readParquet } from "../../data/lake/index.js";
-import { TestGateway } from "./test-gateway.js";
+import { TestGateway } from "./testing/test-gateway.js";
 
 let gateway: TestGateway;
 beforeEach(async () => {

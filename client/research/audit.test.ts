@@ -5,7 +5,7 @@ import { type LocalCluster, startLocalCluster } from "../../cluster/local/local-
 import type { AuditInput, Cluster, Library, RemoteFunction } from "../sdk/api.js";
 import { connect } from "../sdk/connect.js";
 
-type Mutants = Library<typeof import("./audit-mutants.js")>;
+type Mutants = Library<typeof import("./testing/audit-mutants.js")>;
 type OfTables = RemoteFunction<(...tables: Table[]) => Table>;
 
 let local: LocalCluster;
@@ -14,7 +14,9 @@ let mutants: Mutants;
 beforeAll(async () => {
   local = await startLocalCluster({ workers: 1, slots: 2, gateway: false });
   cluster = await connect({ url: local.url });
-  mutants = await cluster.deploy<typeof import("./audit-mutants.js")>(new URL("./audit-mutants.js", import.meta.url));
+  mutants = await cluster.deploy<typeof import("./testing/audit-mutants.js")>(
+    new URL("./testing/audit-mutants.js", import.meta.url),
+  );
 });
 afterAll(async () => {
   await cluster?.close();

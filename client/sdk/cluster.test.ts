@@ -6,7 +6,7 @@ import type { VolleyError } from "../../proto/errors.js";
 import type { Cluster, Library } from "./api.js";
 import { connect } from "./connect.js";
 
-type Tasks = Library<typeof import("./fixture-tasks.js")>;
+type Tasks = Library<typeof import("./testing/fixture-tasks.js")>;
 
 let local: LocalCluster;
 let cluster: Cluster;
@@ -14,7 +14,9 @@ let tasks: Tasks;
 beforeAll(async () => {
   local = await startLocalCluster({ workers: 2, slots: 1, gateway: false });
   cluster = await connect({ url: local.url });
-  tasks = await cluster.deploy<typeof import("./fixture-tasks.js")>(new URL("./fixture-tasks.js", import.meta.url));
+  tasks = await cluster.deploy<typeof import("./testing/fixture-tasks.js")>(
+    new URL("./testing/fixture-tasks.js", import.meta.url),
+  );
 });
 afterAll(async () => {
   await cluster?.close();
@@ -109,7 +111,7 @@ describe("failures", () => {
     expect(error).toMatchObject({ code: "TASK_FAILED", message: "RangeError: x is 7" });
     // The frames are those of the sources, and the worker's own are left out.
     expect((error as VolleyError).remoteStack).toMatch(
-      /^RangeError: x is 7\n {4}at inner \(\/.*\/client\/sdk\/fixture-tasks\.ts:\d+:9\)\n {4}at failing \(.*fixture-tasks\.ts:\d+:\d+\)$/,
+      /^RangeError: x is 7\n {4}at inner \(\/.*\/client\/sdk\/testing\/fixture-tasks\.ts:\d+:9\)\n {4}at failing \(.*fixture-tasks\.ts:\d+:\d+\)$/,
     );
   });
 
@@ -193,8 +195,8 @@ describe("failures", () => {
 
 describe("durable jobs", () => {
   test("a graph runs, reports progress, gives results page by page, and is reused when it is run again", async () => {
-    const pure = await cluster.deploy<typeof import("./fixture-tasks.js")>(
-      new URL("./fixture-tasks.js", import.meta.url),
+    const pure = await cluster.deploy<typeof import("./testing/fixture-tasks.js")>(
+      new URL("./testing/fixture-tasks.js", import.meta.url),
       { pure: true },
     );
     const offset = await cluster.put(10);

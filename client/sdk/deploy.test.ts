@@ -50,7 +50,7 @@ test("the same sources in another folder give the same bytes", async () => {
 });
 
 test("apache-arrow and volley are those of the worker's thread, not copies", async () => {
-  const bundle = await bundleModule(new URL("./fixture-tasks.js", import.meta.url));
+  const bundle = await bundleModule(new URL("./testing/fixture-tasks.js", import.meta.url));
   expect(bundle.code.byteLength).toBeLessThan(20_000);
   const marked = { stage: 1, task: 2, attempt: 3, job: "j" };
   const key = Symbol.for(sharedModulesKey);
@@ -59,7 +59,7 @@ test("apache-arrow and volley are those of the worker's thread, not copies", asy
     configurable: true,
   });
   try {
-    const loaded = await load<typeof import("./fixture-tasks.js")>(bundle.code);
+    const loaded = await load<typeof import("./testing/fixture-tasks.js")>(bundle.code);
     expect(loaded.table(3, 2)).toBeInstanceOf(arrow.Table);
     expect(loaded.where()).toEqual({ stage: 1, task: 2, attempt: 3 });
   } finally {
@@ -68,7 +68,7 @@ test("apache-arrow and volley are those of the worker's thread, not copies", asy
 });
 
 test("a compiled module is found by its source's name", async () => {
-  const bundle = await bundleModule(new URL("./fixture-tasks.ts", import.meta.url));
+  const bundle = await bundleModule(new URL("./testing/fixture-tasks.ts", import.meta.url));
   expect(bundle.exports).toContain("add");
 });
 
@@ -106,7 +106,7 @@ test("faults are told with place and reason", async () => {
 
 test("types flow from the module", () => {
   const check = async (cluster: Cluster): Promise<void> => {
-    const library = await cluster.deploy<typeof import("./fixture-tasks.js")>("tasks.js");
+    const library = await cluster.deploy<typeof import("./testing/fixture-tasks.js")>("tasks.js");
     expectTypeOf(library.add.submit(1, 2)).toEqualTypeOf<ObjectRef<number>>();
     expectTypeOf(library.double.submit(1)).toEqualTypeOf<ObjectRef<number>>();
     expectTypeOf(library.table.submit(1, 2)).toEqualTypeOf<ObjectRef<arrow.Table>>();

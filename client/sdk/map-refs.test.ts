@@ -1,55 +1,14 @@
 /** Refs as the items of a map: whole maps, separate refs, and what becomes of them when the scheduler restarts. */
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { modelDurable } from "../../proto/durable/model.js";
-import type { TenantId } from "../../proto/ids.js";
-import { MemoryNetwork } from "../../proto/transport/memory.js";
-import type { RemoteFunction } from "./api.js";
-import { ClusterClient } from "./cluster.js";
-import { memoryBackend, resultsOf, ScriptedScheduler } from "./scripted-scheduler.js";
+import { describe, expect, test } from "vitest";
+import { resultsOf } from "./testing/scripted-scheduler.js";
+import { eventually, sessionRig } from "./testing/session-rig.js";
 
-let scheduler: ScriptedScheduler;
-let cluster: ClusterClient;
-
-beforeEach(async () => {
-  const network = new MemoryNetwork();
-  scheduler = new ScriptedScheduler(network);
-  const onError = (error: unknown): void => {
-    throw error;
-  };
-  cluster = await ClusterClient.open({
-    backend: memoryBackend(network, modelDurable()),
-    tenant: "default" as TenantId,
-    timeoutMs: 1_000,
-    onError,
-  });
-});
-afterEach(async () => {
-  await cluster.close();
-  await scheduler.stop();
-});
-
-/** A function of a bundle, which is not pure. The types are the test's own. */
-const impure = async <F>(): Promise<RemoteFunction<F>> => {
-  const library = await cluster.deploy<typeof import("./fixture-tasks.js")>(
-    new URL("./fixture-tasks.js", import.meta.url),
-  );
-  return library.f as unknown as RemoteFunction<F>;
-};
-
-async function eventually(what: string, condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 5_000;
-  while (!condition()) {
-    if (Date.now() > deadline) throw new Error(`not within 5 s: ${what}`);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-}
-
-const stagesSent = () => scheduler.of("stages").flatMap(({ stages }) => stages);
+const rig = sessionRig();
 
 describe("refs as items", () => {
   test("in a list of items are taken one by a task, shared values with them; a large one is put once", async () => {
-    const f = await impure<(a: unknown, b: unknown, c: unknown) => number>();
-    const one = await cluster.put(7);
+    const f = await rig.impure<(a: unknown, b: unknown, c: unknown) => number>();
+    const one = await rig.cluster.put(7);
     const [a, b] = f.map([1, 2, 3]).slice(1);
     const big = new Uint8Array(4_000);
     const items = [one, a, b, 5, [one, a]];
@@ -58,9 +17,9 @@ describe("refs as items", () => {
     expect([refs.length, new Set([...refs].map(({ id }) => id)).size]).toEqual([70, 70]);
     expect(refs.at(-1).id).toBe([...refs][69]?.id);
     expect(() => refs.at(70)).toThrow(/no ref 70 in an array of 70/);
-    await eventually("sent", () => stagesSent().length === 71);
+    await eventually("sent", () => rig.stagesSent().length === 71);
     const object = { a: "object", id: one.id };
-    const each = stagesSent().slice(1);
+    const each = rig.stagesSent().slice(1);
     expect(each.every(({ count }) => count === 1)).toBe(true);
     expect(each.slice(5, 10).map(({ args }) => args[0])).toMatchObject([
       object,
@@ -72,78 +31,79 @@ describe("refs as items", () => {
     const shared = each.map(({ args }) => args.slice(1));
     expect(shared[0]).toMatchObject([object, { a: "object" }]);
     expect(shared.every((args) => JSON.stringify(args) === JSON.stringify(shared[0]))).toBe(true);
-    expect(scheduler.of("put")).toHaveLength(2);
+    expect(rig.scheduler.of("put")).toHaveLength(2);
   });
 
   test("a map over separate refs is a map: its refs are got, waited for, mapped over, passed on and cancelled", async () => {
-    const f = await impure<(a: unknown) => unknown>();
-    const held = await Promise.all([10, 20, 30].map((value) => cluster.put(value)));
-    scheduler.onStage = (stage, { client, session }) => {
+    const f = await rig.impure<(a: unknown) => unknown>();
+    const held = await Promise.all([10, 20, 30].map((value) => rig.cluster.put(value)));
+    rig.scheduler.onStage = (stage, { client, session }) => {
       if (stage.index < 3)
-        scheduler.send(client, session, [
+        rig.scheduler.send(client, session, [
           resultsOf(stage, (arg) => held.findIndex(({ id }) => id === (arg as { id: string }).id)),
         ]);
     };
     const refs = f.map(held);
-    expect(await cluster.get(refs)).toEqual([0, 1, 2]);
-    expect((await cluster.wait(refs, { count: 2 })).ready).toHaveLength(3);
+    expect(await rig.cluster.get(refs)).toEqual([0, 1, 2]);
+    expect((await rig.cluster.wait(refs, { count: 2 })).ready).toHaveLength(3);
     const again = f.map(refs);
     f.submit(refs as never);
-    await eventually("sent", () => stagesSent().length === 7);
+    await eventually("sent", () => rig.stagesSent().length === 7);
     expect(
-      stagesSent()
+      rig
+        .stagesSent()
         .slice(3)
         .map(({ args }) => args[0]),
     ).toEqual([
       ...[0, 1, 2].map((stage) => ({ a: "task", stage, task: 0 })),
       { a: "list", of: [0, 1, 2].map((stage) => ({ a: "task", stage, task: 0 })) },
     ]);
-    await cluster.cancel(again);
-    expect(scheduler.of("cancel").map(({ stage }) => stage)).toEqual([3, 4, 5]);
+    await rig.cluster.cancel(again);
+    expect(rig.scheduler.of("cancel").map(({ stage }) => stage)).toEqual([3, 4, 5]);
   });
 
   test("an item that cannot be sent leaves nothing of its map behind", async () => {
-    const f = await impure<(a: unknown) => unknown>();
-    const one = await cluster.put(7);
+    const f = await rig.impure<(a: unknown) => unknown>();
+    const one = await rig.cluster.put(7);
     expect(() => f.map([one, () => 1] as never)).toThrow(/function/);
     f.submit(1);
-    await eventually("sent", () => stagesSent().length > 0);
-    expect(stagesSent().map(({ args }) => args[0]?.a)).toEqual(["item"]);
+    await eventually("sent", () => rig.stagesSent().length > 0);
+    expect(rig.stagesSent().map(({ args }) => args[0]?.a)).toEqual(["item"]);
   });
 
   test("a map over a map whose results the restarted scheduler cannot know takes them one by one", async () => {
-    const f = await impure<(a: unknown) => number>();
-    scheduler.onStage = (stage, { client, session }) => {
-      if (stage.index === 0) scheduler.send(client, session, [resultsOf(stage, (a) => (a as number) * 10)]);
+    const f = await rig.impure<(a: unknown) => number>();
+    rig.scheduler.onStage = (stage, { client, session }) => {
+      if (stage.index === 0) rig.scheduler.send(client, session, [resultsOf(stage, (a) => (a as number) * 10)]);
     };
     const first = f.map([1, 2, 3]);
-    expect(await cluster.get(first)).toEqual([10, 20, 30]);
+    expect(await rig.cluster.get(first)).toEqual([10, 20, 30]);
     const second = f.map(first as never);
-    await eventually("sent", () => stagesSent().length === 2);
-    await scheduler.restart();
-    scheduler.execute((a) => (a as number) + 1);
-    expect(await cluster.get(second)).toEqual([11, 21, 31]);
+    await eventually("sent", () => rig.stagesSent().length === 2);
+    await rig.scheduler.restart();
+    rig.scheduler.execute((a) => (a as number) + 1);
+    expect(await rig.cluster.get(second)).toEqual([11, 21, 31]);
   });
 
   test("a restarted scheduler that will not be told of the results ends what reads them with SESSION_LOST, and gives them no other ones", async () => {
-    const f = await impure<(a: unknown) => number>();
+    const f = await rig.impure<(a: unknown) => number>();
     const stored = { bytes: 5_000, kind: 1, digest: new Uint8Array(16) };
-    scheduler.onStage = (stage, { client, session }) => {
+    rig.scheduler.onStage = (stage, { client, session }) => {
       if (stage.index === 0)
-        scheduler.send(client, session, [{ r: "stored", stage: 0, from: 0, to: 2, stored: [stored, stored] }]);
+        rig.scheduler.send(client, session, [{ r: "stored", stage: 0, from: 0, to: 2, stored: [stored, stored] }]);
     };
     const first = f.map([1, 2]);
-    await cluster.wait(first);
+    await rig.cluster.wait(first);
     const second = f.map(first);
-    await eventually("sent", () => stagesSent().length === 2);
-    await scheduler.restart();
-    const sent = stagesSent().length;
-    scheduler.onRequest = (request) =>
+    await eventually("sent", () => rig.stagesSent().length === 2);
+    await rig.scheduler.restart();
+    const sent = rig.stagesSent().length;
+    rig.scheduler.onRequest = (request) =>
       request.t === "resume" ? { t: "error", error: { code: "INVALID_ARGUMENT", message: "not that" } } : undefined;
-    await expect(cluster.get(second, { timeoutMs: 5_000 })).rejects.toMatchObject({
+    await expect(rig.cluster.get(second, { timeoutMs: 5_000 })).rejects.toMatchObject({
       code: "SESSION_LOST",
       message: expect.stringMatching(/not that/),
     });
-    expect(stagesSent()).toHaveLength(sent);
+    expect(rig.stagesSent()).toHaveLength(sent);
   });
 });

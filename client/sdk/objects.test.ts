@@ -10,7 +10,7 @@ import type { ObjectLocation } from "../../proto/messages/results.js";
 import { MemoryNetwork } from "../../proto/transport/memory.js";
 import type { ValueKind } from "../../proto/values/value.js";
 import { ClusterClient } from "./cluster.js";
-import { memoryBackend, ScriptedScheduler } from "./scripted-scheduler.js";
+import { memoryBackend, ScriptedScheduler } from "./testing/scripted-scheduler.js";
 
 interface Held {
   kind: ValueKind;

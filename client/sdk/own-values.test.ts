@@ -5,7 +5,7 @@ import { type LocalCluster, startLocalCluster } from "../../cluster/local/local-
 import type { Cluster, Library } from "./api.js";
 import { connect } from "./connect.js";
 
-type Tasks = Library<typeof import("./fixture-tasks.js")>;
+type Tasks = Library<typeof import("./testing/fixture-tasks.js")>;
 
 let local: LocalCluster;
 let cluster: Cluster;
@@ -13,7 +13,9 @@ let tasks: Tasks;
 beforeAll(async () => {
   local = await startLocalCluster({ workers: 1, slots: 1, gateway: false });
   cluster = await connect({ url: local.url });
-  tasks = await cluster.deploy<typeof import("./fixture-tasks.js")>(new URL("./fixture-tasks.js", import.meta.url));
+  tasks = await cluster.deploy<typeof import("./testing/fixture-tasks.js")>(
+    new URL("./testing/fixture-tasks.js", import.meta.url),
+  );
 });
 afterAll(async () => {
   await cluster?.close();

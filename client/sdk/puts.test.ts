@@ -11,7 +11,7 @@ import type { ObjectId, TenantId, WorkerId } from "../../proto/ids.js";
 import { MemoryNetwork } from "../../proto/transport/memory.js";
 import type { ObjectRef, RemoteFunction } from "./api.js";
 import { ClusterClient } from "./cluster.js";
-import { memoryBackend, resultsOf, ScriptedScheduler } from "./scripted-scheduler.js";
+import { memoryBackend, resultsOf, ScriptedScheduler } from "./testing/scripted-scheduler.js";
 
 setFlagsFromString("--expose-gc");
 const collect = runInNewContext("gc") as () => void;

@@ -1,91 +1,44 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { modelDurable } from "../../proto/durable/model.js";
-import type { TenantId } from "../../proto/ids.js";
 import type { ClientRequest } from "../../proto/messages/client.js";
-import { MemoryNetwork } from "../../proto/transport/memory.js";
 import { PackReader, PackWriter } from "../../proto/values/pack.js";
 import { encodeValue } from "../../proto/values/value.js";
 import type { ObjectRef, RemoteFunction } from "./api.js";
-import type { Backend } from "./backend.js";
-import { ClusterClient } from "./cluster.js";
-import { memoryBackend, resultsOf, ScriptedScheduler } from "./scripted-scheduler.js";
+import { memoryBackend, resultsOf } from "./testing/scripted-scheduler.js";
+import { eventually, sessionRig } from "./testing/session-rig.js";
 
-let network: MemoryNetwork;
-let scheduler: ScriptedScheduler;
-let backend: ReturnType<typeof memoryBackend>;
-let cluster: ClusterClient;
-const errors: unknown[] = [];
-
-async function open(options: { unreachableMs?: number; backend?: Backend } = {}): Promise<ClusterClient> {
-  return ClusterClient.open({
-    backend: options.backend ?? backend,
-    tenant: "default" as TenantId,
-    timeoutMs: 1_000,
-    onError: (error) => errors.push(error),
-    ...options,
-  });
-}
-
-beforeEach(async () => {
-  network = new MemoryNetwork();
-  scheduler = new ScriptedScheduler(network);
-  backend = memoryBackend(network, modelDurable());
-  cluster = await open();
-});
-afterEach(async () => {
-  await cluster.close();
-  await scheduler.stop();
-  expect(errors.splice(0)).toEqual([]);
-});
-
-const identity = (): RemoteFunction<(x: number) => number> => cluster.kernel<(x: number) => number>("identity");
-/** A function of a bundle, which is not pure unless told. The types are the test's own. */
-const impure = async <F>(name: "f" | "g" = "f"): Promise<RemoteFunction<F>> => {
-  const library = await cluster.deploy<typeof import("./fixture-tasks.js")>(
-    new URL("./fixture-tasks.js", import.meta.url),
-  );
-  return library[name] as unknown as RemoteFunction<F>;
-};
-
-async function eventually(what: string, condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 5_000;
-  while (!condition()) {
-    if (Date.now() > deadline) throw new Error(`not within 5 s: ${what}`);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-}
-
-const stagesSent = () => scheduler.of("stages").flatMap(({ stages }) => stages);
+const rig = sessionRig();
+const identity = (): RemoteFunction<(x: number) => number> => rig.cluster.kernel<(x: number) => number>("identity");
 
 describe("submissions of one tick", () => {
   test("with plain arguments join one stage, whose arguments travel in packs", async () => {
-    scheduler.execute((a, b) => (a as number) * 10 + (b as number));
-    const f = await impure<(a: number, b: number) => number>();
+    rig.scheduler.execute((a, b) => (a as number) * 10 + (b as number));
+    const f = await rig.impure<(a: number, b: number) => number>();
     const refs = Array.from({ length: 5 }, (_, i) => f.submit(i, 1));
-    expect(await cluster.get(refs)).toEqual([1, 11, 21, 31, 41]);
-    expect(stagesSent()).toHaveLength(1);
-    expect(stagesSent()[0]).toMatchObject({ count: 5, args: [{ a: "item" }, { a: "item" }] });
+    expect(await rig.cluster.get(refs)).toEqual([1, 11, 21, 31, 41]);
+    expect(rig.stagesSent()).toHaveLength(1);
+    expect(rig.stagesSent()[0]).toMatchObject({ count: 5, args: [{ a: "item" }, { a: "item" }] });
   });
 
   test("waiting for each at once does not part them: a thousand loops share messages", async () => {
-    scheduler.execute((a) => a);
-    const f = await impure<(a: number) => number>();
+    rig.scheduler.execute((a) => a);
+    const f = await rig.impure<(a: number) => number>();
     const loop = async (from: number) => {
-      for (let i = from; i < from + 3; i++) expect(await cluster.get(f.submit(i))).toBe(i);
+      for (let i = from; i < from + 3; i++) expect(await rig.cluster.get(f.submit(i))).toBe(i);
     };
     await Promise.all(Array.from({ length: 1_000 }, (_, i) => loop(10 * i)));
-    expect(scheduler.of("stages").length).toBeLessThanOrEqual(6);
+    expect(rig.scheduler.of("stages").length).toBeLessThanOrEqual(6);
   });
 
   test("of different functions or options are different stages of one message", async () => {
-    scheduler.execute((a) => a);
-    const f = await impure<(a: number) => number>("f");
-    const g = await impure<(a: number) => number>("g");
-    await cluster.get([f.submit(1), g.submit(2), f.with({ retries: 2 }).submit(3), f.submit(4)]);
-    expect(scheduler.of("stages")).toHaveLength(1);
-    expect(stagesSent().map(({ count, options, name }) => [name, count, options.retries])).toEqual([
+    rig.scheduler.execute((a) => a);
+    const f = await rig.impure<(a: number) => number>("f");
+    const g = await rig.impure<(a: number) => number>("g");
+    await rig.cluster.get([f.submit(1), g.submit(2), f.with({ retries: 2 }).submit(3), f.submit(4)]);
+    expect(rig.scheduler.of("stages")).toHaveLength(1);
+    expect(rig.stagesSent().map(({ count, options, name }) => [name, count, options.retries])).toEqual([
       ["f", 2, 0],
       ["g", 1, 0],
       ["f", 1, 2],
@@ -93,24 +46,24 @@ describe("submissions of one tick", () => {
   });
 
   test("of a pure function are stages of their own, so that their addresses depend on nothing else", async () => {
-    scheduler.execute((a) => a);
+    rig.scheduler.execute((a) => a);
     const alone = identity().submit(7);
     const id = alone.id;
     identity().submit(8);
-    await cluster.get(alone);
+    await rig.cluster.get(alone);
     const other = identity().submit(7);
     expect(other.id).toBe(id);
     expect(id).toMatch(/^p[0-9a-f]{32}-0$/);
-    await cluster.get(other);
-    expect(stagesSent().map(({ count }) => count)).toEqual([1, 1, 1]);
+    await rig.cluster.get(other);
+    expect(rig.stagesSent().map(({ count }) => count)).toEqual([1, 1, 1]);
   });
 
   test("of a user's pure function are addressed with the engine that the scheduler named; where it knows none, with their place in the session", async () => {
-    scheduler.execute((a) => a);
+    rig.scheduler.execute((a) => a);
     const run = async (): Promise<{ id: string; engines: unknown[] }> => {
-      const own = await open({ backend: memoryBackend(network, modelDurable()) });
-      const library = await own.deploy<typeof import("./fixture-tasks.js")>(
-        new URL("./fixture-tasks.js", import.meta.url),
+      const own = await rig.open({ backend: memoryBackend(rig.network, modelDurable()) });
+      const library = await own.deploy<typeof import("./testing/fixture-tasks.js")>(
+        new URL("./testing/fixture-tasks.js", import.meta.url),
         { pure: true },
       );
       const ref = (library.f as unknown as RemoteFunction<(x: number) => number>).submit(7);
@@ -119,57 +72,58 @@ describe("submissions of one tick", () => {
       await own.close();
       return {
         id: ref.id,
-        engines: stagesSent()
+        engines: rig
+          .stagesSent()
           .slice(-2)
           .map(({ options }) => options.engine),
       };
     };
     const before = await run();
     expect(before.engines).toEqual([undefined, undefined]);
-    scheduler.engine = "v8-1.2-x64";
+    rig.scheduler.engine = "v8-1.2-x64";
     const one = await run();
     expect(one.engines).toEqual(["v8-1.2-x64", undefined]);
-    scheduler.engine = "v8-3.4-x64";
+    rig.scheduler.engine = "v8-3.4-x64";
     const other = await run();
     expect(new Set([before.id, one.id, other.id]).size).toBe(3);
     expect(other.id).toMatch(/^p/);
-    scheduler.engine = "";
+    rig.scheduler.engine = "";
     expect((await run()).id).toMatch(/^s/);
   });
 
   test("bytes changed by the caller after submit are sent as they were", async () => {
-    scheduler.execute((a) => (a as Uint8Array)[0]);
-    const f = await impure<(a: Uint8Array) => number>();
+    rig.scheduler.execute((a) => (a as Uint8Array)[0]);
+    const f = await rig.impure<(a: Uint8Array) => number>();
     const bytes = Uint8Array.of(1);
     const first = f.submit(bytes);
     bytes[0] = 2;
     const second = f.submit(bytes);
     bytes[0] = 3;
-    expect(await cluster.get([first, second])).toEqual([1, 2]);
+    expect(await rig.cluster.get([first, second])).toEqual([1, 2]);
   });
 
   test("more than a message holds is cut into several, none above the limit", async () => {
-    scheduler.execute((a) => (a as string).length);
-    const f = await impure<(a: string) => number>();
+    rig.scheduler.execute((a) => (a as string).length);
+    const f = await rig.impure<(a: string) => number>();
     const refs = Array.from({ length: 100 }, (_, i) => f.submit("x".repeat(30_000 + i)));
-    expect(await cluster.get(refs)).toEqual(refs.map((_, i) => 30_000 + i));
-    expect(scheduler.of("stages").length).toBeGreaterThan(4);
+    expect(await rig.cluster.get(refs)).toEqual(refs.map((_, i) => 30_000 + i));
+    expect(rig.scheduler.of("stages").length).toBeGreaterThan(4);
   });
 });
 
 test("arguments that together are too large for a message are put, also inside lists", async () => {
   const placed: number[] = [];
-  scheduler.onRequest = (request) => {
+  rig.scheduler.onRequest = (request) => {
     if (request.t !== "place") return undefined;
     placed.push(request.bytes);
     return { t: "error", error: { code: "NO_WORKERS", message: "none" } };
   };
-  const f = await impure<(...args: unknown[]) => number>();
+  const f = await rig.impure<(...args: unknown[]) => number>();
   const ref = f.submit(1);
   const big = f.submit([ref, ...Array.from({ length: 10 }, (_, i) => String(i).repeat(40_000))]);
   const wide = f.submit(...Array.from({ length: 10 }, (_, i) => String(i).repeat(41_000)));
-  await expect(cluster.get(big)).rejects.toMatchObject({ code: "NO_WORKERS" });
-  await expect(cluster.get(wide)).rejects.toMatchObject({ code: "NO_WORKERS" });
+  await expect(rig.cluster.get(big)).rejects.toMatchObject({ code: "NO_WORKERS" });
+  await expect(rig.cluster.get(wide)).rejects.toMatchObject({ code: "NO_WORKERS" });
   expect([placed.filter((bytes) => bytes < 41_000).length, placed.filter((bytes) => bytes > 41_000).length]).toEqual([
     4, 4,
   ]);
@@ -177,15 +131,15 @@ test("arguments that together are too large for a message are put, also inside l
 
 describe("refs as arguments", () => {
   test("become edges, in their own stage, whether single, in a list or as a whole map", async () => {
-    const f = await impure<(a: unknown) => number>();
+    const f = await rig.impure<(a: unknown) => number>();
     const a = f.submit(1);
     const map = f.map([1, 2, 3]);
     f.submit(a as ObjectRef<unknown>);
     f.submit([a, 5]);
     f.submit(map as never);
     f.map(map as never);
-    await eventually("sent", () => stagesSent().length === 6);
-    expect(stagesSent().map(({ args }) => args[0])).toMatchObject([
+    await eventually("sent", () => rig.stagesSent().length === 6);
+    expect(rig.stagesSent().map(({ args }) => args[0])).toMatchObject([
       { a: "item" },
       { a: "item" },
       { a: "task", stage: 0, task: 0 },
@@ -196,7 +150,7 @@ describe("refs as arguments", () => {
   });
 
   test("of another connection are refused", async () => {
-    const other = await open({ backend: memoryBackend(network, modelDurable()) });
+    const other = await rig.open({ backend: memoryBackend(rig.network, modelDurable()) });
     const ref = other.kernel<(x: number) => number>("identity").submit(1);
     expect(() => identity().submit(ref)).toThrow(/another connection/);
     await other.close();
@@ -205,38 +159,38 @@ describe("refs as arguments", () => {
 
 describe("results", () => {
   test("that come twice, overlapping and out of order are taken once", async () => {
-    const f = await impure<(a: number) => number>();
+    const f = await rig.impure<(a: number) => number>();
     const map = f.map([0, 1, 2, 3, 4, 5]);
-    await eventually("sent", () => stagesSent().length === 1);
-    const { client, session } = scheduler.of("stages")[0] as ClientRequest & { t: "stages" };
+    await eventually("sent", () => rig.stagesSent().length === 1);
+    const { client, session } = rig.scheduler.of("stages")[0] as ClientRequest & { t: "stages" };
     const part = (from: number, to: number, of: (i: number) => number) => {
       const pack = new PackWriter();
       for (let i = from; i < to; i++) pack.add(encodeValue(of(i)));
       return { r: "inline" as const, stage: 0, from, to, pack: pack.finish() };
     };
-    scheduler.send(client, session, [part(3, 5, (i) => i)]);
-    scheduler.send(client, session, [part(1, 4, (i) => 100 + i), part(3, 5, (i) => 200 + i)]);
-    scheduler.send(client, session, [part(0, 6, (i) => 300 + i)]);
-    expect(await cluster.get(map)).toEqual([300, 101, 102, 3, 4, 305]);
+    rig.scheduler.send(client, session, [part(3, 5, (i) => i)]);
+    rig.scheduler.send(client, session, [part(1, 4, (i) => 100 + i), part(3, 5, (i) => 200 + i)]);
+    rig.scheduler.send(client, session, [part(0, 6, (i) => 300 + i)]);
+    expect(await rig.cluster.get(map)).toEqual([300, 101, 102, 3, 4, 305]);
   });
 
   test("of a lower epoch are refused", async () => {
-    const f = await impure<(a: number) => number>();
-    scheduler.epoch = 5;
+    const f = await rig.impure<(a: number) => number>();
+    rig.scheduler.epoch = 5;
     const ref = f.submit(1);
     await eventually(
       "sent",
-      () => stagesSent().length >= 1 && scheduler.of("beat").some(({ epoch }) => (epoch as number) === 5),
+      () => rig.stagesSent().length >= 1 && rig.scheduler.of("beat").some(({ epoch }) => (epoch as number) === 5),
     );
-    const { client, session, stages } = scheduler.of("stages")[0] as ClientRequest & { t: "stages" };
-    scheduler.send(client, session, [resultsOf(stages[0] as never, () => "stale")], 4);
-    scheduler.send(client, session, [resultsOf(stages[0] as never, () => "fresh")], 5);
-    expect(await cluster.get(ref)).toBe("fresh");
+    const { client, session, stages } = rig.scheduler.of("stages")[0] as ClientRequest & { t: "stages" };
+    rig.scheduler.send(client, session, [resultsOf(stages[0] as never, () => "stale")], 4);
+    rig.scheduler.send(client, session, [resultsOf(stages[0] as never, () => "fresh")], 5);
+    expect(await rig.cluster.get(ref)).toBe("fresh");
   });
 
   test("an error carries the code, message and stack of the task, and disturbs nobody who did not ask", async () => {
-    scheduler.onStage = (stage, { client, session }) =>
-      scheduler.send(client, session, [
+    rig.scheduler.onStage = (stage, { client, session }) =>
+      rig.scheduler.send(client, session, [
         {
           r: "failed",
           stage: stage.index,
@@ -245,31 +199,31 @@ describe("results", () => {
           error: { code: "TASK_FAILED", message: "RangeError: no", stack: "at tasks.ts:3:1" },
         },
       ]);
-    const f = await impure<(a: number) => number>();
+    const f = await rig.impure<(a: number) => number>();
     const ref = f.submit(1);
     f.submit(2);
-    await expect(cluster.get(ref)).rejects.toMatchObject({
+    await expect(rig.cluster.get(ref)).rejects.toMatchObject({
       code: "TASK_FAILED",
       message: "RangeError: no",
       remoteStack: "at tasks.ts:3:1",
     });
-    await expect(cluster.get(f.map([1, 2]))).rejects.toMatchObject({ code: "TASK_FAILED" });
+    await expect(rig.cluster.get(f.map([1, 2]))).rejects.toMatchObject({ code: "TASK_FAILED" });
   });
 
   test("wait gives what is ready and stops at its count or time", async () => {
-    const f = await impure<(a: number) => number>();
+    const f = await rig.impure<(a: number) => number>();
     const map = f.map([0, 1, 2]);
-    await eventually("sent", () => stagesSent().length === 1);
-    const { client, session } = scheduler.of("stages")[0] as ClientRequest & { t: "stages" };
-    const none = await cluster.wait(map, { timeoutMs: 5 });
+    await eventually("sent", () => rig.stagesSent().length === 1);
+    const { client, session } = rig.scheduler.of("stages")[0] as ClientRequest & { t: "stages" };
+    const none = await rig.cluster.wait(map, { timeoutMs: 5 });
     expect([none.ready.length, none.pending.length]).toEqual([0, 3]);
-    const one = cluster.wait(map, { count: 1 });
+    const one = rig.cluster.wait(map, { count: 1 });
     const pack = new PackWriter();
     pack.add(encodeValue("b"));
-    scheduler.send(client, session, [{ r: "inline", stage: 0, from: 1, to: 2, pack: pack.finish() }]);
+    rig.scheduler.send(client, session, [{ r: "inline", stage: 0, from: 1, to: 2, pack: pack.finish() }]);
     const { ready, pending } = await one;
     expect([ready.map(({ id }) => id.slice(-2)), pending.length]).toEqual([["-1"], 2]);
-    await expect(cluster.get(map, { timeoutMs: 5 })).rejects.toMatchObject({ code: "TIMEOUT" });
+    await expect(rig.cluster.get(map, { timeoutMs: 5 })).rejects.toMatchObject({ code: "TIMEOUT" });
   });
 });
 
@@ -278,29 +232,29 @@ describe("refs that are dropped", () => {
   const collect = runInNewContext("gc") as () => void;
 
   test("release their stage with the next beat once it is complete", async () => {
-    scheduler.execute((a) => a);
-    const f = await impure<(a: number) => number>();
+    rig.scheduler.execute((a) => a);
+    const f = await rig.impure<(a: number) => number>();
     await (async () => {
-      await cluster.get(f.map([1, 2, 3]));
+      await rig.cluster.get(f.map([1, 2, 3]));
     })();
     await eventually("released", () => {
       collect();
-      return scheduler.of("beat").some(({ released }) => released.includes(0));
+      return rig.scheduler.of("beat").some(({ released }) => released.includes(0));
     });
   });
 });
 
 describe("put", () => {
   test("a small value is told to the scheduler with its bytes, once, and read back without asking", async () => {
-    const [a, b] = await Promise.all([cluster.put({ x: 1 }), cluster.put({ x: 1 })]);
+    const [a, b] = await Promise.all([rig.cluster.put({ x: 1 }), rig.cluster.put({ x: 1 })]);
     expect(a.id).toBe(b.id);
-    expect(await cluster.get(a)).toEqual({ x: 1 });
-    expect(scheduler.of("put")).toHaveLength(1);
-    expect(scheduler.of("put")[0]).toMatchObject({ id: a.id, kind: 1 });
+    expect(await rig.cluster.get(a)).toEqual({ x: 1 });
+    expect(rig.scheduler.of("put")).toHaveLength(1);
+    expect(rig.scheduler.of("put")[0]).toMatchObject({ id: a.id, kind: 1 });
   });
 
   test("a value that cannot be sent is named by its path", async () => {
-    await expect(cluster.put({ a: [() => 1] })).rejects.toMatchObject({
+    await expect(rig.cluster.put({ a: [() => 1] })).rejects.toMatchObject({
       code: "TASK_UNSERIALIZABLE",
       message: expect.stringContaining("value.a[0]"),
     });
@@ -310,20 +264,20 @@ describe("put", () => {
 describe("graphs", () => {
   test("what a graph reads is durable before it is submitted, and large values become durable objects", async () => {
     const order: string[] = [];
-    scheduler.onRequest = (request) => {
+    rig.scheduler.onRequest = (request) => {
       order.push(request.t);
       return request.t === "submit" ? { t: "submitted", job: request.job, existed: false } : undefined;
     };
-    const small = await cluster.put([1, 2, 3]);
+    const small = await rig.cluster.put([1, 2, 3]);
     const big = "y".repeat(300_000);
-    const f = await impure<(...args: unknown[]) => number>();
-    const graph = cluster.graph("g");
+    const f = await rig.impure<(...args: unknown[]) => number>();
+    const graph = rig.cluster.graph("g");
     const first = graph.map(f as never, [1, 2] as never, { shared: [small, big] });
     const second = graph.each(f as never, first);
     graph.all(f as never, second, { shared: [first] });
-    const job = await cluster.run(graph);
+    const job = await rig.cluster.run(graph);
     expect(order.filter((t) => t !== "beat")).toEqual(["put", "put", "put", "submit"]);
-    const [submit] = scheduler.of("submit");
+    const [submit] = rig.scheduler.of("submit");
     expect(job.id).toBe(submit?.job);
     expect(submit?.stages.map(({ args }) => args)).toMatchObject([
       [{ a: "item" }, { a: "object", id: small.id }, { a: "object" }],
@@ -336,15 +290,15 @@ describe("graphs", () => {
     expect(submit?.outputs).toEqual([2]);
     const items = submit?.stages[0]?.args[0];
     expect(items?.a === "item" && new PackReader(items.pack).count).toBe(2);
-    const durable = await backend.durable();
+    const durable = await rig.backend.durable();
     expect(await durable.objects.has(small.id)).toBe(true);
   });
 
   test("a graph without stages and a foreign stage are INVALID_GRAPH", async () => {
-    await expect(cluster.run(cluster.graph("empty"))).rejects.toMatchObject({ code: "INVALID_GRAPH" });
+    await expect(rig.cluster.run(rig.cluster.graph("empty"))).rejects.toMatchObject({ code: "INVALID_GRAPH" });
     const f = identity();
-    const foreign = cluster.graph("a").stage(f as never, [1] as never);
-    expect(() => cluster.graph("b").each(f as never, foreign)).toThrow(/graph "b"/);
+    const foreign = rig.cluster.graph("a").stage(f as never, [1] as never);
+    expect(() => rig.cluster.graph("b").each(f as never, foreign)).toThrow(/graph "b"/);
   });
 
   test("options outside their limits are named", () => {

@@ -4,7 +4,7 @@ import type { TenantId } from "../../proto/ids.js";
 import { MemoryNetwork } from "../../proto/transport/memory.js";
 import type { RefArray, RemoteFunction } from "./api.js";
 import { ClusterClient } from "./cluster.js";
-import { memoryBackend, resultsOf, ScriptedScheduler } from "./scripted-scheduler.js";
+import { memoryBackend, resultsOf, ScriptedScheduler } from "./testing/scripted-scheduler.js";
 
 let scheduler: ScriptedScheduler;
 let cluster: ClusterClient;
@@ -27,8 +27,8 @@ afterEach(async () => {
 });
 
 const functionOf = async (pure: boolean): Promise<RemoteFunction<(a: unknown) => number>> => {
-  const library = await cluster.deploy<typeof import("./fixture-tasks.js")>(
-    new URL("./fixture-tasks.js", import.meta.url),
+  const library = await cluster.deploy<typeof import("./testing/fixture-tasks.js")>(
+    new URL("./testing/fixture-tasks.js", import.meta.url),
   );
   return (library.f as unknown as RemoteFunction<(a: unknown) => number>).with({ pure });
 };

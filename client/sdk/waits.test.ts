@@ -9,7 +9,7 @@ import { ClusterClient } from "./cluster.js";
 import { Limiter } from "./limiter.js";
 import { Patience } from "./patience.js";
 import { StageResults } from "./results.js";
-import { memoryBackend, resultsOf, ScriptedScheduler } from "./scripted-scheduler.js";
+import { memoryBackend, resultsOf, ScriptedScheduler } from "./testing/scripted-scheduler.js";
 
 let scheduler: ScriptedScheduler;
 let cluster: ClusterClient;
@@ -109,7 +109,9 @@ describe("a timeout", () => {
 
 describe("of a wait that has ended nothing is left:", () => {
   test("get, get of a list, get of a map and wait that timed out have no waiter at the stage any more", async () => {
-    const f = await cluster.deploy<typeof import("./fixture-tasks.js")>(new URL("./fixture-tasks.js", import.meta.url));
+    const f = await cluster.deploy<typeof import("./testing/fixture-tasks.js")>(
+      new URL("./testing/fixture-tasks.js", import.meta.url),
+    );
     const map = (f.f as unknown as RemoteFunction<(x: number) => number>).map([1, 2, 3]) as unknown as {
       handle: { stage: { results: StageResults } };
     };

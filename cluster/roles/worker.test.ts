@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import type { JobId, LeaseId, ObjectBase } from "../../proto/ids.js";
 import { connectNats, type NatsTransport } from "../../proto/transport/nats.js";
-import { FakeScheduler } from "../../worker/shell/fake-scheduler.js";
+import { FakeScheduler } from "../../worker/shell/testing/fake-scheduler.js";
 import { type LocalNats, startLocalNats } from "../local/nats-server.js";
 import { readConfig } from "../process/config.js";
 import { runWorker, workerConfig } from "./worker.js";

@@ -15,7 +15,7 @@ import { describe, expect, it } from "vitest";
 import { isVolleyError, type VolleyError } from "../../proto/errors.js";
 import { decode } from "./decode.js";
 import type { Ingested } from "./ingested.js";
-import { mutate, sampleStream, sampleTable, structureBytes } from "./mutants.js";
+import { mutate, sampleStream, sampleTable, structureBytes } from "./testing/mutants.js";
 
 const take = (bytes: Uint8Array): Ingested => decode(bytes, { format: "arrow" });
 const refusal = (bytes: Uint8Array): VolleyError => {

@@ -5,7 +5,7 @@ import { pathToFileURL } from "node:url";
 import { Dictionary, Int32, makeData, makeVector, Table, tableToIPC, Utf8, Vector } from "apache-arrow";
 import { afterEach, describe, expect, it } from "vitest";
 import { IngestPool, type IngestPoolOptions } from "./ingest-pool.js";
-import { sampleStream } from "./mutants.js";
+import { sampleStream } from "./testing/mutants.js";
 
 const pools: IngestPool[] = [];
 const open = (options: IngestPoolOptions = {}): IngestPool => {

@@ -8,7 +8,7 @@ import { writePageHeader } from "hyparquet-writer/src/datapage.js";
 import { writeMetadata } from "hyparquet-writer/src/metadata.js";
 import { serializeTCompactProtocol } from "hyparquet-writer/src/thrift.js";
 import { describe, expect, it } from "vitest";
-import { sampleTable } from "../ingest/mutants.js";
+import { sampleTable } from "../ingest/testing/mutants.js";
 import { encodeParquet, type ParquetReadOptions, readParquet } from "./index.js";
 
 const magic = 0x31524150;

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { tableToIPC } from "apache-arrow";
 import { describe, expect, it } from "vitest";
 import { isVolleyError } from "../../proto/errors.js";
-import { randomOf, sampleTable } from "../ingest/mutants.js";
+import { randomOf, sampleTable } from "../ingest/testing/mutants.js";
 import { encodeParquet, readParquet } from "./index.js";
 
 const codes = new Set(["INVALID_DATA", "TOO_LARGE", "TIMEOUT"]);

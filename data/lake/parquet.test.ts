@@ -27,7 +27,7 @@ import {
   vectorFromArray,
 } from "apache-arrow";
 import { describe, expect, it } from "vitest";
-import { sampleTable } from "../ingest/mutants.js";
+import { sampleTable } from "../ingest/testing/mutants.js";
 import { describeParquet, encodeParquet, readParquet, writeParquet } from "./index.js";
 
 const fixture = (name: string): string =>

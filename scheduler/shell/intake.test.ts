@@ -7,8 +7,8 @@ import type { StageSpec } from "../../proto/messages/stage.js";
 import { subjects } from "../../proto/subjects.js";
 import { PackWriter } from "../../proto/values/pack.js";
 import type { Event } from "../core/events.js";
-import type { Script } from "./scripted-core.js";
-import { client, closeRigs, rig, session, stage, submit, submitScript, worker } from "./shell-rig.js";
+import type { Script } from "./testing/scripted-core.js";
+import { client, closeRigs, rig, session, stage, submit, submitScript, worker } from "./testing/shell-rig.js";
 
 afterEach(closeRigs);
 

@@ -11,7 +11,7 @@ import {
   markerOf,
   partsOf,
 } from "./journal-format.js";
-import { cancelRecord } from "./scripted-core.js";
+import { cancelRecord } from "./testing/scripted-core.js";
 
 const author = { epoch: 3, nonce: new Uint8Array(8).fill(7) };
 const recordsEntry = (epoch: number, ...records: JournalRecord[]): Uint8Array =>

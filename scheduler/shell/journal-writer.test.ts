@@ -4,7 +4,7 @@ import type { JobId } from "../../proto/ids.js";
 import type { JournalRecord } from "../core/events.js";
 import { EntryReader, encodeEntry, entryKind } from "./journal-format.js";
 import { JournalWriter } from "./journal-writer.js";
-import { cancelRecord, entriesOf, FaultyJournal } from "./scripted-core.js";
+import { cancelRecord, entriesOf, FaultyJournal } from "./testing/scripted-core.js";
 
 const author = { epoch: 1, nonce: new Uint8Array(8).fill(1) };
 

@@ -5,8 +5,8 @@ import { modelDurable } from "../../proto/durable/model.js";
 import { encodeEntry, encodeRecord, entryKind } from "./journal-format.js";
 import { JournalWriter } from "./journal-writer.js";
 import { type Recovered, recover } from "./recovery.js";
-import { cancelRecord, entriesOf, type ScriptedState, scriptedCore } from "./scripted-core.js";
 import { Snapshotter } from "./snapshots.js";
+import { cancelRecord, entriesOf, type ScriptedState, scriptedCore } from "./testing/scripted-core.js";
 
 const core = scriptedCore();
 const nonce = new Uint8Array(8).fill(9);

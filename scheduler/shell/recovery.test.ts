@@ -8,8 +8,8 @@ import type { Epoch } from "../../proto/ids.js";
 import { encodeEntry, encodeRecord, entryKind, markerOf, type SnapshotMarker } from "./journal-format.js";
 import { JournalWriter } from "./journal-writer.js";
 import { type Recovered, recover } from "./recovery.js";
-import { cancelRecord, entriesOf, faultyDurable, type ScriptedState, scriptedCore } from "./scripted-core.js";
 import { readSnapshot, Snapshotter, snapshotName, snapshotPartName } from "./snapshots.js";
+import { cancelRecord, entriesOf, faultyDurable, type ScriptedState, scriptedCore } from "./testing/scripted-core.js";
 
 const core = scriptedCore();
 const packr = new Packr({ useRecords: false, moreTypes: false });

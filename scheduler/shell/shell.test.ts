@@ -7,8 +7,8 @@ import { subjects } from "../../proto/subjects.js";
 import { MemoryNetwork } from "../../proto/transport/memory.js";
 import { PackWriter } from "../../proto/values/pack.js";
 import type { Command } from "../core/events.js";
-import { cancelRecord, entriesOf, faultyDurable, type ScriptedState } from "./scripted-core.js";
-import { client, closeRigs, heard, ok, rig, session, submit, submitScript, worker } from "./shell-rig.js";
+import { cancelRecord, entriesOf, faultyDurable, type ScriptedState } from "./testing/scripted-core.js";
+import { client, closeRigs, heard, ok, rig, session, submit, submitScript, worker } from "./testing/shell-rig.js";
 
 afterEach(closeRigs);
 

@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { PoolRig } from "./pool-rig.js";
+import { PoolRig } from "./testing/pool-rig.js";
 
 let rig: PoolRig;
 beforeAll(() => {

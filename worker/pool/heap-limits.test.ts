@@ -4,8 +4,8 @@ import type { ObjectId } from "../../proto/ids.js";
 import { PackWriter } from "../../proto/values/pack.js";
 import { encodeValue } from "../../proto/values/value.js";
 import { ByteCache } from "./byte-cache.js";
-import { PoolRig } from "./pool-rig.js";
 import type { Source, ThreadArg } from "./run-message.js";
+import { PoolRig } from "./testing/pool-rig.js";
 
 let rig: PoolRig;
 afterEach(() => rig?.close());

@@ -15,8 +15,8 @@ import type { JobId } from "../../proto/ids.js";
 import { PackReader, PackWriter } from "../../proto/values/pack.js";
 import { decodeValue, type EncodedValue, encodeValue } from "../../proto/values/value.js";
 import { createSharedMemory } from "../store/memory.js";
-import { hostileModule } from "./hostile-module.js";
 import { type LargeResult, type Run, type RunSpec, SlotPool } from "./pool.js";
+import { hostileModule } from "./testing/hostile-module.js";
 
 let folder: string;
 let pool: SlotPool;

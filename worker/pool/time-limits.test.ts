@@ -1,6 +1,6 @@
 /** Time limits know one clock, which nobody can set. */
 import { expect, test, vi } from "vitest";
-import { PoolRig } from "./pool-rig.js";
+import { PoolRig } from "./testing/pool-rig.js";
 
 test.each([
   ["back", -2_000],

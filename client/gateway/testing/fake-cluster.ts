@@ -1,13 +1,13 @@
 /** A cluster in memory for the gateway's tests: jobs whose states a test moves by hand, objects in a map. */
 import { Table, tableToIPC } from "apache-arrow";
-import { putObjectId } from "../../proto/address.js";
-import { VolleyError } from "../../proto/errors.js";
-import type { CompiledGraph } from "../../proto/graph.js";
-import type { JobId, ObjectId, TenantId } from "../../proto/ids.js";
-import type { JobStatus } from "../../proto/messages/status.js";
-import { encodeValue } from "../../proto/values/value.js";
-import type { Admit, Job, ObjectRef, StreamOptions } from "../sdk/api.js";
-import type { GatewayCluster } from "./context.js";
+import { putObjectId } from "../../../proto/address.js";
+import { VolleyError } from "../../../proto/errors.js";
+import type { CompiledGraph } from "../../../proto/graph.js";
+import type { JobId, ObjectId, TenantId } from "../../../proto/ids.js";
+import type { JobStatus } from "../../../proto/messages/status.js";
+import { encodeValue } from "../../../proto/values/value.js";
+import type { Admit, Job, ObjectRef, StreamOptions } from "../../sdk/api.js";
+import type { GatewayCluster } from "../context.js";
 
 export class FakeJob {
   status: JobStatus;

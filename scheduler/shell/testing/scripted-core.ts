@@ -3,11 +3,11 @@
  * failed and lost.
  */
 
-import type { Durable, Journal } from "../../proto/durable/durable.js";
-import { VolleyError } from "../../proto/errors.js";
-import type { Epoch, JobId } from "../../proto/ids.js";
-import type { Command, Event, JournalRecord } from "../core/events.js";
-import type { CorePort, KnownStage } from "./core-port.js";
+import type { Durable, Journal } from "../../../proto/durable/durable.js";
+import { VolleyError } from "../../../proto/errors.js";
+import type { Epoch, JobId } from "../../../proto/ids.js";
+import type { Command, Event, JournalRecord } from "../../core/events.js";
+import type { CorePort, KnownStage } from "../core-port.js";
 
 export interface ScriptedState {
   epoch: Epoch;

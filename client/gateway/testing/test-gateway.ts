@@ -1,7 +1,7 @@
 /** A gateway over a cluster in memory, asked without a socket; for tests. */
-import type { App } from "./context.js";
+import type { App } from "../context.js";
+import { buildGateway, type GatewayOptions } from "../gateway.js";
 import { FakeCluster } from "./fake-cluster.js";
-import { buildGateway, type GatewayOptions } from "./gateway.js";
 
 export const testToken = "a-token-of-some-length";
 const testGraph = {

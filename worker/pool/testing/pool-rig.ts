@@ -4,14 +4,14 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { digestOf } from "../../proto/digest.js";
-import type { WireError } from "../../proto/errors.js";
-import type { JobId, ObjectId } from "../../proto/ids.js";
-import { PackReader } from "../../proto/values/pack.js";
-import { decodeValue, type EncodedValue, encodeValue } from "../../proto/values/value.js";
-import { ObjectStore } from "../store/store.js";
-import { type RunSpec, SlotPool } from "./pool.js";
-import type { Source, ThreadArg } from "./run-message.js";
+import { digestOf } from "../../../proto/digest.js";
+import type { WireError } from "../../../proto/errors.js";
+import type { JobId, ObjectId } from "../../../proto/ids.js";
+import { PackReader } from "../../../proto/values/pack.js";
+import { decodeValue, type EncodedValue, encodeValue } from "../../../proto/values/value.js";
+import { ObjectStore } from "../../store/store.js";
+import { type RunSpec, SlotPool } from "../pool.js";
+import type { Source, ThreadArg } from "../run-message.js";
 
 export interface Outcome {
   readonly values: unknown[];

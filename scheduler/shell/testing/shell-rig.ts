@@ -2,24 +2,24 @@
  * For tests of the shell: one with a scripted core on a network in memory, and a peer that is client and worker at
  * once.
  */
-import { decodeMessage, encodeMessage } from "../../proto/codec.js";
-import type { Durable } from "../../proto/durable/durable.js";
-import { modelDurable } from "../../proto/durable/model.js";
-import type { ClientId, Epoch, JobId, TenantId, WorkerId } from "../../proto/ids.js";
+import { decodeMessage, encodeMessage } from "../../../proto/codec.js";
+import type { Durable } from "../../../proto/durable/durable.js";
+import { modelDurable } from "../../../proto/durable/model.js";
+import type { ClientId, Epoch, JobId, TenantId, WorkerId } from "../../../proto/ids.js";
 import {
   type ClientReply,
   type ClientRequest,
   type ClientUpdate,
   clientReply,
   clientUpdate,
-} from "../../proto/messages/client.js";
-import type { StageSpec } from "../../proto/messages/stage.js";
-import { type WorkerOrders, type WorkerRequest, workerOrders } from "../../proto/messages/worker.js";
-import { subjects } from "../../proto/subjects.js";
-import { MemoryNetwork } from "../../proto/transport/memory.js";
-import { SchedulerMetrics } from "./metrics.js";
+} from "../../../proto/messages/client.js";
+import type { StageSpec } from "../../../proto/messages/stage.js";
+import { type WorkerOrders, type WorkerRequest, workerOrders } from "../../../proto/messages/worker.js";
+import { subjects } from "../../../proto/subjects.js";
+import { MemoryNetwork } from "../../../proto/transport/memory.js";
+import { SchedulerMetrics } from "../metrics.js";
+import { SchedulerShell, type ShellOptions } from "../shell.js";
 import { type Script, type ScriptedCore, type ScriptedState, scriptedCore } from "./scripted-core.js";
-import { SchedulerShell, type ShellOptions } from "./shell.js";
 
 export const client = "c1" as ClientId;
 export const session = "s1" as JobId;

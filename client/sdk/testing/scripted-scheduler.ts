@@ -1,20 +1,20 @@
 /** For tests: a scheduler on a MemoryNetwork that answers what a test tells it to, and remembers what it heard. */
-import { decodeMessage, encodeMessage } from "../../proto/codec.js";
-import type { Durable } from "../../proto/durable/durable.js";
-import type { ClientId, JobId } from "../../proto/ids.js";
+import { decodeMessage, encodeMessage } from "../../../proto/codec.js";
+import type { Durable } from "../../../proto/durable/durable.js";
+import type { ClientId, JobId } from "../../../proto/ids.js";
 import {
   type ClientReply,
   type ClientRequest,
   type ClientRequestOf,
   clientRequest,
-} from "../../proto/messages/client.js";
-import type { ResultSegment } from "../../proto/messages/results.js";
-import type { ArgSpec, StageSpec } from "../../proto/messages/stage.js";
-import { subjects } from "../../proto/subjects.js";
-import type { MemoryNetwork, MemoryTransport } from "../../proto/transport/memory.js";
-import { PackReader, PackWriter } from "../../proto/values/pack.js";
-import { decodeValue, encodeValue, type ValueKind } from "../../proto/values/value.js";
-import type { Backend } from "./backend.js";
+} from "../../../proto/messages/client.js";
+import type { ResultSegment } from "../../../proto/messages/results.js";
+import type { ArgSpec, StageSpec } from "../../../proto/messages/stage.js";
+import { subjects } from "../../../proto/subjects.js";
+import type { MemoryNetwork, MemoryTransport } from "../../../proto/transport/memory.js";
+import { PackReader, PackWriter } from "../../../proto/values/pack.js";
+import { decodeValue, encodeValue, type ValueKind } from "../../../proto/values/value.js";
+import type { Backend } from "../backend.js";
 
 type Answer = ClientReply extends infer R ? (R extends { epoch: unknown } ? Omit<R, "epoch"> : never) : never;
 

@@ -1,12 +1,12 @@
 import { expect, vi } from "vitest";
-import { decodeMessage, encodeMessage } from "../../proto/codec.js";
-import type { Epoch, LeaseId, WorkerId } from "../../proto/ids.js";
-import { type ClientReply, type ClientRequest, clientRequest } from "../../proto/messages/client.js";
-import { type Commit, type WorkerOrder, type WorkerRequest, workerRequest } from "../../proto/messages/worker.js";
-import { subjects } from "../../proto/subjects.js";
-import type { Message, Transport } from "../../proto/transport/transport.js";
-import { PackReader } from "../../proto/values/pack.js";
-import { decodeValue } from "../../proto/values/value.js";
+import { decodeMessage, encodeMessage } from "../../../proto/codec.js";
+import type { Epoch, LeaseId, WorkerId } from "../../../proto/ids.js";
+import { type ClientReply, type ClientRequest, clientRequest } from "../../../proto/messages/client.js";
+import { type Commit, type WorkerOrder, type WorkerRequest, workerRequest } from "../../../proto/messages/worker.js";
+import { subjects } from "../../../proto/subjects.js";
+import type { Message, Transport } from "../../../proto/transport/transport.js";
+import { PackReader } from "../../../proto/values/pack.js";
+import { decodeValue } from "../../../proto/values/value.js";
 
 /** Speaks as a scheduler: answers hello and beats, acknowledges, and notes what it was told. */
 export class FakeScheduler {

@@ -2,7 +2,7 @@
  * Runs once before all tests (vitest's globalSetup): provisions nats-server, which on a fresh machine may take a minute
  * and must not count against the time of whichever test comes first.
  */
-import { resolveNatsServer } from "./resolve-nats.js";
+import { resolveNatsServer } from "../resolve-nats.js";
 
 export async function setup(): Promise<void> {
   try {

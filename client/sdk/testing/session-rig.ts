@@ -1,0 +1,69 @@
+/**
+ * One client beside a scripted scheduler on the in-memory network, opened anew before each test of the file that asks
+ * for it. Whatever its connection reports as an error fails the test.
+ */
+import { afterEach, beforeEach, expect } from "vitest";
+import { modelDurable } from "../../../proto/durable/model.js";
+import type { TenantId } from "../../../proto/ids.js";
+import type { StageSpec } from "../../../proto/messages/stage.js";
+import { MemoryNetwork } from "../../../proto/transport/memory.js";
+import type { RemoteFunction } from "../api.js";
+import type { Backend } from "../backend.js";
+import { ClusterClient } from "../cluster.js";
+import { memoryBackend, ScriptedScheduler } from "./scripted-scheduler.js";
+
+export interface SessionRig {
+  network: MemoryNetwork;
+  scheduler: ScriptedScheduler;
+  backend: ReturnType<typeof memoryBackend>;
+  /** The one that is closed after the test; a test may put another one here. */
+  cluster: ClusterClient;
+  open(options?: { unreachableMs?: number; backend?: Backend }): Promise<ClusterClient>;
+  /** A function of a bundle, which is not pure unless told. The types are the test's own. */
+  impure<F>(name?: "f" | "g"): Promise<RemoteFunction<F>>;
+  stagesSent(): StageSpec[];
+}
+
+/** Its parts are there once a test runs. */
+export function sessionRig(): SessionRig {
+  const errors: unknown[] = [];
+  const rig: SessionRig = {
+    ...({} as Pick<SessionRig, "network" | "scheduler" | "backend" | "cluster">),
+    open: (options = {}) =>
+      ClusterClient.open({
+        tenant: "default" as TenantId,
+        timeoutMs: 1_000,
+        onError: (error) => errors.push(error),
+        ...options,
+        backend: options.backend ?? rig.backend,
+      }),
+    async impure<F>(name: "f" | "g" = "f") {
+      const library = await rig.cluster.deploy<typeof import("./fixture-tasks.js")>(
+        new URL("./fixture-tasks.js", import.meta.url),
+      );
+      return library[name] as unknown as RemoteFunction<F>;
+    },
+    stagesSent: () => rig.scheduler.of("stages").flatMap(({ stages }) => stages),
+  };
+  beforeEach(async () => {
+    rig.network = new MemoryNetwork();
+    rig.scheduler = new ScriptedScheduler(rig.network);
+    rig.backend = memoryBackend(rig.network, modelDurable());
+    rig.cluster = await rig.open();
+  });
+  afterEach(async () => {
+    await rig.cluster.close();
+    await rig.scheduler.stop();
+    expect(errors.splice(0)).toEqual([]);
+  });
+  return rig;
+}
+
+/** Turns of the event loop until the condition holds; the time limit bounds a hang and nothing else. */
+export async function eventually(what: string, condition: () => boolean): Promise<void> {
+  const deadlineMs = performance.now() + 60_000;
+  while (!condition()) {
+    if (performance.now() > deadlineMs) throw new Error(`not within a minute: ${what}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
