@@ -21,7 +21,6 @@ const longFiles: Record<string, number> = {
   "client/sdk/session.ts": 436,
   "scheduler/core/progress.ts": 422,
   "sim/job-client.ts": 444,
-  "sim/scheduler-node.ts": 455,
   "sim/session-client.ts": 459,
   "tidy.test.ts": 500,
   "worker/pool/pool.test.ts": 413,

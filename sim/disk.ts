@@ -1,232 +1,205 @@
 /**
- * What survives every process: the journal with its fence, snapshots, and durable objects. Appends take time to arrive
- * and to be confirmed; a process that dies in between never learns whether its entry is there.
- *
- * Everything that lands is entered into an index of facts, which the oracles ask: what is durable is decided here and
- * nowhere else.
+ * What survives every process, as JetStream keeps it: the journal with its fence, and buckets of blobs. Everything
+ * takes time to arrive and to be confirmed; a process that dies in between never learns whether its entry is there.
+ * Requests wait while their way is interrupted, and are given up after a minute, as proto/durable/retry.ts does.
  */
-
-import { Packr } from "msgpackr";
-import { encodeMessage } from "../proto/codec.js";
 import { digestOf, equalBytes } from "../proto/digest.js";
+import { type BlobStore, checkBlob, conflict, type Durable, type Journal } from "../proto/durable/durable.js";
+import { fenced } from "../proto/durable/model.js";
 import { objectBlobName } from "../proto/durable/objects.js";
+import { deadlineMs } from "../proto/durable/retry.js";
+import { VolleyError } from "../proto/errors.js";
 import type { JobId, ObjectId } from "../proto/ids.js";
-import type { StageSpec } from "../proto/messages/stage.js";
-import type { JournalRecord } from "../scheduler/core/events.js";
 import type { Clock } from "./clock.js";
 import { Violation } from "./job-model.js";
+import { JournalFacts } from "./journal-facts.js";
+import type { Process } from "./process.js";
 import type { Random } from "./random.js";
 
 /** After so long an append without an answer is given up. */
 const silentMs = 5_000;
-
-const packr = new Packr({ useRecords: false });
-
-/** Plain data as it would lie on a disk, and back. */
-export const packPlain = (data: unknown): Uint8Array => packr.pack(data);
-export const unpackPlain = (data: Uint8Array): unknown => packr.unpack(data);
+const lookAgainMs = 100;
 
 export interface StoredValue {
   readonly kind: number;
   readonly data: Uint8Array;
 }
 
-interface JobFacts {
-  ended: string | undefined;
-  digest: string | undefined;
-  cancelled: boolean;
-  /** By stage, when the commits of its tasks landed. */
-  readonly commits: Map<number, Map<number, number>>;
-  readonly stages: readonly StageSpec[];
-  /** By `stage/task`: failures that were written down. */
-  readonly failures: Map<string, number>;
+export interface Entry {
+  readonly seq: number;
+  readonly data: Uint8Array;
 }
 
-/** failed: nobody knows whether the entry is there. */
-export type AppendOutcome = "landed" | "fenced" | "failed";
+type Bucket = Map<string, Uint8Array>;
 
-const retriesOf = (facts: JobFacts, stage: number): number =>
-  facts.stages.find(({ index }) => index === stage)?.options.retries ?? 0;
+/** Whose request it is, and whether it gets through now. */
+interface Caller {
+  readonly process: Process;
+  isCut(): boolean;
+}
+
+const outOfReach = (what: string): VolleyError =>
+  new VolleyError("DISCONNECTED", `${what} did not succeed; whether it happened is not known`);
 
 export class Disk {
-  readonly entries: Uint8Array[] = [];
-  /** By entry, which process wrote it: the nonce of a real entry. */
-  readonly authors: string[] = [];
+  /** All that ever landed, also what was cut off since: the judges replay it from its beginning. */
+  readonly entries: Entry[] = [];
+  readonly facts: JournalFacts;
+  /** Violations found when an entry lands, in the middle of somebody's callback. */
+  readonly faults: Violation[] = [];
   /** Chances that an append is refused (the disk is full, say), and that it lands but its answer does not come. */
   refusal = 0;
   silence = 0;
-  readonly snapshots: { readonly seq: number; readonly data: Uint8Array }[] = [];
-  /** By the names of proto/durable/objects.ts. */
-  readonly #blobs = new Map<string, StoredValue>();
-  /** Blobs of results. */
-  readonly results = new Map<string, Uint8Array>();
-  readonly facts = new Map<JobId, JobFacts>();
-  /** Violations found by the index when an entry lands, in the middle of somebody's callback. */
-  readonly faults: Violation[] = [];
-  /** Off only for a planted bug. */
-  fenced = true;
+  /** Chance that a blob's being written or deleted fails; it may have happened all the same. */
+  blobRefusal = 0;
   delayMs = 1;
-  /** A job was forgotten. */
-  onForget: ((job: JobId) => void) | undefined;
-  #epoch = 0;
+  #cutTo = 0;
   readonly #clock: Clock;
   readonly #random: Random;
+  readonly #objects: Bucket = new Map();
+  readonly #bundles: Bucket = new Map();
+  readonly #snapshots: Bucket = new Map();
+  readonly #results: Bucket = new Map();
+  readonly #scratch: Bucket = new Map();
 
   constructor(clock: Clock, random: Random) {
     this.#clock = clock;
     this.#random = random;
+    this.facts = new JournalFacts(clock);
+  }
+
+  /** The stores as one process sees them. */
+  open(caller: Caller): Durable {
+    const blobs = (name: string, bucket: Bucket): BlobStore => this.#blobs(caller, name, bucket);
+    return {
+      journal: this.#journal(caller),
+      bundles: blobs("bundles", this.#bundles),
+      objects: blobs("objects", this.#objects),
+      snapshots: blobs("snapshots", this.#snapshots),
+      results: blobs("results", this.#results),
+      scratch: blobs("scratch", this.#scratch),
+    };
   }
 
   /** A name is written once, as in the real store. */
   keepObject(id: ObjectId, value: StoredValue): void {
     const name = objectBlobName(id, digestOf(value.kind, value.data));
-    const known = this.#blobs.get(name);
-    if (known && !equalBytes(known.data, value.data))
+    const known = this.#objects.get(name);
+    if (known && !equalBytes(known, value.data))
       throw new Violation("values", `blob ${name} is written with other bytes than it has`);
-    if (!known) this.#blobs.set(name, value);
+    if (!known) this.#objects.set(name, value.data);
   }
 
+  /** Values of the model's functions are all of one kind. */
   object(id: ObjectId, digest: Uint8Array): StoredValue | undefined {
-    return this.#blobs.get(objectBlobName(id, digest));
+    const data = this.#objects.get(objectBlobName(id, digest));
+    return data && { kind: 3, data };
   }
 
-  read(seq: number): JournalRecord[] {
-    return packr.unpack(this.entries[seq] as Uint8Array) as JournalRecord[];
-  }
-
-  /** `reachable`: asked when the entry would arrive; false delays it. */
-  append(
-    author: string,
-    records: readonly JournalRecord[],
-    expectedLastSeq: number,
-    reachable: () => boolean,
-    onDone: (outcome: AppendOutcome) => void,
-  ): void {
-    const data = encodeMessage(records);
-    const arrive = (): void => {
-      if (!reachable()) {
-        this.#clock.after(100, arrive);
-        return;
-      }
-      if (this.refusal > 0 && this.#random.chance(this.refusal)) {
-        this.#clock.after(this.#random.delay(this.delayMs), () => onDone("failed"));
-        return;
-      }
-      const landed = !this.fenced || this.entries.length === expectedLastSeq;
-      if (landed) {
-        this.authors.push(author);
-        this.#land(data);
-      }
-      const silent = this.silence > 0 && this.#random.chance(this.silence);
-      if (silent) this.#clock.after(silentMs, () => onDone("failed"));
-      else this.#clock.after(this.#random.delay(this.delayMs), () => onDone(landed ? "landed" : "fenced"));
-    };
-    this.#clock.after(this.#random.delay(this.delayMs), arrive);
-  }
-
-  #land(data: Uint8Array): void {
-    this.entries.push(data);
-    for (const record of this.read(this.entries.length - 1)) {
-      try {
-        this.#note(record);
-      } catch (error) {
-        if (!(error instanceof Violation)) throw error;
-        this.faults.push(error);
-      }
-    }
-  }
-
-  factsOf(job: JobId): JobFacts {
-    const facts = this.facts.get(job);
-    if (!facts) throw new Violation("I6", `job ${job} is not in the journal`);
-    return facts;
-  }
-
-  /** undefined: it is not. */
   committedAtMs(job: JobId, stage: number, task: number): number | undefined {
-    return this.facts.get(job)?.commits.get(stage)?.get(task);
+    return this.facts.committedAtMs(job, stage, task);
   }
 
-  #noteFailure(job: JobId, stage: number, task: number): void {
-    const facts = this.factsOf(job);
-    const failures = (facts.failures.get(`${stage}/${task}`) ?? 0) + 1;
-    facts.failures.set(`${stage}/${task}`, failures);
-    if (failures > retriesOf(facts, stage))
-      throw new Violation(
-        "retries",
-        `task ${task} of stage ${stage} of ${job} has failed ${failures} times and is to be tried again`,
-      );
+  /** There and back; `effect` happens in between. `late`: the answer does not come, and is given up. */
+  #ask<T>(caller: Caller, what: string, effect: () => T, late: () => boolean = () => false): Promise<T> {
+    const { process } = caller;
+    const sinceMs = this.#clock.nowMs;
+    return new Promise((resolve, reject) => {
+      const answer = (afterMs: number, settle: () => void): void =>
+        this.#clock.after(afterMs, () => process.hear(settle));
+      const arrive = (): void => {
+        if (caller.isCut()) {
+          if (process.dead) return;
+          if (this.#clock.nowMs - sinceMs > deadlineMs) process.hear(() => reject(outOfReach(what)));
+          else this.#clock.after(lookAgainMs, arrive);
+          return;
+        }
+        let settle: () => void;
+        try {
+          const value = effect();
+          settle = () => resolve(value);
+        } catch (error) {
+          settle = () => reject(error as Error);
+        }
+        if (late()) answer(silentMs, () => reject(outOfReach(what)));
+        else answer(this.#random.delay(this.delayMs), settle);
+      };
+      this.#clock.after(this.#random.delay(this.delayMs), arrive);
+    });
   }
 
-  #note(record: JournalRecord): void {
-    switch (record.k) {
-      case "epoch":
-        if (record.epoch <= this.#epoch)
-          throw new Violation("epochs", `epoch ${record.epoch} was written after epoch ${this.#epoch}`);
-        this.#epoch = record.epoch;
-        return;
-      case "submit":
-        if (this.facts.has(record.job)) throw new Violation("I1", `job ${record.job} was submitted twice`);
-        this.facts.set(record.job, {
-          ended: undefined,
-          digest: undefined,
-          cancelled: false,
-          commits: new Map(),
-          stages: record.stages,
-          failures: new Map(),
-        });
-        return;
-      case "retry":
-        this.#noteFailure(record.job, record.stage, record.task);
-        return;
-      case "commit": {
-        const facts = this.factsOf(record.job);
-        const { stage, from, to } = record.segment;
-        const commits = facts.commits.get(stage) ?? new Map<number, number>();
-        facts.commits.set(stage, commits);
-        if (record.segment.r === "failed" && record.segment.error.code === "TASK_FAILED") {
-          const failures = facts.failures.get(`${stage}/${from}`) ?? 0;
-          const retries = retriesOf(facts, stage);
-          if (failures !== retries)
-            throw new Violation(
-              "retries",
-              `task ${from} of stage ${stage} of ${record.job} ends after ${failures} failures that count; it has ${retries} retries`,
-            );
-        }
-        for (let task = from; task < to; task++) {
-          if (commits.has(task))
-            throw new Violation("I1", `task ${task} of stage ${stage} of ${record.job} was committed twice`);
-          if (facts.ended !== undefined)
-            throw new Violation(
-              "I1",
-              `task ${task} of stage ${stage} of ${record.job} was committed after the job's end`,
-            );
-          commits.set(task, this.#clock.nowMs);
-        }
-        return;
-      }
-      case "cancel":
-        this.factsOf(record.job).cancelled = true;
-        return;
-      case "end": {
-        const facts = this.factsOf(record.job);
-        if (facts.ended !== undefined)
-          throw new Violation("I1", `job ${record.job} ended twice: ${facts.ended}, then ${record.state}`);
-        facts.ended = record.state;
-        return;
-      }
-      case "digest":
-        this.factsOf(record.job).digest = record.digest;
-        return;
-      case "forget": {
-        const { ended } = this.factsOf(record.job);
-        if (ended === undefined) throw new Violation("I7", `job ${record.job} is forgotten before its end`);
-        this.facts.delete(record.job);
-        this.onForget?.(record.job);
-        return;
-      }
-      default:
-        return;
+  // ---------------------------------------------------------------------------------------------- journal
+
+  #journal(caller: Caller): Journal {
+    const ask = <T>(what: string, effect: () => T): Promise<T> => this.#ask(caller, what, effect);
+    return {
+      append: (data, expectedLastSeq) => {
+        const copy = data.slice();
+        return this.#ask(
+          caller,
+          "an append to the journal",
+          () => this.#append(copy, expectedLastSeq),
+          () => this.silence > 0 && this.#random.chance(this.silence),
+        );
+      },
+      read: (afterSeq) => this.#read(caller, afterSeq),
+      lastSeq: () => ask("asking for the journal's end", () => this.entries.length),
+      truncate: (uptoSeq) =>
+        ask("cutting the journal", () => {
+          this.#cutTo = Math.max(this.#cutTo, uptoSeq);
+        }),
+    };
+  }
+
+  async *#read(caller: Caller, afterSeq: number): AsyncIterable<Entry> {
+    const entries = await this.#ask(caller, "reading the journal", () =>
+      this.entries.slice(Math.max(afterSeq, this.#cutTo)),
+    );
+    for (const { seq, data } of entries) yield { seq, data: data.slice() };
+  }
+
+  #append(data: Uint8Array, expectedLastSeq: number): number {
+    if (this.refusal > 0 && this.#random.chance(this.refusal))
+      throw new VolleyError("OUT_OF_MEMORY", "an append to the journal: JetStream has no room left");
+    if (this.entries.length !== expectedLastSeq) throw fenced(expectedLastSeq);
+    const seq = this.entries.length + 1;
+    this.entries.push({ seq, data });
+    try {
+      this.facts.land(seq, data);
+    } catch (error) {
+      this.faults.push(error instanceof Violation ? error : new Violation("epochs", String(error)));
     }
+    return seq;
+  }
+
+  // ---------------------------------------------------------------------------------------------- blobs
+
+  #blobs(caller: Caller, bucket: string, blobs: Bucket): BlobStore {
+    const ask = <T>(what: string, effect: () => T): Promise<T> => this.#ask(caller, `${what} in ${bucket}`, effect);
+    const change = (what: string, effect: () => void): Promise<void> =>
+      ask(what, () => {
+        const fails = this.blobRefusal > 0 && this.#random.chance(this.blobRefusal);
+        if (!fails || this.#random.chance(0.5)) effect();
+        if (fails) throw outOfReach(what);
+      });
+    return {
+      put: async (name, data) => {
+        checkBlob(bucket, name, data.byteLength);
+        const copy = data.slice();
+        await change(`writing ${name}`, () => {
+          const known = blobs.get(name);
+          if (known && !equalBytes(known, copy)) throw conflict(bucket, name);
+          if (!known) blobs.set(name, copy);
+        });
+      },
+      get: (name) => ask(`reading ${name}`, () => blobs.get(name)?.slice()),
+      has: (name) => ask(`looking for ${name}`, () => blobs.has(name)),
+      delete: (name) =>
+        change(`deleting ${name}`, () => {
+          blobs.delete(name);
+        }),
+      names: () => ask("listing", () => [...blobs.keys()]),
+      clear: () => change("clearing", () => blobs.clear()),
+    };
   }
 }

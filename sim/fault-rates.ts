@@ -25,6 +25,8 @@ export interface FaultRates {
   /** Chances that an append is refused, and that its answer does not come. */
   readonly appendRefusal: number;
   readonly appendSilence: number;
+  /** Chance that writing or deleting a blob fails, or seems to. */
+  readonly blobRefusal: number;
   /** Part of the stages that are not what they say: declared pure and not, or the death of whoever executes them. */
   readonly badWork: number;
   /** Part of the stages whose tasks take seconds. */
@@ -57,6 +59,7 @@ export function randomFaults(random: Random): FaultRates {
     clockStepMs: random.chance(0.3) ? 8 * 3_600_000 : 0,
     appendRefusal: !calm && random.chance(0.15) ? 0.1 : 0,
     appendSilence: !calm && random.chance(0.15) ? 0.03 : 0,
+    blobRefusal: !calm && random.chance(0.5) ? 0.1 : 0,
     badWork: 0.05,
     slowWork: random.chance(0.1) ? 0.2 : 0,
     network: {

@@ -45,6 +45,7 @@ export class FaultPlan {
     this.#world.disk.delayMs = this.#random.pick([0.5, 2, 30]);
     this.#world.disk.refusal = rates.appendRefusal;
     this.#world.disk.silence = rates.appendSilence;
+    this.#world.disk.blobRefusal = rates.blobRefusal;
     this.#every(rates.workerPauseMs, () => this.#pause(this.#anyOf(this.#world.liveWorkers), 14_000));
     this.#every(rates.schedulerPauseMs, () => this.#pause(this.#anyOf(this.#world.liveSchedulers), 20_000));
     this.#every(rates.clientPauseMs, () =>
@@ -66,6 +67,7 @@ export class FaultPlan {
     this.#reconnect();
     this.#world.disk.refusal = 0;
     this.#world.disk.silence = 0;
+    this.#world.disk.blobRefusal = 0;
     for (const { process } of [...this.#world.liveWorkers, ...this.#world.liveSchedulers, ...this.#world.clients])
       process.resume(true);
   }

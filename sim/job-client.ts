@@ -122,7 +122,7 @@ export class JobClient {
       );
     if (code === "NONDETERMINISTIC")
       return this.#anyTask((stage, task) => this.#world.truth.contentsOf(objectIdOf(stage.base, task)) > 1);
-    return code === "CANCELLED" && this.#world.disk.facts.get(this.#job)?.ended === "cancelled";
+    return code === "CANCELLED" && this.#world.disk.facts.jobs.get(this.#job)?.ended === "cancelled";
   }
 
   #anyTask(found: (stage: StageModel, task: number) => boolean): boolean {
@@ -267,7 +267,7 @@ export class JobClient {
   }
 
   #submitted(reply: ClientReplyOf<"submitted">): void {
-    this.#world.disk.factsOf(reply.job);
+    this.#world.disk.facts.factsOf(reply.job);
     if (reply.job !== this.#job) {
       if (this.#plan.key === undefined || !reply.existed)
         throw new Violation("submit", `${this.#job} was answered with ${reply.job}`);
@@ -313,7 +313,7 @@ export class JobClient {
       );
     if (reply.t !== "status") return;
     const { status } = reply;
-    const facts = this.#world.disk.factsOf(this.#job);
+    const facts = this.#world.disk.facts.factsOf(this.#job);
     let committed = 0;
     for (const tasks of facts.commits.values()) committed += tasks.size;
     if (status.succeeded > committed)

@@ -4,17 +4,16 @@
  */
 import { parseArgs } from "node:util";
 import { mutants } from "./mutants.js";
-import { plants } from "./plant.js";
 import { huntAll, tableOf, withPlant } from "./plant-hunt.js";
 import { type Outcome, type SimulationOptions, simulate } from "./simulation.js";
 
-const help = `volley simulation: scheduler core, worker core and model clients on a virtual clock, from a seed
+const help = `volley simulation: the scheduler, worker cores and model clients on a virtual clock, from a seed
 
   --seeds N      run seeds 1 to N (default 100)
   --from S       first seed of the run (default 1)
   --seed S       run one seed and print its story
   --lines N      lines of the story to keep (default 400)
-  --plant NAME   with a planted bug, until it is caught: ${[...Object.keys(plants), ...Object.keys(mutants)].join(", ")}
+  --plant NAME   with a planted bug, until it is caught: ${Object.keys(mutants).join(", ")}
   --plants       every planted bug until it is caught, within --seeds (default 300), two at a time; exit 1 if one is not
   --json         one JSON object on the last line
 `;
@@ -64,7 +63,7 @@ function whole(text: string, name: string): number {
   return value;
 }
 
-type Run = (options: SimulationOptions) => Outcome;
+type Run = (options: SimulationOptions) => Promise<Outcome>;
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
@@ -92,15 +91,15 @@ async function main(): Promise<number> {
   const { seed } = values;
   const seeds = whole(values.seeds ?? "100", "seeds");
   const from = whole(values.from, "from");
-  const go = (run: Run): number =>
+  const go = (run: Run): Promise<number> =>
     seed === undefined
       ? runMany(run, seeds, from, values.json, values.plant !== undefined)
       : runOne(run, whole(seed, "seed"), lines, values.json);
   return values.plant === undefined ? go(simulate) : withPlant(values.plant, go);
 }
 
-function runOne(run: Run, seed: number, storyKept: number, json: boolean): number {
-  const outcome = run({ seed, storyKept });
+async function runOne(run: Run, seed: number, storyKept: number, json: boolean): Promise<number> {
+  const outcome = await run({ seed, storyKept });
   for (const line of outcome.story) console.log(line);
   const { violation, storyHash, virtualMs, counts } = outcome;
   if (json)
@@ -119,7 +118,7 @@ function runOne(run: Run, seed: number, storyKept: number, json: boolean): numbe
 }
 
 /** `untilCaught`: the first violation ends it. */
-function runMany(run: Run, seeds: number, from: number, json: boolean, untilCaught: boolean): number {
+async function runMany(run: Run, seeds: number, from: number, json: boolean, untilCaught: boolean): Promise<number> {
   const startedMs = performance.now();
   const summary: Summary = {
     seeds: 0,
@@ -132,7 +131,7 @@ function runMany(run: Run, seeds: number, from: number, json: boolean, untilCaug
     violations: [],
   };
   for (let seed = from; seed < from + seeds; seed++) {
-    const outcome = run({ seed, storyKept: 1 });
+    const outcome = await run({ seed, storyKept: 1 });
     add(summary, outcome);
     if (outcome.violation) console.log(`seed ${seed}: VIOLATION ${outcome.violation.message}`);
     else if (summary.seeds % 25 === 0)

@@ -3,7 +3,7 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writ
 import os from "node:os";
 import path from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import type { Edit } from "./mutants.js";
+import type { Edit } from "./mutant.js";
 import type { simulate } from "./simulation.js";
 
 /** What the simulation loads, by the table of imports in docs/ARCHITECTURE.md. */
@@ -48,7 +48,7 @@ export function mutatedFiles(edits: readonly Edit[]): ReadonlyMap<string, string
 }
 
 /** Runs `use` with the simulation of a mutated product; the copy is removed afterwards. */
-export async function withMutant<T>(edits: readonly Edit[], use: (run: typeof simulate) => T): Promise<T> {
+export async function withMutant<T>(edits: readonly Edit[], use: (run: typeof simulate) => Promise<T>): Promise<T> {
   const texts = mutatedFiles(edits);
   const root = mkdtempSync(path.join(os.tmpdir(), "volley-mutant-"));
   try {
@@ -65,7 +65,7 @@ export async function withMutant<T>(edits: readonly Edit[], use: (run: typeof si
     const loaded = (await import(pathToFileURL(path.join(root, "sim/simulation.js")).href)) as {
       simulate: typeof simulate;
     };
-    return use(loaded.simulate);
+    return await use(loaded.simulate);
   } finally {
     rmSync(root, { recursive: true, force: true });
   }

@@ -4,34 +4,8 @@
  * text that does not occur exactly once is an error, so that a plant cannot die silently when the code around it
  * changes.
  */
-import type { FaultRates } from "./fault-rates.js";
-
-export interface Edit {
-  /** Path in the compiled tree. */
-  readonly file: string;
-  readonly find: string;
-  readonly put: string;
-}
-
-export interface Mutant {
-  readonly doc: string;
-  readonly area:
-    | "lineage"
-    | "blame"
-    | "retries"
-    | "reuse"
-    | "stealing"
-    | "reports"
-    | "retention"
-    | "drain"
-    | "sessions"
-    | "keys"
-    | "objects"
-    | "order";
-  readonly edits: readonly Edit[];
-  /** Misfortunes that the bug needs to show; the seeds' own are rarer. */
-  readonly faults?: Partial<FaultRates>;
-}
+import type { Edit, Mutant } from "./mutant.js";
+import { shellMutants } from "./shell-mutants.js";
 
 const core = (file: string, find: string, put: string): Edit => ({ file: `scheduler/core/${file}.js`, find, put });
 const worker = (file: string, find: string, put: string): Edit => ({ file: `worker/core/${file}.js`, find, put });
@@ -290,4 +264,5 @@ export const mutants: Readonly<Record<string, Mutant>> = {
       core("dispatch", "if (priority <= bestPriority)", "if (priority >= bestPriority)"),
     ],
   },
+  ...shellMutants,
 };

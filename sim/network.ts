@@ -1,10 +1,6 @@
 /**
- * A model of NATS core: subjects, subscribers, requests with an inbox, at-most-once delivery. Messages are really
- * encoded and, at the receiver, really decoded against their schema, so nobody shares memory and nobody says what the
- * protocol does not know.
- *
- * Faults: loss, duplication (as senders repeat themselves), reorder within a subject (as a reconnect can show), delay,
- * and cuts: an address that is cut neither sends nor receives, and what is under way to or from it is lost.
+ * The broker on a virtual clock. Messages are bytes, and are decoded by whoever receives them; they are late, lost,
+ * repeated or out of order as `faults` says, and nothing passes an address that is cut off.
  */
 import { encodeMessage } from "../proto/codec.js";
 import type { Clock } from "./clock.js";
@@ -23,114 +19,142 @@ export interface Delivery {
   readonly from: string;
   readonly data: Uint8Array;
   /** Answers a request; undefined when no answer was asked for. */
-  readonly respond: ((message: unknown) => void) | undefined;
+  readonly respond: ((data: Uint8Array) => void) | undefined;
 }
 
 export type Handler = (delivery: Delivery) => void;
 
+/** Where the answers to one request go. There may be none (the asker repeats itself), or several. */
+export interface Asker {
+  answer(data: Uint8Array): void;
+  /** Nobody listens. */
+  unheard?(): void;
+}
+
+interface Subscriber {
+  readonly address: string;
+  readonly handler: Handler;
+}
+
 export class Network {
   faults: NetworkFaults = calmNetwork;
   readonly counts = { sent: 0, lost: 0, duplicated: 0, reordered: 0, cut: 0 };
-  /** The broker is away: nobody is heard, and what is under way is lost. */
-  away = false;
-  readonly #clock: Clock;
-  readonly #random: Random;
+  readonly clock: Clock;
+  readonly random: Random;
+  #away = false;
   readonly #hear: (address: string, run: () => void) => void;
-  readonly #subscribers = new Map<string, { address: string; handler: Handler }[]>();
+  readonly #subscribers = new Map<string, Subscriber[]>();
   readonly #cut = new Set<string>();
   readonly #gone = new Set<string>();
   readonly #lastAtMs = new Map<string, number>();
+  /** By address: who is told that the way is interrupted or free again. */
+  readonly #watchers = new Map<string, Set<() => void>>();
 
   /** `hear`: lets the process of this address take what has come for it, now or when it can. */
   constructor(clock: Clock, random: Random, hear: (address: string, run: () => void) => void) {
-    this.#clock = clock;
-    this.#random = random;
+    this.clock = clock;
+    this.random = random;
     this.#hear = hear;
   }
 
-  subscribe(subject: string, address: string, handler: Handler): void {
-    const list = this.#subscribers.get(subject) ?? [];
-    list.push({ address, handler });
+  /** The broker is away: nobody is heard, and what is under way is lost. */
+  get away(): boolean {
+    return this.#away;
+  }
+  set away(away: boolean) {
+    this.#away = away;
+    for (const watchers of this.#watchers.values()) for (const changed of watchers) changed();
+  }
+
+  subscribe(subject: string, address: string, handler: Handler): () => void {
+    const subscriber = { address, handler };
+    this.#subscribers.set(subject, [...(this.#subscribers.get(subject) ?? []), subscriber]);
     this.#gone.delete(address);
-    this.#subscribers.set(subject, list);
+    return () => this.#leave(subject, (one) => one === subscriber);
+  }
+
+  #leave(subject: string, leaves: (subscriber: Subscriber) => boolean): void {
+    const left = (this.#subscribers.get(subject) ?? []).filter((one) => !leaves(one));
+    if (left.length > 0) this.#subscribers.set(subject, left);
+    else this.#subscribers.delete(subject);
   }
 
   cut(address: string): void {
     this.#cut.add(address);
+    this.#tell(address);
   }
   heal(address: string): void {
     this.#cut.delete(address);
+    this.#tell(address);
   }
   isCut(address: string): boolean {
-    return this.away || this.#cut.has(address);
+    return this.#away || this.#cut.has(address);
+  }
+
+  watch(address: string, changed: () => void): void {
+    const watchers = this.#watchers.get(address) ?? new Set();
+    this.#watchers.set(address, watchers.add(changed));
+  }
+
+  #tell(address: string): void {
+    for (const changed of this.#watchers.get(address) ?? []) changed();
   }
 
   /** The process behind this address is dead: it hears nothing more. What it said before is under way. */
   remove(address: string): void {
     this.#gone.add(address);
-    for (const [subject, list] of this.#subscribers) {
-      const left = list.filter((one) => one.address !== address);
-      if (left.length > 0) this.#subscribers.set(subject, left);
-      else this.#subscribers.delete(subject);
-    }
+    this.#watchers.delete(address);
+    for (const subject of [...this.#subscribers.keys()]) this.#leave(subject, (one) => one.address === address);
   }
 
   publish(from: string, subject: string, message: unknown): void {
-    this.#send(from, subject, encodeMessage(message), undefined);
+    this.send(from, subject, encodeMessage(message));
   }
 
-  /** `onReply` runs at most once per answer that arrives; there may be none (the asker repeats itself), or several. */
+  /** `onReply` runs once per answer that arrives. */
   request(from: string, subject: string, message: unknown, onReply: (data: Uint8Array) => void): void {
-    this.#send(from, subject, encodeMessage(message), onReply);
+    this.send(from, subject, encodeMessage(message), { answer: onReply });
   }
 
-  /**
-   * A round trip to the broker and back. It fails when the way is interrupted meanwhile, which shows when it is there
-   * again.
-   */
-  flush(from: string): Promise<void> {
-    // A promise would wait for the end of the run.
-    return {
-      // biome-ignore lint/suspicious/noThenProperty: it waits for nothing but this answer, and is asked for it at once.
-      then: (onAnswer: () => void, onFailure: () => void) => this.#flush(from, onAnswer, onFailure),
-    } as unknown as Promise<void>;
-  }
-
-  #flush(from: string, onAnswer: () => void, onFailure: () => void): void {
+  /** A round trip to the broker and back; it shows when the way is there again whether it was interrupted meanwhile. */
+  roundTrip(from: string, onEnd: (interrupted: boolean) => void): void {
     let interrupted = false;
     const arrive = (): void => {
       if (this.isCut(from)) {
         interrupted = true;
-        this.#clock.after(100, arrive);
-      } else this.#hear(from, interrupted ? onFailure : onAnswer);
+        this.clock.after(100, arrive);
+      } else this.#hear(from, () => onEnd(interrupted));
     };
-    this.#clock.after(this.#random.delay(this.faults.delayMs), arrive);
+    this.clock.after(this.random.delay(this.faults.delayMs), arrive);
   }
 
-  #send(from: string, subject: string, data: Uint8Array, onReply: ((data: Uint8Array) => void) | undefined): void {
+  send(from: string, subject: string, data: Uint8Array, asker?: Asker): void {
     this.#carry(from, `${from} ${subject}`, () => {
-      for (const { address, handler } of [...(this.#subscribers.get(subject) ?? [])]) {
+      const subscribers = [...(this.#subscribers.get(subject) ?? [])];
+      if (subscribers.length === 0 && asker?.unheard) this.#answer(subject, from, () => asker.unheard?.());
+      for (const { address, handler } of subscribers) {
         if (this.isCut(address)) {
           this.counts.cut++;
           continue;
         }
-        const respond = onReply && ((message: unknown) => this.#answer(address, from, encodeMessage(message), onReply));
-        this.#hear(address, () => handler({ from, data, respond }));
+        const respond =
+          asker && ((answer: Uint8Array) => this.#answer(address, from, () => asker.answer(answer.slice())));
+        this.#hear(address, () => handler({ from, data: data.slice(), respond }));
       }
     });
   }
 
-  #answer(from: string, to: string, data: Uint8Array, onReply: (data: Uint8Array) => void): void {
+  #answer(from: string, to: string, arrive: () => void): void {
     this.#carry(from, `${from} inbox ${to}`, () => {
       if (this.isCut(to)) this.counts.cut++;
-      else if (!this.#gone.has(to)) this.#hear(to, () => onReply(data));
+      else if (!this.#gone.has(to)) this.#hear(to, arrive);
     });
   }
 
   /** Decides the fate of one message on one path. */
   #carry(from: string, path: string, deliver: () => void): void {
     const { loss, duplication, reorder, delayMs } = this.faults;
-    const random = this.#random;
+    const { random } = this;
     this.counts.sent++;
     if (this.isCut(from)) {
       this.counts.cut++;
@@ -140,7 +164,7 @@ export class Network {
       this.counts.lost++;
       return;
     }
-    let atMs = this.#clock.nowMs + random.delay(delayMs);
+    let atMs = this.clock.nowMs + random.delay(delayMs);
     if (reorder > 0 && random.chance(reorder)) {
       this.counts.reordered++;
       atMs += random.delay(20 * delayMs);
@@ -148,10 +172,10 @@ export class Network {
       atMs = Math.max(atMs, this.#lastAtMs.get(path) ?? 0);
       this.#lastAtMs.set(path, atMs);
     }
-    this.#clock.after(atMs - this.#clock.nowMs, deliver);
+    this.clock.after(atMs - this.clock.nowMs, deliver);
     if (duplication > 0 && random.chance(duplication)) {
       this.counts.duplicated++;
-      this.#clock.after(atMs - this.#clock.nowMs + random.delay(30 * delayMs), deliver);
+      this.clock.after(atMs - this.clock.nowMs + random.delay(30 * delayMs), deliver);
     }
   }
 }

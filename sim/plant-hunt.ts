@@ -6,8 +6,7 @@ import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { withMutant } from "./mutant-tree.js";
 import { mutants } from "./mutants.js";
-import { plants } from "./plant.js";
-import { type Outcome, type SimulationOptions, simulate } from "./simulation.js";
+import type { Outcome, SimulationOptions } from "./simulation.js";
 
 export interface Catch {
   readonly plant: string;
@@ -22,28 +21,25 @@ export interface Catch {
 }
 
 /** Runs `use` with a simulation in which this bug is planted, and the misfortunes it needs. */
-export async function withPlant<T>(name: string, use: (run: (options: SimulationOptions) => Outcome) => T): Promise<T> {
+export function withPlant<T>(
+  name: string,
+  use: (run: (options: SimulationOptions) => Promise<Outcome>) => Promise<T>,
+): Promise<T> {
   const mutant = mutants[name];
-  if (mutant)
-    return withMutant(mutant.edits, (run) =>
-      use((options) => run({ ...options, faults: { ...mutant.faults, ...options.faults } })),
-    );
-  const plant = plants[name];
-  if (!plant)
+  if (!mutant)
     throw new RangeError(
-      `no planted bug is named ${JSON.stringify(name)}; there are: ${[...Object.keys(plants), ...Object.keys(mutants)].join(", ")}`,
+      `no planted bug is named ${JSON.stringify(name)}; there are: ${Object.keys(mutants).join(", ")}`,
     );
-  return use((options) => simulate({ ...options, plant: name, faults: { ...plant.faults, ...options.faults } }));
+  return withMutant(mutant.edits, (run) =>
+    use((options) => run({ ...options, faults: { ...mutant.faults, ...options.faults } })),
+  );
 }
 
 const processesMax = 2;
 
 /** Every planted bug (or those named), each until it is caught or `seeds` seeds have been run. */
 export async function huntAll(seeds: number, names?: readonly string[]): Promise<Catch[]> {
-  const known = [
-    ...Object.entries(plants).map(([plant, { doc }]) => ({ plant, area: "shell", doc })),
-    ...Object.entries(mutants).map(([plant, { doc, area }]) => ({ plant, area, doc })),
-  ];
+  const known = Object.entries(mutants).map(([plant, { doc, area }]) => ({ plant, area, doc }));
   const all = names ? known.filter(({ plant }) => names.includes(plant)) : known;
   const caught: Catch[] = [];
   let next = 0;

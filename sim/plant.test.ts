@@ -11,7 +11,6 @@ import { huntAll } from "./plant-hunt.js";
 const soon: Record<string, readonly string[]> = {
   "commit-acknowledged-before-append": ["I6"],
   "recovery-skips-last-entry": ["once", "I1", "I6", "I7", "epochs", "blobs", "invariant"],
-  "second-commit-wins": ["I1", "once", "blobs"],
   "lost-digest-forgotten": ["I1", "values"],
   "digests-compared-by-length": ["I1", "values"],
   "executing-task-not-blamed": ["blame"],

@@ -14,6 +14,7 @@ interface Surroundings {
   readonly network: Network;
   readonly story: Story;
   readonly processes: Map<string, Process>;
+  turnDue: boolean;
   guard(actor: string, run: Run): void;
 }
 
@@ -55,7 +56,10 @@ export class Process {
   #due(queue: Run[], run: Run): void {
     if (this.#dead) return;
     if (this.#paused) queue.push(run);
-    else this.#world.guard(this.address, run);
+    else {
+      this.#world.turnDue = true;
+      this.#world.guard(this.address, run);
+    }
   }
 
   pause(): void {

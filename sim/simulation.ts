@@ -6,6 +6,7 @@
 import { isVolleyError } from "../proto/errors.js";
 import type { JobId, LeaseId, ObjectId, WorkerId } from "../proto/ids.js";
 import { limits } from "../proto/limits.js";
+import { nextTurn, realRuntime } from "../proto/runtime.js";
 import type { State } from "../scheduler/core/index.js";
 import { endedJobsKeptMs } from "../scheduler/core/step.js";
 import { Clock } from "./clock.js";
@@ -16,7 +17,6 @@ import { JobClient, randomJobPlan } from "./job-client.js";
 import { type JobModel, Violation } from "./job-model.js";
 import { checkForgotten, checkLeftovers } from "./leftovers.js";
 import { calmNetwork, Network } from "./network.js";
-import { type Plant, plants } from "./plant.js";
 import type { Process } from "./process.js";
 import { Random } from "./random.js";
 import { SchedulerNode } from "./scheduler-node.js";
@@ -29,8 +29,6 @@ import type { Counts } from "./world.js";
 
 export interface SimulationOptions {
   readonly seed: number;
-  /** A planted bug, by name (plant.ts). */
-  readonly plant?: string | undefined;
   /** Lines of the story to keep. */
   readonly storyKept?: number;
   /** In place of what the seed says. */
@@ -66,7 +64,6 @@ export class Simulation implements Victims {
   readonly network: Network;
   readonly disk: Disk;
   readonly story: Story;
-  readonly plant: Plant | undefined;
   readonly counts: Counts = {
     steps: 0,
     executions: 0,
@@ -96,6 +93,8 @@ export class Simulation implements Victims {
   readonly schedulers: SchedulerNode[] = [];
   readonly clients: (SessionClient | JobClient)[] = [];
   epoch = 0;
+  /** A process has done something: what its promises give rise to comes before all else. */
+  turnDue = false;
   calm = false;
   resting = false;
   readonly #seed: number;
@@ -111,19 +110,11 @@ export class Simulation implements Victims {
     this.story = new Story({ kept: options.storyKept ?? 400, now: () => this.clock.nowMs });
     this.network = new Network(this.clock, this.fork(), (address, run) => this.processes.get(address)?.hear(run));
     this.disk = new Disk(this.clock, this.fork());
-    if (options.plant !== undefined) {
-      this.plant = plants[options.plant];
-      if (!this.plant)
-        throw new RangeError(
-          `no planted bug is named ${JSON.stringify(options.plant)}; there are: ${Object.keys(plants).join(", ")}`,
-        );
-    }
-    this.disk.onForget = (job) => {
+    this.disk.facts.onForget = (job) => {
       this.truth.forget(job);
       this.provenance.forget(job);
       for (const key of this.executions.keys()) if (key.startsWith(`${job}/`)) this.executions.delete(key);
     };
-    this.disk.fenced = this.plant?.unfenced !== true;
     this.#rates = { ...randomFaults(this.#random), ...options.faults };
     this.#faults = new FaultPlan(this, this.fork(), this.#rates);
   }
@@ -238,14 +229,14 @@ export class Simulation implements Victims {
 
   // ---------------------------------------------------------------------------------------------- the run
 
-  run(): Outcome {
+  async run(): Promise<Outcome> {
     this.#populate();
     this.#faults.start();
     new Watch(this).start();
-    this.#advance(this.#faults.untilMs, () => false);
+    await this.#advance(this.#faults.untilMs, () => false);
     this.#calmDown();
     const deadlineMs = this.clock.nowMs + settleMsMax;
-    this.#advance(deadlineMs, () => this.clients.every((client) => client.done));
+    await this.#advance(deadlineMs, () => this.clients.every((client) => client.done));
     const waiting = this.clients.filter((client) => !client.done);
     if (waiting.length > 0)
       this.violate(
@@ -255,13 +246,13 @@ export class Simulation implements Victims {
         ),
       );
     this.resting = true;
-    this.#advance(this.clock.nowMs + afterglowMs, () => false);
+    await this.#advance(this.clock.nowMs + afterglowMs, () => false);
     this.guard("oracle", () => {
       this.#checkEnded();
       const { lost, reordered, cut } = this.network.counts;
       checkLeftovers(this.#finalState, this.liveWorkers, lost + reordered + cut === 0);
     });
-    if (!this.#violation) this.#comeBackLater();
+    if (!this.#violation) await this.#comeBackLater();
     const { counts, story } = this;
     return {
       seed: this.#seed,
@@ -275,8 +266,13 @@ export class Simulation implements Victims {
     };
   }
 
-  #advance(untilMs: number, isOver: () => boolean): void {
-    while (!this.#violation && !isOver() && this.clock.advance(untilMs));
+  /** One thing that is due after the other; whatever promises it fulfils is carried out before the next. */
+  async #advance(untilMs: number, isOver: () => boolean): Promise<void> {
+    while (!this.#violation && !isOver() && this.clock.advance(untilMs)) {
+      if (!this.turnDue) continue;
+      this.turnDue = false;
+      await nextTurn(realRuntime);
+    }
   }
 
   /** The last fault is over: everybody can reach everybody, one scheduler speaks, and somebody works. */
@@ -301,15 +297,15 @@ export class Simulation implements Victims {
 
   /** Jobs go on without their clients. */
   #checkEnded(): void {
-    for (const [job, { ended }] of this.disk.facts)
+    for (const [job, { ended }] of this.disk.facts.jobs)
       if (ended === undefined) throw new Violation("I11", `job ${job} has not ended`);
   }
 
   /** Long after: what ended has been forgotten; who submits it again gets it anew. */
-  #comeBackLater(): void {
+  async #comeBackLater(): Promise<void> {
     this.story.tell("world", "days pass");
     this.clock.jump(endedJobsKeptMs + 24 * 3_600_000);
-    this.#advance(this.clock.nowMs + forgettingMs, () => false);
+    await this.#advance(this.clock.nowMs + forgettingMs, () => false);
     this.guard("oracle", () => checkForgotten(this.#finalState, this.liveWorkers));
     const again = this.clients
       .filter((client) => client instanceof JobClient && client.done && !client.process.dead && client.isSelfContained)
@@ -317,7 +313,7 @@ export class Simulation implements Victims {
     this.resting = false;
     const late = again.map((client, i) => client.again(`late${i + 1}`));
     for (const client of late) this.guard(client.address, () => client.start());
-    this.#advance(this.clock.nowMs + settleMsMax, () => late.every((client) => client.done));
+    await this.#advance(this.clock.nowMs + settleMsMax, () => late.every((client) => client.done));
     for (const client of late)
       if (!client.done) this.violate(new Violation("I11", `${client.address} still waits for ${client.waitsFor}`));
   }
@@ -332,4 +328,17 @@ function lazily<T>(make: () => T): () => T {
   };
 }
 
-export const simulate = (options: SimulationOptions): Outcome => new Simulation(options).run();
+/** What a promise of the product's fails with and nobody hears is a fault of the product's. */
+export async function simulate(options: SimulationOptions): Promise<Outcome> {
+  const simulation = new Simulation(options);
+  const onUnheard = (error: unknown): void =>
+    simulation.guard("a promise", () => {
+      throw error;
+    });
+  process.on("unhandledRejection", onUnheard);
+  try {
+    return await simulation.run();
+  } finally {
+    process.off("unhandledRejection", onUnheard);
+  }
+}

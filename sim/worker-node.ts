@@ -4,7 +4,7 @@
  * one may be.
  */
 import { z } from "zod";
-import { decodeMessage } from "../proto/codec.js";
+import { decodeMessage, encodeMessage } from "../proto/codec.js";
 import { digestOf, equalBytes } from "../proto/digest.js";
 import type { WireError } from "../proto/errors.js";
 import type { Instance, LeaseId, ObjectId, WorkerId } from "../proto/ids.js";
@@ -44,7 +44,6 @@ export class WorkerNode {
   readonly #fetcher: Fetcher;
   readonly #runs: Runs;
   readonly #inputs = new Map<LeaseId, Map<ObjectId, StoredValue>>();
-  readonly #sent = new Set<number>();
   readonly #offers = new Map<number, () => void>();
   #nextToken = 1;
   #flushing = false;
@@ -148,10 +147,8 @@ export class WorkerNode {
   #onOrders(data: Uint8Array): void {
     if (this.dead) return;
     this.#world.guard(this.address, () => {
-      let message = decodeMessage(workerOrders, data);
-      const { plant } = this.#world;
+      const message = decodeMessage(workerOrders, data);
       const stale = message.epoch < this.#state.epoch;
-      if (plant?.workerOrders) message = plant.workerOrders(message, this.#state.epoch);
       const commands = this.#give({ e: "orders", message });
       if (stale && commands.some((command) => command.c !== "count" && command.c !== "log" && command.c !== "run")) {
         throw new Violation(
@@ -165,9 +162,8 @@ export class WorkerNode {
   #give(event: WorkerEvent): readonly WorkerCommand[] {
     if (this.dead) return [];
     this.#world.counts.steps++;
-    let commands = workerStep(this.#state, event, this.#world.clock.nowMs);
+    const commands = workerStep(this.#state, event, this.#world.clock.nowMs);
     checkWorkerInvariants(this.#state);
-    if (this.#world.plant?.workerCommands) commands = this.#world.plant.workerCommands(commands, this.#sent);
     for (const command of commands) this.#carryOut(command);
     if (!this.#flushing && event.e !== "flush") {
       this.#flushing = true;
@@ -309,20 +305,20 @@ export class WorkerNode {
     }
   }
 
-  #onData(data: Uint8Array, respond: ((message: unknown) => void) | undefined): void {
+  #onData(data: Uint8Array, respond: ((message: Uint8Array) => void) | undefined): void {
     if (this.dead) return;
     const message = decodeMessage(dataMessage, data);
     if (message.t === "get") {
       const value = this.objects.get(message.id as ObjectId);
       const right = value && (!message.digest || equalBytes(digestOf(value.kind, value.data), message.digest));
       if (!right) this.#missing(message.id as ObjectId);
-      respond?.(right ? { found: true, kind: value.kind, data: value.data } : { found: false });
+      respond?.(encodeMessage(right ? { found: true, kind: value.kind, data: value.data } : { found: false }));
       return;
     }
     const { id, kind } = message;
     this.objects.set(id as ObjectId, { kind, data: message.data });
     const token = this.#nextToken++;
-    this.#offers.set(token, () => respond?.({ found: true, kind, data: new Uint8Array(0) }));
+    this.#offers.set(token, () => respond?.(encodeMessage({ found: true, kind, data: new Uint8Array(0) })));
     const object = { id: id as ObjectId, kind, bytes: message.data.byteLength, digest: digestOf(kind, message.data) };
     this.#world.guard(this.address, () => this.#give({ e: "objects", added: [object], removed: [], token }));
   }

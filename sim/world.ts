@@ -4,7 +4,6 @@ import type { Clock } from "./clock.js";
 import type { Disk } from "./disk.js";
 import type { JobModel, Violation } from "./job-model.js";
 import type { Network } from "./network.js";
-import type { Plant } from "./plant.js";
 import type { Process } from "./process.js";
 import type { Random } from "./random.js";
 import type { Story } from "./story.js";
@@ -43,7 +42,6 @@ export interface World {
   readonly network: Network;
   readonly disk: Disk;
   readonly story: Story;
-  readonly plant: Plant | undefined;
   readonly counts: Counts;
   readonly jobs: Map<JobId, JobModel>;
   /** When a lease was first given out, and by which epoch. */
@@ -54,6 +52,7 @@ export interface World {
   readonly executions: Map<string, number>;
   /** Highest epoch in which a scheduler has served. */
   epoch: number;
+  turnDue: boolean;
   /** By address; of a name that was used again, the latest. */
   readonly processes: Map<string, Process>;
   fork(): Random;

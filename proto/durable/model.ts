@@ -30,7 +30,7 @@ export function modelDurable(): ModelDurable {
   };
 }
 
-const fenced = (expectedLastSeq: number): VolleyError =>
+export const fenced = (expectedLastSeq: number): VolleyError =>
   new VolleyError(
     "FENCED",
     `another scheduler has written to the journal after entry ${expectedLastSeq}; this one must stop`,

@@ -14,5 +14,5 @@ export type {
 export { checkInvariants } from "./invariants.js";
 export { applyRecord } from "./records.js";
 export { restore, type SnapshotData, snapshot } from "./snapshot.js";
-export { createState, type State } from "./state.js";
+export { createState, type OffloadSizes, type State } from "./state.js";
 export { nextWakeMs, step } from "./step.js";

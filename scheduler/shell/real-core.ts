@@ -5,6 +5,7 @@ import {
   createState,
   enginesOf,
   nextWakeMs,
+  type OffloadSizes,
   restore,
   type SnapshotData,
   type State,
@@ -13,8 +14,9 @@ import {
 } from "../core/index.js";
 import type { CorePort, SchedulerFigures } from "./core-port.js";
 
-export const realCore: CorePort<State> = {
-  create: (epoch) => createState({ epoch }),
+/** `offload`: when results leave the heap; default as in the core. */
+export const corePort = (options: { readonly offload?: OffloadSizes } = {}): CorePort<State> => ({
+  create: (epoch) => createState({ epoch, ...options }),
   step,
   applyRecord,
   snapshot(state) {
@@ -24,7 +26,7 @@ export const realCore: CorePort<State> = {
   restore(items, epoch) {
     const [head, ...jobs] = items as [Omit<SnapshotData, "jobs"> & Partial<SnapshotData>, ...SnapshotData["jobs"]];
     // Up to version 1 everything was one item.
-    return restore({ ...head, jobs: head.jobs ?? jobs }, { epoch });
+    return restore({ ...head, jobs: head.jobs ?? jobs }, { epoch, ...options });
   },
   nextWakeMs,
   stageOf(state, job, index) {
@@ -37,7 +39,9 @@ export const realCore: CorePort<State> = {
   },
   engineOf: clusterEngine,
   figures: figuresOf,
-};
+});
+
+export const realCore = corePort();
 
 function figuresOf(state: State): SchedulerFigures {
   let running = 0;
