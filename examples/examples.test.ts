@@ -52,6 +52,10 @@ const examples: Record<string, (output: string) => void> = {
     expect(output).toMatch(/summary: \{ parts: 20, rolls: 20000, mean: 3\.[45]\d+ \}/);
     expect(output).toContain("again: 0 tasks executed, 41 reused, same digest: true");
   },
+  "durable-job": (output) => {
+    expect(output).toMatch(/summary: \{ parts: 20, rolls: 20000, mean: 3\.[45]\d+ \} first mean: 3\.\d\d/);
+    expect(output).toMatch(/the same job again: true, \d+ tasks executed in all/);
+  },
   failures: (output) => {
     expect(output).toContain("throws: TASK_FAILED (never): RangeError: a price must be positive, got -1");
     expect(output).toMatch(/^ {2}at checked \(.*examples\/failures-tasks\.ts:5:\d+\)$/m);

@@ -177,8 +177,28 @@ export interface StreamOptions {
   admit?: Admit;
 }
 
-export interface Job {
+/** What the description of a durable job may return: refs of its calls, alone or in arrays and records. */
+export type JobOutput =
+  | ObjectRef<unknown>
+  | RefArray<unknown>
+  | readonly JobOutput[]
+  | { readonly [name: string]: JobOutput };
+
+/** The values of those refs, in the same shape. */
+export type JobValue<T> =
+  T extends RefArray<infer U> ? U[] : T extends ObjectRef<infer U> ? U : { -readonly [K in keyof T]: JobValue<T[K]> };
+
+/** What the description of a durable job is told of it. */
+export interface JobDescription {
+  readonly key: string;
+  readonly name: string;
+}
+
+/** A durable job. `V` is what it computes: what its description returned, or the results of its first output stage. */
+export interface Job<V = unknown[]> {
   readonly id: JobId;
+  /** Waits for the end and fetches what the job computes; rejects as `done` does. */
+  value(options?: { timeoutMs?: number }): Promise<V>;
   status(): Promise<JobStatus>;
   /** Yields at every change (at most every 200 ms) until the job has ended; the last update is the terminal one. */
   progress(): AsyncIterable<JobStatus>;
@@ -275,6 +295,16 @@ export interface Cluster extends AsyncDisposable {
     graph: GraphBuilder | import("../../proto/graph.js").CompiledGraph,
     options?: { key?: string; id?: string },
   ): Promise<Job>;
+  /**
+   * The same calls as a durable job: while `describe` runs, `submit` and `map` add stages to the job, and what it
+   * returns is the job's value. It returns at once and awaits nothing; values of the session and what was put may be
+   * arguments. Equal calls are not joined: use `map` for many. With a key that was used before it gives that job.
+   */
+  durable<const T extends JobOutput>(
+    key: string,
+    describe: (job: JobDescription) => T,
+    options?: { name?: string; id?: string },
+  ): Promise<Job<JobValue<T>>>;
   /** A job by its id, whoever submitted it. */
   job(id: string): Job;
   jobs(options?: { limit?: number }): Promise<JobStatus[]>;

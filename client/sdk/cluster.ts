@@ -16,6 +16,9 @@ import type {
   DeployOptions,
   GraphBuilder,
   Job,
+  JobDescription,
+  JobOutput,
+  JobValue,
   Kernels,
   Library,
   ObjectRef,
@@ -25,6 +28,7 @@ import type {
 import type { Backend } from "./backend.js";
 import { DataPlane } from "./data.js";
 import { bundleModule } from "./deploy.js";
+import { describeJob } from "./durable-job.js";
 import { asBuilder, Graph } from "./graph.js";
 import { RemoteJob } from "./job.js";
 import { kernelsBy } from "./kernels.js";
@@ -214,6 +218,18 @@ export class ClusterClient implements Cluster {
     // Tasks whose results the graph reads must have ended before the results can be made durable.
     await Promise.all([...graph.refs.values()].map((ref) => this.#values.ended(ref)));
     return this.#submit(graph.compile(), options);
+  }
+
+  async durable<const T extends JobOutput>(
+    key: string,
+    describe: (job: JobDescription) => T,
+    { name = key, id }: { name?: string; id?: string } = {},
+  ): Promise<Job<JobValue<T>>> {
+    this.#session.assertOpen();
+    const { graph, shape } = describeJob(this.#session, name, () => describe({ key, name }));
+    const options = { key, ...(id === undefined ? {} : { id }) };
+    const job = await this.run(asBuilder(graph), options);
+    return new RemoteJob<JobValue<T>>(job.id, this.#session.requests, this.#objects, this.#stacks, shape);
   }
 
   async #submit(graph: CompiledGraph, options: { key?: string; id?: string }): Promise<Job> {

@@ -5,13 +5,69 @@
 import { withDraws } from "../../proto/draws.js";
 import { VolleyError } from "../../proto/errors.js";
 import { type CompiledGraph, validateStages } from "../../proto/graph.js";
+import type { ObjectId } from "../../proto/ids.js";
 import type { ArgSpec, StageSpec } from "../../proto/messages/stage.js";
 import { encodeValue, valueKind } from "../../proto/values/value.js";
-import type { GraphBuilder, ObjectRef, RemoteFunction, StageRef, TaskOptions } from "./api.js";
+import type { GraphBuilder, ObjectRef, RefArray, RemoteFunction, StageRef, TaskOptions } from "./api.js";
 import { packItems } from "./pack-items.js";
 import { isRef, isRefArray } from "./refs.js";
 import { RemoteCallable } from "./remote-function.js";
 import { calleeOf } from "./submit.js";
+
+/** The result of one task of a durable job that is being described. It has no id before the job is run. */
+export class GraphRef<T> implements ObjectRef<T> {
+  declare readonly __value?: T;
+  readonly of: GraphStage;
+  readonly task: number;
+
+  constructor(of: GraphStage, task: number) {
+    this.of = of;
+    this.task = task;
+  }
+
+  get id(): ObjectId {
+    throw new VolleyError(
+      "INVALID_GRAPH",
+      "a ref of a durable job is an argument of its other calls, or part of what its description returns, and nothing else: its value is the job's to give (job.value())",
+    );
+  }
+}
+
+/** The results of tasks [from, to) of one stage of it. */
+export class GraphRefArray<T> implements RefArray<T> {
+  readonly of: GraphStage;
+  readonly from: number;
+  readonly to: number;
+
+  constructor(of: GraphStage, from: number, to: number) {
+    this.of = of;
+    this.from = from;
+    this.to = to;
+  }
+
+  get length(): number {
+    return this.to - this.from;
+  }
+
+  get isWhole(): boolean {
+    return this.length === this.of.count;
+  }
+
+  at(index: number): ObjectRef<T> {
+    const at = index < 0 ? this.length + index : index;
+    if (!Number.isInteger(at) || at < 0 || at >= this.length)
+      throw new RangeError(`no ref ${index} in an array of ${this.length}`);
+    return new GraphRef<T>(this.of, this.from + at);
+  }
+
+  slice(from?: number, to?: number): ObjectRef<T>[] {
+    return [...this].slice(from, to);
+  }
+
+  *[Symbol.iterator](): Iterator<ObjectRef<T>> {
+    for (let task = this.from; task < this.to; task++) yield new GraphRef<T>(this.of, task);
+  }
+}
 
 type Edge = "one-to-one" | "broadcast" | "all";
 type MapOptions = TaskOptions & { shared?: readonly unknown[] };
@@ -64,6 +120,39 @@ export class Graph {
     this.#outputs = stages.map((stage) => this.#own(stage).stage);
   }
 
+  /** The same by their numbers. */
+  outputs(stages: readonly number[]): void {
+    this.#outputs = [...new Set(stages)];
+  }
+
+  // --------------------------------------------------------------------------------- a session's calls, as stages
+
+  submit(fn: unknown, args: readonly unknown[]): GraphRef<never> {
+    return new GraphRef(this.#own(this.stage(fn, args)), 0);
+  }
+
+  mapItems(fn: unknown, items: readonly unknown[], shared: readonly unknown[]): RefArray<never> {
+    const stage = this.#own(this.map(fn, items, { shared }));
+    return new GraphRefArray(stage, 0, stage.count);
+  }
+
+  /** One task for each of an earlier stage. */
+  mapStage(fn: unknown, { of }: GraphRefArray<unknown>, shared: readonly unknown[]): RefArray<never> {
+    const stage = this.#own(this.each(fn, of, { shared }));
+    return new GraphRefArray(stage, 0, stage.count);
+  }
+
+  indexOf({ of }: GraphRef<unknown> | GraphRefArray<unknown>): number {
+    return this.#own(of).stage;
+  }
+
+  /** Whether an argument is more than a value: a ref, a stage, or a list with one in it. */
+  reads(value: unknown): boolean {
+    if (isRef(value) || isRefArray(value) || value instanceof GraphStage) return true;
+    if (value instanceof GraphRef || value instanceof GraphRefArray) return true;
+    return Array.isArray(value) && value.some((inner) => this.reads(inner));
+  }
+
   /** Throws INVALID_GRAPH with the path of the fault. */
   compile(): CompiledGraph {
     if (this.#stages.length === 0)
@@ -112,16 +201,25 @@ export class Graph {
       const edge: Edge = count === 1 ? "broadcast" : "all";
       return { a: "stage", stage, edge };
     }
+    if (value instanceof GraphRef) return this.#task(value);
+    if (value instanceof GraphRefArray)
+      return value.isWhole
+        ? { a: "stage", stage: this.indexOf(value), edge: "all" }
+        : { a: "list", of: [...value].map((ref) => this.#arg(ref)) };
     if (isRef(value)) {
       this.refs.set(value.id, value);
       return { a: "object", id: value.id };
     }
     if (isRefArray(value)) return { a: "list", of: [...value].map((ref) => this.#arg(ref)) };
-    const nested = (inner: unknown): boolean => isRef(inner) || inner instanceof GraphStage || isRefArray(inner);
-    if (Array.isArray(value) && value.some(nested)) return { a: "list", of: value.map((inner) => this.#arg(inner)) };
+    if (Array.isArray(value) && this.reads(value)) return { a: "list", of: value.map((inner) => this.#arg(inner)) };
     const { kind, data } = encodeValue(value);
     // Raw bytes are the caller's own array, which it may change before the graph is run.
     return { a: "value", kind, data: kind === valueKind.bytes ? data.slice() : data };
+  }
+
+  #task(ref: GraphRef<unknown>): ArgSpec {
+    const { stage, count } = this.#own(ref.of);
+    return count === 1 ? { a: "stage", stage, edge: "broadcast" } : { a: "task", stage, task: ref.task };
   }
 
   #own(stage: unknown): GraphStage {

@@ -12,6 +12,7 @@ import { sleep } from "../../proto/timer.js";
 import { type ValueKind, valueKind } from "../../proto/values/kind.js";
 import { PackReader } from "../../proto/values/pack.js";
 import type { Job, StreamOptions } from "./api.js";
+import { type Shape, valueOfShape } from "./durable-job.js";
 import type { Objects } from "./objects.js";
 import { type Patience, within } from "./patience.js";
 import type { Requests } from "./requests.js";
@@ -26,17 +27,20 @@ const fetchesAhead = 8;
 const bytesAheadDefault = 64 * 1024 * 1024;
 const anyTask = 0xffff_ffff;
 
-export class RemoteJob implements Job {
+export class RemoteJob<V = unknown[]> implements Job<V> {
   readonly id: JobId;
   readonly #requests: Requests;
   readonly #objects: Objects;
   readonly #stacks: StackTraces;
+  readonly #shape: Shape | undefined;
 
-  constructor(id: JobId, requests: Requests, objects: Objects, stacks: StackTraces) {
+  /** `shape`: of the value of a job that was described by its calls; else the value is the first output's results. */
+  constructor(id: JobId, requests: Requests, objects: Objects, stacks: StackTraces, shape?: Shape) {
     this.id = id;
     this.#requests = requests;
     this.#objects = objects;
     this.#stacks = stacks;
+    this.#shape = shape;
   }
 
   status(): Promise<JobStatus> {
@@ -81,6 +85,12 @@ export class RemoteJob implements Job {
       );
     }
     throw new VolleyError("INTERNAL", `progress of job ${this.id} ended without an end`);
+  }
+
+  async value(options: { timeoutMs?: number } = {}): Promise<V> {
+    await this.done(options);
+    const value = this.#shape ? valueOfShape(this.#shape, (stage) => this.results(stage)) : this.results();
+    return (await value) as V;
   }
 
   async results<T = unknown>(stage?: number): Promise<T[]> {

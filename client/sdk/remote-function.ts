@@ -3,6 +3,7 @@ import type { FunctionRef } from "../../proto/messages/stage.js";
 import type { Library, ObjectRef, RefArray, RemoteFunction, TaskOptions } from "./api.js";
 import type { Bundle } from "./deploy.js";
 import type { Puts } from "./puts.js";
+import { recorderOf } from "./recording.js";
 import type { Session } from "./session.js";
 import { type Callee, calleeOf, Submitter } from "./submit.js";
 
@@ -31,10 +32,14 @@ export class RemoteCallable {
   }
 
   submit(...args: unknown[]): ObjectRef<unknown> {
+    const recorder = recorderOf(this.#session);
+    if (recorder) return recorder.submit(this, args);
     return this.#submitter.submit(this.#prepare(args));
   }
 
   map(items: Iterable<unknown>, options: { shared?: readonly unknown[] } = {}): RefArray<unknown> {
+    const recorder = recorderOf(this.#session);
+    if (recorder) return recorder.map(this, items, options.shared ?? []);
     return this.#submitter.map(items, this.shared(options.shared ?? []));
   }
 

@@ -99,6 +99,7 @@ export class FakeCluster implements GatewayCluster {
       status: async () => this.fake(id).status,
       progress: () => this.#progress(id),
       done: async () => this.fake(id).status,
+      value: async () => this.fake(id).results.get(0) ?? [],
       results: async <T>(stage = 0) => (this.fake(id).results.get(stage) ?? []) as T[],
       stream: <T>(stage = 0, options: StreamOptions = {}) => this.#stream(id, stage, options) as AsyncIterable<T>,
       cancel: async () => this.fake(id).update({ state: "cancelled" }),
