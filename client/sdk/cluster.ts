@@ -78,9 +78,6 @@ export class ClusterClient implements Cluster {
       tenant: options.tenant,
       onError: options.onError,
       ...(options.backend.keepAlive ? { keepAlive: options.backend.keepAlive } : {}),
-      onReopen: () => this.#objects.puts.tellAgain(),
-      onMissing: (ids) => this.#objects.puts.onMissing(ids),
-      onTurn: () => this.#objects.puts.sweep(),
       ...(options.unreachableMs === undefined ? {} : { unreachableMs: options.unreachableMs }),
     });
     this.#data = new DataPlane(options.backend, client, options.onError);

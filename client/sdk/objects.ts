@@ -6,17 +6,15 @@
 import { contentDigest } from "../../proto/address.js";
 import { digestOf, equalBytes, hexOf } from "../../proto/digest.js";
 import { readObject } from "../../proto/durable/objects.js";
-import { type ErrorCode, isVolleyError, VolleyError } from "../../proto/errors.js";
+import { type ErrorCode, isVolleyError, VolleyError, type WireError } from "../../proto/errors.js";
 import { type ObjectBase, type ObjectId, objectIdOf, type WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { ObjectLocation } from "../../proto/messages/results.js";
-import { sleep } from "../../proto/timer.js";
 import { errorOfTask } from "../../proto/values/thrown.js";
 import { type EncodedValue, encodeValue, type ValueKind, valueKind } from "../../proto/values/value.js";
 import type { Admit } from "./api.js";
 import type { Backend } from "./backend.js";
 import type { DataPlane } from "./data.js";
-import { Limiter } from "./limiter.js";
 import type { Patience } from "./patience.js";
 import { Puts } from "./puts.js";
 import { PutRef } from "./refs.js";
@@ -30,16 +28,16 @@ interface FetchOptions {
   readonly shown?: Uint8Array;
 }
 
-type Answer = (location: ObjectLocation | Error) => void;
+interface Fetching {
+  readonly id: ObjectId;
+  readonly options: FetchOptions;
+  admitted: boolean;
+  resolve(value: EncodedValue): void;
+  reject(error: unknown): void;
+}
 
-const transfersMax = 8;
-const locatedMax = 10_000;
 /** Ids that are known to be durable; of those forgotten the store says that it has them. */
 const durableMax = 10_000;
-/** An object that nobody knows may be announced again after a scheduler's restart. */
-const unknownGraceMs = 1_000;
-const unreachableMs = 60_000;
-const pollMsMax = 500;
 /** Failures of one copy of an object, after which the next one is tried. */
 const elsewhere: ReadonlySet<ErrorCode> = new Set([
   "NO_LISTENER",
@@ -61,14 +59,18 @@ export class Objects {
   readonly #backend: Backend;
   readonly #data: DataPlane;
   readonly #durable = new Set<ObjectId>();
-  #asked = new Map<ObjectId, Answer[]>();
-  readonly #fetches = new Limiter(transfersMax);
+  readonly #fetching = new Map<number, Fetching>();
+  #nextGet = 1;
 
   constructor(session: Session, backend: Backend, data: DataPlane) {
     this.#session = session;
     this.#backend = backend;
     this.#data = data;
     this.puts = new Puts(session, data);
+    session.carry({
+      puts: this.puts,
+      gets: { fetch: (get, location) => this.#carry(get, location), failed: (get, error) => this.#failed(get, error) },
+    });
   }
 
   /** Throws TASK_UNSERIALIZABLE, TOO_LARGE. */
@@ -91,7 +93,7 @@ export class Objects {
   async makeDurable(id: ObjectId): Promise<ObjectId> {
     if (this.#durable.has(id)) return id;
     if (!contentDigest(id)) {
-      const { state, durable } = await this.#locate(id);
+      const { state, durable } = await this.#session.requests.locate(id);
       if (state === "ready" && durable) return id;
     }
     return this.keep(await this.fetch(id));
@@ -132,48 +134,49 @@ export class Objects {
    * The encoded value of an object. Waits while it is being made. Rejects with its error, OBJECT_NOT_FOUND,
    * OBJECT_LOST, TIMEOUT.
    */
-  async fetch(id: ObjectId, options: FetchOptions = {}): Promise<EncodedValue> {
-    const put = this.puts.get(id);
-    if (put?.inline) return { kind: put.kind, data: put.inline };
-    return this.#fetches.run(() => this.#fetch(id, options), options.patience);
+  fetch(id: ObjectId, options: FetchOptions = {}): Promise<EncodedValue> {
+    const inline = this.puts.inline(id);
+    if (inline) return Promise.resolve(inline);
+    return new Promise((resolve, reject) => {
+      const get = this.#nextGet++;
+      this.#fetching.set(get, { id, options, admitted: options.admit === undefined, resolve, reject });
+      this.#session.takeUntilFlush({ e: "get", get, id });
+      options.patience?.onEnd(() => this.#giveUp(get));
+    });
   }
 
-  async #fetch(id: ObjectId, { patience, shown, admit }: FetchOptions): Promise<EncodedValue> {
-    let admitted = admit === undefined;
-    let failure: VolleyError | undefined;
-    let unknownSince: number | undefined;
-    let failingSince: number | undefined;
-    for (let pauseMs = 5; ; pauseMs = Math.min(pauseMs * 2, pollMsMax)) {
-      const location = await this.#locate(id);
-      const now = performance.now();
-      if (location.state === "failed")
-        throw location.error
-          ? errorOfTask(location.error)
-          : new VolleyError("OBJECT_LOST", `object ${id} could not be made`);
-      if (location.state === "unknown") {
-        // A scheduler that has just started may hear of it in a moment.
-        if (this.#session.unsettled) unknownSince = undefined;
-        unknownSince ??= now;
-        // What this client has put it puts again, if it can.
-        const graceMs = this.puts.get(id) ? unreachableMs : unknownGraceMs;
-        if (now - unknownSince > graceMs)
-          throw failure ?? new VolleyError("OBJECT_NOT_FOUND", `no object ${id} is known to the cluster`);
-      } else if (location.state === "ready") {
-        unknownSince = undefined;
-        if (!admitted) await admit?.(location.bytes ?? 0, (location.kind ?? valueKind.msgpack) as ValueKind);
-        admitted = true;
-        const found = await this.#fetchFrom(id, location, shown).catch((error: unknown) => {
-          if (!isVolleyError(error) || !elsewhere.has(error.code)) throw error;
-          return error;
-        });
-        if (!isVolleyError(found)) return found;
-        failure = found;
-        failingSince ??= now;
-        if (now - failingSince > unreachableMs) throw failure;
-      }
-      await sleep(pauseMs);
-      patience?.check();
+  /** Nobody waits for it any more; whoever asked was told so. */
+  #giveUp(get: number): void {
+    if (this.#fetching.delete(get)) this.#session.take({ e: "get-ended", get });
+  }
+
+  #carry(get: number, location: ObjectLocation): void {
+    const one = this.#fetching.get(get);
+    if (one) void this.#admitAndFetch(get, one, location);
+  }
+
+  async #admitAndFetch(get: number, one: Fetching, location: ObjectLocation): Promise<void> {
+    const { id, options, resolve, reject } = one;
+    try {
+      if (!one.admitted) await options.admit?.(location.bytes ?? 0, (location.kind ?? valueKind.msgpack) as ValueKind);
+      one.admitted = true;
+    } catch (error) {
+      reject(error);
+      this.#giveUp(get);
+      return;
     }
+    try {
+      resolve(await this.#fetchFrom(id, location, options.shown));
+      if (this.#fetching.delete(get)) this.#session.take({ e: "fetched", get });
+    } catch (error) {
+      this.#session.take({ e: "fetch-failed", get, error: this.#session.failureOf(error) });
+    }
+  }
+
+  #failed(get: number, error: VolleyError | { readonly task: WireError }): void {
+    const one = this.#fetching.get(get);
+    this.#fetching.delete(get);
+    one?.reject("task" in error ? errorOfTask(error.task) : error);
   }
 
   async #fetchFrom(id: ObjectId, location: ObjectLocation, shown: Uint8Array | undefined): Promise<EncodedValue> {
@@ -201,38 +204,5 @@ export class Objects {
       if (data) return { kind, data };
     }
     throw failure ?? new VolleyError("OBJECT_NOT_FOUND", `no worker holds object ${id} any more`);
-  }
-
-  /** Questions of one tick travel as one. */
-  #locate(id: ObjectId): Promise<ObjectLocation> {
-    return new Promise((resolve, reject) => {
-      if (this.#asked.size === 0) {
-        process.nextTick(() => {
-          const asked = this.#asked;
-          this.#asked = new Map();
-          const ids = [...asked.keys()];
-          for (let at = 0; at < ids.length; at += locatedMax) void this.#ask(ids.slice(at, at + locatedMax), asked);
-        });
-      }
-      const answer = (location: ObjectLocation | Error): void =>
-        location instanceof Error ? reject(location) : resolve(location);
-      const waiting = this.#asked.get(id);
-      if (waiting) waiting.push(answer);
-      else this.#asked.set(id, [answer]);
-    });
-  }
-
-  async #ask(ids: ObjectId[], asked: ReadonlyMap<ObjectId, readonly Answer[]>): Promise<void> {
-    let answer: (id: ObjectId) => ObjectLocation | Error;
-    try {
-      const { locations } = await this.#session.requests.ask({ t: "locate", ids }, "located", {
-        timeoutMs: unreachableMs,
-      });
-      const byId = new Map(locations.map((location) => [location.id, location]));
-      answer = (id) => byId.get(id) ?? { id, state: "unknown" };
-    } catch (error) {
-      answer = () => error as Error;
-    }
-    for (const id of ids) for (const tell of asked.get(id) ?? []) tell(answer(id));
   }
 }

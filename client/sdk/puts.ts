@@ -1,115 +1,76 @@
 /**
- * What this client has put: where each value is on its way into the cluster and out of it again.
- *
- * A put of at most limits.inlineBytesMax is told to the scheduler with its bytes; a larger one is offered to a worker
- * that the scheduler names, and then held. Ids follow from the bytes, so the same value is put once.
- *
- * U1 An object is this session's from its put until nothing here needs it: no ref, no table that the caller still has,
- * no stage that is to be sent or
- *    has not ended. A few that were needed last linger, because loops pass the same value again and again. Then a beat
- * lists it as dropped (M8). U2 What the scheduler calls missing is put again from what is kept (kept-values.ts); what
- * is not to be had any more is dropped, so that what reads it
- *    ends, and the next put of the value is a new one.
- * U3 A full cluster is waited for: what lingers is given back at once, and the offer is made again.
+ * What this client puts: its values' bytes, on their way into the cluster and kept in case it loses them. Where each
+ * put is, who needs it and when it is put again the session decides (session/placing.ts, session/needs.ts). Ids follow
+ * from the bytes, so the same value is put once.
  */
 import { Table } from "apache-arrow";
 import { digestOf, hexOf } from "../../proto/digest.js";
-import { type ErrorCode, isVolleyError, VolleyError } from "../../proto/errors.js";
-import { type ObjectBase, type ObjectId, objectIdOf } from "../../proto/ids.js";
+import { VolleyError } from "../../proto/errors.js";
+import { type ObjectBase, type ObjectId, objectIdOf, type WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import { sleep } from "../../proto/timer.js";
 import { type EncodedValue, encodeValue, type ValueKind, valueKind } from "../../proto/values/value.js";
+import { putOf } from "../../session/session.js";
 import type { DataPlane } from "./data.js";
 import { KeptValues } from "./kept-values.js";
-import { Limiter } from "./limiter.js";
 import { PutRef } from "./refs.js";
-import type { Session } from "./session.js";
+import type { PutCarrier, Session } from "./session.js";
 import { valueBytesMax } from "./sizes.js";
 
 /** An object that this client has put. */
 export interface Put {
+  /** Counts what this client puts. */
+  readonly put: number;
   readonly id: ObjectId;
   readonly kind: ValueKind;
-  readonly bytes: number;
   readonly digest: Uint8Array;
-  readonly inline: Uint8Array | undefined;
-  readonly generation: number;
   /** Resolves when tasks may read it. Never an unhandled rejection. */
-  done: Promise<void>;
-  /** Who needs it (U1). */
-  needs: number;
-  dropped: boolean;
+  readonly done: Promise<void>;
 }
 
-const offersMax = 8;
-const holdsMax = 1_000;
-const tellsMax = 16;
-const placeTriesMax = 4;
-/** U3. */
-const roomPatienceMs = 120_000;
-const lingerMs = 30_000;
-const lingeringMax = 4;
-const lingeringBytesMax = 16 * 1024 * 1024;
-/** Failures of one worker, after which another one is asked. */
-const elsewhere: ReadonlySet<ErrorCode> = new Set([
-  "NO_LISTENER",
-  "TIMEOUT",
-  "DISCONNECTED",
-  "CORRUPT",
-  "WORKER_LOST",
-  "OUT_OF_MEMORY",
-  "NO_SCHEDULER",
-]);
-const passing: ReadonlySet<ErrorCode> = new Set([
-  "NO_SCHEDULER",
-  "DISCONNECTED",
-  "TIMEOUT",
-  "JOB_NOT_FOUND",
-  "STALE_EPOCH",
-  "FENCED",
-  "CLOSED",
-  "INTERNAL",
-]);
+interface Entry extends Put {
+  settle: { resolve(): void; reject(error: VolleyError): void } | undefined;
+  /** While it is being uploaded. */
+  data: Uint8Array | undefined;
+  forgotten: boolean;
+}
 
-const quiet = (promise: Promise<void>): Promise<void> => {
-  promise.catch(() => undefined);
-  return promise;
-};
-
-export class Puts {
+export class Puts implements PutCarrier {
   readonly #session: Session;
   readonly #data: DataPlane;
-  readonly #byId = new Map<ObjectId, Put>();
-  readonly #tables = new WeakMap<Table, Put>();
-  readonly #kept = new KeptValues<Put>();
-  readonly #collected: FinalizationRegistry<Put>;
-  readonly #offers = new Limiter(offersMax);
-  /** Not needed, and since when; oldest first. */
-  readonly #lingering = new Map<Put, number>();
-  readonly #replacing = new Set<Put>();
-  #generation = 0;
+  readonly #entries = new Map<number, Entry>();
+  readonly #tables = new WeakMap<Table, Entry>();
+  readonly #kept = new KeptValues<Entry>();
+  readonly #collected: FinalizationRegistry<number>;
+  #next = 1;
 
   constructor(session: Session, data: DataPlane) {
     this.#session = session;
     this.#data = data;
-    this.#collected = new FinalizationRegistry((put) => this.drop(put));
+    this.#collected = new FinalizationRegistry((put) => session.take({ e: "put-unneeded", put }));
   }
 
   get(id: ObjectId): Put | undefined {
-    return this.#byId.get(id);
+    const known = putOf(this.#session.state, id);
+    return known && this.#entries.get(known.put);
   }
 
-  get size(): number {
-    return this.#byId.size;
+  /** The bytes of a small value that this client has put. */
+  inline(id: ObjectId): EncodedValue | undefined {
+    const known = putOf(this.#session.state, id);
+    return known?.inline && { kind: known.kind as ValueKind, data: known.inline };
   }
 
   /** A ref that the caller holds; the object is put when `done`. */
   ref<T>(encoded: EncodedValue, value: T): { ref: PutRef<T>; done: Promise<void> } {
-    const put = this.start(encoded, value);
-    const ref = new PutRef<T>(this.#session.id, put.id);
-    this.need(put);
-    this.#collected.register(ref, put);
-    return { ref, done: put.done };
+    const { id, put, done } = this.start(encoded, value);
+    const ref = new PutRef<T>(this.#session.id, id);
+    this.#needWhile(ref, put);
+    return { ref, done };
+  }
+
+  #needWhile(holder: object, put: number): void {
+    this.#session.take({ e: "put-needed", put });
+    this.#collected.register(holder, put);
   }
 
   /** Starts to put an encoded value; the caller must not change its bytes until it is done. */
@@ -122,32 +83,31 @@ export class Puts {
       );
     const digest = digestOf(kind, data);
     const id = objectIdOf(`c${hexOf(digest)}` as ObjectBase, 0);
-    const known = this.#byId.get(id);
-    this.#session.live.stayAlive();
-    if (known) {
-      if (!known.inline) this.#kept.keep(known, data, value);
-      return known;
-    }
+    this.#session.stayAlive();
     // An inline object is put again after a scheduler's restart, so its bytes must be this client's own.
     const inline = data.byteLength <= limits.inlineBytesMax ? data.slice() : undefined;
-    const generation = ++this.#generation;
-    const put: Put = {
-      id,
-      kind,
-      bytes: data.byteLength,
-      digest,
-      inline,
-      generation,
-      done: Promise.resolve(),
-      needs: 0,
-      dropped: false,
-    };
-    this.#byId.set(id, put);
-    if (!inline) this.#kept.keep(put, data, value);
-    this.#place(put, data);
-    // Whoever needs it says so in this turn.
-    setImmediate(() => this.#lingerIfUnneeded(put));
-    return put;
+    const known = putOf(this.#session.state, id);
+    const before = known && this.#entries.get(known.put);
+    if (before) {
+      if (!inline) this.#kept.keep(before, data, value);
+      return before;
+    }
+    const entry = this.#enter({ put: this.#next++, id, kind, digest }, inline ? undefined : data);
+    if (!inline) this.#kept.keep(entry, data, value);
+    const { put } = entry;
+    this.#session.takeUntilFlush({ e: "put", put: { put, id, kind, bytes: data.byteLength, digest, inline } });
+    return entry;
+  }
+
+  #enter(facts: Omit<Put, "done">, data: Uint8Array | undefined): Entry {
+    let settle: Entry["settle"];
+    const done = new Promise<void>((resolve, reject) => {
+      settle = { resolve, reject };
+    });
+    done.catch(() => undefined);
+    const entry: Entry = { ...facts, done, settle, data, forgotten: false };
+    this.#entries.set(facts.put, entry);
+    return entry;
   }
 
   /**
@@ -157,177 +117,64 @@ export class Puts {
   encodeArgument(value: unknown): EncodedValue | Put {
     const table = value instanceof Table ? value : undefined;
     const known = table && this.#tables.get(table);
-    if (known && !known.dropped) return known;
+    if (known && !known.forgotten) return known;
     const encoded = encodeValue(value);
     if (encoded.data.byteLength <= valueBytesMax) return encoded;
     const put = this.start(
       encoded.kind === valueKind.bytes ? { kind: encoded.kind, data: encoded.data.slice() } : encoded,
       value,
     );
-    if (table) {
-      this.#tables.set(table, put);
-      this.need(put);
-      this.#collected.register(table, put);
+    const entry = this.#entries.get(put.put);
+    if (table && entry) {
+      this.#tables.set(table, entry);
+      this.#needWhile(table, put.put);
     }
     return put;
   }
 
-  // ---------------------------------------------------------------------------------------------- needs (U1)
+  // ---------------------------------------------------------------------------------------------- for the session
 
-  need(put: Put): void {
-    put.needs++;
-    this.#lingering.delete(put);
+  upload(put: number, worker: WorkerId): void {
+    void this.#upload(put, worker);
   }
 
-  drop(put: Put): void {
-    put.needs--;
-    this.#lingerIfUnneeded(put);
-  }
-
-  #lingerIfUnneeded(put: Put): void {
-    if (put.needs > 0 || put.dropped) return;
-    if (put.inline) {
-      this.#giveBack(put);
-      return;
-    }
-    this.#lingering.delete(put);
-    this.#lingering.set(put, performance.now());
-    let bytes = 0;
-    for (const one of this.#lingering.keys()) bytes += one.bytes;
-    for (const oldest of this.#lingering.keys()) {
-      if (this.#lingering.size <= lingeringMax && (bytes <= lingeringBytesMax || this.#lingering.size <= 2)) break;
-      bytes -= oldest.bytes;
-      this.#giveBack(oldest);
-    }
-  }
-
-  /** Now and then: nobody has needed them for a while. */
-  sweep(): void {
-    const before = performance.now() - lingerMs;
-    for (const [put, since] of this.#lingering) if (since < before) this.#giveBack(put);
-  }
-
-  #giveBack(put: Put): void {
-    this.#lingering.delete(put);
-    this.#forget(put);
-    // What is still on its way would arrive after the word that it is not needed.
-    void put.done.catch(() => undefined).then(() => this.#session.dropObject(put));
-  }
-
-  #forget(put: Put): void {
-    put.dropped = true;
-    this.#kept.forget(put);
-    if (this.#byId.get(put.id) === put) this.#byId.delete(put.id);
-  }
-
-  // ---------------------------------------------------------------------------------------------- placing
-
-  #place(put: Put, data: Uint8Array): void {
-    put.done = quiet(put.inline ? this.#tell(put) : this.#offers.run(() => this.#offer(put, data)));
-    // The next put of the value is a new one.
-    put.done.catch(() => this.#forget(put));
-  }
-
-  async #tell({ id, kind, bytes, digest, inline, generation }: Put): Promise<void> {
-    await this.#session.requests.ask(
-      { t: "put", session: this.#session.id, id, kind, bytes, digest, generation, ...(inline ? { inline } : {}) },
-      "ok",
-    );
-  }
-
-  async #offer(put: Put, data: Uint8Array): Promise<void> {
-    const { id, kind, digest, bytes } = put;
-    let fullSince: number | undefined;
-    for (let tries = 1; ; tries++) {
-      try {
-        const { worker } = await this.#session.requests.ask({ t: "place", bytes }, "placed");
-        await this.#data.offer(worker, { id, kind, digest, data });
-        if ((await this.#hold([put])).length === 0) return;
-        throw new VolleyError("WORKER_LOST", `worker ${worker} took object ${id} and was lost; put it again`);
-      } catch (error) {
-        if (!isVolleyError(error) || !elsewhere.has(error.code)) throw error;
-        // With details it is for good: no worker's store is large enough.
-        const full = error.code === "OUT_OF_MEMORY" && error.details?.neededBytes === undefined;
-        fullSince = full ? (fullSince ?? performance.now()) : undefined;
-        if (full ? performance.now() - (fullSince ?? 0) > roomPatienceMs : tries >= placeTriesMax) throw error;
-        if (full) this.#makeRoom();
-        await sleep(Math.min(50 * tries, 1_000));
-      }
-    }
-  }
-
-  /** U3. */
-  #makeRoom(): void {
-    for (const put of [...this.#lingering.keys()]) this.#giveBack(put);
-    this.#session.live.beatSoon();
-  }
-
-  /** Returns those that nobody has. The session may have to be opened first. */
-  async #hold(puts: readonly Put[]): Promise<ObjectId[]> {
-    const objects = puts.map(({ id, kind, bytes, digest, generation }) => ({ id, kind, bytes, digest, generation }));
-    for (let tries = 1; ; tries++) {
-      try {
-        const { id: session, client } = this.#session;
-        return (await this.#session.requests.ask({ t: "hold", session, client, objects }, "held")).missing;
-      } catch (error) {
-        if (!isVolleyError(error) || error.code !== "JOB_NOT_FOUND" || tries > 10) throw error;
-        this.#session.live.lose();
-        await sleep(200);
-      }
-    }
-  }
-
-  // ---------------------------------------------------------------------------------------------- losses (U2)
-
-  /** The scheduler says that nobody has these. */
-  onMissing(ids: readonly ObjectId[]): void {
-    for (const id of ids) {
-      const put = this.#byId.get(id);
-      if (put && !put.inline && !this.#replacing.has(put)) void this.#replace(put);
-    }
-  }
-
-  async #replace(put: Put): Promise<void> {
-    this.#replacing.add(put);
+  async #upload(put: number, worker: WorkerId): Promise<void> {
+    const entry = this.#entries.get(put);
     try {
-      await put.done;
-      const data = this.#kept.find(put);
-      if (!data) throw new VolleyError("OBJECT_LOST", `object ${put.id} is gone, and its value is not here any more`);
-      await this.#offers.run(() => this.#offer(put, data));
-    } catch {
-      // Whatever reads it ends with OBJECT_LOST, and says to put it again.
-      if (!put.dropped) this.#giveBack(put);
-    } finally {
-      this.#replacing.delete(put);
+      if (entry) entry.data ??= this.#kept.find(entry);
+      if (!entry?.data)
+        throw new VolleyError("OBJECT_LOST", `object ${entry?.id ?? put} is gone, and its value is not here any more`);
+      const { id, kind, digest, data } = entry;
+      await this.#data.offer(worker, { id, kind, digest, data });
+      this.#session.take({ e: "uploaded", put });
+    } catch (error) {
+      this.#session.take({ e: "upload-failed", put, error: this.#session.failureOf(error) });
     }
   }
 
-  /**
-   * Tells a scheduler that does not know this session what is in the cluster. Rejects when it cannot be reached; what
-   * it refuses is dropped.
-   */
-  async tellAgain(): Promise<void> {
-    const placed: Put[] = [];
-    const tells = new Limiter(tellsMax);
-    const told: Promise<void>[] = [];
-    for (const put of this.#byId.values()) {
-      if (!put.inline) placed.push(put);
-      else told.push(tells.run(() => this.#tell(put)).catch((error: unknown) => this.#refused(put, error)));
-    }
-    await Promise.all(told);
-    for (let at = 0; at < placed.length; at += holdsMax) {
-      const page = placed.slice(at, at + holdsMax);
-      const objects = page.map(({ id, kind, bytes, digest, generation }) => ({ id, kind, bytes, digest, generation }));
-      // What is missing is said again with the beats, when workers have had time to say what they hold.
-      await this.#session.requests.ask(
-        { t: "hold", session: this.#session.id, client: this.#session.client, objects },
-        "held",
-      );
-    }
+  uploadOver(put: number): void {
+    const entry = this.#entries.get(put);
+    if (entry) entry.data = undefined;
   }
 
-  #refused(put: Put, error: unknown): void {
-    if (!isVolleyError(error) || passing.has(error.code)) throw error;
-    this.#forget(put);
+  done(put: number, error: VolleyError | undefined): void {
+    const entry = this.#entries.get(put);
+    if (!entry) return;
+    if (error) entry.settle?.reject(error);
+    else entry.settle?.resolve();
+    entry.settle = undefined;
+    this.#leaveIfOver(entry);
+  }
+
+  forgotten(put: number): void {
+    const entry = this.#entries.get(put);
+    if (!entry) return;
+    entry.forgotten = true;
+    this.#kept.forget(entry);
+    this.#leaveIfOver(entry);
+  }
+
+  #leaveIfOver({ put, forgotten, settle }: Entry): void {
+    if (forgotten && !settle) this.#entries.delete(put);
   }
 }

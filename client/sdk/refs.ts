@@ -23,7 +23,7 @@ export class TaskRef<T> implements ObjectRef<T> {
   }
 
   get id(): ObjectId {
-    return objectIdOf(this.#handle.stage.base(), this.task);
+    return objectIdOf(this.#handle.stage.base, this.task);
   }
 
   toJSON(): { id: ObjectId } {

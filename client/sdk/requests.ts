@@ -1,110 +1,62 @@
-/**
- * Requests to the scheduler: idempotent, therefore repeated until answered or until their deadline. Owns how absence is
- * told: NO_SCHEDULER (nobody listened all the time), DISCONNECTED (no connection to NATS), TIMEOUT (somebody listened
- * but did not answer).
- */
+/** Callers' questions to the scheduler as promises. How often each is asked, and when it failed, the session says. */
+import type { VolleyError } from "../../proto/errors.js";
+import type { ObjectId } from "../../proto/ids.js";
+import type { ClientReply, ClientReplyOf, ClientRequest } from "../../proto/messages/client.js";
+import type { ObjectLocation } from "../../proto/messages/results.js";
+import type { SessionEvent } from "../../session/session.js";
 
-import { decodeMessage, encodeMessage } from "../../proto/codec.js";
-import { fromWireError, isVolleyError, VolleyError } from "../../proto/errors.js";
-import { limits } from "../../proto/limits.js";
-import { type ClientReply, type ClientReplyOf, type ClientRequest, clientReply } from "../../proto/messages/client.js";
-import { subjects } from "../../proto/subjects.js";
-import { sleep } from "../../proto/timer.js";
-import type { Transport } from "../../proto/transport/transport.js";
-import { EpochWatch } from "./epoch-watch.js";
-
-const tryTimeoutMs = 3_000;
-/** A timeout comes this much too late when the process stood still. */
-const stoodStillMs = 1_000;
-const pauseMsFirst = 20;
-const pauseMsMax = 500;
-
-/** Answers of a scheduler that is not (or not any more) the one to ask. */
-const askAgain = new Set(["STALE_EPOCH", "FENCED", "NO_SCHEDULER"]);
-/** Failures of the way there. */
-const notThere = new Set(["NO_LISTENER", "TIMEOUT", "DISCONNECTED"]);
+interface Waiter {
+  resolve(answer: ClientReply | ObjectLocation): void;
+  reject(error: VolleyError): void;
+}
 
 export class Requests {
-  readonly transport: Transport;
-  readonly epochs = new EpochWatch();
-  /** Hears the epoch of every answer. */
-  onReply: ((reply: ClientReply) => void) | undefined;
+  readonly payloadBytesMax: number;
+  readonly #take: (event: SessionEvent) => void;
+  readonly #waiting = new Map<number, Waiter>();
+  #next = 1;
 
-  constructor(transport: Transport) {
-    this.transport = transport;
+  constructor(payloadBytesMax: number, take: (event: SessionEvent) => void) {
+    this.payloadBytesMax = payloadBytesMax;
+    this.#take = take;
   }
 
   /**
    * Asks until answered. Rejects with the scheduler's own error, or NO_SCHEDULER, DISCONNECTED, TIMEOUT, CLOSED,
    * TOO_LARGE.
    */
-  async ask<T extends ClientReply["t"]>(
+  ask<T extends ClientReply["t"]>(
     request: ClientRequest,
     expected: T,
-    options: { timeoutMs?: number } = {},
+    { timeoutMs }: { timeoutMs?: number } = {},
   ): Promise<ClientReplyOf<T>> {
-    const timeoutMs = options.timeoutMs ?? limits.requestTimeoutMs;
-    let deadline = performance.now() + timeoutMs;
-    const data = encodeMessage(request);
-    for (let pauseMs = pauseMsFirst; ; pauseMs = Math.min(pauseMs * 2, pauseMsMax)) {
-      let failure: VolleyError;
-      const left = Math.max(1, deadline - performance.now());
-      const triedAt = performance.now();
-      try {
-        const reply = decodeMessage(
-          clientReply,
-          await this.transport.request(subjects.schedulerClient, data, { timeoutMs: Math.min(left, tryTimeoutMs) }),
-        );
-        if (!this.epochs.admits(reply.epoch))
-          throw new VolleyError(
-            "STALE_EPOCH",
-            `a scheduler of epoch ${reply.epoch} answered ${JSON.stringify(request.t)}; epoch ${this.epochs.epoch} speaks`,
-          );
-        this.onReply?.(reply);
-        if (reply.t === expected) return reply as ClientReplyOf<T>;
-        if (reply.t !== "error")
-          throw new VolleyError(
-            "INTERNAL",
-            `the scheduler answered ${JSON.stringify(request.t)} with ${JSON.stringify(reply.t)}`,
-          );
-        failure = fromWireError(reply.error);
-        if (!askAgain.has(failure.code)) throw failure;
-      } catch (error) {
-        if (!isVolleyError(error)) throw error;
-        if (!notThere.has(error.code) && !askAgain.has(error.code)) throw error;
-        failure = error;
-      }
-      // Time in which this process stood still was nobody's time to answer: the answer may be here, unread.
-      const stillMs = performance.now() - triedAt - Math.min(left, tryTimeoutMs);
-      if (stillMs > stoodStillMs) deadline += stillMs;
-      if (performance.now() + pauseMs >= deadline) throw absence(request.t, timeoutMs, failure);
-      await sleep(pauseMs);
-    }
+    return this.#question((question) => ({ e: "asked", question, request, expected, timeoutMs }));
   }
-}
 
-function absence(what: string, timeoutMs: number, cause: VolleyError): VolleyError {
-  const within = `within ${timeoutMs} ms`;
-  if (cause.code === "NO_LISTENER" || cause.code === "NO_SCHEDULER") {
-    return new VolleyError(
-      "NO_SCHEDULER",
-      `no scheduler answered ${JSON.stringify(what)} ${within}; start one with "volley up" or "volley scheduler"`,
-      {
-        cause,
-      },
-    );
+  /** Where it is. Questions of one tick travel as one, at its flush. */
+  locate(id: ObjectId): Promise<ObjectLocation> {
+    return this.#question((question) => ({ e: "locate", question, id }));
   }
-  if (cause.code === "DISCONNECTED")
-    return new VolleyError(
-      "DISCONNECTED",
-      `no connection to NATS for ${JSON.stringify(what)} ${within}; check that the server of VOLLEY_URL runs`,
-      { cause },
-    );
-  if (cause.code === "TIMEOUT")
-    return new VolleyError(
-      "TIMEOUT",
-      `no answer to ${JSON.stringify(what)} ${within}; the scheduler listens but does not answer`,
-      { cause },
-    );
-  return cause;
+
+  #question<A>(event: (question: number) => SessionEvent): Promise<A> {
+    return new Promise((resolve, reject) => {
+      const question = this.#next++;
+      this.#waiting.set(question, { resolve: resolve as Waiter["resolve"], reject });
+      this.#take(event(question));
+    });
+  }
+
+  answered(question: number, answer: ClientReply | ObjectLocation): void {
+    this.#of(question)?.resolve(answer);
+  }
+
+  failed(question: number, error: VolleyError): void {
+    this.#of(question)?.reject(error);
+  }
+
+  #of(question: number): Waiter | undefined {
+    const waiter = this.#waiting.get(question);
+    this.#waiting.delete(question);
+    return waiter;
+  }
 }

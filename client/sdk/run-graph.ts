@@ -10,10 +10,11 @@ import { isName, type JobId, type ObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { ArgSpec, StageSpec } from "../../proto/messages/stage.js";
 import { type EncodedValue, valueKind } from "../../proto/values/value.js";
+import { specBytes } from "../../session/session.js";
 import type { Objects } from "./objects.js";
 import type { Session } from "./session.js";
 import { packBytesMax, valueBytesMax } from "./sizes.js";
-import { argBytes, collectObjects, renameObjects, specBytes } from "./spec.js";
+import { argBytes, collectObjects, renameObjects } from "./spec.js";
 
 /** 96 random bits in hex: what this client mints for jobs, sessions and itself. */
 export const mintId = (): string => randomBytes(12).toString("hex");
@@ -37,7 +38,7 @@ export async function submitGraph(
   // One after the other: a graph of many large values must not be in memory twice.
   for (const stage of graph.stages) given.push({ ...stage, args: await moveOut(stage.args, out) });
   const bytes = given.reduce((sum, stage) => sum + specBytes(stage), 0);
-  const bytesMax = session.requests.transport.payloadBytesMax - 1_024;
+  const bytesMax = session.requests.payloadBytesMax - 1_024;
   if (bytes > bytesMax) {
     throw new VolleyError(
       "TOO_LARGE",

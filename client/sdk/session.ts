@@ -1,436 +1,385 @@
 /**
- * The client's session: what was submitted, what came back, and what is done when messages or schedulers are lost.
+ * Drives the session core (session/): moves its messages, keeps its one timer, and turns what it says into promises.
+ * What is done when messages, workers or schedulers are lost is decided there; nothing here knows the protocol.
  *
- * S1 Stages leave in the order of their indexes, all of one tick in as few messages as their bytes allow; a stage waits
- * for its uploads and for
- *    the stages it reads.
- * S2 A stage's specification is kept until every result is here: it is sent again after a reconnect, when the scheduler
- * says that it does not
- *    know it (SESSION_LOST of that stage), and after the session was opened again on a new scheduler (M1).
- * S3 What this client was shown stays (I1): a scheduler that does not know a stage is told its results before anything
- * that reads them is sent, and
- *    executes only what is open (retelling.ts). So nothing can read a second execution of what was shown.
- * S4 Nothing waits for ever: when the cluster is not heard, or the session cannot be opened again, for `unreachableMs`,
- * every wait ends with
- *    DISCONNECTED. Time in which this process itself stood still does not count.
- * S5 An opening counts when all of it has succeeded; one that fails half-way is tried again, whole.
- * S6 At most a window of stages and bytes is at the scheduler unsettled; the rest waits here, in order (window.ts).
+ * D1 Events are taken one at a time, also when a command is carried out at once and gives another event.
+ * D2 What is submitted in one tick is handed over at its end, after every microtask: continuations of one batch of
+ *    results submit again in one message.
  */
 import { stageBase } from "../../proto/address.js";
 import { decodeMessage, encodeMessage } from "../../proto/codec.js";
-import { isVolleyError, toWireError, VolleyError, type WireError } from "../../proto/errors.js";
-import { type ClientId, type JobId, type ObjectId, stageBaseOf, type TenantId } from "../../proto/ids.js";
+import { isVolleyError, toWireError, VolleyError } from "../../proto/errors.js";
+import type { ClientId, JobId, TenantId, WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import { clientUpdate } from "../../proto/messages/client.js";
-import type { ResultSegment } from "../../proto/messages/results.js";
+import { type ClientRequest, type ClientRequestOf, clientReply, clientUpdate } from "../../proto/messages/client.js";
+import type { ObjectLocation } from "../../proto/messages/results.js";
 import type { StageSpec } from "../../proto/messages/stage.js";
 import { subjects } from "../../proto/subjects.js";
-import { sleep, Timer } from "../../proto/timer.js";
+import { Timer } from "../../proto/timer.js";
 import type { Subscription, Transport } from "../../proto/transport/transport.js";
-import { GivenBack } from "./given-back.js";
-import { Liveness, type LivenessOptions } from "./liveness.js";
+import {
+  addressed,
+  baseOf,
+  closedBy,
+  type KnownStage,
+  newSession,
+  nextWakeMs,
+  type SessionCommand,
+  type SessionEvent,
+  type SessionState,
+  sessionStep,
+  stageOf,
+} from "../../session/session.js";
+import type { KeepAliveMessages, KeptAlive } from "./keep-alive.js";
 import { Requests } from "./requests.js";
-import { Retelling } from "./retelling.js";
-import { endReadUnseen, noteReads } from "./shown-inputs.js";
-import { specBytes } from "./spec.js";
 import { ClientStage, StageHandle } from "./stage.js";
-import { waitingOf } from "./waiting.js";
-import { SendWindow } from "./window.js";
 
-export interface SessionOptions extends Pick<LivenessOptions, "keepAlive"> {
+export interface SessionOptions {
   readonly transport: Transport;
   readonly client: ClientId;
   readonly session: JobId;
   readonly tenant: TenantId;
   /** After this long without a word from the scheduler, waits end with DISCONNECTED. Default 60 s. */
   readonly unreachableMs?: number;
-  /** What must be told again to a scheduler that does not know this session, before stages are sent to it. */
-  onReopen?(): Promise<void>;
-  /** Objects that this session has put and that nobody has any more. */
-  onMissing?(ids: readonly ObjectId[]): void;
-  /** Once a beat. */
-  onTurn?(): void;
+  /** Says that this process lives while the event loop is busy. */
+  keepAlive?(messages: KeepAliveMessages): KeptAlive;
   /** Faults that no caller can be told of. */
   onError?(error: unknown): void;
 }
 
-/** Stages the scheduler says it does not know are sent again this often. */
-const resendsMax = 5;
-const cancelled: WireError = { code: "CANCELLED", message: "cancelled by its owner" };
+type CommandOf<C extends SessionCommand["c"]> = Extract<SessionCommand, { c: C }>;
+
+/** Carries the bytes of what is put. */
+export interface PutCarrier {
+  upload(put: number, worker: WorkerId): void;
+  uploadOver(put: number): void;
+  done(put: number, error: VolleyError | undefined): void;
+  forgotten(put: number): void;
+}
+
+/** Carries the bytes of what is got. */
+export interface GetCarrier {
+  fetch(get: number, location: ObjectLocation): void;
+  failed(get: number, error: CommandOf<"get-failed">["error"]): void;
+}
+
+interface Settle {
+  resolve(): void;
+  reject(error: VolleyError): void;
+}
 
 export class Session {
   readonly id: JobId;
   readonly client: ClientId;
   readonly tenant: TenantId;
   readonly requests: Requests;
+  readonly state: SessionState;
   readonly #options: SessionOptions;
   readonly #transport: Transport;
+  readonly #handles = new FinalizationRegistry<number>((index) => this.#unreferenced(index));
   readonly #stages = new Map<number, ClientStage>();
-  readonly #handles: FinalizationRegistry<number>;
-  #outbox: ClientStage[] = [];
-  readonly #window = new SendWindow();
+  /** Stages that grow until the tick ends. */
+  #growing: ClientStage[] = [];
   #flushing = false;
   #nextIndex = 0;
-  /** Whether the scheduler knows this session. */
-  readonly live: Liveness;
-  readonly #retelling: Retelling;
-  readonly #givenBack = new GivenBack(() => this.live.beatSoon());
+  /** D1. */
+  #events: SessionEvent[] | undefined;
+  #timer: { readonly atMs: number; readonly timer: Timer } | undefined;
+  #puts: PutCarrier | undefined;
+  #gets: GetCarrier | undefined;
+  #opened: Settle | undefined;
+  #closed: Settle | undefined;
+  readonly #cancels = new Map<number, Settle>();
+  #nextCancel = 1;
   #subscription: Subscription | undefined;
   #stopStatus: (() => void) | undefined;
-  #closed: VolleyError | undefined;
+  #alive: KeptAlive | undefined;
 
   constructor(options: SessionOptions) {
+    const { transport, client, session, tenant, unreachableMs } = options;
     this.#options = options;
-    this.#transport = options.transport;
-    this.id = options.session;
-    this.client = options.client;
-    this.tenant = options.tenant;
-    this.requests = new Requests(options.transport);
-    this.requests.onReply = ({ epoch }) => this.live.heard(epoch);
-    this.live = new Liveness({
-      ...options,
-      requests: this.requests,
-      reopen: async () => this.#options.onReopen?.(),
-      onReopened: () => this.#reopened(),
-      beat: () => ({
-        ...waitingOf(this.#stages.values(), this.live.opening, performance.now() - this.live.intervalMs),
-        ...this.#givenBack.list(),
-      }),
-      onBeat: (sent, { missing }) => {
-        this.#givenBack.listed(sent);
-        if (missing) this.#options.onMissing?.(missing);
-      },
-      onTurn: () => {
-        void this.#retelling.run();
-        this.#options.onTurn?.();
-      },
-      giveUp: (error) => this.#failWaiters(error),
+    this.#transport = transport;
+    this.id = session;
+    this.client = client;
+    this.tenant = tenant;
+    this.state = newSession({ client, session, tenant, unreachableMs });
+    this.requests = new Requests(transport.payloadBytesMax, (event) => {
+      this.take(event);
+      if (event.e === "locate") this.#flushLater();
     });
-    this.#handles = new FinalizationRegistry((index) => this.#unreferenced(index));
-    this.#retelling = new Retelling({
-      requests: this.requests,
-      session: this.id,
-      client: this.client,
-      opening: () => this.live.opening,
-      onTold: (stage) => this.#sent(stage),
-      onRefused: (stage, error) => this.#refused(stage, error),
-      onLost: () => this.live.lose(),
-      onIdle: () => this.flush(),
-    });
+  }
+
+  /** Who carries bytes. */
+  carry({ puts, gets }: { puts: PutCarrier; gets: GetCarrier }): void {
+    this.#puts = puts;
+    this.#gets = gets;
   }
 
   /** Rejects with NO_SCHEDULER, DISCONNECTED, VERSION_MISMATCH. */
   async open(timeoutMs: number = limits.requestTimeoutMs): Promise<void> {
-    this.#subscription = this.#transport.subscribe(subjects.client(this.client), (message) =>
-      this.#onUpdate(message.data),
+    this.#subscription = this.#transport.subscribe(subjects.client(this.client), ({ data }) =>
+      this.take({ e: "update", update: decodeMessage(clientUpdate, data) }),
     );
-    await this.live.open(timeoutMs);
-    this.#stopStatus = this.#transport.onStatus((status) => {
-      if (status === "connected") this.#resendIncomplete();
+    this.#stopStatus = this.#transport.onStatus((status) => this.take({ e: "link", up: status === "connected" }));
+    await new Promise<void>((resolve, reject) => {
+      this.#opened = { resolve, reject };
+      this.take({ e: "start", timeoutMs, up: this.#transport.status === "connected" });
     });
-    this.flush();
-  }
-
-  /**
-   * The scheduler does not know yet all that this session has; what it says it does not know may be known in a moment.
-   */
-  get unsettled(): boolean {
-    return this.live.lost || this.#retelling.pending > 0;
   }
 
   /** Throws CLOSED after `close`. */
   assertOpen(): void {
-    if (this.#closed) throw this.#closed;
+    const closed = closedBy(this.state);
+    if (closed) throw closed;
   }
 
-  // ---------------------------------------------------------------------------------------------- sending
+  // ---------------------------------------------------------------------------------------------- the core
 
-  /** A new stage, to be sent at the end of this tick. `build` is called then; `reads` are the stages it reads. */
-  add(build: (index: number) => StageSpec, reads: StageHandle[] = []): StageHandle {
+  /** D1. */
+  take(event: SessionEvent): void {
+    if (this.#events) {
+      this.#events.push(event);
+      return;
+    }
+    const events = [event];
+    this.#events = events;
+    try {
+      for (const one of events)
+        for (const command of sessionStep(this.state, one, performance.now())) this.#carryOut(command);
+    } finally {
+      this.#events = undefined;
+    }
+    this.#arm();
+  }
+
+  /** One timer, which is set anew only when it would come too late. */
+  #arm(): void {
+    const atMs = nextWakeMs(this.state);
+    if (this.#timer && this.#timer.atMs <= atMs && atMs !== Number.POSITIVE_INFINITY) return;
+    this.#timer?.timer.stop();
+    this.#timer = undefined;
+    if (atMs === Number.POSITIVE_INFINITY) return;
+    const timer = new Timer(
+      () => {
+        this.#timer = undefined;
+        this.take({ e: "ticked" });
+      },
+      Math.max(0, Math.ceil(atMs - performance.now())),
+    );
+    this.#timer = { atMs, timer };
+  }
+
+  #carryOut(command: SessionCommand): void {
+    switch (command.c) {
+      case "settled":
+        this.#stages.get(command.index)?.waits.notify(command.from, command.to, command.failed);
+        return;
+      case "publish":
+        this.#publish(command.message);
+        return;
+      case "request":
+        void this.#request(command.ask, command.request, command.timeoutMs);
+        return;
+      case "answered":
+        this.requests.answered(command.question, command.reply);
+        return;
+      case "located":
+        this.requests.answered(command.question, command.location);
+        return;
+      case "not-answered":
+        this.requests.failed(command.question, command.error);
+        return;
+      case "cancelled":
+        settle(this.#cancels.get(command.cancel), command.error);
+        this.#cancels.delete(command.cancel);
+        return;
+      case "fault":
+        this.#options.onError?.(command.error);
+        return;
+      case "give-up":
+        for (const { waits } of this.#stages.values()) if (waits.awaited) waits.failAll(command.error);
+        return;
+      case "opened":
+        this.#opened?.resolve();
+        return;
+      case "not-opened":
+        this.#opened?.reject(command.error);
+        return;
+      case "closed":
+        this.#closed?.resolve();
+        return;
+      default:
+        this.#carryBytes(command);
+    }
+  }
+
+  #carryBytes(
+    command: CommandOf<"upload" | "upload-over" | "put-done" | "put-forgotten" | "fetch" | "get-failed">,
+  ): void {
+    if (command.c === "upload") this.#puts?.upload(command.put, command.worker);
+    else if (command.c === "upload-over") this.#puts?.uploadOver(command.put);
+    else if (command.c === "put-done") this.#puts?.done(command.put, command.error);
+    else if (command.c === "put-forgotten") this.#puts?.forgotten(command.put);
+    else if (command.c === "fetch") this.#gets?.fetch(command.get, command.location);
+    else this.#gets?.failed(command.get, command.error);
+  }
+
+  #publish(message: ClientRequestOf<"stages">): void {
+    try {
+      this.#transport.publish(subjects.schedulerClient, encodeMessage(message));
+    } catch (error) {
+      // Over the transport's limit, or closed: nothing was sent.
+      const indexes = message.stages.map(({ index }) => index);
+      this.take({ e: "unsent", indexes, error: toWireError(error) });
+    }
+  }
+
+  async #request(ask: number, request: ClientRequest, timeoutMs: number): Promise<void> {
+    try {
+      const data = await this.#transport.request(subjects.schedulerClient, encodeMessage(request), { timeoutMs });
+      this.take({ e: "replied", ask, reply: decodeMessage(clientReply, data) });
+    } catch (error) {
+      this.take({ e: "unanswered", ask, error: this.failureOf(error) });
+    }
+  }
+
+  /** Faults that are not the protocol's are told to whoever watches for such, too. */
+  failureOf(error: unknown): VolleyError {
+    if (isVolleyError(error)) return error;
+    this.#options.onError?.(error);
+    return new VolleyError("INTERNAL", String(error), { cause: error });
+  }
+
+  // ---------------------------------------------------------------------------------------------- stages
+
+  /** A new stage that grows until this tick ends; `build` is called then. */
+  grow(build: (index: number) => StageSpec): StageHandle {
     this.assertOpen();
-    this.live.stayAlive();
+    this.stayAlive();
     const index = this.#nextIndex++;
-    const stage = new ClientStage(this.id, index, () => {
-      const spec = this.live.addressed(build(index));
-      if (spec.options.pure)
-        stage.pureBase = stageBase(
-          this.id,
-          spec,
-          (read) => this.#stages.get(read)?.base() ?? stageBaseOf(this.id, read),
-        );
-      return spec;
-    });
-    stage.reads = reads;
-    this.#stages.set(index, stage);
-    const handle = new StageHandle(this.id, stage);
-    this.#handles.register(handle, index);
-    this.#outbox.push(stage);
+    this.take({ e: "began", index });
+    const handle = this.#known(index, () => build(index));
+    this.#growing.push(handle.stage);
     this.#flushLater();
     return handle;
   }
 
-  /** After every microtask of this tick: continuations of one batch of results submit again in one message. */
+  /** A new stage, to be sent at the end of this tick. `puts`: what it needs in the cluster. */
+  add(
+    build: (index: number) => StageSpec,
+    reads: readonly StageHandle[] = [],
+    puts: readonly number[] = [],
+  ): StageHandle {
+    this.assertOpen();
+    this.stayAlive();
+    const index = this.#nextIndex;
+    const { spec, base } = this.#addressed(build(index));
+    this.#nextIndex++;
+    this.take({
+      e: "submitted",
+      stage: { index, spec, base, reads: reads.map(({ stage }) => stage.index), puts },
+    });
+    this.#flushLater();
+    return this.#known(index);
+  }
+
+  #addressed(given: StageSpec): { spec: StageSpec; base: ReturnType<typeof stageBase> } {
+    const spec = addressed(this.state, given);
+    return { spec, base: stageBase(this.id, spec, (read) => baseOf(this.state, read)) };
+  }
+
+  #known(index: number, build?: () => StageSpec): StageHandle {
+    const stage = new ClientStage(stageOf(this.state, index) as KnownStage, build);
+    const handle = new StageHandle(this.id, stage);
+    this.#stages.set(index, stage);
+    this.#handles.register(handle, index);
+    return handle;
+  }
+
+  /** D2. */
   #flushLater(): void {
     if (this.#flushing) return;
     this.#flushing = true;
     process.nextTick(() => this.flush());
   }
 
-  /** S1. */
+  /** Hands over what this tick has submitted so far. */
   flush(): void {
     this.#flushing = false;
-    if (this.#closed) return;
-    for (const stage of this.#outbox) this.#finish(stage);
-    if (this.live.opening === 0 || this.live.lost || this.#transport.status !== "connected") return;
-    const taken = this.#window.take();
-    const ready = taken.length > 0 ? [...taken, ...this.#outbox] : this.#outbox;
-    if (ready.length === 0) return;
-    const held: ClientStage[] = [];
-    let batch: StageSpec[] = [];
-    let bytes = 0;
-    for (const [i, stage] of ready.entries()) {
-      if (stage.complete || !this.#sendable(stage)) {
-        if (!stage.complete) held.push(stage);
-        continue;
-      }
-      if (this.#window.isFull && !this.#window.has(stage)) {
-        this.#window.hold(stage, i < taken.length);
-        continue;
-      }
-      const spec = stage.spec as StageSpec;
-      const size = specBytes(spec);
-      this.#window.add(stage, size);
-      if (bytes + size > limits.messageBytesMax && batch.length > 0) {
-        this.#publish(batch);
-        batch = [];
-        bytes = 0;
-      }
-      batch.push(spec);
-      bytes += size;
-      this.#sent(stage);
-    }
-    this.#outbox = held;
-    if (batch.length > 0) this.#publish(batch);
-    void this.#retelling.run();
+    const growing = this.#growing;
+    this.#growing = [];
+    for (const stage of growing) this.#built(stage);
+    this.take({ e: "flush" });
   }
 
-  /**
-   * Whether the stage can go out as it is. What must be told before is on its way then; a stage that cannot be sent at
-   * all is ended.
-   */
-  #sendable(stage: ClientStage): boolean {
-    if (stage.uploads > 0 || this.#retelling.has(stage)) return false;
-    let ready = true;
-    for (const { stage: read } of stage.reads) {
-      if (read.sentIn === this.live.opening) continue;
-      ready = false;
-      if (!read.complete) continue;
-      if (read.untold) {
-        // Not as an answer of the scheduler: sending again (S2) would not find the inputs either.
-        this.#end(stage, {
-          code: "SESSION_LOST",
-          message: `the scheduler restarted and an input of this task is not there any more: ${read.untold.message}`,
-        });
-        return false;
-      }
-      this.#retelling.add(read);
-    }
-    // Partly settled: as what it is, and not whole.
-    if (ready && stage.results.settled > 0) this.#retelling.add(stage);
-    return ready && stage.results.settled === 0;
-  }
-
-  #sent(stage: ClientStage): void {
-    stage.sentIn = this.live.opening;
-    stage.sentAtMs = performance.now();
-  }
-
-  #refused(stage: ClientStage, error: WireError): void {
-    if (stage.complete) stage.untold = error;
-    else this.#end(stage, error);
-  }
-
-  /** What is open of the stage ends with this error. */
-  #end(stage: ClientStage, error: WireError): void {
-    this.#finish(stage);
-    stage.fail(error);
-    this.#completed(stage);
-  }
-
-  #finish(stage: ClientStage): void {
-    if (!stage.build) return;
+  #built(stage: ClientStage): void {
+    const { index, build } = stage;
+    stage.build = undefined;
+    if (!build) return;
     try {
-      stage.finish();
+      this.take({ e: "submitted", stage: { index, ...this.#addressed(build()), reads: [], puts: [] } });
     } catch (error) {
-      stage.build = undefined;
-      stage.count = 1;
-      stage.results.setCount(1);
-      stage.fail(toWireError(error));
-      this.#completed(stage);
+      this.take({ e: "unbuilt", index, error: toWireError(error) });
     }
   }
 
-  #publish(stages: StageSpec[]): void {
-    try {
-      this.#transport.publish(
-        subjects.schedulerClient,
-        encodeMessage({ t: "stages", session: this.id, client: this.client, stages }),
-      );
-    } catch (error) {
-      // Over the transport's limit, or closed: nothing was sent. One stage too many must not fail the others.
-      if (stages.length > 1) for (const stage of stages) this.#publish([stage]);
-      else
-        for (const stage of stages)
-          this.#apply({ r: "failed", stage: stage.index, from: 0, to: stage.count, error: toWireError(error) });
-    }
-  }
-
-  /** To be called when an upload of the stage has ended; with an error the stage fails. */
-  uploaded(stage: ClientStage, error?: unknown): void {
-    stage.uploads--;
-    if (error !== undefined && !stage.complete) this.#end(stage, toWireError(error));
-    if (stage.uploads === 0) this.flush();
-  }
-
-  #resendIncomplete(): void {
-    const waiting = new Set(this.#outbox);
-    for (const stage of this.#stages.values()) {
-      // Of what has results here the scheduler that sent them knows.
-      if (!stage.complete && (stage.sentIn !== this.live.opening || stage.results.settled === 0)) waiting.add(stage);
-    }
-    this.#window.forgetHeld();
-    this.#outbox = [...waiting].sort((a, b) => a.index - b.index);
-    this.flush();
-  }
-
-  // ---------------------------------------------------------------------------------------------- results
-
-  #onUpdate(data: Uint8Array): void {
-    const update = decodeMessage(clientUpdate, data);
-    if (update.session !== this.id || !this.requests.epochs.admits(update.epoch)) return;
-    this.live.heard(update.epoch);
-    for (const segment of update.segments) this.#apply(segment);
-  }
-
-  #apply(segment: ResultSegment): void {
-    const stage = this.#stages.get(segment.stage);
-    if (!stage || stage.build) return;
-    if (segment.r === "failed" && segment.error.code === "SESSION_LOST") {
-      this.#unknown(stage, segment.error);
-      return;
-    }
-    try {
-      stage.results.accept(segment);
-    } catch (error) {
-      this.#options.onError?.(error); // Dropped; the next beat asks for it again.
-      return;
-    }
-    if (stage.complete) this.#completed(stage);
-  }
-
-  /** The scheduler does not know the stage: it is sent again, a few times. */
-  #unknown(stage: ClientStage, error: WireError): void {
-    if (stage.complete || this.#outbox.includes(stage) || this.#retelling.has(stage)) return;
-    if (++stage.resends > resendsMax) {
-      this.#end(stage, error);
-      return;
-    }
-    this.#outbox.push(stage);
-    this.#outbox.sort((a, b) => a.index - b.index);
-    new Timer(() => this.flush(), 50 * stage.resends).unref();
+  #unreferenced(index: number): void {
+    this.#stages.delete(index);
+    this.take({ e: "released", index });
   }
 
   /**
    * Ends those of the tasks that have not ended. Resolves when nothing of them will run, or they have ended; rejects
    * when the scheduler cannot be asked.
    */
-  async cancel({ stage }: StageHandle, from: number, to: number): Promise<void> {
+  async cancel({ stage: { index } }: StageHandle, from: number, to: number): Promise<void> {
     this.flush();
-    const deadline = performance.now() + limits.requestTimeoutMs;
-    for (const open = () => stage.results.open(from, to).next(); !open().done && !this.#closed; ) {
-      if (this.#retelling.has(stage)) {
-        if (performance.now() > deadline)
-          throw new VolleyError(
-            "TIMEOUT",
-            `the scheduler could not be told of stage ${stage.index} within ${limits.requestTimeoutMs} ms`,
-          );
-        await sleep(20);
-      } else if (this.live.lost || stage.sentIn !== this.live.opening) {
-        // The scheduler has not heard of it, and what is ended here is not sent (S3).
-        for (const run of [...stage.results.open(from, to)])
-          stage.results.accept({ r: "failed", stage: stage.index, ...run, error: cancelled });
-        if (stage.complete) this.#completed(stage);
-      } else if (await this.#askCancel(stage, from, to)) return;
-    }
+    await new Promise<void>((resolve, reject) => {
+      const cancel = this.#nextCancel++;
+      this.#cancels.set(cancel, { resolve, reject });
+      this.take({ e: "cancel", cancel, index, from, to });
+    });
   }
 
-  /** False: the scheduler did not know the stage, and will not hear of these tasks. */
-  async #askCancel(stage: ClientStage, from: number, to: number): Promise<boolean> {
-    const { known } = await this.requests
-      .ask({ t: "cancel", job: this.id, stage: stage.index, from, to }, "cancelled")
-      .catch((error: unknown) => {
-        if (!isVolleyError(error) || error.code !== "JOB_NOT_FOUND") throw error;
-        this.live.lose();
-        return { known: false };
-      });
-    if (known) return true;
-    stage.sentIn = 0;
-    if (!this.#outbox.includes(stage)) this.#outbox.push(stage);
-    return false;
+  // ---------------------------------------------------------------------------------------------- bytes
+
+  /** A put or a get: what else is said of it in this tick belongs to it, and what is asked travels at its end. */
+  takeUntilFlush(event: Extract<SessionEvent, { e: "put" | "get" }>): void {
+    this.take(event);
+    this.#flushLater();
   }
 
-  #completed(stage: ClientStage): void {
-    noteReads(stage);
-    stage.settle();
-    if (this.#window.settle(stage)) this.#flushLater();
-    if (stage.orphan) this.#release(stage.index);
-  }
+  // ---------------------------------------------------------------------------------------------- life
 
-  #unreferenced(index: number): void {
-    const stage = this.#stages.get(index);
-    if (!stage) return;
-    stage.orphan = true;
-    if (stage.complete) this.#release(index);
-  }
-
-  #release(index: number): void {
-    this.#stages.delete(index);
-    this.#givenBack.stage(index);
-  }
-
-  /** An object that was put is not needed any more. */
-  dropObject(object: { readonly id: ObjectId; readonly generation: number; readonly bytes: number }): void {
-    if (!this.#closed) this.#givenBack.object(object);
-  }
-
-  #reopened(): void {
-    this.#retelling.clear();
-    for (const stage of endReadUnseen(this.#stages.values())) this.#completed(stage);
-    for (const stage of this.#stages.values()) {
-      stage.resends = 0;
-      // Refs to large results must stay good; of small ones the values are here, and they are told when something reads
-      // them.
-      if (stage.complete && stage.results.hasStored) this.#retelling.add(stage);
-    }
-    this.#resendIncomplete();
-  }
-
-  #failWaiters(error: VolleyError): void {
-    for (const stage of this.#stages.values()) if (stage.results.awaited) stage.results.failWaiters(error);
+  /** From now on there is something to lose. Started late, because a thread costs some milliseconds and megabytes. */
+  stayAlive(): void {
+    const { client, session, keepAlive } = this.#options;
+    if (this.#alive || !keepAlive || closedBy(this.state)) return;
+    const epoch = 0 as ClientRequestOf<"beat">["epoch"];
+    const beat: ClientRequest = { t: "beat", client, session, epoch, waiting: [], released: [] };
+    const close: ClientRequest = { t: "close", client, session };
+    this.#alive = keepAlive({
+      subject: subjects.schedulerClient,
+      alive: encodeMessage(beat),
+      bye: encodeMessage(close),
+    });
   }
 
   /** Ends the session here and, if it can be reached within a second, at the scheduler. */
   async close(): Promise<void> {
-    if (this.#closed) return;
+    if (closedBy(this.state)) return;
     this.flush();
-    this.#closed = new VolleyError("CLOSED", "this connection to the cluster has been closed");
-    this.live.close();
+    this.#alive?.stop();
     this.#stopStatus?.();
-    this.#failWaiters(this.#closed);
-    if (this.live.opening > 0)
-      await this.requests
-        .ask({ t: "close", client: this.client, session: this.id }, "ok", { timeoutMs: 1_000 })
-        .catch(() => undefined);
+    await new Promise<void>((resolve, reject) => {
+      this.#closed = { resolve, reject };
+      this.take({ e: "close" });
+    });
     this.#subscription?.unsubscribe();
   }
+}
+
+function settle(waiter: Settle | undefined, error: VolleyError | undefined): void {
+  if (error) waiter?.reject(error);
+  else waiter?.resolve();
 }

@@ -1,14 +1,10 @@
-/** Specifications of stages: their size on the wire, and the objects they read. */
+/** Arguments of stages: their size on the wire, and the objects they read. */
 import { argsBytes } from "../../proto/args.js";
 import type { ObjectId } from "../../proto/ids.js";
-import type { ArgSpec, StageSpec } from "../../proto/messages/stage.js";
-
-const specHeadBytes = 320;
+import type { ArgSpec } from "../../proto/messages/stage.js";
 
 /** Bytes of one argument in a message, about. */
 export const argBytes = (arg: ArgSpec): number => argsBytes([arg]);
-
-export const specBytes = (spec: StageSpec): number => specHeadBytes + argsBytes(spec.args);
 
 /** The objects that an argument reads. */
 export function collectObjects(arg: ArgSpec, into: Set<ObjectId>): void {

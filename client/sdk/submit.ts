@@ -77,7 +77,7 @@ class Batch {
   constructor(session: Session, callee: Callee, arity: number, first: number, done: () => void) {
     this.#first = first;
     this.#packs = Array.from({ length: arity }, () => new PackWriter());
-    this.handle = session.add((index) => {
+    this.handle = session.grow((index) => {
       done();
       return this.#build(callee, index);
     });
@@ -315,28 +315,10 @@ export class Submitter {
     const { fn, name } = this.callee;
     const options = drawing(this.callee.options, this.#places);
     this.#places += count;
-    const handle = this.#session.add(
+    return this.#session.add(
       (index) => ({ index, ...(name ? { name } : {}), fn, count, args: list.args, options }),
       [...list.reads.values()],
+      list.puts.map(({ put }) => put),
     );
-    const { stage } = handle;
-    if (list.puts.length > 0) this.#keepPuts(stage, list.puts);
-    stage.finish();
-    return handle;
-  }
-
-  /** The stage waits for what is uploaded, and what it reads is kept until it has ended. */
-  #keepPuts(stage: ClientStage, puts: readonly Put[]): void {
-    stage.uploads = puts.length;
-    for (const put of puts) {
-      this.#puts.need(put);
-      put.done.then(
-        () => this.#session.uploaded(stage),
-        (error: unknown) => this.#session.uploaded(stage, error),
-      );
-    }
-    stage.onSettled = () => {
-      for (const put of puts) this.#puts.drop(put);
-    };
   }
 }

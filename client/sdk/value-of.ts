@@ -3,11 +3,11 @@ import { VolleyError } from "../../proto/errors.js";
 import { type ObjectId, objectIdOf } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import { decodeValue, type EncodedValue, valueKind } from "../../proto/values/value.js";
+import type { Outcome } from "../../session/session.js";
 import type { Admit } from "./api.js";
 import type { Objects } from "./objects.js";
 import type { Patience } from "./patience.js";
 import { TaskRef, TaskRefArray } from "./refs.js";
-import type { Outcome } from "./results.js";
 import type { StackTraces } from "./stack-traces.js";
 import type { StageHandle } from "./stage.js";
 
@@ -44,7 +44,7 @@ export class Values {
     const outcome = handle.stage.results.outcome(task);
     if (!outcome)
       throw new VolleyError("INTERNAL", `task ${task} of stage ${handle.stage.index} was settled without an outcome`);
-    return this.#of(outcome, () => objectIdOf(handle.stage.base(), task), patience);
+    return this.#of(outcome, () => objectIdOf(handle.stage.base, task), patience);
   }
 
   async #object<T>(id: ObjectId, patience: Patience | undefined, admit: Admit | undefined): Promise<T> {
@@ -72,8 +72,8 @@ export class Values {
       };
       if (handle.stage.results.isSettled(task)) settle();
       else {
-        handle.stage.results.whenTask(task, settle);
-        stay = patience?.onEnd(() => handle.stage.results.forgetTask(task, settle));
+        handle.stage.waits.whenTask(task, settle);
+        stay = patience?.onEnd(() => handle.stage.waits.forgetTask(task, settle));
       }
     });
   }
@@ -84,7 +84,7 @@ export class Values {
     const { handle, from, to } = refs;
     await new Promise<void>((resolve, reject) => {
       let stay: (() => void) | undefined;
-      const waiter = handle.stage.results.whenRange(from, to, ({ failure, failedTask }) => {
+      const waiter = handle.stage.waits.whenRange(handle.stage.results, from, to, ({ failure, failedTask }) => {
         stay?.();
         if (failure) reject(failure);
         else if (failedTask === undefined) resolve();
@@ -97,7 +97,7 @@ export class Values {
           );
         }
       });
-      if (waiter) stay = patience.onEnd(() => handle.stage.results.forgetRange(waiter));
+      if (waiter) stay = patience.onEnd(() => handle.stage.waits.forgetRange(waiter));
     });
     const values: T[] = new Array(to - from);
     const fetched: Promise<void>[] = [];
@@ -140,12 +140,12 @@ export class Values {
       ready();
       return () => undefined;
     }
-    const { results } = ref.handle.stage;
+    const { results, waits } = ref.handle.stage;
     if (results.isSettled(ref.task)) {
       ready();
       return () => undefined;
     }
-    results.whenTask(ref.task, ready);
-    return () => results.forgetTask(ref.task, ready);
+    waits.whenTask(ref.task, ready);
+    return () => waits.forgetTask(ref.task, ready);
   }
 }

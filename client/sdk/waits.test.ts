@@ -6,10 +6,8 @@ import type { JobStatus } from "../../proto/messages/status.js";
 import { MemoryNetwork } from "../../proto/transport/memory.js";
 import type { RemoteFunction } from "./api.js";
 import { ClusterClient } from "./cluster.js";
-import { Limiter } from "./limiter.js";
-import { Patience } from "./patience.js";
-import { StageResults } from "./results.js";
 import { memoryBackend, resultsOf, ScriptedScheduler } from "./testing/scripted-scheduler.js";
+import { StageWaits } from "./waits.js";
 
 let scheduler: ScriptedScheduler;
 let cluster: ClusterClient;
@@ -113,10 +111,10 @@ describe("of a wait that has ended nothing is left:", () => {
       new URL("./testing/fixture-tasks.js", import.meta.url),
     );
     const map = (f.f as unknown as RemoteFunction<(x: number) => number>).map([1, 2, 3]) as unknown as {
-      handle: { stage: { results: StageResults } };
+      handle: { stage: { waits: StageWaits } };
     };
     const refs = [...(map as unknown as Iterable<never>)];
-    const { results } = map.handle.stage;
+    const { waits: waiters } = map.handle.stage;
     const timedOut = { code: "TIMEOUT" };
     const waits = [
       expect(cluster.get(refs[0] as never, { timeoutMs: 1 })).rejects.toMatchObject(timedOut),
@@ -125,9 +123,9 @@ describe("of a wait that has ended nothing is left:", () => {
       expect(cluster.get(map as never, { timeoutMs: 1 })).rejects.toMatchObject(timedOut),
       cluster.wait(refs, { timeoutMs: 1 }),
     ];
-    expect(results.awaited).toBe(true);
+    expect(waiters.awaited).toBe(true);
     await Promise.all(waits);
-    expect(results.awaited).toBe(false);
+    expect(waiters.awaited).toBe(false);
   });
 
   test("a list of which one has failed waits for the others no more", async () => {
@@ -138,35 +136,21 @@ describe("of a wait that has ended nothing is left:", () => {
         ]);
     };
     const refs = [identity().submit(1), identity().submit(2)];
-    const { results } = (refs[1] as unknown as { handle: { stage: { results: StageResults } } }).handle.stage;
+    const { waits: waiters } = (refs[1] as unknown as { handle: { stage: { waits: StageWaits } } }).handle.stage;
     await expect(cluster.get(refs)).rejects.toMatchObject({ code: "TASK_FAILED" });
-    expect(results.awaited).toBe(false);
+    expect(waiters.awaited).toBe(false);
   });
 
   test("a waiter that is taken out twice takes no other with it", () => {
-    const results = new StageResults(1);
+    const waits = new StageWaits();
     const called: string[] = [];
     const a = (): void => void called.push("a");
     const b = (): void => void called.push("b");
     const c = (): void => void called.push("c");
-    for (const waiter of [a, b, c]) results.whenTask(0, waiter);
-    results.forgetTask(0, b);
-    results.forgetTask(0, b);
-    results.accept({ r: "failed", stage: 0, from: 0, to: 1, error: { code: "TASK_FAILED", message: "no" } });
+    for (const waiter of [a, b, c]) waits.whenTask(0, waiter);
+    waits.forgetTask(0, b);
+    waits.forgetTask(0, b);
+    waits.notify(0, 1, true);
     expect(called).toEqual(["a", "c"]);
-  });
-
-  test("a fetch that nobody waits for any more leaves its place in the queue to the next", async () => {
-    const limiter = new Limiter(1);
-    let free: (() => void) | undefined;
-    const first = limiter.run(() => new Promise<void>((resolve) => (free = resolve)));
-    const patience = new Patience();
-    const ran: string[] = [];
-    void limiter.run(async () => ran.push("impatient"), patience);
-    const third = limiter.run(async () => ran.push("patient"));
-    patience.end();
-    free?.();
-    await Promise.all([first, third]);
-    expect(ran).toEqual(["patient"]);
   });
 });

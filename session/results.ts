@@ -1,30 +1,21 @@
 /**
- * The results of one stage as they arrive: runs of tasks that share one pack, and who waits for which task.
- * Owns order, duplicates (the first result of a task wins, I1) and waiters; decoding and fetching are value-of.ts'
- * business. A run costs one object for any number of tasks, so a map of a million has no object per task here.
+ * The results of one stage as they arrive: runs of tasks that share one pack. Owns order and duplicates (the first
+ * result of a task wins, I1). Who waits for which task is the driver's business. A run costs one object for any number
+ * of tasks, so a map of a million has no object per task here.
  */
-import type { WireError } from "../../proto/errors.js";
-import type { ResultSegment, StoredResult } from "../../proto/messages/results.js";
-import type { EncodedValue } from "../../proto/values/kind.js";
-import { notPlain, PackReader } from "../../proto/values/pack.js";
+import type { WireError } from "../proto/errors.js";
+import type { ResultSegment, StoredResult } from "../proto/messages/results.js";
+import type { EncodedValue } from "../proto/values/kind.js";
+import { notPlain, PackReader } from "../proto/values/pack.js";
 
 export type Outcome =
   | { readonly o: "inline"; readonly value: EncodedValue }
   | { readonly o: "stored"; readonly stored: StoredResult }
   | { readonly o: "failed"; readonly error: WireError };
 
-/** Called once: when its task is settled (no argument), or with the error that ends the wait. */
-export type TaskWaiter = (failure?: Error) => void;
-
-/** Waits for every task of [from, to). */
-export interface RangeWaiter {
+export interface TaskRun {
   readonly from: number;
   readonly to: number;
-  /**
-   * Called once: at the first failed task (with its index), when all are settled, or with the error that ends the wait.
-   */
-  readonly done: (end: { failedTask?: number; failure?: Error }) => void;
-  remaining: number;
 }
 
 interface Run {
@@ -45,8 +36,6 @@ export class StageResults {
   /** Known when the stage has stopped growing; until then nothing arrives. */
   #count: number | undefined;
   readonly #runs: Run[] = [];
-  readonly #tasks = new Map<number, TaskWaiter | Set<TaskWaiter>>();
-  readonly #ranges = new Set<RangeWaiter>();
   #settled = 0;
 
   constructor(count?: number) {
@@ -65,17 +54,13 @@ export class StageResults {
     return this.#settled;
   }
 
-  get awaited(): boolean {
-    return this.#tasks.size > 0 || this.#ranges.size > 0;
-  }
-
   isSettled(task: number): boolean {
     const run = this.#runs[this.#find(task)];
     return run !== undefined && run.from <= task;
   }
 
   /** The runs of tasks of [from, to) that are not settled. */
-  *open(from: number, to: number): IterableIterator<{ from: number; to: number }> {
+  *open(from: number, to: number): IterableIterator<TaskRun> {
     let at = from;
     for (let i = this.#find(from); at < to; i++) {
       const run = this.#runs[i];
@@ -86,8 +71,20 @@ export class StageResults {
     }
   }
 
+  /** Of the tasks [from, to): the first that has failed, and how many are not settled. */
+  standing(from: number, to: number): { readonly failedTask: number | undefined; readonly open: number } {
+    let open = to - from;
+    for (let at = this.#find(from); at < this.#runs.length; at++) {
+      const run = this.#runs[at] as Run;
+      if (run.from >= to) break;
+      if (run.content.r === "failed") return { failedTask: Math.max(run.from, from), open };
+      open -= Math.min(run.to, to) - Math.max(run.from, from);
+    }
+    return { failedTask: undefined, open };
+  }
+
   /** The runs of tasks that have a value. */
-  *successes(): IterableIterator<{ from: number; to: number }> {
+  *successes(): IterableIterator<TaskRun> {
     for (const { from, to, content } of this.#runs) if (content.r !== "failed") yield { from, to };
   }
 
@@ -152,8 +149,8 @@ export class StageResults {
     return { o: "failed", error: content.error };
   }
 
-  /** Takes a segment; tasks that are settled already keep what they have. Returns the number of newly settled tasks. */
-  accept(segment: ResultSegment): number {
+  /** Takes a segment; tasks that are settled already keep what they have. Returns the runs that are news. */
+  accept(segment: ResultSegment): readonly TaskRun[] {
     const content =
       segment.r === "inline"
         ? { r: segment.r, pack: new PackReader(segment.pack) }
@@ -169,7 +166,7 @@ export class StageResults {
     const to = Math.min(segment.to, this.#count ?? 0);
     if (items !== segment.to - segment.from)
       throw new RangeError(`a segment of tasks [${segment.from}, ${segment.to}) has ${items} results`);
-    let fresh = 0;
+    const fresh: TaskRun[] = [];
     let at = this.#find(segment.from);
     let from = segment.from;
     while (from < to) {
@@ -178,69 +175,13 @@ export class StageResults {
       if (gapEnd > from) {
         this.#runs.splice(at++, 0, { from, to: gapEnd, content, offset: from - segment.from });
         this.#settled += gapEnd - from;
-        fresh += gapEnd - from;
-        this.#notify(from, gapEnd, content.r === "failed");
+        fresh.push({ from, to: gapEnd });
       }
       if (!next) break;
       from = Math.max(from, next.to);
       at++;
     }
     return fresh;
-  }
-
-  /** `waiter` is called once, never synchronously from here. The task must not be settled yet. */
-  whenTask(task: number, waiter: TaskWaiter): void {
-    const present = this.#tasks.get(task);
-    if (present === undefined) this.#tasks.set(task, waiter);
-    else if (typeof present === "function") this.#tasks.set(task, new Set([present, waiter]));
-    else present.add(waiter);
-  }
-
-  forgetTask(task: number, waiter: TaskWaiter): void {
-    const present = this.#tasks.get(task);
-    if (present === waiter) this.#tasks.delete(task);
-    else if (present instanceof Set && present.delete(waiter) && present.size === 0) this.#tasks.delete(task);
-  }
-
-  /**
-   * Returns undefined, and waits for nothing, when all of [from, to) are settled. A task that has failed already ends
-   * the wait at once.
-   */
-  whenRange(from: number, to: number, done: RangeWaiter["done"]): RangeWaiter | undefined {
-    let remaining = to - from;
-    for (let at = this.#find(from); at < this.#runs.length; at++) {
-      const run = this.#runs[at] as Run;
-      if (run.from >= to) break;
-      if (run.content.r === "failed") {
-        done({ failedTask: Math.max(run.from, from) });
-        return undefined;
-      }
-      remaining -= Math.min(run.to, to) - Math.max(run.from, from);
-    }
-    if (remaining === 0) {
-      done({});
-      return undefined;
-    }
-    const waiter: RangeWaiter = { from, to, done, remaining };
-    this.#ranges.add(waiter);
-    return waiter;
-  }
-
-  forgetRange(waiter: RangeWaiter): void {
-    this.#ranges.delete(waiter);
-  }
-
-  /** Ends every wait with an error; the tasks stay unsettled and may be waited for again. */
-  failWaiters(failure: Error): void {
-    const tasks = [...this.#tasks.values()];
-    const ranges = [...this.#ranges];
-    this.#tasks.clear();
-    this.#ranges.clear();
-    for (const waiter of tasks) {
-      if (typeof waiter === "function") waiter(failure);
-      else for (const one of waiter) one(failure);
-    }
-    for (const waiter of ranges) waiter.done({ failure });
   }
 
   /** Position of the first run that ends after `task`. */
@@ -254,30 +195,5 @@ export class StageResults {
       else low = middle + 1;
     }
     return low;
-  }
-
-  #notify(from: number, to: number, failed: boolean): void {
-    if (this.#tasks.size > 0) {
-      // Walks the shorter of the two: the tasks that settled, or those that are waited for.
-      if (to - from <= this.#tasks.size) for (let task = from; task < to; task++) this.#wake(task);
-      else for (const task of [...this.#tasks.keys()]) if (task >= from && task < to) this.#wake(task);
-    }
-    for (const waiter of this.#ranges) {
-      const first = Math.max(from, waiter.from);
-      const overlap = Math.min(to, waiter.to) - first;
-      if (overlap <= 0) continue;
-      waiter.remaining -= overlap;
-      if (!failed && waiter.remaining > 0) continue;
-      this.#ranges.delete(waiter);
-      waiter.done(failed ? { failedTask: first } : {});
-    }
-  }
-
-  #wake(task: number): void {
-    const waiter = this.#tasks.get(task);
-    if (waiter === undefined) return;
-    this.#tasks.delete(task);
-    if (typeof waiter === "function") waiter();
-    else for (const one of waiter) one();
   }
 }

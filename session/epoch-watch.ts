@@ -8,15 +8,13 @@
 const fallenMsDefault = 15_000;
 
 export class EpochWatch {
-  readonly #nowMs: () => number;
   readonly #fallenMs: number;
   #epoch = 0;
   #heardMs = 0;
   /** Since when a lower one has been heard, and none of the highest. */
   #lowerSinceMs: number | undefined;
 
-  constructor(nowMs: () => number = () => performance.now(), fallenMs = fallenMsDefault) {
-    this.#nowMs = nowMs;
+  constructor(fallenMs = fallenMsDefault) {
     this.#fallenMs = fallenMs;
   }
 
@@ -25,8 +23,7 @@ export class EpochWatch {
   }
 
   /** Whether what came with this epoch counts. */
-  admits(epoch: number): boolean {
-    const nowMs = this.#nowMs();
+  admits(epoch: number, nowMs: number): boolean {
     if (epoch < this.#epoch && !this.#isFallen(nowMs)) return false;
     this.#epoch = epoch;
     this.#heardMs = nowMs;

@@ -3,21 +3,20 @@
  * as results come: a program may submit a million calls, but a scheduler that serves many does not keep them all for
  * one.
  */
-import type { ClientStage } from "./stage.js";
 
 /** Stages, and bytes of their specifications. A thousand calls in flight are some tens of stages. */
 export const windowStages = 10_000;
 export const windowBytes = 64 * 1024 * 1024;
 
-const none: readonly ClientStage[] = [];
+const none: readonly never[] = [];
 
-export class SendWindow {
-  readonly #sent = new Map<ClientStage, number>();
+export class SendWindow<S> {
+  readonly #sent = new Map<S, number>();
   /** Ready to go, in order, and not looked at again until there is room. */
-  #behind: ClientStage[] = [];
+  #behind: S[] = [];
   #head = 0;
   /** Taken, but the room was not enough. */
-  #again: ClientStage[] = [];
+  #again: S[] = [];
   readonly #stagesMax: number;
   #bytes = 0;
 
@@ -31,12 +30,12 @@ export class SendWindow {
   }
 
   /** `again`: it had been taken. */
-  hold(stage: ClientStage, again: boolean): void {
+  hold(stage: S, again: boolean): void {
     (again ? this.#again : this.#behind).push(stage);
   }
 
   /** As many of those that wait as there is room for. */
-  take(): readonly ClientStage[] {
+  take(): readonly S[] {
     const waiting = this.#again.length + this.#behind.length - this.#head;
     if (waiting === 0 || this.isFull) return none;
     const taken = this.#again;
@@ -45,7 +44,7 @@ export class SendWindow {
       this.#behind.length,
       this.#head + Math.max(0, this.#stagesMax - this.#sent.size - taken.length),
     );
-    for (; this.#head < end; this.#head++) taken.push(this.#behind[this.#head] as ClientStage);
+    for (; this.#head < end; this.#head++) taken.push(this.#behind[this.#head] as S);
     if (this.#head === this.#behind.length) this.forgetHeld();
     else if (this.#head * 2 > this.#behind.length) {
       this.#behind = this.#behind.slice(this.#head);
@@ -61,18 +60,18 @@ export class SendWindow {
     this.#head = 0;
   }
 
-  has(stage: ClientStage): boolean {
+  has(stage: S): boolean {
     return this.#sent.has(stage);
   }
 
-  add(stage: ClientStage, bytes: number): void {
+  add(stage: S, bytes: number): void {
     if (this.#sent.has(stage)) return;
     this.#sent.set(stage, bytes);
     this.#bytes += bytes;
   }
 
   /** Its results are all here. True: there was no room before, and is now. */
-  settle(stage: ClientStage): boolean {
+  settle(stage: S): boolean {
     const bytes = this.#sent.get(stage);
     if (bytes === undefined) return false;
     const full = this.isFull;

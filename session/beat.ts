@@ -1,0 +1,94 @@
+/**
+ * The beat: what it asks for (M5), and what it gives back. It lists the stages whose results are due, of those that are
+ * settled in part only what is missing, and the stages and objects that the scheduler need not keep any more, until a
+ * beat that lists them has been answered.
+ */
+import type { Epoch } from "../proto/ids.js";
+import { limits } from "../proto/limits.js";
+import type { ClientRequestOf } from "../proto/messages/client.js";
+import { ask } from "./asks.js";
+import type { Context, PutRecord, SessionState } from "./state.js";
+
+type Beat = ClientRequestOf<"beat">;
+
+const stagesListedMax = 10_000;
+/**
+ * Runs of missing tasks named of one stage, and in all of a beat; further ones are asked for by later beats, when these
+ * have come.
+ */
+const runsListedMax = 100;
+const runsListedInAllMax = 10_000;
+const releasedListedMax = 10_000;
+/** Objects of so many bytes do not wait for the next beat: the cluster may want the room. */
+const bytesWaitingMax = 8 * 1024 * 1024;
+
+/** Stages of this opening that were sent before `sentBeforeMs`: the others have had no time. */
+function waitingOf(state: SessionState, sentBeforeMs: number): Pick<Beat, "waiting" | "gaps"> {
+  const waiting: number[] = [];
+  const gaps: [number, number[]][] = [];
+  let room = runsListedInAllMax;
+  for (const { index, count, results, toldIn, state: at } of state.stages.values()) {
+    if (at.s !== "open" || toldIn !== state.opening || at.sentAtMs >= sentBeforeMs) continue;
+    if (results.settled > 0) {
+      if (room <= 0) continue;
+      const runs: number[] = [];
+      for (const { from, to } of results.open(0, count)) {
+        runs.push(from, to);
+        if (runs.length >= 2 * runsListedMax) break;
+      }
+      room -= runs.length / 2;
+      gaps.push([index, runs]);
+    }
+    waiting.push(index);
+    if (waiting.length === stagesListedMax) break;
+  }
+  return { waiting, gaps };
+}
+
+/** Unless one is under way, or the session is not open. */
+export function beat(ctx: Context): void {
+  const { state, nowMs } = ctx;
+  if (state.beating.b !== "idle" || state.phase.p !== "open") return;
+  state.droppedBytes = 0;
+  const dropped = state.dropped.slice(0, limits.objectsListedMax);
+  const { client, session } = state.options;
+  const sent: Beat = {
+    t: "beat",
+    client,
+    session,
+    epoch: state.epoch as Epoch,
+    ...waitingOf(state, nowMs - state.intervalMs),
+    released: state.released.slice(0, releasedListedMax),
+    ...(dropped.length > 0 ? { dropped } : {}),
+  };
+  state.beating = { b: "asked" };
+  ask(ctx, sent, "beat", { w: "beat", sent }, state.intervalMs);
+}
+
+/** Says what is not needed any more, out of turn. */
+export function beatSoon(ctx: Context): void {
+  if (ctx.state.beating.b === "idle") beat(ctx);
+  else ctx.state.beating = { b: "asked-and-due" };
+}
+
+/** The beat was answered: what it listed is known. */
+export function onListed(state: SessionState, { released, dropped }: Beat): void {
+  state.released = state.released.slice(released.length);
+  state.dropped = state.dropped.slice(dropped?.length ?? 0);
+}
+
+/** The beat has ended, answered or not. */
+export function onBeatOver(ctx: Context): void {
+  const due = ctx.state.beating.b === "asked-and-due";
+  ctx.state.beating = { b: "idle" };
+  if (due) beat(ctx);
+}
+
+/** An object that was put is not needed any more. */
+export function listDropped(ctx: Context, { id, put, bytes }: PutRecord): void {
+  const { state } = ctx;
+  if (state.phase.p === "closing" || state.phase.p === "closed") return;
+  state.dropped.push({ id, generation: put });
+  state.droppedBytes += bytes;
+  if (state.droppedBytes > bytesWaitingMax || state.dropped.length > limits.objectsListedMax / 2) beatSoon(ctx);
+}

@@ -1,0 +1,181 @@
+/** Puts by scripted events: on their way, needed, lost, put again, given back. */
+import { beforeEach, describe, expect, test } from "vitest";
+import { VolleyError } from "../proto/errors.js";
+import type { ObjectId, WorkerId } from "../proto/ids.js";
+import { results, SessionRig } from "./testing/session-rig.js";
+
+const large = 1_000_000;
+let rig: SessionRig;
+beforeEach(() => {
+  rig = new SessionRig().open();
+});
+const placed = (put: number): ObjectId => {
+  const id = rig.put(put, large);
+  rig.take({ e: "put-needed", put });
+  rig.take({ e: "flush" });
+  rig.place(put);
+  return id;
+};
+const beat = (missing: ObjectId[] = []) => {
+  rig.advance(1_000);
+  const asked = rig.asked("beat");
+  rig.answer("beat", { t: "beat", known: true, ...(missing.length > 0 ? { missing } : {}) });
+  return asked;
+};
+const full = new VolleyError("OUT_OF_MEMORY", "full for now");
+
+describe("a stage", () => {
+  test("waits for its puts, and leaves when the last of them is there", () => {
+    rig.put(1, 10);
+    rig.put(2, large);
+    rig.submit({ index: 0, puts: [1, 2] });
+    rig.answer("put", { t: "ok" });
+    expect(rig.published).toEqual([]);
+    rig.place(2);
+    expect(rig.published).toEqual([0]);
+    expect(rig.of("put-done").map(({ put, error }) => [put, error])).toEqual([
+      [1, undefined],
+      [2, undefined],
+    ]);
+  });
+
+  test("whose put cannot be done ends with its error, and the next put of the value is a new one", () => {
+    const id = rig.put(1, large);
+    rig.submit({ index: 0, puts: [1] });
+    rig.answer("place", { t: "error", error: { code: "NO_WORKERS", message: "none" } });
+    expect(rig.state.stages.get(0)?.results.outcome(0)).toMatchObject({ o: "failed", error: { code: "NO_WORKERS" } });
+    expect([rig.state.putsById.has(id), rig.of("put-forgotten").length]).toEqual([false, 1]);
+    expect(beat().dropped).toBe(undefined);
+  });
+
+  test("keeps what it reads until it has ended; small values go at once then, large ones linger", () => {
+    rig.put(1, 10);
+    const lingers = rig.put(2, large);
+    rig.submit({ index: 0, puts: [1, 2] });
+    rig.answer("put", { t: "ok" });
+    rig.place(2);
+    expect(beat().dropped).toBe(undefined);
+    rig.update(results(0, 0, 1));
+    expect(beat().dropped?.map(({ generation }) => generation)).toEqual([1]);
+    expect(rig.state.putsById.has(lingers)).toBe(true);
+    for (let i = 0; i < 31; i++) beat();
+    expect(rig.state.putsById.has(lingers)).toBe(false);
+  });
+});
+
+describe("the way to a worker", () => {
+  test("that fails is gone again with another one, four times", () => {
+    rig.put(1, large);
+    rig.take({ e: "put-needed", put: 1 });
+    for (let times = 1; times <= 4; times++) {
+      rig.answer("place", { t: "placed", worker: `w${times}` as WorkerId });
+      rig.take({ e: "upload-failed", put: 1, error: new VolleyError("NO_LISTENER", "away") });
+      rig.advance(200);
+    }
+    expect(rig.of("put-done").map(({ error }) => error?.code)).toEqual(["NO_LISTENER"]);
+    expect(rig.of("upload").map(({ worker }) => worker)).toEqual(["w1", "w2", "w3", "w4"]);
+  });
+
+  test("to a full cluster is waited for up to two minutes, and what lingers is given back at once", () => {
+    const old = placed(1);
+    rig.take({ e: "put-unneeded", put: 1 });
+    rig.put(2, large);
+    rig.take({ e: "put-needed", put: 2 });
+    rig.answer("place", { t: "placed", worker: "w1" as WorkerId });
+    rig.take({ e: "upload-failed", put: 2, error: full });
+    expect(rig.asked("beat").dropped?.map(({ id }) => id)).toEqual([old]);
+    rig.answer("beat", { t: "beat", known: true });
+    for (let i = 0; i < 119; i++) {
+      rig.advance(1_000);
+      if (rig.isAsked("beat")) rig.answer("beat", { t: "beat", known: true });
+      if (!rig.isAsked("place")) continue;
+      rig.answer("place", { t: "placed", worker: "w1" as WorkerId });
+      rig.take({ e: "upload-failed", put: 2, error: full });
+    }
+    expect(rig.of("put-done").map(({ put }) => put)).toEqual([1]);
+    rig.advance(1_000);
+    rig.place(2);
+    expect(rig.of("put-done").map(({ put, error }) => [put, error])).toEqual([
+      [1, undefined],
+      [2, undefined],
+    ]);
+  });
+
+  test("is gone by eight at once", () => {
+    for (let put = 1; put <= 10; put++) rig.put(put, large);
+    const asked = (): number => rig.of("request").filter(({ request }) => request.t === "place").length;
+    expect(asked()).toBe(8);
+    rig.place(1);
+    expect(asked()).toBe(9);
+  });
+
+  test("whose worker was lost before it was held is gone again", () => {
+    const id = rig.put(1, large);
+    rig.answer("place", { t: "placed", worker: "w1" as WorkerId });
+    rig.take({ e: "uploaded", put: 1 });
+    rig.answer("hold", { t: "held", missing: [id] });
+    rig.advance(60);
+    rig.place(1);
+    expect(rig.of("put-done").map(({ error }) => error)).toEqual([undefined]);
+  });
+});
+
+describe("a put that was lost", () => {
+  test("is put again, once however often it is called missing, and what reads it is sent all the same", () => {
+    const id = placed(1);
+    beat([id]);
+    beat([id]);
+    rig.submit({ index: 0, puts: [1] });
+    expect(rig.published).toEqual([0]);
+    rig.place(1);
+    expect(rig.of("upload")).toHaveLength(2);
+    expect(rig.of("put-done")).toHaveLength(1);
+  });
+
+  test("and whose value is gone is given back, so that what reads it ends", () => {
+    const id = placed(1);
+    beat([id]);
+    rig.answer("place", { t: "placed", worker: "w1" as WorkerId });
+    rig.take({ e: "upload-failed", put: 1, error: new VolleyError("OBJECT_LOST", "gone") });
+    expect(beat().dropped).toEqual([{ id, generation: 1 }]);
+    expect(rig.state.putsById.has(id)).toBe(false);
+  });
+
+  test("during a reopening is called missing by a beat after it, and then put again", () => {
+    const id = placed(1);
+    rig.restart();
+    // The new scheduler has not heard of any holder yet: that is not the end of it.
+    rig.answer("hold", { t: "held", missing: [id] });
+    expect([rig.state.phase.p, rig.state.putsById.has(id)]).toEqual(["open", true]);
+    beat([id]);
+    rig.place(1);
+    expect(rig.of("upload")).toHaveLength(2);
+  });
+
+  test("while it is put again and needed no more is dropped after it has arrived", () => {
+    const id = placed(1);
+    beat([id]);
+    rig.take({ e: "put-unneeded", put: 1 });
+    for (let i = 0; i < 31; i++) {
+      rig.advance(1_000);
+      if (rig.isAsked("beat")) rig.answer("beat", { t: "beat", known: true });
+    }
+    expect(rig.state.putsById.has(id)).toBe(false);
+    rig.place(1);
+    expect(beat().dropped).toEqual([{ id, generation: 1 }]);
+    expect(rig.state.offers.running).toBe(0);
+  });
+
+  test("on its way when the session is lost is held once that is open again", () => {
+    rig.put(1, large);
+    rig.answer("place", { t: "placed", worker: "w1" as WorkerId });
+    rig.take({ e: "uploaded", put: 1 });
+    rig.epoch++;
+    rig.answer("hold", { t: "error", error: { code: "JOB_NOT_FOUND", message: "no session" } });
+    rig.answer("open", { t: "opened", heartbeatIntervalMs: 1_000, version: 2 });
+    rig.answer("hold", { t: "held", missing: [] });
+    rig.advance(200);
+    rig.answer("hold", { t: "held", missing: [] });
+    expect(rig.of("put-done").map(({ error }) => error)).toEqual([undefined]);
+  });
+});

@@ -1,0 +1,195 @@
+/**
+ * How what is put gets into the cluster. A put of at most limits.inlineBytesMax is told to the scheduler with its
+ * bytes; a larger one is offered to a worker that the scheduler names, and then held.
+ *
+ * U2 What the scheduler calls missing is put again from what its caller kept; what is not to be had any more is given
+ *    back, so that what reads it ends, and the next put of the value is a new one.
+ * U3 A full cluster is waited for: what lingers is given back at once, and the offer is made again.
+ */
+import { type ErrorCode, isVolleyError, toWireError, VolleyError } from "../proto/errors.js";
+import type { ObjectId } from "../proto/ids.js";
+import type { ClientReply } from "../proto/messages/client.js";
+import { ask } from "./asks.js";
+import { beatSoon, listDropped } from "./beat.js";
+import type { NewPut } from "./events.js";
+import { factsOf, lose, tellPut } from "./liveness.js";
+import { forget, giveBack, giveBackLingering } from "./needs.js";
+import { onPutDone } from "./sending.js";
+import type { Context, Placement, PutRecord } from "./state.js";
+
+const offersMax = 8;
+const placeTriesMax = 4;
+const holdTriesMax = 10;
+const holdPauseMs = 200;
+/** U3. */
+const roomPatienceMs = 120_000;
+const offerPauseMs = 50;
+const offerPauseMsMax = 1_000;
+/** Failures of one worker, after which another one is asked. */
+const elsewhere: ReadonlySet<ErrorCode> = new Set([
+  "NO_LISTENER",
+  "TIMEOUT",
+  "DISCONNECTED",
+  "CORRUPT",
+  "WORKER_LOST",
+  "OUT_OF_MEMORY",
+  "NO_SCHEDULER",
+]);
+
+type Answer = ClientReply | VolleyError;
+
+export function onPut(ctx: Context, { inline, ...facts }: NewPut): void {
+  const { state } = ctx;
+  const put: PutRecord = {
+    ...facts,
+    inline,
+    state: inline ? { p: "telling" } : { p: "placing", way: firstWay },
+    needs: 0,
+    waiting: new Set(),
+  };
+  state.puts.set(put.put, put);
+  state.putsById.set(put.id, put);
+  state.freshPuts.push(put);
+  if (inline) tellPut(ctx, put, { w: "put", put });
+  else {
+    state.offers.queue.add(put);
+    offerNext(ctx);
+  }
+}
+
+/** A small value has been told, or cannot be. */
+export function onPutTold(ctx: Context, put: PutRecord, answer: Answer): void {
+  end(ctx, put, isVolleyError(answer) ? answer : undefined);
+}
+
+// ------------------------------------------------------------------------------------------------ the way
+
+const firstWay: Placement = { at: "queue", tries: 0, fullSinceMs: undefined };
+
+const wayOf = ({ state }: PutRecord): Placement | undefined =>
+  state.p === "placing" || state.p === "leaving" ? state.way : state.p === "placed" ? state.again : undefined;
+
+function go(put: PutRecord, way: Placement): void {
+  if (put.state.p === "placed") put.state = { p: "placed", again: way };
+  else if (put.state.p === "placing" || put.state.p === "leaving") put.state = { p: put.state.p, way };
+}
+
+function offerNext(ctx: Context): void {
+  const { offers } = ctx.state;
+  for (const put of offers.queue) {
+    if (offers.running >= offersMax) return;
+    offers.queue.delete(put);
+    offers.running++;
+    offer(ctx, put);
+  }
+}
+
+/** Asks for a worker (again). */
+export function offer(ctx: Context, put: PutRecord): void {
+  const way = wayOf(put);
+  if (way?.at !== "queue" && way?.at !== "pausing") return;
+  go(put, { at: "asking", tries: way.tries + 1, fullSinceMs: way.fullSinceMs });
+  ask(ctx, { t: "place", bytes: put.bytes }, "placed", { w: "place", put });
+}
+
+export function onPlaced(ctx: Context, put: PutRecord, answer: Answer): void {
+  const way = wayOf(put);
+  if (way?.at !== "asking") return;
+  if (isVolleyError(answer)) onWayFailed(ctx, put, way, answer);
+  else if (answer.t === "placed") {
+    const { worker } = answer;
+    go(put, { ...way, at: "uploading", worker, holds: 0 });
+    ctx.out.push({ c: "upload", put: put.put, worker });
+  }
+}
+
+/** The worker has it, or not. */
+export function onUploaded(ctx: Context, put: PutRecord, error: VolleyError | undefined): void {
+  const way = wayOf(put);
+  if (way?.at !== "uploading") return;
+  if (error) onWayFailed(ctx, put, way, error);
+  else {
+    go(put, { ...way, at: "holding" });
+    hold(ctx, put);
+  }
+}
+
+export function hold(ctx: Context, put: PutRecord): void {
+  const way = wayOf(put);
+  if (way?.at !== "holding") return;
+  go(put, { ...way, holds: way.holds + 1 });
+  const { session, client } = ctx.state.options;
+  ask(ctx, { t: "hold", session, client, objects: [factsOf(put)] }, "held", { w: "hold", put });
+}
+
+export function onHeld(ctx: Context, put: PutRecord, answer: Answer): void {
+  const way = wayOf(put);
+  if (way?.at !== "holding") return;
+  if (isVolleyError(answer)) {
+    // The session may have to be opened first.
+    if (answer.code === "JOB_NOT_FOUND" && way.holds <= holdTriesMax) {
+      lose(ctx);
+      ctx.state.timers.add(ctx.nowMs + holdPauseMs, { w: "hold", put });
+    } else onWayFailed(ctx, put, way, answer);
+  } else if (answer.t === "held" && answer.missing.length > 0) {
+    const text = `worker ${way.worker} took object ${put.id} and was lost; put it again`;
+    onWayFailed(ctx, put, way, new VolleyError("WORKER_LOST", text));
+  } else endWay(ctx, put, undefined);
+}
+
+function onWayFailed(ctx: Context, put: PutRecord, { tries, fullSinceMs }: Placement, error: VolleyError): void {
+  const { nowMs, state } = ctx;
+  // With details it is for good: no worker's store is large enough.
+  const full = error.code === "OUT_OF_MEMORY" && error.details?.neededBytes === undefined;
+  const since = full ? (fullSinceMs ?? nowMs) : undefined;
+  const over = since === undefined ? tries >= placeTriesMax : nowMs - since > roomPatienceMs;
+  if (over || !elsewhere.has(error.code)) {
+    endWay(ctx, put, error);
+    return;
+  }
+  if (full) {
+    giveBackLingering(ctx);
+    beatSoon(ctx);
+  }
+  go(put, { at: "pausing", tries, fullSinceMs: since });
+  state.timers.add(nowMs + Math.min(offerPauseMs * tries, offerPauseMsMax), { w: "offer", put });
+}
+
+function endWay(ctx: Context, put: PutRecord, error: VolleyError | undefined): void {
+  ctx.state.offers.running--;
+  ctx.out.push({ c: "upload-over", put: put.put });
+  end(ctx, put, error);
+  offerNext(ctx);
+}
+
+/** It is in the cluster, or cannot be put there. */
+function end(ctx: Context, put: PutRecord, error: VolleyError | undefined): void {
+  const { p } = put.state;
+  if (p === "gone") return;
+  if (p === "placed") {
+    // Put again. Whatever reads it ends with OBJECT_LOST if that failed, and says to put it once more.
+    put.state = { p: "placed", again: undefined };
+    if (error) giveBack(ctx, put);
+    return;
+  }
+  if (p === "leaving") {
+    put.state = { p: "gone", error };
+    ctx.state.puts.delete(put.put);
+    listDropped(ctx, put);
+  } else if (error) forget(ctx, put, error);
+  else put.state = { p: "placed", again: undefined };
+  ctx.out.push({ c: "put-done", put: put.put, error });
+  onPutDone(ctx, put, error && toWireError(error));
+}
+
+/** U2. The scheduler says that nobody has these. */
+export function onMissing(ctx: Context, ids: readonly ObjectId[]): void {
+  const { putsById, offers } = ctx.state;
+  for (const id of ids) {
+    const put = putsById.get(id);
+    if (!put || put.inline || put.state.p !== "placed" || put.state.again) continue;
+    put.state = { p: "placed", again: firstWay };
+    offers.queue.add(put);
+  }
+  offerNext(ctx);
+}
