@@ -74,7 +74,7 @@ describe("what is shipped", () => {
       expect.arrayContaining([
         "README.md",
         "dist/client/cli/volley.js",
-        "dist/client/sdk/index.d.ts",
+        "dist/client/index.d.ts",
         "dist/worker/pool/thread.js",
         "dist/kernels/wasm/features.wasm",
         "dist/client/cli/demo/sp500-2000.csv",

@@ -8,8 +8,9 @@
 import { readFile } from "node:fs/promises";
 import { Float64, Table, Utf8, vectorFromArray } from "apache-arrow";
 import { parse } from "csv-parse/sync";
-import { bootstrapGraph, connect, cpcvGraph, type JsonGraphInput, overfittingGraph, walkForwardGraph } from "volley";
+import { connect, type JsonGraphInput } from "volley";
 import { parseGraph } from "volley/proto";
+import { bootstrapGraph, cpcvGraph, overfittingGraph, walkForwardGraph } from "volley/research";
 
 const csv = await readFile(new URL("../data/sp500-2000.csv", import.meta.resolve("vega-datasets")));
 const rows: Record<string, string>[] = parse(csv, { columns: true });

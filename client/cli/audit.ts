@@ -6,7 +6,8 @@ import type { Table } from "apache-arrow";
 import { kernelNamed } from "volley/kernels";
 import { UsageError } from "../../cluster/process/exit-codes.js";
 import { VolleyError } from "../../proto/errors.js";
-import type { AuditInput, Cluster, RemoteFunction } from "../sdk/api.js";
+import { type AuditInput, audit as auditFunction } from "../research/audit.js";
+import type { Cluster, RemoteFunction } from "../sdk/api.js";
 import { withCluster } from "./cluster.js";
 import type { Output } from "./output.js";
 import type { ClusterOptions } from "./program.js";
@@ -84,7 +85,7 @@ export async function audit(name: string, options: AuditCommandOptions, output: 
   const inputs = await Promise.all(options.data.map(inputOf));
   await withCluster(options, async (cluster) => {
     let told = 0;
-    const report = await cluster.audit(await functionOf(cluster, name), inputs, {
+    const report = await auditFunction(cluster, await functionOf(cluster, name), inputs, {
       args,
       cuts: options.cuts,
       ...(options.time === undefined ? {} : { time: options.time }),

@@ -2,18 +2,19 @@
 import { DateDay, Table, tableFromArrays, vectorFromArray } from "apache-arrow";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type LocalCluster, startLocalCluster } from "../../cluster/local/local-cluster.js";
-import type { AuditInput, Cluster, Library, RemoteFunction } from "../sdk/api.js";
+import type { Library, RemoteFunction } from "../sdk/api.js";
 import { connect } from "../sdk/connect.js";
+import { type AuditInput, type AuditingCluster, auditing } from "./audit.js";
 
 type Mutants = Library<typeof import("./testing/audit-mutants.js")>;
 type OfTables = RemoteFunction<(...tables: Table[]) => Table>;
 
 let local: LocalCluster;
-let cluster: Cluster;
+let cluster: AuditingCluster;
 let mutants: Mutants;
 beforeAll(async () => {
   local = await startLocalCluster({ workers: 1, slots: 2, gateway: false });
-  cluster = await connect({ url: local.url });
+  cluster = auditing(await connect({ url: local.url }));
   mutants = await cluster.deploy<typeof import("./testing/audit-mutants.js")>(
     new URL("./testing/audit-mutants.js", import.meta.url),
   );

@@ -10,16 +10,61 @@
 import { DataType, Table, type Vector } from "apache-arrow";
 import { type Causality, causalityWith, findKernel } from "volley/kernels";
 import { isVolleyError, VolleyError } from "../../proto/errors.js";
-import type {
-  AuditFinding,
-  AuditInput,
-  AuditOptions,
-  AuditReport,
-  Cluster,
-  ObjectRef,
-  RemoteFunction,
-} from "../sdk/api.js";
+import type { Cluster, ObjectRef, RemoteFunction } from "../sdk/api.js";
 import { isRef } from "../sdk/refs.js";
+
+/** A table of the audited computation, and the column that says when each of its rows could be known. */
+export interface AuditInput {
+  table: Table | ObjectRef<Table>;
+  known: string;
+}
+
+export interface AuditOptions {
+  /** Further arguments of the function, after the tables. */
+  args?: readonly unknown[];
+  /**
+   * Column of the output with the time of a row. Without it, row i of the output belongs to row i of the first input,
+   * which must be sorted by time.
+   */
+  time?: string;
+  /** How many of the first input's times are cut at, evenly spread; default 200. */
+  cuts?: number | "all";
+  /**
+   * What is done to the future at each cut; default both. What depends on which rows there are shows only when they are
+   * taken away; what needs them all to run, only when they are spoilt.
+   */
+  modes?: readonly ("truncate" | "poison")[];
+  onProgress?: (progress: { done: number; of: number }) => void;
+}
+
+export interface AuditFinding {
+  /** `(rows)` when the number of rows differs. */
+  column: string;
+  /** Row of the output. */
+  row: number;
+  /** Milliseconds since 1970 for dates and timestamps. */
+  cut: number;
+  mode: "truncate" | "poison";
+  withFuture: string;
+  withoutFuture: string;
+}
+
+export interface AuditReport {
+  ok: boolean;
+  /**
+   * What a kernel is declared to be with these arguments; absent for a function. A label looks ahead by design, and is
+   * not ok by itself.
+   */
+  causality?: Causality;
+  /** The first offence, in the order of the cuts. */
+  finding?: AuditFinding;
+  cuts: number;
+  cutsPossible: number;
+  /** Comparisons made: two a cut, less those that failed. */
+  compared: number;
+  errors: { cut: number; message: string }[];
+  text: string;
+}
 
 /** Tables travel to every cut: this many are under way at once. */
 const cutsAtOnce = 24;
@@ -37,11 +82,37 @@ interface Cut {
   readonly mode: (typeof bothModes)[number];
 }
 
-export async function audit(
+/** Checks a kernel or function of tables for look-ahead: `fn(...tables, ...args)` must return a table. */
+export function audit<F extends (...args: never[]) => unknown>(
+  cluster: Cluster,
+  fn: RemoteFunction<F>,
+  inputs: AuditInput | readonly AuditInput[],
+  options: AuditOptions = {},
+): Promise<AuditReport> {
+  return auditAny(cluster, fn as unknown as RemoteFunction<AnyFunction>, inputs, options);
+}
+
+/** A connection that audits by itself. */
+export interface AuditingCluster extends Cluster {
+  /** Checks a kernel or function of tables for look-ahead: `fn(...tables, ...args)` must return a table. */
+  audit<F extends (...args: never[]) => unknown>(
+    fn: RemoteFunction<F>,
+    inputs: AuditInput | readonly AuditInput[],
+    options?: AuditOptions,
+  ): Promise<AuditReport>;
+}
+
+/** The same connection, which knows `audit` from now on. */
+export function auditing(cluster: Cluster): AuditingCluster {
+  const own: Pick<AuditingCluster, "audit"> = { audit: (fn, inputs, options) => audit(cluster, fn, inputs, options) };
+  return Object.assign(cluster, own);
+}
+
+async function auditAny(
   cluster: Cluster,
   fn: RemoteFunction<AnyFunction>,
   given: AuditInput | readonly AuditInput[],
-  options: AuditOptions = {},
+  options: AuditOptions,
 ): Promise<AuditReport> {
   const inputs = Array.isArray(given) ? (given as readonly AuditInput[]) : [given as AuditInput];
   const [first] = inputs;

@@ -2,12 +2,15 @@
  * The public face of the SDK, as types. Values are in index.ts; this file is what editors show.
  */
 import type { Table } from "apache-arrow";
-import type { Callable, Causality, callables, FeatureCall, FeatureCarryCall, FeatureName } from "volley/kernels";
-import type { BundleId, JobId, ObjectId } from "../../proto/ids.js";
+import type { Callable, callables, FeatureCall, FeatureCarryCall, FeatureName } from "volley/kernels";
+import type { BundleId, JobId } from "../../proto/ids.js";
 import type { Explanation } from "../../proto/messages/explanation.js";
 import type { FunctionRef } from "../../proto/messages/stage.js";
 import type { JobStatus, WorkerStatus } from "../../proto/messages/status.js";
+import type { ObjectRef } from "../../proto/object-ref.js";
 import type { ValueKind } from "../../proto/values/kind.js";
+
+export type { ObjectRef } from "../../proto/object-ref.js";
 
 export interface ConnectOptions {
   /**
@@ -20,13 +23,6 @@ export interface ConnectOptions {
   /** Workers of the embedded local cluster. Default: the number of cores. */
   workers?: number;
   connectTimeoutMs?: number;
-}
-
-/** A handle on a value that is, or will be, in the cluster. Accepted wherever the value is. */
-export interface ObjectRef<T> {
-  readonly id: ObjectId;
-  /** Phantom: carries the type of the value. */
-  readonly __value?: T;
 }
 
 /** The refs of a map: n refs made as they are touched, so that a map of a million costs no million objects. */
@@ -212,59 +208,6 @@ export interface Job<V = unknown[]> {
   explain(stage?: number, task?: number): Promise<Explanation>;
 }
 
-/** A table of the audited computation, and the column that says when each of its rows could be known. */
-export interface AuditInput {
-  table: Table | ObjectRef<Table>;
-  known: string;
-}
-
-export interface AuditOptions {
-  /** Further arguments of the function, after the tables. */
-  args?: readonly unknown[];
-  /**
-   * Column of the output with the time of a row. Without it, row i of the output belongs to row i of the first input,
-   * which must be sorted by time.
-   */
-  time?: string;
-  /** How many of the first input's times are cut at, evenly spread; default 200. */
-  cuts?: number | "all";
-  /**
-   * What is done to the future at each cut; default both. What depends on which rows there are shows only when they are
-   * taken away; what needs them all to run, only when they are spoilt.
-   */
-  modes?: readonly ("truncate" | "poison")[];
-  onProgress?: (progress: { done: number; of: number }) => void;
-}
-
-export interface AuditFinding {
-  /** `(rows)` when the number of rows differs. */
-  column: string;
-  /** Row of the output. */
-  row: number;
-  /** Milliseconds since 1970 for dates and timestamps. */
-  cut: number;
-  mode: "truncate" | "poison";
-  withFuture: string;
-  withoutFuture: string;
-}
-
-export interface AuditReport {
-  ok: boolean;
-  /**
-   * What a kernel is declared to be with these arguments; absent for a function. A label looks ahead by design, and is
-   * not ok by itself.
-   */
-  causality?: Causality;
-  /** The first offence, in the order of the cuts. */
-  finding?: AuditFinding;
-  cuts: number;
-  cutsPossible: number;
-  /** Comparisons made: two a cut, less those that failed. */
-  compared: number;
-  errors: { cut: number; message: string }[];
-  text: string;
-}
-
 export interface Cluster extends AsyncDisposable {
   readonly url: string;
   readonly tenant: string;
@@ -310,11 +253,5 @@ export interface Cluster extends AsyncDisposable {
   jobs(options?: { limit?: number }): Promise<JobStatus[]>;
   workers(): Promise<{ workers: WorkerStatus[]; queued: number; running: number }>;
   explain(ref: ObjectRef<unknown>): Promise<Explanation>;
-  /** Checks a kernel or function of tables for look-ahead: `fn(...tables, ...args)` must return a table. */
-  audit<F extends (...args: never[]) => unknown>(
-    fn: RemoteFunction<F>,
-    inputs: AuditInput | readonly AuditInput[],
-    options?: AuditOptions,
-  ): Promise<AuditReport>;
   close(): Promise<void>;
 }

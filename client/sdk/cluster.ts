@@ -6,12 +6,8 @@ import { limits } from "../../proto/limits.js";
 import type { Explanation } from "../../proto/messages/explanation.js";
 import type { JobStatus } from "../../proto/messages/status.js";
 import { checkTimeoutMs, Timer } from "../../proto/timer.js";
-import { audit } from "../research/audit.js";
 import type {
   Admit,
-  AuditInput,
-  AuditOptions,
-  AuditReport,
   Cluster,
   DeployOptions,
   GraphBuilder,
@@ -264,14 +260,6 @@ export class ClusterClient implements Cluster {
         "explanation",
       )
     ).explanation;
-  }
-
-  audit<F extends (...args: never[]) => unknown>(
-    fn: RemoteFunction<F>,
-    inputs: AuditInput | readonly AuditInput[],
-    options?: AuditOptions,
-  ): Promise<AuditReport> {
-    return audit(this, fn as unknown as RemoteFunction<(...args: never[]) => unknown>, inputs, options);
   }
 
   close(): Promise<void> {

@@ -1,6 +1,6 @@
 /** Files as data: Parquet in and out, CSV in, and lakes of many files as datasets. */
 export type { ParquetDescription } from "./decode-parquet.js";
-export { type Lake, type LakeOptions, openLake, type Partition } from "./lake.js";
+export { type Lake, type LakeOptions, openLake, type Partition, type TakesTables } from "./lake.js";
 export {
   describeParquet,
   type ParquetReadOptions,

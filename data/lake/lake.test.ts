@@ -4,7 +4,7 @@ import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { DateDay, Dictionary, Int32, Table, tableToIPC, Utf8, vectorFromArray } from "apache-arrow";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { ObjectRef } from "../../client/sdk/api.js";
+import type { ObjectRef } from "../../proto/object-ref.js";
 import { encodeParquet, openLake, readParquet, writeParquet } from "./index.js";
 
 let root: string;

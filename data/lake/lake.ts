@@ -7,8 +7,8 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { DataType, Table, Vector } from "apache-arrow";
 import { glob, isDynamicPattern } from "tinyglobby";
-import type { Cluster, ObjectRef } from "../../client/sdk/api.js";
 import { VolleyError } from "../../proto/errors.js";
+import type { ObjectRef } from "../../proto/object-ref.js";
 import type { IngestOptions } from "../ingest/index.js";
 import { invalidData } from "../ingest/ingested.js";
 import { joinDictionaries } from "./column-data.js";
@@ -50,7 +50,12 @@ export interface Lake {
   /** All partitions in order, as one table of as many batches. */
   table(): Promise<Table>;
   /** Puts every partition into the cluster, a few at a time; ref i is partition i. */
-  put(cluster: Pick<Cluster, "put">, options?: { durable?: boolean }): Promise<ObjectRef<Table>[]>;
+  put(cluster: TakesTables, options?: { durable?: boolean }): Promise<ObjectRef<Table>[]>;
+}
+
+/** What partitions are put into: the SDK's cluster is one. */
+export interface TakesTables {
+  put(table: Table, options?: { durable?: boolean }): Promise<ObjectRef<Table>>;
 }
 
 /** Partitions read and in memory at once while putting. */
@@ -192,7 +197,7 @@ function concatenated(parts: readonly Vector[]): Vector {
 
 async function putAll(
   partitions: readonly Partition[],
-  cluster: Pick<Cluster, "put">,
+  cluster: TakesTables,
   options: { durable?: boolean } = {},
 ): Promise<ObjectRef<Table>[]> {
   const refs = new Array<ObjectRef<Table>>(partitions.length);
