@@ -14,6 +14,8 @@ export interface OwnCluster {
   /** SIGKILL, and another one when it is gone. */
   restartScheduler(): Promise<void>;
   worker(name: string): RoleInstance;
+  /** One more. */
+  startWorker(name: string): Promise<RoleInstance>;
   /** SIGKILL, and another process under the same name at once, without waiting for the end of the first. */
   restartWorker(name: string): Promise<void>;
   /** The folder of its storage. */
@@ -62,6 +64,11 @@ export async function startOwnCluster(workers: readonly string[], slots: number)
       scheduler = await start("scheduler", "scheduler");
     },
     worker,
+    async startWorker(name) {
+      const instance = await start("worker", name);
+      running.set(name, instance);
+      return instance;
+    },
     natsStore: join(dataDir, "jetstream"),
     async restartWorker(name) {
       worker(name).signal("SIGKILL");

@@ -34,6 +34,11 @@ export const limits = {
   /** A worker or client not heard of for this long is lost. */
   heartbeatTimeoutMs: 5_000,
   /**
+   * What a lost worker alone held, and cannot be made again, is waited for so long: it may have been stopped, or cut
+   * off, and come back with it.
+   */
+  silentWorkerPatienceMs: 60_000,
+  /**
    * A client may be away this long (stopped by a signal or a debugger, a suspended laptop) before its session ends. One
    * that closes ends at once.
    */

@@ -16,10 +16,11 @@ const placed = (put: number): ObjectId => {
   rig.place(put);
   return id;
 };
-const beat = (missing: ObjectId[] = []) => {
+const beat = (missing: ObjectId[] = [], awaited: ObjectId[] = []) => {
   rig.advance(1_000);
   const asked = rig.asked("beat");
-  rig.answer("beat", { t: "beat", known: true, ...(missing.length > 0 ? { missing } : {}) });
+  const lists = { ...(missing.length > 0 ? { missing } : {}), ...(awaited.length > 0 ? { awaited } : {}) };
+  rig.answer("beat", { t: "beat", known: true, ...lists });
   return asked;
 };
 const full = new VolleyError("OUT_OF_MEMORY", "full for now");
@@ -139,6 +140,21 @@ describe("a put that was lost", () => {
     rig.take({ e: "upload-failed", put: 1, error: new VolleyError("OBJECT_LOST", "gone") });
     expect(beat().dropped).toEqual([{ id, generation: 1 }]);
     expect(rig.state.putsById.has(id)).toBe(false);
+  });
+
+  test("whose holder is silent is put again if its value is here; if not its ref is kept, and it is tried once", () => {
+    const id = placed(1);
+    beat([], [id]);
+    rig.answer("place", { t: "placed", worker: "w1" as WorkerId });
+    rig.take({ e: "upload-failed", put: 1, error: new VolleyError("OBJECT_LOST", "gone") });
+    for (let i = 0; i < 3; i++) expect(beat([], [id]).dropped ?? []).toEqual([]);
+    expect(rig.of("upload")).toHaveLength(2);
+    expect(rig.state.putsById.has(id)).toBe(true);
+    // Its holder did not come back.
+    beat([id]);
+    rig.answer("place", { t: "placed", worker: "w1" as WorkerId });
+    rig.take({ e: "upload-failed", put: 1, error: new VolleyError("OBJECT_LOST", "gone") });
+    expect(beat().dropped).toEqual([{ id, generation: 1 }]);
   });
 
   test("during a reopening is called missing by a beat after it, and then put again", () => {

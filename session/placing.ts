@@ -70,7 +70,7 @@ const wayOf = ({ state }: PutRecord): Placement | undefined =>
   state.p === "placing" || state.p === "leaving" ? state.way : state.p === "placed" ? state.again : undefined;
 
 function go(put: PutRecord, way: Placement): void {
-  if (put.state.p === "placed") put.state = { p: "placed", again: way };
+  if (put.state.p === "placed") put.state = { ...put.state, again: way };
   else if (put.state.p === "placing" || put.state.p === "leaving") put.state = { p: put.state.p, way };
 }
 
@@ -168,8 +168,9 @@ function end(ctx: Context, put: PutRecord, error: VolleyError | undefined): void
   if (p === "gone") return;
   if (p === "placed") {
     // Put again. Whatever reads it ends with OBJECT_LOST if that failed, and says to put it once more.
-    put.state = { p: "placed", again: undefined };
-    if (error) giveBack(ctx, put);
+    const { awaited } = put.state;
+    put.state = { p: "placed", again: undefined, ...(awaited && error ? { awaited } : {}) };
+    if (error && !awaited) giveBack(ctx, put);
     return;
   }
   if (p === "leaving") {
@@ -184,12 +185,19 @@ function end(ctx: Context, put: PutRecord, error: VolleyError | undefined): void
 
 /** U2. The scheduler says that nobody has these. */
 export function onMissing(ctx: Context, ids: readonly ObjectId[]): void {
-  const { putsById, offers } = ctx.state;
-  for (const id of ids) {
-    const put = putsById.get(id);
-    if (!put || put.inline || put.state.p !== "placed" || put.state.again) continue;
-    put.state = { p: "placed", again: firstWay };
-    offers.queue.add(put);
-  }
+  for (const id of ids) putAgain(ctx, id, false);
   offerNext(ctx);
+}
+
+/** Whoever has these is silent, and may come back with them. They are put again once, if their values are here. */
+export function onAwaited(ctx: Context, ids: readonly ObjectId[]): void {
+  for (const id of ids) putAgain(ctx, id, true);
+  offerNext(ctx);
+}
+
+function putAgain({ state }: Context, id: ObjectId, awaited: boolean): void {
+  const put = state.putsById.get(id);
+  if (!put || put.inline || put.state.p !== "placed" || put.state.again || (awaited && put.state.awaited)) return;
+  put.state = { p: "placed", again: firstWay, ...(awaited ? { awaited } : {}) };
+  state.offers.queue.add(put);
 }

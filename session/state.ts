@@ -120,7 +120,11 @@ export type PutState =
   | { readonly p: "telling" }
   | { readonly p: "placing"; readonly way: Placement }
   /** Tasks may read it. `again`: it was lost, and is on its way once more. */
-  | { readonly p: "placed"; readonly again: Placement | undefined }
+  /**
+   * `again`: it is on its way once more. `awaited`: whoever held it is silent and may come back with it, so that it was
+   * tried to put it again, and nothing is given back if that fails.
+   */
+  | { readonly p: "placed"; readonly again: Placement | undefined; readonly awaited?: true }
   /** Not needed any more, but still on its way: the scheduler is told once it has ended. */
   | { readonly p: "leaving"; readonly way: Placement | undefined }
   /** `error`: it could not be put. */

@@ -11,7 +11,7 @@ import type { SessionCommand, SessionEvent } from "./events.js";
 import { askLocations, locate, lookAgain, onFetched, onGet, onGetEnded, onLocated } from "./gets.js";
 import { askOpen, heard, heardOfEngine, lose, onOpenReply, onReopened, onToldAgain } from "./liveness.js";
 import { lookAtFreshPuts, need, unneed } from "./needs.js";
-import { hold, offer, onHeld, onMissing, onPlaced, onPut, onPutTold, onUploaded } from "./placing.js";
+import { hold, offer, onAwaited, onHeld, onMissing, onPlaced, onPut, onPutTold, onUploaded } from "./placing.js";
 import { onTaken, tell } from "./retelling.js";
 import { onBegan, onSubmitted, onUnbuilt, onUnknown, onUnsent, resendIncomplete, send } from "./sending.js";
 import { accept, onReleased } from "./settling.js";
@@ -246,6 +246,7 @@ function onBeat(ctx: Context, sent: Parameters<typeof onListed>[1], answer: Clie
     heardOfEngine(ctx.state, answer.engine);
     onListed(ctx.state, sent);
     if (answer.missing) onMissing(ctx, answer.missing);
+    if (answer.awaited) onAwaited(ctx, answer.awaited);
     if (!answer.known) lose(ctx);
   }
   onBeatOver(ctx);

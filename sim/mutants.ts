@@ -17,7 +17,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   "lost-digest-forgotten": {
     doc: "the digest of a lost pure result is not kept for the one that is made again",
     area: "lineage",
-    edits: [core("progress", "troubleOf(stage, task).expected = segment.stored[task - segment.from]?.digest;", "")],
+    edits: [core("losses", "troubleOf(stage, task).expected = stored.digest;", "")],
     faults: liars,
   },
   "digests-compared-by-length": {
@@ -31,7 +31,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   "dependents-not-blocked": {
     doc: "what waits in the queue for a result that is lost does not wait again",
     area: "lineage",
-    edits: [core("progress", "block(ctx, stage, task);", "")],
+    edits: [core("losses", "block(ctx, stage, task);", "")],
     faults: deaths,
   },
   "object-edge-not-linked": {

@@ -182,7 +182,7 @@ export class SessionClient {
       (reply) => {
         if (reply.t !== "beat" || !this.#open || this.#closing) return;
         this.#released = this.#released.filter((index) => !released.includes(index));
-        this.#puts.tellAgain(reply.missing ?? []);
+        this.#puts.tellAgain([...(reply.missing ?? []), ...(reply.awaited ?? [])]);
         if (reply.known) return;
         this.#world.story.tell(this.address, "is not known any more: opens its session again");
         this.#openSession();

@@ -139,13 +139,15 @@ export const clientReply = z.discriminatedUnion("t", [
   }),
   /**
    * `known` false: the scheduler does not know this session (it restarted). Results of `waiting` stages follow as
-   * updates. `missing`: to be put again.
+   * updates. `missing`: to be put again, or dropped. `awaited`: whoever holds it is silent; to be put again by a client
+   * that can, and not to be dropped for that.
    */
   z.object({
     t: z.literal("beat"),
     epoch,
     known: z.boolean(),
     missing: z.array(objectId).optional(),
+    awaited: z.array(objectId).optional(),
     engine: engineName.optional(),
   }),
   /** Of them nobody has `missing`. */

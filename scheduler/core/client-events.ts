@@ -12,6 +12,7 @@ import type { PutFacts, ReplyToken } from "./events.js";
 import { countBlockers, flatArgs, setOpen, sourceOf } from "./links.js";
 import { heard } from "./liveness.js";
 import { durableFacts, isReusable } from "./locate.js";
+import { makeAgain } from "./losses.js";
 import {
   admit,
   cancelTasks,
@@ -20,7 +21,6 @@ import {
   failTasks,
   forgetIfUnused,
   freeObjects,
-  makeAgain,
   objectIds,
   settleJob,
   tell,
@@ -141,7 +141,12 @@ export function startStage(ctx: Context, stage: StageRecord): void {
     }
   }
   if (spec.options.pure) reuse(ctx, stage);
-  makeAgain(ctx, stage, 0, spec.count);
+  const gone = makeAgain(ctx, stage, 0, spec.count);
+  if (!gone) return;
+  failTasks(ctx, stage, 0, spec.count, {
+    code: "OBJECT_LOST",
+    message: `what it reads has been given up, and cannot be made again: stage ${gone.index}, which it was made from, has been forgotten`,
+  });
 }
 
 function unknownObject(ctx: Context, spec: StageSpec): ObjectId | undefined {
@@ -179,12 +184,13 @@ export function onClientBeat(ctx: Context, request: ClientRequestOf<"beat">, rep
     return;
   }
   heard(state, session);
-  const missing = session.missing.size > 0 ? missingOf(state, session) : [];
+  const { missing, awaited } = session.missing.size > 0 ? missingOf(state, session) : { missing: [], awaited: [] };
   answer(ctx, reply, {
     t: "beat",
     known: true,
     engine: clusterEngine(state),
     ...(missing.length > 0 ? { missing } : {}),
+    ...(awaited.length > 0 ? { awaited } : {}),
   });
   if (request.dropped) dropPuts(ctx, session, request.dropped);
   for (const index of request.released) {

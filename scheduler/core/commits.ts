@@ -309,7 +309,7 @@ export function onRetryTimers(ctx: Context): void {
     if (stage.states.at(task) !== taskState.retrying) continue;
     const claimed = stage.troubles.get(task)?.claimed;
     if (claimed && takeShared(ctx, stage, task)) continue;
-    if (claimed && state.listenedMs - claimed.at < claimPatienceMs)
+    if (claimed && (claimed.silence || state.listenedMs - claimed.at < claimPatienceMs(stage)))
       state.retries.add(state.nowMs + limits.heartbeatIntervalMs, due);
     else if (claimed && stage.spec.options.pure) {
       // resume.ts: nobody has it. It is made again, and must be what was shown.

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import type { JobId, ObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import { client, leasesIn, one, Rig, session, spec, stored, updatesIn, w1, w2 } from "../../sim/core-rig.js";
-import { explain } from "./questions.js";
+import { explain } from "./explain.js";
 
 const timeoutMs = limits.heartbeatTimeoutMs;
 const alive = (rig: Rig): string[] => [...rig.state.workers.keys()];

@@ -5,25 +5,27 @@ import { sameBytes } from "../../proto/same-bytes.js";
 import { PackReader } from "../../proto/values/pack.js";
 import type { HeldLocation, HeldSegment, PutFacts } from "./events.js";
 import { sourceOf } from "./links.js";
-import { isTerminal, type StageRecord, type State, type TaskState, taskState } from "./state.js";
+import { isAwaited } from "./silence.js";
+import { isTerminal, type PutRecord, type StageRecord, type State, type TaskState, taskState } from "./state.js";
 
 const holdersOf = (state: State, id: ObjectId): WorkerId[] => [...(state.holders.get(id) ?? [])];
 
 /** What is known of an object. `unknown`: nothing, or every copy is gone. */
 export function locate(state: State, id: ObjectId): HeldLocation {
   const put = state.puts.get(id);
-  if (put) return locatePut(state, put.facts, put.durable);
+  if (put) return locatePut(state, put);
   const source = sourceOf(state, id);
   if (!source) return { id, state: "unknown" };
   return locateResult(state, source.stage, source.task, id);
 }
 
-function locatePut(state: State, facts: PutFacts, durable: boolean): HeldLocation {
+function locatePut(state: State, put: PutRecord): HeldLocation {
+  const { facts, durable } = put;
   const { id, kind, bytes, digest } = facts;
   if (facts.inline) return { id, state: "ready", kind, bytes, digest, inline: facts.inline };
   if (facts.chunk) return { id, state: "ready", chunk: facts.chunk };
   const workers = holdersOf(state, id);
-  if (workers.length === 0 && !durable) return { id, state: "unknown" };
+  if (workers.length === 0 && !durable) return { id, state: isAwaited(state, put) ? "pending" : "unknown" };
   return { id, state: "ready", kind, bytes, digest, workers, durable };
 }
 

@@ -1,6 +1,6 @@
 /**
- * What follows from results: commits, failures and losses, and what they set free or take down. Live steps only;
- * durable facts go through `write`.
+ * What follows from results: commits and failures, and what they set free or take down (losses: losses.ts). Live steps
+ * only; durable facts go through `write`.
  *
  * A failure of a durable job's task ends the job (its other tasks are cancelled); in a session it takes down what
  * depends on it and nothing else.
@@ -12,13 +12,13 @@ import type { JobState } from "../../proto/messages/status.js";
 import { addHolder } from "./copies.js";
 import { engineToRecord, noteStray } from "./engines.js";
 import type { ChunkSegment, HeldSegment } from "./events.js";
-import { drop, letGo, readsShelved, revive, shelve, useOf } from "./lineage.js";
-import { meet, setOpen, unmeet } from "./links.js";
+import { drop, letGo, shelve, useOf } from "./lineage.js";
+import { meet, setOpen } from "./links.js";
 import { isBaseKnown } from "./locate.js";
 import { considerOffload } from "./offload.js";
 import { order } from "./orders.js";
 import { write } from "./records.js";
-import { removeLease, troubleOf } from "./stage.js";
+import { removeLease } from "./stage.js";
 import {
   type Context,
   type Dependent,
@@ -348,75 +348,5 @@ export function forgetIfUnused(ctx: Context, first: StageRecord): void {
     const excess = shelve(state, stage);
     freeObjects(ctx, ids);
     if (excess) work.push(...drop(state, excess));
-  }
-}
-
-// ------------------------------------------------------------------------------------------------ losses
-
-/** The last copy of an object is gone: pure results are made again, others are lost with an error (I5). */
-export function loseObject(ctx: Context, id: ObjectId): void {
-  const { state } = ctx;
-  const dash = id.lastIndexOf("-");
-  const task = Number(id.slice(dash + 1));
-  for (const stage of [...state.catalog.made(id.slice(0, dash) as never)]) {
-    const segment = stage.results.at(task);
-    if (stage.job.durable || segment?.r !== "stored" || stage.states.at(task) !== taskState.succeeded) continue;
-    ctx.out.push({ c: "count", metric: "objects_lost", by: 1, tenant: stage.job.tenant });
-    stage.results.remove(task);
-    if (isStageComplete(stage)) setOpen(stage, true);
-    setStates(state, stage, task, task + 1, taskState.waiting);
-    block(ctx, stage, task);
-    if (stage.spec.options.pure) {
-      troubleOf(stage, task).expected = segment.stored[task - segment.from]?.digest;
-      ctx.out.push({ c: "count", metric: "objects_recomputed", by: 1, tenant: stage.job.tenant });
-      makeAgain(ctx, stage, task, task + 1);
-    } else {
-      failTasks(ctx, stage, task, task + 1, {
-        code: "OBJECT_LOST",
-        message: `the worker that held ${id} is gone; its function is not declared pure, so it is not run again`,
-      });
-    }
-  }
-}
-
-/**
- * Tasks that wait are queued when their inputs are there; inputs that were given up are made again first, and theirs.
- */
-export function makeAgain(ctx: Context, stage: StageRecord, from: number, to: number): void {
-  if (!readsShelved(stage)) {
-    admit(ctx, stage, from, to);
-    return;
-  }
-  const found = revive(ctx.state, stage, from, to);
-  if ("gone" in found) {
-    failTasks(ctx, stage, from, to, {
-      code: "OBJECT_LOST",
-      message: `the worker that held the result is gone, and it cannot be made again: stage ${found.gone.index}, which it was made from, has been forgotten`,
-    });
-    return;
-  }
-  for (const { stage: upstream, from: start, to: end } of found.revived) {
-    ctx.out.push({ c: "count", metric: "objects_recomputed", by: end - start, tenant: upstream.job.tenant });
-    admit(ctx, upstream, start, end);
-  }
-  admit(ctx, stage, from, to);
-}
-
-/** A success was taken back: dependents that have not started wait again. */
-function block(ctx: Context, upstream: StageRecord, task: number): void {
-  for (const entry of upstream.dependents?.of(task, task + 1) ?? []) {
-    const { stage, kind } = entry;
-    if (kind !== "one-to-one" && !unmeet(upstream, entry)) continue;
-    const [from, to] = kind === "one-to-one" ? [task, task + 1] : [0, stage.spec.count];
-    waitAgain(ctx, stage, from, to);
-  }
-}
-
-/** Tasks that were queued wait: an input has gone. */
-export function waitAgain(ctx: Context, stage: StageRecord, from: number, to: number): void {
-  for (const range of [...stage.queue]) {
-    const low = Math.max(range.from, from);
-    const high = Math.min(range.to, to);
-    if (low < high) setStates(ctx.state, stage, low, high, taskState.waiting);
   }
 }

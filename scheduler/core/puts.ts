@@ -11,11 +11,13 @@
 import type { ObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { ClientRequestOf } from "../../proto/messages/client.js";
-import { admit, failTasks, freeObjects, waitAgain } from "./progress.js";
+import { waitAgain } from "./losses.js";
+import { admit, failTasks, freeObjects } from "./progress.js";
 import { createPut } from "./put-record.js";
+import { isAwaited, silentHolderOf } from "./silence.js";
 import { type Context, isStageComplete, type JobRecord, type PutRecord, type State } from "./state.js";
 
-/** Soon after a start workers have not all said what they hold: that long nothing is called missing. */
+/** Soon after a start workers have not all said what they hold: of what is missing then they are given time to. */
 const startMs = 30_000;
 
 type Held = ClientRequestOf<"hold">["objects"][number];
@@ -26,6 +28,7 @@ export function hold(state: State, session: JobRecord, { generation, ...facts }:
     put = createPut(facts, false);
     put.missing = !state.holders.has(facts.id);
     put.missingAt = state.listenedMs;
+    if (put.missing) put.awaited = silentHolderOf(state, facts.id) ?? "start";
     state.puts.set(facts.id, put);
   }
   own(put, session, generation);
@@ -54,7 +57,7 @@ export function disown(ctx: Context, put: PutRecord, session: JobRecord): void {
   if (!put.owners.delete(session.id)) return;
   session.missing.delete(put.facts.id);
   if (put.owners.size > 0) return;
-  if (put.missing) giveUp(ctx, put);
+  if (put.missing && !isAwaited(ctx.state, put)) giveUp(ctx, put);
   else dropIfUnneeded(ctx, put);
 }
 
@@ -86,11 +89,19 @@ export function losePut(ctx: Context, put: PutRecord): void {
   const { state } = ctx;
   put.missing = true;
   put.missingAt = state.listenedMs;
+  put.awaited = silentHolderOf(state, put.facts.id);
   for (const stage of put.readers) {
     stage.missing++;
     waitAgain(ctx, stage, 0, stage.spec.count);
   }
   for (const owner of put.owners.keys()) state.jobs.get(owner)?.missing.add(put.facts.id);
+  if (put.owners.size === 0 && !put.awaited) giveUp(ctx, put);
+}
+
+/** It is not waited for any more: who owns it may put it again. */
+export function abandonPut(ctx: Context, put: PutRecord): void {
+  put.awaited = undefined;
+  put.missingAt = ctx.state.listenedMs;
   if (put.owners.size === 0) giveUp(ctx, put);
 }
 
@@ -98,6 +109,7 @@ export function losePut(ctx: Context, put: PutRecord): void {
 export function findPut(ctx: Context, put: PutRecord): void {
   if (!put.missing) return;
   put.missing = false;
+  put.awaited = undefined;
   for (const owner of put.owners.keys()) ctx.state.jobs.get(owner)?.missing.delete(put.facts.id);
   for (const stage of [...put.readers]) {
     stage.missing--;
@@ -125,16 +137,18 @@ function giveUp(ctx: Context, put: PutRecord): void {
   if (ctx.state.puts.get(id) === put) ctx.state.puts.delete(id);
 }
 
-/** What the session's client should put again. */
-export function missingOf(state: State, session: JobRecord): ObjectId[] {
+/** What the session's client should put again; and, `awaited`, what it should put again if it can. */
+export function missingOf(state: State, session: JobRecord): { missing: ObjectId[]; awaited: ObjectId[] } {
   const missing: ObjectId[] = [];
+  const awaited: ObjectId[] = [];
   const graceMs = state.listenedMs < startMs ? limits.heartbeatTimeoutMs : 0;
   for (const id of session.missing) {
     const put = state.puts.get(id);
-    if (put && state.listenedMs - put.missingAt >= graceMs) missing.push(id);
-    if (missing.length === limits.objectsListedMax) break;
+    if (!put || state.listenedMs - put.missingAt < graceMs) continue;
+    (isAwaited(state, put) ? awaited : missing).push(id);
+    if (missing.length + awaited.length === limits.objectsListedMax) break;
   }
-  return missing;
+  return { missing, awaited };
 }
 
 /** Now and then: nobody has put them again for as long as a client may be away. */
@@ -145,4 +159,7 @@ export function sweepMissing(ctx: Context): void {
       if (put && ctx.state.listenedMs - put.missingAt > limits.sessionTimeoutMs) giveUp(ctx, put);
     }
   }
+  // Those without an owner that were awaited when the owner went.
+  for (const put of [...ctx.state.puts.values()])
+    if (put.missing && put.owners.size === 0 && !isAwaited(ctx.state, put)) giveUp(ctx, put);
 }

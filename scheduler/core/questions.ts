@@ -2,26 +2,15 @@
 import { isVolleyError } from "../../proto/errors.js";
 import { limits } from "../../proto/limits.js";
 import type { ClientRequestOf } from "../../proto/messages/client.js";
-import type { Explanation } from "../../proto/messages/explanation.js";
 import type { ResultSegment } from "../../proto/messages/results.js";
 import type { JobStatus, StageStatus, WorkerStatus } from "../../proto/messages/status.js";
 import { answer, jobNotFound, refuse } from "./client-events.js";
-import { pinOf } from "./engines.js";
 import type { ReplyToken } from "./events.js";
-import { unmetLinks } from "./links.js";
-import { silenceMs } from "./liveness.js";
+import { explain } from "./explain.js";
 import { segmentBytes } from "./records.js";
 import { largestStoreBytes } from "./room.js";
 import { sliceSegment, storeBytes } from "./segments.js";
-import {
-  type Context,
-  type JobRecord,
-  type LeaseRecord,
-  type StageRecord,
-  type State,
-  tallyOf,
-  taskState,
-} from "./state.js";
+import { type Context, type JobRecord, type StageRecord, tallyOf, taskState } from "./state.js";
 
 export function stageStatusOf(stage: StageRecord): StageStatus {
   return {
@@ -198,8 +187,6 @@ export function onWorkers(ctx: Context, reply: ReplyToken | undefined): void {
   answer(ctx, reply, { t: "workers", workers, queued: state.queued, running });
 }
 
-// ------------------------------------------------------------------------------------------------ explain
-
 export function onExplain(ctx: Context, request: ClientRequestOf<"explain">, reply: ReplyToken | undefined): void {
   const { state } = ctx;
   const job = state.jobs.get(request.job);
@@ -223,178 +210,4 @@ export function onExplain(ctx: Context, request: ClientRequestOf<"explain">, rep
     if (!isVolleyError(error)) throw error;
     refuse(ctx, reply, { code: error.code, message: error.message });
   }
-}
-
-/**
- * Why a task is where it is (I3: every task that has not ended has a lease, a queue place, an unmet dependency or a
- * timer).
- */
-export function explain(state: State, stage: StageRecord, task: number): Explanation {
-  const trouble = stage.troubles.get(task);
-  const head = { job: stage.job.id, stage: stage.index, task, attempt: (trouble?.attempts ?? 0) + 1 };
-  const last = trouble?.lastError
-    ? `; the last try failed with ${trouble.lastError.code}: ${trouble.lastError.message}`
-    : "";
-  switch (stage.states.at(task)) {
-    case taskState.succeeded:
-      return { ...head, state: "succeeded", reason: "committed", text: "its result is committed" };
-    case taskState.shelved:
-      return {
-        ...head,
-        state: "succeeded",
-        reason: "committed",
-        text: "it was committed; its refs are gone, and its result was given up",
-      };
-    case taskState.failed: {
-      const segment = stage.results.at(task);
-      const error = segment?.r === "failed" ? segment.error : undefined;
-      return { ...head, state: "failed", reason: error?.code ?? "failed", text: error?.message ?? "it failed" };
-    }
-    case taskState.cancelled:
-      return {
-        ...head,
-        state: "cancelled",
-        reason: "cancelled",
-        text: stage.job.error ? `its job ended: ${stage.job.error.message}` : "its job was cancelled",
-      };
-    case taskState.retrying: {
-      let dueMs = state.nowMs;
-      for (const { atMs, item } of state.retries) if (item.stage === stage && item.task === task) dueMs = atMs;
-      const wait = Math.max(0, Math.round(dueMs - state.nowMs));
-      if (trouble?.claimed)
-        return {
-          ...head,
-          state: "retrying",
-          reason: "looked-for",
-          text: `its result was made before the scheduler restarted; the worker that holds it is waited for, at most ${wait} ms`,
-          retryInMs: wait,
-        };
-      const blames = trouble?.blames ?? 0;
-      if (blames >= limits.blamesMax) {
-        const text = `it was executing on ${blames} workers that died; unless one of them turns out to live within ${wait} ms, it is not tried again`;
-        return { ...head, state: "retrying", reason: "verdict", text, retryInMs: wait };
-      }
-      return {
-        ...head,
-        state: "retrying",
-        reason: "backoff",
-        text: `it is tried again in ${wait} ms${last}`,
-        retryInMs: wait,
-      };
-    }
-    case taskState.leased:
-      return explainLease(state, stage, task, head);
-    case taskState.queued:
-      return explainQueue(state, stage, head, last);
-    default:
-      return explainWait(stage, task, head);
-  }
-}
-
-type Head = Pick<Explanation, "job" | "stage" | "task" | "attempt">;
-
-function explainLease(state: State, stage: StageRecord, task: number, head: Head): Explanation {
-  const lease = [...stage.leases].find((l: LeaseRecord) => l.open.has(task));
-  if (!lease) return { ...head, state: "leased", reason: "lost", text: "no lease holds it: a fault of the scheduler" };
-  const where = { worker: lease.worker.id, lease: lease.id };
-  const silent = Math.round(silenceMs(state, lease.worker));
-  if (silent > 2 * limits.heartbeatIntervalMs) {
-    return {
-      ...head,
-      ...where,
-      state: "leased",
-      reason: "worker-silent",
-      text: `worker ${lease.worker.id} has not been heard for ${silent} ms; its tasks return to the queue after ${limits.heartbeatTimeoutMs} ms`,
-    };
-  }
-  if (lease.running && lease.open.first()?.from === task)
-    return {
-      ...head,
-      ...where,
-      state: "running",
-      reason: "executing",
-      text: `worker ${lease.worker.id} is executing it`,
-    };
-  const waits = lease.open.first()?.from === task ? lease.waits : undefined;
-  if (waits === "memory") {
-    const text = `worker ${lease.worker.id} has the lease, but no room for its inputs beside those of the leases it holds; its store has ${lease.worker.storeBudgetBytes} bytes`;
-    return { ...head, ...where, state: "leased", reason: "no-room", text };
-  }
-  if (waits === "inputs")
-    return {
-      ...head,
-      ...where,
-      state: "leased",
-      reason: "fetching-inputs",
-      text: `worker ${lease.worker.id} is fetching its inputs or code`,
-    };
-  return {
-    ...head,
-    ...where,
-    state: "leased",
-    reason: "behind-in-lease",
-    text: `worker ${lease.worker.id} holds it in lease ${lease.id}, behind other tasks`,
-  };
-}
-
-function explainQueue(state: State, stage: StageRecord, head: Head, last: string): Explanation {
-  const queueAhead = state.queued - 1;
-  if (state.workers.size === 0)
-    return {
-      ...head,
-      state: "queued",
-      reason: "no-workers",
-      text: `no worker has joined the cluster; start one with \`volley worker\`${last}`,
-      queueAhead,
-    };
-  const takers = [...state.workers.values()].filter((worker) => !worker.draining);
-  if (takers.length === 0)
-    return {
-      ...head,
-      state: "queued",
-      reason: "all-draining",
-      text: `all ${state.workers.size} workers are draining${last}`,
-      queueAhead,
-    };
-  const pin = pinOf(state, stage);
-  if (pin !== undefined && takers.some((worker) => worker.family !== pin && worker.leases.size < worker.slots))
-    return {
-      ...head,
-      state: "queued",
-      reason: "other-engine",
-      text: `slots are free on workers of other engines, but its function is pure and its results are those of ${pin}, whose slots are taken${last}`,
-      queueAhead,
-    };
-  return {
-    ...head,
-    state: "queued",
-    reason: "no-free-slot",
-    text: `all ${state.slots} slots are taken; ${queueAhead} other tasks are queued${last}`,
-    queueAhead,
-  };
-}
-
-const unmetListedMax = 100;
-
-function explainWait(stage: StageRecord, task: number, head: Head): Explanation {
-  const unmet = new Map<number, number>();
-  for (const { upstream } of unmetLinks(stage))
-    unmet.set(upstream.index, upstream.spec.count - tallyOf(upstream, taskState.succeeded));
-  for (const { upstream } of stage.perTask)
-    if (upstream.states.at(task) !== taskState.succeeded) unmet.set(upstream.index, 1);
-  const put = stage.missing > 0 ? stage.puts.find(({ missing }) => missing) : undefined;
-  if (put)
-    return {
-      ...head,
-      state: "waiting",
-      reason: "inputs",
-      text: `it waits for object ${put.facts.id}, of which every copy is gone, until its client puts it again`,
-      unmet: [],
-    };
-  const list = [...unmet].slice(0, unmetListedMax).map(([index, missing]) => ({ stage: index, missing }));
-  const text =
-    list
-      .map(({ stage: index, missing }) => `stage ${index} (${missing} task${missing === 1 ? "" : "s"} to go)`)
-      .join(", ") + (unmet.size > list.length ? ` and ${unmet.size - list.length} other stages` : "");
-  return { ...head, state: "waiting", reason: "inputs", text: `it waits for ${text || "its inputs"}`, unmet: list };
 }

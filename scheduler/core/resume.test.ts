@@ -224,9 +224,10 @@ describe("large results", () => {
     rig.ask({ t: "stages", session, client, stages: [spec(1, 3, [{ a: "stage", stage: 0, edge: "one-to-one" }])] });
     hello(rig, w1, [{ stage: 0, task: 1, seed: 9 }]);
     runAll(rig, w1, rig.commands.slice());
-    for (let i = 0; i < 10; i++) {
+    for (let i = 0; i < 31; i++) {
       rig.pass(2_000);
       rig.beat(w1);
+      if (i === 28) expect(failuresOf(rig, 0)).toEqual([]);
     }
     expect(leasesIn(rig.commands).map((l) => [l.stage, l.from, l.to])).toEqual([
       [0, 2, 3],

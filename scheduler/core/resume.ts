@@ -27,10 +27,13 @@ import { troubleOf } from "./stage.js";
 import { type Context, type JobRecord, type StageRecord, setStates, taskState, type WorkerRecord } from "./state.js";
 
 /**
- * How long a result that a worker should have is looked for, in listening time: workers say hello to a new scheduler
- * within a few beats.
+ * How long a result that a worker should have is looked for, in listening time. Workers say hello to a new scheduler
+ * within a few beats; one that is silent just then may have the only copy of what cannot be made again.
  */
-export const claimPatienceMs = 15_000;
+export const claimPatienceMs = (stage: StageRecord): number =>
+  stage.spec.options.pure ? claimLookMs : limits.silentWorkerPatienceMs;
+/** After that long it is looked whether another call of the same content has it. */
+const claimLookMs = 15_000;
 
 type Resumed = ClientRequestOf<"resume">["stages"][number];
 
@@ -101,7 +104,7 @@ function claimStored(ctx: Context, stage: StageRecord, task: number, stored: Sto
   const { state } = ctx;
   troubleOf(stage, task).claimed = { stored, at: state.listenedMs };
   setStates(state, stage, task, task + 1, taskState.retrying);
-  state.retries.add(state.nowMs + claimPatienceMs, { stage, task });
+  state.retries.add(state.nowMs + claimLookMs, { stage, task });
   const id = objectIdOf(stage.base, task);
   for (const { worker, digest } of state.strangers.get(id) ?? []) {
     const record = state.workers.get(worker);

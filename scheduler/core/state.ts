@@ -30,6 +30,7 @@ import type { Peer } from "./peer.js";
 import type { PutRecordOf } from "./put-record.js";
 import type { RangeSet } from "./ranges.js";
 import type { SegmentTable } from "./segments.js";
+import type { Silence } from "./silence-record.js";
 import { type TaskState, type TaskStates, taskState } from "./task-states.js";
 import { Timers } from "./timers.js";
 import type { Trouble } from "./trouble.js";
@@ -264,6 +265,8 @@ export interface State {
   readonly workers: Map<WorkerId, WorkerRecord>;
   /** Worker processes that were given up, oldest first (departed.ts). */
   readonly departed: Map<Instance, Departed>;
+  /** Those that may come back with what they held, in the order in which they fell silent (silence.ts). */
+  readonly silences: Set<Silence>;
   readonly leases: Map<LeaseId, LeaseRecord>;
   /** Stages that have (or will have) the objects of a base; the first is asked first. */
   readonly catalog: Catalog<StageRecord>;
@@ -319,6 +322,7 @@ export function createState(options: { epoch: Epoch; offload?: OffloadSizes }): 
     sessions: new Map(),
     workers: new Map(),
     departed: new Map(),
+    silences: new Set(),
     leases: new Map(),
     catalog: new Catalog((stage) => tallyOf(stage, taskState.succeeded) > 0),
     puts: new Map(),

@@ -19,6 +19,7 @@ import { onExplain, onList, onPlace, onResults, onStatus, onWorkers } from "./qu
 import { write } from "./records.js";
 import { onResume } from "./resume.js";
 import { heapBytesOf } from "./segments.js";
+import { sweepSilences } from "./silence-ends.js";
 import type { Context, JobRecord, State } from "./state.js";
 import { steal } from "./steal.js";
 import { onBeat, onBye, onHello, onObjects, removeWorker } from "./worker-events.js";
@@ -224,6 +225,7 @@ function removeSilent(ctx: Context): void {
   for (const session of [...state.sessions.values()]) {
     if (silenceMs(state, session) > limits.sessionTimeoutMs) closeSession(ctx, session);
   }
+  sweepSilences(ctx);
   if (state.listenedMs >= state.nextPutSweepAt) sweepPuts(ctx);
 }
 

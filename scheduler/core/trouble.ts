@@ -1,6 +1,7 @@
 /** What went wrong with one task so far. */
 import type { WireError } from "../../proto/errors.js";
 import type { StoredResult } from "../../proto/messages/results.js";
+import type { Silence } from "./silence-record.js";
 
 export interface Trouble {
   /** Tries that ended without a commit. */
@@ -14,6 +15,9 @@ export interface Trouble {
   lastError: WireError | undefined;
   /** Digest of a result that was lost and is being made again. */
   expected: Uint8Array | undefined;
-  /** What the client was shown before this scheduler began, until a worker says that it holds it (resume.ts). */
-  claimed?: { readonly stored: StoredResult; readonly at: number } | undefined;
+  /**
+   * A result that nobody holds who is heard, until a worker says that it has it: the client was shown it before this
+   * scheduler began (resume.ts), or its holder is silent (silence.ts). `at`: since when, in listening time.
+   */
+  claimed?: { readonly stored: StoredResult; readonly at: number; readonly silence?: Silence } | undefined;
 }

@@ -12,12 +12,14 @@ import { countEngines, noteJoin } from "./engines.js";
 import type { ReplyToken } from "./events.js";
 import { heard, silenceMs } from "./liveness.js";
 import { standingOf } from "./locate.js";
+import { findAgain, loseObject } from "./losses.js";
 import { order, sender } from "./orders.js";
-import { loseObject } from "./progress.js";
 import { createPut } from "./put-record.js";
 import { findPut, losePut } from "./puts.js";
 import { RangeSet } from "./ranges.js";
 import { findClaim, isStranger } from "./resume.js";
+import { noteSilence } from "./silence.js";
+import { endSilence } from "./silence-ends.js";
 import type { Context, WorkerRecord } from "./state.js";
 import { repeatRevoke } from "./steal.js";
 
@@ -38,6 +40,7 @@ export function onHello(ctx: Context, hello: WorkerRequestOf<"hello">, reply: Re
   if (worker?.instance !== hello.instance || !worker) {
     if (!mayJoin(ctx, worker, hello.instance, reply)) return;
     if (worker) removeWorker(ctx, worker, "superseded");
+    endSilence(ctx, (silence) => silence.worker === hello.worker && silence.instance !== hello.instance);
     worker = {
       id: hello.worker,
       instance: hello.instance,
@@ -174,6 +177,7 @@ export function addObject(ctx: Context, worker: WorkerRecord, object: StoredObje
   // Its commit may be under way. Should another be first, these bytes are not the object's.
   if (standing === "uncommitted") {
     findClaim(ctx, worker, object);
+    findAgain(ctx, worker, object);
     return;
   }
   if (standing === "unknown") {
@@ -231,6 +235,7 @@ function dropHolder(ctx: Context, worker: WorkerRecord, id: ReturnType<typeof ob
 export function onBye(ctx: Context, bye: WorkerRequestOf<"bye">): void {
   const worker = speaker(ctx, bye);
   if (worker) removeWorker(ctx, worker, "left");
+  endSilence(ctx, (silence) => silence.worker === bye.worker && silence.instance === bye.instance);
 }
 
 /**
@@ -258,6 +263,7 @@ export function removeWorker(ctx: Context, worker: WorkerRecord, how: "left" | "
     blame(ctx, worker, how === "superseded");
   }
   forgetDrains(state, worker);
+  if (how === "silent") noteSilence(state, worker);
   for (const lease of [...worker.leases.values()]) closeLease(ctx, lease);
   for (const id of [...worker.objects]) dropHolder(ctx, worker, id);
 }
