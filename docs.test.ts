@@ -108,10 +108,11 @@ describe("reference pages", () => {
       .filter((file) => existsSync(file))
       .map((file) => readFileSync(file, "utf8"))
       .join("\n");
-    const files = ["proto", "scheduler", "worker", "client"].flatMap((folder) =>
-      readdirSync(path.join(root, folder), { recursive: true, encoding: "utf8" })
-        .filter((file) => file.endsWith(".ts") && !file.endsWith(".test.ts"))
-        .map((file) => path.join(root, folder, file)),
+    const files = ["proto", "session", "scheduler", "worker", "kernels", "data", "client", "cluster"].flatMap(
+      (folder) =>
+        readdirSync(path.join(root, folder), { recursive: true, encoding: "utf8" })
+          .filter((file) => file.endsWith(".ts") && !file.endsWith(".test.ts"))
+          .map((file) => path.join(root, folder, file)),
     );
     // Quoted or read from an environment: VOLLEY_JOURNAL, a stream's name, is neither a key nor read.
     const used = new Set(
@@ -122,5 +123,30 @@ describe("reference pages", () => {
       ),
     );
     expect([...used].filter((name) => !documented.includes(name)).sort()).toEqual([]);
+  });
+});
+
+describe("every top folder", () => {
+  const folders = readdirSync(root, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && !/^\.|^(?:dist|docs|node_modules)$/.test(entry.name))
+    .map(({ name }) => name);
+
+  it("has a README that says in some ten lines what it owns, and names only files that are there", () => {
+    const lines = (folder: string): string[] => readFileSync(path.join(root, folder, "README.md"), "utf8").split("\n");
+    expect(folders.filter((folder) => !existsSync(path.join(root, folder, "README.md")))).toEqual([]);
+    expect(folders.filter((folder) => lines(folder).length > 14)).toEqual([]);
+    const named = folders.flatMap((folder) =>
+      [
+        ...lines(folder)
+          .join("\n")
+          .matchAll(/`([a-z0-9/-]+(?:\.ts|\/))`/g),
+      ].map(([, file]) => ({ folder, file })),
+    );
+    expect(named.length).toBeGreaterThan(30);
+    const missing = named.filter(
+      ({ folder, file }) =>
+        !existsSync(path.join(root, folder, file as string)) && !existsSync(path.join(root, file as string)),
+    );
+    expect(missing.map(({ folder, file }) => `${folder}/README.md: ${file}`)).toEqual([]);
   });
 });
