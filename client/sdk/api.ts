@@ -227,7 +227,21 @@ export interface Cluster extends AsyncDisposable {
     refs: RefArray<T> | readonly ObjectRef<T>[],
     options?: { count?: number; timeoutMs?: number },
   ): Promise<{ ready: ObjectRef<T>[]; pending: ObjectRef<T>[] }>;
+  /**
+   * The refs one by one, in the order in which they end (failed ones too: `get` says how). Throws TIMEOUT when not all
+   * have ended in time.
+   */
+  asCompleted<T>(
+    refs: RefArray<T> | readonly ObjectRef<T>[],
+    options?: { timeoutMs?: number },
+  ): AsyncGenerator<ObjectRef<T>, void, undefined>;
   cancel(ref: ObjectRef<unknown> | RefArray<unknown>): Promise<void>;
+  /**
+   * Gives results and puts back at once; without it they go when the garbage collector finds that no ref is left. What
+   * reads them already goes on; the refs are not good for anything any more. Tasks that share a stage go together, with
+   * the last of them.
+   */
+  release(refs: ObjectRef<unknown> | RefArray<unknown> | readonly ObjectRef<unknown>[]): void;
   graph(name: string): GraphBuilder;
   /**
    * Submits a graph as a durable job. `key` makes the submission idempotent, and so does `id`, the job's own id (else

@@ -21,6 +21,7 @@ import type {
   RefArray,
   RemoteFunction,
 } from "./api.js";
+import { asCompleted } from "./as-completed.js";
 import type { Backend } from "./backend.js";
 import { DataPlane } from "./data.js";
 import { bundleModule } from "./deploy.js";
@@ -30,7 +31,7 @@ import { RemoteJob } from "./job.js";
 import { kernelsBy } from "./kernels.js";
 import { Objects } from "./objects.js";
 import { within } from "./patience.js";
-import { isRefArray, RefList, TaskRef, TaskRefArray } from "./refs.js";
+import { isRefArray, PutRef, RefList, TaskRef, TaskRefArray } from "./refs.js";
 import { asRemote, libraryOf, RemoteCallable } from "./remote-function.js";
 import { mintId, submitGraph } from "./run-graph.js";
 import { Session, type SessionOptions } from "./session.js";
@@ -183,6 +184,23 @@ export class ClusterClient implements Cluster {
       });
     }
     return { ready: refs.filter((_, i) => settled[i]), pending: refs.filter((_, i) => !settled[i]) };
+  }
+
+  asCompleted<T>(given: Refs<T>, options: { timeoutMs?: number } = {}): AsyncGenerator<ObjectRef<T>, void, undefined> {
+    this.#session.assertOpen();
+    checkTimeoutMs(options.timeoutMs);
+    const refs: ObjectRef<T>[] = [...given];
+    refs.forEach(checkRef);
+    return asCompleted(refs, (ref, ready) => this.#values.whenSettled(ref, ready), options.timeoutMs);
+  }
+
+  release(given: ObjectRef<unknown> | Refs<unknown>): void {
+    if (given instanceof TaskRefArray) this.#session.release(given.handle, given.from, given.to);
+    else if (given instanceof TaskRef) this.#session.release(given.handle, given.task, given.task + 1);
+    else if (given instanceof PutRef) this.#objects.puts.release(given);
+    else if (given instanceof RefList || Array.isArray(given))
+      for (const ref of given as Iterable<ObjectRef<unknown>>) this.release(ref);
+    else checkRef(given);
   }
 
   async cancel(ref: ObjectRef<unknown> | RefArray<unknown>): Promise<void> {

@@ -40,6 +40,7 @@ export class Puts implements PutCarrier {
   readonly #entries = new Map<number, Entry>();
   readonly #tables = new WeakMap<Table, Entry>();
   readonly #kept = new KeptValues<Entry>();
+  readonly #held = new WeakMap<PutRef<unknown>, number>();
   readonly #collected: FinalizationRegistry<number>;
   #next = 1;
 
@@ -65,12 +66,21 @@ export class Puts implements PutCarrier {
     const { id, put, done } = this.start(encoded, value);
     const ref = new PutRef<T>(this.#session.id, id);
     this.#needWhile(ref, put);
+    this.#held.set(ref, put);
     return { ref, done };
   }
 
   #needWhile(holder: object, put: number): void {
     this.#session.take({ e: "put-needed", put });
-    this.#collected.register(holder, put);
+    this.#collected.register(holder, put, holder);
+  }
+
+  /** The caller is done with the ref, before the garbage collector finds that. */
+  release(ref: PutRef<unknown>): void {
+    const put = this.#held.get(ref);
+    if (put === undefined || !this.#collected.unregister(ref)) return;
+    ref.release();
+    this.#session.take({ e: "put-unneeded", put });
   }
 
   /** Starts to put an encoded value; the caller must not change its bytes until it is done. */

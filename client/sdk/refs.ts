@@ -3,6 +3,7 @@
  * ends when its handle is unreachable, so that dropping refs frees memory here and in the cluster, at the granularity
  * of stages.
  */
+import { VolleyError } from "../../proto/errors.js";
 import { type JobId, type ObjectId, objectIdOf } from "../../proto/ids.js";
 import type { ObjectRef, RefArray } from "./api.js";
 import type { StageHandle } from "./stage.js";
@@ -36,10 +37,21 @@ export class PutRef<T> implements ObjectRef<T> {
   declare readonly __value?: T;
   readonly id: ObjectId;
   readonly session: JobId;
+  #use: "held" | "released" = "held";
 
   constructor(session: JobId, id: ObjectId) {
     this.session = session;
     this.id = id;
+  }
+
+  release(): void {
+    this.#use = "released";
+  }
+
+  /** Throws INVALID_ARGUMENT once it was released. */
+  assertHeld(): void {
+    if (this.#use === "released")
+      throw new VolleyError("INVALID_ARGUMENT", `object ${this.id} was released; release refs after their last use`);
   }
 }
 

@@ -323,6 +323,12 @@ export class Session {
     }
   }
 
+  /** The owner of the refs is done with tasks [from, to), before the garbage collector finds that. */
+  release({ stage }: StageHandle, from: number, to: number): void {
+    this.flush();
+    if (stage.release(from, to)) this.take({ e: "released", index: stage.index });
+  }
+
   #unreferenced(index: number): void {
     this.#stages.delete(index);
     this.take({ e: "released", index });

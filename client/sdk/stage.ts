@@ -1,4 +1,5 @@
 /** A stage as its refs see it: what the session knows of it, and who waits for its tasks. */
+import { VolleyError } from "../../proto/errors.js";
 import type { JobId, ObjectBase } from "../../proto/ids.js";
 import type { StageSpec } from "../../proto/messages/stage.js";
 import type { KnownStage, StageResults } from "../../session/session.js";
@@ -13,6 +14,33 @@ export class ClientStage {
   constructor(known: KnownStage, build?: () => StageSpec) {
     this.#known = known;
     this.build = build;
+  }
+
+  /** Tasks whose refs were given back by their owner; all of them once the stage is. */
+  #released: Set<number> | "all" | undefined;
+
+  /** Throws INVALID_ARGUMENT when one of the tasks [from, to) was released. */
+  assertHeld(from: number, to: number): void {
+    const released = this.#released;
+    if (released === undefined) return;
+    for (let task = from; task < to; task++) {
+      if (released !== "all" && !released.has(task)) continue;
+      throw new VolleyError(
+        "INVALID_ARGUMENT",
+        `task ${task} of stage ${this.index} was released: its value is not there any more; release refs after their last use`,
+      );
+    }
+  }
+
+  /** Its owner is done with tasks [from, to). True: with that, with every task of the stage. */
+  release(from: number, to: number): boolean {
+    if (this.#released === "all") return false;
+    const released = this.#released ?? new Set();
+    this.#released = released;
+    if (to - from < this.count) for (let task = from; task < to; task++) released.add(task);
+    if (to - from < this.count && released.size < this.count) return false;
+    this.#released = "all";
+    return true;
   }
 
   get index(): number {

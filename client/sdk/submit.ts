@@ -137,12 +137,13 @@ class ArgList {
     if (value instanceof TaskRef) return this.#task(value.handle, value.task);
     if (value instanceof PutRef) {
       this.#own(value.session);
+      value.assertHeld();
       const put = this.#puts.get(value.id);
       if (put) this.puts.push(put);
       return { a: "object", id: value.id };
     }
     if (value instanceof TaskRefArray) {
-      this.#read(value.handle);
+      this.#read(value.handle, value.from, value.to);
       if (value.from === 0 && value.to === value.handle.stage.count)
         return { a: "stage", stage: value.handle.stage.index, edge: "all" };
       return {
@@ -195,12 +196,13 @@ class ArgList {
   }
 
   #task(handle: StageHandle, task: number): ArgSpec {
-    this.#read(handle);
+    this.#read(handle, task, task + 1);
     return { a: "task", stage: handle.stage.index, task };
   }
 
-  #read(handle: StageHandle): void {
+  #read(handle: StageHandle, from: number, to: number): void {
     this.#own(handle.session);
+    handle.stage.assertHeld(from, to);
     this.reads.set(handle.stage, handle);
   }
 

@@ -7,7 +7,7 @@ import type { Outcome } from "../../session/session.js";
 import type { Admit } from "./api.js";
 import type { Objects } from "./objects.js";
 import type { Patience } from "./patience.js";
-import { TaskRef, TaskRefArray } from "./refs.js";
+import { PutRef, TaskRef, TaskRefArray } from "./refs.js";
 import type { StackTraces } from "./stack-traces.js";
 import type { StageHandle } from "./stage.js";
 
@@ -47,15 +47,17 @@ export class Values {
     return this.#of(outcome, () => objectIdOf(handle.stage.base, task), patience);
   }
 
-  async #object<T>(id: ObjectId, patience: Patience | undefined, admit: Admit | undefined): Promise<T> {
-    return decodeAligned(await this.#objects.fetch(id, { patience, admit })) as T;
+  async #object<T>(ref: { id: ObjectId }, patience: Patience | undefined, admit: Admit | undefined): Promise<T> {
+    if (ref instanceof PutRef) ref.assertHeld();
+    return decodeAligned(await this.#objects.fetch(ref.id, { patience, admit })) as T;
   }
 
   /** `admit` is asked for objects by id only. */
   get<T>(ref: { id: ObjectId } | TaskRef<T>, patience?: Patience, admit?: Admit): Promise<T> {
-    if (!(ref instanceof TaskRef)) return this.#object<T>(ref.id, patience, admit);
+    if (!(ref instanceof TaskRef)) return this.#object<T>(ref, patience, admit);
     const { handle, task } = ref;
     return new Promise<T>((resolve, reject) => {
+      handle.stage.assertHeld(task, task + 1);
       let stay: (() => void) | undefined;
       // The closure holds the handle, so that a stage somebody waits for is not released.
       const settle = (failure?: Error): void => {
@@ -82,6 +84,7 @@ export class Values {
   async getAll<T>(refs: TaskRefArray<T> | readonly { id: ObjectId }[], patience: Patience): Promise<T[]> {
     if (!(refs instanceof TaskRefArray)) return Promise.all(refs.map((ref) => this.get<T>(ref, patience)));
     const { handle, from, to } = refs;
+    handle.stage.assertHeld(from, to);
     await new Promise<void>((resolve, reject) => {
       let stay: (() => void) | undefined;
       const waiter = handle.stage.waits.whenRange(handle.stage.results, from, to, ({ failure, failedTask }) => {
