@@ -4,30 +4,38 @@ import { z } from "zod";
 import { VolleyError } from "../proto/errors.js";
 import { defineKernel, tableArg } from "./kernel.js";
 
-export const noop = defineKernel({
+const noop = defineKernel({
   name: "volley.noop",
   version: 1,
   causality: "tool",
   doc: "Takes up to three arguments, does nothing, returns undefined.",
-  args: { a: z.unknown(), b: z.unknown(), c: z.unknown() },
+  args: [
+    ["a", z.unknown()],
+    ["b", z.unknown()],
+    ["c", z.unknown()],
+  ],
   run: () => undefined,
 });
 
-export const echo = defineKernel({
+const echo = defineKernel({
   name: "volley.echo",
   version: 1,
   causality: "tool",
   doc: "Returns its argument.",
-  args: { value: z.unknown() },
+  args: [["value", z.unknown()]],
   run: ({ value }) => value,
 });
 
-export const sleep = defineKernel({
+const sleep = defineKernel({
   name: "volley.sleep",
   version: 1,
   causality: "tool",
   doc: "Holds its slot for `ms` milliseconds, waiting or (busy) computing, and returns `value`. For tests of scheduling.",
-  args: { ms: z.number().min(0).max(3_600_000), busy: z.boolean().default(false), value: z.unknown() },
+  args: [
+    ["ms", z.number().min(0).max(3_600_000)],
+    ["busy", z.boolean().default(false)],
+    ["value", z.unknown()],
+  ],
   run: ({ ms, busy, value }) => {
     if (!busy) return new Promise((resolve) => setTimeout(() => resolve(value), ms));
     const end = performance.now() + ms;
@@ -38,12 +46,12 @@ export const sleep = defineKernel({
 
 const describe = (schema: Schema): string => schema.fields.map((field) => `${field.name}: ${field.type}`).join(", ");
 
-export const concat = defineKernel({
+const concat = defineKernel({
   name: "volley.concat",
   version: 1,
   causality: "tool",
   doc: "Joins a list of tables of one schema into one table, in order. Batches are kept, nothing is copied; empty batches are dropped.",
-  args: { tables: z.array(tableArg).min(1) },
+  args: [["tables", z.array(tableArg).min(1)]],
   run: ({ tables }) => {
     const first = tables[0] as Table;
     const batches: RecordBatch[] = [];
@@ -60,3 +68,5 @@ export const concat = defineKernel({
     return new Table(first.schema, batches);
   },
 });
+
+export const basicKernels = [noop, echo, sleep, concat] as const;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { causalityText, causalityWith } from "./causality.js";
+import { causalityText, causalityWith } from "./catalog/causality.js";
 import { requireKernel } from "./registry.js";
 
 describe("what kernels declare about time", () => {

@@ -1,5 +1,5 @@
 /** What a kernel's declaration says, in words: for docs/kernels.md and for the command line. */
-import { causalityText } from "./causality.js";
+import { causalityText } from "./catalog/causality.js";
 import type { Kernel } from "./kernel.js";
 
 interface Schema {

@@ -15,9 +15,9 @@ const rated = { factor: "x", meaning: "count", buckets: 2 };
  * What each kernel is called with, all tables the same one; features and the kernels of `reading nothing` are below.
  */
 const calls: Readonly<Record<string, (table: Table) => unknown[]>> = {
-  "sweep.ma-cross": (table) => [table, { fast: [2], slow: [5] }, settings],
-  "sweep.rsi-reversion": (table) => [table, { period: [2], lower: [30], upper: [70] }, settings],
-  "sweep.channel-breakout": (table) => [table, { entry: [5], exit: [2] }, settings],
+  "sweep.ma_cross": (table) => [table, { fast: [2], slow: [5] }, settings],
+  "sweep.rsi_reversion": (table) => [table, { period: [2], lower: [30], upper: [70] }, settings],
+  "sweep.channel_breakout": (table) => [table, { entry: [5], exit: [2] }, settings],
   "sweep.select": (table) => [[table], "ma-cross"],
   "sweep.surface": (table) => [[table], "ma-cross"],
   "sweep.benchmark": (table) => [table, settings],

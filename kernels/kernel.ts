@@ -9,18 +9,12 @@
 import { Table } from "apache-arrow";
 import { z } from "zod";
 import { isVolleyError, VolleyError } from "../proto/errors.js";
-import type { CausalityFacts } from "./causality.js";
+import type { CausalityFacts } from "./catalog/causality.js";
+import type { ColumnFact } from "./catalog/description.js";
 
-type ArgSchemas = Readonly<Record<string, z.ZodType>>;
-type ArgsOf<A extends ArgSchemas> = { readonly [K in keyof A]: z.output<A[K]> };
-
-/** One column that a kernel reads or makes. `name` is the conventional one where parameters may choose another. */
-export interface ColumnFact {
-  readonly name: string;
-  /** In words: `float64`, `number` (any float or integer), `date`, `text`, … */
-  readonly type: string;
-  readonly doc?: string;
-}
+/** In the order of the wire; a list, because the order of a record's keys is no part of its type. */
+export type ArgList = readonly (readonly [name: string, schema: z.ZodType])[];
+type ArgsOf<A extends ArgList> = { readonly [E in A[number] as E[0]]: z.output<E[1]> };
 
 /** What a kernel promises beyond its arguments: documentation, the look-ahead check and the scheduler read it. */
 export interface KernelFacts extends CausalityFacts {
@@ -47,6 +41,8 @@ export interface Kernel extends KernelFacts {
   readonly name: string;
   /** Stands in the content address: another result for the same arguments is another version. */
   readonly version: number;
+  /** Earlier spellings of the name. */
+  readonly formerly?: readonly string[];
   readonly doc: string;
   /** Names of the positional arguments. */
   readonly args: readonly string[];
@@ -56,15 +52,20 @@ export interface Kernel extends KernelFacts {
   run(...args: readonly unknown[]): unknown;
 }
 
-/** A kernel that remembers the types of its declaration, for callers elsewhere. */
-export interface TypedKernel<A extends ArgSchemas, R = unknown> extends Kernel {
+/** A kernel that remembers the types of its declaration, for callers elsewhere (callable.ts). */
+export interface TypedKernel<N extends string, A extends ArgList, R = unknown, F extends string = never>
+  extends Kernel {
+  readonly name: N;
   /** Phantom. */
-  readonly __types?: { readonly args: { readonly [K in keyof A]: z.input<A[K]> }; readonly result: Awaited<R> };
+  readonly __types?: { readonly args: A; readonly result: Awaited<R>; readonly formerly: F };
 }
 
-export interface KernelDeclaration<A extends ArgSchemas, R = unknown> extends KernelFacts {
-  readonly name: string;
+export interface KernelDeclaration<N extends string, A extends ArgList, R = unknown, F extends string = never>
+  extends KernelFacts {
+  readonly name: N;
   readonly version: number;
+  /** Earlier spellings of the name: graphs and programs that have one go on working. */
+  readonly formerly?: readonly F[];
   readonly doc: string;
   /** In the order of the wire. */
   readonly args: A;
@@ -115,14 +116,16 @@ function namedFault(kernel: string, error: unknown): unknown {
   return new VolleyError(code, text, { cause: error, details: { ...details, kernel }, remoteStack });
 }
 
-export function defineKernel<A extends ArgSchemas, R>(declaration: KernelDeclaration<A, R>): TypedKernel<A, R> {
-  const { args: argSchemas, run, ...facts } = declaration;
+export function defineKernel<const N extends string, const A extends ArgList, R, const F extends string = never>(
+  declaration: KernelDeclaration<N, A, R, F>,
+): TypedKernel<N, A, R, F> {
+  const { args: schemas, run, ...facts } = declaration;
   const { name } = facts;
-  const schemas = Object.entries(argSchemas);
+  const byName = new Map(schemas);
   return {
     ...facts,
     args: schemas.map(([arg]) => arg),
-    argSchema: (arg) => z.toJSONSchema(argSchemas[arg] ?? z.never(), { unrepresentable: "any", io: "input" }),
+    argSchema: (arg) => z.toJSONSchema(byName.get(arg) ?? z.never(), { unrepresentable: "any", io: "input" }),
     run: (...given) => {
       if (given.length > schemas.length) {
         throw new VolleyError(

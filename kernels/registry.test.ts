@@ -21,7 +21,7 @@ describe("registry", () => {
       expect(kernel.doc).toMatch(/\.$/);
       for (const arg of kernel.args) expect(kernel.argSchema(arg), `${kernel.name} ${arg}`).toBeTypeOf("object");
     }
-    expect(requireKernel("sweep.ma-cross", 1).argSchema("chunk")).toMatchObject({
+    expect(requireKernel("sweep.ma_cross", 1).argSchema("chunk")).toMatchObject({
       type: "object",
       required: ["fast", "slow"],
     });

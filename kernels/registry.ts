@@ -1,54 +1,44 @@
-/** Every built-in kernel, by name and version. Adding one is a file with its declaration and a line here. */
+/**
+ * Every built-in kernel, by name and version. A kernel is its declaration and its place in the list of its family;
+ * callables and their types, the catalog, documentation and listings follow from these.
+ */
 import { VolleyError } from "../proto/errors.js";
-import { asofJoin, asofPit } from "./asof/index.js";
-import { auditCompare } from "./audit/compare.js";
-import { auditCut, auditCuts } from "./audit/cut.js";
-import { backtestSignals } from "./backtest/signals.js";
-import { backtestWeights } from "./backtest/weights.js";
-import { concat, echo, noop, sleep } from "./basics.js";
+import { asofKernels } from "./asof/index.js";
+import { auditKernels } from "./audit/index.js";
+import { backtestKernels } from "./backtest/index.js";
+import { basicKernels } from "./basics.js";
+import { nearNames } from "./catalog/near-names.js";
 import { features } from "./features/index.js";
 import type { Kernel } from "./kernel.js";
-import { nearNames } from "./near-names.js";
 import { panelKernels } from "./panel/index.js";
-import { statsDrawdowns, statsReturns } from "./statistics/returns-kernels.js";
-import { statsSharpeDeflated, statsSharpeProbabilistic } from "./statistics/sharpe-kernels.js";
-import { sweepBenchmark, sweepEquity, sweepTrades } from "./sweep/equity.js";
-import { sweepSelect, sweepSurface, sweepVerdict } from "./sweep/select.js";
-import { sweepChannelBreakout, sweepMaCross, sweepRsiReversion } from "./sweep/sweep.js";
-import { validation } from "./validation/index.js";
+import { statisticsKernels } from "./statistics/index.js";
+import { sweepKernels } from "./sweep/index.js";
+import { validationKernels } from "./validation/index.js";
 
-const kernels: readonly Kernel[] = [
-  noop,
-  echo,
-  sleep,
-  concat,
-  sweepMaCross,
-  sweepRsiReversion,
-  sweepChannelBreakout,
-  sweepSelect,
-  sweepSurface,
-  sweepBenchmark,
-  sweepEquity,
-  sweepTrades,
-  sweepVerdict,
-  backtestSignals,
-  backtestWeights,
-  asofJoin,
-  asofPit,
-  auditCut,
-  auditCuts,
-  auditCompare,
-  statsReturns,
-  statsDrawdowns,
-  statsSharpeProbabilistic,
-  statsSharpeDeflated,
-  ...validation,
-  ...features.map((feature) => feature.kernel),
-  ...panelKernels,
-];
-const byKey = new Map(kernels.map((kernel) => [`${kernel.name}@${kernel.version}`, kernel]));
+const beforeFeatures = [
+  ...basicKernels,
+  ...sweepKernels,
+  ...backtestKernels,
+  ...asofKernels,
+  ...auditKernels,
+  ...statisticsKernels,
+  ...validationKernels,
+] as const;
 
-export const findKernel = (name: string, version: number): Kernel | undefined => byKey.get(`${name}@${version}`);
+/** All but the features, with the types of their declarations. */
+export type TypedRegistration = (typeof beforeFeatures)[number] | (typeof panelKernels)[number];
+
+const kernels: readonly Kernel[] = [...beforeFeatures, ...features.map((feature) => feature.kernel), ...panelKernels];
+
+const keyOf = (name: string, version: number): string => `${name}@${version}`;
+const byKey = new Map(
+  kernels.flatMap((kernel) =>
+    [kernel.name, ...(kernel.formerly ?? [])].map((name) => [keyOf(name, kernel.version), kernel] as const),
+  ),
+);
+
+/** Also by a former name: graphs that were journaled under it go on. */
+export const findKernel = (name: string, version: number): Kernel | undefined => byKey.get(keyOf(name, version));
 
 export const listKernels = (): readonly Kernel[] => kernels;
 

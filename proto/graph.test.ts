@@ -20,6 +20,20 @@ const faultOf = (json: unknown): { path: unknown; message: string } => {
 const stage = (name: string, more: object = {}): object => ({ name, fn: sma, ...more });
 
 describe("graphs as JSON", () => {
+  it("have the version of every kernel in their wire form: the one told, else what is known to be meant, else the first", () => {
+    const stages = [stage("a"), stage("b", { fn: { kernel: "sma", version: 2 } })];
+    const functionsOf = (graph: CompiledGraph): unknown[] => graph.stages.map(({ fn }) => fn);
+    expect(functionsOf(parseGraph({ stages }))).toEqual([
+      { kernel: "sma", version: 1 },
+      { kernel: "sma", version: 2 },
+    ]);
+    const newest = (name: string, version = 5) => ({ kernel: `${name}_now`, version });
+    expect(functionsOf(parseGraph({ stages }, newest))).toEqual([
+      { kernel: "sma_now", version: 5 },
+      { kernel: "sma_now", version: 2 },
+    ]);
+  });
+
   it("become stages with indexes, counts, kernels made pure, and defaults", () => {
     const graph: CompiledGraph = parseGraph({
       name: "sweep",

@@ -142,7 +142,7 @@ export const jsonGraph = z.strictObject({
       z.strictObject({
         name: z.string().min(1).max(128),
         fn: z.union([
-          z.strictObject({ kernel: z.string().min(1).max(128), version: z.number().int().min(1).default(1) }),
+          z.strictObject({ kernel: z.string().min(1).max(128), version: z.number().int().min(1).optional() }),
           z.strictObject({ bundle: bundleId as unknown as z.ZodType<string>, export: z.string().min(1).max(128) }),
         ]),
         /** Number of tasks; may be left out where an `items` argument or a one-to-one edge says it, otherwise 1. */
@@ -173,8 +173,17 @@ export interface CompiledGraph {
   readonly outputs: number[];
 }
 
-/** From the (validated) JSON form to the wire form. Kernels are pure by nature, so `pure` is set for them. */
-export function compileGraph(graph: JsonGraph): CompiledGraph {
+/** What a graph means by a kernel's name, and by none or one of its versions. */
+export type ResolveKernel = (name: string, version?: number) => { readonly kernel: string; readonly version: number };
+
+/** For who knows no kernels: the name as it is, and the first version. */
+const asWritten: ResolveKernel = (kernel, version = 1) => ({ kernel, version });
+
+/**
+ * From the (validated) JSON form to the wire form. Kernels are pure by nature, so `pure` is set for them. The wire
+ * form, and so the ids of results, always has the version: `resolve` says which it is of a kernel without one.
+ */
+export function compileGraph(graph: JsonGraph, resolve: ResolveKernel = asWritten): CompiledGraph {
   const byName = new Map<string, { index: number; count: number }>();
   const stages = withDraws(
     graph.stages.map((stage, index): StageSpec => {
@@ -207,7 +216,10 @@ export function compileGraph(graph: JsonGraph): CompiledGraph {
       return {
         index,
         name: stage.name,
-        fn: "kernel" in stage.fn ? stage.fn : { bundle: bundleId.parse(stage.fn.bundle), export: stage.fn.export },
+        fn:
+          "kernel" in stage.fn
+            ? resolve(stage.fn.kernel, stage.fn.version)
+            : { bundle: bundleId.parse(stage.fn.bundle), export: stage.fn.export },
         count,
         args,
         options: {
@@ -255,11 +267,11 @@ function firstFault(
 }
 
 /** Parses outside JSON into a graph; faults are INVALID_GRAPH with the path of the first one. */
-export function parseGraph(json: unknown): CompiledGraph {
+export function parseGraph(json: unknown, resolve?: ResolveKernel): CompiledGraph {
   const result = jsonGraph.safeParse(json);
   if (!result.success) {
     const { path, why } = firstFault(result.error.issues[0]);
     throw fault(path, why);
   }
-  return compileGraph(result.data);
+  return compileGraph(result.data, resolve);
 }

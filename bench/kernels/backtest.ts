@@ -204,7 +204,7 @@ async function sweepMeasure(repeats: number, peer: Peer | undefined, folder: str
     close: numbers(close),
   });
   const settings = { fees: 0.001, slippage: 0.0005, inSampleEnd: "1980-01-01" };
-  const kernel = requireKernel("sweep.ma-cross", 1);
+  const kernel = requireKernel("sweep.ma_cross", 1);
   const ours = (): { ms: number; result: Table } =>
     timed(() => kernel.run(table, { fast: fasts, slow: slows }, settings) as Table);
   ours();
@@ -230,7 +230,7 @@ async function sweepMeasure(repeats: number, peer: Peer | undefined, folder: str
     if (!(Math.abs(answer.growth - growth) <= 1e-9 * growth))
       throw new Error(`the peer's accounts grow to ${answer.growth}, ours to ${growth}`);
   }
-  return measure("sweep.ma-cross: 10,000 combinations x 5,000 bars", "ms", times, {
+  return measure("sweep.ma_cross: 10,000 combinations x 5,000 bars", "ms", times, {
     better: "lower",
     ...(peer ? { peer: `${peer.name}: ${engine}`, peerRepeats: theirs } : {}),
     note: "ours: nine statistics on both sides of a split; the peer: Sharpe ratio, drawdown, return and trades of the whole",

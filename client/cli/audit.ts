@@ -3,8 +3,8 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Table } from "apache-arrow";
-import { kernelNamed } from "volley/kernels";
 import { UsageError } from "../../cluster/process/exit-codes.js";
+import { cataloguedKernel } from "../../kernels/catalog/catalog.js";
 import { VolleyError } from "../../proto/errors.js";
 import { type AuditInput, audit as auditFunction } from "../research/audit.js";
 import type { Cluster, RemoteFunction } from "../sdk/api.js";
@@ -26,7 +26,7 @@ type OfTables = RemoteFunction<(...tables: Table[]) => Table>;
 async function functionOf(cluster: Cluster, name: string): Promise<OfTables> {
   const [module = "", exported] = name.split("#");
   if (exported === undefined) {
-    const kernel = kernelNamed(name);
+    const kernel = cataloguedKernel(name);
     return cluster.kernel(kernel.name, kernel.version) as unknown as OfTables;
   }
   const library = (await cluster.deploy<Record<string, (...tables: Table[]) => Table>>(
@@ -45,7 +45,7 @@ async function functionOf(cluster: Cluster, name: string): Promise<OfTables> {
 /** What can be seen to be wrong without a cluster, and before the tables are read. */
 function assertThere(name: string): void {
   const [module = "", exported] = name.split("#");
-  if (exported === undefined) kernelNamed(name);
+  if (exported === undefined) cataloguedKernel(name);
   else if (!existsSync(resolve(module))) throw new UsageError(`there is no file ${module}`);
 }
 

@@ -1,6 +1,8 @@
 /** `volley submit`: a JSON graph as a durable job. */
+
 import { readFile } from "node:fs/promises";
 import { JobFailed, UsageError } from "../../cluster/process/exit-codes.js";
+import { resolveKernel } from "../../kernels/catalog/catalog.js";
 import { fromWireError, VolleyError } from "../../proto/errors.js";
 import { type CompiledGraph, parseGraph } from "../../proto/graph.js";
 import type { JobStatus } from "../../proto/messages/status.js";
@@ -58,7 +60,7 @@ async function readGraph(file: string): Promise<CompiledGraph> {
       details: { path: "(root)" },
     });
   }
-  return parseGraph(json);
+  return parseGraph(json, resolveKernel);
 }
 
 async function readStdin(): Promise<string> {

@@ -1,6 +1,8 @@
 /** Jobs: submit, list, status, cancel, explain, and results in the form the client asks for. */
+
 import type { FastifyRequest } from "fastify";
 import { z } from "zod";
+import { resolveKernel } from "../../kernels/catalog/catalog.js";
 import { VolleyError } from "../../proto/errors.js";
 import { jsonGraph, parseGraph } from "../../proto/graph.js";
 import { explanation } from "../../proto/messages/explanation.js";
@@ -38,7 +40,7 @@ function submitRoute(app: App, { cluster, graphBytesMax }: Context): void {
     },
     async (request, reply) => {
       const key = idempotencyKey(request);
-      const graph = parseGraph(request.body);
+      const graph = parseGraph(request.body, resolveKernel);
       const job = await cluster.run(graph, key === undefined ? {} : { key });
       return reply.code(202).header("location", `/v1/jobs/${job.id}`).send({ job: job.id });
     },

@@ -1,6 +1,6 @@
 /** The built-in kernels and what is declared of each: what a graph may name. */
-import { describeKernel, kernelNamed, newestKernels } from "volley/kernels";
 import { z } from "zod";
+import { cataloguedKernel, newestCatalogued } from "../../kernels/catalog/catalog.js";
 import type { App } from "./context.js";
 import { bodyOf, faultOf } from "./faults.js";
 import { errorShape } from "./shapes.js";
@@ -10,6 +10,7 @@ const column = z.object({ name: z.string(), type: z.string(), doc: z.string().op
 const kernelShape = z.object({
   name: z.string(),
   version: z.number(),
+  formerly: z.array(z.string()).optional().describe("Earlier spellings of the name, which go on working."),
   family: z.string(),
   doc: z.string(),
   args: z
@@ -49,7 +50,7 @@ export function kernelRoutes(app: App): void {
         response: { 200: z.object({ kernels: z.array(kernelShape) }) },
       },
     },
-    async () => ({ kernels: newestKernels().map(describeKernel) as z.output<typeof kernelShape>[] }),
+    async () => ({ kernels: newestCatalogued() as z.output<typeof kernelShape>[] }),
   );
   app.get(
     "/v1/kernels/:name",
@@ -63,7 +64,7 @@ export function kernelRoutes(app: App): void {
     },
     async (request, reply) => {
       try {
-        return describeKernel(kernelNamed(request.params.name)) as z.output<typeof kernelShape>;
+        return cataloguedKernel(request.params.name) as z.output<typeof kernelShape>;
       } catch (error) {
         // In a graph it is a fault of the graph (400); here it is the address that is not there.
         return reply.code(404).send(bodyOf(faultOf(error)));

@@ -8,7 +8,8 @@
  */
 
 import { DataType, Table, type Vector } from "apache-arrow";
-import { type Causality, causalityWith, findKernel } from "volley/kernels";
+import { cataloguedKernels } from "../../kernels/catalog/catalog.js";
+import { type Causality, causalityWith } from "../../kernels/catalog/causality.js";
 import { isVolleyError, VolleyError } from "../../proto/errors.js";
 import type { Cluster, ObjectRef, RemoteFunction } from "../sdk/api.js";
 import { isRef } from "../sdk/refs.js";
@@ -232,7 +233,8 @@ function assertSomething({ known }: AuditInput, cuts: number, modes: number): vo
 
 /** What is declared of a kernel, with these arguments; nothing of a function. */
 function declaredOf({ ref }: RemoteFunction<AnyFunction>, args: readonly unknown[]): Causality | undefined {
-  const kernel = "kernel" in ref ? findKernel(ref.kernel, ref.version) : undefined;
+  if (!("kernel" in ref)) return undefined;
+  const kernel = cataloguedKernels().find(({ name, version }) => name === ref.kernel && version === ref.version);
   return kernel && causalityWith(kernel, args);
 }
 

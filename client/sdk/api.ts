@@ -2,7 +2,7 @@
  * The public face of the SDK, as types. Values are in index.ts; this file is what editors show.
  */
 import type { Table } from "apache-arrow";
-import type { Callable, callables, FeatureCall, FeatureCarryCall, FeatureName } from "volley/kernels";
+import type { Callable, Callables, FeatureCall, FeatureCarryCall, FeatureName } from "volley/kernels";
 import type { BundleId, JobId } from "../../proto/ids.js";
 import type { Explanation } from "../../proto/messages/explanation.js";
 import type { FunctionRef } from "../../proto/messages/stage.js";
@@ -108,7 +108,6 @@ export interface CarryingFunction<F, C> extends RemoteFunction<F> {
   readonly withCarry: RemoteFunction<C>;
 }
 
-type Callables = typeof callables;
 type MemberOf<C> =
   C extends Callable<infer F, infer Carried>
     ? [Carried] extends [never]
@@ -218,7 +217,10 @@ export interface Cluster extends AsyncDisposable {
    * `cluster.kernels.asof.pit`.
    */
   readonly kernels: Kernels;
-  /** A built-in kernel as a function, by name; version 1 unless told. */
+  /**
+   * A built-in kernel as a function, by name; its newest version unless told (1 of a kernel that this installation does
+   * not know). The version stands in the ids of its results.
+   */
   kernel<F = (...args: never[]) => Table>(name: string, version?: number): RemoteFunction<F>;
   put<T>(value: T, options?: { durable?: boolean }): Promise<ObjectRef<T>>;
   get<T>(ref: ObjectRef<T>, options?: { timeoutMs?: number; admit?: Admit }): Promise<T>;

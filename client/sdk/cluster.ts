@@ -1,4 +1,6 @@
 /** One connection to a cluster: the public verbs, each handed to the part that owns it. */
+
+import { resolveKernel } from "../../kernels/catalog/catalog.js";
 import { VolleyError } from "../../proto/errors.js";
 import type { CompiledGraph } from "../../proto/graph.js";
 import { isName, isObjectId, type JobId, type TenantId } from "../../proto/ids.js";
@@ -103,12 +105,12 @@ export class ClusterClient implements Cluster {
     return libraryOf<M>(this.#session, this.#objects.puts, bundle, defaults);
   }
 
-  kernel<F>(name: string, version = 1): RemoteFunction<F> {
+  kernel<F>(name: string, version?: number): RemoteFunction<F> {
     return asRemote<F>(this.#kernel(name, version));
   }
 
-  #kernel(name: string, version: number): RemoteCallable {
-    return new RemoteCallable(this.#session, this.#objects.puts, { kernel: name, version }, {});
+  #kernel(name: string, version?: number): RemoteCallable {
+    return new RemoteCallable(this.#session, this.#objects.puts, resolveKernel(name, version), {});
   }
 
   put<T>(value: T, options: { durable?: boolean } = {}): Promise<ObjectRef<T>> {

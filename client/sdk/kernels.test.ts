@@ -1,6 +1,6 @@
 import { Bool, DateDay, Float64, Table, tableFromArrays, Utf8, vectorFromArray } from "apache-arrow";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Callable, callables, feature, listKernels } from "volley/kernels";
+import { feature, listKernels } from "volley/kernels";
 import { type LocalCluster, startLocalCluster } from "../../cluster/local/local-cluster.js";
 import type { Cluster, ObjectRef } from "./api.js";
 import { connect } from "./connect.js";
@@ -27,25 +27,28 @@ const column = (table: Table, name: string): unknown[] => [...(table.getChild(na
 
 describe("the members", () => {
   test("are all kernels, features by their short name and the others by their path", () => {
-    const byPath = Object.entries(callables).flatMap(([group, calls]) =>
-      Object.entries(calls).map(([name, { kernel }]) => [`${group}.${name}`, kernel.name]),
+    const others = listKernels().filter(({ name }) => !name.startsWith("feature."));
+    const groups = new Set(others.map(({ name }) => name.split(".")[0] as string));
+    expect(Object.keys(cluster.kernels).toSorted()).toEqual([...Object.keys(feature), ...groups].toSorted());
+    const members = [...groups].flatMap((group) =>
+      Object.keys(cluster.kernels[group as "asof"]).map((name) => `${group}.${name}`),
     );
-    for (const [path, name] of byPath) expect(path).toBe(name);
-    const features = Object.keys(feature).map((name) => `feature.${name}`);
-    expect([...byPath.map(([path]) => path), ...features].toSorted()).toEqual(
-      [...new Set(listKernels().map(({ name }) => name))].toSorted(),
-    );
-    expect(Object.keys(cluster.kernels).toSorted()).toEqual(
-      [...Object.keys(feature), ...Object.keys(callables)].toSorted(),
-    );
+    expect(members.toSorted()).toEqual(others.map(({ name }) => name).toSorted());
     expect(cluster.kernels.rsi.ref).toEqual({ kernel: "feature.rsi", version: 1 });
     expect(cluster.kernels.asof.pit.ref).toEqual({ kernel: "asof.pit", version: 1 });
     expect(cluster.kernels.rsi).toBe(cluster.kernels.rsi);
   });
 
-  test("take their arguments in the order of the wire; only a carry may be left out", () => {
-    const calls: readonly Callable<unknown>[] = Object.values(callables).flatMap((group) => Object.values(group));
-    for (const { kernel, args } of calls) expect(args).toEqual(kernel.args.filter((name) => name !== "carry"));
+  test("are there under a former name too, as the kernel of the present one", () => {
+    expect(cluster.kernels.sweep["ma-cross"].ref).toEqual({ kernel: "sweep.ma_cross", version: 1 });
+    expect(cluster.kernel("sweep.ma-cross").ref).toEqual({ kernel: "sweep.ma_cross", version: 1 });
+    expect(Object.keys(cluster.kernels.sweep)).not.toContain("ma-cross");
+  });
+
+  test("by name are of the newest version, of the one that is told, and of the first where this side knows none", () => {
+    expect(cluster.kernel("asof.pit").ref).toEqual({ kernel: "asof.pit", version: 1 });
+    expect(cluster.kernel("asof.pit", 7).ref).toEqual({ kernel: "asof.pit", version: 7 });
+    expect(cluster.kernel("asof.yet_to_come").ref).toEqual({ kernel: "asof.yet_to_come", version: 1 });
   });
 
   test.each([

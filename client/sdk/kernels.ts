@@ -2,12 +2,14 @@
  * `cluster.kernels`: a member per kernel, features by their short name, others by their path, typed by the
  * declarations.
  */
-import { callables, type Kernel, newestKernels, noSuchKernel, shortName } from "volley/kernels";
+import { cataloguedKernels, newestCatalogued } from "../../kernels/catalog/catalog.js";
+import type { KernelDescription } from "../../kernels/catalog/description.js";
+import { isFeature, noSuchKernel, shortName } from "../../kernels/catalog/names.js";
 import { VolleyError } from "../../proto/errors.js";
 import type { Kernels } from "./api.js";
 import type { RemoteCallable } from "./remote-function.js";
 
-type Make = (kernel: Kernel) => RemoteCallable;
+type Make = (kernel: KernelDescription) => RemoteCallable;
 type Members = Record<string, unknown>;
 
 /** What the language and printers ask of any object: its absence is no mistake of the caller's. */
@@ -18,15 +20,15 @@ const guarded = (members: Members, path: string): Members =>
     get: (target, key, receiver) => {
       if (typeof key === "symbol" || Object.hasOwn(target, key) || askedOfAnything.has(key))
         return Reflect.get(target, key, receiver);
-      throw noSuchKernel(`${path}${key}`);
+      throw noSuchKernel(`${path}${key}`, cataloguedKernels());
     },
   });
 
 /** Functions are made as they are asked for, once each. */
-function lazily(members: object, name: string, make: () => RemoteCallable): void {
+function lazily(members: object, name: string, make: () => RemoteCallable, enumerable = true): void {
   let made: RemoteCallable | undefined;
   Object.defineProperty(members, name, {
-    enumerable: true,
+    enumerable,
     get: () => {
       made ??= make();
       return made;
@@ -35,14 +37,15 @@ function lazily(members: object, name: string, make: () => RemoteCallable): void
 }
 
 /** A kernel that carries state from partition to partition has its form that does so as a member. */
-function functionOf(kernel: Kernel, make: Make): RemoteCallable {
+function functionOf(kernel: KernelDescription, make: Make): RemoteCallable {
   const made = make(kernel);
-  if (kernel.args.includes("carry")) lazily(made, "withCarry", () => made.preparing((args) => withCarry(kernel, args)));
+  if (kernel.args.some(({ name }) => name === "carry"))
+    lazily(made, "withCarry", () => made.preparing((args) => withCarry(kernel, args)));
   return made;
 }
 
-function withCarry(kernel: Kernel, args: readonly unknown[]): readonly unknown[] {
-  const at = kernel.args.indexOf("params");
+function withCarry(kernel: KernelDescription, args: readonly unknown[]): readonly unknown[] {
+  const at = kernel.args.findIndex(({ name }) => name === "params");
   const params = args[at] ?? {};
   if (Object.getPrototypeOf(params) !== Object.prototype)
     throw new VolleyError(
@@ -56,12 +59,16 @@ function withCarry(kernel: Kernel, args: readonly unknown[]): readonly unknown[]
 
 export function kernelsBy(make: Make): Kernels {
   const root: Members = {};
-  for (const kernel of newestKernels().filter(({ name }) => name.startsWith("feature.")))
-    lazily(root, shortName(kernel), () => functionOf(kernel, make));
-  for (const [group, calls] of Object.entries(callables)) {
-    const members: Members = {};
-    for (const [name, { kernel }] of Object.entries(calls)) lazily(members, name, () => functionOf(kernel, make));
-    root[group] = guarded(members, `${group}.`);
-  }
+  const groups = new Map<string, Members>();
+  const all = newestCatalogued();
+  for (const kernel of all.filter(isFeature)) lazily(root, shortName(kernel), () => functionOf(kernel, make));
+  for (const kernel of all.filter((one) => !isFeature(one)))
+    for (const name of [kernel.name, ...(kernel.formerly ?? [])]) {
+      const [group = "", member = ""] = name.split(".");
+      const members = groups.get(group) ?? {};
+      groups.set(group, members);
+      lazily(members, member, () => functionOf(kernel, make), name === kernel.name);
+    }
+  for (const [group, members] of groups) root[group] = guarded(members, `${group}.`);
   return guarded(root, "") as unknown as Kernels;
 }

@@ -1,3 +1,8 @@
 /** As-of joins, on one axis of time and on two. */
-export { asofJoin, openAsofJoin } from "./join.js";
-export { asofPit, openPit } from "./pit.js";
+import { asofJoin } from "./join.js";
+import { asofPit } from "./pit.js";
+
+export { openAsofJoin } from "./join.js";
+export { openPit } from "./pit.js";
+
+export const asofKernels = [asofJoin, asofPit] as const;

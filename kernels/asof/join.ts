@@ -68,7 +68,12 @@ export const asofJoin = defineKernel({
   nulls:
     "A null or NaN time and a null key match nothing; the left row stays, with nulls. Nulls in the columns taken are taken as they are.",
   costNs: 50,
-  args: { left: tableArg, right: tableArg, params: joinOptions, carry: carryArg },
+  args: [
+    ["left", tableArg],
+    ["right", tableArg],
+    ["params", joinOptions],
+    ["carry", carryArg],
+  ],
   run: ({ left, right, params, carry }) =>
     joinOnce(planOf(right as Table, params), left as Table, carry as AsofCarry | undefined),
 });

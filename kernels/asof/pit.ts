@@ -79,13 +79,13 @@ export const asofPit = defineKernel({
   nulls:
     "A fact without event or knowledge time is never seen; a null key or left time matches nothing and gives nulls. A null value in the newest version is what is known.",
   costNs: 60,
-  args: {
-    left: tableArg,
-    facts: tableArg,
-    params: pitOptions.prefault({}),
-    calendar: tableArg.optional(),
-    carry: carryArg,
-  },
+  args: [
+    ["left", tableArg],
+    ["facts", tableArg],
+    ["params", pitOptions.prefault({})],
+    ["calendar", tableArg.optional()],
+    ["carry", carryArg],
+  ],
   run: ({ left, facts, params, calendar, carry }) =>
     joinOnce(
       planOf(facts as Table, params, calendar as Table | undefined),

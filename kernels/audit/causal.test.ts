@@ -5,7 +5,7 @@
  */
 import { DataType, Table, type Vector } from "apache-arrow";
 import { describe, expect, test } from "vitest";
-import { causalityWith } from "../causality.js";
+import { causalityWith } from "../catalog/causality.js";
 import { boolVector, float64Vector } from "../columns/building.js";
 import type { Kernel } from "../kernel.js";
 import { listKernels, requireKernel } from "../registry.js";

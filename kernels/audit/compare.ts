@@ -96,20 +96,23 @@ export const auditCompare = defineKernel({
   doc: "The first value up to a cut that differs, bit for bit, between an output made with the future and one made without; null if there is none.",
   family: "Look-ahead check",
   nulls: "Null equals null; every NaN is one NaN.",
-  args: {
-    part: tableArg,
-    full: tableArg,
-    cut: z.strictObject({
-      time: z
-        .string()
-        .min(1)
-        .optional()
-        .describe(
-          "Column of the output that says which bar a row belongs to. Default: row i belongs to row i of the first input.",
-        ),
-      at: z.number(),
-      rows: z.number().int().min(0).describe("Rows of the first input that are known at the cut."),
-    }),
-  },
+  args: [
+    ["part", tableArg],
+    ["full", tableArg],
+    [
+      "cut",
+      z.strictObject({
+        time: z
+          .string()
+          .min(1)
+          .optional()
+          .describe(
+            "Column of the output that says which bar a row belongs to. Default: row i belongs to row i of the first input.",
+          ),
+        at: z.number(),
+        rows: z.number().int().min(0).describe("Rows of the first input that are known at the cut."),
+      }),
+    ],
+  ],
   run: ({ part, full, cut }) => firstDifference(full, part, cut) ?? null,
 });

@@ -94,7 +94,10 @@ export const auditCut = defineKernel({
   doc: "The table as it was known at a time: later rows taken away (truncate) or spoilt (poison). For the look-ahead check.",
   family: "Look-ahead check",
   nulls: "A row whose knowledge time is missing counts as never known.",
-  args: { table: tableArg, cut: cutOptions },
+  args: [
+    ["table", tableArg],
+    ["cut", cutOptions],
+  ],
   run: ({ table, cut }) => {
     const known = knownAt("audit.cut", table, cut.known);
     return cut.mode === "truncate" ? truncateAt(table, known, cut.at) : poisonAfter(table, known, cut.at, cut.known);
@@ -107,7 +110,10 @@ export const auditCuts = defineKernel({
   causality: "tool",
   doc: "The distinct times of a column in order, without the last (there is no future to take away): every cut, or `count` of them evenly spread.",
   family: "Look-ahead check",
-  args: { table: tableArg, params: z.strictObject({ known: columnName, count: z.number().int().min(1).optional() }) },
+  args: [
+    ["table", tableArg],
+    ["params", z.strictObject({ known: columnName, count: z.number().int().min(1).optional() })],
+  ],
   run: ({ table, params }) => {
     const known = knownAt("audit.cuts", table, params.known)
       .filter((time) => !Number.isNaN(time))

@@ -4,7 +4,7 @@
  */
 import type { Table } from "apache-arrow";
 import type { z } from "zod";
-import type { ColumnFact } from "../kernel.js";
+import type { ColumnFact } from "../catalog/description.js";
 import { marketOf } from "./market.js";
 import type { CommonOptions, Sizing } from "./options.js";
 import { type BarColumns, type Panel, panelOf } from "./panel.js";

@@ -66,7 +66,10 @@ export const backtestSignals = defineKernel({
   doc:
     "Entries and exits at each close become orders that fill at the next open (or close, or that close), with fees, slippage, stops and sizing. " +
     "Rows are (symbol, date); each symbol has an account of its own, or all share one. Gives the tables asked for in `outputs`.",
-  args: { bars: tableArg, params: signalsOptions.prefault({}) },
+  args: [
+    ["bars", tableArg],
+    ["params", signalsOptions.prefault({})],
+  ],
   columns: columnFacts([
     { name: "entries", ...flag },
     { name: "exits", ...flag },

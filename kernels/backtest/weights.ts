@@ -64,7 +64,10 @@ export const backtestWeights = defineKernel({
     "from one account for all symbols. The value that weights are fractions of is taken at the prices of the fill. Purchases go in the order of the symbols' " +
     "first rows, and what the cash does not cover, such as the fees of weights that sum to 1, is missing from the last of them (vectorbt's call_seq auto: from " +
     "the largest). Rows are (symbol, date).",
-  args: { bars: tableArg, params: weightsOptions.prefault({}) },
+  args: [
+    ["bars", tableArg],
+    ["params", weightsOptions.prefault({})],
+  ],
   columns: columnFacts([{ name: "weight", type: "number" }]),
   lookback: () => Number.POSITIVE_INFINITY,
   lag: 0,

@@ -69,7 +69,11 @@ const smoothing = z
 const forgetsNothing = (): number => Number.POSITIVE_INFINITY;
 
 /** An average that is one smoothing with its own k. */
-function exponential(name: string, doc: string, kOf: (window: number) => number): Feature<typeof smoothing> {
+function exponential<const N extends string>(
+  name: N,
+  doc: string,
+  kOf: (window: number) => number,
+): Feature<typeof smoothing, N> {
   return defineFeature({
     name,
     version: 1,

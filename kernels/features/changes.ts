@@ -145,12 +145,12 @@ export const cumsum = defineFeature({
 });
 
 /** State: 0 the total so far. */
-function running(
-  name: string,
+function running<const N extends string>(
+  name: N,
   doc: string,
   start: number,
   next: (total: number, x: number) => number,
-): Feature<typeof nothing> {
+): Feature<typeof nothing, N> {
   return defineFeature({
     name,
     version: 1,

@@ -16,7 +16,8 @@ export interface FeatureStream {
   restore(state: Float64Array): void;
 }
 
-export interface Feature<P extends z.ZodObject = z.ZodObject> extends FeatureDeclaration<P> {
+export interface Feature<P extends z.ZodObject = z.ZodObject, N extends string = string> extends FeatureDeclaration<P> {
+  readonly name: N;
   /** `feature.<name>(table, params, carry?)`. */
   readonly kernel: Kernel;
   /** With defaults filled in. Throws INVALID_ARGUMENT. */
@@ -27,10 +28,11 @@ export interface Feature<P extends z.ZodObject = z.ZodObject> extends FeatureDec
 }
 
 export function defineFeature<
+  const N extends string,
   P extends z.ZodObject,
   const I extends readonly string[],
   const O extends readonly string[],
->(exact: FeatureDeclaration<P, I, O>): Feature<P> {
+>(exact: FeatureDeclaration<P, I, O> & { readonly name: N }): Feature<P, N> {
   // From here on the number of columns is a matter of the declaration's data, not of its type.
   const declaration = exact as FeatureDeclaration<P>;
   const { name, version, doc, family, nulls, costNs, inputs, outputs, parameters } = declaration;
@@ -54,11 +56,15 @@ export function defineFeature<
     lag: 0,
     nulls,
     costNs,
-    args: { table: tableArg, params: wireParameters(declaration), carry: carrySchema },
+    args: [
+      ["table", tableArg],
+      ["params", wireParameters(declaration)],
+      ["carry", carrySchema],
+    ],
     run: ({ table, params, carry }): Table | WireResult =>
       applyToTable(declaration, own(params), table as Table, params, carry),
   });
-  return { ...declaration, kernel, parse, ...forms(declaration, wireName, parse) };
+  return { ...declaration, name: exact.name, kernel, parse, ...forms(declaration, wireName, parse) };
 }
 
 function forms<P extends z.ZodObject>(

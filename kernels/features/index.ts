@@ -1,4 +1,4 @@
-/** Every feature by its name. Adding one is its declaration and a line here. */
+/** Every feature. Adding one is its declaration and its place in this list. */
 import type { z } from "zod";
 import { dema, ema, rma, sma, tema, wma } from "./averages.js";
 import { cummax, cummin, cumprod, cumsum, diff, ffill, logReturn, pctChange, shift } from "./changes.js";
@@ -20,40 +20,23 @@ import { rollingBeta, rollingCorr, rollingCov } from "./rolling-pairs.js";
 import { atr, bollinger, realizedVolatility } from "./volatility.js";
 import { rollingVwap, volumePower, vwap } from "./volume.js";
 
-/** With the types of their parameters: `feature.rsi.stream({ window: 14 })`. */
-export const feature = {
-  ...{ sma, wma, ema, rma, dema, tema },
-  ...{
-    rolling_sum: rollingSum,
-    rolling_mean: rollingMean,
-    rolling_std: rollingStd,
-    rolling_var: rollingVar,
-    rolling_min: rollingMin,
-    rolling_max: rollingMax,
-  },
-  ...{
-    rolling_zscore: rollingZscore,
-    rolling_skew: rollingSkew,
-    rolling_kurt: rollingKurt,
-    rolling_median: rollingMedian,
-    rolling_quantile: rollingQuantile,
-  },
-  ...{ rolling_rank: rollingRank, rolling_corr: rollingCorr, rolling_cov: rollingCov, rolling_beta: rollingBeta },
-  ...{ pct_change: pctChange, log_return: logReturn, diff, shift, cumsum, cumprod, cummax, cummin, ffill },
-  ...{
-    rsi,
-    macd,
-    atr,
-    bollinger,
-    realized_volatility: realizedVolatility,
-    vwap,
-    rolling_vwap: rollingVwap,
-    volume_power: volumePower,
-  },
+const all = [
+  ...([sma, wma, ema, rma, dema, tema] as const),
+  ...([rollingSum, rollingMean, rollingStd, rollingVar, rollingMin, rollingMax] as const),
+  ...([rollingZscore, rollingSkew, rollingKurt, rollingMedian, rollingQuantile] as const),
+  ...([rollingRank, rollingCorr, rollingCov, rollingBeta] as const),
+  ...([pctChange, logReturn, diff, shift, cumsum, cumprod, cummax, cummin, ffill] as const),
+  ...([rsi, macd, atr, bollinger, realizedVolatility, vwap, rollingVwap, volumePower] as const),
+] as const;
+
+export type FeatureName = (typeof all)[number]["name"];
+
+/** By their names, with the types of their parameters: `feature.rsi.stream({ window: 14 })`. */
+export const feature = Object.fromEntries(all.map((one) => [one.name, one])) as unknown as {
+  readonly [F in (typeof all)[number] as F["name"]]: F;
 };
 
-export type FeatureName = keyof typeof feature;
 /** What a caller writes for the parameters of a feature, without those of the wire. */
 export type FeatureParameters<N extends FeatureName> = z.input<(typeof feature)[N]["parameters"]>;
 
-export const features: readonly Feature[] = Object.values(feature);
+export const features: readonly Feature[] = all as unknown as readonly Feature[];

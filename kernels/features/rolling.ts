@@ -126,7 +126,7 @@ export const rollingZscore = defineFeature({
   wasm: { exportName: "rolling_zscore" },
 });
 
-function extreme(name: string, output: "min" | "max", doc: string): Feature<typeof plain> {
+function extreme<const N extends string>(name: N, output: "min" | "max", doc: string): Feature<typeof plain, N> {
   return defineFeature({
     name,
     version: 1,

@@ -69,21 +69,24 @@ export const panelIc = defineKernel({
   lag: 0,
   nulls: pairNulls,
   costNs: 70,
-  args: {
-    table: tableArg,
-    params: z.strictObject({
-      factor: factorParameter,
-      returns: z
-        .array(columnName)
-        .min(1)
-        .max(1_000)
-        .describe("Columns of forward returns, as panel.forward_returns makes."),
-      correlation: correlationParameter,
-      minCount: leastParameter,
-      mask: maskParameter,
-      ...axesShape,
-    }),
-  },
+  args: [
+    ["table", tableArg],
+    [
+      "params",
+      z.strictObject({
+        factor: factorParameter,
+        returns: z
+          .array(columnName)
+          .min(1)
+          .max(1_000)
+          .describe("Columns of forward returns, as panel.forward_returns makes."),
+        correlation: correlationParameter,
+        minCount: leastParameter,
+        mask: maskParameter,
+        ...axesShape,
+      }),
+    ],
+  ],
   run: ({ table, params }) => {
     const panel = panelOf("panel.ic", table, params);
     const factor = sectionNumbers(panel, params.factor);
@@ -131,19 +134,22 @@ export const panelIcSummary = defineKernel({
   },
   nulls: "Null, NaN and ±infinity are left out. Null where n is too small.",
   costNs: 10,
-  args: {
-    table: tableArg,
-    params: z
-      .strictObject({
-        columns: z
-          .array(columnName)
-          .min(1)
-          .max(10_000)
-          .optional()
-          .describe("Default: the columns of numbers that begin with ic_."),
-      })
-      .prefault({}),
-  },
+  args: [
+    ["table", tableArg],
+    [
+      "params",
+      z
+        .strictObject({
+          columns: z
+            .array(columnName)
+            .min(1)
+            .max(10_000)
+            .optional()
+            .describe("Default: the columns of numbers that begin with ic_."),
+        })
+        .prefault({}),
+    ],
+  ],
   run: ({ table, params }) => {
     const kernel = "panel.ic_summary";
     const fields = table.schema.fields.map(({ name }) => name);
@@ -178,18 +184,21 @@ export const panelIcDecay = defineKernel({
   },
   nulls: pairNulls,
   costNs: 130,
-  args: {
-    table: tableArg,
-    params: z.strictObject({
-      factor: factorParameter,
-      horizons: horizonsParameter,
-      correlation: correlationParameter,
-      minCount: leastParameter,
-      mask: maskParameter,
-      ...forwardShape,
-      ...axesShape,
-    }),
-  },
+  args: [
+    ["table", tableArg],
+    [
+      "params",
+      z.strictObject({
+        factor: factorParameter,
+        horizons: horizonsParameter,
+        correlation: correlationParameter,
+        minCount: leastParameter,
+        mask: maskParameter,
+        ...forwardShape,
+        ...axesShape,
+      }),
+    ],
+  ],
   run: ({ table, params }) => {
     const panel = panelOf("panel.ic_decay", table, params);
     const factor = sectionNumbers(panel, params.factor);

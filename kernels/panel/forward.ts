@@ -115,7 +115,10 @@ export const panelForwardReturns = defineKernel({
   nulls:
     "Null where either price is null or NaN, or there is no row h steps later (but see ended), or the quotient is not finite.",
   costNs: 60,
-  args: { table: tableArg, params: parameters },
+  args: [
+    ["table", tableArg],
+    ["params", parameters],
+  ],
   run: ({ table, params }) => {
     const panel = panelOf("panel.forward_returns", table, params);
     const columns = keptColumns(panel, params, params.keep);

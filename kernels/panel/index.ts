@@ -1,5 +1,4 @@
-/** Every cross-section kernel. Adding one is its declaration and a line here. */
-import type { Kernel } from "../kernel.js";
+/** Every cross-section kernel. Adding one is its declaration and its place in this list. */
 import { panelQuantile } from "./buckets.js";
 import { panelIc, panelIcDecay, panelIcSummary } from "./factor.js";
 import { panelForwardReturns } from "./forward.js";
@@ -12,8 +11,8 @@ import { panelSelect } from "./select.js";
 import { panelUniverse } from "./universe.js";
 import { panelWinsorize } from "./winsorize.js";
 
-export const panelKernels: readonly Kernel[] = [
-  ...[panelRank, panelQuantile, panelSelect, panelZscore, panelDemean, panelWinsorize, panelNeutralise],
-  ...[panelUniverse, panelPivot, panelUnpivot, panelForwardReturns],
-  ...[panelIc, panelIcSummary, panelIcDecay, panelQuantileReturns, panelTurnover, panelRankAutocorrelation],
-];
+export const panelKernels = [
+  ...([panelRank, panelQuantile, panelSelect, panelZscore, panelDemean, panelWinsorize, panelNeutralise] as const),
+  ...([panelUniverse, panelPivot, panelUnpivot, panelForwardReturns] as const),
+  ...([panelIc, panelIcSummary, panelIcDecay, panelQuantileReturns, panelTurnover, panelRankAutocorrelation] as const),
+] as const;

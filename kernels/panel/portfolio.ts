@@ -143,7 +143,10 @@ export const panelQuantileReturns = defineKernel({
   nulls:
     "A factor that is null, NaN or ±infinity is in no bucket; a return that is, is left out of its bucket's mean. Null where a bucket has none.",
   costNs: 50,
-  args: { table: tableArg, params: returnParameters },
+  args: [
+    ["table", tableArg],
+    ["params", returnParameters],
+  ],
   run: ({ table, params }) => {
     const panel = panelOf("panel.quantile_returns", table, params);
     const count = bucketCount(params);
@@ -211,13 +214,16 @@ export const panelTurnover = defineKernel({
   nulls:
     "A factor that is null, NaN or ±infinity is in no bucket. Null on the first `lag` dates, and where a bucket is empty.",
   costNs: 70,
-  args: {
-    table: tableArg,
-    params: z
-      .strictObject({ factor: factorParameter, ...bucketShape, lag: lagParameter, mask: maskParameter, ...axesShape })
-      .refine(oneOfBucketsAndEdges, oneOfError)
-      .refine(edgesAscend, ascendError),
-  },
+  args: [
+    ["table", tableArg],
+    [
+      "params",
+      z
+        .strictObject({ factor: factorParameter, ...bucketShape, lag: lagParameter, mask: maskParameter, ...axesShape })
+        .refine(oneOfBucketsAndEdges, oneOfError)
+        .refine(edgesAscend, ascendError),
+    ],
+  ],
   run: ({ table, params }) => {
     const panel = panelOf("panel.turnover", table, params);
     const count = bucketCount(params);
@@ -260,10 +266,10 @@ export const panelRankAutocorrelation = defineKernel({
   nulls:
     "Null, NaN and ±infinity are left out. Null on the first `lag` dates, with fewer than 3 symbols, and where nothing varies.",
   costNs: 100,
-  args: {
-    table: tableArg,
-    params: z.strictObject({ factor: factorParameter, lag: lagParameter, mask: maskParameter, ...axesShape }),
-  },
+  args: [
+    ["table", tableArg],
+    ["params", z.strictObject({ factor: factorParameter, lag: lagParameter, mask: maskParameter, ...axesShape })],
+  ],
   run: ({ table, params }) => {
     const panel = panelOf("panel.rank_autocorrelation", table, params);
     const factor = numbers(panel, params.factor);

@@ -72,7 +72,10 @@ export const panelPivot = defineKernel({
   lag: 0,
   nulls: "Null, NaN and rows that are not there all become null.",
   costNs: 40,
-  args: { table: tableArg, params: pivotParameters },
+  args: [
+    ["table", tableArg],
+    ["params", pivotParameters],
+  ],
   run: ({ table, params }) => pivot(panelOf("panel.pivot", table, params), params),
 });
 
@@ -152,6 +155,9 @@ export const panelUnpivot = defineKernel({
   lag: 0,
   nulls: 'Null and NaN make no row, or with missing "keep" a null.',
   costNs: 40,
-  args: { table: tableArg, params: unpivotParameters },
+  args: [
+    ["table", tableArg],
+    ["params", unpivotParameters],
+  ],
   run: ({ table, params }) => unpivot(table, params),
 });

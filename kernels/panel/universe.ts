@@ -199,6 +199,11 @@ export const panelUniverse = defineKernel({
   lag: 0,
   nulls: "A null `from` is since ever, a null `to` still; a null symbol or delisting date is refused.",
   costNs: 60,
-  args: { table: tableArg, spells: tableArg, delistings: tableArg.nullable(), params: parameters },
+  args: [
+    ["table", tableArg],
+    ["spells", tableArg],
+    ["delistings", tableArg.nullable()],
+    ["params", parameters],
+  ],
   run: ({ table, spells, delistings, params }) => universe(table, spells, delistings, params),
 });

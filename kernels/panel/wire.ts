@@ -88,9 +88,9 @@ export interface SectionPlan {
   readonly run: SectionRun;
 }
 
-export interface SectionKernel<P extends z.ZodObject> {
+export interface SectionKernel<P extends z.ZodObject, N extends string = string> {
   /** Without the prefix `panel.`. */
-  readonly name: string;
+  readonly name: N;
   readonly doc: string;
   readonly nulls: string;
   readonly costNs: number;
@@ -110,16 +110,23 @@ type SectionInput<P extends z.ZodObject> =
   | (Record<string, never> extends z.input<P> ? undefined : never);
 
 /** A kernel that is a function of every section's values. */
-export function sectionKernel<P extends z.ZodObject>(
-  declaration: SectionKernel<P>,
-): TypedKernel<{ table: typeof tableArg; params: z.ZodType<z.output<P> & SectionParameters, SectionInput<P>> }, Table> {
+export function sectionKernel<P extends z.ZodObject, const N extends string>(
+  declaration: SectionKernel<P, N>,
+): TypedKernel<
+  `panel.${N}`,
+  readonly [
+    readonly ["table", typeof tableArg],
+    readonly ["params", z.ZodType<z.output<P> & SectionParameters, SectionInput<P>>],
+  ],
+  Table
+> {
   const { parameters, plan, output } = declaration;
   const whole = parameters.safeExtend(sectionShape);
   const params = (whole.safeParse({}).success ? whole.prefault({}) : whole) as unknown as z.ZodType<
     z.output<P> & SectionParameters,
     SectionInput<P>
   >;
-  const name = `panel.${declaration.name}`;
+  const name = `panel.${declaration.name}` as const;
   return defineKernel({
     name,
     version: 1,
@@ -135,7 +142,10 @@ export function sectionKernel<P extends z.ZodObject>(
     lag: 0,
     nulls: declaration.nulls,
     costNs: declaration.costNs,
-    args: { table: tableArg, params },
+    args: [
+      ["table", tableArg],
+      ["params", params],
+    ],
     run: ({ table, params: given }) =>
       runSections(declaration, panelOf(name, table, given), given, plan(given, given.group)),
   });

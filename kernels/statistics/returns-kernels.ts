@@ -117,7 +117,10 @@ export const statsReturns = defineKernel({
   },
   nulls: returnsNulls,
   costNs: 120,
-  args: { table: tableArg, params: returnsParams },
+  args: [
+    ["table", tableArg],
+    ["params", returnsParams],
+  ],
   run: ({ table, params }) => {
     const series = returnSeries(table, params.columns);
     const rows = series.map(({ values }) => statisticsOfReturns(values, params));
@@ -165,7 +168,10 @@ export const statsDrawdowns = defineKernel({
   },
   nulls: returnsNulls,
   costNs: 10,
-  args: { table: tableArg, params: drawdownsParams.prefault({}) },
+  args: [
+    ["table", tableArg],
+    ["params", drawdownsParams.prefault({})],
+  ],
   run: ({ table, params }) => {
     const found = returnSeries(table, params.columns).flatMap(({ name, values, rows }) =>
       drawdownsOf(values)

@@ -55,16 +55,19 @@ export const statsSharpeProbabilistic = defineKernel({
   },
   nulls: returnsNulls,
   costNs: 10,
-  args: {
-    table: tableArg,
-    params: z
-      .strictObject({
-        columns: columnsOption,
-        benchmark: z.number().default(0).describe("SR*, per bar: an annual ratio over sqrt(A)."),
-        confidence,
-      })
-      .prefault({}),
-  },
+  args: [
+    ["table", tableArg],
+    [
+      "params",
+      z
+        .strictObject({
+          columns: columnsOption,
+          benchmark: z.number().default(0).describe("SR*, per bar: an annual ratio over sqrt(A)."),
+          confidence,
+        })
+        .prefault({}),
+    ],
+  ],
   run: ({ table, params }) => {
     const series = returnSeries(table, params.columns);
     const estimates = series.map(({ values }) => estimateOf(values));
@@ -143,11 +146,11 @@ export const statsSharpeDeflated = defineKernel({
   },
   nulls: returnsNulls,
   costNs: 10,
-  args: {
-    table: tableArg,
-    trials: z.union([z.array(tableArg).min(1), tableArg]).nullish(),
-    params: deflatedParams.prefault({}),
-  },
+  args: [
+    ["table", tableArg],
+    ["trials", z.union([z.array(tableArg).min(1), tableArg]).nullish()],
+    ["params", deflatedParams.prefault({})],
+  ],
   run: ({ table, trials: given, params }) => {
     const { trials, variance } = trialsOf(given instanceof Table ? [given] : (given ?? undefined), params);
     const series = returnSeries(table, params.columns);

@@ -7,8 +7,8 @@
 import type { Table } from "apache-arrow";
 import { z } from "zod";
 import { VolleyError } from "../../proto/errors.js";
+import type { ColumnFact } from "../catalog/description.js";
 import { dayColumn, dayOf, float64Column } from "../columns/reading.js";
-import type { ColumnFact } from "../kernel.js";
 import { History } from "./history.js";
 
 /** What barsOf reads, for the declarations of kernels. */

@@ -59,7 +59,12 @@ export const sweepEquity = defineKernel({
   doc: "The equity curve of one combination: per bar the account's value (it starts with 1), the fall from its peak so far, and whether it is long at the close.",
   lookback: () => Number.POSITIVE_INFINITY,
   lag: 0,
-  args: { prices: tableArg, family: familyName, chosen, settings: sweepSettings },
+  args: [
+    ["prices", tableArg],
+    ["family", familyName],
+    ["chosen", chosen],
+    ["settings", sweepSettings],
+  ],
   run: ({ prices, family, chosen: choice, settings }) => {
     const bars = barsOf(prices);
     const equity = new Float64Array(bars.days.length);
@@ -89,7 +94,12 @@ export const sweepTrades = defineKernel({
   version: 1,
   causality: "label",
   doc: "The trades of one combination: days and prices (slippage in, fees out) of entry and exit, size, bars held, and the return after fees. A position still open at the end is marked at the last close (`open` is true). The row of an entry says how it came out: it is known at its exit.",
-  args: { prices: tableArg, family: familyName, chosen, settings: sweepSettings },
+  args: [
+    ["prices", tableArg],
+    ["family", familyName],
+    ["chosen", chosen],
+    ["settings", sweepSettings],
+  ],
   run: ({ prices, family, chosen: choice, settings }) => {
     const bars = barsOf(prices);
     const fills: { bar: number; price: number; size: number }[] = [];
@@ -123,7 +133,10 @@ export const sweepBenchmark = defineKernel({
   version: 1,
   causality: "summary",
   doc: "Buy and hold over the same bars, fills and fees: the statistics of a sweep in one row.",
-  args: { prices: tableArg, settings: sweepSettings },
+  args: [
+    ["prices", tableArg],
+    ["settings", sweepSettings],
+  ],
   run: ({ prices, settings }) => {
     const bars = barsOf(prices);
     const family = familyOf("buy-and-hold");

@@ -29,12 +29,12 @@ export const sweepSelect = defineKernel({
   version: 1,
   causality: "summary",
   doc: "The best combinations of a family by in-sample Sharpe ratio, from all tables of its sweep, with the number of trials and the mean and spread of their Sharpe ratios. Those with fewer than `tradesMin` trades in sample count as trials but are not chosen.",
-  args: {
-    tables: z.array(tableArg).min(1),
-    family: familyName,
-    top: z.number().int().min(1).max(1_000).default(10),
-    tradesMin,
-  },
+  args: [
+    ["tables", z.array(tableArg).min(1)],
+    ["family", familyName],
+    ["top", z.number().int().min(1).max(1_000).default(10)],
+    ["tradesMin", tradesMin],
+  ],
   run: ({ tables, family: name, top, tradesMin }) => {
     const family = familyOf(name);
     const columns = [...family.parameters, ...statisticColumns.map(({ column }) => column)];
@@ -82,7 +82,11 @@ export const sweepSurface = defineKernel({
   version: 1,
   causality: "summary",
   doc: "The in-sample and out-of-sample Sharpe ratio over the first two parameters of a family: for each pair the combination with the best in-sample ratio and at least `tradesMin` trades in sample, null where there is none. The data of a heat map.",
-  args: { tables: z.array(tableArg).min(1), family: familyName, tradesMin },
+  args: [
+    ["tables", z.array(tableArg).min(1)],
+    ["family", familyName],
+    ["tradesMin", tradesMin],
+  ],
   run: ({ tables, family: name, tradesMin }) => {
     const { parameters } = familyOf(name);
     const [x, y] = parameters;
@@ -128,12 +132,12 @@ export const sweepVerdict = defineKernel({
   version: 1,
   causality: "summary",
   doc: "The best combination of every family beside the benchmark, with the probabilistic Sharpe ratio and the one deflated by the number of trials that all families ran together.",
-  args: {
-    selected: z.array(tableArg).min(1),
-    families: z.array(familyName).min(1),
-    benchmark: tableArg,
-    periodsPerYear: z.number().positive().default(252),
-  },
+  args: [
+    ["selected", z.array(tableArg).min(1)],
+    ["families", z.array(familyName).min(1)],
+    ["benchmark", tableArg],
+    ["periodsPerYear", z.number().positive().default(252)],
+  ],
   run: ({ selected, families, benchmark, periodsPerYear }) => {
     if (selected.length !== families.length)
       throw new VolleyError(

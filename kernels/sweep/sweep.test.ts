@@ -26,7 +26,7 @@ const prices = realPrices();
 const { settings } = oracle;
 const run = (kernel: string, ...args: unknown[]): Table => requireKernel(kernel, 1).run(...args) as Table;
 const sweepOf = (family: FamilyName, grid: Record<string, number[]>): Table =>
-  run(`sweep.${family}`, prices, grid, settings);
+  run(`sweep.${family.replaceAll("-", "_")}`, prices, grid, settings);
 const only = (family: FamilyName, parameters: readonly number[]): Record<string, number[]> =>
   Object.fromEntries(familyOf(family).parameters.map((name, i) => [name, [parameters[i] as number]]));
 const floats = (table: Table, column: string): Float64Array => optionalFloat64Column(table, column);
@@ -199,7 +199,7 @@ describe("fills", () => {
   });
 
   it("a strategy that never trades has no Sharpe ratio, and one grid of those cannot be selected from", () => {
-    const table = run("sweep.rsi-reversion", prices, { period: [14], lower: [0], upper: [100] }, settings);
+    const table = run("sweep.rsi_reversion", prices, { period: [14], lower: [0], upper: [100] }, settings);
     expect(table.getChild("sharpeIn")?.get(0)).toBeNull();
     expect(table.getChild("totalReturnIn")?.get(0)).toBe(0);
     expect(faultOf(() => run("sweep.select", [table], "rsi-reversion")).message).toContain(
@@ -213,7 +213,9 @@ describe("selection and verdict", () => {
     "ma-cross": { fast: [5, 10, 20], slow: [50, 100] },
     "channel-breakout": { entry: [10, 20, 50], exit: [5, 10] },
   } as const;
-  const tables = Object.entries(grids).map(([family, grid]) => run(`sweep.${family}`, prices, grid, settings));
+  const tables = Object.entries(grids).map(([family, grid]) =>
+    run(`sweep.${family.replaceAll("-", "_")}`, prices, grid, settings),
+  );
   const selected = tables.map((table, i) => run("sweep.select", [table], Object.keys(grids)[i], 3));
 
   it("takes the best in sample and counts the trials", () => {
@@ -284,14 +286,14 @@ describe("refusals name column and value", () => {
   const cases: [string, () => unknown, RegExp][] = [
     [
       "a missing column",
-      () => run("sweep.ma-cross", without("open"), grid, settings),
+      () => run("sweep.ma_cross", without("open"), grid, settings),
       /column "open" is missing; the table has date, high/,
     ],
     [
       "days out of order",
       () =>
         run(
-          "sweep.ma-cross",
+          "sweep.ma_cross",
           new Table([...prices.slice(10, 200).batches, ...prices.slice(0, 10).batches]),
           grid,
           settings,
@@ -300,24 +302,24 @@ describe("refusals name column and value", () => {
     ],
     [
       "a wrong parameter",
-      () => run("sweep.ma-cross", prices, { fast: [0], slow: [50] }, settings),
+      () => run("sweep.ma_cross", prices, { fast: [0], slow: [50] }, settings),
       /sweep\.ma-cross: chunk\.fast\.0 is 0/,
     ],
-    ["an unknown parameter", () => run("sweep.ma-cross", prices, { ...grid, medium: [7] }, settings), /medium/],
+    ["an unknown parameter", () => run("sweep.ma_cross", prices, { ...grid, medium: [7] }, settings), /medium/],
     [
       "an empty table",
-      () => run("sweep.ma-cross", prices.slice(0, 0), grid, settings),
+      () => run("sweep.ma_cross", prices.slice(0, 0), grid, settings),
       /inSampleEnd is 2012-12-31.*the table is empty/,
     ],
     [
       "a split outside the data",
-      () => run("sweep.ma-cross", prices, grid, { ...settings, inSampleEnd: "2030-01-01" }),
+      () => run("sweep.ma_cross", prices, grid, { ...settings, inSampleEnd: "2030-01-01" }),
       /2030-01-01.*2000-01-03 to 2020-04-17/,
     ],
-    ["not a table", () => run("sweep.ma-cross", [1, 2], grid, settings), /prices is \[1,2\]: expected an Arrow table/],
+    ["not a table", () => run("sweep.ma_cross", [1, 2], grid, settings), /prices is \[1,2\]: expected an Arrow table/],
     [
       "a wrong date",
-      () => run("sweep.ma-cross", prices, grid, { ...settings, inSampleEnd: "31.12.2012" }),
+      () => run("sweep.ma_cross", prices, grid, { ...settings, inSampleEnd: "31.12.2012" }),
       /31\.12\.2012/,
     ],
     [

@@ -40,7 +40,13 @@ export function bothSides(bars: Bars, rule: Rule, settings: SweepSettings, split
   return { In: statisticsOf(inside, settings.periodsPerYear), Out: statisticsOf(outside, settings.periodsPerYear) };
 }
 
-function defineSweep<N extends string>(name: FamilyName, axes: Record<N, z.ZodArray<z.ZodNumber>>) {
+type Snake<F extends string> = F extends `${infer Head}-${infer Tail}` ? `${Head}_${Snake<Tail>}` : F;
+
+/** The kernel of a family: `sweep.ma_cross` of "ma-cross". */
+export const sweepKernelOf = <F extends FamilyName>(family: F): `sweep.${Snake<F>}` =>
+  `sweep.${family.replaceAll("-", "_") as Snake<F>}`;
+
+function defineSweep<const F extends FamilyName, N extends string>(name: F, axes: Record<N, z.ZodArray<z.ZodNumber>>) {
   // zod loses the names of the axes where they are a type parameter.
   const chunkSchema = z.strictObject(axes) as unknown as z.ZodType<
     Readonly<Record<N, readonly number[]>>,
@@ -48,11 +54,16 @@ function defineSweep<N extends string>(name: FamilyName, axes: Record<N, z.ZodAr
   >;
   const family = familyOf(name);
   return defineKernel({
-    name: `sweep.${name}`,
+    name: sweepKernelOf(name),
     version: 1,
+    formerly: [`sweep.${name}`],
     causality: "summary",
     doc: `${family.doc} Every combination of the slice, whole capital, filled at the next open with fees and slippage: one row each, in and out of sample.`,
-    args: { prices: tableArg, chunk: chunkSchema, settings: sweepSettings },
+    args: [
+      ["prices", tableArg],
+      ["chunk", chunkSchema],
+      ["settings", sweepSettings],
+    ],
     run: ({ prices, chunk, settings }) => {
       const bars = barsOf(prices);
       const split = splitOf(bars, settings);

@@ -12,6 +12,9 @@ const code = (text: string): string => `\`${text}\``;
 const parameterRow = ({ name, type, standard, meaning }: ParameterText): string =>
   `| ${code(name)} | ${cell(type)} | ${cell(standard === "" || standard === "required" ? standard : code(standard))} | ${cell(meaning)} |`;
 
+const formerly = ({ formerly = [] }: Kernel): string =>
+  formerly.length > 0 ? `, formerly ${formerly.map(code).join(", ")}` : "";
+
 function section(kernel: Kernel): string[] {
   const rows = allParametersOf(kernel, kernel.name.startsWith("feature.") ? shared : new Set()).map(parameterRow);
   const table = rows.length > 0 ? ["", "| parameter | type | default | meaning |", "|---|---|---|---|", ...rows] : [];
@@ -19,7 +22,7 @@ function section(kernel: Kernel): string[] {
   return [
     `### ${code(kernel.name)}`,
     "",
-    `${code(`${kernel.name}(${kernel.args.join(", ")})`)}, version ${kernel.version}. ${kernel.doc}`,
+    `${code(`${kernel.name}(${kernel.args.join(", ")})`)}, version ${kernel.version}${formerly(kernel)}. ${kernel.doc}`,
     ...(facts.length > 0 ? ["", ...facts] : []),
     ...table,
     "",
@@ -37,6 +40,10 @@ function introduction(kernels: readonly Kernel[]): string[] {
     "",
     'What a kernel\'s rows know of the future is declared ("By time"): those of a causal one nothing after their bar, which the look-ahead check proves in the tests of',
     "every kernel; those of a label what came after it, by design; a summary is of the whole input and belongs to its end.",
+    "",
+    "A kernel is called `family.snake_case`, its arguments and options are camelCase, and a value that is one of several words is kebab-case (`next-open`) unless",
+    "it names a column of the result. Former names go on working: `formerly` says them. Without a version the newest is meant, by `cluster.kernel(name)`",
+    "and in a graph's JSON alike; results' ids have the version itself, so what was computed by an older version is never taken for a newer one's.",
     "",
     "## Features",
     "",

@@ -82,7 +82,10 @@ export const bootstrap = defineKernel({
     ],
   },
   nulls: "Null, NaN and infinite values are refused: a gap would join bars that are not neighbours.",
-  args: { table: tableArg, params: bootstrapParams },
+  args: [
+    ["table", tableArg],
+    ["params", bootstrapParams],
+  ],
   run: ({ table, params }) => {
     const series = fullSeries(table, params.columns);
     const bars = table.numRows;
@@ -152,7 +155,10 @@ export const bootstrapInterval = defineKernel({
     ],
   },
   nulls: "Null is left out.",
-  args: { tables: z.array(tableArg).min(1), params: intervalParams.prefault({}) },
+  args: [
+    ["tables", z.array(tableArg).min(1)],
+    ["params", intervalParams.prefault({})],
+  ],
   run: ({ tables, params }) => {
     const rows = intervalRows(tables, (1 - params.confidence) / 2);
     const numbers = (pick: (row: IntervalRow) => number) => float64Vector(Float64Array.from(rows, pick));

@@ -1,5 +1,4 @@
 /** Validation: splits, the paths over them, and what luck could have done. */
-import type { Kernel } from "../kernel.js";
 import { bootstrap, bootstrapInterval } from "./bootstrap.js";
 import { validationChoices, validationPath, validationReport } from "./paths.js";
 import { pbo } from "./pbo.js";
@@ -8,7 +7,7 @@ import { sweepFold } from "./sweep-fold.js";
 import { sweepReturns } from "./sweep-returns.js";
 import { walkForward } from "./walk-forward.js";
 
-export const validation: readonly Kernel[] = [
+export const validationKernels = [
   walkForward,
   purgedKfold,
   cpcv,
@@ -20,4 +19,4 @@ export const validation: readonly Kernel[] = [
   pbo,
   bootstrap,
   bootstrapInterval,
-];
+] as const;

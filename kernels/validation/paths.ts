@@ -19,7 +19,7 @@ export const validationChoices = defineKernel({
   causality: "summary",
   family: "Validation",
   doc: "What every split chose and what that came to, a row per split, from all results of validation.sweep_fold.",
-  args: { folds },
+  args: [["folds", folds]],
   run: ({ folds }) => {
     const { schema } = (folds[0] as { choice: Table }).choice;
     return new Table(
@@ -55,7 +55,10 @@ export const validationPath = defineKernel({
   },
   lookback: () => Number.POSITIVE_INFINITY,
   lag: 0,
-  args: { folds, path: z.int().min(0) },
+  args: [
+    ["folds", folds],
+    ["path", z.int().min(0)],
+  ],
   run: ({ folds, path }) => {
     const pieces = folds.flatMap(({ returns: table }): Piece[] => {
       const [paths, bars] = [float64Column(table, "path"), float64Column(table, "bar")];
@@ -142,7 +145,10 @@ export const validationReport = defineKernel({
     ],
   },
   nulls: "A path without a Sharpe ratio (it never traded) is left out of the figures over paths, but counts as a path.",
-  args: { statistics: z.array(tableArg).min(1), choices: tableArg },
+  args: [
+    ["statistics", z.array(tableArg).min(1)],
+    ["choices", tableArg],
+  ],
   run: ({ statistics, choices }) => {
     const over = (name: string): Float64Array =>
       sorted(Float64Array.from(statistics.flatMap((table) => present(table, name))));

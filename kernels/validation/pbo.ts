@@ -172,7 +172,10 @@ export const pbo = defineKernel({
     ],
   },
   nulls: "Null, NaN and infinite values are refused: every trial needs a return on every bar.",
-  args: { tables: z.union([z.array(tableArg).min(1), tableArg]), params: pboParams.prefault({}) },
+  args: [
+    ["tables", z.union([z.array(tableArg).min(1), tableArg])],
+    ["params", pboParams.prefault({})],
+  ],
   run: ({ tables, params }) => {
     const trials = trialsOf(tables instanceof Table ? [tables] : tables, params.columns, params.blocks);
     const moments = new BlockMoments(trials, params.blocks, params.statistic);

@@ -117,7 +117,10 @@ export const purgedKfold = defineKernel({
   ...facts,
   name: "validation.purged_kfold",
   doc: "K-fold splits of a table's bars without shuffling; bars whose labels overlap the test fold are purged from training, and an embargo behind it is left out (López de Prado 2018, chapter 7). A row per range.",
-  args: { table: tableArg, params: foldParams.prefault({}) },
+  args: [
+    ["table", tableArg],
+    ["params", foldParams.prefault({})],
+  ],
   run: ({ table, params }) => splitsTable(splitsOf("validation.purged_kfold", table, params, params.splits, 1)),
 });
 
@@ -125,7 +128,10 @@ export const cpcv = defineKernel({
   ...facts,
   name: "validation.cpcv",
   doc: "Combinatorial purged cross-validation (López de Prado 2018, chapter 12): every choice of k of N groups is a test set once, C(N, k) splits; their test ranges make C(N, k) k / N paths, each of which covers every bar once. A row per range.",
-  args: { table: tableArg, params: cpcvParams.prefault({}) },
+  args: [
+    ["table", tableArg],
+    ["params", cpcvParams.prefault({})],
+  ],
   run: ({ table, params }) => {
     const { groups, testGroups } = params;
     if (testGroups >= groups)

@@ -210,7 +210,12 @@ export const sweepFold = defineKernel({
   lag: 0,
   nulls: "Null and prices that are not positive are refused.",
   costNs: 5,
-  args: { prices: tableArg, splits: tableArg, split: z.int().min(0), params: foldParams },
+  args: [
+    ["prices", tableArg],
+    ["splits", tableArg],
+    ["split", z.int().min(0)],
+    ["params", foldParams],
+  ],
   run: ({ prices, splits, split, params }) => {
     const bars = barsOf(prices);
     const ranges = splitIn(splits, split, bars.days.length);

@@ -26,7 +26,10 @@ export const sweepReturns = defineKernel({
   lag: 0,
   nulls: "Null and prices that are not positive are refused.",
   costNs: 10,
-  args: { prices: tableArg, params: foldParams.omit({ tradesMin: true }) },
+  args: [
+    ["prices", tableArg],
+    ["params", foldParams.omit({ tradesMin: true })],
+  ],
   run: ({ prices, params }) => {
     const bars = barsOf(prices);
     const family = familyOf(params.family);

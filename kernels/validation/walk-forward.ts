@@ -79,6 +79,9 @@ export const walkForward = defineKernel({
   doc: "Walk-forward splits of a table's bars, rolling or expanding: a row per range. Test windows end with the last bar and do not overlap; with step = test they make one path without a gap. With the defaults and `splits` the test windows are those of scikit-learn's TimeSeriesSplit.",
   columns: { inputs: [], outputs: splitColumns },
   nulls: "Values are not read; every row of the table is a bar.",
-  args: { table: tableArg, params: walkForwardParams },
+  args: [
+    ["table", tableArg],
+    ["params", walkForwardParams],
+  ],
   run: ({ table, params }) => splitsTable(walkForwardSplits(table.numRows, params)),
 });

@@ -2,12 +2,14 @@
  * `volley demo`: a real sweep on a cluster of this machine, from the prices' CSV to a report; then the same job once
  * more over HTTP, which must give the same digest without executing anything.
  */
+
 import { readFile, writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { Table } from "apache-arrow";
 import { type LocalCluster, startLocalCluster } from "../../../cluster/local/local-cluster.js";
 import { Interrupted } from "../../../cluster/process/exit-codes.js";
 import { loadCsv } from "../../../data/ingest/index.js";
+import { resolveKernel } from "../../../kernels/catalog/catalog.js";
 import { VolleyError } from "../../../proto/errors.js";
 import { parseGraph } from "../../../proto/graph.js";
 import type { JobStatus } from "../../../proto/messages/status.js";
@@ -90,7 +92,7 @@ async function demonstrate(
     `sweeping ${whole(combinations)} combinations of ${demoFamilies.map((family) => family.title.toLowerCase()).join(", ")}`,
   );
   const sdkStartedMs = performance.now();
-  const job = await cluster.run(parseGraph(graph));
+  const job = await cluster.run(parseGraph(graph, resolveKernel));
   const sdk = runOf(await followJob(job, progress, signal), sdkStartedMs);
   const outcome = await outcomeOf(
     job,

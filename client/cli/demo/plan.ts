@@ -89,7 +89,7 @@ function familyStages(family: DemoFamily, prices: string): Stage[] {
   return [
     {
       name: `sweep-${name}`,
-      fn: { kernel: `sweep.${name}` },
+      fn: { kernel: `sweep.${name.replaceAll("-", "_")}` },
       args: [{ object: prices }, { items: slicesOf(family) }, { value: demoSettings }],
     },
     {

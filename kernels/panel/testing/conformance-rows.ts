@@ -97,6 +97,6 @@ export function panelConformance(): ConformanceRow[] {
       ...differences.result(),
     };
   });
-  const order = new Map(panelKernels.map(({ name }, i) => [name, i]));
+  const order = new Map<string, number>(panelKernels.map(({ name }, i) => [name, i]));
   return rows.sort((a, b) => (order.get(a.kernel) ?? 0) - (order.get(b.kernel) ?? 0));
 }

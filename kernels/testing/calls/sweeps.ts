@@ -104,9 +104,9 @@ const chosenOf = (draw: Draw, family: (typeof families)[number]): Record<string,
 };
 
 export const sweepCalls: Readonly<Record<string, DrawnKernel>> = {
-  "sweep.ma-cross": sweep("fast", grids["ma-cross"]),
-  "sweep.rsi-reversion": sweep("period", grids["rsi-reversion"]),
-  "sweep.channel-breakout": sweep("entry", grids["channel-breakout"]),
+  "sweep.ma_cross": sweep("fast", grids["ma-cross"]),
+  "sweep.rsi_reversion": sweep("period", grids["rsi-reversion"]),
+  "sweep.channel_breakout": sweep("entry", grids["channel-breakout"]),
   "sweep.select": ofSweep((draw) => [draw.int(1, 5), draw.int(1, 3)]),
   "sweep.surface": ofSweep((draw) => [draw.int(1, 3)]),
   "sweep.benchmark": {
