@@ -299,9 +299,7 @@ describe("size", () => {
 
   it(`lines have at most ${lineWidth} columns; a text that is not broken may have more`, () => {
     const text = /["'`]|^\s*\/[^/*]/;
-    // AssemblyScript is not formatted by biome.
-    const formatted = sources.filter((file) => !file.includes("/assembly/"));
-    const wide = formatted.flatMap((file) =>
+    const wide = sources.flatMap((file) =>
       (texts.get(file) ?? "")
         .split("\n")
         .filter((line) => line.length > lineWidth)

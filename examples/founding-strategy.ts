@@ -10,7 +10,6 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import type { Table } from "apache-arrow";
 import { connect } from "volley";
 import { openLake } from "volley/lake";
 import { closeMs, makeMarket, writeMarket } from "volley/synth";
@@ -24,8 +23,10 @@ const tasks = await cluster.deploy<typeof import("./founding-strategy-tasks.js")
   new URL("./founding-strategy-tasks.ts", import.meta.url),
   { pure: true },
 );
-const pit = cluster.kernel<(left: Table, facts: Table, params: object) => Table>("asof.pit");
-const select = cluster.kernel<(panel: Table, params: object) => Table>("panel.select");
+const {
+  asof: { pit },
+  panel: { select },
+} = cluster.kernels;
 
 // One row a symbol and rebalance: of 168 monthly files the 14 of April are read, the statistics of the others say that
 // they have no such day.
@@ -36,9 +37,9 @@ const lake = await openLake(path.join(folder, "prices/*.parquet"), {
   where: [["date", "in", rebalances]],
 });
 const prices = await cluster.put(await lake.table());
-const [statements] = await (await openLake(path.join(folder, "statements.parquet"))).put(cluster);
-const [symbols] = await (await openLake(path.join(folder, "symbols.parquet"))).put(cluster);
-if (!statements || !symbols) throw new Error("the market has no statements or symbols");
+const putFile = async (file: string) => cluster.put(await (await openLake(path.join(folder, file))).table());
+const statements = await putFile("statements.parquet");
+const symbols = await putFile("symbols.parquet");
 const panel = tasks.measure.submit(prices);
 
 interface Choice {
@@ -58,7 +59,7 @@ function backtest({
   facts = statements,
   survivorsOnly = false,
 }: Choice = {}) {
-  const seen = pit.submit(panel, facts as never, {
+  const seen = pit.submit(panel, facts, {
     time,
     event: "event",
     known,
@@ -83,7 +84,7 @@ function backtest({
     as: "cheap",
     keep: ["small", "value"],
   });
-  return cluster.get(tasks.hold.submit(cheap, symbols as never, survivorsOnly));
+  return cluster.get(tasks.hold.submit(cheap, symbols, survivorsOnly));
 }
 
 const right = await backtest();

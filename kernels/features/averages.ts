@@ -37,7 +37,7 @@ export const sma = defineFeature({
   run: (state, [value], from, to, [out]) => {
     for (let i = from; i < to; i++) out[i] = pushMean(state, 0, value[i] as number);
   },
-  wasm: { exportName: "sma" },
+  wasm: { exportName: "sma", loop: "sums", kind: "mean" },
 });
 
 export const wma = defineFeature({
@@ -59,7 +59,7 @@ export const wma = defineFeature({
   run: (state, [value], from, to, [out]) => {
     for (let i = from; i < to; i++) out[i] = pushLinear(state, 0, value[i] as number);
   },
-  wasm: { exportName: "wma" },
+  wasm: { exportName: "wma", loop: "linear" },
 });
 
 const smoothing = z
@@ -95,7 +95,7 @@ function exponential<const N extends string>(
         (out as Float64Array)[i] = pushSmooth(state, 0, (value as Float64Array)[i] as number);
     },
     // One recurrence for both: k is in the state.
-    wasm: { exportName: "ema" },
+    wasm: { exportName: "ema", loop: "recurrence", kind: "ema" },
   });
 }
 
@@ -153,7 +153,7 @@ export const dema = defineFeature({
       out[i] = x - x === 0 && count(state) ? 2 * e1 - e2 : Number.NaN;
     }
   },
-  wasm: { exportName: "dema" },
+  wasm: { exportName: "dema", loop: "recurrence", kind: "dema" },
 });
 
 export const tema = defineFeature({
@@ -177,5 +177,5 @@ export const tema = defineFeature({
       out[i] = x - x === 0 && count(state) ? 3 * (e1 - e2) + e3 : Number.NaN;
     }
   },
-  wasm: { exportName: "tema" },
+  wasm: { exportName: "tema", loop: "recurrence", kind: "tema" },
 });

@@ -36,7 +36,7 @@ export const pctChange = defineFeature({
       out[i] = x / pushDelay(state, 0, x) - 1;
     }
   },
-  wasm: { exportName: "pct_change" },
+  wasm: { exportName: "pct_change", loop: "changesOf", kind: "ratio" },
 });
 
 export const logReturn = defineFeature({
@@ -57,7 +57,7 @@ export const logReturn = defineFeature({
       out[i] = logarithm(x / pushDelay(state, 0, x));
     }
   },
-  wasm: { exportName: "log_return" },
+  wasm: { exportName: "log_return", loop: "logReturns" },
 });
 
 export const diff = defineFeature({
@@ -78,7 +78,7 @@ export const diff = defineFeature({
       out[i] = x - pushDelay(state, 0, x);
     }
   },
-  wasm: { exportName: "diff" },
+  wasm: { exportName: "diff", loop: "changesOf", kind: "difference" },
 });
 
 export const shift = defineFeature({
@@ -106,7 +106,7 @@ export const shift = defineFeature({
   run: (state, [value], from, to, [out]) => {
     for (let i = from; i < to; i++) out[i] = finite(pushDelay(state, 0, value[i] as number));
   },
-  wasm: { exportName: "shift" },
+  wasm: { exportName: "shift", loop: "shifts" },
 });
 
 const nothing = z.strictObject({});
@@ -141,13 +141,14 @@ export const cumsum = defineFeature({
       out[i] = total + (state[1] as number);
     }
   },
-  wasm: { exportName: "cumsum" },
+  wasm: { exportName: "cumsum", loop: "running", kind: "sum" },
 });
 
 /** State: 0 the total so far. */
 function running<const N extends string>(
   name: N,
   doc: string,
+  kind: string,
   start: number,
   next: (total: number, x: number) => number,
 ): Feature<typeof nothing, N> {
@@ -171,13 +172,13 @@ function running<const N extends string>(
         (out as Float64Array)[i] = present ? (state[0] as number) : Number.NaN;
       }
     },
-    wasm: { exportName: name },
+    wasm: { exportName: name, loop: "running", kind },
   });
 }
 
-export const cumprod = running("cumprod", "Product of all values so far.", 1, (total, x) => total * x);
-export const cummax = running("cummax", "The largest value so far.", Number.NEGATIVE_INFINITY, Math.max);
-export const cummin = running("cummin", "The smallest value so far.", Number.POSITIVE_INFINITY, Math.min);
+export const cumprod = running("cumprod", "Product of all values so far.", "product", 1, (total, x) => total * x);
+export const cummax = running("cummax", "The largest value so far.", "largest", Number.NEGATIVE_INFINITY, Math.max);
+export const cummin = running("cummin", "The smallest value so far.", "smallest", Number.POSITIVE_INFINITY, Math.min);
 
 export const ffill = defineFeature({
   name: "ffill",
@@ -203,5 +204,5 @@ export const ffill = defineFeature({
       out[i] = (state[2] as number) <= (state[0] as number) ? (state[1] as number) : Number.NaN;
     }
   },
-  wasm: { exportName: "ffill" },
+  wasm: { exportName: "ffill", loop: "running", kind: "last" },
 });

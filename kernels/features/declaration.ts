@@ -15,6 +15,17 @@ import type { z } from "zod";
 type Names = readonly string[];
 type Columns<N extends Names> = { readonly [K in keyof N]: Float64Array };
 
+/**
+ * An export of features.wasm: the build writes it as a call of a loop of kernels/wasm/assembly with one of the constants
+ * beside that loop. Features of one form share it.
+ */
+export interface WasmForm {
+  readonly exportName: string;
+  readonly loop: string;
+  /** The loop's first argument; of loops that have but one form absent. */
+  readonly kind?: string;
+}
+
 export interface FeatureDeclaration<P extends z.ZodObject, I extends Names = Names, O extends Names = Names> {
   /** Without the prefix `feature.`. */
   readonly name: string;
@@ -39,6 +50,6 @@ export interface FeatureDeclaration<P extends z.ZodObject, I extends Names = Nam
   create(params: z.output<P>): Float64Array;
   /** Appends bars [from, to): writes the same range of every output and advances the state. */
   run(state: Float64Array, inputs: Columns<I>, from: number, to: number, outputs: Columns<O>): void;
-  /** Its form in WebAssembly, many columns to a call: kernels/wasm/assembly/index.ts. */
-  readonly wasm?: { readonly exportName: string };
+  /** Its form in WebAssembly, many columns to a call. */
+  readonly wasm?: WasmForm;
 }

@@ -38,7 +38,7 @@ export const rsi = defineFeature({
   run: (state, [value], from, to, [out]) => {
     for (let i = from; i < to; i++) out[i] = pushRsi(state, 0, value[i] as number);
   },
-  wasm: { exportName: "rsi" },
+  wasm: { exportName: "rsi", loop: "recurrence", kind: "rsi" },
 });
 
 export const macd = defineFeature({
@@ -72,5 +72,5 @@ export const macd = defineFeature({
       hist[i] = (state[macdLine] as number) - (state[macdSignal] as number);
     }
   },
-  wasm: { exportName: "macd" },
+  wasm: { exportName: "macd", loop: "recurrence", kind: "macd" },
 });

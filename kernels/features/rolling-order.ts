@@ -41,7 +41,7 @@ export const rollingMedian = defineFeature({
     for (let i = from; i < to; i++)
       out[i] = pushOrder(state, 0, value[i] as number) ? orderQuantile(state, 0, 0.5, "midpoint") : Number.NaN;
   },
-  wasm: { exportName: "rolling_median" },
+  wasm: { exportName: "rolling_median", loop: "orders", kind: "median" },
 });
 
 const interpolations: readonly Interpolation[] = ["linear", "lower", "higher", "midpoint", "nearest"];
@@ -71,7 +71,7 @@ export const rollingQuantile = defineFeature({
     for (let i = from; i < to; i++)
       out[i] = pushOrder(state, 0, value[i] as number) ? orderQuantile(state, 0, q, interpolation) : Number.NaN;
   },
-  wasm: { exportName: "rolling_quantile" },
+  wasm: { exportName: "rolling_quantile", loop: "orders", kind: "quantile" },
 });
 
 const tieRules: readonly TieRule[] = ["average", "min", "max"];
@@ -102,5 +102,5 @@ export const rollingRank = defineFeature({
       out[i] = pct === 1 ? rank / orderCount(state, 0) : rank;
     }
   },
-  wasm: { exportName: "rolling_rank" },
+  wasm: { exportName: "rolling_rank", loop: "orders", kind: "rank" },
 });

@@ -39,7 +39,7 @@ export const rollingCov = defineFeature({
       out[i] = enough && count > ddof ? (state[pairXy] as number) * (1 / (count - ddof)) : Number.NaN;
     }
   },
-  wasm: { exportName: "rolling_cov" },
+  wasm: { exportName: "rolling_cov", loop: "pairs", kind: "covariance" },
 });
 
 /** One root, unless the product overflows or comes near to vanishing: the roots apart then do not. */
@@ -68,7 +68,7 @@ export const rollingCorr = defineFeature({
       out[i] = enough && scale > 0 ? Math.min(Math.max(corr, -1), 1) : Number.NaN;
     }
   },
-  wasm: { exportName: "rolling_corr" },
+  wasm: { exportName: "rolling_corr", loop: "pairs", kind: "correlation" },
 });
 
 export const rollingBeta = defineFeature({
@@ -90,5 +90,5 @@ export const rollingBeta = defineFeature({
       out[i] = enough && spread > 0 ? (state[pairXy] as number) / spread : Number.NaN;
     }
   },
-  wasm: { exportName: "rolling_beta" },
+  wasm: { exportName: "rolling_beta", loop: "pairs", kind: "beta" },
 });

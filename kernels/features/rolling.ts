@@ -33,7 +33,7 @@ export const rollingSum = defineFeature({
   run: (state, [value], from, to, [out]) => {
     for (let i = from; i < to; i++) out[i] = pushSum(state, 0, value[i] as number);
   },
-  wasm: { exportName: "rolling_sum" },
+  wasm: { exportName: "rolling_sum", loop: "sums", kind: "sum" },
 });
 
 export const rollingMean = defineFeature({
@@ -51,7 +51,7 @@ export const rollingMean = defineFeature({
   run: (state, [value], from, to, [out]) => {
     for (let i = from; i < to; i++) out[i] = pushMean(state, 0, value[i] as number);
   },
-  wasm: { exportName: "sma" },
+  wasm: { exportName: "sma", loop: "sums", kind: "mean" },
 });
 
 /** State: the moments, and behind them ddof. */
@@ -79,7 +79,7 @@ export const rollingVar = defineFeature({
     for (let i = from; i < to; i++)
       out[i] = pushMoments(state, 0, value[i] as number) ? momentVariance(state, 0, ddof) : Number.NaN;
   },
-  wasm: { exportName: "rolling_var" },
+  wasm: { exportName: "rolling_var", loop: "moments", kind: "variance" },
 });
 
 export const rollingStd = defineFeature({
@@ -99,7 +99,7 @@ export const rollingStd = defineFeature({
     for (let i = from; i < to; i++)
       out[i] = pushMoments(state, 0, value[i] as number) ? Math.sqrt(momentVariance(state, 0, ddof)) : Number.NaN;
   },
-  wasm: { exportName: "rolling_std" },
+  wasm: { exportName: "rolling_std", loop: "moments", kind: "deviation" },
 });
 
 export const rollingZscore = defineFeature({
@@ -123,7 +123,7 @@ export const rollingZscore = defineFeature({
       out[i] = enough && x - x === 0 && deviation > 0 ? (x - (state[momentMean] as number)) / deviation : Number.NaN;
     }
   },
-  wasm: { exportName: "rolling_zscore" },
+  wasm: { exportName: "rolling_zscore", loop: "moments", kind: "zscore" },
 });
 
 function extreme<const N extends string>(name: N, output: "min" | "max", doc: string): Feature<typeof plain, N> {
@@ -147,7 +147,7 @@ function extreme<const N extends string>(name: N, output: "min" | "max", doc: st
       for (let i = from; i < to; i++) out[i] = pushExtreme(state, 0, value[i] as number);
     },
     // One recurrence for both: the sign is in the state.
-    wasm: { exportName: "rolling_extreme" },
+    wasm: { exportName: "rolling_extreme", loop: "extremes" },
   });
 }
 
@@ -187,7 +187,7 @@ export const rollingSkew = defineFeature({
     for (let i = from; i < to; i++)
       out[i] = pushShape(state, 0, value[i] as number) ? skewness(state, 0, corrected) : Number.NaN;
   },
-  wasm: { exportName: "rolling_skew" },
+  wasm: { exportName: "rolling_skew", loop: "shapes", kind: "skew" },
 });
 
 export const rollingKurt = defineFeature({
@@ -207,5 +207,5 @@ export const rollingKurt = defineFeature({
     for (let i = from; i < to; i++)
       out[i] = pushShape(state, 0, value[i] as number) ? excessKurtosis(state, 0, corrected) : Number.NaN;
   },
-  wasm: { exportName: "rolling_kurt" },
+  wasm: { exportName: "rolling_kurt", loop: "shapes", kind: "kurt" },
 });

@@ -50,7 +50,7 @@ export const atr = defineFeature({
     for (let i = from; i < to; i++)
       out[i] = pushRange(state, 0, high[i] as number, low[i] as number, close[i] as number);
   },
-  wasm: { exportName: "atr" },
+  wasm: { exportName: "atr", loop: "recurrence", kind: "atr" },
 });
 
 export const bollinger = defineFeature({
@@ -95,7 +95,7 @@ export const bollinger = defineFeature({
       lower[i] = mean - distance;
     }
   },
-  wasm: { exportName: "bollinger" },
+  wasm: { exportName: "bollinger", loop: "moments", kind: "bands" },
 });
 
 export const realizedVolatility = defineFeature({
@@ -138,5 +138,5 @@ export const realizedVolatility = defineFeature({
       out[i] = enough ? scale * Math.sqrt(momentVariance(state, 0, ddof)) : Number.NaN;
     }
   },
-  wasm: { exportName: "realized_volatility" },
+  wasm: { exportName: "realized_volatility", loop: "realizedVolatility" },
 });

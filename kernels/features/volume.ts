@@ -46,7 +46,7 @@ export const rollingVwap = defineFeature({
       out[i] = weight > 0 ? traded / weight : Number.NaN;
     }
   },
-  wasm: { exportName: "rolling_vwap" },
+  wasm: { exportName: "rolling_vwap", loop: "averagePrices" },
 });
 
 export const vwap = defineFeature({
@@ -92,7 +92,7 @@ export const vwap = defineFeature({
       out[i] = present && weight > 0 ? ((state[1] as number) + (state[2] as number)) / weight : Number.NaN;
     }
   },
-  wasm: { exportName: "vwap" },
+  wasm: { exportName: "vwap", loop: "vwaps" },
 });
 
 export const volumePower = defineFeature({
@@ -136,5 +136,5 @@ export const volumePower = defineFeature({
       out[i] = sold > 0 ? (scale * bought) / sold : Number.NaN;
     }
   },
-  wasm: { exportName: "volume_power" },
+  wasm: { exportName: "volume_power", loop: "powers" },
 });

@@ -150,6 +150,30 @@ const needed = (feature: Feature, window: number): Record<string, unknown> =>
     ),
   );
 
+describe("the exports", () => {
+  const { WebAssembly: wasm } = globalThis as unknown as {
+    WebAssembly: {
+      Module: { new (bytes: Uint8Array): object; exports(module: object): { name: string }[] };
+    };
+  };
+  const bytes = readFileSync(new URL("./features.wasm", import.meta.url));
+
+  it("are the forms that the features' declarations name, and no other", () => {
+    const named = new Set(fast.map(({ wasm }) => wasm?.exportName));
+    const exported = wasm.Module.exports(new wasm.Module(bytes)).map(({ name }) => name);
+    expect(exported.toSorted()).toEqual([...named, "validity"].toSorted());
+  });
+
+  it("are shared by features of one form only", () => {
+    const forms = new Map<string, unknown>();
+    for (const { wasm } of fast) {
+      if (wasm && forms.has(wasm.exportName)) expect(wasm).toEqual(forms.get(wasm.exportName));
+      if (wasm) forms.set(wasm.exportName, wasm);
+    }
+    expect(forms.size).toBeLessThan(fast.length);
+  });
+});
+
 describe("wide windows", () => {
   const windowed = fast
     .filter((feature) => Object.hasOwn(feature.parameters.shape, "window"))

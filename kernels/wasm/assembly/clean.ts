@@ -28,7 +28,8 @@ function leading(a: usize, b: usize, rows: i32, notZero: bool): i32 {
   let row = 0;
   for (; row + step <= rows; row += step, a += step << 3, b += step << 3) {
     let good = v128.and(goodPair(a, notZero), goodPair(b, notZero));
-    for (let i: usize = 16; i < <usize>step << 3; i += 16) good = v128.and(good, v128.and(goodPair(a + i, notZero), goodPair(b + i, notZero)));
+    for (let i: usize = 16; i < (<usize>step) << 3; i += 16)
+      good = v128.and(good, v128.and(goodPair(a + i, notZero), goodPair(b + i, notZero)));
     if (!v128.all_true<i64>(good)) return row;
   }
   for (; row < rows; row++, a += 8, b += 8) {

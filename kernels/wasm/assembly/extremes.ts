@@ -4,53 +4,71 @@
  */
 import { get, getPair, pointer, put, putPair } from "./cells.ts";
 import { cleanRowsNotZero } from "./clean.ts";
-import { bar, chunkRows, firstBar, putBar, secondBar, worthwhile } from "./lanes.ts";
+import { bar, firstBar, putBar, secondBar } from "./lanes.ts";
+import { eachPair } from "./pair-driver.ts";
 import { extremeHead, pushExtreme } from "./window-extreme.ts";
 
 /** `scratch` has room for window + 1 pairs. */
 export function extremes(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
-  for (let c = 0; c < count; c += 2) {
-    const d = min(c + 1, count - 1);
-    runPair(pointer(states, c), pointer(states, d), pointer(inputs, c), pointer(inputs, d), rows, pointer(outputs, c), pointer(outputs, d), scratch);
-  }
+  eachPair<Extremes>(0, 1, 1, count, states, inputs, rows, outputs, scratch);
 }
 
-function runPair(sa: usize, sb: usize, xa: usize, xb: usize, rows: i32, oa: usize, ob: usize, scratch: usize): void {
-  const window = <i32>get(sa, 0);
-  const most = max(chunkRows, window);
-  const least = get(sa, 3) < 0;
-  /** Chunks to go before one is run without a look at it first. */
-  let pause = 0;
-  while (rows > 0) {
-    let n = min(rows, most);
-    const full = isFull(sa, window) && isFull(sb, window) && get(sa, 2) == get(sb, 2);
-    const tried = full && pause == 0 && worthwhile(n, window);
-    const done = tried && run(least, sa, sb, window, xa, xb, n, oa, ob, scratch);
-    pause = tried && !done ? 4 : max(pause - 1, 0);
-    const clean = full && !done ? cleanRowsNotZero(xa, xb, n) : 0;
-    if (done) {
-      // Nothing is left to do.
-    } else if (worthwhile(clean, window)) {
-      n = clean;
-      run(least, sa, sb, window, xa, xb, n, oa, ob, scratch);
-    } else {
-      n = min(rows, window - <i32>get(sa, 2));
-      runOne(sa, xa, n, oa);
-      if (sb != sa) runOne(sb, xb, n, ob);
-    }
-    rows -= n;
-    const bytes = (<usize>n) << 3;
-    xa += bytes;
-    xb += bytes;
-    oa += bytes;
-    ob += bytes;
+// @ts-ignore: decorator
+@unmanaged
+class Extremes {
+  // @ts-ignore: decorator
+  @inline
+  isFull(kind: i32, state: usize, window: i32): bool {
+    return hasWindow(state, window);
+  }
+
+  // @ts-ignore: decorator
+  @inline
+  runClean(
+    kind: i32,
+    sa: usize,
+    sb: usize,
+    window: i32,
+    a: usize,
+    b: usize,
+    at: usize,
+    rows: i32,
+    oa: usize,
+    ob: usize,
+    scratch: usize,
+  ): bool {
+    return run(
+      get(sa, 3) < 0,
+      sa,
+      sb,
+      window,
+      pointer(a, 0) + at,
+      pointer(b, 0) + at,
+      rows,
+      pointer(oa, 0) + at,
+      pointer(ob, 0) + at,
+      scratch,
+    );
+  }
+
+  // @ts-ignore: decorator
+  @inline
+  runOne(kind: i32, state: usize, window: i32, a: usize, at: usize, rows: i32, out: usize): void {
+    runOne(state, pointer(a, 0) + at, rows, pointer(out, 0) + at);
+  }
+
+  // @ts-ignore: decorator
+  @inline
+  clean(a: usize, b: usize, at: usize, rows: i32): i32 {
+    return cleanRowsNotZero(pointer(a, 0) + at, pointer(b, 0) + at, rows);
   }
 }
 
 /** Has no bar of the window been missing, and none of the block before it; and is nothing in it 0? */
-function isFull(state: usize, window: i32): bool {
+function hasWindow(state: usize, window: i32): bool {
   const place = get(state, 2);
-  if (get(state, 5) != place || get(state, extremeHead + window + 2 + <i32>place) != <f64>(window - 1) - place) return false;
+  if (get(state, 5) != place || get(state, extremeHead + window + 2 + <i32>place) != <f64>(window - 1) - place)
+    return false;
   if (get(state, 4) == 0) return false;
   for (let p = 0; p < window; p++) if (get(state, extremeHead + p) == 0) return false;
   return true;
@@ -62,7 +80,18 @@ function runOne(state: usize, x: usize, rows: i32, out: usize): void {
 }
 
 /** False, and nothing changed, if a value was missing or 0. */
-function run(least: bool, sa: usize, sb: usize, window: i32, xa: usize, xb: usize, rows: i32, oa: usize, ob: usize, ring: usize): bool {
+function run(
+  least: bool,
+  sa: usize,
+  sb: usize,
+  window: i32,
+  xa: usize,
+  xb: usize,
+  rows: i32,
+  oa: usize,
+  ob: usize,
+  ring: usize,
+): bool {
   if (least) return runClean(true, sa, sb, window, xa, xb, rows, oa, ob, ring);
   return runClean(false, sa, sb, window, xa, xb, rows, oa, ob, ring);
 }
@@ -90,13 +119,25 @@ function signed(least: bool, x: v128): v128 {
 
 // @ts-ignore: decorator
 @inline
-function runClean(least: bool, sa: usize, sb: usize, window: i32, xa: usize, xb: usize, rows: i32, oa: usize, ob: usize, ring: usize): bool {
+function runClean(
+  least: bool,
+  sa: usize,
+  sb: usize,
+  window: i32,
+  xa: usize,
+  xb: usize,
+  rows: i32,
+  oa: usize,
+  ob: usize,
+  ring: usize,
+): bool {
   let place = <i32>get(sa, 2);
   const none = f64x2.splat(least ? Infinity : -Infinity);
   let best = signed(least, getPair(sa, sb, 4));
   let closed = false;
   let bad = f64x2.splat(0);
-  for (let p = 0; p <= window; p++) v128.store(ring + ((<usize>p) << 4), signed(least, getPair(sa, sb, extremeHead + p)));
+  for (let p = 0; p <= window; p++)
+    v128.store(ring + ((<usize>p) << 4), signed(least, getPair(sa, sb, extremeHead + p)));
   while (rows > 0) {
     const n = min(rows, window - place);
     let slot = ring + ((<usize>place) << 4);

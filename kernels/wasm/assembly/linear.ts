@@ -3,51 +3,61 @@
  * missing values.
  */
 import { get, getPair, pointer, put, putPair } from "./cells.ts";
-import { cleanRows } from "./clean.ts";
-import { bar, chunkRows, putBar, worthwhile } from "./lanes.ts";
+import { bar, putBar } from "./lanes.ts";
+import { eachPair } from "./pair-driver.ts";
 import { linearHead, pushLinear } from "./window-linear.ts";
 
 /** `scratch` has room for window + 1 pairs. */
 export function linear(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
-  for (let c = 0; c < count; c += 2) {
-    const d = min(c + 1, count - 1);
-    runPair(pointer(states, c), pointer(states, d), pointer(inputs, c), pointer(inputs, d), rows, pointer(outputs, c), pointer(outputs, d), scratch);
-  }
+  eachPair<Linear>(0, 1, 1, count, states, inputs, rows, outputs, scratch);
 }
 
-function runPair(sa: usize, sb: usize, xa: usize, xb: usize, rows: i32, oa: usize, ob: usize, scratch: usize): void {
-  const window = <i32>get(sa, 0);
-  const most = max(chunkRows, window);
-  /** Chunks to go before one is run without a look at it first. */
-  let pause = 0;
-  while (rows > 0) {
-    let n = min(rows, most);
-    const full = isFull(sa, window) && isFull(sb, window) && get(sa, 2) == get(sb, 2);
-    const tried = full && pause == 0 && worthwhile(n, window);
-    const done = tried && runClean(sa, sb, window, xa, xb, n, oa, ob, scratch);
-    pause = tried && !done ? 4 : max(pause - 1, 0);
-    const clean = full && !done ? cleanRows(xa, xb, n) : 0;
-    if (done) {
-      // Nothing is left to do.
-    } else if (worthwhile(clean, window)) {
-      n = clean;
-      runClean(sa, sb, window, xa, xb, n, oa, ob, scratch);
-    } else {
-      n = min(rows, window - <i32>get(sa, 2));
-      runOne(sa, xa, n, oa);
-      if (sb != sa) runOne(sb, xb, n, ob);
-    }
-    rows -= n;
-    const bytes = (<usize>n) << 3;
-    xa += bytes;
-    xb += bytes;
-    oa += bytes;
-    ob += bytes;
+// @ts-ignore: decorator
+@unmanaged
+class Linear {
+  // @ts-ignore: decorator
+  @inline
+  isFull(kind: i32, state: usize, window: i32): bool {
+    return hasWindow(state, window);
+  }
+
+  // @ts-ignore: decorator
+  @inline
+  runClean(
+    kind: i32,
+    sa: usize,
+    sb: usize,
+    window: i32,
+    a: usize,
+    b: usize,
+    at: usize,
+    rows: i32,
+    oa: usize,
+    ob: usize,
+    scratch: usize,
+  ): bool {
+    return runClean(
+      sa,
+      sb,
+      window,
+      pointer(a, 0) + at,
+      pointer(b, 0) + at,
+      rows,
+      pointer(oa, 0) + at,
+      pointer(ob, 0) + at,
+      scratch,
+    );
+  }
+
+  // @ts-ignore: decorator
+  @inline
+  runOne(kind: i32, state: usize, window: i32, a: usize, at: usize, rows: i32, out: usize): void {
+    runOne(state, pointer(a, 0) + at, rows, pointer(out, 0) + at);
   }
 }
 
 /** Has no bar of the window been missing, and none of the block before it? */
-function isFull(state: usize, window: i32): bool {
+function hasWindow(state: usize, window: i32): bool {
   const place = get(state, 2);
   return get(state, 5) == place && get(state, linearHead + window + 2 + <i32>place) == <f64>(window - 1) - place;
 }
@@ -58,7 +68,17 @@ function runOne(state: usize, x: usize, rows: i32, out: usize): void {
 }
 
 /** False, and nothing changed, if a value was missing. */
-function runClean(sa: usize, sb: usize, window: i32, xa: usize, xb: usize, rows: i32, oa: usize, ob: usize, ring: usize): bool {
+function runClean(
+  sa: usize,
+  sb: usize,
+  window: i32,
+  xa: usize,
+  xb: usize,
+  rows: i32,
+  oa: usize,
+  ob: usize,
+  ring: usize,
+): bool {
   let place = <i32>get(sa, 2);
   let sum = getPair(sa, sb, 3);
   let weighted = getPair(sa, sb, 4);

@@ -3,8 +3,8 @@
  * its form without missing values.
  */
 import { get, getPair, pointer, put, putPair } from "./cells.ts";
-import { cleanRows } from "./clean.ts";
-import { bar, chunkRows, firstBar, putBar, secondBar, worthwhile } from "./lanes.ts";
+import { bar, putBar } from "./lanes.ts";
+import { eachPair } from "./pair-driver.ts";
 import { momentsHead, momentVariance, pushMoments } from "./window-moments.ts";
 
 /** What comes out. */
@@ -17,14 +17,16 @@ export const bands: i32 = 3;
 /** `scratch` has room for 4 · (window + 1) pairs. */
 // @ts-ignore: decorator
 @inline
-export function moments(kind: i32, count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
-  const outs = kind == bands ? 3 : 1;
-  for (let c = 0; c < count; c += 2) {
-    const d = min(c + 1, count - 1);
-    const a = outputs + ((<usize>(c * outs)) << 2);
-    const b = outputs + ((<usize>(d * outs)) << 2);
-    runPair(kind, pointer(states, c), pointer(states, d), pointer(inputs, c), pointer(inputs, d), rows, a, b, scratch);
-  }
+export function moments(
+  kind: i32,
+  count: i32,
+  states: usize,
+  inputs: usize,
+  rows: i32,
+  outputs: usize,
+  scratch: usize,
+): void {
+  eachPair<Moments>(kind, 1, kind == bands ? 3 : 1, count, states, inputs, rows, outputs, scratch);
 }
 
 /** Parameters lie behind the moments: ddof, and for the bands their distance. */
@@ -35,43 +37,46 @@ function parameters(window: i32): i32 {
 }
 
 // @ts-ignore: decorator
-@inline
-function runPair(kind: i32, sa: usize, sb: usize, xa: usize, xb: usize, rows: i32, outsA: usize, outsB: usize, scratch: usize): void {
-  const window = <i32>get(sa, 0);
-  const most = max(chunkRows, window);
-  let offset: usize = 0;
-  /** Chunks to go before one is run without a look at it first. */
-  let pause = 0;
-  while (rows > 0) {
-    let n = min(rows, most);
-    const full = isFull(sa, window) && isFull(sb, window) && get(sa, 2) == get(sb, 2);
-    const tried = full && pause == 0 && worthwhile(n, window);
-    const done = tried && runClean(kind, sa, sb, window, xa, xb, n, outsA, outsB, offset, scratch);
-    pause = tried && !done ? 4 : max(pause - 1, 0);
-    const clean = full && !done ? cleanRows(xa, xb, n) : 0;
-    if (done) {
-      // Nothing is left to do.
-    } else if (worthwhile(clean, window)) {
-      n = clean;
-      runClean(kind, sa, sb, window, xa, xb, n, outsA, outsB, offset, scratch);
-    } else {
-      n = min(rows, window - <i32>get(sa, 2));
-      runOne(kind, sa, window, xa, n, outsA, offset);
-      if (sb != sa) runOne(kind, sb, window, xb, n, outsB, offset);
-    }
-    rows -= n;
-    const bytes = (<usize>n) << 3;
-    xa += bytes;
-    xb += bytes;
-    offset += bytes;
+@unmanaged
+class Moments {
+  // @ts-ignore: decorator
+  @inline
+  isFull(kind: i32, state: usize, window: i32): bool {
+    return hasWindow(state, window);
+  }
+
+  // @ts-ignore: decorator
+  @inline
+  runClean(
+    kind: i32,
+    sa: usize,
+    sb: usize,
+    window: i32,
+    a: usize,
+    b: usize,
+    at: usize,
+    rows: i32,
+    oa: usize,
+    ob: usize,
+    scratch: usize,
+  ): bool {
+    return runClean(kind, sa, sb, window, pointer(a, 0) + at, pointer(b, 0) + at, rows, oa, ob, at, scratch);
+  }
+
+  // @ts-ignore: decorator
+  @inline
+  runOne(kind: i32, state: usize, window: i32, a: usize, at: usize, rows: i32, out: usize): void {
+    runOne(kind, state, window, pointer(a, 0) + at, rows, out, at);
   }
 }
 
 /** Has no bar of the window been missing, and none of the block before it, and does the variance have a value? */
-function isFull(state: usize, window: i32): bool {
+function hasWindow(state: usize, window: i32): bool {
   const place = get(state, 2);
   if (!(<f64>window > get(state, parameters(window)))) return false;
-  return get(state, 6) == place && get(state, momentsHead + 2 * (window + 1) + 1 + <i32>place) == <f64>(window - 1) - place;
+  return (
+    get(state, 6) == place && get(state, momentsHead + 2 * (window + 1) + 1 + <i32>place) == <f64>(window - 1) - place
+  );
 }
 
 // @ts-ignore: decorator
@@ -115,7 +120,19 @@ function fillTables(shares: usize, inverses: usize, window: i32): void {
 /** False, and nothing changed, if a value was missing. */
 // @ts-ignore: decorator
 @inline
-function runClean(kind: i32, sa: usize, sb: usize, window: i32, xa: usize, xb: usize, rows: i32, outsA: usize, outsB: usize, offset: usize, scratch: usize): bool {
+function runClean(
+  kind: i32,
+  sa: usize,
+  sb: usize,
+  window: i32,
+  xa: usize,
+  xb: usize,
+  rows: i32,
+  outsA: usize,
+  outsB: usize,
+  offset: usize,
+  scratch: usize,
+): bool {
   const means = scratch;
   const squares = means + ((<usize>(window + 1)) << 4);
   const shares = squares + ((<usize>(window + 1)) << 4);

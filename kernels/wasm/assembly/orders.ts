@@ -4,9 +4,21 @@
  * others move up, down or not at all. For a wide window a search is quicker.
  */
 import { get, getPair, pointer, present, put, putPair } from "./cells.ts";
-import { cleanRows } from "./clean.ts";
-import { bar, chunkRows, putBar, worthwhile } from "./lanes.ts";
-import { goesDown, higher, least, linear, lower, midpoint, most, orderHead, orderQuantile, orderRank, pushOrder } from "./window-order.ts";
+import { bar, chunkRows, putBar } from "./lanes.ts";
+import { eachPair } from "./pair-driver.ts";
+import {
+  goesDown,
+  higher,
+  least,
+  linear,
+  lower,
+  midpoint,
+  most,
+  orderHead,
+  orderQuantile,
+  orderRank,
+  pushOrder,
+} from "./window-order.ts";
 
 /** What comes out. */
 export const median: i32 = 0;
@@ -21,47 +33,77 @@ const step: i32 = 4;
 /** `scratch` has room for 2 · windowMax + 2 · step pairs. */
 // @ts-ignore: decorator
 @inline
-export function orders(kind: i32, count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
-  for (let c = 0; c < count; c += 2) {
-    const d = min(c + 1, count - 1);
-    runPair(kind, pointer(states, c), pointer(states, d), pointer(inputs, c), pointer(inputs, d), rows, pointer(outputs, c), pointer(outputs, d), scratch);
-  }
+export function orders(
+  kind: i32,
+  count: i32,
+  states: usize,
+  inputs: usize,
+  rows: i32,
+  outputs: usize,
+  scratch: usize,
+): void {
+  eachPair<Orders>(kind, 1, 1, count, states, inputs, rows, outputs, scratch);
 }
 
 // @ts-ignore: decorator
-@inline
-function runPair(kind: i32, sa: usize, sb: usize, xa: usize, xb: usize, rows: i32, oa: usize, ob: usize, scratch: usize): void {
-  const window = <i32>get(sa, 0);
-  /** Chunks to go before one is run without a look at it first. */
-  let pause = 0;
-  while (rows > 0) {
-    let n = min(rows, chunkRows);
-    const full = window <= windowMax && isFull(sa, window) && isFull(sb, window) && get(sa, 2) == get(sb, 2);
-    const tried = full && pause == 0 && worthwhile(n, window);
-    const done = tried && runClean(kind, sa, sb, window, xa, xb, n, oa, ob, scratch);
-    pause = tried && !done ? 4 : max(pause - 1, 0);
-    const clean = full && !done ? cleanRows(xa, xb, n) : 0;
-    if (done) {
-      // Nothing is left to do.
-    } else if (worthwhile(clean, window)) {
-      n = clean;
-      runClean(kind, sa, sb, window, xa, xb, n, oa, ob, scratch);
-    } else {
-      n = min(rows, window);
-      runOne(kind, sa, window, xa, n, oa);
-      if (sb != sa) runOne(kind, sb, window, xb, n, ob);
-    }
-    rows -= n;
-    const bytes = (<usize>n) << 3;
-    xa += bytes;
-    xb += bytes;
-    oa += bytes;
-    ob += bytes;
+@unmanaged
+class Orders {
+  // @ts-ignore: decorator
+  @inline
+  isFull(kind: i32, state: usize, window: i32): bool {
+    return window <= windowMax && hasWindow(state, window);
+  }
+
+  // @ts-ignore: decorator
+  @inline
+  runClean(
+    kind: i32,
+    sa: usize,
+    sb: usize,
+    window: i32,
+    a: usize,
+    b: usize,
+    at: usize,
+    rows: i32,
+    oa: usize,
+    ob: usize,
+    scratch: usize,
+  ): bool {
+    return runClean(
+      kind,
+      sa,
+      sb,
+      window,
+      pointer(a, 0) + at,
+      pointer(b, 0) + at,
+      rows,
+      pointer(oa, 0) + at,
+      pointer(ob, 0) + at,
+      scratch,
+    );
+  }
+
+  // @ts-ignore: decorator
+  @inline
+  runOne(kind: i32, state: usize, window: i32, a: usize, at: usize, rows: i32, out: usize): void {
+    runOne(kind, state, window, pointer(a, 0) + at, rows, pointer(out, 0) + at);
+  }
+
+  // @ts-ignore: decorator
+  @inline
+  most(_window: i32): i32 {
+    return chunkRows;
+  }
+
+  // @ts-ignore: decorator
+  @inline
+  untilNext(_state: usize, window: i32): i32 {
+    return window;
   }
 }
 
 /** Are all values of the window present? */
-function isFull(state: usize, window: i32): bool {
+function hasWindow(state: usize, window: i32): bool {
   return get(state, 3) == <f64>window;
 }
 
@@ -81,7 +123,8 @@ function runOne(kind: i32, state: usize, window: i32, x: usize, rows: i32, out: 
     const enough = pushOrder(state, 0, value);
     if (!enough) store<f64>(out, NaN);
     else if (kind == median) store<f64>(out, orderQuantile(state, 0, 0.5, midpoint));
-    else if (kind == quantile) store<f64>(out, orderQuantile(state, 0, parameter(state, window, 0), <i32>parameter(state, window, 1)));
+    else if (kind == quantile)
+      store<f64>(out, orderQuantile(state, 0, parameter(state, window, 0), <i32>parameter(state, window, 1)));
     else if (!present(value)) store<f64>(out, NaN);
     else {
       const place = orderRank(state, 0, value, <i32>parameter(state, window, 0), parameter(state, window, 1) == 1);
@@ -101,7 +144,18 @@ function toFloat(count: v128): v128 {
 /** False, and nothing changed, if a value was missing. */
 // @ts-ignore: decorator
 @inline
-function runClean(kind: i32, sa: usize, sb: usize, window: i32, xa: usize, xb: usize, rows: i32, oa: usize, ob: usize, ring: usize): bool {
+function runClean(
+  kind: i32,
+  sa: usize,
+  sb: usize,
+  window: i32,
+  xa: usize,
+  xb: usize,
+  rows: i32,
+  oa: usize,
+  ob: usize,
+  ring: usize,
+): bool {
   const sorted = ring + ((<usize>window) << 4);
   const end = sorted + ((<usize>((window + step - 1) / step) * step) << 4);
   for (let p = 0; p < window; p++) {
@@ -156,8 +210,8 @@ function pass(counts: bool, sorted: usize, end: usize, old: v128, x: v128): v128
   let before = f64x2.splat(-Infinity);
   let value = v128.load(sorted);
   let count = i64x2.splat(0x100000000);
-  for (let slot = sorted; slot < end; slot += <usize>step << 4) {
-    for (let i: usize = 0; i < <usize>step << 4; i += 16) {
+  for (let slot = sorted; slot < end; slot += (<usize>step) << 4) {
+    for (let i: usize = 0; i < (<usize>step) << 4; i += 16) {
       const next = v128.load(slot + i + 16);
       // NaN where the value is not below `old`: pmin then gives its first argument.
       const stays = f64x2.pmin(next, v128.or(value, f64x2.ge(value, old)));

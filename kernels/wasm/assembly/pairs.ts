@@ -4,7 +4,8 @@
  */
 import { get, getPair, pointer, put, putPair } from "./cells.ts";
 import { cleanRows } from "./clean.ts";
-import { bar, chunkRows, putBar, worthwhile } from "./lanes.ts";
+import { bar, putBar } from "./lanes.ts";
+import { eachPair } from "./pair-driver.ts";
 import { pairHead, pushPair } from "./window-pair.ts";
 
 /** What comes out. */
@@ -26,13 +27,16 @@ const entryBytes: usize = 16;
 /** `scratch` has room for (window + 1) slots and entries. */
 // @ts-ignore: decorator
 @inline
-export function pairs(kind: i32, count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
-  for (let c = 0; c < count; c += 2) {
-    const d = min(c + 1, count - 1);
-    const a = inputs + ((<usize>(2 * c)) << 2);
-    const b = inputs + ((<usize>(2 * d)) << 2);
-    runPair(kind, pointer(states, c), pointer(states, d), a, b, rows, pointer(outputs, c), pointer(outputs, d), scratch);
-  }
+export function pairs(
+  kind: i32,
+  count: i32,
+  states: usize,
+  inputs: usize,
+  rows: i32,
+  outputs: usize,
+  scratch: usize,
+): void {
+  eachPair<Pairs>(kind, 2, 1, count, states, inputs, rows, outputs, scratch);
 }
 
 /** The parameter behind the pairs, ddof; 0 where there is none. */
@@ -43,45 +47,72 @@ function ddofOf(kind: i32, state: usize, window: i32): f64 {
 }
 
 // @ts-ignore: decorator
-@inline
-function runPair(kind: i32, sa: usize, sb: usize, a: usize, b: usize, rows: i32, oa: usize, ob: usize, scratch: usize): void {
-  const window = <i32>get(sa, 0);
-  const most = max(chunkRows, window);
-  const xa = pointer(a, 0);
-  const ya = pointer(a, 1);
-  const xb = pointer(b, 0);
-  const yb = pointer(b, 1);
-  fillTable(scratch, window);
-  let at: usize = 0;
-  /** Chunks to go before one is run without a look at it first. */
-  let pause = 0;
-  while (rows > 0) {
-    let n = min(rows, most);
-    const full = isFull(kind, sa, window) && isFull(kind, sb, window) && get(sa, 2) == get(sb, 2);
-    const tried = full && pause == 0 && worthwhile(n, window);
-    const done = tried && runClean(kind, sa, sb, window, xa + at, ya + at, xb + at, yb + at, n, oa + at, ob + at, scratch);
-    pause = tried && !done ? 4 : max(pause - 1, 0);
-    const clean = full && !done ? cleanRows(xa + at, ya + at, cleanRows(xb + at, yb + at, n)) : 0;
-    if (done) {
-      // Nothing is left to do.
-    } else if (worthwhile(clean, window)) {
-      n = clean;
-      runClean(kind, sa, sb, window, xa + at, ya + at, xb + at, yb + at, n, oa + at, ob + at, scratch);
-    } else {
-      n = min(rows, window - <i32>get(sa, 2));
-      runOne(kind, sa, window, xa + at, ya + at, n, oa + at);
-      if (sb != sa) runOne(kind, sb, window, xb + at, yb + at, n, ob + at);
-    }
-    rows -= n;
-    at += (<usize>n) << 3;
+@unmanaged
+class Pairs {
+  // @ts-ignore: decorator
+  @inline
+  isFull(kind: i32, state: usize, window: i32): bool {
+    return hasWindow(kind, state, window);
+  }
+
+  // @ts-ignore: decorator
+  @inline
+  runClean(
+    kind: i32,
+    sa: usize,
+    sb: usize,
+    window: i32,
+    a: usize,
+    b: usize,
+    at: usize,
+    rows: i32,
+    oa: usize,
+    ob: usize,
+    scratch: usize,
+  ): bool {
+    return runClean(
+      kind,
+      sa,
+      sb,
+      window,
+      pointer(a, 0) + at,
+      pointer(a, 1) + at,
+      pointer(b, 0) + at,
+      pointer(b, 1) + at,
+      rows,
+      pointer(oa, 0) + at,
+      pointer(ob, 0) + at,
+      scratch,
+    );
+  }
+
+  // @ts-ignore: decorator
+  @inline
+  runOne(kind: i32, state: usize, window: i32, a: usize, at: usize, rows: i32, out: usize): void {
+    runOne(kind, state, window, pointer(a, 0) + at, pointer(a, 1) + at, rows, pointer(out, 0) + at);
+  }
+
+  // @ts-ignore: decorator
+  @inline
+  begin(window: i32, scratch: usize): void {
+    fillTable(scratch, window);
+  }
+
+  // @ts-ignore: decorator
+  @inline
+  clean(a: usize, b: usize, at: usize, rows: i32): i32 {
+    const other = cleanRows(pointer(b, 0) + at, pointer(b, 1) + at, rows);
+    return cleanRows(pointer(a, 0) + at, pointer(a, 1) + at, other);
   }
 }
 
 /** Has no bar of the window been missing, and none of the block before it, and does the covariance have a value? */
-function isFull(kind: i32, state: usize, window: i32): bool {
+function hasWindow(kind: i32, state: usize, window: i32): bool {
   const place = get(state, 2);
   if (!(<f64>window > ddofOf(kind, state, window))) return false;
-  return get(state, 10) == place && get(state, pairHead + 5 * (window + 1) + 1 + <i32>place) == <f64>(window - 1) - place;
+  return (
+    get(state, 10) == place && get(state, pairHead + 5 * (window + 1) + 1 + <i32>place) == <f64>(window - 1) - place
+  );
 }
 
 // @ts-ignore: decorator
@@ -133,7 +164,20 @@ function squares(older: v128, sum2: v128, sum: v128, mean: v128, delta: v128, we
 /** False, and nothing changed, if a value was missing. */
 // @ts-ignore: decorator
 @inline
-function runClean(kind: i32, sa: usize, sb: usize, window: i32, xa: usize, ya: usize, xb: usize, yb: usize, rows: i32, oa: usize, ob: usize, table: usize): bool {
+function runClean(
+  kind: i32,
+  sa: usize,
+  sb: usize,
+  window: i32,
+  xa: usize,
+  ya: usize,
+  xb: usize,
+  yb: usize,
+  rows: i32,
+  oa: usize,
+  ob: usize,
+  table: usize,
+): bool {
   const ring = table + <usize>window * entryBytes;
   loadRing(sa, sb, window, ring);
   const zero = f64x2.splat(0);
@@ -193,7 +237,8 @@ function runClean(kind: i32, sa: usize, sb: usize, window: i32, xa: usize, ya: u
       v128.store(slot, x);
       v128.store(slot, y, 16);
       if (kind == covariance) putBar(xa + toA, xa + toB, f64x2.mul(xy, factor));
-      else if (kind == beta) putBar(xa + toA, xa + toB, v128.bitselect(f64x2.div(xy, yy), f64x2.splat(NaN), f64x2.gt(yy, zero)));
+      else if (kind == beta)
+        putBar(xa + toA, xa + toB, v128.bitselect(f64x2.div(xy, yy), f64x2.splat(NaN), f64x2.gt(yy, zero)));
       else {
         const scale = rootOfProduct(xx, yy);
         const corr = f64x2.pmin(f64x2.pmax(f64x2.div(xy, scale), f64x2.splat(-1)), f64x2.splat(1));
@@ -236,14 +281,16 @@ function runClean(kind: i32, sa: usize, sb: usize, window: i32, xa: usize, ya: u
 
 function loadRing(sa: usize, sb: usize, window: i32, ring: usize): void {
   for (let p = 0; p <= window; p++) {
-    for (let k = 0; k < 5; k++) v128.store(ring + <usize>p * slotBytes + ((<usize>k) << 4), getPair(sa, sb, pairHead + k * (window + 1) + p));
+    for (let k = 0; k < 5; k++)
+      v128.store(ring + <usize>p * slotBytes + ((<usize>k) << 4), getPair(sa, sb, pairHead + k * (window + 1) + p));
   }
 }
 
 /** The cells of the blocks, place and counts. */
 function putRing(sa: usize, sb: usize, window: i32, place: i32, closed: bool, ring: usize): void {
   for (let p = 0; p < window; p++) {
-    for (let k = 0; k < 5; k++) putPair(sa, sb, pairHead + k * (window + 1) + p, v128.load(ring + <usize>p * slotBytes + ((<usize>k) << 4)));
+    for (let k = 0; k < 5; k++)
+      putPair(sa, sb, pairHead + k * (window + 1) + p, v128.load(ring + <usize>p * slotBytes + ((<usize>k) << 4)));
   }
   for (let which = 0; which < 2; which++) {
     const state = which == 0 ? sa : sb;

@@ -13,7 +13,14 @@ export const close: i32 = 1;
 export const power: i32 = 2;
 
 /** rolling_vwap; `scratch` has room for window + 1 pairs. */
-export function averagePrices(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
+export function averagePrices(
+  count: i32,
+  states: usize,
+  inputs: usize,
+  rows: i32,
+  outputs: usize,
+  scratch: usize,
+): void {
   for (let c = 0; c < count; c++) {
     const state = pointer(states, c);
     const own = inputs + ((<usize>(4 * c)) << 2);
@@ -24,7 +31,8 @@ export function averagePrices(count: i32, states: usize, inputs: usize, rows: i3
 
 /** volume_power; `scratch` as above. */
 export function powers(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
-  for (let c = 0; c < count; c++) runAll(power, pointer(states, c), inputs + ((<usize>(2 * c)) << 2), rows, pointer(outputs, c), scratch);
+  for (let c = 0; c < count; c++)
+    runAll(power, pointer(states, c), inputs + ((<usize>(2 * c)) << 2), rows, pointer(outputs, c), scratch);
 }
 
 // @ts-ignore: decorator
@@ -63,7 +71,10 @@ function runAll(kind: i32, state: usize, inputs: usize, rows: i32, out: usize, s
     let done = tried && runClean(kind, state, other, window, inputs, offset, n, out, scratch);
     pause = tried && !done ? 4 : max(pause - 1, 0);
     if (full && !done) {
-      const clean = kind == power ? cleanRows(part(inputs, 0, offset), part(inputs, 1, offset), n) : cleanBars(kind, inputs, offset, n);
+      const clean =
+        kind == power
+          ? cleanRows(part(inputs, 0, offset), part(inputs, 1, offset), n)
+          : cleanBars(kind, inputs, offset, n);
       if (worthwhile(clean, window)) {
         n = clean;
         // Products of clean numbers may still be too large.
@@ -107,7 +118,8 @@ function runOne(kind: i32, state: usize, inputs: usize, offset: usize, rows: i32
       both = present(top) && present(bottom);
     } else {
       let price = load<f64>(part(inputs, 2, offset));
-      if (kind == typical) price = (load<f64>(part(inputs, 0, offset)) + load<f64>(part(inputs, 1, offset)) + price) / 3;
+      if (kind == typical)
+        price = (load<f64>(part(inputs, 0, offset)) + load<f64>(part(inputs, 1, offset)) + price) / 3;
       bottom = load<f64>(part(inputs, 3, offset));
       top = price * bottom;
       both = present(top);
@@ -129,7 +141,17 @@ function lost(high: v128, x: v128, total: v128): v128 {
 /** False, and nothing changed, if a value was missing. Lanes: the sum above and the sum below. */
 // @ts-ignore: decorator
 @inline
-function runClean(kind: i32, state: usize, other: usize, window: i32, inputs: usize, offset: usize, rows: i32, out: usize, ring: usize): bool {
+function runClean(
+  kind: i32,
+  state: usize,
+  other: usize,
+  window: i32,
+  inputs: usize,
+  offset: usize,
+  rows: i32,
+  out: usize,
+  ring: usize,
+): bool {
   for (let p = 0; p <= window; p++) v128.store(ring + ((<usize>p) << 4), getPair(state, other, sumHead + p));
   const first = part(inputs, 0, offset);
   const second = part(inputs, 1, offset) - first;
@@ -157,7 +179,8 @@ function runClean(kind: i32, state: usize, other: usize, window: i32, inputs: us
         bottom = v128.load(at + second);
       } else {
         let price = v128.load(at + third);
-        if (kind == typical) price = f64x2.div(f64x2.add(f64x2.add(v128.load(at), v128.load(at + second)), price), f64x2.splat(3));
+        if (kind == typical)
+          price = f64x2.div(f64x2.add(f64x2.add(v128.load(at), v128.load(at + second)), price), f64x2.splat(3));
         bottom = v128.load(at + fourth);
         top = f64x2.mul(price, bottom);
       }

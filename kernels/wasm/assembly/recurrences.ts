@@ -49,7 +49,15 @@ function outputsOf(kind: i32): i32 {
 
 // @ts-ignore: decorator
 @inline
-export function recurrence(kind: i32, count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
+export function recurrence(
+  kind: i32,
+  count: i32,
+  states: usize,
+  inputs: usize,
+  rows: i32,
+  outputs: usize,
+  scratch: usize,
+): void {
   for (let from = 0; from < count; from += 2 * pairsMax) {
     const columns = min(count - from, 2 * pairsMax);
     for (let row = 0; row < rows; ) {
@@ -73,7 +81,17 @@ function allSteady(kind: i32, from: i32, to: i32, states: usize): bool {
  */
 // @ts-ignore: decorator
 @inline
-function span(kind: i32, from: i32, to: i32, states: usize, inputs: usize, row: i32, rows: i32, outputs: usize, scratch: usize): void {
+function span(
+  kind: i32,
+  from: i32,
+  to: i32,
+  states: usize,
+  inputs: usize,
+  row: i32,
+  rows: i32,
+  outputs: usize,
+  scratch: usize,
+): void {
   const offset = (<usize>row) << 3;
   let fast = 0;
   for (let c = from; c < to; c += 2) {
@@ -92,7 +110,17 @@ function span(kind: i32, from: i32, to: i32, states: usize, inputs: usize, row: 
     const n = min(rows - done, turnRows);
     for (let c = from; c < to; c += 2) {
       if (!(fast & (1 << (c - from)))) continue;
-      turn(kind, pointer(states, c), inputs, c, min(c + 1, to - 1), offset + ((<usize>done) << 3), n, outputs, scratch + <usize>(c - from) * slotBytes);
+      turn(
+        kind,
+        pointer(states, c),
+        inputs,
+        c,
+        min(c + 1, to - 1),
+        offset + ((<usize>done) << 3),
+        n,
+        outputs,
+        scratch + <usize>(c - from) * slotBytes,
+      );
     }
   }
   for (let c = from; c < to; c += 2) {
@@ -114,7 +142,12 @@ function steady(kind: i32, state: usize): bool {
   if (stagesOf(kind) > 0) return isRepeatedSteady(stagesOf(kind), state);
   if (kind == macd) {
     // The line of an average that leaves out values is there once the signal is.
-    return get(state, 3) >= get(state, 2) && isSteady(state, macdHead) && isSteady(state, macdHead + smoothRoom) && isSteady(state, macdHead + 2 * smoothRoom);
+    return (
+      get(state, 3) >= get(state, 2) &&
+      isSteady(state, macdHead) &&
+      isSteady(state, macdHead + smoothRoom) &&
+      isSteady(state, macdHead + 2 * smoothRoom)
+    );
   }
   if (get(state, 1) != 0 || get(state, 3) < 1) return false;
   if (kind == atr) return isSteady(state, rangeHead);
@@ -155,7 +188,8 @@ function open(kind: i32, sa: usize, sb: usize, slot: usize): void {
   v128.store(slot + badAt, f64x2.splat(0));
   if (kind == ema) v128.store(slot, getPair(sa, sb, 6));
   else if (stagesOf(kind) > 0) {
-    for (let i = 0; i < stagesOf(kind); i++) v128.store(slot + ((<usize>i) << 4), getPair(sa, sb, repeatedHead + i * smoothRoom + 6));
+    for (let i = 0; i < stagesOf(kind); i++)
+      v128.store(slot + ((<usize>i) << 4), getPair(sa, sb, repeatedHead + i * smoothRoom + 6));
   } else if (kind == macd) {
     for (let i = 0; i < 3; i++) v128.store(slot + ((<usize>i) << 4), getPair(sa, sb, macdHead + i * smoothRoom + 6));
   } else {
@@ -194,7 +228,17 @@ function close(kind: i32, sa: usize, sb: usize, rows: i32, slot: usize): void {
 
 // @ts-ignore: decorator
 @inline
-function turn(kind: i32, state: usize, inputs: usize, c: i32, d: i32, offset: usize, rows: i32, outputs: usize, slot: usize): void {
+function turn(
+  kind: i32,
+  state: usize,
+  inputs: usize,
+  c: i32,
+  d: i32,
+  offset: usize,
+  rows: i32,
+  outputs: usize,
+  slot: usize,
+): void {
   const ins = inputsOf(kind);
   const outs = outputsOf(kind);
   const a = inputs + ((<usize>(c * ins)) << 2);

@@ -49,7 +49,17 @@ function together(stages: i32, e1: v128, e2: v128, e3: v128): v128 {
  */
 // @ts-ignore: decorator
 @inline
-function repeatedTurn(stages: i32, state: usize, a: usize, b: usize, offset: usize, rows: i32, outsA: usize, outsB: usize, slot: usize): void {
+function repeatedTurn(
+  stages: i32,
+  state: usize,
+  a: usize,
+  b: usize,
+  offset: usize,
+  rows: i32,
+  outsA: usize,
+  outsB: usize,
+  slot: usize,
+): void {
   let xa = pointer(a, 0) + offset;
   let xb = pointer(b, 0) + offset;
   let oa = pointer(outsA, 0) + offset;
@@ -88,10 +98,28 @@ function repeatedTurn(stages: i32, state: usize, a: usize, b: usize, offset: usi
   v128.store(slot + badAt, bad);
 }
 
-export function demaTurn(state: usize, a: usize, b: usize, offset: usize, rows: i32, outsA: usize, outsB: usize, slot: usize): void {
+export function demaTurn(
+  state: usize,
+  a: usize,
+  b: usize,
+  offset: usize,
+  rows: i32,
+  outsA: usize,
+  outsB: usize,
+  slot: usize,
+): void {
   repeatedTurn(2, state, a, b, offset, rows, outsA, outsB, slot);
 }
 
-export function temaTurn(state: usize, a: usize, b: usize, offset: usize, rows: i32, outsA: usize, outsB: usize, slot: usize): void {
+export function temaTurn(
+  state: usize,
+  a: usize,
+  b: usize,
+  offset: usize,
+  rows: i32,
+  outsA: usize,
+  outsB: usize,
+  slot: usize,
+): void {
   repeatedTurn(3, state, a, b, offset, rows, outsA, outsB, slot);
 }

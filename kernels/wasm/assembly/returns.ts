@@ -50,7 +50,14 @@ const partBytes: usize = 8 * 1024 + 64;
 /** Of scratch: tables of two pointers each for moments.ts, then the returns, then what moments.ts needs. */
 const tables: usize = 32;
 
-export function realizedVolatility(count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
+export function realizedVolatility(
+  count: i32,
+  states: usize,
+  inputs: usize,
+  rows: i32,
+  outputs: usize,
+  scratch: usize,
+): void {
   for (let c = 0; c < count; c += 2) {
     // An odd one alone.
     const columns = min(count - c, 2);
@@ -67,7 +74,8 @@ export function realizedVolatility(count: i32, states: usize, inputs: usize, row
         store<u32>(scratch + cell, <u32>(pointer(outputs, c + d) + offset), 16);
       }
       moments(deviation, columns, scratch, scratch + 8, n, scratch + 16, scratch + tables + 2 * partBytes);
-      for (let d = 0; d < columns; d++) scale(parameter(pointer(states, c + d), 1), pointer(outputs, c + d) + offset, n);
+      for (let d = 0; d < columns; d++)
+        scale(parameter(pointer(states, c + d), 1), pointer(outputs, c + d) + offset, n);
     }
   }
 }

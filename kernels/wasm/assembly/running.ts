@@ -19,8 +19,10 @@ export function running(kind: i32, count: i32, states: usize, inputs: usize, row
     const d = min(c + 1, count - 1);
     const sa = pointer(states, c);
     const sb = pointer(states, d);
-    if (kind == sum) runSum(sa, sb, pointer(inputs, c), pointer(inputs, d), rows, pointer(outputs, c), pointer(outputs, d));
-    else if (kind == last) runLast(sa, sb, pointer(inputs, c), pointer(inputs, d), rows, pointer(outputs, c), pointer(outputs, d));
+    if (kind == sum)
+      runSum(sa, sb, pointer(inputs, c), pointer(inputs, d), rows, pointer(outputs, c), pointer(outputs, d));
+    else if (kind == last)
+      runLast(sa, sb, pointer(inputs, c), pointer(inputs, d), rows, pointer(outputs, c), pointer(outputs, d));
     else runTotal(kind, sa, sb, pointer(inputs, c), pointer(inputs, d), rows, pointer(outputs, c), pointer(outputs, d));
   }
 }

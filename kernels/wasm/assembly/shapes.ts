@@ -3,8 +3,8 @@
  * missing values.
  */
 import { get, getPair, pointer, put, putPair } from "./cells.ts";
-import { cleanRows } from "./clean.ts";
-import { bar, chunkRows, putBar, worthwhile } from "./lanes.ts";
+import { bar, putBar } from "./lanes.ts";
+import { eachPair } from "./pair-driver.ts";
 import { excessKurtosis, kurtFactor, kurtOffset, pushShape, shapeHead, skewFactor, skewness } from "./window-shape.ts";
 
 /** What comes out. */
@@ -21,11 +21,16 @@ const entryBytes: usize = 64;
 /** `scratch` has room for window + 1 slots and entries. */
 // @ts-ignore: decorator
 @inline
-export function shapes(kind: i32, count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
-  for (let c = 0; c < count; c += 2) {
-    const d = min(c + 1, count - 1);
-    runPair(kind, pointer(states, c), pointer(states, d), pointer(inputs, c), pointer(inputs, d), rows, pointer(outputs, c), pointer(outputs, d), scratch);
-  }
+export function shapes(
+  kind: i32,
+  count: i32,
+  states: usize,
+  inputs: usize,
+  rows: i32,
+  outputs: usize,
+  scratch: usize,
+): void {
+  eachPair<Shapes>(kind, 1, 1, count, states, inputs, rows, outputs, scratch);
 }
 
 /** The parameter behind the moments. */
@@ -36,43 +41,64 @@ function isCorrected(state: usize, window: i32): bool {
 }
 
 // @ts-ignore: decorator
-@inline
-function runPair(kind: i32, sa: usize, sb: usize, xa: usize, xb: usize, rows: i32, oa: usize, ob: usize, scratch: usize): void {
-  const window = <i32>get(sa, 0);
-  const most = max(chunkRows, window);
-  fillTable(scratch, window);
-  /** Chunks to go before one is run without a look at it first. */
-  let pause = 0;
-  while (rows > 0) {
-    let n = min(rows, most);
-    const full = isFull(sa, window) && isFull(sb, window) && get(sa, 2) == get(sb, 2);
-    const tried = full && pause == 0 && worthwhile(n, window);
-    const done = tried && runClean(kind, sa, sb, window, xa, xb, n, oa, ob, scratch);
-    pause = tried && !done ? 4 : max(pause - 1, 0);
-    const clean = full && !done ? cleanRows(xa, xb, n) : 0;
-    if (done) {
-      // Nothing is left to do.
-    } else if (worthwhile(clean, window)) {
-      n = clean;
-      runClean(kind, sa, sb, window, xa, xb, n, oa, ob, scratch);
-    } else {
-      n = min(rows, window - <i32>get(sa, 2));
-      runOne(kind, sa, window, xa, n, oa);
-      if (sb != sa) runOne(kind, sb, window, xb, n, ob);
-    }
-    rows -= n;
-    const bytes = (<usize>n) << 3;
-    xa += bytes;
-    xb += bytes;
-    oa += bytes;
-    ob += bytes;
+@unmanaged
+class Shapes {
+  // @ts-ignore: decorator
+  @inline
+  isFull(kind: i32, state: usize, window: i32): bool {
+    return hasWindow(state, window);
+  }
+
+  // @ts-ignore: decorator
+  @inline
+  runClean(
+    kind: i32,
+    sa: usize,
+    sb: usize,
+    window: i32,
+    a: usize,
+    b: usize,
+    at: usize,
+    rows: i32,
+    oa: usize,
+    ob: usize,
+    scratch: usize,
+  ): bool {
+    return runClean(
+      kind,
+      sa,
+      sb,
+      window,
+      pointer(a, 0) + at,
+      pointer(b, 0) + at,
+      rows,
+      pointer(oa, 0) + at,
+      pointer(ob, 0) + at,
+      scratch,
+    );
+  }
+
+  // @ts-ignore: decorator
+  @inline
+  runOne(kind: i32, state: usize, window: i32, a: usize, at: usize, rows: i32, out: usize): void {
+    runOne(kind, state, window, pointer(a, 0) + at, rows, pointer(out, 0) + at);
+  }
+
+  // @ts-ignore: decorator
+  @inline
+  begin(window: i32, scratch: usize): void {
+    fillTable(scratch, window);
   }
 }
 
 /** Has no bar of the window been missing, and none of the block before it, and are there values enough for any form? */
-function isFull(state: usize, window: i32): bool {
+function hasWindow(state: usize, window: i32): bool {
   const place = get(state, 2);
-  return window >= 4 && get(state, 8) == place && get(state, shapeHead + 4 * (window + 1) + 1 + <i32>place) == <f64>(window - 1) - place;
+  return (
+    window >= 4 &&
+    get(state, 8) == place &&
+    get(state, shapeHead + 4 * (window + 1) + 1 + <i32>place) == <f64>(window - 1) - place
+  );
 }
 
 // @ts-ignore: decorator
@@ -134,7 +160,10 @@ function central4(s1: v128, s2: v128, s3: v128, s4: v128, mean: v128): v128 {
 function merged3(slot: usize, entry: usize, b2: v128, b3: v128, delta: v128, d2: v128): v128 {
   const a2 = v128.load(slot, 80);
   const spread = f64x2.mul(f64x2.mul(d2, v128.load_splat<f64>(entry, 24)), v128.load_splat<f64>(entry, 32));
-  const shift = times(3, f64x2.sub(f64x2.mul(v128.load_splat<f64>(entry, 8), b2), f64x2.mul(v128.load_splat<f64>(entry, 16), a2)));
+  const shift = times(
+    3,
+    f64x2.sub(f64x2.mul(v128.load_splat<f64>(entry, 8), b2), f64x2.mul(v128.load_splat<f64>(entry, 16), a2)),
+  );
   return f64x2.add(f64x2.add(v128.load(slot, 96), b3), f64x2.mul(delta, f64x2.add(spread, shift)));
 }
 
@@ -142,8 +171,17 @@ function merged3(slot: usize, entry: usize, b2: v128, b3: v128, delta: v128, d2:
 @inline
 function merged4(slot: usize, entry: usize, b2: v128, b3: v128, b4: v128, delta: v128, d2: v128): v128 {
   const spread = f64x2.mul(f64x2.mul(d2, v128.load_splat<f64>(entry, 24)), v128.load_splat<f64>(entry, 40));
-  const squares = times(6, f64x2.add(f64x2.mul(v128.load_splat<f64>(entry, 48), b2), f64x2.mul(v128.load_splat<f64>(entry, 56), v128.load(slot, 80))));
-  const cubes = f64x2.sub(f64x2.mul(v128.load_splat<f64>(entry, 8), b3), f64x2.mul(v128.load_splat<f64>(entry, 16), v128.load(slot, 96)));
+  const squares = times(
+    6,
+    f64x2.add(
+      f64x2.mul(v128.load_splat<f64>(entry, 48), b2),
+      f64x2.mul(v128.load_splat<f64>(entry, 56), v128.load(slot, 80)),
+    ),
+  );
+  const cubes = f64x2.sub(
+    f64x2.mul(v128.load_splat<f64>(entry, 8), b3),
+    f64x2.mul(v128.load_splat<f64>(entry, 16), v128.load(slot, 96)),
+  );
   const even = f64x2.add(f64x2.add(v128.load(slot, 112), b4), f64x2.mul(d2, f64x2.add(spread, squares)));
   return f64x2.add(even, f64x2.mul(times(4, delta), cubes));
 }
@@ -151,7 +189,18 @@ function merged4(slot: usize, entry: usize, b2: v128, b3: v128, b4: v128, delta:
 /** False, and nothing changed, if a value was missing. */
 // @ts-ignore: decorator
 @inline
-function runClean(kind: i32, sa: usize, sb: usize, window: i32, xa: usize, xb: usize, rows: i32, oa: usize, ob: usize, table: usize): bool {
+function runClean(
+  kind: i32,
+  sa: usize,
+  sb: usize,
+  window: i32,
+  xa: usize,
+  xb: usize,
+  rows: i32,
+  oa: usize,
+  ob: usize,
+  table: usize,
+): bool {
   const ring = table + <usize>window * entryBytes;
   loadRing(sa, sb, window, ring);
   const zero = f64x2.splat(0);
@@ -176,7 +225,11 @@ function runClean(kind: i32, sa: usize, sb: usize, window: i32, xa: usize, xb: u
     const apart = f64x2.sub(anchor, oldAnchor);
     let slot = ring + <usize>place * slotBytes;
     let entry = table + <usize>place * entryBytes;
-    for (const stop = xa + ((<usize>n) << 3); xa < stop; xa += 8, xb += 8, oa += 8, ob += 8, slot += slotBytes, entry += entryBytes) {
+    for (
+      const stop = xa + ((<usize>n) << 3);
+      xa < stop;
+      xa += 8, xb += 8, oa += 8, ob += 8, slot += slotBytes, entry += entryBytes
+    ) {
       const x = bar(xa, xb);
       bad = v128.or(bad, f64x2.sub(x, x));
       const d = f64x2.sub(x, anchor);
@@ -230,14 +283,16 @@ function runClean(kind: i32, sa: usize, sb: usize, window: i32, xa: usize, xb: u
 
 function loadRing(sa: usize, sb: usize, window: i32, ring: usize): void {
   for (let p = 0; p <= window; p++) {
-    for (let k = 0; k < 4; k++) v128.store(ring + <usize>p * slotBytes + ((<usize>k) << 4), getPair(sa, sb, shapeHead + k * (window + 1) + p));
+    for (let k = 0; k < 4; k++)
+      v128.store(ring + <usize>p * slotBytes + ((<usize>k) << 4), getPair(sa, sb, shapeHead + k * (window + 1) + p));
   }
 }
 
 /** The cells of the blocks, place and counts. */
 function putRing(sa: usize, sb: usize, window: i32, place: i32, closed: bool, ring: usize): void {
   for (let p = 0; p < window; p++) {
-    for (let k = 0; k < 4; k++) putPair(sa, sb, shapeHead + k * (window + 1) + p, v128.load(ring + <usize>p * slotBytes + ((<usize>k) << 4)));
+    for (let k = 0; k < 4; k++)
+      putPair(sa, sb, shapeHead + k * (window + 1) + p, v128.load(ring + <usize>p * slotBytes + ((<usize>k) << 4)));
   }
   for (let which = 0; which < 2; which++) {
     const state = which == 0 ? sa : sb;

@@ -25,7 +25,8 @@ function runOne(state: usize, x: usize, rows: i32, out: usize): void {
   if (at < end) store<f64>(out + at, finite(load<f64>(x + at - back)));
   if (bars == 0) return;
   // The ring as if every value had gone through it.
-  for (let row = max(rows - bars, 0); row < rows; row++) put(state, head + ((place + row) % bars), load<f64>(x + ((<usize>row) << 3)));
+  for (let row = max(rows - bars, 0); row < rows; row++)
+    put(state, head + ((place + row) % bars), load<f64>(x + ((<usize>row) << 3)));
   put(state, 1, <f64>((place + rows) % bars));
 }
 

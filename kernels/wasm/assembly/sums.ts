@@ -3,63 +3,128 @@
  * values.
  */
 import { get, getPair, pointer, put, putPair } from "./cells.ts";
-import { cleanRows } from "./clean.ts";
-import { bar, chunkRows, firstBar, putBar, secondBar, worthwhile } from "./lanes.ts";
+import { bar, chunkRows, firstBar, putBar, secondBar } from "./lanes.ts";
+import { eachPair } from "./pair-driver.ts";
 import { pushMean, pushSum, sumHead } from "./window-sum.ts";
+
+/** What comes out. */
+export const sum: i32 = 0;
+export const mean: i32 = 1;
 
 /** `scratch` has room for window + 1 pairs. */
 // @ts-ignore: decorator
 @inline
-export function sums(mean: bool, count: i32, states: usize, inputs: usize, rows: i32, outputs: usize, scratch: usize): void {
-  for (let c = 0; c < count; c += 2) {
-    const d = min(c + 1, count - 1);
-    runPair(mean, pointer(states, c), pointer(states, d), pointer(inputs, c), pointer(inputs, d), rows, pointer(outputs, c), pointer(outputs, d), scratch);
-  }
+export function sums(
+  kind: i32,
+  count: i32,
+  states: usize,
+  inputs: usize,
+  rows: i32,
+  outputs: usize,
+  scratch: usize,
+): void {
+  eachPair<Sums>(kind, 1, 1, count, states, inputs, rows, outputs, scratch);
 }
 
 // @ts-ignore: decorator
-@inline
-function runPair(mean: bool, sa: usize, sb: usize, xa: usize, xb: usize, rows: i32, oa: usize, ob: usize, scratch: usize): void {
-  const window = <i32>get(sa, 0);
-  // Whole blocks, so that all chunks but the first begin with a block.
-  const most = max(chunkRows - (chunkRows % window), window);
-  /** Chunks to go before the short form is tried again. */
-  let pause = 0;
-  while (rows > 0) {
-    let n = min(rows, most);
-    const full = isFull(sa, window) && isFull(sb, window) && get(sa, 2) == get(sb, 2);
-    const tried = full && pause == 0 && get(sa, 2) == 0 && worthwhile(n, window);
-    const done = tried && runClean(mean, true, sa, sb, window, xa, xb, n, oa, ob, scratch);
-    pause = tried && !done ? 4 : max(pause - 1, 0);
-    const clean = full && !done ? cleanRows(xa, xb, n) : 0;
-    if (done) {
-      // Nothing is left to do.
-    } else if (worthwhile(clean, window)) {
-      n = clean;
-      runClean(mean, false, sa, sb, window, xa, xb, n, oa, ob, scratch);
-    } else {
-      n = min(rows, window - <i32>get(sa, 2));
-      runOne(mean, sa, xa, n, oa);
-      if (sb != sa) runOne(mean, sb, xb, n, ob);
-    }
-    rows -= n;
-    const bytes = (<usize>n) << 3;
-    xa += bytes;
-    xb += bytes;
-    oa += bytes;
-    ob += bytes;
+@unmanaged
+class Sums {
+  // @ts-ignore: decorator
+  @inline
+  isFull(kind: i32, state: usize, window: i32): bool {
+    return hasWindow(state, window);
+  }
+
+  // @ts-ignore: decorator
+  @inline
+  runClean(
+    kind: i32,
+    sa: usize,
+    sb: usize,
+    window: i32,
+    a: usize,
+    b: usize,
+    at: usize,
+    rows: i32,
+    oa: usize,
+    ob: usize,
+    scratch: usize,
+  ): bool {
+    return runClean(
+      kind == mean,
+      false,
+      sa,
+      sb,
+      window,
+      pointer(a, 0) + at,
+      pointer(b, 0) + at,
+      rows,
+      pointer(oa, 0) + at,
+      pointer(ob, 0) + at,
+      scratch,
+    );
+  }
+
+  // @ts-ignore: decorator
+  @inline
+  runOne(kind: i32, state: usize, window: i32, a: usize, at: usize, rows: i32, out: usize): void {
+    runOne(kind == mean, state, pointer(a, 0) + at, rows, pointer(out, 0) + at);
+  }
+
+  /** Whole blocks, so that all chunks but the first begin with a block. */
+  // @ts-ignore: decorator
+  @inline
+  most(window: i32): i32 {
+    return max(chunkRows - (chunkRows % window), window);
+  }
+
+  // @ts-ignore: decorator
+  @inline
+  isTried(state: usize): bool {
+    return get(state, 2) == 0;
+  }
+
+  // @ts-ignore: decorator
+  @inline
+  runTried(
+    kind: i32,
+    sa: usize,
+    sb: usize,
+    window: i32,
+    a: usize,
+    b: usize,
+    at: usize,
+    rows: i32,
+    oa: usize,
+    ob: usize,
+    scratch: usize,
+  ): bool {
+    return runClean(
+      kind == mean,
+      true,
+      sa,
+      sb,
+      window,
+      pointer(a, 0) + at,
+      pointer(b, 0) + at,
+      rows,
+      pointer(oa, 0) + at,
+      pointer(ob, 0) + at,
+      scratch,
+    );
   }
 }
 
 /** Has no bar of the window been missing, and none of the block before it? */
-function isFull(state: usize, window: i32): bool {
+function hasWindow(state: usize, window: i32): bool {
   const place = get(state, 2);
   return get(state, 5) == place && get(state, sumHead + window + 2 + <i32>place) == <f64>(window - 1) - place;
 }
 
 function runOne(mean: bool, state: usize, x: usize, rows: i32, out: usize): void {
   const end = x + ((<usize>rows) << 3);
-  for (; x < end; x += 8, out += 8) store<f64>(out, mean ? pushMean(state, 0, load<f64>(x)) : pushSum(state, 0, load<f64>(x)));
+  for (; x < end; x += 8, out += 8)
+    store<f64>(out, mean ? pushMean(state, 0, load<f64>(x)) : pushSum(state, 0, load<f64>(x)));
 }
 
 /** What rounding took from the sum: Knuth's two-sum. */
@@ -86,7 +151,10 @@ function lostNear(high: v128, x: v128, total: v128): v128 {
 // @ts-ignore: decorator
 @inline
 function areNear(least: v128, most: v128): bool {
-  return isNear(i32x4.extract_lane(least, 1), i32x4.extract_lane(most, 1)) && isNear(i32x4.extract_lane(least, 3), i32x4.extract_lane(most, 3));
+  return (
+    isNear(i32x4.extract_lane(least, 1), i32x4.extract_lane(most, 1)) &&
+    isNear(i32x4.extract_lane(least, 3), i32x4.extract_lane(most, 3))
+  );
 }
 
 // @ts-ignore: decorator
@@ -101,7 +169,19 @@ function isNear(least: i32, most: i32): bool {
  */
 // @ts-ignore: decorator
 @inline
-function runClean(mean: bool, near: bool, sa: usize, sb: usize, window: i32, xa: usize, xb: usize, rows: i32, oa: usize, ob: usize, ring: usize): bool {
+function runClean(
+  mean: bool,
+  near: bool,
+  sa: usize,
+  sb: usize,
+  window: i32,
+  xa: usize,
+  xb: usize,
+  rows: i32,
+  oa: usize,
+  ob: usize,
+  ring: usize,
+): bool {
   let place = <i32>get(sa, 2);
   let high = getPair(sa, sb, 3);
   let low = getPair(sa, sb, 4);

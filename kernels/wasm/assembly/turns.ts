@@ -27,7 +27,16 @@ function smooth(average: v128, k: v128, x: v128): v128 {
  * Two bars of each column are read and written together; an odd one is left for the end. Not inlined, so that registers
  * suffice.
  */
-export function emaTurn(state: usize, a: usize, b: usize, offset: usize, rows: i32, outsA: usize, outsB: usize, slot: usize): void {
+export function emaTurn(
+  state: usize,
+  a: usize,
+  b: usize,
+  offset: usize,
+  rows: i32,
+  outsA: usize,
+  outsB: usize,
+  slot: usize,
+): void {
   let xa = pointer(a, 0) + offset;
   let xb = pointer(b, 0) + offset;
   let oa = pointer(outsA, 0) + offset;
@@ -69,7 +78,16 @@ function positive(x: v128): v128 {
   return f64x2.pmax(f64x2.splat(0), x);
 }
 
-export function rsiTurn(state: usize, a: usize, b: usize, offset: usize, rows: i32, outsA: usize, outsB: usize, slot: usize): void {
+export function rsiTurn(
+  state: usize,
+  a: usize,
+  b: usize,
+  offset: usize,
+  rows: i32,
+  outsA: usize,
+  outsB: usize,
+  slot: usize,
+): void {
   let xa = pointer(a, 0) + offset;
   let xb = pointer(b, 0) + offset;
   let oa = pointer(outsA, 0) + offset;
@@ -120,7 +138,16 @@ function putTwo(a: usize, b: usize, first: v128, second: v128): void {
   v128.store(b, secondBar(first, second));
 }
 
-export function macdTurn(state: usize, a: usize, b: usize, offset: usize, rows: i32, outsA: usize, outsB: usize, slot: usize): void {
+export function macdTurn(
+  state: usize,
+  a: usize,
+  b: usize,
+  offset: usize,
+  rows: i32,
+  outsA: usize,
+  outsB: usize,
+  slot: usize,
+): void {
   const xa = pointer(a, 0) + offset;
   const xb = pointer(b, 0) + offset;
   const kFast = f64x2.splat(get(state, macdHead));
@@ -182,7 +209,16 @@ function range(high: v128, low: v128, before: v128, spread: v128): v128 {
   return f64x2.pmax(reach, spread);
 }
 
-export function atrTurn(state: usize, a: usize, b: usize, offset: usize, rows: i32, outsA: usize, outsB: usize, slot: usize): void {
+export function atrTurn(
+  state: usize,
+  a: usize,
+  b: usize,
+  offset: usize,
+  rows: i32,
+  outsA: usize,
+  outsB: usize,
+  slot: usize,
+): void {
   const highA = pointer(a, 0) + offset;
   const highB = pointer(b, 0) + offset;
   const lowA = pointer(a, 1) + offset;

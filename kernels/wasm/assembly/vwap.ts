@@ -19,7 +19,8 @@ export function vwaps(count: i32, states: usize, inputs: usize, rows: i32, outpu
     const d = min(c + 1, count - 1);
     const a = inputs + ((<usize>(c * parts)) << 2);
     const b = inputs + ((<usize>(d * parts)) << 2);
-    if (get(pointer(states, c), 5) == 1) runPair(true, pointer(states, c), pointer(states, d), a, b, rows, pointer(outputs, c), pointer(outputs, d));
+    if (get(pointer(states, c), 5) == 1)
+      runPair(true, pointer(states, c), pointer(states, d), a, b, rows, pointer(outputs, c), pointer(outputs, d));
     else runPair(false, pointer(states, c), pointer(states, d), a, b, rows, pointer(outputs, c), pointer(outputs, d));
   }
 }
@@ -68,7 +69,12 @@ function runPair(typical: bool, sa: usize, sb: usize, a: usize, b: usize, rows: 
       weight = v128.andnot(weight, fresh);
       weightLow = v128.andnot(weightLow, fresh);
     }
-    const price = priceOf(typical, bar(highA + at, highB + at), bar(lowA + at, lowB + at), bar(closeA + at, closeB + at));
+    const price = priceOf(
+      typical,
+      bar(highA + at, highB + at),
+      bar(lowA + at, lowB + at),
+      bar(closeA + at, closeB + at),
+    );
     const volume = bar(volumeA + at, volumeB + at);
     const product = f64x2.mul(price, volume);
     const present = f64x2.eq(f64x2.sub(product, product), zero);

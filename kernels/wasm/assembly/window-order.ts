@@ -18,7 +18,8 @@ export function pushOrder(state: usize, at: i32, value: f64): bool {
     settle(sorted, from, count, x);
   } else if (leaves) {
     const last = sorted + ((<usize>(count - 1)) << 3);
-    for (let slot = sorted + ((<usize>firstNotBelow(sorted, count, old)) << 3); slot < last; slot += 8) store<f64>(slot, load<f64>(slot, 8));
+    for (let slot = sorted + ((<usize>firstNotBelow(sorted, count, old)) << 3); slot < last; slot += 8)
+      store<f64>(slot, load<f64>(slot, 8));
     count--;
   }
   put(state, ring + place, x);

@@ -68,7 +68,14 @@ function merge(state: usize, at: i32, older: i32, step: i32, na: f64, nb: f64): 
   put(state, at + 11, a2 + b2 + d2 * (p * nb));
   put(state, at + 12, a3 + b3 + delta * (d2 * (p * nb) * (p - q) + 3 * (p * b2 - q * a2)));
   const a4 = get(state, older + 3 * step);
-  put(state, at + 13, a4 + b4 + d2 * (d2 * (p * nb) * (p * p - p * q + q * q) + 6 * (p * p * b2 + q * q * a2)) + 4 * delta * (p * b3 - q * a3));
+  put(
+    state,
+    at + 13,
+    a4 +
+      b4 +
+      d2 * (d2 * (p * nb) * (p * p - p * q + q * q) + 6 * (p * p * b2 + q * q * a2)) +
+      4 * delta * (p * b3 - q * a3),
+  );
 }
 
 function closeBlock(state: usize, at: i32, window: i32): void {
