@@ -16,8 +16,8 @@ type Names = readonly string[];
 type Columns<N extends Names> = { readonly [K in keyof N]: Float64Array };
 
 /**
- * An export of features.wasm: the build writes it as a call of a loop of kernels/wasm/assembly with one of the constants
- * beside that loop. Features of one form share it.
+ * An export of features.wasm: the build writes it as a call of a loop of kernels/wasm/assembly, with one of the
+ * constants beside that loop. Features of one form share it.
  */
 export interface WasmForm {
   readonly exportName: string;

@@ -3,7 +3,7 @@
  * not listed: each is the form that some features' declarations name (`wasm`), and what is written here for it.
  */
 import { mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { resolve } from "node:path";
+import { basename, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const path = (relative) => fileURLToPath(new URL(relative, import.meta.url));
@@ -25,7 +25,10 @@ function loopsOf() {
   for (const file of sources)
     for (const [, name, parameters] of readFileSync(file, "utf8").matchAll(/^export function (\w+)\(([^)]*)\)/gm))
       if (parameters.includes("states: usize"))
-        loops.set(name, { file, takes: [...parameters.matchAll(/(\w+): /g)].map((match) => match[1]) });
+        loops.set(name, {
+          file: `./${basename(file)}`,
+          takes: [...parameters.matchAll(/(\w+): /g)].map((match) => match[1]),
+        });
   return loops;
 }
 
@@ -53,7 +56,11 @@ export function ${exportName}(count: i32, states: usize, inputs: usize, rows: i3
 }`;
   });
   // No feature's form, but what becomes of its results: `validity(values, rows, bits)`.
-  return [...parts, `export { validityOf as validity } from ${JSON.stringify(`${folder}validity.ts`)};`].join("\n");
+  const validity = `import { validityOf } from "./validity.ts";
+export function validity(values: usize, rows: i32, bits: usize): i32 {
+  return validityOf(values, rows, bits);
+}`;
+  return [...parts, validity].join("\n");
 }
 
 async function compile() {
@@ -64,7 +71,8 @@ async function compile() {
   const readFile = (name, base) => {
     const file = resolve(base, name);
     if (file === entry) return text;
-    return statSync(file, { throwIfNoEntry: false })?.isFile() ? readFileSync(file, "utf8") : null;
+    // The compiler asks for more names than there are files.
+    return sources.includes(file) ? readFileSync(file, "utf8") : null;
   };
   // No runtime, no data, no start function: the module is put on a memory that others use. `abort` is left out with the
   // asserts.
