@@ -24,7 +24,7 @@ function loadedBy(program: string): string[] {
 
 test("the package loads the kernels' catalog, and no kernel", () => {
   const loaded = loadedBy('import "volley";');
-  expect(loaded).toContain("client/sdk/index.js");
+  expect(loaded).toContain("client/sdk/connect.js");
   expect(loaded).toContain("kernels/catalog/catalog.js");
   expect(loaded.filter((file) => file.startsWith("kernels/") && !file.startsWith("kernels/catalog/"))).toEqual([]);
 });
