@@ -63,7 +63,7 @@ function look(state: Context["state"], get: Get): void {
 export function lookAgain(ctx: Context, get: Get): void {
   if (get.state !== "pausing") return;
   look(ctx.state, get);
-  ctx.due.add("locate");
+  ctx.due.locate = true;
 }
 
 export function locate(state: Context["state"], id: ObjectId, asker: Locating): void {
@@ -165,5 +165,5 @@ function end(ctx: Context, get: Get): void {
   else fetches.running--;
   get.state = "over";
   fetchNext(ctx.state);
-  if (ctx.state.toLocate.size > 0) ctx.due.add("locate");
+  if (ctx.state.toLocate.size > 0) ctx.due.locate = true;
 }

@@ -176,6 +176,6 @@ function complete(ctx: Context): void {
     // them.
     else if (stage.state.s === "settled" && stage.results.hasStored) state.telling.queue.add(stage);
   }
-  ctx.due.add("tell");
+  ctx.due.tell = true;
   resendIncomplete(ctx);
 }

@@ -42,7 +42,7 @@ function tellNext(ctx: Context): void {
     if (telling.run && telling.run.opening !== state.opening) telling.run = undefined;
     if (telling.queue.size === 0) {
       // Everything that was to be told has been: what reads it may go.
-      if (telling.run) ctx.due.add("send");
+      if (telling.run) ctx.due.send = true;
       telling.run = undefined;
       return;
     }
@@ -56,7 +56,7 @@ function tellNext(ctx: Context): void {
       return;
     }
     telling.run = undefined;
-    ctx.due.add("send");
+    ctx.due.send = true;
   }
 }
 
@@ -66,7 +66,7 @@ export function onTaken(ctx: Context, page: Page, opening: number, answer: Clien
   // What was told in an earlier opening is void.
   if (opening !== state.opening || state.phase.p !== "open") {
     telling.run = undefined;
-    ctx.due.add("tell");
+    ctx.due.tell = true;
     return;
   }
   if (!isVolleyError(answer)) {
@@ -88,5 +88,5 @@ function onRefused(ctx: Context, page: Page, error: VolleyError): void {
   if (!stage || !ctx.state.telling.queue.delete(stage)) return;
   if (stage.state.s === "settled") stage.state.untold = toWireError(error);
   else failAll(ctx, stage, toWireError(error));
-  ctx.due.add("send");
+  ctx.due.send = true;
 }

@@ -88,7 +88,7 @@ export function onPutDone(ctx: Context, put: PutRecord, error: WireError | undef
     if (stage.state.s !== "open") continue;
     stage.state.uploads--;
     if (error) failAll(ctx, stage, error);
-    else if (stage.state.uploads === 0) ctx.due.add("send");
+    else if (stage.state.uploads === 0) ctx.due.send = true;
   }
 }
 
@@ -104,7 +104,7 @@ function queue(state: SessionState, stage: StageRecord, open: OpenState): void {
 export function sendOnceMore(ctx: Context, stage: StageRecord): void {
   stage.toldIn = 0;
   if (stage.state.s === "open") queue(ctx.state, stage, stage.state);
-  ctx.due.add("send");
+  ctx.due.send = true;
 }
 
 /** After a reconnect, and when the session was opened anew. Of what has results the scheduler that sent them knows. */
@@ -120,7 +120,7 @@ export function resendIncomplete(ctx: Context): void {
     state.outbox.push(stage);
   }
   state.outbox.sort((a, b) => a.index - b.index);
-  ctx.due.add("send");
+  ctx.due.send = true;
 }
 
 /** The scheduler does not know the stage: it is sent again, a few times. */
@@ -204,12 +204,12 @@ function whenSendable(ctx: Context, stage: StageRecord, { uploads, reads }: Open
       return "never";
     }
     telling.add(read);
-    ctx.due.add("tell");
+    ctx.due.tell = true;
   }
   if (when === "later" || stage.results.settled === 0) return when;
   // Partly settled: as what it is, and not whole.
   telling.add(stage);
-  ctx.due.add("tell");
+  ctx.due.tell = true;
   return "never";
 }
 

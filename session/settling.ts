@@ -51,7 +51,7 @@ function onComplete(ctx: Context, stage: StageRecord): void {
       read.readers--;
       releaseIfGone(ctx, read);
     }
-    if (ctx.state.window.settle(stage)) ctx.due.add("send");
+    if (ctx.state.window.settle(stage)) ctx.due.send = true;
   }
   releaseIfGone(ctx, stage);
 }

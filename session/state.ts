@@ -301,7 +301,14 @@ export interface Context {
   readonly state: SessionState;
   readonly nowMs: number;
   readonly out: SessionCommand[];
-  readonly due: Set<"send" | "tell" | "locate">;
+  readonly due: Due;
+}
+
+/** Once at the end of the step. */
+export interface Due {
+  send: boolean;
+  tell: boolean;
+  locate: boolean;
 }
 
 /** Whether the scheduler that speaks has not been told yet all that this session has. */

@@ -21,13 +21,18 @@ import { beginTurns, turn } from "./turns.js";
 const closeTimeoutMs = 1_000;
 
 export function sessionStep(state: SessionState, event: SessionEvent, nowMs: number): SessionCommand[] {
-  const ctx: Context = { state, nowMs, out: [], due: new Set() };
+  const ctx: Context = { state, nowMs, out: [], due: { send: false, tell: false, locate: false } };
   take(ctx, event);
   // One may give work to another: what was told lets what reads it go, and what goes may have to be told of first.
-  while (ctx.due.size > 0) {
-    if (ctx.due.delete("send")) send(ctx);
-    if (ctx.due.delete("tell")) tell(ctx);
-    if (ctx.due.delete("locate")) askLocations(ctx);
+  const { due } = ctx;
+  while (due.send || due.tell || due.locate) {
+    const { send: sends, tell: tells, locate: locates } = due;
+    due.send = false;
+    due.tell = false;
+    due.locate = false;
+    if (sends) send(ctx);
+    if (tells) tell(ctx);
+    if (locates) askLocations(ctx);
   }
   return ctx.out;
 }
@@ -107,7 +112,8 @@ function takeWork(ctx: Context, event: Work): void {
       return;
     }
     case "flush":
-      ctx.due.add("send").add("locate");
+      ctx.due.send = true;
+      ctx.due.locate = true;
       lookAtFreshPuts(ctx);
       return;
     case "put":
@@ -149,7 +155,7 @@ function wake(ctx: Context, due: Wake): void {
       turn(ctx);
       return;
     case "send":
-      ctx.due.add("send");
+      ctx.due.send = true;
       return;
     case "ask":
       tryAsk(ctx, due.ask);
@@ -266,7 +272,7 @@ function onOpened(ctx: Context, answer: ClientReply | VolleyError): void {
   state.opening++;
   state.phase = { p: "open" };
   beginTurns(ctx);
-  ctx.due.add("send");
+  ctx.due.send = true;
   ctx.out.push({ c: "opened" });
 }
 

@@ -42,7 +42,7 @@ export function turn(ctx: Context): void {
     return;
   }
   beat(ctx);
-  if (state.telling.queue.size > 0) ctx.due.add("tell");
+  if (state.telling.queue.size > 0) ctx.due.tell = true;
   sweepPuts(ctx);
 }
 

@@ -7,6 +7,7 @@ import { MemoryNetwork } from "../../proto/transport/memory.js";
 import type { RemoteFunction } from "./api.js";
 import { ClusterClient } from "./cluster.js";
 import { memoryBackend, resultsOf, ScriptedScheduler } from "./testing/scripted-scheduler.js";
+import { eventually } from "./testing/session-rig.js";
 import { StageWaits } from "./waits.js";
 
 let scheduler: ScriptedScheduler;
@@ -44,6 +45,7 @@ describe("a timeout", () => {
     ] as const;
     // Node's own timer of such a time fires after 1 ms.
     await new Promise((resolve) => setTimeout(resolve, 20));
+    await eventually("sent", () => stages.length === 1);
     for (const answer of stages) answer();
     const [one, list, waited] = await Promise.all(waits);
     expect([one, list, waited.ready.length]).toEqual([5, [5], 1]);

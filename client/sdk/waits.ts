@@ -15,10 +15,11 @@ export interface RangeWaiter extends TaskRun {
 
 export class StageWaits {
   readonly #tasks = new Map<number, TaskWaiter | Set<TaskWaiter>>();
-  readonly #ranges = new Set<RangeWaiter>();
+  /** Most stages have none. */
+  #ranges: Set<RangeWaiter> | undefined;
 
   get awaited(): boolean {
-    return this.#tasks.size > 0 || this.#ranges.size > 0;
+    return this.#tasks.size > 0 || (this.#ranges !== undefined && this.#ranges.size > 0);
   }
 
   /** `waiter` is called once, never synchronously from here. The task must not be settled yet. */
@@ -46,20 +47,21 @@ export class StageWaits {
       return undefined;
     }
     const waiter: RangeWaiter = { from, to, done, remaining: open };
+    this.#ranges ??= new Set();
     this.#ranges.add(waiter);
     return waiter;
   }
 
   forgetRange(waiter: RangeWaiter): void {
-    this.#ranges.delete(waiter);
+    this.#ranges?.delete(waiter);
   }
 
   /** Ends every wait with an error; the tasks stay unsettled and may be waited for again. */
   failAll(failure: Error): void {
     const tasks = [...this.#tasks.values()];
-    const ranges = [...this.#ranges];
+    const ranges = [...(this.#ranges ?? [])];
     this.#tasks.clear();
-    this.#ranges.clear();
+    this.#ranges = undefined;
     for (const waiter of tasks) {
       if (typeof waiter === "function") waiter(failure);
       else for (const one of waiter) one(failure);
@@ -74,6 +76,7 @@ export class StageWaits {
       if (to - from <= this.#tasks.size) for (let task = from; task < to; task++) this.#wake(task);
       else for (const task of [...this.#tasks.keys()]) if (task >= from && task < to) this.#wake(task);
     }
+    if (!this.#ranges) return;
     for (const waiter of this.#ranges) {
       const first = Math.max(from, waiter.from);
       const overlap = Math.min(to, waiter.to) - first;
