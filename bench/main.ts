@@ -4,11 +4,17 @@
  */
 import { parseArgs } from "node:util";
 import { kernelsSuite } from "./kernels/suite.js";
+import { memorySuite } from "./memory/suite.js";
 import { type Suite, tableOf } from "./report.js";
 import { slotsSuite } from "./slots/suite.js";
 import { tasksSuite } from "./tasks/suite.js";
 
-const suites: Readonly<Record<string, Suite>> = { tasks: tasksSuite, slots: slotsSuite, kernels: kernelsSuite };
+const suites: Readonly<Record<string, Suite>> = {
+  tasks: tasksSuite,
+  slots: slotsSuite,
+  memory: memorySuite,
+  kernels: kernelsSuite,
+};
 
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({

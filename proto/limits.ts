@@ -25,6 +25,8 @@ export const limits = {
   argsPerTaskMax: 64,
   /** Stages of a session kept without their results, to make again what is lost of those that read them. */
   shelvedStagesMax: 10_000,
+  /** Stages that one beat of a client names as waited for, and as released; the next beat names further ones. */
+  beatStagesMax: 10_000,
   jobsListedMax: 1_000,
   /** Objects in one message of a client about what it has put. */
   objectsListedMax: 2_000,

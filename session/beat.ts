@@ -11,14 +11,12 @@ import type { Context, PutRecord, SessionState } from "./state.js";
 
 type Beat = ClientRequestOf<"beat">;
 
-const stagesListedMax = 10_000;
 /**
  * Runs of missing tasks named of one stage, and in all of a beat; further ones are asked for by later beats, when these
  * have come.
  */
 const runsListedMax = 100;
 const runsListedInAllMax = 10_000;
-const releasedListedMax = 10_000;
 /** Objects of so many bytes do not wait for the next beat: the cluster may want the room. */
 const bytesWaitingMax = 8 * 1024 * 1024;
 
@@ -40,7 +38,7 @@ function waitingOf(state: SessionState, sentBeforeMs: number): Pick<Beat, "waiti
       gaps.push([index, runs]);
     }
     waiting.push(index);
-    if (waiting.length === stagesListedMax) break;
+    if (waiting.length === limits.beatStagesMax) break;
   }
   return { waiting, gaps };
 }
@@ -58,7 +56,7 @@ export function beat(ctx: Context): void {
     session,
     epoch: state.epoch as Epoch,
     ...waitingOf(state, nowMs - state.intervalMs),
-    released: state.released.slice(0, releasedListedMax),
+    released: state.released.slice(0, limits.beatStagesMax),
     ...(dropped.length > 0 ? { dropped } : {}),
   };
   state.beating = { b: "asked" };

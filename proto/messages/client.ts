@@ -12,6 +12,7 @@
  */
 import { z } from "zod";
 import { limits } from "../limits.js";
+import { each } from "./each.js";
 import { explanation } from "./explanation.js";
 import { objectLocation, resultSegment, wireError } from "./results.js";
 import {
@@ -38,7 +39,12 @@ export const clientRequest = z.discriminatedUnion("t", [
   /** Opens the client's session (a job that is not durable). `session` is minted by the client. */
   z.object({ t: z.literal("open"), client: clientId, session: jobId, tenant: tenantId, version: count }),
   /** Adds stages to a session. Published without a reply: the results are the answer, M5 the safety net. */
-  z.object({ t: z.literal("stages"), session: jobId, client: clientId, stages: z.array(stageSpec) }),
+  z.object({
+    t: z.literal("stages"),
+    session: jobId,
+    client: clientId,
+    stages: each(stageSpec, { max: limits.stagesPerSessionMax }),
+  }),
   /**
    * Stages of a session that was opened again, with what the client was shown of them: those tasks keep these results
    * and are not executed again (I1). `base` present: every task has ended, and the arguments are left out. `last`: no
@@ -61,13 +67,16 @@ export const clientRequest = z.discriminatedUnion("t", [
     client: clientId,
     session: jobId,
     epoch,
-    waiting: z.array(count),
+    waiting: z.array(count).max(limits.beatStagesMax),
     /**
      * Of stages in `waiting` that are settled in part: the runs [from, to) that are missing, as from, to, from, to, …
      * Of the others all is.
      */
-    gaps: z.array(z.tuple([count, z.array(u32)])).optional(),
-    released: z.array(count),
+    gaps: z
+      .array(z.tuple([count, z.array(u32)]))
+      .max(limits.beatStagesMax)
+      .optional(),
+    released: z.array(count).max(limits.beatStagesMax),
     dropped: z.array(z.object({ id: objectId, generation: count })).optional(),
   }),
   z.object({ t: z.literal("close"), client: clientId, session: jobId }),
@@ -78,7 +87,7 @@ export const clientRequest = z.discriminatedUnion("t", [
     client: clientId,
     tenant: tenantId,
     name: z.string().min(1).max(128),
-    stages: z.array(stageSpec).min(1).max(limits.stagesPerJobMax),
+    stages: each(stageSpec, { min: 1, max: limits.stagesPerJobMax }),
     outputs: z.array(count).min(1),
     key: z.string().min(1).max(128).optional(),
   }),

@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { ObjectId } from "../ids.js";
 import { limits } from "../limits.js";
 import { taskTimeoutMs } from "../task-timeout.js";
+import { each } from "./each.js";
 import { bundleId, bytes, count, engineName, objectId, u32 } from "./scalars.js";
 
 /** What a stage runs: an export of a deployed bundle, or a built-in kernel. */
@@ -45,7 +46,7 @@ export const argSpec: z.ZodType<ArgSpec> = z.lazy(() =>
     z.object({ a: z.literal("object"), id: objectId }),
     z.object({ a: z.literal("stage"), stage: u32, edge: z.enum(["one-to-one", "broadcast", "all"]) }),
     z.object({ a: z.literal("task"), stage: u32, task: u32 }),
-    z.object({ a: z.literal("list"), of: z.array(argSpec).max(100_000) }),
+    z.object({ a: z.literal("list"), of: each(argSpec, { max: 100_000 }) }),
     z.object({ a: z.literal("index") }),
   ]),
 );

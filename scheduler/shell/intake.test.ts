@@ -1,16 +1,27 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { putObjectId } from "../../proto/address.js";
 import { encodeMessage } from "../../proto/codec.js";
-import { digestOf, hexOf } from "../../proto/digest.js";
+import { digestOf, hexOf, sha256Hex } from "../../proto/digest.js";
 import type { LeaseId, ObjectBase } from "../../proto/ids.js";
 import type { StageSpec } from "../../proto/messages/stage.js";
 import { subjects } from "../../proto/subjects.js";
 import { PackWriter } from "../../proto/values/pack.js";
 import type { Event } from "../core/events.js";
+import { graphHash } from "./intake.js";
 import type { Script } from "./testing/scripted-core.js";
 import { client, closeRigs, rig, session, stage, submit, submitScript, worker } from "./testing/shell-rig.js";
 
 afterEach(closeRigs);
+
+test("a graph's hash is that of the whole message, whatever its length, and says every part of it", () => {
+  const whole = (stages: StageSpec[], outputs: number[]) => sha256Hex(encodeMessage([stages, outputs]));
+  for (const count of [0, 1, 15, 16, 17, 300, 10_000]) {
+    const stages = Array.from({ length: count }, (_, i) => stage(i));
+    const outputs = [0, Math.max(0, count - 1)];
+    expect(graphHash(stages, outputs)).toBe(whole(stages, outputs));
+    expect(graphHash(stages, [0])).not.toBe(graphHash(stages, outputs));
+  }
+});
 
 describe("intake", () => {
   const stagesOf = (event: Event | undefined): StageSpec[] =>

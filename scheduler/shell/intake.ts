@@ -2,10 +2,11 @@
  * Where messages become events: bytes are decoded and checked once, here, and what is behind may trust its types.
  * Nothing that arrives can end the process: a fault is answered where an answer is awaited, and counted in any case.
  */
+import { createHash } from "node:crypto";
 import { z } from "zod";
 import { stageBase } from "../../proto/address.js";
 import { decodeMessage, encodeMessage } from "../../proto/codec.js";
-import { digestBytes, sha256Hex } from "../../proto/digest.js";
+import { digestBytes } from "../../proto/digest.js";
 import { ofEngine } from "../../proto/engine.js";
 import { toWireError, VolleyError, type WireError } from "../../proto/errors.js";
 import { validateStages } from "../../proto/graph.js";
@@ -14,6 +15,7 @@ import { limits } from "../../proto/limits.js";
 import { type ClientRequest, type ClientRequestOf, clientRequest } from "../../proto/messages/client.js";
 import type { ResultSegment } from "../../proto/messages/results.js";
 import { clientId, jobId } from "../../proto/messages/scalars.js";
+import type { StageSpec } from "../../proto/messages/stage.js";
 import { type Commit, workerRequest } from "../../proto/messages/worker.js";
 import { subjects } from "../../proto/subjects.js";
 import type { Message, Subscription, Transport } from "../../proto/transport/transport.js";
@@ -98,6 +100,19 @@ function faultOf(segment: ResultSegment, tasks: number): string | undefined {
   } catch (error) {
     return (error as Error).message;
   }
+}
+
+/** The hash of a list of both as a message, made of its items one by one: the whole is never encoded at once. */
+export function graphHash(stages: readonly StageSpec[], outputs: readonly number[]): string {
+  const hash = createHash("sha256").update(Uint8Array.of(0x92)).update(listHead(stages.length));
+  for (const stage of stages) hash.update(encodeMessage(stage));
+  return hash.update(encodeMessage(outputs)).digest("hex");
+}
+
+/** msgpack's head of a list. */
+function listHead(count: number): Uint8Array {
+  if (count < 0x10) return Uint8Array.of(0x90 | count);
+  return Uint8Array.of(0xdc, count >> 8, count & 0xff);
 }
 
 export class Intake {
@@ -232,13 +247,13 @@ export class Intake {
     const { stages, outputs, job } = request;
     validateStages(stages, outputs);
     for (const stage of stages) checkArgsFit(stage, this.#argsBytesMax);
-    const engine = this.#options.engine();
-    const addressed = engine === undefined ? stages : stages.map((stage) => ofEngine(stage, engine));
-    const bases: ObjectBase[] = [];
-    for (const stage of addressed) bases.push(stageBase(job, stage, (index) => bases[index] as ObjectBase));
     // The same graph is the same submission whichever engine is there now.
-    const contentHash = sha256Hex(encodeMessage([stages, outputs]));
-    return { e: "client", request: { ...request, stages: addressed }, bases, contentHash };
+    const contentHash = graphHash(stages, outputs);
+    const engine = this.#options.engine();
+    if (engine !== undefined) for (const [i, stage] of stages.entries()) stages[i] = ofEngine(stage, engine);
+    const bases: ObjectBase[] = [];
+    for (const stage of stages) bases.push(stageBase(job, stage, (index) => bases[index] as ObjectBase));
+    return { e: "client", request, bases, contentHash };
   }
 
   #decodeClient(message: Message): ClientRequest {
