@@ -1,6 +1,5 @@
 /** Objects between this client and workers, in frames on a connection of their own. */
 
-import { digestOf, equalBytes } from "../../proto/digest.js";
 import { VolleyError } from "../../proto/errors.js";
 import { fetchObject, offerObject } from "../../proto/frames/data-plane.js";
 import { FramePeer } from "../../proto/frames/peer.js";
@@ -49,8 +48,7 @@ export class DataPlane {
   }
 
   /**
-   * The payload is this client's own memory. `expected`: the digest that the scheduler knows; the bytes are checked
-   * against it.
+   * The payload is this client's own memory. `expected`: the digest that the scheduler knows; what lands must have it.
    */
   async fetch(worker: WorkerId, id: ObjectId, expected: Uint8Array | undefined, bytes: number): Promise<EncodedValue> {
     const { transport, frames } = await this.#open();
@@ -62,20 +60,12 @@ export class DataPlane {
         );
       return new Uint8Array(Buffer.allocUnsafeSlow(meta.bytes).buffer);
     };
-    const check = (kind: ValueKind, data: Uint8Array, digest: Uint8Array): void => {
-      if (!equalBytes(digestOf(kind, data), digest))
-        throw new VolleyError(
-          "CORRUPT",
-          `object ${id} from worker ${worker} does not have the digest it was committed with`,
-        );
-    };
     const { kind, data } = await fetchObject({
       transport,
       frames,
       from: worker,
       id,
       digest: expected,
-      check,
       allocate,
       timeoutMs: timeoutFor(bytes),
     });

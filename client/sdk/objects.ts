@@ -4,7 +4,7 @@
  */
 
 import { contentDigest } from "../../proto/address.js";
-import { digestOf, equalBytes, hexOf } from "../../proto/digest.js";
+import { digestInTurns, digestOf, equalBytes, hexOf } from "../../proto/digest.js";
 import { readObject } from "../../proto/durable/objects.js";
 import { type ErrorCode, isVolleyError, VolleyError, type WireError } from "../../proto/errors.js";
 import { type ObjectBase, type ObjectId, objectIdOf, type WorkerId } from "../../proto/ids.js";
@@ -49,6 +49,8 @@ const elsewhere: ReadonlySet<ErrorCode> = new Set([
   "OUT_OF_MEMORY",
 ]);
 
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
 /** Raw bytes are the caller's own array, which it may change while they travel: under the name of what they were. */
 const ownBytes = (encoded: EncodedValue): EncodedValue =>
   encoded.kind === valueKind.bytes ? { kind: encoded.kind, data: new Uint8Array(encoded.data) } : encoded;
@@ -78,7 +80,11 @@ export class Objects {
     this.#session.assertOpen();
     const encoded = ownBytes(encodeValue(value));
     if (options.durable) return new PutRef<T>(this.#session.id, await this.keep(encoded));
-    const { ref, done } = this.puts.ref(encoded, value);
+    const { kind, data } = encoded;
+    // Whoever waits for a large put does not make the rest of the program wait for its hash.
+    const digest = data.byteLength > limits.frameBytes ? await digestInTurns(kind, data, turn) : digestOf(kind, data);
+    this.#session.assertOpen();
+    const { ref, done } = this.puts.ref(encoded, value, digest);
     await done;
     return ref;
   }

@@ -62,8 +62,8 @@ export class Puts implements PutCarrier {
   }
 
   /** A ref that the caller holds; the object is put when `done`. */
-  ref<T>(encoded: EncodedValue, value: T): { ref: PutRef<T>; done: Promise<void> } {
-    const { id, put, done } = this.start(encoded, value);
+  ref<T>(encoded: EncodedValue, value: T, digest?: Uint8Array): { ref: PutRef<T>; done: Promise<void> } {
+    const { id, put, done } = this.start(encoded, value, digest);
     const ref = new PutRef<T>(this.#session.id, id);
     this.#needWhile(ref, put);
     this.#held.set(ref, put);
@@ -83,15 +83,17 @@ export class Puts implements PutCarrier {
     this.#session.take({ e: "put-unneeded", put });
   }
 
-  /** Starts to put an encoded value; the caller must not change its bytes until it is done. */
-  start(encoded: EncodedValue, value?: unknown): Put {
+  /**
+   * Starts to put an encoded value; the caller must not change its bytes until it is done. `digest`: its own, where
+   * the caller has it; a worker does not take what has another.
+   */
+  start(encoded: EncodedValue, value?: unknown, digest = digestOf(encoded.kind, encoded.data)): Put {
     const { kind, data } = encoded;
     if (data.byteLength > limits.objectBytesMax)
       throw new VolleyError(
         "TOO_LARGE",
         `value of ${data.byteLength} bytes is over the limit of ${limits.objectBytesMax} for one object; split it`,
       );
-    const digest = digestOf(kind, data);
     const id = objectIdOf(`c${hexOf(digest)}` as ObjectBase, 0);
     this.#session.stayAlive();
     // An inline object is put again after a scheduler's restart, so its bytes must be this client's own.

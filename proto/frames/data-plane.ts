@@ -7,7 +7,7 @@
  */
 
 import { decodeMessage, encodeMessage } from "../codec.js";
-import { equalBytes } from "../digest.js";
+import { equalBytes, RunningDigest } from "../digest.js";
 import { type ErrorCode, fromWireError, isVolleyError, toWireError, VolleyError } from "../errors.js";
 import type { ObjectId } from "../ids.js";
 import { limits } from "../limits.js";
@@ -30,10 +30,11 @@ export interface FetchOptions {
   /** The peer that holds the object. */
   readonly from: string;
   readonly id: ObjectId;
-  /** What it must be: another content of this id is not taken. */
+  /**
+   * What it must be: another content of this id is not taken. The bytes are digested as they land; when they are not
+   * what was announced, the holder is asked to look at its own.
+   */
   readonly digest?: Uint8Array | undefined;
-  /** Throws CORRUPT if the bytes do not have `digest`; the holder is asked to look at its own then. */
-  check?(kind: ValueKind, data: Uint8Array, digest: Uint8Array): void | Promise<void>;
   /**
    * Gives the memory for the object, `meta.bytes` long; may throw OUT_OF_MEMORY. Called again only if the size turns
    * out to be another.
@@ -67,8 +68,11 @@ export interface Lookup extends Omit<ObjectMeta, "bytes"> {
 
 export interface Acceptance {
   readonly target: Uint8Array;
-  /** Every byte is in the target. The offerer hears of success only after this. */
-  commit(): void | Promise<void>;
+  /**
+   * Every byte is in the target; `digest` is of what landed there, and not what the offer said. The offerer hears of
+   * success only after this.
+   */
+  commit(digest: Uint8Array): void | Promise<void>;
   /** The transfer failed; the target is not written to any more. */
   abort(): void;
 }
@@ -116,7 +120,9 @@ export async function fetchObject(options: FetchOptions): Promise<ObjectMeta & {
       if (options.digest && !equalBytes(options.digest, meta.digest))
         throw new VolleyError("OBJECT_NOT_FOUND", `peer ${from} has another content of ${id}`);
       if (target?.byteLength !== meta.bytes) target = await options.allocate(meta);
-      const incoming = frames.open({ stream, bytes: meta.bytes, target, from });
+      const landing = new RunningDigest(meta.kind);
+      const landed = (piece: Uint8Array): void => landing.add(piece);
+      const incoming = frames.open({ stream, bytes: meta.bytes, target, from, landed });
       const stop = frames.runtime.after(remainingMs(), () =>
         incoming.cancel(
           new VolleyError("TIMEOUT", `fetch of ${id} from ${from} took longer than ${options.timeoutMs} ms`),
@@ -128,7 +134,11 @@ export async function fetchObject(options: FetchOptions): Promise<ObjectMeta & {
         stop();
       }
       suspect = true;
-      await options.check?.(meta.kind, target, options.digest ?? meta.digest);
+      if (!equalBytes(landing.end(), meta.digest))
+        throw new VolleyError(
+          "CORRUPT",
+          `object ${id} of ${meta.bytes} bytes from ${from} does not have the digest it was announced with`,
+        );
       return { ...meta, data: target };
     } finally {
       frames.release(stream);
@@ -204,11 +214,13 @@ async function servePut(options: ServeOptions, put: PutRequest, respond: (reply:
     return;
   }
   try {
+    const landing = new RunningDigest(put.kind);
     const incoming = options.frames.open({
       bytes: put.bytes,
       target: accepted.target,
       from: put.from,
-      accept: () => accepted.commit(),
+      landed: (piece) => landing.add(piece),
+      accept: () => accepted.commit(landing.end()),
     });
     respond({ t: "send", stream: incoming.stream, to: options.frames.peer });
     incoming.done.catch(() => accepted.abort());

@@ -24,6 +24,8 @@ export interface OpenOptions {
   readonly target: Uint8Array;
   /** A stream that was reserved before; minted if left out. */
   readonly stream?: string;
+  /** Called with each piece of the payload, in order and once, when it is in the target. */
+  readonly landed?: (piece: Uint8Array) => void;
   /** The sending peer, if it is known: lets its loss be noticed before the first frame. */
   readonly from?: string;
   /** Runs when every byte is there; the sender hears of success only after it, and of its failure if it throws. */
@@ -42,6 +44,7 @@ interface Incoming {
   readonly total: number;
   readonly target: Uint8Array;
   readonly accept: (() => void | Promise<void>) | undefined;
+  readonly landed: ((piece: Uint8Array) => void) | undefined;
   readonly resolve: () => void;
   readonly reject: (error: VolleyError) => void;
   from: string | undefined;
@@ -93,6 +96,7 @@ export class FrameReceiver {
         total: bytes,
         target,
         accept: options.accept,
+        landed: options.landed,
         resolve,
         reject,
         from: options.from,
@@ -145,6 +149,7 @@ export class FrameReceiver {
     }
     target.set(frame.body, received);
     incoming.received = end;
+    incoming.landed?.(target.subarray(received, end));
     if (end === total) void this.#finish(incoming);
     else this.#grant(incoming, false);
   }

@@ -171,8 +171,6 @@ export class ObjectFetcher {
     };
     try {
       const timeoutMs = limits.requestTimeoutMs + Math.ceil((location.bytes ?? 0) / bytesPerSecondMin) * 1_000;
-      const check = (kind: number, data: Uint8Array, digest: Uint8Array): Promise<void> =>
-        checkDigest(this.#runtime, id, kind, data, digest);
       const order = this.#options.order();
       const { kind, digest, bytes } = await fetchObject({
         transport: framesTransport,
@@ -180,7 +178,6 @@ export class ObjectFetcher {
         from: holder,
         id,
         digest: location.digest,
-        check,
         allocate,
         timeoutMs,
       });

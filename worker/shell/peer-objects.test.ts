@@ -6,11 +6,9 @@ import { digestOf } from "../../proto/digest.js";
 import { fetchObject } from "../../proto/frames/data-plane.js";
 import { FramePeer } from "../../proto/frames/peer.js";
 import type { ObjectId } from "../../proto/ids.js";
-import { realRuntime } from "../../proto/runtime.js";
 import { MemoryNetwork } from "../../proto/transport/memory.js";
 import type { WorkerEvent } from "../core/events.js";
 import { ObjectStore } from "../store/store.js";
-import { checkDigest } from "./hash.js";
 import { PeerObjects } from "./peer-objects.js";
 
 let folder: string;
@@ -48,8 +46,6 @@ function serve(): { store: ObjectStore; told: WorkerEvent[]; fetch(): Promise<Ui
     () => reader.frames.close(),
     () => store.close(),
   );
-  const check = (kind: number, bytes: Uint8Array, expected: Uint8Array): Promise<void> =>
-    checkDigest(realRuntime, id, kind, bytes, expected);
   const fetch = async (): Promise<Uint8Array> =>
     (
       await fetchObject({
@@ -57,7 +53,6 @@ function serve(): { store: ObjectStore; told: WorkerEvent[]; fetch(): Promise<Ui
         from: "w1",
         id,
         digest,
-        check,
         allocate: (meta) => new Uint8Array(meta.bytes),
         timeoutMs: 10_000,
       })

@@ -102,8 +102,8 @@ export class PeerObjects {
     let open = true;
     return {
       target: room.view,
-      commit: async () => {
-        await checkDigest(this.#runtime, put.id, put.kind, room.view, put.digest);
+      commit: async (digest) => {
+        if (!equalBytes(digest, put.digest)) throw spoilt(put);
         open = false;
         this.#store.seal(put.id, room, { kind: put.kind, digest: put.digest });
         await this.#announce(put);
@@ -138,3 +138,6 @@ export class PeerObjects {
       );
   }
 }
+
+const spoilt = ({ id, bytes }: PutRequest): VolleyError =>
+  new VolleyError("CORRUPT", `object ${id} of ${bytes} bytes does not have the digest it was announced with`);
