@@ -21,8 +21,6 @@ const longFiles: Record<string, number> = {
   "sim/job-client.ts": 444,
   "sim/session-client.ts": 459,
   "tidy.test.ts": 500,
-  "worker/pool/pool.test.ts": 413,
-  "worker/pool/pool.ts": 424,
   "worker/shell/agent.test.ts": 475,
   "worker/store/store.ts": 454,
 };

@@ -35,6 +35,11 @@ interface Host {
 
 interface Run {
   readonly lease: Lease;
+  readonly slot: number;
+  /** Its slot's thread is through with it. */
+  vacated: boolean;
+  /** Results that are not stored yet. */
+  storing: number;
   to: number;
   /** The first task that has not started. */
   next: number;
@@ -56,21 +61,47 @@ export const stagesOf =
 export class Runs {
   readonly #host: Host;
   readonly #runs = new Map<LeaseId, Run>();
+  /** By slot: what its thread executes, and what it begins after that. */
+  readonly #threads = new Map<number, Run[]>();
 
   constructor(host: Host) {
     this.#host = host;
   }
 
-  start(lease: Lease, from: number, to: number): void {
-    this.#runs.set(lease.lease, { lease, to, next: from, killed: false, held: { from, values: [] } });
-    this.#host.later(0, () => this.#execute(lease.lease));
+  start(lease: Lease, slot: number, from: number, to: number): void {
+    const held = { from, values: [] };
+    const run: Run = { lease, slot, vacated: false, storing: 0, to, next: from, killed: false, held };
+    this.#runs.set(lease.lease, run);
+    const thread = this.#threads.get(slot) ?? [];
+    this.#threads.set(slot, thread);
+    thread.push(run);
+    if (thread.length > 2) throw new Violation("leases", `slot ${slot} has ${thread.length} runs`);
+    if (thread.length === 1) this.#host.later(0, () => this.#execute(run));
   }
 
-  #execute(id: LeaseId): void {
+  /** Takes back what has not begun. */
+  recall(id: LeaseId): boolean {
     const run = this.#runs.get(id);
-    if (!run) return;
+    if (!run || this.#threads.get(run.slot)?.[0] === run) return false;
+    this.#runs.delete(id);
+    this.#leaveThread(run);
+    return true;
+  }
+
+  /** What is behind it begins. */
+  #leaveThread(run: Run): void {
+    const thread = this.#threads.get(run.slot) ?? [];
+    const at = thread.indexOf(run);
+    if (at < 0) return;
+    thread.splice(at, 1);
+    const [next] = thread;
+    if (at === 0 && next) this.#host.later(0, () => this.#execute(next));
+  }
+
+  #execute(run: Run): void {
+    if (this.#runs.get(run.lease.lease) !== run || this.#threads.get(run.slot)?.[0] !== run) return;
     if (run.killed || run.next >= run.to) {
-      this.#finish(run);
+      this.#vacate(run);
       return;
     }
     const { lease } = run;
@@ -85,7 +116,7 @@ export class Runs {
     }
     this.#host.later(this.#host.random.delay(traitsOf(lease.fn).durationMs), () => {
       if (run.killed) {
-        this.#finish(run);
+        this.#vacate(run);
         return;
       }
       this.#conclude(run, task, Math.round(1000 * (this.#host.world.clock.nowMs - started)));
@@ -124,7 +155,7 @@ export class Runs {
         slotTimeUs,
       });
       run.held.from = task + 1;
-      this.#execute(lease.lease);
+      this.#execute(run);
       return;
     }
     const inputs = this.#host.inputsOf(lease.lease);
@@ -145,7 +176,7 @@ export class Runs {
     }
     run.held.values.push(value);
     if (this.#host.random.chance(0.4) || run.next >= run.to) this.#giveHeld(run, slotTimeUs);
-    this.#execute(lease.lease);
+    this.#execute(run);
   }
 
   #noteResult(lease: Lease, task: number, value: EncodedValue, read: ReadonlyMap<ObjectId, string>): void {
@@ -162,10 +193,13 @@ export class Runs {
     const { lease } = run;
     const id = objectIdOf(lease.base, task);
     this.#host.objects.set(id, { kind, data });
+    run.storing++;
+    run.held.from = task + 1;
     const tell = (): void => {
+      run.storing--;
       if (run.killed) {
         if (!this.#host.isAnnounced(id)) this.#host.objects.delete(id);
-        this.#finish(run);
+        this.#endIfStored(run);
         return;
       }
       if (lease.durable) this.#host.world.disk.keepObject(id, { kind, data });
@@ -176,11 +210,11 @@ export class Runs {
         segment: { r: "stored", stage: lease.stage, from: task, to: task + 1, stored },
         slotTimeUs,
       });
-      run.held.from = task + 1;
-      this.#execute(lease.lease);
+      this.#endIfStored(run);
     };
     if (lease.durable) this.#host.later(this.#host.random.delay(3), tell);
     else tell();
+    this.#execute(run);
   }
 
   #giveHeld(run: Run, slotTimeUs: number): void {
@@ -205,9 +239,18 @@ export class Runs {
     this.#host.give({ e: "results", lease: lease.lease, segment, slotTimeUs });
   }
 
-  #finish(run: Run): void {
-    if (!this.#runs.delete(run.lease.lease)) return;
+  /** The thread has returned; results may still be on their way into a store. */
+  #vacate(run: Run): void {
+    if (run.vacated || !this.#runs.has(run.lease.lease)) return;
+    run.vacated = true;
     if (!run.killed || this.#host.random.chance(0.5)) this.#giveHeld(run, 0);
+    this.#leaveThread(run);
+    this.#host.give({ e: "vacated", lease: run.lease.lease });
+    this.#endIfStored(run);
+  }
+
+  #endIfStored(run: Run): void {
+    if (!run.vacated || run.storing > 0 || !this.#runs.delete(run.lease.lease)) return;
     this.#host.give({ e: "ended", lease: run.lease.lease });
   }
 
@@ -224,6 +267,7 @@ export class Runs {
     this.#host.later(0, () => {
       if (this.#runs.has(id)) this.#host.give({ e: "limited", lease: id, to: limit });
     });
+    if (run.next >= run.to && this.#threads.get(run.slot)?.[0] !== run) this.#host.later(0, () => this.#vacate(run));
   }
 
   kill(id: LeaseId): void {
@@ -231,7 +275,8 @@ export class Runs {
     if (!run) return;
     this.#host.later(this.#host.random.delay(5), () => {
       run.killed = true;
-      this.#finish(run);
+      this.#vacate(run);
+      this.#endIfStored(run);
     });
   }
 }

@@ -96,8 +96,7 @@ export class Watch {
     if (free.length > 0) {
       for (const worker of workers) {
         for (const [lease, entry] of worker.state.leases) {
-          if (entry.phase.p === "ready" || (entry.phase.p === "running" && worker.unstarted(lease) > 0))
-            behind.add(lease);
+          if (entry.phase.p === "ready" || ("slot" in entry.phase && worker.unstarted(lease) > 0)) behind.add(lease);
         }
       }
     }

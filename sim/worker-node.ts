@@ -187,7 +187,10 @@ export class WorkerNode {
         this.#prepare(command.lease);
         return;
       case "run":
-        this.#runs.start(command.lease, command.from, command.to);
+        this.#runs.start(command.lease, command.slot, command.from, command.to);
+        return;
+      case "recall":
+        if (this.#runs.recall(command.lease)) this.#give({ e: "recalled", lease: command.lease });
         return;
       case "limit":
         this.#runs.limit(command.lease, command.to);

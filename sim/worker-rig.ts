@@ -66,8 +66,12 @@ export class Harness {
   results(id: string, segment: ResultSegment): WorkerCommand[] {
     return this.do({ e: "results", lease: id as LeaseId, segment, slotTimeUs: 1 });
   }
+  vacated(id: string): WorkerCommand[] {
+    return this.do({ e: "vacated", lease: id as LeaseId });
+  }
+  /** The run is over, and all of it is stored: what the core has to say to that. */
   ended(id: string): WorkerCommand[] {
-    return this.do({ e: "ended", lease: id as LeaseId });
+    return [...this.vacated(id), ...this.do({ e: "ended", lease: id as LeaseId })];
   }
   flush(): WorkerRequest[] {
     return sent(this.do({ e: "flush" }));

@@ -35,6 +35,10 @@ export const heldLease = z.object({
   to: u32,
   /** A slot is executing task `next`. */
   running: z.boolean(),
+  /** Nothing but the tasks before it on its slot keeps it from running. */
+  startable: z.literal(true).optional(),
+  /** Its functions have returned: results are on their way into a store. */
+  ran: z.literal(true).optional(),
   /** What it needs before it can run: its inputs and code are on their way, or wait for room in the object store. */
   waits: z.enum(["inputs", "memory"]).optional(),
 });
@@ -98,7 +102,8 @@ export const workerRequest = z.discriminatedUnion("t", [
   }),
   /**
    * M2. `done`: leases whose every task is committed, failed or given back. `back`: the unstarted rest [from, to) of a
-   * lease, given back, and why if it was not asked for.
+   * lease, given back, and why if it was not asked for. `ran`: leases that hold no slot any more; their last results
+   * are being stored and follow.
    */
   z.object({
     t: z.literal("commits"),
@@ -108,6 +113,7 @@ export const workerRequest = z.discriminatedUnion("t", [
     seq: count,
     commits: z.array(commit),
     done: z.array(leaseId),
+    ran: z.array(leaseId).optional(),
     back: z.array(z.object({ lease: leaseId, from: u32, to: u32, error: wireError.optional() })),
   }),
   /**

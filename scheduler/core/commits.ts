@@ -2,6 +2,7 @@
  * Commits and the ends of leases: what a worker finished, what it gives back, what failed and is tried again (M2, I1,
  * I2, I8).
  */
+
 import { errorCatalogue, type WireError } from "../../proto/errors.js";
 import type { WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
@@ -14,7 +15,8 @@ import { engineChange } from "./engines.js";
 import type { HeldSegment } from "./events.js";
 import { heard } from "./liveness.js";
 import { order, sender } from "./orders.js";
-import { commitSegment, endLease, failTasks, requeue } from "./progress.js";
+import { endLease, noteRan } from "./places.js";
+import { commitSegment, failTasks, requeue } from "./progress.js";
 import { write } from "./records.js";
 import { claimPatienceMs, takeShared } from "./resume.js";
 import { needRoom } from "./room.js";
@@ -63,6 +65,7 @@ export function onCommits(ctx: Context, message: WorkerRequestOf<"commits">): vo
   if (firstTime(worker, message.seq)) {
     for (const commit of message.commits) onCommit(ctx, worker, commit);
     for (const back of message.back) onBack(ctx, worker, back);
+    for (const id of message.ran ?? []) noteRan(worker.leases.get(id));
     for (const id of message.done) {
       const lease = worker.leases.get(id);
       // While an earlier report is missing, the results that the lease owes may be in it; a beat asks again (M4).

@@ -109,7 +109,7 @@ export function blame(ctx: Context, worker: WorkerRecord, superseded: boolean): 
 function executing(worker: WorkerRecord): LeaseRecord[] {
   const leases = [...worker.leases.values()];
   let free = worker.slots - leases.filter((lease) => lease.running).length;
-  return leases.filter((lease) => lease.running || (!lease.tells && free-- > 0));
+  return leases.filter((lease) => lease.running || (lease.startable && !lease.ran && free-- > 0));
 }
 
 function awaitVerdict(ctx: Context, stage: StageRecord, task: number, open: LeaseRecord["open"]): void {

@@ -1,8 +1,10 @@
 /**
  * Who gets what, when: leases are cut from the ready stages in turn, sized by the measured time per task, and given to
- * the least loaded worker. A slot is never left idle for a round trip: short tasks are over-subscribed by one lease a
- * worker. When nothing is queued, see steal.ts.
+ * the least loaded worker. A slot is never left idle for a round trip: a worker has one lease more for each than it
+ * executes, whatever the length of the tasks; those of higher priority go past it. When nothing is queued, see
+ * steal.ts.
  */
+
 import type { LeaseId, ObjectId } from "../../proto/ids.js";
 import type { ObjectLocation } from "../../proto/messages/results.js";
 import type { ArgSpec } from "../../proto/messages/stage.js";
@@ -12,6 +14,7 @@ import { pinOf } from "./engines.js";
 import { gatherInputs } from "./inputs.js";
 import { countBlockers, isReady, linkObject } from "./links.js";
 import { order } from "./orders.js";
+import { leasesMax, leasesToRun } from "./places.js";
 import { failTasks } from "./progress.js";
 import { RangeSet } from "./ranges.js";
 import { needRoom } from "./room.js";
@@ -33,8 +36,6 @@ import {
 const leaseAimUs = 20_000;
 /** It is not cut below this much work for the sake of balance. */
 export const leaseFloorUs = 1_000;
-/** Tasks longer than this gain nothing from a lease that waits at the worker. */
-const oversubscribeBelowUs = 20_000;
 /** Of a function never measured, at most this many tasks go out at once. */
 const unmeasuredTasksMax = 8;
 /** Stages that are looked through for one that another engine may run. */
@@ -65,7 +66,7 @@ export function dispatch(ctx: Context): void {
 /** Workers of the head's engine are busy, others may not be: the first stage behind it that one of them may take. */
 function grantBehind(ctx: Context): boolean {
   const { state } = ctx;
-  const free = (worker: WorkerRecord): boolean => !worker.draining && worker.leases.size <= worker.slots;
+  const free = (worker: WorkerRecord): boolean => !worker.draining && leasesToRun(worker) < leasesMax(worker);
   if (![...state.workers.values()].some(free)) return false;
   let seen = 0;
   for (const priority of [...state.ready.keys()].sort((a, b) => b - a)) {
@@ -114,22 +115,32 @@ function rotate(state: State, stage: StageRecord): boolean {
 export const costUs = (state: State, stage: StageRecord): number | undefined => state.costs.get(stage.fnKey);
 
 function pickWorker(state: State, stage: StageRecord): WorkerRecord | undefined {
-  const cost = costUs(state, stage);
-  const extra = cost !== undefined && cost < oversubscribeBelowUs ? 1 : 0;
+  const isMeasured = costUs(state, stage) !== undefined;
   const pin = pinOf(state, stage);
   let best: WorkerRecord | undefined;
   let bestLoad = Number.POSITIVE_INFINITY;
   for (const worker of state.workers.values()) {
-    if (worker.draining || worker.leases.size >= worker.slots + extra || worker.storeBudgetBytes < stage.roomBytes)
-      continue;
+    if (worker.draining || worker.storeBudgetBytes < stage.roomBytes) continue;
     if (pin !== undefined && worker.family !== pin) continue;
-    const load = worker.leases.size / worker.slots;
+    const leases = leasesToRun(worker);
+    const most = isMeasured ? leasesMax(worker) : worker.slots;
+    if (leases >= most && !isOutranking(stage, worker, most)) continue;
+    const load = leases / worker.slots;
     if (load < bestLoad) {
       best = worker;
       bestLoad = load;
     }
   }
   return best;
+}
+
+/** What waits at a worker is of lower priority: the stage's tasks go past it, once for every place there is. */
+function isOutranking(stage: StageRecord, worker: WorkerRecord, most: number): boolean {
+  const { priority } = stage.spec.options;
+  if (priority === 0 || leasesToRun(worker) >= 2 * leasesMax(worker)) return false;
+  let lower = 0;
+  for (const lease of worker.leases.values()) if (!lease.ran && lease.stage.spec.options.priority < priority) lower++;
+  return leasesToRun(worker) - lower < most;
 }
 
 function leaseSize(state: State, stage: StageRecord): number {
@@ -190,6 +201,8 @@ function grant(ctx: Context, stage: StageRecord, worker: WorkerRecord): void {
     open,
     next: from,
     tells: mustPrepare(stage, worker, gathered.inputs),
+    startable: false,
+    ran: false,
     running: false,
     waits: undefined,
     grantedAtMs: state.nowMs,
@@ -198,6 +211,7 @@ function grant(ctx: Context, stage: StageRecord, worker: WorkerRecord): void {
     revokeAskedMs: undefined,
     revokeAgainMs: 0,
   };
+  lease.startable = !lease.tells;
   if (stage.engine === "") stage.pin ??= worker.family;
   state.leases.set(lease.id, lease);
   worker.leases.set(lease.id, lease);

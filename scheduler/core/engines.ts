@@ -14,8 +14,10 @@
  *     read the first.
  * E5  Where no engine was known at submission (""), nothing is shared, and the worker of the first lease decides.
  */
+
 import { engineFamily } from "../../proto/engine.js";
 import type { WireError } from "../../proto/errors.js";
+import { hasFreeSlot } from "./places.js";
 import type { Context, StageRecord, State, WorkerRecord } from "./state.js";
 
 /** Workers by family, in the order in which the first of each joined. */
@@ -135,3 +137,7 @@ export function engineChange(
     message: `a result of ${stage.fnKey} (task ${task} of stage ${stage.index}) was lost, and made again it is another: the first was made by ${engines}. Submit it again.`,
   };
 }
+
+/** A worker of another engine could take it. */
+export const hasFreeSlotElsewhere = (workers: readonly WorkerRecord[], pin: string): boolean =>
+  workers.some((worker) => worker.family !== pin && hasFreeSlot(worker));

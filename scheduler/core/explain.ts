@@ -1,7 +1,7 @@
 /** Why a task is where it is: the machine-readable reasons that docs/ARCHITECTURE.md lists. */
 import { limits } from "../../proto/limits.js";
 import type { Explanation } from "../../proto/messages/explanation.js";
-import { pinOf } from "./engines.js";
+import { hasFreeSlotElsewhere, pinOf } from "./engines.js";
 import { unmetLinks } from "./links.js";
 import { silenceMs } from "./liveness.js";
 import { claimPatienceMs } from "./resume.js";
@@ -149,7 +149,7 @@ function explainQueue(state: State, stage: StageRecord, head: Head, last: string
       queueAhead,
     };
   const pin = pinOf(state, stage);
-  if (pin !== undefined && takers.some((worker) => worker.family !== pin && worker.leases.size < worker.slots))
+  if (pin !== undefined && hasFreeSlotElsewhere(takers, pin))
     return {
       ...head,
       state: "queued",

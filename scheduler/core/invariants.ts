@@ -4,6 +4,7 @@
  */
 import { invariant } from "../../proto/errors.js";
 import { isReady, unmetLinks } from "./links.js";
+import { leasesMax, leasesToRun } from "./places.js";
 import { isStageComplete, isTerminal, type StageRecord, type State, type TaskState, taskState } from "./state.js";
 
 export function checkInvariants(state: State): void {
@@ -53,8 +54,14 @@ function checkLeases(state: State): void {
   for (const worker of state.workers.values()) {
     slots += worker.slots;
     invariant(
-      worker.leases.size <= worker.slots + 1,
-      `I4: worker ${worker.id} of ${worker.slots} slots has ${worker.leases.size} leases`,
+      leasesToRun(worker) <= 2 * leasesMax(worker),
+      `I4: worker ${worker.id} of ${worker.slots} slots has ${leasesToRun(worker)} leases to run`,
+    );
+    let ran = 0;
+    for (const lease of worker.leases.values()) if (lease.ran) ran++;
+    invariant(
+      ran === worker.leasesRan,
+      `I4: worker ${worker.id} counts ${worker.leasesRan} leases that ran, there are ${ran}`,
     );
     for (const lease of worker.leases.values())
       invariant(

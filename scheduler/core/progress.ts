@@ -5,6 +5,7 @@
  * A failure of a durable job's task ends the job (its other tasks are cancelled); in a session it takes down what
  * depends on it and nothing else.
  */
+
 import type { WireError } from "../../proto/errors.js";
 import { type ObjectId, objectIdOf, type WorkerId } from "../../proto/ids.js";
 import type { ResultSegment } from "../../proto/messages/results.js";
@@ -17,15 +18,14 @@ import { meet, setOpen } from "./links.js";
 import { isBaseKnown } from "./locate.js";
 import { considerOffload } from "./offload.js";
 import { order } from "./orders.js";
+import { endLease } from "./places.js";
 import { write } from "./records.js";
-import { removeLease } from "./stage.js";
 import {
   type Context,
   type Dependent,
   isStageComplete,
   isTerminal,
   type JobRecord,
-  type LeaseRecord,
   type StageRecord,
   type State,
   setStates,
@@ -76,13 +76,6 @@ export function requeue(ctx: Context, stage: StageRecord, from: number, to: numb
 }
 
 // ------------------------------------------------------------------------------------------------ leases
-
-/** Takes the lease out of the tables. Its open tasks must have been dealt with. */
-export function endLease(state: State, lease: LeaseRecord): void {
-  state.leases.delete(lease.id);
-  lease.worker.leases.delete(lease.id);
-  removeLease(lease.stage, lease);
-}
 
 /**
  * Before tasks of [from, to) are closed from outside their leases: stops those leases and puts their other tasks back.

@@ -178,8 +178,12 @@ export interface LeaseRecord {
   readonly attempt: number;
   /** Tasks this lease still owes. Every task in state leased is open in exactly one lease (I3). */
   readonly open: RangeSet;
-  /** The worker says when it starts; until then it may be fetching what it needs (I8). */
+  /** The worker says when it can start; until then it may be fetching what it needs (I8). */
   readonly tells: boolean;
+  /** Nothing but what is before it on its slot keeps it from running. */
+  startable: boolean;
+  /** It holds no slot any more: what it still owes is being stored. */
+  ran: boolean;
   /** First task that is not finished, as last heard. */
   next: number;
   running: boolean;
@@ -207,6 +211,8 @@ export interface WorkerRecord extends Peer {
   readonly slots: number;
   readonly storeBudgetBytes: number;
   readonly leases: Map<LeaseId, LeaseRecord>;
+  /** How many of them have run (places.ts). */
+  leasesRan: number;
   readonly objects: Set<ObjectId>;
   /** Those of its objects that it may drop (copies.ts). */
   readonly copies: Set<ObjectId>;

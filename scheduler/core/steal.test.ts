@@ -12,7 +12,7 @@ const known = (revokes: readonly string[]): Set<string> =>
   new Set(revokes.map((revoke) => revoke.split(" ")[0] as string));
 
 /**
- * w1 holds three leases of tasks that were thought to be short and are not; w2 has nothing more to do, and w1 was asked
+ * w1 holds four leases of tasks that were thought to be short and are not; w2 has nothing more to do, and w1 was asked
  * for some of what it has.
  */
 function scene(idleSlots = 1): { rig: Rig; held: Lease[]; first: string[] } {
@@ -22,9 +22,9 @@ function scene(idleSlots = 1): { rig: Rig; held: Lease[]; first: string[] } {
   rig.join(w1, 2);
   rig.ask({ t: "stages", session, client, stages: [spec(0, 40)] });
   const held = leasesIn(rig.commands);
-  expect(held).toHaveLength(3);
+  expect(held).toHaveLength(4);
   runAll(rig, w2, rig.join(w2, idleSlots));
-  expect([rig.state.queued, rig.state.leases.size]).toEqual([0, 3]);
+  expect([rig.state.queued, rig.state.leases.size]).toEqual([0, 4]);
   rig.commands.length = 0;
   rig.state.costs.set("kernel/k0/1", 1_000_000);
   rig.pass(100);

@@ -6,9 +6,11 @@
  * it is not asked again. T3 An answer that does not come is not waited for: after `patienceMs` other leases are asked
  * instead. It counts all the same when it comes.
  */
+
 import { costUs, leaseFloorUs } from "./dispatch.js";
 import { pinOf } from "./engines.js";
 import { order } from "./orders.js";
+import { leasesToRun } from "./places.js";
 import type { Context, LeaseRecord, State } from "./state.js";
 
 /** A lease's unstarted rest is worth moving if it is at least this much work. */
@@ -32,7 +34,7 @@ export function steal(ctx: Context): void {
       if (++asked >= idle) return;
       continue;
     }
-    if (state.nowMs < lease.revokeAgainMs) continue;
+    if (lease.ran || state.nowMs < lease.revokeAgainMs) continue;
     if (mixed && idleSlots(state, pinOf(state, lease.stage)) === 0) continue;
     const movable = lease.open.size - (isBehind(lease) ? 0 : 1);
     const us = movable * (costUs(state, lease.stage) ?? leaseFloorUs);
@@ -51,14 +53,14 @@ export function steal(ctx: Context): void {
 }
 
 /** It waits at its worker for a slot: all of it can be moved. */
-const isBehind = (lease: LeaseRecord): boolean => lease.worker.leases.size > lease.worker.slots && !lease.running;
+const isBehind = (lease: LeaseRecord): boolean => leasesToRun(lease.worker) > lease.worker.slots && !lease.running;
 
 /** Of all workers, or of those of one engine. */
 function idleSlots(state: State, engine?: string): number {
   let idle = 0;
   for (const worker of state.workers.values())
     if (!worker.draining && (engine === undefined || worker.family === engine))
-      idle += Math.max(0, worker.slots - worker.leases.size);
+      idle += Math.max(0, worker.slots - leasesToRun(worker));
   return idle;
 }
 

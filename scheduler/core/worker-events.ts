@@ -1,4 +1,5 @@
 /** What workers say apart from commits: hello, beats, objects, bye; and what follows when one is no longer heard. */
+
 import { engineFamily } from "../../proto/engine.js";
 import type { objectIdOf } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
@@ -14,6 +15,7 @@ import { heard, silenceMs } from "./liveness.js";
 import { standingOf } from "./locate.js";
 import { findAgain, loseObject } from "./losses.js";
 import { order, sender } from "./orders.js";
+import { noteRan } from "./places.js";
 import { createPut } from "./put-record.js";
 import { findPut, losePut } from "./puts.js";
 import { RangeSet } from "./ranges.js";
@@ -52,6 +54,7 @@ export function onHello(ctx: Context, hello: WorkerRequestOf<"hello">, reply: Re
       slots: hello.slots,
       storeBudgetBytes: hello.storeBudgetBytes,
       leases: new Map(),
+      leasesRan: 0,
       objects: new Set(),
       copies: new Set(),
       drain: undefined,
@@ -152,6 +155,8 @@ function reconcileLeases(
     }
     lease.next = Math.max(lease.next, item.next);
     lease.running = item.running;
+    if (item.startable) lease.startable = true;
+    if (item.ran) noteRan(lease);
     lease.waits = item.waits;
     repeatRevoke(ctx, lease);
   }

@@ -8,11 +8,11 @@
  *
  * What the shell owes the core:
  *   W1 `prepare` is answered by exactly one `ready` or `unready`, unless `release` came first.
- *   W2 `run` is answered by `results` (any number, any order, no task twice) and then exactly one `ended`, after every
- * `results` of that run.
+ *   W2 `run` is answered by `results` (any number, any order, no task twice), one `vacated`, and then exactly one
+ * `ended`, after every `results` of that run. Runs of one slot are vacated in the order in which they were given.
  *   W3 `limit` is answered at once by `limited` with the first task that will surely not start, unless the run has
  * ended by then.
- *   W4 `kill` makes the run end soon: `ended` still follows.
+ *   W4 `kill` makes the run end soon: `vacated` and `ended` still follow.
  *   W5 `flush` is sent once after every turn in which events were given (results of one turn travel as one message),
  * `tick` at least every 100 ms.
  *   W6 a stored result is in the object store (and for durable leases in the durable store) before it is given as
@@ -38,9 +38,14 @@ export type WorkerEvent =
   | { e: "results"; lease: LeaseId; segment: ResultSegment; slotTimeUs: number }
   /** The run started from task `limit.to` on will not start any more. */
   | { e: "limited"; lease: LeaseId; to: number }
-  /**
-   * The run is over and its slot is free. Tasks without a result by now were not executed (or were stopped by `kill`).
-   */
+  /** The answer to `recall`: the run has not begun, and is over without `vacated` and `ended`. */
+  | { e: "recalled"; lease: LeaseId }
+  /** The task that runs awaits others: its slot is free until `resume`. */
+  | { e: "blocked"; lease: LeaseId }
+  | { e: "unblocked"; lease: LeaseId }
+  /** The run's functions have returned: its slot is free, or executes what is staged there. Results may follow. */
+  | { e: "vacated"; lease: LeaseId }
+  /** The run is over. Tasks without a result by now were not executed (or were stopped by `kill`). */
   | { e: "ended"; lease: LeaseId }
   /**
    * Objects that came or went outside of commits: puts, losses. (What the order `free` names need not be told.) `token`
@@ -64,8 +69,12 @@ export type WorkerCommand =
   | { c: "send"; message: WorkerRequest; answered: boolean }
   /** Bring inputs and code of this lease; answered by `ready` or `unready` (W1). */
   | { c: "prepare"; lease: Lease }
-  /** Execute tasks [from, to) of a lease that is ready, on a free slot (W2). */
-  | { c: "run"; lease: Lease; from: number; to: number }
+  /** Execute tasks [from, to) of a lease that is ready, on this slot, at once or behind the run that is there (W2). */
+  | { c: "run"; lease: Lease; slot: number; from: number; to: number }
+  /** Take back a run that waits behind another. Answered at once by `recalled`; not at all if it has begun. */
+  | { c: "recall"; lease: LeaseId }
+  /** The slot is its again, after `unblocked`. */
+  | { c: "resume"; lease: LeaseId }
   /** Start no task from `to` on; those already started go on (W3). */
   | { c: "limit"; lease: LeaseId; to: number }
   /** End the run now, also in the middle of a task (W4). */

@@ -22,13 +22,16 @@ function heldLeases(state: WorkerState): HeldLease[] {
   const held: HeldLease[] = [];
   for (const [lease, entry] of state.leases) {
     if (entry.phase.p === "void") continue;
-    const running = entry.phase.p === "running";
+    const { p } = entry.phase;
+    const running = p === "running";
     const waits = entry.phase.p === "preparing" ? { waits: entry.phase.waits } : {};
     held.push({
       lease,
       next: entry.phase.p === "finishing" ? entry.to : Math.min(nextTask(entry), entry.to),
       to: entry.to,
       running,
+      ...(p === "staged" || running ? { startable: true as const } : {}),
+      ...(p === "storing" ? { ran: true as const } : {}),
       ...waits,
     });
   }

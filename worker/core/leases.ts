@@ -4,7 +4,7 @@ import type { LeaseId, ObjectId } from "../../proto/ids.js";
 import type { Lease } from "../../proto/messages/worker.js";
 import type { WorkerCommand, WorkerEvent } from "./events.js";
 import { hold } from "./outbox.js";
-import { addRange, gaps, type HeldEntry, remember, slotsBusy, type WorkerState } from "./state.js";
+import { addRange, gaps, type HeldEntry, remember, type WorkerState } from "./state.js";
 
 type Out = WorkerCommand[];
 type EventOf<E extends WorkerEvent["e"]> = Extract<WorkerEvent, { e: E }>;
@@ -31,7 +31,7 @@ export function revoke(state: WorkerState, id: LeaseId, keepTo: number, out: Out
   const entry = state.leases.get(id);
   if (!entry && state.over.has(id)) state.pending.done.push(id);
   if (!entry || keepTo >= entry.to) return;
-  if (entry.phase.p === "running") out.push({ c: "limit", lease: id, to: keepTo });
+  if (hasRun(entry)) out.push({ c: "limit", lease: id, to: keepTo });
   else if (entry.phase.p === "preparing" || entry.phase.p === "ready") giveBackFrom(state, id, keepTo, out);
 }
 
@@ -41,7 +41,7 @@ export function cancel(state: WorkerState, id: LeaseId, out: Out): void {
     // The lease may still be under way behind its own cancellation.
     remember(state, id);
     state.pending.done.push(id);
-  } else if (entry.phase.p === "running") out.push({ c: "kill", lease: id });
+  } else if (hasRun(entry)) out.push({ c: "kill", lease: id });
   else if (entry.phase.p === "preparing" || entry.phase.p === "ready") giveBackFrom(state, id, entry.lease.from, out);
 }
 
@@ -49,8 +49,9 @@ export function cancel(state: WorkerState, id: LeaseId, out: Out): void {
 export function dropLease(state: WorkerState, id: LeaseId, out: Out): void {
   const entry = state.leases.get(id);
   if (!entry || entry.phase.p === "void") return;
-  if (entry.phase.p === "running") {
-    entry.phase = { p: "void" };
+  if (hasRun(entry)) {
+    const { phase } = entry;
+    entry.phase = { p: "void", slot: "slot" in phase && phase.p !== "blocked" ? phase.slot : undefined };
     out.push({ c: "kill", lease: id });
     return;
   }
@@ -68,17 +69,9 @@ export function markReady(state: WorkerState, id: LeaseId): void {
   if (entry?.phase.p === "preparing") entry.phase = { p: "ready" };
 }
 
-/** Gives free slots to leases that are ready, in the order they came. */
-export function startReady(state: WorkerState, out: Out): void {
-  let free = state.identity.slots - slotsBusy(state);
-  if (free <= 0) return;
-  for (const entry of state.leases.values()) {
-    if (entry.phase.p !== "ready") continue;
-    entry.phase = { p: "running" };
-    out.push({ c: "run", lease: entry.lease, from: entry.lease.from, to: entry.to });
-    if (--free === 0) return;
-  }
-}
+/** Its run has been given to a slot, and has not ended. */
+export const hasRun = ({ phase }: HeldEntry): boolean =>
+  phase.p === "staged" || phase.p === "running" || phase.p === "blocked" || phase.p === "storing";
 
 export function refuseLease(state: WorkerState, event: EventOf<"unready">, out: Out): void {
   const entry = state.leases.get(event.lease);
@@ -102,7 +95,7 @@ export function refuseLease(state: WorkerState, event: EventOf<"unready">, out: 
 export function takeResults(state: WorkerState, event: EventOf<"results">, out: Out): void {
   const entry = state.leases.get(event.lease);
   const { segment } = event;
-  if (entry?.phase.p !== "running") {
+  if (!entry || !hasRun(entry)) {
     // Results of an older epoch: nobody will ask for these objects (unless the same content is held for another
     // reason).
     if (segment.r === "stored") {
@@ -151,8 +144,7 @@ function pushCommit(
  */
 export function limited(state: WorkerState, id: LeaseId, to: number, out: Out): void {
   const entry = state.leases.get(id);
-  if (entry?.phase.p === "running" && to >= entry.to)
-    state.pending.back.push({ lease: id, from: entry.to, to: entry.to });
+  if (entry && hasRun(entry) && to >= entry.to) state.pending.back.push({ lease: id, from: entry.to, to: entry.to });
   else giveBackFrom(state, id, to, out);
 }
 
@@ -163,7 +155,7 @@ export function giveBackFrom(state: WorkerState, id: LeaseId, to: number, out: O
   const from = Math.max(to, entry.lease.from);
   const nothingLeft = from === entry.lease.from;
   // A run that has nothing left to start ends at once, and gives back everything then.
-  if (nothingLeft && entry.phase.p === "running") return;
+  if (nothingLeft && hasRun(entry)) return;
   state.pending.back.push({
     lease: id,
     from,
@@ -181,9 +173,13 @@ export function giveBackFrom(state: WorkerState, id: LeaseId, to: number, out: O
 export function endRun(state: WorkerState, id: LeaseId, out: Out): void {
   const entry = state.leases.get(id);
   if (!entry) return;
-  invariant(entry.phase.p === "running" || entry.phase.p === "void", `lease ${id} ended in phase ${entry.phase.p}`);
+  const { phase } = entry;
+  invariant(
+    phase.p === "storing" || (phase.p === "void" && phase.slot === undefined),
+    `lease ${id} ended in phase ${phase.p}`,
+  );
   out.push({ c: "release", lease: id });
-  if (entry.phase.p === "void") {
+  if (phase.p === "void") {
     state.leases.delete(id);
     return;
   }

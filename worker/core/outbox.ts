@@ -27,7 +27,9 @@ export function flush(state: WorkerState, nowMs: number, out: WorkerCommand[]): 
 function flushCommits(state: WorkerState, nowMs: number, out: WorkerCommand[]): void {
   const { pending } = state;
   let at = 0;
-  while (at < pending.commits.length || pending.done.length > 0 || pending.back.length > 0) {
+  const ran = pending.ran.filter((id) => state.leases.get(id)?.phase.p === "storing");
+  pending.ran = [];
+  while (at < pending.commits.length || pending.done.length > 0 || pending.back.length > 0 || ran.length > 0) {
     const first = at;
     let bytes = 0;
     while (at < pending.commits.length) {
@@ -47,6 +49,7 @@ function flushCommits(state: WorkerState, nowMs: number, out: WorkerCommand[]): 
       commits,
       back: last ? pending.back.splice(0, endsPerMessage) : [],
       done: last ? pending.done.splice(0, endsPerMessage) : [],
+      ...(last && ran.length > 0 ? { ran: ran.splice(0, endsPerMessage) } : {}),
     };
     post(state, { message, tokens: [], sentAtMs: nowMs }, out);
     if (commits.length > 0) out.push({ c: "count", metric: "commits_sent", by: commits.length });
@@ -158,6 +161,7 @@ export function voidOutbox(state: WorkerState): number {
   state.outbox.clear();
   pending.commits = [];
   pending.done = [];
+  pending.ran = [];
   pending.back = [];
   return voided;
 }

@@ -11,6 +11,7 @@ describe("revoke and cancel", () => {
     expect(h.do({ e: "ready", lease: "1.1" as LeaseId })).toContainEqual({
       c: "run",
       lease: leaseOf("1.1"),
+      slot: 0,
       from: 0,
       to: 4,
     });

@@ -22,16 +22,29 @@ export interface WorkerIdentity {
 }
 
 /**
- * preparing ─ready─► ready ─slot free─► running ─ended─► finishing ─ack─► (remembered)
- * A lease of an older epoch that runs is `void` until its thread has stopped: it holds a slot, and its results are
- * dropped.
+ * preparing ─ready─► ready ─► running ─vacated─► storing ─ended─► finishing ─ack─► (remembered)
+ *                      └► staged ┘ ▲ └─► blocked ─┐
+ *                                  └──────────────┘
+ * `staged`: the slot's thread has it and begins it when the lease before it returns; until then it can be recalled.
+ * `blocked`: its task awaits others; it keeps its thread and has given its slot back (`wants`: it could go on).
+ * `storing`: its functions have returned and its slot is free; results are on their way into a store.
+ * `void`: of an older epoch, until its run has ended; its results are dropped. While it has a slot, it holds it.
  */
 export type LeasePhase =
   | { p: "preparing"; waits: "inputs" | "memory" }
   | { p: "ready" }
-  | { p: "running" }
-  | { p: "void" }
+  | { p: "staged"; slot: number; recalled: boolean }
+  | { p: "running"; slot: number }
+  | { p: "blocked"; slot: number; wants: boolean }
+  | { p: "storing" }
+  | { p: "void"; slot: number | undefined }
   | { p: "finishing" };
+
+/** A slot is a thread; what it executes and what it begins next are the core's to say (slots.ts). */
+export interface SlotState {
+  now: LeaseId | undefined;
+  next: LeaseId | undefined;
+}
 
 export interface HeldEntry {
   readonly lease: Lease;
@@ -71,6 +84,7 @@ export interface WorkerState {
   storeBytes: number;
   spilledBytes: number;
   readonly leases: Map<LeaseId, HeldEntry>;
+  readonly slots: readonly SlotState[];
   /**
    * Leases that are over, so that an order that comes again is answered and not executed again (M3). Oldest first,
    * bounded.
@@ -84,6 +98,8 @@ export interface WorkerState {
   readonly pending: {
     commits: { commit: Commit; bytes: number }[];
     done: LeaseId[];
+    /** Their slots are free; said only if their results are not there in the same turn. */
+    ran: LeaseId[];
     back: Extract<WorkerRequest, { t: "commits" }>["back"];
     added: Map<ObjectId, StoredObject>;
     removed: Set<ObjectId>;
@@ -108,19 +124,20 @@ export function createWorkerState(identity: WorkerIdentity, heartbeatIntervalMs:
     storeBytes: 0,
     spilledBytes: 0,
     leases: new Map(),
+    slots: Array.from({ length: identity.slots }, () => ({ now: undefined, next: undefined })),
     over: new Set(),
     objects: new Map(),
     announce: { atMs: 0, told: 0 },
-    pending: { commits: [], done: [], back: [], added: new Map(), removed: new Set(), tokens: [] },
+    pending: { commits: [], done: [], ran: [], back: [], added: new Map(), removed: new Set(), tokens: [] },
     outbox: new Map(),
     nextSeq: 1,
   };
 }
 
-/** Slots that a thread is using, live or void. */
+/** Slots that execute a lease, live or void. */
 export function slotsBusy(state: WorkerState): number {
   let busy = 0;
-  for (const entry of state.leases.values()) if (entry.phase.p === "running" || entry.phase.p === "void") busy++;
+  for (const slot of state.slots) if (slot.now !== undefined) busy++;
   return busy;
 }
 
@@ -172,8 +189,7 @@ export function remember(state: WorkerState, lease: LeaseId): void {
 
 /** Throws InvariantViolation. For tests and the simulator, after every step. */
 export function checkWorkerInvariants(state: WorkerState): void {
-  const busy = slotsBusy(state);
-  invariant(busy <= state.identity.slots, `${busy} slots busy of ${state.identity.slots}`);
+  checkSlots(state);
   const announced = new Set(state.pending.done);
   for (const { message } of state.outbox.values())
     if (message.t === "commits") for (const lease of message.done) announced.add(lease);
@@ -192,7 +208,8 @@ export function checkWorkerInvariants(state: WorkerState): void {
     }
     if (entry.phase.p === "preparing" || entry.phase.p === "ready")
       invariant(entry.done.length === 0, `${name} has results before it ran`);
-    if (entry.phase.p === "ready") invariant(busy === state.identity.slots, `${name} waits while a slot is free`);
+    if (entry.phase.p === "ready")
+      invariant(slotsBusy(state) === state.slots.length, `${name} waits while a slot is free`);
     if (entry.phase.p === "finishing")
       invariant(announced.has(id), `${name} is finished but its end is neither pending nor in the outbox`);
     invariant(!state.over.has(id), `${name} is both held and over`);
@@ -205,4 +222,31 @@ export function checkWorkerInvariants(state: WorkerState): void {
   if (state.link.l === "joined") invariant(state.epoch > 0, "joined without an epoch");
   if (state.link.l === "left")
     invariant(state.leases.size === 0 && state.outbox.size === 0, "left with leases or unacknowledged messages");
+}
+
+/** Slots and leases say the same of each other, and nothing is staged behind a free slot. */
+function checkSlots(state: WorkerState): void {
+  invariant(state.slots.length === state.identity.slots, `${state.slots.length} slots of ${state.identity.slots}`);
+  state.slots.forEach(({ now, next }, i) => {
+    invariant(next === undefined || now !== undefined, `slot ${i} is free, and lease ${next} is staged there`);
+    for (const [id, phases] of [
+      [now, "running void"],
+      [next, "staged void"],
+    ] as const) {
+      if (id === undefined) continue;
+      const phase = state.leases.get(id)?.phase;
+      invariant(
+        phase !== undefined && "slot" in phase && phase.slot === i && phases.includes(phase.p),
+        `slot ${i} has lease ${id}, which is ${phase?.p ?? "not held"}`,
+      );
+    }
+  });
+  for (const [id, { phase }] of state.leases) {
+    if (phase.p !== "running" && phase.p !== "staged" && (phase.p !== "void" || phase.slot === undefined)) continue;
+    const slot = state.slots[phase.slot as number];
+    invariant(
+      slot?.now === id || slot?.next === id,
+      `lease ${id} is ${phase.p} on slot ${phase.slot}, which has not got it`,
+    );
+  }
 }

@@ -16,16 +16,17 @@ import {
   cancel,
   endRun,
   giveBackFrom,
+  hasRun,
   limited,
   markReady,
   noteWait,
   refuseLease,
   revoke,
-  startReady,
   takeLease,
   takeResults,
 } from "./leases.js";
 import { announcedPuts, flush, hold, resend, retract } from "./outbox.js";
+import { assign, blocked, recalled, unblocked, vacated } from "./slots.js";
 import { remember, type WorkerState } from "./state.js";
 
 type Out = WorkerCommand[];
@@ -56,6 +57,19 @@ export function workerStep(state: WorkerState, event: WorkerEvent, nowMs: number
     case "limited":
       limited(state, event.lease, event.to, out);
       break;
+    case "recalled":
+      recalled(state, event.lease);
+      if (state.draining) giveBackFrom(state, event.lease, 0, out);
+      break;
+    case "blocked":
+      blocked(state, event);
+      break;
+    case "unblocked":
+      unblocked(state, event);
+      break;
+    case "vacated":
+      vacated(state, event.lease);
+      break;
     case "ended":
       endRun(state, event.lease, out);
       break;
@@ -83,7 +97,7 @@ export function workerStep(state: WorkerState, event: WorkerEvent, nowMs: number
 /** What the scheduler wants to know of is said before it begins: it may be the last thing this process says (I8). */
 function start(state: WorkerState, nowMs: number, out: Out): void {
   const started: Out = [];
-  startReady(state, started);
+  assign(state, started);
   if (state.link.l === "joined" && started.some((command) => command.c === "run" && command.lease.tell))
     beat(state, nowMs, out);
   out.push(...started);
@@ -263,7 +277,7 @@ function drain(state: WorkerState, nowMs: number, out: Out): void {
   // Said at once: others must fetch what only this worker holds.
   if (state.link.l === "joined") beat(state, nowMs, out);
   for (const [id, entry] of [...state.leases]) {
-    if (entry.phase.p === "running") out.push({ c: "limit", lease: id, to: entry.lease.from });
+    if (hasRun(entry)) out.push({ c: "limit", lease: id, to: entry.lease.from });
     else if (entry.phase.p === "preparing" || entry.phase.p === "ready") giveBackFrom(state, id, entry.lease.from, out);
   }
 }

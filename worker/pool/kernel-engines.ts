@@ -24,37 +24,21 @@ export function regionsOf(reserved: Region | undefined, slots: number): Region[]
   return Array.from({ length: slots }, (_, i) => ({ offset: reserved.offset + i * slotBytes, bytes: slotBytes }));
 }
 
-export class KernelEngines {
-  readonly #memory: SharedMemory | null;
-  readonly #regions: readonly Region[];
-  readonly #engines = new Map<number, SlotEngine>();
-
-  constructor(memory: SharedMemory | null, regions: readonly Region[]) {
-    this.#memory = memory;
-    this.#regions = regions;
-  }
-
-  /** A run begins on this slot: features use its region. */
-  enter(slot: number, isKernel: boolean): void {
-    let engine = this.#engines.get(slot);
-    if (!engine) {
-      const region = this.#regions[slot];
-      engine = new SlotEngine(this.#memory && region ? { memory: this.#memory, region } : undefined);
-      this.#engines.set(slot, engine);
-    }
-    engine.lends = isKernel;
-    setEngine(engine);
-  }
-}
-
-class SlotEngine implements FeatureEngine {
+export class SlotEngine implements FeatureEngine {
   readonly #place: { memory: SharedMemory; region: Region } | undefined;
   /** null: there is no WebAssembly here. */
   #engine: WasmEngine | null | undefined;
   lends = false;
 
-  constructor(place: { memory: SharedMemory; region: Region } | undefined) {
-    this.#place = place;
+  /** Without a region it works on memory of its own. */
+  constructor(memory: SharedMemory | null, region: Region | undefined) {
+    this.#place = memory && region ? { memory, region } : undefined;
+  }
+
+  /** A run begins: features use this engine. */
+  enter(isKernel: boolean): void {
+    this.lends = isKernel;
+    setEngine(this);
   }
 
   /** Results lent so far are gone. */

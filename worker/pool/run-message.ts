@@ -80,8 +80,9 @@ export type ThreadMessage =
 /** Given to every thread when it starts. */
 export interface ThreadData {
   readonly memory: SharedMemory | null;
-  /** Of that memory, one per channel, for kernels; empty: none. */
-  readonly regions: readonly { readonly offset: number; readonly bytes: number }[];
+  /** Of that memory, for the slot's kernels. */
+  readonly region: { readonly offset: number; readonly bytes: number } | undefined;
+  /** The slot's runs take them in turn. */
   readonly channels: readonly SharedArrayBuffer[];
   readonly inlineBytesMax: number;
   /** What the thread's heap may take. */

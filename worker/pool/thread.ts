@@ -17,7 +17,7 @@ import { monotonicOriginMs } from "./clock.js";
 import { ConsoleRelay } from "./console.js";
 import { loadedFunction, loadFunction, modulesOutgrown, type UserFunction } from "./functions.js";
 import { globalsIntact } from "./intact.js";
-import { KernelEngines } from "./kernel-engines.js";
+import { SlotEngine } from "./kernel-engines.js";
 import { bareTable } from "./private-table.js";
 import type { RunMessage, RunReply, ThreadData, ThreadMessage } from "./run-message.js";
 import { installSharedModules, running, type TaskContext, taskSeed } from "./task-context.js";
@@ -26,8 +26,8 @@ import { describeFailure, describeKernelFailure, describeUnserializable } from "
 /** The agent is told to read the ring after this much work or this many bytes; it looks by itself now and then, too. */
 const wakeAfterMs = 2;
 const wakeAfterBytes = 256 * 1024;
-/** Large results under way to the agent, beyond which the thread waits. */
-const largeBytesMax = 64 * 1024 * 1024;
+/** Large results of a channel under way to the agent, beyond which the thread waits. */
+const largeBytesMax = 32 * 1024 * 1024;
 
 const port = parentPort;
 const data = workerData as ThreadData;
@@ -42,7 +42,7 @@ const leave = process.exit.bind(process);
 const post = (message: ThreadMessage, transfer: ArrayBuffer[] = []): void => port?.postMessage(message, transfer);
 const decoder = new ArgumentDecoder(data.memory, data.heapBytes);
 const channels = data.channels.map((buffer) => new SlotChannel(buffer));
-const engines = new KernelEngines(data.memory, data.regions);
+const engine = new SlotEngine(data.memory, data.region);
 const relay = new ConsoleRelay(post);
 
 installSharedModules();
@@ -69,12 +69,24 @@ function strayed(what: string, error: unknown): void {
 process.on("uncaughtException", (error) => strayed("uncaught exception", error));
 process.on("unhandledRejection", (reason) => strayed("unhandled rejection", reason));
 
-/** Called by piscina. Never rejects for anything that user code does, short of ending the thread. */
-export async function run(message: RunMessage): Promise<RunReply> {
+/** Settles when the run that was given last is over. */
+let turn: Promise<unknown> = Promise.resolve();
+
+/**
+ * Called by piscina, also while another run executes: they are executed one after another. Never rejects for anything
+ * that user code does, short of ending the thread.
+ */
+export function run(message: RunMessage): Promise<RunReply> {
+  const reply = turn.then(() => runAll(message));
+  turn = reply.catch(() => undefined);
+  return reply;
+}
+
+async function runAll(message: RunMessage): Promise<RunReply> {
   const channel = channels[message.channel];
   if (!channel) throw new InvariantViolation(`there is no channel ${message.channel}`);
   channel.enter(threadId, originMs + now());
-  engines.enter(message.channel, "kernel" in message.fn);
+  engine.enter("kernel" in message.fn);
   let fn = loadedFunction(message.fn);
   let resolved: Resolved;
   try {

@@ -293,7 +293,13 @@ export class Agent {
         return;
       }
       case "run":
-        this.#leases.get(command.lease.lease)?.start(command.from, command.to);
+        this.#leases.get(command.lease.lease)?.start(command.slot, command.from, command.to);
+        return;
+      case "recall":
+        if (this.#leases.get(command.lease)?.recall()) this.#tell({ e: "recalled", lease: command.lease });
+        return;
+      case "resume":
+        // No task awaits others yet.
         return;
       case "limit": {
         const to = this.#leases.get(command.lease)?.limit(command.to);

@@ -51,10 +51,10 @@ async function run(
     await durable.put(name, bytes);
   };
   const pool: Pick<SlotPool, "run"> = {
-    run: (_spec, listener) => {
+    run: (_slot, _spec, listener) => {
       executions++;
       listener.large({ task: 0, kind: 3, data, digest, slotTimeUs: 1, stored: () => undefined });
-      return { done: Promise.resolve(), limit: (to) => to, kill: () => undefined };
+      return { vacated: Promise.resolve(), done: Promise.resolve(), limit: (to) => to, kill: () => undefined };
     },
   };
   const store = new ObjectStore({ budgetBytes: 2 ** 22, reservedBytes: 0 });
@@ -74,7 +74,7 @@ async function run(
   } as unknown as LeaseRunContext;
   const leaseRun = new LeaseRun(context, lease, 1);
   await leaseRun.prepare();
-  leaseRun.start(0, 1);
+  leaseRun.start(0, 0, 1);
   await end;
   const kept = await durable.has(objectBlobName(objectIdOf(base, 0), digest));
   store.close();
@@ -83,18 +83,18 @@ async function run(
 
 test("a result that was computed while NATS was away is kept when it is back, however long that took, and not computed again", async () => {
   const { events, executions, kept, tries } = await run(20);
-  expect(events.map(({ e }) => e)).toEqual(["ready", "results", "ended"]);
+  expect(events.map(({ e }) => e)).toEqual(["ready", "vacated", "results", "ended"]);
   expect([executions, kept, tries]).toEqual([1, true, 21]);
 });
 
 test("a lease that is stopped gives up at the next failure", async () => {
   const { events, kept, tries } = await run(100, true);
-  expect(events.map(({ e }) => e)).toEqual(["ready", "ended"]);
+  expect(events.map(({ e }) => e)).toEqual(["ready", "vacated", "ended"]);
   expect([kept, tries]).toEqual([false, 3]);
 });
 
 test("a store that stays away ends the lease without the result, so that the task goes elsewhere", async () => {
   const { events, kept } = await run(1_000);
-  expect(events.map(({ e }) => e)).toEqual(["ready", "ended"]);
+  expect(events.map(({ e }) => e)).toEqual(["ready", "vacated", "ended"]);
   expect(kept).toBe(false);
 });

@@ -10,14 +10,15 @@ import { objectIdOf } from "../../proto/ids.js";
 import type { Lease } from "../../proto/messages/worker.js";
 import type { Runtime } from "../../proto/runtime.js";
 import type { WorkerEvent } from "../core/events.js";
-import type { LargeResult, Run, SlotPool } from "../pool/pool.js";
+import type { SlotPool } from "../pool/pool.js";
 import type { ThreadFunction } from "../pool/run-message.js";
+import type { LargeResult, Run } from "../pool/run-spec.js";
 import type { ObjectStore } from "../store/store.js";
 import type { BundleCache } from "./bundles.js";
 import type { InputResolver, PreparedInputs } from "./inputs.js";
 
 export interface LeaseRunContext {
-  readonly pool: SlotPool;
+  readonly pool: Pick<SlotPool, "run">;
   readonly store: ObjectStore;
   readonly inputs: InputResolver;
   readonly bundles: BundleCache;
@@ -106,11 +107,12 @@ export class LeaseRun {
     return { bundle: fn.bundle, export: fn.export, url: await this.#context.bundles.url(fn.bundle) };
   }
 
-  start(from: number, to: number): void {
+  start(slot: number, from: number, to: number): void {
     const prepared = this.#prepared;
     if (!prepared) throw new Error(`lease ${this.#lease.lease} is run before it is ready`);
     const { lease, job, stage, attempt, options, durable } = this.#lease;
-    this.#run = this.#context.pool.run(
+    const run = this.#context.pool.run(
+      slot,
       {
         job,
         stage,
@@ -135,14 +137,26 @@ export class LeaseRun {
         },
       },
     );
-    void this.#run.done
-      .catch((error: unknown) => this.#context.onFault(error, "run"))
+    this.#run = run;
+    void run.vacated.then(() => {
+      if (this.#run === run) this.#context.tell({ e: "vacated", lease });
+    });
+    void run.done
       .then(() => Promise.all(this.#storing))
       .then(() => {
+        if (this.#run !== run) return;
         this.#run = undefined;
         this.#context.onEnded((this.#context.runtime.nowMs() - this.#startedAtMs) / 1000);
         this.#context.tell({ e: "ended", lease });
       });
+  }
+
+  /** True: it has not begun and will not, and may be started again. */
+  recall(): boolean {
+    const { from } = this.#lease;
+    if (!this.#run || this.#run.limit(from) > from) return false;
+    this.#run = undefined;
+    return true;
   }
 
   limit(to: number): number | undefined {

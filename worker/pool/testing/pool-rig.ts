@@ -10,8 +10,9 @@ import type { JobId, ObjectId } from "../../../proto/ids.js";
 import { PackReader } from "../../../proto/values/pack.js";
 import { decodeValue, type EncodedValue, encodeValue } from "../../../proto/values/value.js";
 import { ObjectStore } from "../../store/store.js";
-import { type RunSpec, SlotPool } from "../pool.js";
+import { SlotPool } from "../pool.js";
 import type { Source, ThreadArg } from "../run-message.js";
+import type { RunSpec } from "../run-spec.js";
 
 export interface Outcome {
   readonly values: unknown[];
@@ -81,7 +82,7 @@ export class PoolRig {
       timeoutMs: 60_000,
       ...more,
     };
-    await this.pool.run(spec, {
+    await this.pool.run(0, spec, {
       results: (segment, slotTimeUs) => {
         outcome.slotTimesUs.push(slotTimeUs);
         for (let task = segment.from; task < segment.to; task++) {

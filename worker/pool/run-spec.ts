@@ -1,0 +1,33 @@
+/** What the agent asks of a slot, and what it hears of it. */
+import type { ResultSegment } from "../../proto/messages/results.js";
+import type { RunMessage } from "./run-message.js";
+
+export interface LargeResult {
+  readonly task: number;
+  readonly kind: number;
+  readonly data: Uint8Array<ArrayBuffer>;
+  /** 16 bytes over kind and payload, computed in the thread. */
+  readonly digest: Uint8Array;
+  readonly slotTimeUs: number;
+  /** To be called when the bytes have been stored: threads wait while too many are under way. */
+  stored(): void;
+}
+
+export interface RunListener {
+  results(segment: ResultSegment, slotTimeUs: number): void;
+  /** A result above inlineBytesMax. */
+  large(result: LargeResult): void;
+}
+
+export type RunSpec = Omit<RunMessage, "channel" | "run"> & { readonly timeoutMs: number };
+
+export interface Run {
+  /** Starts nothing from `to` on; returns the first task that surely will not start. */
+  limit(to: number): number;
+  /** Stops now, also in the middle of a task. */
+  kill(): void;
+  /** Resolves when the thread has returned from the last task: what is staged behind it has begun. */
+  readonly vacated: Promise<void>;
+  /** Resolves after that, when the listener has heard everything. */
+  readonly done: Promise<void>;
+}
