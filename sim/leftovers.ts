@@ -8,11 +8,8 @@ function complain(rule: string, what: string, found: readonly string[]): void {
   if (found.length > 0) throw new Violation(rule, `${what}: ${found.slice(0, 8).join(", ")}`);
 }
 
-/**
- * `inOrder`: no message was lost or overtaken. What was closed has left nothing behind. Durable jobs that ended are
- * kept, with what they refer to.
- */
-export function checkLeftovers(state: State, workers: readonly WorkerNode[], inOrder: boolean): void {
+/** What was closed has left nothing behind. Durable jobs that ended are kept, with what they refer to. */
+export function checkLeftovers(state: State, workers: readonly WorkerNode[]): void {
   const left: string[] = [];
   for (const job of state.jobs.values())
     if (!job.durable || job.state === "running") left.push(`job ${job.id} (${job.state})`);
@@ -26,7 +23,7 @@ export function checkLeftovers(state: State, workers: readonly WorkerNode[], inO
   const referred = new Set([...state.jobs.values()].flatMap((job) => [...job.objects.keys()]));
   for (const [id, put] of state.puts) if (!put.durable && !referred.has(id)) left.push(`put ${id}`);
   complain("I7", "left behind", [...left, ...orphans(state, workers)]);
-  if (inOrder) checkHolders(state, workers);
+  checkHolders(state, workers);
 }
 
 /** Objects that nothing refers to. */
@@ -40,10 +37,7 @@ function orphans(state: State, workers: readonly WorkerNode[]): string[] {
   return left;
 }
 
-/**
- * Where every report came in order (one that an object is gone counts for nothing when it is late), every holder that
- * the scheduler would name has the object.
- */
+/** Whatever way reports came, at rest every holder that the scheduler would name has the object. */
 function checkHolders(state: State, workers: readonly WorkerNode[]): void {
   const wrong: string[] = [];
   for (const [id, holders] of state.holders) {

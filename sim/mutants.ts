@@ -43,7 +43,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   "lost-result-taken-for-there": {
     doc: "when the last copy of a result is gone, nobody looks for who made it",
     area: "lineage",
-    edits: [core("worker-events", "loseObject(ctx, id);", "undefined;")],
+    edits: [core("holders", "loseObject(ctx, id);", "undefined;")],
     faults: deaths,
   },
   "unknown-lease-left-running": {

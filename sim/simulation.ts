@@ -249,8 +249,7 @@ export class Simulation implements Victims {
     await this.#advance(this.clock.nowMs + afterglowMs, () => false);
     this.guard("oracle", () => {
       this.#checkEnded();
-      const { lost, reordered, cut } = this.network.counts;
-      checkLeftovers(this.#finalState, this.liveWorkers, lost + reordered + cut === 0);
+      checkLeftovers(this.#finalState, this.liveWorkers);
     });
     if (!this.#violation) await this.#comeBackLater();
     const { counts, story } = this;

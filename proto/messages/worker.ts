@@ -85,6 +85,8 @@ export const workerRequest = z.discriminatedUnion("t", [
     objects: z.array(storedObject),
     /** Its reports below this number have been acknowledged or are void: none of them is still to come. */
     reportsFrom: count.optional(),
+    /** Its reports below this number were made before: `objects` is what it held after them. */
+    reportsTo: count.optional(),
     more: z.boolean(),
   }),
   z.object({

@@ -13,6 +13,7 @@ import { PackReader } from "../../proto/values/pack.js";
 import { isQuarantined, speaker } from "./departed.js";
 import { engineChange } from "./engines.js";
 import type { HeldSegment } from "./events.js";
+import { forgetOrder, isInOrder, noteStored } from "./holders.js";
 import { heard } from "./liveness.js";
 import { order, sender } from "./orders.js";
 import { endLease, noteRan } from "./places.js";
@@ -63,7 +64,10 @@ export function onCommits(ctx: Context, message: WorkerRequestOf<"commits">): vo
   }
   heard(state, worker);
   if (firstTime(worker, message.seq)) {
+    const ordered = worker.touched.size === 0 && isInOrder(worker);
+    const bases = ordered ? [] : message.commits.map(({ lease }) => worker.leases.get(lease)?.stage.base);
     for (const commit of message.commits) onCommit(ctx, worker, commit);
+    if (!ordered) noteStored(ctx, worker, message, bases);
     for (const back of message.back) onBack(ctx, worker, back);
     for (const id of message.ran ?? []) noteRan(worker.leases.get(id));
     for (const id of message.done) {
@@ -71,6 +75,7 @@ export function onCommits(ctx: Context, message: WorkerRequestOf<"commits">): vo
       // While an earlier report is missing, the results that the lease owes may be in it; a beat asks again (M4).
       if (lease && worker.seen.isContiguous) closeLease(ctx, lease);
     }
+    forgetOrder(worker);
   }
   order(ctx, worker, { o: "ack", seq: message.seq }, { gated: true });
 }

@@ -102,14 +102,17 @@ test("only what the lost tasks read is made again", () => {
   release(rig, 0);
   const stage = rig.state.jobs.get(session)?.stages.get(1);
   const before = rig.commands.length;
+  const seq = (rig.state.workers.get(w1)?.seenMax ?? 0) + 1;
   rig.hear({
     t: "objects",
     worker: w1,
     epoch: rig.state.epoch,
-    seq: 999,
+    seq,
     added: [],
     removed: [`${stage?.base}-3` as never],
   });
+  // The next of its reports has the next number.
+  rig.commit(w1, [], { seq });
   runAll(rig, w1, rig.commands.slice(before), make);
   expect(leasesIn(rig.commands.slice(before)).map((l) => [l.stage, l.from, l.to])).toEqual([
     [0, 3, 4],

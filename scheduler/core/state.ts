@@ -223,6 +223,9 @@ export interface WorkerRecord extends Peer {
   readonly seen: RangeSet;
   /** The highest of them. */
   seenMax: number;
+  /** While reports are missing: what the latest ones said of objects (holders.ts); and the highest of their numbers. */
+  readonly touched: Map<ObjectId, { readonly seq: number; readonly what: "there" | "gone" }>;
+  touchedMax: number;
   /** Bundles of which it has executed something: they need not be fetched any more. */
   readonly bundles: Set<BundleId>;
   draining: boolean;

@@ -1,23 +1,23 @@
 /** What workers say apart from commits: hello, beats, objects, bye; and what follows when one is no longer heard. */
 
 import { engineFamily } from "../../proto/engine.js";
-import type { objectIdOf } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { HeldLease, StoredObject, WorkerRequestOf } from "../../proto/messages/worker.js";
 import { isCompatible, PROTOCOL_VERSION } from "../../proto/version.js";
 import { closeLease, firstTime, knowReports } from "./commits.js";
-import { forgetDrains, keepEnough, noteHolder, noteMissing, startDrain, tellDrain } from "./copies.js";
+import { forgetDrains, noteHolder, startDrain, tellDrain } from "./copies.js";
 import { blame, mayJoin, speaker } from "./departed.js";
 import { sendLease } from "./dispatch.js";
 import { countEngines, noteJoin } from "./engines.js";
 import type { ReplyToken } from "./events.js";
+import { dropHolder, forgetOrder, isNews } from "./holders.js";
 import { heard, silenceMs } from "./liveness.js";
 import { standingOf } from "./locate.js";
-import { findAgain, loseObject } from "./losses.js";
+import { findAgain } from "./losses.js";
 import { order, sender } from "./orders.js";
 import { noteRan } from "./places.js";
 import { createPut } from "./put-record.js";
-import { findPut, losePut } from "./puts.js";
+import { findPut } from "./puts.js";
 import { RangeSet } from "./ranges.js";
 import { findClaim, isStranger } from "./resume.js";
 import { noteSilence } from "./silence.js";
@@ -61,6 +61,8 @@ export function onHello(ctx: Context, hello: WorkerRequestOf<"hello">, reply: Re
       version: hello.version,
       seen: new RangeSet(),
       seenMax: -1,
+      touched: new Map(),
+      touchedMax: -1,
       bundles: new Set(),
       draining: false,
       slotsBusy: 0,
@@ -83,7 +85,11 @@ export function onHello(ctx: Context, hello: WorkerRequestOf<"hello">, reply: Re
   }
   heard(state, worker);
   knowReports(worker, hello.reportsFrom);
-  for (const object of hello.objects) addObject(ctx, worker, object, true);
+  // It tells what was held after those reports; of what later ones have said it knows nothing.
+  const lastSeq = hello.reportsTo === undefined ? Number.POSITIVE_INFINITY : hello.reportsTo - 1;
+  for (const object of lastSeq < worker.seenMax ? [] : hello.objects)
+    if (lastSeq === Number.POSITIVE_INFINITY || isNews(worker, object.id, lastSeq, "there"))
+      addObject(ctx, worker, object, true);
   welcome(ctx, worker, reply);
   reconcileLeases(ctx, worker, hello.leases, reply);
 }
@@ -209,30 +215,13 @@ export function onObjects(ctx: Context, message: WorkerRequestOf<"objects">): vo
     return;
   }
   heard(state, worker);
-  // What a report said is gone may have been made anew since, as a later one told. If it is gone all the same, whoever
-  // asks for it will find out.
-  const late = message.seq < worker.seenMax;
-  if (firstTime(worker, message.seq)) {
-    for (const object of message.added) addObject(ctx, worker, object);
-    if (!late) for (const id of message.removed) dropHolder(ctx, worker, id);
+  const { seq } = message;
+  if (firstTime(worker, seq)) {
+    for (const object of message.added) if (isNews(worker, object.id, seq, "there")) addObject(ctx, worker, object);
+    for (const id of message.removed) if (isNews(worker, id, seq, "gone")) dropHolder(ctx, worker, id);
+    forgetOrder(worker);
   }
   order(ctx, worker, { o: "ack", seq: message.seq }, { gated: true });
-}
-
-function dropHolder(ctx: Context, worker: WorkerRecord, id: ReturnType<typeof objectIdOf>): void {
-  worker.objects.delete(id);
-  worker.copies.delete(id);
-  noteMissing(ctx.state, id, worker);
-  const holders = ctx.state.holders.get(id);
-  if (!holders?.delete(worker.id)) return;
-  if (holders.size > 0) {
-    keepEnough(ctx, id);
-    return;
-  }
-  ctx.state.holders.delete(id);
-  const put = ctx.state.puts.get(id);
-  if (put) losePut(ctx, put);
-  else loseObject(ctx, id);
 }
 
 // ------------------------------------------------------------------------------------------------ leaving

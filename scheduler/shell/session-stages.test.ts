@@ -37,6 +37,17 @@ function intake(size: Partial<SessionSize> = {}) {
   return { stages, admit, failed };
 }
 
+test("a stage that is to be sent again is not refused for good: what reads it may come with it", () => {
+  const { admit, failed } = intake();
+  const reads = (index: number, upstream: number) => stage(index, 1, [{ a: "stage", stage: upstream, edge: "all" }]);
+  for (let i = 0; i < 3; i++) expect(admit(reads(1, 0))).toEqual([]);
+  expect(failed).toMatchObject([{ stage: 1, error: { code: "SESSION_LOST" } }]);
+  // Only its reader arrives at first.
+  expect(admit(reads(2, 1))).toEqual([]);
+  expect(failed).toHaveLength(1);
+  expect(admit(stage(0), reads(1, 0), reads(2, 1))).toEqual([0, 1, 2]);
+});
+
 describe("what one session may have", () => {
   const perStage = limits.tasksPerStageMax;
   const full = limits.tasksPerJobMax / perStage;

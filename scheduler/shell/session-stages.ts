@@ -201,7 +201,8 @@ export class SessionStages {
 
   #reject(client: ClientId, session: JobId, stage: StageSpec, error: WireError): void {
     const { rejected } = this.#of(session);
-    if (rejected.size < troublesKept) rejected.add(stage.index);
+    // What its client is asked to send again may come yet, and what reads it with it.
+    if (rejected.size < troublesKept && error.code !== "SESSION_LOST") rejected.add(stage.index);
     this.#options.fail(client, session, { r: "failed", stage: stage.index, from: 0, to: stage.count, error });
   }
 

@@ -57,6 +57,7 @@ export function hello(state: WorkerState, nowMs: number, out: Out): void {
         objects: page,
         more,
         reportsFrom: firstOpenSeq(state),
+        reportsTo: state.nextSeq,
       },
     });
   } while (at < objects.length);
