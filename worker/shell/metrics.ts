@@ -80,6 +80,11 @@ export class WorkerMetrics {
       help: "Bytes of inputs brought here.",
       registers,
     });
+    this.#addGauges(figures);
+  }
+
+  #addGauges(figures: () => WorkerFigures): void {
+    const registers = [this.registry];
     const gauge = (name: string, help: string, read: (now: WorkerFigures) => number): void => {
       new Gauge({
         name,
