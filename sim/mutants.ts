@@ -238,7 +238,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   "held-objects-not-told": {
     doc: "a scheduler does not listen to what a worker says in its hello that it holds",
     area: "objects",
-    edits: [core("worker-events", "for (const object of hello.objects) addObject(ctx, worker, object, true);", "")],
+    edits: [core("worker-events", "lastSeq < worker.seenMax ? [] : hello.objects", "[]")],
   },
   "put-acknowledged-before-it-is-known": {
     doc: "a worker confirms a put before the scheduler has heard of it",
