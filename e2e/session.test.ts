@@ -42,6 +42,9 @@ describe("a scheduler that dies while random functions run", () => {
     const each = lib.seenOne.map(map);
     const list = lib.seen.submit([map.at(tasks - 1), single, map.at(0)]);
     const broadcast = lib.seenOne.submit(single);
+    // Of several stages, in another order, one of them twice.
+    const order = [single, ...Array.from({ length: tasks }, (_, i) => map.at(tasks - 1 - i)), map.at(7)];
+    const chosen = lib.seenOne.map(order);
     const { ready } = await cluster.wait(map, { count: tasks / 2 });
     const shown = new Map((await cluster.get(ready)).map(({ i, picked }) => [i, picked]));
     expect(shown.size).toBeLessThan(tasks);
@@ -53,6 +56,7 @@ describe("a scheduler that dies while random functions run", () => {
     expect(await cluster.get(each, { timeoutMs: 60_000 })).toEqual(values);
     expect(await cluster.get(list, { timeoutMs: 60_000 })).toEqual([values[tasks - 1], one, values[0]]);
     expect(await cluster.get(broadcast, { timeoutMs: 60_000 })).toBe(one);
+    expect(await cluster.get(chosen, { timeoutMs: 60_000 })).toEqual([one, ...[...values].reverse(), values[7]]);
     // Refs from before the restart are as good as ever.
     expect(await cluster.get(lib.seen.submit([map.at(3), map.at(4)]), { timeoutMs: 60_000 })).toEqual(
       values.slice(3, 5),

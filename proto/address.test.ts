@@ -115,4 +115,39 @@ describe("addresses", () => {
     expect(stageBase(job("a"), impure, noStages)).toBe("sa_0");
     expect(stageBase(job("b"), { ...impure, index: 4 }, noStages)).toBe("sb_4");
   });
+
+  it("of every form of argument are what they have always been", () => {
+    const object = `${base("ab")}-0` as ObjectId;
+    const forms: ArgSpec[] = [
+      value(20),
+      { a: "item", pack: pack(1, 2) },
+      { a: "items", object },
+      { a: "object", id: object },
+      { a: "stage", stage: 1, edge: "one-to-one" },
+      { a: "stage", stage: 2, edge: "broadcast" },
+      { a: "stage", stage: 3, edge: "all" },
+      { a: "task", stage: 4, task: 5 },
+      { a: "index" },
+      {
+        a: "list",
+        of: [value("x"), { a: "list", of: [{ a: "index" }, { a: "task", stage: 1, task: 0 }] }],
+      },
+    ];
+    const addressed = [...forms.map((arg) => [arg]), forms].map((args) =>
+      stageBase(job("j"), spec({ args }), (stage) => base(String(stage))),
+    );
+    expect(addressed).toEqual([
+      "p01d9641429352ff12b81162a4c46be6f",
+      "p4eeca93f9ed6a572965ab51dc3dce0f1",
+      "p8190ed88c8b75fe3e10e79b53e676b97",
+      "p9e140c24caa0527b2947a51ff0d0fcb8",
+      "pd1a53adb6b824240ad6cd1b706d1314c",
+      "ped4ca16b8018f1a973c57a6b1f89e215",
+      "pf634b1d58ad986381a90e5d14cc1832d",
+      "p040f650fa95d4d2219d2813752b1ae2f",
+      "pd676a5fe333160349851f88ac880b203",
+      "pef12f73513f095bbb947ed512b5c7984",
+      "p6c725b8b459c3f20eb28c4127f71f700",
+    ]);
+  });
 });

@@ -3,6 +3,7 @@
  * the ids of its results before anything ran, and a pure stage has the same ids in every job of the same content.
  */
 import { createHash } from "node:crypto";
+import { type ArgLeaf, foldArg } from "./args.js";
 import { encodeMessage } from "./codec.js";
 import { sha256Hex } from "./digest.js";
 import { engineOfStage } from "./engine.js";
@@ -24,26 +25,33 @@ export function contentDigest(id: ObjectId): Uint8Array | undefined {
 }
 
 /** What an argument adds to the address: values by their bytes, inputs by their ids. */
-function addressArg(arg: ArgSpec, baseOf: (stage: number) => ObjectBase): unknown {
-  switch (arg.a) {
+function addressLeaf(leaf: ArgLeaf, baseOf: (stage: number) => ObjectBase): unknown {
+  switch (leaf.a) {
     case "value":
-      return ["value", arg.kind, sha256Hex(arg.data)];
+      return ["value", leaf.kind, sha256Hex(leaf.data)];
     case "item":
-      return ["item", sha256Hex(arg.pack)];
+      return ["item", sha256Hex(leaf.pack)];
     case "items":
-      return ["items", arg.object];
+      return ["items", leaf.object];
     case "object":
-      return ["object", arg.id];
+      return ["object", leaf.id];
     case "stage":
-      return ["stage", baseOf(arg.stage), arg.edge];
+      return ["stage", baseOf(leaf.stage), leaf.edge];
     case "task":
-      return ["object", objectIdOf(baseOf(arg.stage), arg.task)];
-    case "list":
-      return ["list", arg.of.map((inner) => addressArg(inner, baseOf))];
+      return ["object", objectIdOf(baseOf(leaf.stage), leaf.task)];
+    case "each":
+      return ["each", leaf.of.map((run) => (typeof run === "string" ? run : [baseOf(run[0]), run[1], run[2]]))];
     case "index":
       return ["index"];
   }
 }
+
+const addressArg = (arg: ArgSpec, baseOf: (stage: number) => ObjectBase): unknown =>
+  foldArg<unknown>(
+    arg,
+    (leaf) => addressLeaf(leaf, baseOf),
+    (of) => ["list", of],
+  );
 
 /**
  * The base of a stage's objects. `baseOf` gives the bases of the stages before it.

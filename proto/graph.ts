@@ -6,7 +6,9 @@
  * `details.path`; too many tasks are TOO_LARGE.
  */
 import { z } from "zod";
+import { type ArgLeaf, placedLeaves } from "./args.js";
 import { withDraws } from "./draws.js";
+import { type EachRun, EachRuns, eachCount } from "./each.js";
 import { VolleyError } from "./errors.js";
 import { limits } from "./limits.js";
 import { bundleId, objectId } from "./messages/scalars.js";
@@ -35,7 +37,7 @@ export function validateStages(
     const path = `stages.${position}`;
     if (stage.index !== firstIndex + position)
       throw fault(`${path}.index`, `expected ${firstIndex + position}, got ${stage.index}`);
-    stage.args.forEach((arg, i) => validateArg(arg, stage, `${path}.args.${i}`, known));
+    for (const [leaf, at] of placedLeaves(stage.args, `${path}.args`)) validateLeaf(leaf, stage, at, known);
     counts.set(stage.index, stage.count);
   });
   outputs.forEach((output, i) => {
@@ -60,8 +62,8 @@ function checkTasks(stages: readonly StageSpec[]): void {
   }
 }
 
-function validateArg(
-  arg: ArgSpec,
+function validateLeaf(
+  arg: ArgLeaf,
   stage: StageSpec,
   path: string,
   countOf: (stage: number) => number | undefined,
@@ -97,11 +99,31 @@ function validateArg(
         throw fault(`${path}.task`, `stage ${arg.stage} has ${upstream} tasks, so there is no task ${arg.task}`);
       return;
     }
-    case "list":
-      arg.of.forEach((inner, i) => validateArg(inner, stage, `${path}.of.${i}`, countOf));
+    case "each":
+      validateEach(arg.of, stage, path, countOf);
       return;
     default:
       return;
+  }
+}
+
+function validateEach(
+  of: readonly EachRun[],
+  stage: StageSpec,
+  path: string,
+  countOf: (stage: number) => number | undefined,
+): void {
+  const objects = eachCount(of);
+  if (objects !== stage.count)
+    throw fault(path, `a stage of ${stage.count} tasks cannot take one each of ${objects} objects`);
+  for (const [i, run] of of.entries()) {
+    if (typeof run === "string") continue;
+    const [index, task, count] = run;
+    const upstream = countOf(index);
+    if (upstream === undefined || index >= stage.index)
+      throw fault(`${path}.of.${i}`, `stage ${index} does not come before stage ${stage.index}`);
+    if (task + count > upstream)
+      throw fault(`${path}.of.${i}`, `stage ${index} has ${upstream} tasks, so there is no task ${task + count - 1}`);
   }
 }
 
@@ -120,6 +142,7 @@ export type JsonArg =
   | { object: string }
   | { stage: string; edge: "one-to-one" | "broadcast" | "all" }
   | { stage: string; task: number }
+  | { each: ({ object: string } | { stage: string; task?: number | undefined })[] }
   | { list: JsonArg[] }
   | { index: true };
 
@@ -130,6 +153,17 @@ const jsonArg: z.ZodType<JsonArg> = z.lazy(() =>
     z.strictObject({ object: objectId as unknown as z.ZodType<string> }),
     z.strictObject({ stage: z.string(), edge: z.enum(["one-to-one", "broadcast", "all"]) }),
     z.strictObject({ stage: z.string(), task: z.number().int().min(0) }),
+    z.strictObject({
+      each: z
+        .array(
+          z.union([
+            z.strictObject({ object: objectId as unknown as z.ZodType<string> }),
+            z.strictObject({ stage: z.string(), task: z.number().int().min(0).optional() }),
+          ]),
+        )
+        .min(1)
+        .max(limits.tasksPerStageMax),
+    }),
     z.strictObject({ list: z.array(jsonArg) }),
     z.strictObject({ index: z.literal(true) }),
   ]),
@@ -145,7 +179,7 @@ export const jsonGraph = z.strictObject({
           z.strictObject({ kernel: z.string().min(1).max(128), version: z.number().int().min(1).optional() }),
           z.strictObject({ bundle: bundleId as unknown as z.ZodType<string>, export: z.string().min(1).max(128) }),
         ]),
-        /** Number of tasks; may be left out where an `items` argument or a one-to-one edge says it, otherwise 1. */
+        /** Number of tasks; left out, an `items` or `each` argument or a one-to-one edge says it, otherwise 1. */
         count: z.number().int().min(1).max(limits.tasksPerStageMax).optional(),
         args: z.array(jsonArg).max(limits.argsPerTaskMax).default([]),
         options: z
@@ -204,6 +238,7 @@ export function compileGraph(graph: JsonGraph, resolve: ResolveKernel = asWritte
         if ("object" in arg) return { a: "object", id: objectId.parse(arg.object) };
         if ("index" in arg) return { a: "index" };
         if ("list" in arg) return { a: "list", of: arg.list.map((inner, i) => compile(inner, `${at}.list.${i}`)) };
+        if ("each" in arg) return { a: "each", of: compileEach(arg.each, at, upstream) };
         const from = upstream(arg.stage, `${at}.stage`);
         return "task" in arg
           ? { a: "task", stage: from.index, task: arg.task }
@@ -242,9 +277,33 @@ export function compileGraph(graph: JsonGraph, resolve: ResolveKernel = asWritte
   return { name: graph.name, stages, outputs };
 }
 
+/** A stage without a task stands for all of its outputs, in order. */
+function compileEach(
+  each: Extract<JsonArg, { each: unknown }>["each"],
+  at: string,
+  upstream: (name: string, at: string) => { index: number; count: number },
+): readonly EachRun[] {
+  const runs = new EachRuns();
+  for (const [i, one] of each.entries()) {
+    if ("object" in one) {
+      runs.object(objectId.parse(one.object));
+      continue;
+    }
+    const { index, count } = upstream(one.stage, `${at}.each.${i}.stage`);
+    if (one.task === undefined) runs.tasks(index, 0, count);
+    else runs.tasks(index, one.task);
+  }
+  return runs.of;
+}
+
 function inferCount(args: readonly JsonArg[], byName: ReadonlyMap<string, { count: number }>): number {
   for (const arg of args) {
     if ("items" in arg) return arg.items.length;
+    if ("each" in arg)
+      return arg.each.reduce(
+        (sum, one) => sum + ("stage" in one && one.task === undefined ? (byName.get(one.stage)?.count ?? 1) : 1),
+        0,
+      );
     if ("edge" in arg && arg.edge === "one-to-one") return byName.get(arg.stage)?.count ?? 1;
   }
   return 1;

@@ -3,8 +3,9 @@
  * them anew, for another value would not be the one that was read. Of a function that is pure, another execution gives
  * the same, as long as its own inputs are the same.
  */
+import { type ArgLeaf, leavesOf } from "../proto/args.js";
+import { cutEach } from "../proto/each.js";
 import type { WireError } from "../proto/errors.js";
-import type { ArgSpec } from "../proto/messages/stage.js";
 import type { TaskRun } from "./results.js";
 import type { StageRecord } from "./state.js";
 
@@ -14,23 +15,31 @@ export const readUnseen: WireError = {
     "the scheduler restarted before this result arrived, and what was made from it is here already; the task is not run again, because its function is not declared pure and might give another value",
 };
 
-/** The tasks of `upstream` that tasks `runs` of the reader take by this argument. */
-function* taken(arg: ArgSpec, upstream: StageRecord, runs: readonly TaskRun[]): IterableIterator<TaskRun> {
-  if (arg.a === "list") for (const inner of arg.of) yield* taken(inner, upstream, runs);
-  else if (arg.a === "task" && arg.stage === upstream.index) yield { from: arg.task, to: arg.task + 1 };
-  else if (arg.a === "stage" && arg.stage === upstream.index)
-    yield* arg.edge === "one-to-one" ? runs : [{ from: 0, to: upstream.count }];
+/** What tasks `runs` of the reader take by this argument: tasks [from, to) of a stage. */
+function* taken(leaf: ArgLeaf, runs: readonly TaskRun[]): IterableIterator<[stage: number, from: number, to: number]> {
+  if (leaf.a === "task") yield [leaf.stage, leaf.task, leaf.task + 1];
+  else if (leaf.a === "stage" && leaf.edge !== "one-to-one") yield [leaf.stage, 0, Number.POSITIVE_INFINITY];
+  else if (leaf.a === "stage") for (const { from, to } of runs) yield [leaf.stage, from, to];
+  else if (leaf.a === "each") {
+    for (const { from, to } of runs)
+      for (const run of cutEach(leaf.of, from, to))
+        if (typeof run !== "string") yield [run[0], run[1], run[1] + run[2]];
+  }
 }
 
 /** Notes with the inputs of a stage that are not here which of their tasks its results were made from. */
 export function noteReads({ state, results }: StageRecord): void {
   if (state.s !== "open") return;
-  let runs: TaskRun[] | undefined;
-  for (const upstream of state.reads) {
-    if (upstream.state.s !== "open") continue;
-    runs ??= [...results.successes(), ...state.readUnseen];
-    if (runs.length === 0) return;
-    for (const arg of state.spec.args) upstream.state.readUnseen.push(...taken(arg, upstream, runs));
+  const open = new Map<number, StageRecord>();
+  for (const upstream of state.reads) if (upstream.state.s === "open") open.set(upstream.index, upstream);
+  if (open.size === 0) return;
+  const runs = [...results.successes(), ...state.readUnseen];
+  if (runs.length === 0) return;
+  for (const leaf of leavesOf(state.spec.args)) {
+    for (const [index, from, to] of taken(leaf, runs)) {
+      const upstream = open.get(index);
+      if (upstream?.state.s === "open") upstream.state.readUnseen.push({ from, to: Math.min(to, upstream.count) });
+    }
   }
 }
 

@@ -4,6 +4,7 @@
  * the journal (I6).
  */
 import { putObjectId } from "../proto/address.js";
+import { objectsRead } from "../proto/args.js";
 import { digestOf } from "../proto/digest.js";
 import type { ErrorCode } from "../proto/errors.js";
 import { type ClientId, type Epoch, type JobId, type ObjectId, objectIdOf, type TenantId } from "../proto/ids.js";
@@ -13,7 +14,6 @@ import type { StoredResult } from "../proto/messages/results.js";
 import type { StageSpec } from "../proto/messages/stage.js";
 import { PackWriter } from "../proto/values/pack.js";
 import { PROTOCOL_VERSION } from "../proto/version.js";
-import { flatArgs } from "../scheduler/core/links.js";
 import { Asker } from "./asker.js";
 import { JobModel, type StageModel, Violation } from "./job-model.js";
 import { Process } from "./process.js";
@@ -154,11 +154,7 @@ export class JobClient {
   /** It reads nothing that others have made. */
   get isSelfContained(): boolean {
     const { stages, puts } = this.#makePlan();
-    return stages.every(({ args }) =>
-      [...flatArgs(args)].every(
-        (arg) => (arg.a !== "object" || puts.has(arg.id)) && (arg.a !== "items" || puts.has(arg.object)),
-      ),
-    );
+    return stages.every(({ args }) => [...objectsRead(args)].every((id) => puts.has(id)));
   }
 
   /** The same job under the same id, submitted by somebody else. */

@@ -4,7 +4,9 @@
  * oracle evaluate by the same code here, from opposite ends: one from leases and fetched bytes, the other from the
  * graph alone.
  */
+import { type ArgLeaf, foldArg, leavesOf } from "../proto/args.js";
 import { digestOf, hexOf } from "../proto/digest.js";
+import { takenBy } from "../proto/each.js";
 import { type ObjectBase, type ObjectId, objectIdOf } from "../proto/ids.js";
 import type { ArgSpec, FunctionRef } from "../proto/messages/stage.js";
 import { PackReader } from "../proto/values/pack.js";
@@ -61,6 +63,10 @@ export type StageLookup = (stage: number) => StageFacts;
 
 /** Ids of the objects that this argument of this task reads. */
 export function* objectsOf(arg: ArgSpec, task: number, stageOf: StageLookup): IterableIterator<ObjectId> {
+  for (const leaf of leavesOf([arg])) yield* objectsOfLeaf(leaf, task, stageOf);
+}
+
+function* objectsOfLeaf(arg: ArgLeaf, task: number, stageOf: StageLookup): IterableIterator<ObjectId> {
   switch (arg.a) {
     case "items":
       yield arg.object;
@@ -71,22 +77,24 @@ export function* objectsOf(arg: ArgSpec, task: number, stageOf: StageLookup): It
     case "task":
       yield objectIdOf(stageOf(arg.stage).base, arg.task);
       return;
+    case "each": {
+      const taken = takenBy(arg.of, task);
+      yield "id" in taken ? taken.id : objectIdOf(stageOf(taken.stage).base, taken.task);
+      return;
+    }
     case "stage": {
       const { base, count } = stageOf(arg.stage);
       if (arg.edge === "one-to-one") yield objectIdOf(base, task);
       else for (let i = 0; i < count; i++) yield objectIdOf(base, i);
       return;
     }
-    case "list":
-      for (const inner of arg.of) yield* objectsOf(inner, task, stageOf);
-      return;
     default:
       return;
   }
 }
 
 /** The argument's value as text; `contentOf` gives an object's bytes. */
-function textOf(arg: ArgSpec, task: number, stageOf: StageLookup, contentOf: (id: ObjectId) => Uint8Array): string {
+function textOf(arg: ArgLeaf, task: number, stageOf: StageLookup, contentOf: (id: ObjectId) => Uint8Array): string {
   switch (arg.a) {
     case "value":
       return hexOf(arg.data);
@@ -96,8 +104,6 @@ function textOf(arg: ArgSpec, task: number, stageOf: StageLookup, contentOf: (id
       return hexOf(new PackReader(contentOf(arg.object)).at(task).data);
     case "index":
       return `#${task}`;
-    case "list":
-      return `[${arg.of.map((inner) => textOf(inner, task, stageOf, contentOf)).join()}]`;
     case "stage":
       if (arg.edge === "all") return `[${[...objectsOf(arg, task, stageOf)].map((id) => hexOf(contentOf(id))).join()}]`;
       break;
@@ -118,7 +124,13 @@ export function evaluate(
   contentOf: (id: ObjectId) => Uint8Array,
   salt: number,
 ): EncodedValue {
-  const texts = args.map((arg) => textOf(arg, task, stageOf, contentOf));
+  const texts = args.map((arg) =>
+    foldArg(
+      arg,
+      (leaf) => textOf(leaf, task, stageOf, contentOf),
+      (of) => `[${of.join()}]`,
+    ),
+  );
   const text = `${traits.name}(${texts.join(";")})${traits.mood === "steady" ? "" : salt}`;
   return { kind: 3, data: digestOf(3, Buffer.from(text)) };
 }

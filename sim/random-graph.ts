@@ -1,4 +1,6 @@
 /** Random stages: every form of argument, every edge, functions of every temper. */
+
+import { EachRuns } from "../proto/each.js";
 import type { BundleId, ObjectId } from "../proto/ids.js";
 import type { ArgSpec, StageSpec } from "../proto/messages/stage.js";
 import { PackWriter } from "../proto/values/pack.js";
@@ -79,10 +81,32 @@ function edge(context: GraphContext, count: number): ArgSpec | undefined {
   return { a: "task", stage, task };
 }
 
+/** Task i takes ref i: runs of outputs, single ones and objects in any order, some of them more than once. */
+function each(context: GraphContext, count: number): ArgSpec | undefined {
+  const { random, stages, objects } = context;
+  const usable = stages.filter(({ spec }) => traitsOf(spec.fn).mood !== "poison").slice(-6);
+  if (usable.length === 0 && objects.length === 0) return undefined;
+  const runs = new EachRuns();
+  for (let left = count; left > 0; ) {
+    if (usable.length === 0 || (objects.length > 0 && random.chance(0.2))) {
+      runs.object(random.pick(objects));
+      left--;
+      continue;
+    }
+    const { spec, objectOf } = random.pick(usable);
+    const task = random.between(0, spec.count - 1);
+    const length = Math.min(left, random.chance(0.5) ? 1 : random.between(1, spec.count - task));
+    if (objectOf && length === 1 && random.chance(0.2)) runs.object(objectOf(task));
+    else runs.tasks(spec.index, task, length);
+    left -= length;
+  }
+  return { a: "each", of: runs.of };
+}
+
 function randomArg(context: GraphContext, count: number, depth: number): ArgSpec {
   const { random, objects, packs } = context;
   if (random.chance(0.5)) {
-    const found = edge(context, count);
+    const found = random.chance(0.25) ? each(context, count) : edge(context, count);
     if (found) return found;
   }
   if (objects.length > 0 && random.chance(0.3)) return { a: "object", id: random.pick(objects) };

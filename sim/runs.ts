@@ -2,6 +2,8 @@
  * What a worker's threads do: tasks of a run one after the other, in virtual time, with results in batches; limits and
  * kills in the middle (W2–W4, W6).
  */
+
+import { type ArgLeaf, mapArg } from "../proto/args.js";
 import { digestOf, hexOf } from "../proto/digest.js";
 import type { WireError } from "../proto/errors.js";
 import { type LeaseId, type ObjectId, objectIdOf } from "../proto/ids.js";
@@ -166,8 +168,7 @@ export class Runs {
       read.set(id, hexOf(digestOf(value.kind, value.data)));
       return value.data;
     };
-    const args = lease.args.map((arg) => cutBack(arg, lease.from));
-    const value = evaluate(traits, args, task, stagesOf(lease), contentOf, this.#host.random.u32());
+    const value = evaluate(traits, argsOf(lease), task, stagesOf(lease), contentOf, this.#host.random.u32());
     this.#noteResult(lease, task, value, read);
     if (isLarge(traits, task)) {
       this.#giveHeld(run, 0);
@@ -281,9 +282,14 @@ export class Runs {
   }
 }
 
+/** The lease's arguments by the tasks' own indexes. */
+export const argsOf = (lease: Lease): ArgSpec[] =>
+  lease.args.map((arg) => mapArg(arg, (leaf) => cutBack(leaf, lease.from)));
+
 /** Items come cut to the lease's range: item i - from belongs to task i. */
-function cutBack(arg: ArgSpec, from: number): ArgSpec {
-  if (arg.a === "list") return { a: "list", of: arg.of.map((inner) => cutBack(inner, from)) };
+function cutBack(arg: ArgLeaf, from: number): ArgSpec {
+  // What stands before the lease's range is never read.
+  if (arg.a === "each" && from > 0) return { a: "each", of: [[0, 0, from], ...arg.of] };
   if (arg.a !== "item" || from === 0) return arg;
   const cut = new PackReader(arg.pack);
   const whole = new PackWriter();

@@ -2,6 +2,8 @@
  * A model SDK client: a session, stages submitted over time, beats, stages sent again when the scheduler says it does
  * not know them, puts, cancels, releases, fetches of large results; and a check of everything it is shown.
  */
+
+import { objectsRead, stagesRead } from "../proto/args.js";
 import { decodeMessage } from "../proto/codec.js";
 import { type ClientId, type Epoch, type JobId, type ObjectId, splitObjectId, type TenantId } from "../proto/ids.js";
 import { limits } from "../proto/limits.js";
@@ -416,16 +418,9 @@ export class SessionClient {
 
   /** The stages it reads, by edge or by object id. */
   #readsOf(stage: ClientStage): ClientStage[] {
-    const args = stage.spec.args.flatMap((arg) => (arg.a === "list" ? arg.of : [arg]));
-    return args.flatMap((arg) => {
-      const upstream =
-        arg.a === "stage" || arg.a === "task"
-          ? this.#stages.get(arg.stage)
-          : arg.a === "object"
-            ? this.#makerOf(arg.id)
-            : undefined;
-      return upstream ? [upstream] : [];
-    });
+    const { args } = stage.spec;
+    const read = [...stagesRead(args)].map((index) => this.#stages.get(index));
+    return [...read, ...[...objectsRead(args)].map((id) => this.#makerOf(id))].filter((one) => one !== undefined);
   }
 
   #makerOf(id: ObjectId): ClientStage | undefined {

@@ -23,7 +23,7 @@ import { Violation } from "./job-model.js";
 import { objectsOf } from "./model-function.js";
 import { Process } from "./process.js";
 import type { Random } from "./random.js";
-import { Runs, stagesOf } from "./runs.js";
+import { argsOf, Runs, stagesOf } from "./runs.js";
 import { Shelf } from "./truth.js";
 import type { World } from "./world.js";
 
@@ -233,9 +233,10 @@ export class WorkerNode {
 
   #prepare(lease: Lease): void {
     const stageOf = stagesOf(lease);
+    const args = argsOf(lease);
     const wants = new Set<ObjectId>();
     for (let task = lease.from; task < lease.to; task++)
-      for (const arg of lease.args) for (const id of objectsOf(arg, task, stageOf)) wants.add(id);
+      for (const arg of args) for (const id of objectsOf(arg, task, stageOf)) wants.add(id);
     const inputs = new Map<ObjectId, StoredValue>();
     this.#inputs.set(lease.lease, inputs);
     this.#fetcher.fetch(wants, lease.inputs, this.objects, (found, missing) => {

@@ -70,8 +70,8 @@ export interface RemoteFunction<F> {
   submit(...args: RefableArgs<Args<F>>): ObjectRef<Result<F>>;
   /**
    * One task per item; the item is the first argument, `shared` the others. Items may be refs: task i takes the value
-   * of ref i. Of the whole result of an earlier map that is one stage; separate refs (of values that were put, say) are
-   * a task of their own each, at most 100,000.
+   * of ref i, wherever each comes from, and goes as soon as that is there. Lists of refs, and refs among values, are a
+   * stage each, at most 100,000.
    */
   map(
     items: Iterable<Refable<Args<F>[0]>> | RefArray<Args<F>[0]>,

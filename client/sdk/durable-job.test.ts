@@ -76,7 +76,7 @@ describe("the calls of a durable job", () => {
     ]);
   });
 
-  test("over separate refs are a task each; outside of the description they are the session's again", async () => {
+  test("over separate refs are one stage; outside of the description they are the session's again", async () => {
     answer({});
     const f = await rig.impure<(...args: unknown[]) => number>();
     await rig.cluster.durable("k", () => {
@@ -85,8 +85,13 @@ describe("the calls of a durable job", () => {
     });
     expect(submitted().stages.map(({ args }) => args[0])).toMatchObject([
       { a: "item" },
-      { a: "task", stage: 0, task: 2 },
-      { a: "task", stage: 0, task: 0 },
+      {
+        a: "each",
+        of: [
+          [0, 2, 1],
+          [0, 0, 1],
+        ],
+      },
     ]);
     rig.scheduler.execute((a) => (a as number) + 1);
     expect(await rig.cluster.get(f.submit(1))).toBe(2);

@@ -36,11 +36,11 @@ export function describeJob(session: object, name: string, describe: () => JobOu
   return { graph, shape };
 }
 
-/** One stage over plain items or a whole map; a task of its own for each of separate refs. */
+/** One stage over plain items, a whole map or refs; a stage for each of refs among values and of lists of refs. */
 function mapOver(graph: Graph, fn: object, given: Iterable<unknown>, shared: readonly unknown[]): RefArray<unknown> {
   if (given instanceof GraphRefArray && given.isWhole) return graph.mapStage(fn, given, shared);
   const items = [...given];
-  if (items.some((item) => graph.reads(item)))
+  if (items.some((item) => graph.reads(item)) && !graph.takesEach(items))
     return new RefList(items.map((item) => graph.submit(fn, [item, ...shared])));
   return graph.mapItems(fn, items, shared);
 }

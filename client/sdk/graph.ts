@@ -3,6 +3,7 @@
  * graph is run. A graph is plain data of stages, so it may be run any number of times.
  */
 import { withDraws } from "../../proto/draws.js";
+import { EachRuns } from "../../proto/each.js";
 import { VolleyError } from "../../proto/errors.js";
 import { type CompiledGraph, validateStages } from "../../proto/graph.js";
 import type { ObjectId } from "../../proto/ids.js";
@@ -103,7 +104,7 @@ export class Graph {
   map(fn: unknown, items: readonly unknown[], options: MapOptions = {}): StageRef<never> {
     if (items.length === 0)
       throw new VolleyError("INVALID_GRAPH", `stages.${this.#stages.length}: map was given no items`);
-    return this.#addMap(fn, options, items.length, { a: "item", pack: packItems(items) });
+    return this.#addMap(fn, options, items.length, this.#items(items));
   }
 
   each(fn: unknown, upstream: unknown, options: MapOptions = {}): StageRef<never> {
@@ -193,6 +194,29 @@ export class Graph {
       options: callee.options,
     });
     return new GraphStage(this, index, count);
+  }
+
+  /** Whether each of the items is one object: a ref, or a stage of one task. */
+  takesEach(items: readonly unknown[]): boolean {
+    return items.every(
+      (item) => isRef(item) || item instanceof GraphRef || (item instanceof GraphStage && item.count === 1),
+    );
+  }
+
+  /** Refs and stages of one task are taken one by a task, values as a pack. */
+  #items(items: readonly unknown[]): ArgSpec {
+    if (!this.takesEach(items)) return { a: "item", pack: packItems(items) };
+    const runs = new EachRuns();
+    for (const item of items) {
+      if (item instanceof GraphStage) runs.tasks(this.#own(item).stage, 0);
+      else if (item instanceof GraphRef) runs.tasks(this.#own(item.of).stage, item.task);
+      else {
+        const ref = item as ObjectRef<unknown>;
+        this.refs.set(ref.id, ref);
+        runs.object(ref.id as ObjectId);
+      }
+    }
+    return { a: "each", of: runs.of };
   }
 
   #arg(value: unknown): ArgSpec {

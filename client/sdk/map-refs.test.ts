@@ -34,11 +34,11 @@ describe("refs as items", () => {
     expect(rig.scheduler.of("put")).toHaveLength(2);
   });
 
-  test("a map over separate refs is a map: its refs are got, waited for, mapped over, passed on and cancelled", async () => {
+  test("separate refs are one stage: its refs are got, waited for, mapped over, passed on and cancelled", async () => {
     const f = await rig.impure<(a: unknown) => unknown>();
     const held = await Promise.all([10, 20, 30].map((value) => rig.cluster.put(value)));
     rig.scheduler.onStage = (stage, { client, session }) => {
-      if (stage.index < 3)
+      if (stage.index === 0)
         rig.scheduler.send(client, session, [
           resultsOf(stage, (arg) => held.findIndex(({ id }) => id === (arg as { id: string }).id)),
         ]);
@@ -46,20 +46,48 @@ describe("refs as items", () => {
     const refs = f.map(held);
     expect(await rig.cluster.get(refs)).toEqual([0, 1, 2]);
     expect((await rig.cluster.wait(refs, { count: 2 })).ready).toHaveLength(3);
-    const again = f.map(refs);
+    const again = f.map([refs.at(2), ...refs.slice(0, 2)]);
     f.submit(refs as never);
-    await eventually("sent", () => rig.stagesSent().length === 7);
-    expect(
-      rig
-        .stagesSent()
-        .slice(3)
-        .map(({ args }) => args[0]),
-    ).toEqual([
-      ...[0, 1, 2].map((stage) => ({ a: "task", stage, task: 0 })),
-      { a: "list", of: [0, 1, 2].map((stage) => ({ a: "task", stage, task: 0 })) },
+    await eventually("sent", () => rig.stagesSent().length === 3);
+    expect(rig.stagesSent().map(({ count, args }) => [count, args[0]])).toEqual([
+      [3, { a: "each", of: held.map(({ id }) => id) }],
+      [
+        3,
+        {
+          a: "each",
+          of: [
+            [0, 2, 1],
+            [0, 0, 2],
+          ],
+        },
+      ],
+      [1, { a: "stage", stage: 0, edge: "all" }],
     ]);
     await rig.cluster.cancel(again);
-    expect(rig.scheduler.of("cancel").map(({ stage }) => stage)).toEqual([3, 4, 5]);
+    expect(rig.scheduler.of("cancel").map(({ stage }) => stage)).toEqual([1]);
+  });
+
+  test("what many refs cost follows from how they were made: nothing for a run, a name each for the others", async () => {
+    const f = await rig.impure<(a: unknown) => unknown>();
+    const each = 20_000;
+    const some = (): Iterable<unknown> => f.map(Array.from({ length: each }, (_, i) => i));
+    const many = [...some(), ...some()];
+    const from = many.map((_, i) => (i * 7) % many.length);
+    const runs = f.map([...many]);
+    const scattered = f.map(from.map((at) => many[at]));
+    expect([runs.length, scattered.length]).toEqual([many.length, many.length]);
+    expect(new Set([...scattered].map(({ id }) => id)).size).toBe(many.length);
+    await eventually("sent", () => rig.stagesSent().length === 5);
+    const sent = rig
+      .stagesSent()
+      .slice(2)
+      .map(({ args }) => (args[0]?.a === "each" ? args[0].of : []));
+    expect(sent[0]).toEqual([
+      [0, 0, each],
+      [1, 0, each],
+    ]);
+    // Their names share a message with others, so these are two stages.
+    expect(sent.slice(1).flat()).toEqual(from.map((at) => [at < each ? 0 : 1, at % each, 1]));
   });
 
   test("an item that cannot be sent leaves nothing of its map behind", async () => {

@@ -4,6 +4,7 @@
  * whoever submits it.
  */
 import { randomBytes } from "node:crypto";
+import { foldArg, objectsRead, renameObjects } from "../../proto/args.js";
 import { type ErrorCode, isVolleyError, VolleyError } from "../../proto/errors.js";
 import { type CompiledGraph, validateStages } from "../../proto/graph.js";
 import { isName, type JobId, type ObjectId } from "../../proto/ids.js";
@@ -14,7 +15,7 @@ import { specBytes } from "../../session/session.js";
 import type { Objects } from "./objects.js";
 import type { Session } from "./session.js";
 import { packBytesMax, valueBytesMax } from "./sizes.js";
-import { argBytes, collectObjects, renameObjects } from "./spec.js";
+import { argBytes } from "./spec.js";
 
 /** 96 random bits in hex: what this client mints for jobs, sessions and itself. */
 export const mintId = (): string => randomBytes(12).toString("hex");
@@ -45,8 +46,7 @@ export async function submitGraph(
       `the graph has ${bytes} bytes in ${given.length} stages, over the limit of ${bytesMax} of one message; put its values first and pass their refs`,
     );
   }
-  const reads = new Set<ObjectId>();
-  for (const stage of given) for (const arg of stage.args) collectObjects(arg, reads);
+  const reads = new Set(given.flatMap((stage) => [...objectsRead(stage.args)]));
   const names = new Map(await Promise.all([...reads].map(async (id) => [id, await objects.makeDurable(id)] as const)));
   const stages = given.map((stage) => ({
     ...stage,
@@ -80,6 +80,9 @@ function unanswered(error: unknown, job: JobId): unknown {
   return new VolleyError(error.code, text, { cause: error, details: { ...error.details, job } });
 }
 
+/** What is moved out is moved one after the other, not all at once. */
+type Lazy = () => Promise<ArgSpec>;
+
 /**
  * Values above valueBytesMax and packs above packBytesMax become objects; then the largest ones, until the stage fits
  * into messages.
@@ -88,18 +91,22 @@ async function moveOut(
   args: readonly ArgSpec[],
   out: (encoded: EncodedValue) => Promise<ObjectId>,
 ): Promise<ArgSpec[]> {
-  const move = async (arg: ArgSpec, above: { value: number; pack: number }): Promise<ArgSpec> => {
-    if (arg.a === "value" && arg.data.byteLength > above.value)
-      return { a: "object", id: await out({ kind: arg.kind as EncodedValue["kind"], data: arg.data }) };
-    if (arg.a === "item" && arg.pack.byteLength > above.pack)
-      return { a: "items", object: await out({ kind: valueKind.bytes, data: arg.pack }) };
-    if (arg.a === "list") {
-      const of: ArgSpec[] = [];
-      for (const inner of arg.of) of.push(await move(inner, above));
-      return { a: "list", of };
-    }
-    return arg;
-  };
+  const move = (arg: ArgSpec, above: { value: number; pack: number }): Promise<ArgSpec> =>
+    foldArg<Lazy>(
+      arg,
+      (leaf) => async () => {
+        if (leaf.a === "value" && leaf.data.byteLength > above.value)
+          return { a: "object", id: await out({ kind: leaf.kind as EncodedValue["kind"], data: leaf.data }) };
+        if (leaf.a === "item" && leaf.pack.byteLength > above.pack)
+          return { a: "items", object: await out({ kind: valueKind.bytes, data: leaf.pack }) };
+        return leaf;
+      },
+      (parts) => async () => {
+        const of: ArgSpec[] = [];
+        for (const part of parts) of.push(await part());
+        return { a: "list", of };
+      },
+    )();
   const moved: ArgSpec[] = [];
   for (const arg of args) moved.push(await move(arg, { value: valueBytesMax, pack: packBytesMax }));
   let total = moved.reduce((sum, arg) => sum + argBytes(arg), 0);

@@ -7,6 +7,7 @@
  * not be part of it.
  */
 import { drawing } from "../../proto/draws.js";
+import { EachRuns } from "../../proto/each.js";
 import { VolleyError } from "../../proto/errors.js";
 import { defaultStageOptions } from "../../proto/graph.js";
 import { limits } from "../../proto/limits.js";
@@ -60,7 +61,7 @@ const hasRef = (value: unknown): boolean => {
 };
 
 const batchTasksMax = 50_000;
-/** Separate refs in one map: each is a stage. */
+/** Items of one map that are refs among values, or lists of refs: each is a stage. */
 const separateMax = 100_000;
 /** An argument of separate stages that is larger is put once, if it would be more than a pack in all of them. */
 const repeatedBytesMax = 1_024;
@@ -175,6 +176,27 @@ class ArgList {
     this.puts.push(...other.puts);
   }
 
+  /** Adds the refs from `from` on as what tasks take one by one. Returns how far there is room. */
+  each(refs: readonly (TaskRef<unknown> | PutRef<unknown>)[], from: number): number {
+    const runs = new EachRuns();
+    let at = from;
+    for (; at < refs.length && runs.bytes < packBytesMax; at++) {
+      const ref = refs[at] as TaskRef<unknown> | PutRef<unknown>;
+      if (ref instanceof TaskRef) {
+        this.#read(ref.handle, ref.task, ref.task + 1);
+        runs.tasks(ref.handle.stage.index, ref.task);
+        continue;
+      }
+      this.#own(ref.session);
+      ref.assertHeld();
+      const put = this.#puts.get(ref.id);
+      if (put) this.puts.push(put);
+      runs.object(ref.id);
+    }
+    this.args.push({ a: "each", of: runs.of });
+    return at;
+  }
+
   /** The items of a map. */
   items(pack: Uint8Array): ArgSpec {
     if (this.#fits(pack.byteLength)) return { a: "item", pack };
@@ -283,23 +305,45 @@ export class Submitter {
         "TOO_LARGE",
         `map of ${count} items is over the limit of ${limits.tasksPerStageMax} tasks in a stage`,
       );
-    if (!whole && (all as readonly unknown[]).some(hasRef)) return this.#separately(all as readonly unknown[], shared);
+    if (!whole && (all as readonly unknown[]).some(hasRef)) {
+      const items = all as readonly unknown[];
+      return items.every(isRef) ? this.#each(items, shared) : this.#separately(items, shared);
+    }
     const list = new ArgList(this.#session, this.#puts);
     list.args.push(whole ? oneToOne(list.of(whole)) : list.items(packItems(all as readonly unknown[])));
     for (const arg of shared) list.args.push(list.of(arg));
     return new TaskRefArray(this.#stage(list, count), 0, count);
   }
 
+  /** Task i takes ref i: one stage, or as few as the names of the refs, which share a message, allow. */
+  #each(refs: readonly (TaskRef<unknown> | PutRef<unknown>)[], shared: readonly unknown[]): RefArray<unknown> {
+    const lists: { list: ArgList; count: number }[] = [];
+    for (let from = 0; from < refs.length; ) {
+      const list = new ArgList(this.#session, this.#puts);
+      const to = list.each(refs, from);
+      lists.push({ list, count: to - from });
+      from = to;
+    }
+    const rest = new ArgList(this.#session, this.#puts);
+    for (const arg of shared) rest.repeated(arg, lists.length);
+    const arrays = lists.map(({ list, count }) => {
+      list.append(rest);
+      return new TaskRefArray(this.#stage(list, count), 0, count);
+    });
+    const [first, ...others] = arrays as [TaskRefArray<unknown>, ...TaskRefArray<unknown>[]];
+    return others.length === 0 ? first : new RefList(arrays.flatMap((array) => [...array]));
+  }
+
   /**
-   * One stage for each item: the protocol joins stages one to one, but has no list of objects of which task i takes
-   * one. All of them travel in as few messages as their bytes allow.
+   * One stage for each item: of refs among values, and of lists with refs in them. All of them travel in as few
+   * messages as their bytes allow.
    */
   #separately(items: readonly unknown[], shared: readonly unknown[]): RefArray<unknown> {
     const count = items.length;
     if (count > separateMax)
       throw new VolleyError(
         "TOO_LARGE",
-        `map over ${count} separate refs is over the limit of ${separateMax}; map the whole result of an earlier map instead`,
+        `map over ${count} items of which some are refs and some are not, or are lists of refs, is over the limit of ${separateMax}; put the values, and map over refs alone`,
       );
     const rest = new ArgList(this.#session, this.#puts);
     for (const arg of shared) rest.repeated(arg, count);

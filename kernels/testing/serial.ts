@@ -3,10 +3,12 @@
  * with. Values pass through their wire form between stages, as they do in a cluster.
  */
 import { createHash } from "node:crypto";
+import { type ArgLeaf, foldArg } from "../../proto/args.js";
 import { digestOf } from "../../proto/digest.js";
+import { takenBy } from "../../proto/each.js";
 import { VolleyError } from "../../proto/errors.js";
 import type { CompiledGraph } from "../../proto/graph.js";
-import type { ArgSpec, StageSpec } from "../../proto/messages/stage.js";
+import type { StageSpec } from "../../proto/messages/stage.js";
 import { PackReader } from "../../proto/values/pack.js";
 import { decodeValue, type EncodedValue, encodeValue } from "../../proto/values/value.js";
 import { requireKernel } from "../registry.js";
@@ -32,7 +34,13 @@ export async function evaluateSerially(
     const kernel = requireKernel(stage.fn.kernel, stage.fn.version);
     const results: EncodedValue[] = [];
     for (let task = 0; task < stage.count; task++) {
-      const args = stage.args.map((arg) => argumentOf(arg, stage, task, stages, objects));
+      const args = stage.args.map((arg) =>
+        foldArg<unknown>(
+          arg,
+          (leaf) => leafValue(leaf, stage, task, stages, objects),
+          (of) => of,
+        ),
+      );
       const { kind, data } = encodeValue(await kernel.run(...args));
       results.push({ kind, data: data.slice() });
     }
@@ -44,8 +52,8 @@ export async function evaluateSerially(
   return { stages, digest: hash.digest("hex") };
 }
 
-function argumentOf(
-  arg: ArgSpec,
+function leafValue(
+  arg: ArgLeaf,
   stage: StageSpec,
   task: number,
   done: readonly (readonly EncodedValue[])[],
@@ -73,8 +81,10 @@ function argumentOf(
         : result(arg.stage, arg.edge === "one-to-one" ? task : 0);
     case "task":
       return result(arg.stage, arg.task);
-    case "list":
-      return arg.of.map((inner) => argumentOf(inner, stage, task, done, objects));
+    case "each": {
+      const taken = takenBy(arg.of, task);
+      return "id" in taken ? decodeValue(object(taken.id)) : result(taken.stage, taken.task);
+    }
     case "index":
       return task;
   }

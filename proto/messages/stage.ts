@@ -1,6 +1,7 @@
 /** What a stage is: its function, its arguments, how it is to be run. */
 import { z } from "zod";
-import type { ObjectId } from "../ids.js";
+import type { EachRun } from "../each.js";
+import { isObjectId, type ObjectId } from "../ids.js";
 import { limits } from "../limits.js";
 import { taskTimeoutMs } from "../task-timeout.js";
 import { each } from "./each.js";
@@ -33,10 +34,26 @@ export type ArgSpec =
   | { a: "stage"; stage: number; edge: "one-to-one" | "broadcast" | "all" }
   /** The output of one task of another stage of the same job. */
   | { a: "task"; stage: number; task: number }
+  /** Task i takes object i of these runs (each.ts), wherever each comes from. In a lease: of the lease's range. */
+  | { a: "each"; of: readonly EachRun[] }
   /** A list of arguments, passed as one array. */
   | { a: "list"; of: ArgSpec[] }
   /** The task's index. */
   | { a: "index" };
+
+const isUpTo = (value: unknown, most: number): value is number =>
+  typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= most;
+const isCount = (value: unknown): value is number => isUpTo(value, limits.tasksPerStageMax);
+
+/** By hand: a run for each of 100,000 refs is parsed in milliseconds. */
+const isEach = (value: unknown): value is EachRun[] =>
+  Array.isArray(value) &&
+  value.length > 0 &&
+  value.every((run: unknown) =>
+    Array.isArray(run)
+      ? run.length === 3 && isUpTo(run[0], 0xffff_ffff) && isCount(run[1]) && isCount(run[2]) && run[2] > 0
+      : typeof run === "string" && isObjectId(run),
+  );
 
 export const argSpec: z.ZodType<ArgSpec> = z.lazy(() =>
   z.discriminatedUnion("a", [
@@ -46,6 +63,10 @@ export const argSpec: z.ZodType<ArgSpec> = z.lazy(() =>
     z.object({ a: z.literal("object"), id: objectId }),
     z.object({ a: z.literal("stage"), stage: u32, edge: z.enum(["one-to-one", "broadcast", "all"]) }),
     z.object({ a: z.literal("task"), stage: u32, task: u32 }),
+    z.object({
+      a: z.literal("each"),
+      of: z.custom<EachRun[]>(isEach, { error: "expected runs [stage, task, count] or object ids" }),
+    }),
     z.object({ a: z.literal("list"), of: each(argSpec, { max: 100_000 }) }),
     z.object({ a: z.literal("index") }),
   ]),

@@ -1,15 +1,18 @@
 /**
  * What clients ask: sessions and their stages, durable jobs, cancels, questions. Every handler is idempotent (M1, M5).
  */
+import { leavesOf, objectsRead, stagesRead } from "../../proto/args.js";
+import { beginningsOf } from "../../proto/each.js";
 import type { WireError } from "../../proto/errors.js";
 import type { JobId, ObjectBase, ObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { ClientReply, ClientRequestOf } from "../../proto/messages/client.js";
 import type { StageSpec } from "../../proto/messages/stage.js";
 import { isCompatible, PROTOCOL_VERSION } from "../../proto/version.js";
+import { concerned } from "./each.js";
 import { clusterEngine } from "./engines.js";
 import type { PutFacts, ReplyToken } from "./events.js";
-import { countBlockers, flatArgs, setOpen, sourceOf } from "./links.js";
+import { countBlockers, setOpen, sourceOf } from "./links.js";
 import { heard } from "./liveness.js";
 import { durableFacts, isReusable } from "./locate.js";
 import { makeAgain } from "./losses.js";
@@ -106,9 +109,7 @@ export function onStages(ctx: Context, request: ClientRequestOf<"stages">, bases
 
 function addSessionStage(ctx: Context, session: JobRecord, spec: StageSpec, base: ObjectBase): void {
   // A stage whose upstream did not arrive is not taken: the client sends both again.
-  for (const arg of flatArgs(spec.args)) {
-    if ((arg.a === "stage" || arg.a === "task") && !session.stages.has(arg.stage)) return;
-  }
+  for (const index of stagesRead(spec.args)) if (!session.stages.has(index)) return;
   session.stageHigh = Math.max(session.stageHigh, spec.index + 1);
   const stage = addStage(ctx.state, session, spec, base);
   ctx.out.push({ c: "count", metric: "tasks_submitted", by: spec.count, tenant: session.tenant });
@@ -118,26 +119,24 @@ function addSessionStage(ctx: Context, session: JobRecord, spec: StageSpec, base
 /** Sets a session's stage going: what others have made is taken, what is ready is queued, what cannot be ends. */
 export function startStage(ctx: Context, stage: StageRecord): void {
   const { spec } = stage;
-  const unknown = unknownObject(ctx, spec);
-  if (unknown) {
-    failTasks(ctx, stage, 0, spec.count, {
+  for (const { id, from, to } of unknownObjects(ctx, spec))
+    failTasks(ctx, stage, from, to, {
       code: "OBJECT_NOT_FOUND",
-      message: `object ${unknown} is not known to the cluster: put it again`,
-      details: { object: unknown },
+      message: `object ${id} is not known to the cluster: put it again`,
+      details: { object: id },
     });
-    return;
-  }
+  if (isStageComplete(stage)) return;
   for (const { upstream, entry } of stage.links) {
     if (tallyOf(upstream, taskState.failed) === 0) continue;
     const [low, high] = entry.kind === "task" ? [entry.task, entry.task + 1] : [0, upstream.spec.count];
     for (const failed of [...upstream.results.overlapping(low, high)]) {
       if (failed.r !== "failed") continue;
-      const [from, to] = entry.kind === "one-to-one" ? [failed.from, failed.to] : [0, spec.count];
-      failTasks(ctx, stage, from, to, {
-        code: "UPSTREAM_FAILED",
-        message: `an input failed: task ${failed.from} of stage ${upstream.index}: ${failed.error.message}`,
-        details: { cause: failed.error.code },
-      });
+      for (const { from, to } of concerned(entry, failed.from, failed.to))
+        failTasks(ctx, stage, from, to, {
+          code: "UPSTREAM_FAILED",
+          message: `an input failed: task ${failed.from} of stage ${upstream.index}: ${failed.error.message}`,
+          details: { cause: failed.error.code },
+        });
     }
   }
   if (spec.options.pure) reuse(ctx, stage);
@@ -149,12 +148,19 @@ export function startStage(ctx: Context, stage: StageRecord): void {
   });
 }
 
-function unknownObject(ctx: Context, spec: StageSpec): ObjectId | undefined {
-  for (const arg of flatArgs(spec.args)) {
-    const id = arg.a === "object" ? arg.id : arg.a === "items" ? arg.object : undefined;
-    if (id !== undefined && !ctx.state.puts.has(id) && !sourceOf(ctx.state, id)) return id;
+/** Objects that nobody has, and the tasks that would read them. */
+function* unknownObjects(ctx: Context, spec: StageSpec): IterableIterator<{ id: ObjectId; from: number; to: number }> {
+  const isKnown = (id: ObjectId): boolean => ctx.state.puts.has(id) || sourceOf(ctx.state, id) !== undefined;
+  for (const leaf of leavesOf(spec.args)) {
+    if (leaf.a === "each") {
+      const starts = beginningsOf(leaf.of);
+      for (const [i, id] of leaf.of.entries())
+        if (typeof id === "string" && !isKnown(id))
+          yield { id, from: starts[i] as number, to: starts[i + 1] as number };
+    } else {
+      for (const id of objectsRead([leaf])) if (!isKnown(id)) yield { id, from: 0, to: spec.count };
+    }
   }
-  return undefined;
 }
 
 /** Takes results that other stages of the same base have: the same content made them. */
@@ -281,9 +287,7 @@ export function onSubmit(
   }
   const objects = new Map<ObjectId, PutFacts>();
   for (const [position, spec] of request.stages.entries()) {
-    for (const arg of flatArgs(spec.args)) {
-      const id = arg.a === "object" ? arg.id : arg.a === "items" ? arg.object : undefined;
-      if (id === undefined) continue;
+    for (const id of objectsRead(spec.args)) {
       const facts = durableFacts(state, id);
       if (!facts) {
         refuse(ctx, reply, {

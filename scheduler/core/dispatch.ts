@@ -4,7 +4,8 @@
  * executes, whatever the length of the tasks; those of higher priority go past it. When nothing is queued, see
  * steal.ts.
  */
-
+import { leavesOf, mapArg, stagesRead } from "../../proto/args.js";
+import { cutEach } from "../../proto/each.js";
 import type { LeaseId, ObjectId } from "../../proto/ids.js";
 import type { ObjectLocation } from "../../proto/messages/results.js";
 import type { ArgSpec } from "../../proto/messages/stage.js";
@@ -12,7 +13,7 @@ import type { Lease } from "../../proto/messages/worker.js";
 import { PackReader } from "../../proto/values/pack.js";
 import { pinOf } from "./engines.js";
 import { gatherInputs } from "./inputs.js";
-import { countBlockers, isReady, linkObject } from "./links.js";
+import { countBlockers, isReady, linkObject, upstreamAt } from "./links.js";
 import { order } from "./orders.js";
 import { leasesMax, leasesToRun } from "./places.js";
 import { failTasks } from "./progress.js";
@@ -233,7 +234,13 @@ function grant(ctx: Context, stage: StageRecord, worker: WorkerRecord): void {
 function mustPrepare(stage: StageRecord, worker: WorkerRecord, inputs: readonly ObjectLocation[]): boolean {
   const { fn } = stage.spec;
   if ("bundle" in fn && !worker.bundles.has(fn.bundle)) return true;
-  return inputs.some((input) => input.inline === undefined) || stage.links.some(({ entry }) => entry.kind === "all");
+  return inputs.some((input) => input.inline === undefined) || readsLists(stage);
+}
+
+/** Of such a list the lease does not say where its parts are. */
+function readsLists(stage: StageRecord): boolean {
+  for (const leaf of leavesOf(stage.spec.args)) if (leaf.a === "stage" && leaf.edge !== "one-to-one") return true;
+  return false;
 }
 
 /** Gives out the lease's message, or gives it out again (M4): the same lease says the same. */
@@ -244,6 +251,7 @@ export function sendLease(
 ): void {
   const { stage } = lease;
   lease.sentAtMs = ctx.state.nowMs;
+  const args = stage.spec.args.map((arg) => cutArg(arg, lease.from, lease.to, stage.spec.count));
   const message: Lease = {
     lease: lease.id,
     job: stage.job.id,
@@ -253,8 +261,8 @@ export function sendLease(
     from: lease.from,
     to: lease.to,
     attempt: lease.attempt,
-    args: stage.spec.args.map((arg) => cutArg(arg, lease.from, lease.to, stage.spec.count)),
-    bases: basesOf(stage),
+    args,
+    bases: basesOf(stage, args),
     inputs,
     since: Math.round(stage.job.submittedAtMs),
     durable: stage.job.durable,
@@ -264,18 +272,22 @@ export function sendLease(
   order(ctx, lease.worker, { o: "lease", lease: message });
 }
 
-/** Item packs are cut to the lease's range: item i - from belongs to task i. */
-function cutArg(arg: ArgSpec, from: number, to: number, count: number): ArgSpec {
-  if (arg.a === "item")
-    return from === 0 && to === count ? arg : { a: "item", pack: PackReader.trusted(arg.pack).slice(from, to) };
-  if (arg.a === "list") return { a: "list", of: arg.of.map((inner) => cutArg(inner, from, to, count)) };
-  return arg;
-}
+/** Item packs and runs of objects are cut to the lease's range: item i - from belongs to task i. */
+const cutArg = (arg: ArgSpec, from: number, to: number, count: number): ArgSpec =>
+  mapArg(arg, (leaf) => {
+    if (from === 0 && to === count) return leaf;
+    if (leaf.a === "each") return { a: "each", of: cutEach(leaf.of, from, to) };
+    return leaf.a === "item" ? { a: "item", pack: PackReader.trusted(leaf.pack).slice(from, to) } : leaf;
+  });
 
-function basesOf(stage: StageRecord): Lease["bases"] {
+/** Those that the lease's arguments name. */
+function basesOf(stage: StageRecord, args: readonly ArgSpec[]): Lease["bases"] {
   const bases = new Map<number, [number, StageRecord["base"], number]>();
-  for (const { upstream } of stage.links)
-    if (upstream.job === stage.job) bases.set(upstream.index, [upstream.index, upstream.base, upstream.spec.count]);
+  for (const index of stagesRead(args)) {
+    if (bases.has(index)) continue;
+    const upstream = upstreamAt(stage, index);
+    if (upstream) bases.set(index, [index, upstream.base, upstream.spec.count]);
+  }
   return [...bases.values()];
 }
 

@@ -1,6 +1,8 @@
 /** Why a task is where it is: the machine-readable reasons that docs/ARCHITECTURE.md lists. */
+
 import { limits } from "../../proto/limits.js";
 import type { Explanation } from "../../proto/messages/explanation.js";
+import { awaitedBy, readBy } from "./each.js";
 import { hasFreeSlotElsewhere, pinOf } from "./engines.js";
 import { unmetLinks } from "./links.js";
 import { silenceMs } from "./liveness.js";
@@ -187,8 +189,9 @@ function waitForSilent(
 function silentInputOf(stage: StageRecord, task: number): Silence | undefined {
   for (const { upstream, entry } of stage.links) {
     if (tallyOf(upstream, taskState.retrying) === 0) continue;
+    const read = [...readBy(upstream, entry, task, task + 1)];
     for (const [at, { claimed }] of upstream.troubles) {
-      const isRead = entry.kind === "all" || at === (entry.kind === "one-to-one" ? task : entry.task);
+      const isRead = read.some(({ from, to }) => from <= at && at < to);
       if (isRead && claimed?.silence && upstream.states.at(at) === taskState.retrying) return claimed.silence;
     }
   }
@@ -199,9 +202,8 @@ function explainWait(state: State, stage: StageRecord, task: number, head: Head)
   const unmet = new Map<number, number>();
   for (const { upstream } of unmetLinks(stage))
     unmet.set(upstream.index, upstream.spec.count - tallyOf(upstream, taskState.succeeded));
-  for (const { upstream } of stage.perTask)
-    if (upstream.states.at(task) !== taskState.succeeded) unmet.set(upstream.index, 1);
-  const put = stage.missing > 0 ? stage.puts.find(({ missing }) => missing) : undefined;
+  for (const upstream of awaitedBy(stage, task)) unmet.set(upstream.index, 1);
+  const put = stage.puts.find((one) => one.missing && (stage.eachPuts?.get(one)?.includes(task) ?? true));
   if (put?.awaited && put.awaited !== "start")
     return {
       ...head,

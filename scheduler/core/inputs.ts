@@ -1,9 +1,11 @@
 /** What a lease reads: where each input is, and how much of a worker's store they take together. */
+import { leavesOf } from "../../proto/args.js";
+import { type Taken, takenBy } from "../../proto/each.js";
 import { type ObjectId, objectIdOf, splitObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { ObjectLocation } from "../../proto/messages/results.js";
 import type { HeldLocation } from "./events.js";
-import { flatArgs, upstreamAt, upstreamOfBase } from "./links.js";
+import { upstreamAt, upstreamOfBase } from "./links.js";
 import { locate, locateResult } from "./locate.js";
 import { storeBytes } from "./segments.js";
 import type { StageRecord, State } from "./state.js";
@@ -34,17 +36,19 @@ export function gatherInputs(
 ): Gathered {
   const inputs = new Map<ObjectId, ObjectLocation>();
   const shared: ObjectId[] = [];
-  const perTask: StageRecord[] = [];
+  const perTask: ((task: number) => HeldLocation)[] = [];
   let lists: Set<StageRecord> | undefined;
-  for (const arg of flatArgs(stage.spec.args)) {
-    if (arg.a === "object") shared.push(arg.id);
+  for (const arg of leavesOf(stage.spec.args)) {
+    if (arg.a === "each") perTask.push((task) => locateTaken(state, stage, takenBy(arg.of, task)));
+    else if (arg.a === "object") shared.push(arg.id);
     else if (arg.a === "items") shared.push(arg.object);
     else if (arg.a === "task" || arg.a === "stage") {
       const upstream = upstreamAt(stage, arg.stage);
       if (upstream && arg.a === "stage" && arg.edge === "all") {
         lists ??= new Set();
         lists.add(upstream);
-      } else if (upstream && arg.a === "stage" && arg.edge === "one-to-one") perTask.push(upstream);
+      } else if (upstream && arg.a === "stage" && arg.edge === "one-to-one")
+        perTask.push((task) => locateResult(state, upstream, task, objectIdOf(upstream.base, task)));
       else if (upstream) shared.push(objectIdOf(upstream.base, arg.a === "task" ? arg.task : 0));
     }
   }
@@ -65,9 +69,9 @@ export function gatherInputs(
   let bytes = 0;
   for (let task = from; task < to && perTask.length > 0; task++) {
     const found: HeldLocation[] = [];
-    for (const upstream of perTask) {
-      const id = objectIdOf(upstream.base, task);
-      const location = locateResult(state, upstream, task, id);
+    for (const locationOf of perTask) {
+      const location = locationOf(task);
+      const { id } = location;
       if (location.state !== "ready") {
         if (task > from) return { inputs: [...inputs.values()], to: task };
         return { inputs: [], to, lost: { id, perTask: true, pending: location.state === "pending" } };
@@ -109,6 +113,12 @@ function locateInput(state: State, stage: StageRecord, id: ObjectId): HeldLocati
   const { base, index } = splitObjectId(id);
   const upstream = upstreamOfBase(stage, base);
   return upstream ? locateResult(state, upstream, index, id) : locate(state, id);
+}
+
+function locateTaken(state: State, stage: StageRecord, taken: Taken): HeldLocation {
+  if ("id" in taken) return locateInput(state, stage, taken.id);
+  const upstream = upstreamAt(stage, taken.stage) as StageRecord;
+  return locateResult(state, upstream, taken.task, objectIdOf(upstream.base, taken.task));
 }
 
 const roomOf = (location: ObjectLocation): number =>

@@ -15,6 +15,7 @@ const edges: Record<string, (upstream: number) => ArgSpec> = {
   broadcast: (stage) => ({ a: "stage", stage, edge: "broadcast" }),
   "one-to-one": (stage) => ({ a: "stage", stage, edge: "one-to-one" }),
   all: (stage) => ({ a: "stage", stage, edge: "all" }),
+  each: (stage) => ({ a: "each", of: [[stage, 0, 1]] }),
 };
 /** The content of a stage's results, so that what is made again is the same. */
 const make = (lease: Lease) => stored(lease, lease.stage + 1);

@@ -13,6 +13,7 @@
  * deep.
  */
 import { limits } from "../../proto/limits.js";
+import { readBy } from "./each.js";
 import { setOpen, unlinkStage, unmeet } from "./links.js";
 import { dropStage, leaveResult } from "./records.js";
 import { isStageComplete, type Link, type StageRecord, type State, setStates, tallyOf, taskState } from "./state.js";
@@ -114,20 +115,18 @@ function* shelvedOf(
   item: Wanted,
   seen: Map<StageRecord, boolean[]>,
 ): IterableIterator<Wanted> {
-  const [low, high] =
-    entry.kind === "one-to-one"
-      ? [item.from, item.to]
-      : entry.kind === "all"
-        ? [0, upstream.spec.count]
-        : [entry.task, entry.task + 1];
   let marks = seen.get(upstream);
   if (!marks) {
     marks = [];
     seen.set(upstream, marks);
   }
-  for (let at = low; at < high; ) {
-    const end = upstream.states.runEnd(at, high);
-    const isShelved = upstream.states.at(at) === taskState.shelved;
+  for (const { from, to } of readBy(upstream, entry, item.from, item.to)) yield* unmarked(upstream, from, to, marks);
+}
+
+function* unmarked(stage: StageRecord, from: number, to: number, marks: boolean[]): IterableIterator<Wanted> {
+  for (let at = from; at < to; ) {
+    const end = stage.states.runEnd(at, to);
+    const isShelved = stage.states.at(at) === taskState.shelved;
     for (let start = at; isShelved && start < end; ) {
       let stop = start;
       const was = marks[start] === true;
@@ -135,7 +134,7 @@ function* shelvedOf(
         marks[stop] = true;
         stop++;
       }
-      if (!was) yield { stage: upstream, from: start, to: stop };
+      if (!was) yield { stage, from: start, to: stop };
       start = stop;
     }
     at = end;

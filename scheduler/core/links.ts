@@ -1,10 +1,14 @@
 /** Edges between stages as dependencies: which links a stage has, and whether they are met. */
+import { leavesOf } from "../../proto/args.js";
+import { beginningsOf, type EachRun } from "../../proto/each.js";
 import type { ObjectBase, ObjectId } from "../../proto/ids.js";
 import { splitObjectId } from "../../proto/ids.js";
-import type { ArgSpec } from "../../proto/messages/stage.js";
-import { addDependent, removeDependent } from "./stage.js";
+import { isThere } from "./each.js";
+import { Picks } from "./picks.js";
+import { addDependent, addPut, removeDependent } from "./stage.js";
 import {
   type Dependent,
+  type EachSource,
   isStageComplete,
   isTerminal,
   type PutRecord,
@@ -15,14 +19,6 @@ import {
   tallyOf,
   taskState,
 } from "./state.js";
-
-/** Every argument, lists opened. */
-export function* flatArgs(args: readonly ArgSpec[]): IterableIterator<Exclude<ArgSpec, { a: "list" }>> {
-  for (const arg of args) {
-    if (arg.a === "list") yield* flatArgs(arg.of);
-    else yield arg;
-  }
-}
 
 /** The stage that has or will have this object, if any job known has it. */
 export function sourceOf(state: State, id: ObjectId): { stage: StageRecord; task: number } | undefined {
@@ -51,7 +47,7 @@ export function sourceOf(state: State, id: ObjectId): { stage: StageRecord; task
  */
 export function linkStage(state: State, stage: StageRecord): void {
   const link = linker(stage);
-  for (const arg of flatArgs(stage.spec.args)) {
+  for (const arg of leavesOf(stage.spec.args)) {
     if (arg.a === "stage") {
       const upstream = stage.job.stages.get(arg.stage);
       if (upstream) link(upstream, arg.edge === "one-to-one" ? "one-to-one" : "all", 0);
@@ -67,13 +63,47 @@ export function linkStage(state: State, stage: StageRecord): void {
       if (source) link(source.stage, "task", source.task);
     }
   }
+  // After the others: a put that every task reads is waited for by every task.
+  for (const arg of leavesOf(stage.spec.args)) if (arg.a === "each") linkEach(state, stage, arg.of);
   const perTask = stage.links.filter(({ entry }) => entry.kind === "one-to-one");
   if (perTask.length > 0) stage.perTask = perTask;
   countBlockers(stage);
 }
 
+/** One link for each upstream, whatever is taken of it. */
+function linkEach(state: State, stage: StageRecord, of: readonly EachRun[]): void {
+  const picksOf = new Map<StageRecord, Picks>();
+  const take = (upstream: StageRecord, at: number, task: number, count: number): EachSource => {
+    let picks = picksOf.get(upstream);
+    if (!picks) {
+      picks = new Picks();
+      picksOf.set(upstream, picks);
+      const entry: Dependent = { stage, kind: "each", task: 0, picks, met: false, open: !isStageComplete(stage) };
+      addDependent(upstream, entry);
+      stage.links.push({ upstream, entry });
+    }
+    picks.add(at, task, count);
+    return { upstream, task };
+  };
+  const starts = beginningsOf(of);
+  const sources = of.map((run, i): EachSource => {
+    const at = starts[i] as number;
+    if (typeof run !== "string") {
+      const upstream = stage.job.stages.get(run[0]);
+      return upstream && take(upstream, at, run[1], run[2]);
+    }
+    const put = state.puts.get(run);
+    if (put) return stage.job.durable ? undefined : { put: readPutBy(stage, put, at) };
+    const source = stage.job.objects.has(run) ? undefined : sourceOf(state, run);
+    return source && take(source.stage, at, source.task, 1);
+  });
+  stage.each = [...stage.each, { of, sources }];
+}
+
 /** Adds links, each once. */
-function linker(stage: StageRecord): (upstream: StageRecord, kind: Dependent["kind"], task: number) => void {
+function linker(
+  stage: StageRecord,
+): (upstream: StageRecord, kind: "one-to-one" | "all" | "task", task: number) => void {
   // What is there already, by upstream: its tasks, -1 for all of it, -2 for one to one.
   const there = new Map<StageRecord, Set<number>>();
   return (upstream, kind, task) => {
@@ -105,8 +135,20 @@ export function linkObject(state: State, stage: StageRecord, id: ObjectId): void
 function readPut(stage: StageRecord, put: PutRecord): void {
   if (put.readers.has(stage)) return;
   put.readers.add(stage);
-  stage.puts = [...stage.puts, put];
+  addPut(stage, put);
   if (put.missing) stage.missing++;
+}
+
+/** Only this task waits for it. */
+function readPutBy(stage: StageRecord, put: PutRecord, task: number): PutRecord {
+  const tasks = stage.eachPuts?.get(put);
+  if (tasks) tasks.push(task);
+  if (put.readers.has(stage)) return put;
+  put.readers.add(stage);
+  addPut(stage, put);
+  stage.eachPuts ??= new Map();
+  stage.eachPuts.set(put, [task]);
+  return put;
 }
 
 export function unlinkStage(state: State, stage: StageRecord): void {
@@ -119,6 +161,8 @@ export function unlinkStage(state: State, stage: StageRecord): void {
   for (const { upstream, entry } of stage.links) removeDependent(upstream, entry);
   stage.links.length = 0;
   stage.perTask = [];
+  stage.each = [];
+  stage.eachPuts = undefined;
   stage.sources = undefined;
   stage.blockers = 0;
 }
@@ -127,7 +171,7 @@ export function unlinkStage(state: State, stage: StageRecord): void {
 export function countBlockers(stage: StageRecord): void {
   stage.blockers = 0;
   for (const { upstream, entry } of stage.links) {
-    if (entry.kind === "one-to-one") continue;
+    if (isPerTask(entry)) continue;
     entry.met = isMet(upstream, entry);
     if (!entry.met) stage.blockers++;
   }
@@ -135,7 +179,7 @@ export function countBlockers(stage: StageRecord): void {
 
 /** After a success of the upstream: true when the stage has one blocker less. */
 export function meet(upstream: StageRecord, entry: Dependent): boolean {
-  if (entry.met || entry.kind === "one-to-one" || !isMet(upstream, entry)) return false;
+  if (entry.met || isPerTask(entry) || !isMet(upstream, entry)) return false;
   entry.met = true;
   entry.stage.blockers--;
   return true;
@@ -188,18 +232,21 @@ export function upstreamOfBase(stage: StageRecord, base: ObjectBase): StageRecor
   return stage.links.find(({ upstream }) => upstream.base === base)?.upstream;
 }
 
+/** Its tasks wait one by one. */
+export const isPerTask = ({ kind }: Dependent): boolean => kind === "one-to-one" || kind === "each";
+
 export function isMet(upstream: StageRecord, entry: Dependent): boolean {
   if (entry.kind === "all") return tallyOf(upstream, taskState.succeeded) === upstream.spec.count;
   return upstream.states.at(entry.task) === taskState.succeeded;
 }
 
-/** Links of the whole stage that are not met; one-to-one links are the tasks' own matter. */
+/** Links of the whole stage that are not met. */
 export const unmetLinks = (stage: StageRecord): StageRecord["links"] =>
-  stage.links.filter(({ upstream, entry }) => entry.kind !== "one-to-one" && !isMet(upstream, entry));
+  stage.links.filter(({ upstream, entry }) => !isPerTask(entry) && !isMet(upstream, entry));
 
 /** Whether task i's inputs are all there. */
 export function isReady(stage: StageRecord, task: number): boolean {
   if (stage.blockers > 0 || stage.missing > 0 || stage.held) return false;
   for (const { upstream } of stage.perTask) if (upstream.states.at(task) !== taskState.succeeded) return false;
-  return true;
+  return stage.each.every((input) => isThere(input, task, task + 1).there);
 }

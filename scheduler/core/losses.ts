@@ -7,8 +7,9 @@ import type { StoredResult } from "../../proto/messages/results.js";
 import type { StoredObject } from "../../proto/messages/worker.js";
 import { sameBytes } from "../../proto/same-bytes.js";
 import { addHolder } from "./copies.js";
+import { concerned } from "./each.js";
 import { readsShelved, revive } from "./lineage.js";
-import { setOpen, unmeet } from "./links.js";
+import { isPerTask, setOpen, unmeet } from "./links.js";
 import { admit, commitSegment, failTasks } from "./progress.js";
 import { awaitResult, silentHolderOf } from "./silence.js";
 import { troubleOf } from "./stage.js";
@@ -88,10 +89,8 @@ export function makeAgain(ctx: Context, stage: StageRecord, from: number, to: nu
 /** A success was taken back: dependents that have not started wait again. */
 function block(ctx: Context, upstream: StageRecord, task: number): void {
   for (const entry of upstream.dependents?.of(task, task + 1) ?? []) {
-    const { stage, kind } = entry;
-    if (kind !== "one-to-one" && !unmeet(upstream, entry)) continue;
-    const [from, to] = kind === "one-to-one" ? [task, task + 1] : [0, stage.spec.count];
-    waitAgain(ctx, stage, from, to);
+    if (!isPerTask(entry) && !unmeet(upstream, entry)) continue;
+    for (const { from, to } of concerned(entry, task, task + 1)) waitAgain(ctx, entry.stage, from, to);
   }
 }
 

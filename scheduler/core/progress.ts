@@ -11,10 +11,11 @@ import { type ObjectId, objectIdOf, type WorkerId } from "../../proto/ids.js";
 import type { ResultSegment } from "../../proto/messages/results.js";
 import type { JobState } from "../../proto/messages/status.js";
 import { addHolder } from "./copies.js";
+import { concerned, isThere } from "./each.js";
 import { engineToRecord, noteStray } from "./engines.js";
 import type { ChunkSegment, HeldSegment } from "./events.js";
 import { drop, letGo, shelve, useOf } from "./lineage.js";
-import { meet, setOpen } from "./links.js";
+import { isPerTask, meet, setOpen } from "./links.js";
 import { isBaseKnown } from "./locate.js";
 import { considerOffload } from "./offload.js";
 import { order } from "./orders.js";
@@ -53,14 +54,25 @@ function listReady(state: State, stage: StageRecord): void {
 /** Queues those tasks of [from, to) that wait and whose inputs are all there. */
 export function admit(ctx: Context, stage: StageRecord, from: number, to: number): void {
   if (stage.blockers > 0 || stage.missing > 0 || stage.held || stage.job.state !== "running") return;
-  const { perTask } = stage;
+  const { perTask, each } = stage;
   for (let i = from; i < to; ) {
-    let end = stage.states.runEnd(i, to);
-    let ready = stage.states.at(i) === taskState.waiting;
-    for (const { upstream } of ready ? perTask : []) {
+    if (stage.states.at(i) !== taskState.waiting) {
+      i = stage.states.runEnd(i, to);
+      continue;
+    }
+    // The narrowest first: no run is walked farther than the tasks that are decided together.
+    let end = to;
+    let ready = true;
+    for (const input of each) {
+      const found = isThere(input, i, end);
+      ready &&= found.there;
+      end = found.end;
+    }
+    for (const { upstream } of perTask) {
       ready &&= upstream.states.at(i) === taskState.succeeded;
       end = upstream.states.runEnd(i, end);
     }
+    end = stage.states.runEnd(i, end);
     if (ready) setStates(ctx.state, stage, i, end, taskState.queued);
     i = end;
   }
@@ -147,8 +159,8 @@ export function commitSegment(
 /** What a success sets free. */
 function release(ctx: Context, upstream: StageRecord, entry: Dependent, from: number, to: number): void {
   const { stage } = entry;
-  if (entry.kind === "one-to-one") {
-    admit(ctx, stage, from, to);
+  if (isPerTask(entry)) {
+    for (const range of concerned(entry, from, to)) admit(ctx, stage, range.from, range.to);
     return;
   }
   if (meet(upstream, entry) && stage.blockers === 0) admit(ctx, stage, 0, stage.spec.count);
@@ -186,10 +198,8 @@ export function failTasks(
             message: `an input failed: task ${from} of stage ${stage.index}${stage.spec.name ? ` (${stage.spec.name})` : ""}: ${error.message}`,
             details: { cause: error.code },
           };
-    for (const entry of stage.dependents?.of(from, to) ?? []) {
-      if (entry.kind === "one-to-one") work.push({ stage: entry.stage, from, to, error: cause });
-      else work.push({ stage: entry.stage, from: 0, to: entry.stage.spec.count, error: cause });
-    }
+    for (const entry of stage.dependents?.of(from, to) ?? [])
+      for (const range of concerned(entry, from, to)) work.push({ stage: entry.stage, ...range, error: cause });
     settleStage(ctx, stage);
   }
   return ended ?? 0;

@@ -15,7 +15,14 @@ import { waitAgain } from "./losses.js";
 import { admit, failTasks, freeObjects } from "./progress.js";
 import { createPut } from "./put-record.js";
 import { isAwaited, silentHolderOf } from "./silence.js";
-import { type Context, isStageComplete, type JobRecord, type PutRecord, type State } from "./state.js";
+import {
+  type Context,
+  isStageComplete,
+  type JobRecord,
+  type PutRecord,
+  type StageRecord,
+  type State,
+} from "./state.js";
 
 /** Soon after a start workers have not all said what they hold: of what is missing then they are given time to. */
 const startMs = 30_000;
@@ -91,8 +98,8 @@ export function losePut(ctx: Context, put: PutRecord): void {
   put.missingAt = state.listenedMs;
   put.awaited = silentHolderOf(state, put.facts.id);
   for (const stage of put.readers) {
-    stage.missing++;
-    waitAgain(ctx, stage, 0, stage.spec.count);
+    if (!stage.eachPuts?.has(put)) stage.missing++;
+    for (const { from, to } of readingTasks(stage, put)) waitAgain(ctx, stage, from, to);
   }
   for (const owner of put.owners.keys()) state.jobs.get(owner)?.missing.add(put.facts.id);
   if (put.owners.size === 0 && !put.awaited) giveUp(ctx, put);
@@ -112,9 +119,16 @@ export function findPut(ctx: Context, put: PutRecord): void {
   put.awaited = undefined;
   for (const owner of put.owners.keys()) ctx.state.jobs.get(owner)?.missing.delete(put.facts.id);
   for (const stage of [...put.readers]) {
-    stage.missing--;
-    admit(ctx, stage, 0, stage.spec.count);
+    if (!stage.eachPuts?.has(put)) stage.missing--;
+    for (const { from, to } of readingTasks(stage, put)) admit(ctx, stage, from, to);
   }
+}
+
+/** The stage's tasks that read it. */
+function* readingTasks(stage: StageRecord, put: PutRecord): IterableIterator<{ from: number; to: number }> {
+  const tasks = stage.eachPuts?.get(put);
+  if (tasks) for (const task of tasks) yield { from: task, to: task + 1 };
+  else yield { from: 0, to: stage.spec.count };
 }
 
 function giveUp(ctx: Context, put: PutRecord): void {
@@ -125,12 +139,13 @@ function giveUp(ctx: Context, put: PutRecord): void {
     details: { object: id },
   };
   for (const stage of [...put.readers]) {
-    if (!isStageComplete(stage)) failTasks(ctx, stage, 0, stage.spec.count, error);
+    if (isStageComplete(stage)) continue;
+    for (const { from, to } of [...readingTasks(stage, put)]) failTasks(ctx, stage, from, to, error);
   }
   // What has ended and may run again finds it gone then.
   for (const stage of put.readers) {
     stage.puts = stage.puts.filter((one) => one !== put);
-    stage.missing--;
+    if (!stage.eachPuts?.has(put)) stage.missing--;
   }
   put.readers.clear();
   for (const owner of put.owners.keys()) ctx.state.jobs.get(owner)?.missing.delete(id);

@@ -1,4 +1,5 @@
 /** Questions that change nothing: status, lists, results, explain, workers, placement. */
+
 import { isVolleyError } from "../../proto/errors.js";
 import { limits } from "../../proto/limits.js";
 import type { ClientRequestOf } from "../../proto/messages/client.js";

@@ -7,7 +7,7 @@ import type { FunctionRef, StageSpec } from "../../proto/messages/stage.js";
 import { Dependents } from "./dependents.js";
 import { RangeSet } from "./ranges.js";
 import { SegmentTable } from "./segments.js";
-import type { Dependent, JobRecord, LeaseRecord, Link, PutRecord, StageRecord } from "./state.js";
+import type { Dependent, EachInput, JobRecord, LeaseRecord, Link, PutRecord, StageRecord } from "./state.js";
 import { TaskStates } from "./task-states.js";
 import type { Trouble } from "./trouble.js";
 
@@ -17,6 +17,7 @@ const functionKey = (fn: FunctionRef): string =>
 // A session may make many thousand stages of one task a second: what most of them never have is shared until it is
 // needed.
 const noLinks: readonly Link[] = [];
+const noEach: readonly EachInput[] = [];
 const noLeases: ReadonlySet<LeaseRecord> = new Set();
 const noPuts: readonly PutRecord[] = [];
 const noTroubles: ReadonlyMap<number, Trouble> = new Map();
@@ -41,6 +42,11 @@ export function removeLease(stage: StageRecord, lease: LeaseRecord): void {
   if (stage.leases !== noLeases) (stage.leases as Set<LeaseRecord>).delete(lease);
 }
 
+export function addPut(stage: StageRecord, put: PutRecord): void {
+  if (stage.puts === noPuts) stage.puts = [];
+  (stage.puts as PutRecord[]).push(put);
+}
+
 export function createStage(job: JobRecord, spec: StageSpec, base: ObjectBase): StageRecord {
   return {
     job,
@@ -58,6 +64,8 @@ export function createStage(job: JobRecord, spec: StageSpec, base: ObjectBase): 
     blockers: 0,
     links: [],
     perTask: noLinks,
+    each: noEach,
+    eachPuts: undefined,
     sources: undefined,
     dependents: undefined,
     openDependents: 0,

@@ -3,6 +3,7 @@
  * (records.ts); everything else — queues, leases, workers, locations, timers — is derived, and is built again after a
  * restart.
  */
+
 import type { EngineFacts } from "../../proto/engine.js";
 import type { WireError } from "../../proto/errors.js";
 import type {
@@ -23,10 +24,11 @@ import type { JobState } from "../../proto/messages/status.js";
 import type { HeldLease } from "../../proto/messages/worker.js";
 import { Catalog } from "./catalog.js";
 import type { Departed } from "./departed-record.js";
-import type { Dependents } from "./dependents.js";
+import type { DependentOf, Dependents } from "./dependents.js";
 import type { Drain } from "./drain-record.js";
 import type { BlobRefs, Command, InlineSegment, PutFacts } from "./events.js";
 import type { Peer } from "./peer.js";
+import type { EachInputOf } from "./picks.js";
 import type { PutRecordOf } from "./put-record.js";
 import type { RangeSet } from "./ranges.js";
 import type { SegmentTable } from "./segments.js";
@@ -38,18 +40,9 @@ import type { Turns } from "./turns.js";
 
 export { isTerminal, type TaskState, taskState } from "./task-states.js";
 
-export interface Dependent {
-  readonly stage: StageRecord;
-  /** all: the stage waits for every task of the upstream; task: for one of them; one-to-one: task i for task i. */
-  readonly kind: "one-to-one" | "all" | "task";
-  readonly task: number;
-  /**
-   * What it waits for is there; else it is one of its stage's blockers. (One-to-one links are the tasks' own matter.)
-   */
-  met: boolean;
-  /** Its stage has tasks to go; else the upstream owes it nothing. */
-  open: boolean;
-}
+export type Dependent = DependentOf<StageRecord>;
+export type EachInput = EachInputOf<StageRecord, PutRecord>;
+export type EachSource = EachInput["sources"][number];
 
 export interface Link {
   readonly upstream: StageRecord;
@@ -86,6 +79,10 @@ export interface StageRecord {
   readonly links: Link[];
   /** Those of them that its tasks wait for one by one. */
   perTask: readonly Link[];
+  /** Its arguments of which task i takes object i. */
+  each: readonly EachInput[];
+  /** Puts that only some of its tasks take, and those tasks. */
+  eachPuts: Map<PutRecord, number[]> | undefined;
   /** Where its inputs come from, made when they are many. */
   sources: Sources | undefined;
   dependents: Dependents<Dependent> | undefined;

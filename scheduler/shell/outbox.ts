@@ -6,6 +6,7 @@
  * encoded.
  */
 
+import { type ArgLeaf, foldArg } from "../../proto/args.js";
 import { encodeMessage } from "../../proto/codec.js";
 import { digestBytes } from "../../proto/digest.js";
 import { wireErrorBytes } from "../../proto/errors.js";
@@ -30,14 +31,16 @@ export interface OutboxOptions {
 const headBytes = 128;
 
 function argBytes(args: readonly ArgSpec[]): number {
-  let bytes = 0;
-  for (const arg of args) {
-    if (arg.a === "item") bytes += 16 + arg.pack.byteLength;
-    else if (arg.a === "value") bytes += 24 + arg.data.byteLength;
-    else if (arg.a === "list") bytes += 12 + argBytes(arg.of);
-    else bytes += 96;
-  }
-  return bytes;
+  const bytesOf = (leaf: ArgLeaf): number =>
+    leaf.a === "each"
+      ? 16 + 48 * leaf.of.length
+      : leaf.a === "item"
+        ? 16 + leaf.pack.byteLength
+        : leaf.a === "value"
+          ? 24 + leaf.data.byteLength
+          : 96;
+  const sum = (of: readonly number[]): number => of.reduce((total, bytes) => total + bytes, 0);
+  return sum(args.map((arg) => foldArg(arg, bytesOf, (of) => 12 + sum(of))));
 }
 
 export function orderBytes(order: WorkerOrder): number {

@@ -7,7 +7,7 @@
  * stages that read it with UPSTREAM_FAILED.
  */
 import { stageBase } from "../../proto/address.js";
-import { argsBytes } from "../../proto/args.js";
+import { argsBytes, stagesRead } from "../../proto/args.js";
 import { isVolleyError, toWireError, VolleyError, type WireError } from "../../proto/errors.js";
 import { validateStages } from "../../proto/graph.js";
 import { type ClientId, type JobId, type ObjectBase, stageBaseOf } from "../../proto/ids.js";
@@ -37,7 +37,7 @@ const troublesKept = 10_000;
 const sessionsKept = 1_000;
 
 const needsCheck = (arg: ArgSpec): boolean =>
-  arg.a === "stage" || arg.a === "task" || arg.a === "item" || arg.a === "list";
+  arg.a === "stage" || arg.a === "task" || arg.a === "item" || arg.a === "each" || arg.a === "list";
 
 export function checkArgsFit(stage: StageSpec, bytesMax: number): void {
   const bytes = argsBytes(stage.args);
@@ -234,11 +234,6 @@ function missingUpstream(
   index: number,
   known: (stage: number) => KnownStage | undefined,
 ): number | undefined {
-  for (const arg of args) {
-    if (arg.a === "list") {
-      const inside = missingUpstream(arg.of, index, known);
-      if (inside !== undefined) return inside;
-    } else if ((arg.a === "stage" || arg.a === "task") && arg.stage < index && !known(arg.stage)) return arg.stage;
-  }
+  for (const stage of stagesRead(args)) if (stage < index && !known(stage)) return stage;
   return undefined;
 }

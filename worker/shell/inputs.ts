@@ -3,7 +3,9 @@
  * released after it.
  */
 
+import { type ArgLeaf, foldArg, leavesOf } from "../../proto/args.js";
 import { digestBytes } from "../../proto/digest.js";
+import { idsOfEach } from "../../proto/each.js";
 import { VolleyError } from "../../proto/errors.js";
 import { type JobId, type ObjectBase, type ObjectId, objectIdOf } from "../../proto/ids.js";
 import type { ObjectLocation, ResultSegment } from "../../proto/messages/results.js";
@@ -108,7 +110,9 @@ export class InputResolver {
       if (!inline && bytes !== undefined) wants.set(id, bytes);
     };
     lease.inputs.forEach(note);
-    for (const stage of listedStages(lease.args)) {
+    for (const leaf of leavesOf(lease.args)) {
+      if (leaf.a !== "stage" || leaf.edge !== "all") continue;
+      const { stage } = leaf;
       const { base, count } = baseOf(lease, stage);
       for (const part of (await this.#list(lease, stage, base, count)).parts)
         if ("location" in part) note(part.location);
@@ -116,7 +120,15 @@ export class InputResolver {
     return wants;
   }
 
-  async #arg(context: Context, arg: ArgSpec): Promise<ThreadArg> {
+  #arg(context: Context, arg: ArgSpec): Promise<ThreadArg> {
+    return foldArg<Promise<ThreadArg>>(
+      arg,
+      (leaf) => this.#leaf(context, leaf),
+      async (of) => ({ a: "list", of: await Promise.all(of) }),
+    );
+  }
+
+  async #leaf(context: Context, arg: ArgLeaf): Promise<ThreadArg> {
     const { lease } = context;
     switch (arg.a) {
       case "index":
@@ -133,8 +145,10 @@ export class InputResolver {
         const id = objectIdOf(baseOf(lease, arg.stage).base, arg.task);
         return { a: "same", source: await this.#source(context, id) };
       }
-      case "list":
-        return { a: "list", of: await Promise.all(arg.of.map((inner) => this.#arg(context, inner))) };
+      case "each": {
+        const ids = [...idsOfEach(arg.of, (stage) => baseOf(lease, stage).base)];
+        return { a: "each", sources: await mapSome(ids, (id) => this.#source(context, id)), first: lease.from };
+      }
       case "stage":
         return this.#edge(context, arg);
     }
@@ -205,14 +219,6 @@ export class InputResolver {
       0,
     );
     return { bytes, parts };
-  }
-}
-
-/** Stages of which every task reads all. */
-function* listedStages(args: readonly ArgSpec[]): IterableIterator<number> {
-  for (const arg of args) {
-    if (arg.a === "list") yield* listedStages(arg.of);
-    else if (arg.a === "stage" && arg.edge === "all") yield arg.stage;
   }
 }
 

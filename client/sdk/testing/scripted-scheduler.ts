@@ -1,6 +1,7 @@
 /** For tests: a scheduler on a MemoryNetwork that answers what a test tells it to, and remembers what it heard. */
 import { decodeMessage, encodeMessage } from "../../../proto/codec.js";
 import type { Durable } from "../../../proto/durable/durable.js";
+import { takenBy } from "../../../proto/each.js";
 import type { ClientId, JobId } from "../../../proto/ids.js";
 import {
   type ClientReply,
@@ -128,6 +129,11 @@ function argumentOf(arg: ArgSpec, task: number, told: Told | undefined): unknown
   if (arg.a === "item") return decodeValue(new PackReader(arg.pack).at(task));
   if (arg.a === "value") return decodeValue({ kind: arg.kind as ValueKind, data: arg.data });
   if (arg.a === "task") return told?.valueOf(arg.stage, arg.task) ?? arg;
+  if (arg.a === "each") {
+    const taken = takenBy(arg.of, task);
+    if ("id" in taken) return { a: "object", id: taken.id };
+    return told?.valueOf(taken.stage, taken.task) ?? { a: "task", ...taken };
+  }
   if (arg.a === "stage" && arg.edge === "one-to-one") return told?.valueOf(arg.stage, task) ?? arg;
   if (arg.a === "stage" && arg.edge === "broadcast") return told?.valueOf(arg.stage, 0) ?? arg;
   return arg;
