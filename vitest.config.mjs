@@ -6,8 +6,10 @@ export default defineConfig({
     include: ["dist/**/*.test.js"],
     exclude: ["**/node_modules/**", "dist/e2e/**"],
     globalSetup: ["dist/cluster/local/testing/nats-for-tests.js"],
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // Bounds of hangs, not of speed: the tests pass on a machine that is busy with four other things.
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
+    expect: { poll: { timeout: 120_000, interval: 10 } },
     pool: "forks",
     maxWorkers: 2,
   },

@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import * as arrow from "apache-arrow";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import * as sdk from "../client/sdk/index.js";
-import { type Cluster, connect } from "../client/sdk/index.js";
+import * as sdk from "../client/index.js";
+import { type Cluster, connect } from "../client/index.js";
 import { volleyInTasks } from "../worker/pool/task-context.js";
 
 let cluster: Cluster;

@@ -22,7 +22,7 @@ async function run(name: string): Promise<string> {
   const { stdout } = await promisify(execFile)(
     process.execPath,
     [fileURLToPath(new URL(`./${name}.js`, import.meta.url))],
-    { env, timeout: 60_000 },
+    { env, timeout: 170_000 },
   );
   return stdout;
 }

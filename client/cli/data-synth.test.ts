@@ -36,7 +36,7 @@ it("ends on Ctrl-C with exit status 130, and every file that is there is whole",
   expect(written.length).toBeLessThan(1_500);
   expect(written.filter((name) => !name.endsWith(".parquet"))).toEqual([]);
   for (const name of written) expect((await describeParquet(path.join(out, "prices", name))).rows).toBeGreaterThan(0);
-}, 30_000);
+});
 
 it.each([
   [["--seed", "1"], /--out/],

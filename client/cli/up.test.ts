@@ -117,5 +117,5 @@ describe("volley up", () => {
     expect(await new Promise((resolve) => up.once("exit", resolve))).toBe(130);
     expect(processes.map(({ pid }) => pid).filter(isAlive)).toEqual([]);
     expect(existsSync(state)).toBe(false);
-  }, 60_000);
+  });
 });

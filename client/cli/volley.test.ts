@@ -65,7 +65,7 @@ describe("help", () => {
     expect(code).toBe(0);
     for (const command of commands) expect(stdout).toMatch(new RegExp(`^  ${command.split(" ")[0]}\\b`, "m"));
     for (const word of ["VOLLEY_URL", "VOLLEY_NATS_SERVER", "130 interrupted"]) expect(stdout).toContain(word);
-    expect(tookMs).toBeLessThan(2_000); // 300 ms alone on the machine; tests share it.
+    expect(tookMs).toBeLessThan(10_000); // 300 ms alone on the machine.
   });
 
   test.each(commands)("volley %s --help describes its options and has --json", async (command) => {

@@ -1,5 +1,5 @@
 /** The SDK as the other roles of this package use it; programs get it with what research adds (client/index.ts). */
-export { type ErrorCode, errorCatalogue, isVolleyError, type RetryClass, VolleyError } from "../../proto/errors.js";
+export type { ErrorCode, RetryClass } from "../../proto/errors.js";
 export type { CompiledGraph, JsonGraph, JsonGraphInput } from "../../proto/graph.js";
 export type { BundleId, JobId, ObjectId, WorkerId } from "../../proto/ids.js";
 export type { Explanation } from "../../proto/messages/explanation.js";
@@ -28,4 +28,4 @@ export type {
   TaskOptions,
 } from "./api.js";
 export { connect } from "./connect.js";
-export { type TaskContext, taskContext } from "./task-context.js";
+export type { TaskContext } from "./task-context.js";

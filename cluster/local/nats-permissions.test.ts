@@ -29,7 +29,7 @@ beforeAll(async () => {
       },
     });
   }
-}, 60_000);
+});
 afterAll(async () => {
   await Promise.all([...Object.values(transports), admin].map((transport) => transport?.close()));
   await nats?.stop();

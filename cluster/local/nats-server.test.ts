@@ -81,7 +81,7 @@ describe("a local nats-server", () => {
     await eventually(
       "reconnected",
       async () => (await manager.streams.info("kept").catch(() => undefined))?.state.messages === 1,
-      10_000,
+      60_000,
     );
     await first.stop(); // The old handle must not disturb the new server.
     await expect(startLocalNats({ dataDir })).rejects.toMatchObject({
@@ -126,7 +126,7 @@ describe("a local nats-server", () => {
     const { pid, dataDir } = JSON.parse(await firstLine(parent)) as { pid: number; dataDir: string };
     expect(isAlive(pid)).toBe(true);
     parent.kill("SIGKILL");
-    await eventually("the server is gone", () => !isAlive(pid), 2_000);
+    await eventually("the server is gone", () => !isAlive(pid), 60_000);
     await eventually("its folder is gone", () => !existsSync(dataDir), 3_000);
   });
 });

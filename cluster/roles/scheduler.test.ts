@@ -30,7 +30,7 @@ async function start(): Promise<RunningScheduler> {
 const ask = async (request: ClientRequest): Promise<ClientReply> =>
   decodeMessage(
     clientReply,
-    await transport.request(subjects.schedulerClient, encodeMessage(request), { timeoutMs: 5_000 }),
+    await transport.request(subjects.schedulerClient, encodeMessage(request), { timeoutMs: 60_000 }),
   );
 
 const submit = (job: string): ClientRequest => ({
@@ -100,7 +100,7 @@ describe("scheduler on nats", () => {
     nats = await startLocalNats({ dataDir: folder, port, user, password });
     // Its connection comes back by itself; until then nobody listens.
     await expect
-      .poll(() => ask(submit("job3")).catch(() => undefined), { timeout: 20_000 })
+      .poll(() => ask(submit("job3")).catch(() => undefined), { timeout: 120_000 })
       .toMatchObject({ t: "submitted", existed: true, epoch: 3 });
     expect(await ask(submit("job4"))).toMatchObject({ t: "submitted", existed: false });
   });

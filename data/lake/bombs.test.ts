@@ -264,10 +264,10 @@ describe("bombs", () => {
     ],
     ["a list of 2^31 entries", endlessList, {}, "INVALID_DATA", /./],
     ["lists of 30 million entries in a list", listsOfLists, {}, "INVALID_DATA", /./],
-  ])("%s", { timeout: 30_000 }, async (_, bytes, options, code, message) => {
+  ])("%s", async (_, bytes, options, code, message) => {
     expect(bytes.byteLength).toBeLessThan(5 * mib);
     const before = process.memoryUsage().arrayBuffers;
-    await expect(readParquet(bytes, { timeoutMs: 20_000, ...options })).rejects.toMatchObject({
+    await expect(readParquet(bytes, { timeoutMs: 170_000, ...options })).rejects.toMatchObject({
       code,
       message: expect.stringMatching(message),
     });

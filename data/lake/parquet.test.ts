@@ -78,7 +78,7 @@ describe("files of other writers", () => {
     }
   });
 
-  it("reads the 3,000,000 flights as pyarrow does", { timeout: 120_000 }, async () => {
+  it("reads the 3,000,000 flights as pyarrow does", async () => {
     const file = fileURLToPath(new URL("../data/flights-3m.parquet", import.meta.resolve("vega-datasets")));
     const { flights } = values;
     const sum = (vector: Vector): string => {

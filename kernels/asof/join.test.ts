@@ -125,7 +125,7 @@ describe("asof.join", () => {
       }),
       { numRuns: casesPerKernel },
     );
-  }, 120_000);
+  });
 
   it("any partitioning of the left table gives the same rows, with a carry or without, in one stream or through the wire", () => {
     fc.assert(
@@ -149,7 +149,7 @@ describe("asof.join", () => {
       }),
       { numRuns: casesPerKernel },
     );
-  }, 120_000);
+  });
 
   it("has the four interval forms of DuckDB", () => {
     const left = new Table({ t: vectorFromArray(Float64Array.of(0, 1, 1.5, 2, 3, 4)) });

@@ -195,4 +195,4 @@ test("lineage is bounded: of a chain that goes on and on the oldest stages are f
   expect(failures).toMatchObject([
     { r: "failed", stage: many - 1, error: { code: "OBJECT_LOST", message: expect.stringContaining("stage 1,") } },
   ]);
-}, 120_000);
+});

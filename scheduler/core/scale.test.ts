@@ -167,7 +167,7 @@ function cpuMs(run: () => void): number {
 }
 
 describe("four times as many take about four times as long", () => {
-  test.each(Object.entries(scenarios))("%s", { timeout: 120_000 }, (_name, { n, run }) => {
+  test.each(Object.entries(scenarios))("%s", (_name, { n, run }) => {
     run(n); // The compiler's warming up is not the question.
     let ratio = Number.POSITIVE_INFINITY;
     // A quadratic one shows a ratio near 16 every time; one good look is enough for the others.

@@ -243,7 +243,7 @@ describe("control", () => {
 
   test("what user code prints is told with its task, at a bounded rate; it sees none of our settings", async () => {
     await rig.execute("prints", 4, 5);
-    await vi.waitFor(() => expect(rig.logs.length).toBe(2));
+    await expect.poll(() => rig.logs.length).toBe(2);
     expect(rig.logs.slice(0, 2)).toEqual([
       expect.objectContaining({ where: "j1/2/4", text: "hello 4" }),
       expect.objectContaining({ text: "raw" }),

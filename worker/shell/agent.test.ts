@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { tableFromArrays, tableToIPC } from "apache-arrow";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { digestOf } from "../../proto/digest.js";
 import { type ModelDurable, modelDurable } from "../../proto/durable/model.js";
 import { objectBlobName } from "../../proto/durable/objects.js";
@@ -23,6 +23,7 @@ import {
 import type { ObjectLocation } from "../../proto/messages/results.js";
 import type { ArgSpec } from "../../proto/messages/stage.js";
 import type { Lease, WorkerOrder } from "../../proto/messages/worker.js";
+import { eventually } from "../../proto/testing/eventually.js";
 import { MemoryNetwork } from "../../proto/transport/memory.js";
 import { PackWriter } from "../../proto/values/pack.js";
 import { encodeValue } from "../../proto/values/value.js";
@@ -368,7 +369,7 @@ describe("peers", () => {
       confirmed = true;
       return id;
     });
-    await vi.waitFor(() => expect(scheduler.heard.some((m) => m.t === "objects")).toBe(true));
+    await eventually(() => expect(scheduler.heard.some((m) => m.t === "objects")).toBe(true));
     expect(confirmed).toBe(false);
     scheduler.acks = true;
     const id = await put;
@@ -393,7 +394,7 @@ describe("peers", () => {
       });
     expect(Buffer.compare((await fetch()).data, payload)).toBe(0);
     scheduler.order("w1", { o: "free", ids: [id] });
-    await vi.waitFor(() => expect(agent.figures().store).toMatchObject({ objects: 0, usedBytes: 0 }));
+    await eventually(() => expect(agent.figures().store).toMatchObject({ objects: 0, usedBytes: 0 }));
     await expect(fetch()).rejects.toMatchObject({ code: "OBJECT_NOT_FOUND" });
   });
 
@@ -411,7 +412,7 @@ describe("peers", () => {
       code: expect.stringMatching(/CORRUPT|TIMEOUT/),
     });
     // Where the offer timed out first (a busy machine), the room is given back when the transfer's own end comes.
-    await vi.waitFor(() => expect(agents[0]?.figures().store.usedBytes).toBe(0), { timeout: 20_000 });
+    await eventually(() => expect(agents[0]?.figures().store.usedBytes).toBe(0));
   });
 });
 
@@ -419,9 +420,8 @@ describe("the agent", () => {
   test("beats while its only slot is busy, and a cancelled lease ends", async () => {
     await startAgent("w1");
     scheduler.order("w1", { o: "lease", lease: lease("1.1", "wait", [value(60_000)]) });
-    await vi.waitFor(
-      () => expect(scheduler.heard.filter((m) => m.t === "beat" && m.leases[0]?.running).length).toBeGreaterThan(2),
-      { timeout: 5_000 },
+    await eventually(() =>
+      expect(scheduler.heard.filter((m) => m.t === "beat" && m.leases[0]?.running).length).toBeGreaterThan(2),
     );
     scheduler.order("w1", { o: "cancel", lease: "1.1" as LeaseId });
     await scheduler.ended("1.1");
@@ -432,13 +432,11 @@ describe("the agent", () => {
     await startAgent("w1");
     const id = await putInto("w1", 3, new Uint8Array(10_000).fill(1));
     scheduler.order("w1", { o: "lease", lease: lease("1.1", "wait", [value(60_000)]) });
-    await vi.waitFor(() => expect(scheduler.heard.some((m) => m.t === "beat" && m.leases.length === 1)).toBe(true));
+    await eventually(() => expect(scheduler.heard.some((m) => m.t === "beat" && m.leases.length === 1)).toBe(true));
     scheduler.epoch = 2;
     scheduler.known.clear();
     scheduler.heard.length = 0;
-    await vi.waitFor(() => expect(scheduler.heard.some((m) => m.t === "hello" && m.objects.length === 1)).toBe(true), {
-      timeout: 5_000,
-    });
+    await eventually(() => expect(scheduler.heard.some((m) => m.t === "hello" && m.objects.length === 1)).toBe(true));
     expect(scheduler.heard.find((m) => m.t === "hello")).toMatchObject({ leases: [], objects: [{ id }] });
     scheduler.order("w1", { o: "lease", lease: lease("2.1", "double", [value(21)]) });
     await scheduler.ended("2.1");
@@ -449,7 +447,7 @@ describe("the agent", () => {
   test("sends commits again after the network was away", async () => {
     await startAgent("w1");
     scheduler.order("w1", { o: "lease", lease: lease("1.1", "wait", [value(150)]) });
-    await vi.waitFor(() => expect(scheduler.heard.some((m) => m.t === "beat" && m.leases.length === 1)).toBe(true));
+    await eventually(() => expect(scheduler.heard.some((m) => m.t === "beat" && m.leases.length === 1)).toBe(true));
     network.setDown(true);
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect(scheduler.commits).toEqual([]);
@@ -465,9 +463,9 @@ describe("the agent", () => {
       { o: "lease", lease: lease("1.1", "wait", [value(60)], { to: 50 }) },
       { o: "lease", lease: lease("1.2", "wait", [value(60)], { to: 50 }) },
     );
-    await vi.waitFor(() => expect(scheduler.commits.length).toBeGreaterThan(0), { timeout: 5_000 });
+    await eventually(() => expect(scheduler.commits.length).toBeGreaterThan(0));
     await agent.drain();
-    await vi.waitFor(() => expect(scheduler.heard.at(-1)?.t).toBe("bye"));
+    await eventually(() => expect(scheduler.heard.at(-1)?.t).toBe("bye"));
     const finished = scheduler.commits.reduce((sum, { segment }) => sum + segment.to - segment.from, 0);
     expect(finished).toBeGreaterThan(0);
     expect(finished + scheduler.back.reduce((sum, { from, to }) => sum + to - from, 0)).toBe(100);
