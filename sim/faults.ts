@@ -173,8 +173,6 @@ export class FaultPlan {
     story.tell("broker", "is back");
     network.away = false;
     for (const { address } of this.#world.liveWorkers) this.#world.truth.undisturbed(address);
-    for (const worker of this.#world.liveWorkers)
-      if (!this.#cut.has(worker.address)) worker.process.hear(() => worker.reconnected());
   }
 
   #cutOff(address: string | undefined): void {
@@ -194,7 +192,5 @@ export class FaultPlan {
     this.#world.story.tell(address, "is reachable again");
     this.#world.network.heal(address);
     this.#world.truth.undisturbed(address);
-    const worker = this.#world.liveWorkers.find((one) => one.address === address);
-    if (worker) worker.process.hear(() => worker.reconnected());
   }
 }

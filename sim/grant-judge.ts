@@ -23,7 +23,7 @@ export class GrantJudge {
   granted(lease: Lease, worker: WorkerId, epoch: Epoch, state: State): void {
     const { grants, clock, disk } = this.#world;
     if (grants.has(lease.lease)) return;
-    grants.set(lease.lease, { atMs: clock.nowMs, epoch });
+    grants.set(lease.lease, { atMs: clock.nowMs, epoch, lease });
     this.#world.truth.granted(lease, worker);
     this.#leased.set(lease.lease, { job: lease.job, durable: lease.durable });
     this.#tell(

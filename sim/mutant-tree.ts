@@ -7,7 +7,7 @@ import type { Edit } from "./mutant.js";
 import type { simulate } from "./simulation.js";
 
 /** What the simulation loads, by the table of imports in docs/ARCHITECTURE.md. */
-const folders = ["proto", "scheduler/core", "scheduler/shell", "sim", "worker/core"];
+const folders = ["cluster", "kernels", "proto", "scheduler/core", "scheduler/shell", "sim", "worker"];
 
 const dist = path.join(path.dirname(fileURLToPath(import.meta.url)), "..");
 
@@ -51,18 +51,19 @@ export function mutatedFiles(edits: readonly Edit[]): ReadonlyMap<string, string
 export async function withMutant<T>(edits: readonly Edit[], use: (run: typeof simulate) => Promise<T>): Promise<T> {
   const texts = mutatedFiles(edits);
   const root = mkdtempSync(path.join(os.tmpdir(), "volley-mutant-"));
+  const copy = path.join(root, "dist");
   try {
     for (const folder of folders) {
-      mkdirSync(path.join(root, folder), { recursive: true });
-      cpSync(path.join(dist, folder), path.join(root, folder), {
+      mkdirSync(path.join(copy, folder), { recursive: true });
+      cpSync(path.join(dist, folder), path.join(copy, folder), {
         recursive: true,
         filter: (file) => !/\.(?:test\.js|d\.ts|map)$/.test(file),
       });
     }
     symlinkSync(path.join(dist, "../node_modules"), path.join(root, "node_modules"), "dir");
-    writeFileSync(path.join(root, "package.json"), '{ "type": "module" }\n');
-    for (const [file, text] of texts) writeFileSync(path.join(root, file), text);
-    const loaded = (await import(pathToFileURL(path.join(root, "sim/simulation.js")).href)) as {
+    cpSync(path.join(dist, "../package.json"), path.join(root, "package.json"));
+    for (const [file, text] of texts) writeFileSync(path.join(copy, file), text);
+    const loaded = (await import(pathToFileURL(path.join(copy, "sim/simulation.js")).href)) as {
       simulate: typeof simulate;
     };
     return await use(loaded.simulate);

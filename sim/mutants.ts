@@ -4,6 +4,7 @@
  * text that does not occur exactly once is an error, so that a plant cannot die silently when the code around it
  * changes.
  */
+import { agentMutants } from "./agent-mutants.js";
 import type { Edit, Mutant } from "./mutant.js";
 import { shellMutants } from "./shell-mutants.js";
 
@@ -265,4 +266,5 @@ export const mutants: Readonly<Record<string, Mutant>> = {
     ],
   },
   ...shellMutants,
+  ...agentMutants,
 };

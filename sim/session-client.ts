@@ -80,7 +80,7 @@ export class SessionClient {
     this.#fetcher = new Fetcher(world, this.#random, this.process);
     this.#session = `session-${name}` as JobId;
     this.#plan = plan;
-    this.#puts = new SessionPuts(world, this.#random, this.#asker, this.#session);
+    this.#puts = new SessionPuts(this.#fetcher, this.#random, this.#asker, this.#session);
     this.#model = new JobModel({
       job: this.#session,
       durable: false,
@@ -432,9 +432,8 @@ export class SessionClient {
   #fetch(stage: ClientStage, task: number, tries = 0): void {
     const id = this.#model.objectOf(stage.spec.index, task);
     stage.fetches++;
-    this.#fetcher.fetch(new Set([id]), [], new Map(), (found) => {
+    void this.#fetcher.fetch(id).then((value) => {
       stage.fetches--;
-      const value = found.get(id);
       if (value) this.#model.checkContent(stage.spec.index, task, value.data);
       else if (this.#done || this.#closing) return;
       else if (tries < fetchesMax) this.#fetchLater(stage, task, tries + 1);

@@ -2,20 +2,19 @@
 import { putObjectId } from "../proto/address.js";
 import { digestOf } from "../proto/digest.js";
 import type { ClientId, JobId, ObjectId } from "../proto/ids.js";
-import { subjects } from "../proto/subjects.js";
 import type { Asker } from "./asker.js";
+import type { Fetcher } from "./fetcher.js";
 import type { Random } from "./random.js";
-import type { World } from "./world.js";
 
 export class SessionPuts {
-  readonly #world: World;
+  readonly #fetcher: Fetcher;
   readonly #random: Random;
   readonly #asker: Asker;
   readonly #session: JobId;
   readonly #values = new Map<ObjectId, Uint8Array>();
 
-  constructor(world: World, random: Random, asker: Asker, session: JobId) {
-    this.#world = world;
+  constructor(fetcher: Fetcher, random: Random, asker: Asker, session: JobId) {
+    this.#fetcher = fetcher;
     this.#random = random;
     this.#asker = asker;
     this.#session = session;
@@ -76,12 +75,11 @@ export class SessionPuts {
 
   /** To a worker, which tells the scheduler. Given up if it does not answer: nobody has the ref yet. */
   #place(id: ObjectId, data: Uint8Array, onDone: () => void): void {
-    const { address } = this.#asker;
     this.#asker.askOnce({ t: "place", bytes: data.byteLength }, (reply) => {
       if (reply.t === "placed")
-        this.#world.network.request(address, subjects.data(reply.worker), { t: "offer", id, kind: 3, data }, () =>
-          this.#hold(id, data, onDone),
-        );
+        void this.#fetcher.offer(reply.worker, id, { kind: 3, data }).then((there) => {
+          if (there) this.#hold(id, data, onDone);
+        });
     });
   }
 

@@ -119,7 +119,7 @@ export const shellMutants: Readonly<Record<string, Mutant>> = {
   "results-not-resent": {
     doc: "the scheduler does not send results again that a client's beat asks for",
     area: "sessions",
-    edits: [core("client-events", "if (stage) resend(ctx, stage, gaps.get(index));", "")],
+    edits: [core("client-events", "if (stage) resend(ctx, stage, gaps.get(index));", "if (stage) undefined;")],
     faults: lossy,
   },
   "commit-not-resent": {

@@ -6,6 +6,7 @@
 import { isVolleyError } from "../proto/errors.js";
 import type { JobId, LeaseId, ObjectId, WorkerId } from "../proto/ids.js";
 import { limits } from "../proto/limits.js";
+import type { Lease } from "../proto/messages/worker.js";
 import { nextTurn, realRuntime } from "../proto/runtime.js";
 import type { State } from "../scheduler/core/index.js";
 import { endedJobsKeptMs } from "../scheduler/core/step.js";
@@ -86,7 +87,7 @@ export class Simulation implements Victims {
   readonly lapsed = new Set<JobId>();
   readonly truth = new Truth(this);
   readonly provenance = new Provenance();
-  readonly grants = new Map<LeaseId, { atMs: number; epoch: number }>();
+  readonly grants = new Map<LeaseId, { atMs: number; epoch: number; lease: Lease }>();
   readonly made = new Map<ObjectId, Uint8Array>();
   readonly executions = new Map<string, number>();
   readonly workers = new Map<WorkerId, WorkerNode>();
@@ -188,7 +189,7 @@ export class Simulation implements Victims {
   addWorker(name = `worker${this.#workerCount + 1}`): WorkerNode {
     this.#workerCount++;
     this.counts.joins++;
-    const node = new WorkerNode(this, name, this.#random.between(1, 3), this.#workerCount);
+    const node = new WorkerNode(this, name, this.#random.between(1, 3));
     this.workers.set(node.id, node);
     this.guard(node.address, () => node.start());
     return node;

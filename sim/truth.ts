@@ -284,28 +284,6 @@ const add = (counts: Map<string, number>, key: string): void => {
   counts.set(key, (counts.get(key) ?? 0) + 1);
 };
 
-/** Objects of one process. */
-export class Shelf<V> extends Map<ObjectId, V> {
-  readonly #truth: Truth;
-  readonly #process: Process;
-
-  constructor(truth: Truth, process: Process) {
-    super();
-    this.#truth = truth;
-    this.#process = process;
-  }
-
-  override set(id: ObjectId, value: V): this {
-    this.#truth.held(id, this.#process);
-    return super.set(id, value);
-  }
-
-  override delete(id: ObjectId): boolean {
-    this.#truth.dropped(id, this.#process);
-    return super.delete(id);
-  }
-}
-
 /** A value that was shown must be what somebody made, and what it was made from must be what was shown of that. */
 export class Provenance {
   /** By job and object: the digest that was shown or committed first. */

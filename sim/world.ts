@@ -1,5 +1,6 @@
 /** What the actors of a simulation share: time, chance, network, disk, the story, and the oracles' memory. */
 import type { JobId, LeaseId, ObjectId, WorkerId } from "../proto/ids.js";
+import type { Lease } from "../proto/messages/worker.js";
 import type { Clock } from "./clock.js";
 import type { Disk } from "./disk.js";
 import type { JobModel, Violation } from "./job-model.js";
@@ -45,7 +46,7 @@ export interface World {
   readonly counts: Counts;
   readonly jobs: Map<JobId, JobModel>;
   /** When a lease was first given out, and by which epoch. */
-  readonly grants: Map<LeaseId, { atMs: number; epoch: number }>;
+  readonly grants: Map<LeaseId, { atMs: number; epoch: number; lease: Lease }>;
   /** Results of durable jobs that succeeded: anybody may read them. */
   readonly made: Map<ObjectId, Uint8Array>;
   /** Executions so far by `job/stage/task`. */

@@ -9,6 +9,8 @@ import { isName, type WorkerId } from "../../proto/ids.js";
 import { sleep as delay } from "../../proto/timer.js";
 import { asRefusedSubject, connectNats } from "../../proto/transport/nats.js";
 import { Agent } from "../../worker/shell/agent.js";
+import { WorkerMetrics } from "../../worker/shell/metrics.js";
+import { processParts } from "../../worker/shell/parts.js";
 import { type ConfigOf, type ConfigTable, configKey, integer, text } from "../process/config.js";
 import { cores, memoryBytes, slotHeapBytes } from "../process/host.js";
 import { type MetricsServer, serveMetrics } from "../process/metrics-server.js";
@@ -108,6 +110,7 @@ export async function runWorker(config: ConfigOf<typeof workerConfig>): Promise<
   const frames = await connectNats({ url: config.url, name: `volley-worker-frames-${worker}`, onError });
   // Blobs are large: they go with the frames, so that they do not delay the beats.
   const durable = openStores(frames);
+  let metrics: WorkerMetrics | undefined;
   const agent = new Agent({
     worker,
     node: hostname(),
@@ -120,10 +123,17 @@ export async function runWorker(config: ConfigOf<typeof workerConfig>): Promise<
     frames,
     durable,
     log,
+    parts: {
+      ...processParts,
+      metrics: (figures, about) => {
+        metrics = new WorkerMetrics(figures, about);
+        return metrics;
+      },
+    },
   });
   let server: MetricsServer | undefined;
-  if (config.metricsPort >= 0) {
-    const { registry } = agent.metrics;
+  if (config.metricsPort >= 0 && metrics) {
+    const { registry } = metrics;
     server = await serveMetrics({
       port: config.metricsPort,
       contentType: registry.contentType,

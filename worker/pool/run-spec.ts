@@ -19,7 +19,7 @@ export interface RunListener {
   large(result: LargeResult): void;
 }
 
-export type RunSpec = Omit<RunMessage, "channel" | "run"> & { readonly timeoutMs: number };
+export type RunSpec = Omit<RunMessage, "channel" | "run"> & { readonly timeoutMs: number; readonly lease?: string };
 
 export interface Run {
   /** Starts nothing from `to` on; returns the first task that surely will not start. */

@@ -197,7 +197,7 @@ export class SlotRun implements Run {
   }
 
   async #once(next: number): Promise<RunReply> {
-    const { timeoutMs: _, ...spec } = this.#spec;
+    const { timeoutMs: _, lease: __, ...spec } = this.#spec;
     const message: RunMessage = { ...spec, channel: this.#lane.index, run: this.id, from: next, to: this.#to };
     try {
       const reply = await this.#host.execute(message);

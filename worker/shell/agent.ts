@@ -17,16 +17,13 @@ import type { Subscription, Transport } from "../../proto/transport/transport.js
 import { PROTOCOL_VERSION } from "../../proto/version.js";
 import type { WorkerCommand, WorkerEvent } from "../core/events.js";
 import { createWorkerState, slotsBusy, type WorkerState } from "../core/state.js";
-import { workerStep } from "../core/step.js";
 import { kernelBytes } from "../pool/kernel-engines.js";
-import { SlotPool } from "../pool/pool.js";
 import { InputRoom } from "../store/input-room.js";
-import { ObjectStore } from "../store/store.js";
-import { BundleCache } from "./bundles.js";
+import type { ObjectStore } from "../store/store.js";
 import { InputResolver } from "./inputs.js";
 import { LeaseRun, type LeaseRunContext } from "./lease-run.js";
-import { WorkerMetrics } from "./metrics.js";
 import { ObjectFetcher } from "./objects.js";
+import { type AgentMetrics, type AgentParts, type AgentPool, processParts } from "./parts.js";
 import { PeerObjects } from "./peer-objects.js";
 
 export interface AgentLog {
@@ -49,13 +46,14 @@ export interface AgentOptions {
   readonly log: AgentLog;
   /** Default: this process. */
   readonly runtime?: Runtime;
+  readonly parts?: AgentParts;
 }
 
 const tickMs = 50;
 
 export class Agent {
   readonly worker: WorkerId;
-  readonly metrics: WorkerMetrics;
+  readonly metrics: AgentMetrics;
   /**
    * Settles when the agent cannot go on: rejects with the reason, resolves after a drain that the scheduler asked for.
    */
@@ -64,7 +62,8 @@ export class Agent {
   readonly #runtime: Runtime;
   readonly #state: WorkerState;
   readonly #store: ObjectStore;
-  readonly #pool: SlotPool;
+  readonly #parts: AgentParts;
+  readonly #pool: AgentPool;
   readonly #framePeer: FramePeer;
   readonly #objects: ObjectFetcher;
   readonly #peers: PeerObjects;
@@ -83,7 +82,8 @@ export class Agent {
   constructor(options: AgentOptions) {
     this.#options = options;
     this.worker = options.worker;
-    const { worker, node, slots, control, frames, log, runtime = realRuntime } = options;
+    const { worker, node, slots, control, frames, log, runtime = realRuntime, parts = processParts } = options;
+    this.#parts = parts;
     this.#runtime = runtime;
     this.ended = new Promise((resolve, reject) => {
       this.#end = { resolve, reject };
@@ -92,7 +92,7 @@ export class Agent {
     this.joined = new Promise((resolve) => {
       this.#joined = resolve;
     });
-    this.#store = new ObjectStore({
+    this.#store = parts.store({
       budgetBytes: options.storeBytes,
       runtime,
       reservedBytes: kernelBytes(slots),
@@ -118,8 +118,8 @@ export class Agent {
       },
       limits.heartbeatIntervalMs,
     );
-    this.metrics = new WorkerMetrics(() => this.figures(), about);
-    this.#pool = new SlotPool({
+    this.metrics = parts.metrics(() => this.figures(), about);
+    this.#pool = parts.pool({
       slots,
       memory: this.#store.memory,
       reserved: this.#store.reserved,
@@ -167,7 +167,7 @@ export class Agent {
         runtime,
       ),
       runtime,
-      bundles: new BundleCache(bundles, options.bundleFolder),
+      bundles: parts.bundles(bundles, options.bundleFolder),
       durable,
       tell: (event) => this.#tell(event),
       onSlotTime: (us) => this.metrics.slotTime(us),
@@ -185,6 +185,11 @@ export class Agent {
       store: this.#store.stats,
       joined: this.#state.link.l === "joined",
     };
+  }
+
+  /** For whoever looks on; the agent alone changes it. */
+  get state(): WorkerState {
+    return this.#state;
   }
 
   start(): void {
@@ -262,7 +267,7 @@ export class Agent {
     this.#stepping = true;
     try {
       for (let next = this.#events.shift(); next; next = this.#events.shift()) {
-        for (const command of workerStep(this.#state, next, this.#runtime.nowMs())) this.#carryOut(command);
+        for (const command of this.#parts.step(this.#state, next, this.#runtime.nowMs())) this.#carryOut(command);
       }
     } catch (error) {
       this.#end.reject(error);
@@ -333,7 +338,11 @@ export class Agent {
         this.#joined();
         return;
       case "stopped":
-        void this.#options.control.flush().finally(() => this.#end.resolve());
+        // Its last words are lost with the connection: the scheduler finds out by its silence.
+        void this.#options.control
+          .flush()
+          .catch(() => undefined)
+          .then(() => this.#end.resolve());
         return;
       case "refused":
         this.#end.reject(fromWireError(command.error));

@@ -10,18 +10,17 @@ import { objectIdOf } from "../../proto/ids.js";
 import type { Lease } from "../../proto/messages/worker.js";
 import type { Runtime } from "../../proto/runtime.js";
 import type { WorkerEvent } from "../core/events.js";
-import type { SlotPool } from "../pool/pool.js";
 import type { ThreadFunction } from "../pool/run-message.js";
 import type { LargeResult, Run } from "../pool/run-spec.js";
 import type { ObjectStore } from "../store/store.js";
-import type { BundleCache } from "./bundles.js";
 import type { InputResolver, PreparedInputs } from "./inputs.js";
+import type { AgentBundles, AgentPool } from "./parts.js";
 
 export interface LeaseRunContext {
-  readonly pool: Pick<SlotPool, "run">;
+  readonly pool: Pick<AgentPool, "run">;
   readonly store: ObjectStore;
   readonly inputs: InputResolver;
-  readonly bundles: BundleCache;
+  readonly bundles: AgentBundles;
   readonly durable: BlobStore;
   readonly runtime: Runtime;
   tell(event: WorkerEvent): void;
@@ -114,6 +113,7 @@ export class LeaseRun {
     const run = this.#context.pool.run(
       slot,
       {
+        lease,
         job,
         stage,
         attempt,

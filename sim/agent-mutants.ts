@@ -1,0 +1,100 @@
+/** Bugs planted in the worker's agent: its leases, inputs, objects and store. */
+import type { Edit, Mutant } from "./mutant.js";
+
+const agent = (file: string, find: string, put: string): Edit => ({ file: `worker/shell/${file}.js`, find, put });
+const deaths = { workerCrashMs: 1_500 };
+const liars = { ...deaths, badWork: 0.5 };
+
+export const agentMutants: Readonly<Record<string, Mutant>> = {
+  "durable-result-not-kept": {
+    doc: "a large result of a durable job is told before it is in the durable store, and never put there",
+    area: "agent",
+    edits: [agent("lease-run", "if (durable) await this.#keep(objectBlobName(id, digest), data);", "")],
+  },
+  "end-told-before-results": {
+    doc: "a lease is said to be over while its large results are on their way into the stores",
+    area: "agent",
+    edits: [agent("lease-run", ".then(() => Promise.all(this.#storing))", "")],
+  },
+  "lost-input-taken-for-a-fault": {
+    doc: "a lease whose input cannot be had now fails, and is not given back",
+    area: "agent",
+    edits: [
+      agent(
+        "lease-run",
+        "giveBack: !definite.has(wire.code) && wire.details?.neededBytes === undefined",
+        "giveBack: false",
+      ),
+    ],
+    faults: deaths,
+  },
+  "any-content-taken": {
+    doc: "an input is taken from the own store whatever its content",
+    area: "agent",
+    edits: [
+      agent(
+        "objects",
+        "if (location?.digest && this.#options.store.has(id, location.digest)) return await this.#pinned(id, location.digest);",
+        "if (this.#options.store.has(id)) return await this.#pinned(id, undefined);",
+      ),
+    ],
+    faults: liars,
+  },
+  "limit-answered-as-asked": {
+    doc: "a lease that is cut short says that it stops where it was asked to, though more has begun",
+    area: "agent",
+    edits: [agent("lease-run", "return this.#run?.limit(to);", "this.#run?.limit(to); return this.#run && to;")],
+    faults: { slowWork: 0.6 },
+  },
+  "dropped-copy-not-told": {
+    doc: "the scheduler is not told of a copy that went to make room",
+    area: "agent",
+    edits: [
+      agent(
+        "agent",
+        'onDropped: (id) => this.#tell({ e: "objects", added: [], removed: [id] })',
+        "onDropped: () => {}",
+      ),
+    ],
+  },
+  "inputs-not-pinned": {
+    doc: "a lease's inputs may go while it runs",
+    area: "agent",
+    edits: [agent("inputs", "context.hold(found);", "found.release();")],
+  },
+  "lists-outlive-their-jobs": {
+    doc: "the results of a stage are kept under a name that a later job has, too",
+    area: "agent",
+    edits: [agent("inputs", '(id.startsWith("c") ? id : `$' + "{id}@$" + "{lease.since ?? 0}`)", "(id)")],
+  },
+  "missing-object-not-told": {
+    doc: "a worker that is asked for an object it does not have tells nobody but the asker",
+    area: "agent",
+    edits: [
+      agent(
+        "peer-objects",
+        'this.#tell({ e: "objects", added: held ? [{ id, ...held }] : [], removed: held ? [] : [id] });',
+        "",
+      ),
+    ],
+    faults: deaths,
+  },
+  "put-confirmed-before-it-is-known": {
+    doc: "a put is confirmed to its client before the scheduler knows where it is",
+    area: "agent",
+    edits: [
+      agent(
+        "peer-objects",
+        "digest: put.digest }); await this.#announce(put);",
+        "digest: put.digest }); void this.#announce(put).catch(() => {});",
+      ),
+    ],
+    faults: { schedulerCrashMs: 2_000 },
+  },
+  "unready-lease-forgotten": {
+    doc: "a lease that could not be prepared is never spoken of again",
+    area: "agent",
+    edits: [agent("lease-run", "if (this.#released) return; const wire", "return; const wire")],
+    faults: deaths,
+  },
+};
