@@ -64,7 +64,9 @@ function locateStored(
 ): HeldLocation {
   const stored = segment.stored[task - segment.from];
   const workers = holdersOf(state, id);
-  if (!stored || (workers.length === 0 && !stage.job.durable)) return { id, state: "unknown" };
+  const durable =
+    stage.job.durable || (workers.length === 0 && stored !== undefined && isDurablyMade(state, id, stored.digest));
+  if (!stored || (workers.length === 0 && !durable)) return { id, state: "unknown" };
   return {
     id,
     state: "ready",
@@ -72,8 +74,19 @@ function locateStored(
     bytes: stored.bytes,
     digest: stored.digest,
     workers,
-    durable: stage.job.durable,
+    durable,
   };
+}
+
+/** Whether a durable job has committed these bytes under this id: then the durable store has them. */
+export function isDurablyMade(state: State, id: ObjectId, digest: Uint8Array): boolean {
+  const { base, index } = splitObjectId(id);
+  for (const stage of state.catalog.made(base)) {
+    const segment = stage.job.durable ? stage.results.at(index) : undefined;
+    const found = segment?.r === "stored" ? segment.stored[index - segment.from]?.digest : undefined;
+    if (found && sameBytes(found, digest)) return true;
+  }
+  return false;
 }
 
 /**

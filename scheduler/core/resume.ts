@@ -19,7 +19,7 @@ import { answer, jobNotFound, refuse, startStage } from "./client-events.js";
 import { addHolder } from "./copies.js";
 import type { ReplyToken } from "./events.js";
 import { heard } from "./liveness.js";
-import { standingOf } from "./locate.js";
+import { isDurablyMade, standingOf } from "./locate.js";
 import { commitSegment, failTasks } from "./progress.js";
 import { addStage } from "./records.js";
 import { sliceSegment } from "./segments.js";
@@ -122,7 +122,8 @@ export function takeShared(ctx: Context, stage: StageRecord, task: number): bool
   const { state } = ctx;
   const id = objectIdOf(stage.base, task);
   const digest = stage.troubles.get(task)?.claimed?.stored.digest;
-  if (!digest || !state.holders.has(id) || standingOf(state, { id, digest }) !== "object") return false;
+  if (!digest || standingOf(state, { id, digest }) !== "object") return false;
+  if (!state.holders.has(id) && !isDurablyMade(state, id, digest)) return false;
   takeClaim(ctx, stage, task);
   return true;
 }
