@@ -303,7 +303,7 @@ describe("refusals name column and value", () => {
     [
       "a wrong parameter",
       () => run("sweep.ma_cross", prices, { fast: [0], slow: [50] }, settings),
-      /sweep\.ma-cross: chunk\.fast\.0 is 0/,
+      /sweep\.ma_cross: chunk\.fast\.0 is 0/,
     ],
     ["an unknown parameter", () => run("sweep.ma_cross", prices, { ...grid, medium: [7] }, settings), /medium/],
     [

@@ -73,8 +73,13 @@ async function runJob(run: Run, crash?: (at: string) => boolean): Promise<{ dige
   rig.ask({ t: "submit", client, tenant, job, name: "job", stages: [spec(0, tasks)], outputs: [0] });
   const digests = new Map<number, Uint8Array>();
   let seen = 0;
+  let served = 0;
+  const settle = (): Promise<"done" | "crashed"> => {
+    const from = served;
+    served = rig.commands.length;
+    return serve(run, from, crash);
+  };
   for (let leases = leasesIn(rig.commands); leases.length > 0; leases = leasesIn(rig.commands.slice(seen))) {
-    const from = seen;
     seen = rig.commands.length;
     for (const lease of leases) {
       const commit = inline(
@@ -85,11 +90,12 @@ async function runJob(run: Run, crash?: (at: string) => boolean): Promise<{ dige
         for (let i = lease.from; i < lease.to; i++)
           digests.set(i, commit.segment.digests?.slice(16 * (i - lease.from), 16 * (i - lease.from + 1)) as Uint8Array);
       rig.commit(w1, [commit], { done: [lease.lease] });
+      // As the shell does, which does not wait for the last commit.
+      if ((await settle()) === "crashed") return { digest: "", end: "crashed" };
     }
-    if ((await serve(run, from === 0 ? 0 : seen, crash)) === "crashed") return { digest: "", end: "crashed" };
   }
   rig.pass(1_000);
-  const end = await serve(run, seen, crash);
+  const end = await settle();
   const all = createHash("sha256");
   for (let i = 0; i < tasks; i++) all.update(digests.get(i) as Uint8Array);
   return { digest: all.digest("hex"), end };
