@@ -19,6 +19,7 @@ import {
   w1,
   w2,
 } from "../../sim/core-rig.js";
+import { applyRecord, createState, snapshot } from "./index.js";
 
 const id = `c${"1".repeat(32)}-0` as ObjectId;
 const facts = { id, kind: 3, bytes: 100_000, digest: new Uint8Array(16).fill(0x11) };
@@ -225,6 +226,19 @@ describe("a put of which every copy is gone", () => {
     rig.commit(w1, [fill(lease)], { done: [lease.lease] });
     expect(updatesIn(rig.commands).map((s) => s.r)).toEqual(["inline"]);
   });
+});
+
+test("a small put of a session that becomes durable is from then on what the journal says it is (I9)", () => {
+  const rig = new PutRig();
+  rig.join(w1);
+  rig.open();
+  const small = { id, kind: 3, bytes: 3, digest: facts.digest };
+  rig.ask({ t: "put", session, ...small, inline: new Uint8Array(3) });
+  rig.ask({ t: "put", session, ...small });
+  const replayed = createState({ epoch: rig.state.epoch });
+  for (const record of rig.records) applyRecord(replayed, record);
+  expect(snapshot(rig.state).puts).toEqual([small]);
+  expect(snapshot(replayed).puts).toEqual([small]);
 });
 
 test("after a restart a put that its session holds waits for its worker, and is not called missing before workers have had time to say", () => {

@@ -171,7 +171,8 @@ function applySubmit(state: State, record: Extract<JournalRecord, { k: "submit" 
 
 function enterDurable(state: State, facts: PutFacts): void {
   const known = state.puts.get(facts.id);
-  if (known) known.durable = true;
+  // I9: what a session had said of it is not in the journal.
+  if (known) Object.assign(known, { facts, durable: true });
   else state.puts.set(facts.id, createPut(facts, true));
 }
 
