@@ -14,6 +14,7 @@ copyFileSync(fromPackage("data/sp500-2000.csv"), `${out}sp500-2000.csv`);
 writeFileSync(
   `${out}sp500-2000.txt`,
   `sp500-2000.csv: the S&P 500 from 2000 to 2020, daily, unchanged from the npm package vega-datasets ${version}
-(https://github.com/vega/vega-datasets, ${license}), which names Yahoo Finance as its source.
+(https://github.com/vega/vega-datasets), which names Yahoo Finance as its source. ${license} covers that package's code;
+it states no licence for this file.
 `,
 );
