@@ -6,7 +6,7 @@ import { heard } from "./liveness.js";
 import { createPut } from "./put-record.js";
 import { findPut, hold, own } from "./puts.js";
 import { write } from "./records.js";
-import type { Context } from "./state.js";
+import type { Context, PutRecord } from "./state.js";
 
 export function onHold(ctx: Context, request: ClientRequestOf<"hold">, reply: ReplyToken | undefined): void {
   const session = ctx.state.jobs.get(request.session);
@@ -19,6 +19,8 @@ export function onHold(ctx: Context, request: ClientRequestOf<"hold">, reply: Re
   answer(ctx, reply, { t: "held", missing });
 }
 
+const isElsewhere = ({ durable, facts }: PutRecord): boolean => !durable && !facts.inline && !facts.chunk;
+
 /** A small object with its bytes, or one that is in the durable store. */
 export function onPut(ctx: Context, request: ClientRequestOf<"put">, reply: ReplyToken | undefined): void {
   const { state } = ctx;
@@ -26,7 +28,8 @@ export function onPut(ctx: Context, request: ClientRequestOf<"put">, reply: Repl
   const facts: PutFacts = { id, kind, bytes, digest, ...(inline ? { inline } : {}) };
   const known = state.puts.get(id);
   if (inline && !known) state.puts.set(id, createPut(facts, false));
-  if (inline && known?.missing) known.facts = facts;
+  // Whoever says the bytes has them here, wherever others have put them.
+  if (inline && known && (known.missing || isElsewhere(known))) known.facts = facts;
   if (!inline && !known?.durable) write(ctx, { k: "put", object: facts }, true);
   const put = state.puts.get(id);
   const session = state.jobs.get(request.session);

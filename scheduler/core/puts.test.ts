@@ -228,6 +228,18 @@ describe("a put of which every copy is gone", () => {
   });
 });
 
+test("whoever puts the bytes of what lies with a worker has them with the scheduler: a job may read them", () => {
+  const rig = new PutRig();
+  rig.join(w1);
+  rig.open();
+  rig.tell(w1, [facts]);
+  rig.hold();
+  rig.ask({ t: "put", session, ...facts, inline: new Uint8Array(facts.bytes) });
+  const job = "job" as JobId;
+  const said = rig.ask({ t: "submit", client, tenant, job, name: "job", stages: [reads(0)], outputs: [0] });
+  expect(said).toMatchObject({ t: "submitted", job });
+});
+
 test("a small put of a session that becomes durable is from then on what the journal says it is (I9)", () => {
   const rig = new PutRig();
   rig.join(w1);
