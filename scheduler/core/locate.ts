@@ -1,5 +1,5 @@
 /** Where objects are: put, inline in a result, held by workers, or in the durable store. */
-import { type ObjectId, splitObjectId, type WorkerId } from "../../proto/ids.js";
+import { type ObjectBase, type ObjectId, splitObjectId, type WorkerId } from "../../proto/ids.js";
 import type { ResultSegment } from "../../proto/messages/results.js";
 import { sameBytes } from "../../proto/same-bytes.js";
 import { PackReader } from "../../proto/values/pack.js";
@@ -139,9 +139,11 @@ export function durableFacts(state: State, id: ObjectId): PutFacts | undefined {
     return put.durable || put.facts.inline || (put.facts.chunk && state.blobs.get(put.facts.chunk.blob)?.durable)
       ? put.facts
       : undefined;
-  const source = sourceOf(state, id);
-  if (!source?.stage.job.durable) return undefined;
-  const location = locateResult(state, source.stage, source.task, id);
+  const { base, index } = splitObjectId(id);
+  // Not the first that made it: that may be a session's, whose results end with it.
+  const source = durablyMade(state, base, index);
+  if (!source) return undefined;
+  const location = locateResult(state, source, index, id);
   if (location.chunk) return { id, kind: 0, bytes: 0, digest: new Uint8Array(16), chunk: location.chunk };
   if (location.state !== "ready" || location.kind === undefined || location.bytes === undefined) return undefined;
   const digest = location.digest ?? new Uint8Array(16);
@@ -152,6 +154,12 @@ export function durableFacts(state: State, id: ObjectId): PutFacts | undefined {
     digest,
     ...(location.inline ? { inline: location.inline } : {}),
   };
+}
+
+function durablyMade(state: State, base: ObjectBase, task: number): StageRecord | undefined {
+  for (const stage of state.catalog.made(base))
+    if (stage.job.durable && task < stage.spec.count && stage.states.at(task) === taskState.succeeded) return stage;
+  return undefined;
 }
 
 /** The base's objects are of no more use when no stage known has the base. */

@@ -240,6 +240,25 @@ test("whoever puts the bytes of what lies with a worker has them with the schedu
   expect(said).toMatchObject({ t: "submitted", job });
 });
 
+test("a job may read what a durable job has made, also when a session has made the same before", () => {
+  const rig = new PutRig();
+  rig.join(w1);
+  rig.open();
+  const jobs = ["one", "two"] as JobId[];
+  const submit = (job: JobId, stages: ReturnType<typeof spec>[]) =>
+    rig.ask({ t: "submit", client, tenant, job, name: job, stages, outputs: [0] });
+  const pure = spec(0, 1, [], { pure: true });
+  rig.submit(pure);
+  // It takes nothing over: what a session has is not durable.
+  const executed = rig.commands.length;
+  submit(jobs[0] as JobId, [pure]);
+  runAll(rig, w1, rig.commands.slice(0, executed));
+  runAll(rig, w1, rig.commands.slice(executed));
+  const made = rig.state.jobs.get(jobs[0] as JobId)?.stages.get(0)?.base;
+  const reader = spec(0, 1, [{ a: "object", id: `${made}-0` as ObjectId }]);
+  expect(submit(jobs[1] as JobId, [reader])).toMatchObject({ t: "submitted" });
+});
+
 test("a small put of a session that becomes durable is from then on what the journal says it is (I9)", () => {
   const rig = new PutRig();
   rig.join(w1);
