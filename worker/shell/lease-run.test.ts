@@ -34,6 +34,7 @@ const digest = digestOf(3, data);
 async function run(
   failures: number,
   kill = false,
+  later?: Uint8Array,
 ): Promise<{ events: WorkerEvent[]; executions: number; kept: boolean; tries: number }> {
   const durable = modelDurable().objects;
   const events: WorkerEvent[] = [];
@@ -58,6 +59,7 @@ async function run(
     },
   };
   const store = new ObjectStore({ budgetBytes: 2 ** 22, reservedBytes: 0 });
+  if (later) await store.put(objectIdOf(base, 0), later, { kind: 3, digest: digestOf(3, later) }, { order: 2 });
   const context = {
     pool,
     store,
@@ -97,4 +99,10 @@ test("a store that stays away ends the lease without the result, so that the tas
   const { events, kept } = await run(1_000);
   expect(events.map(({ e }) => e)).toEqual(["ready", "vacated", "ended"]);
   expect(kept).toBe(false);
+});
+
+test("a result that is in the durable store counts, though this worker's store has another content under its id", async () => {
+  const { events, kept } = await run(0, false, new Uint8Array(100).fill(6));
+  expect(events.map(({ e }) => e)).toEqual(["ready", "vacated", "results", "ended"]);
+  expect(kept).toBe(true);
 });
