@@ -201,8 +201,9 @@ export class LeaseRun {
     try {
       if (durable) await this.#keep(objectBlobName(id, digest), data);
       const isHeld = await store.put(id, data, { kind, digest }, { copy: durable, order: this.#order });
-      // The store has what came later under this id: the scheduler has given the task out again, and what this lease made
-      // is not asked for any more; or, where it lies in the durable store as well, somebody else's content has come by.
+      // The store has what came later under this id: the scheduler has given the task out again, and what this lease
+      // made is not asked for any more; or, where it lies in the durable store as well, somebody else's content has
+      // come by.
       if (!isHeld && !durable) return;
       this.#context.tell({
         e: "results",
