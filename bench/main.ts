@@ -8,6 +8,7 @@ import { memorySuite } from "./memory/suite.js";
 import { type Suite, tableOf } from "./report.js";
 import { slotsSuite } from "./slots/suite.js";
 import { tasksSuite } from "./tasks/suite.js";
+import { isUsage } from "./usage.js";
 
 const suites: Readonly<Record<string, Suite>> = {
   tasks: tasksSuite,
@@ -34,4 +35,10 @@ async function main(): Promise<number> {
   return 0;
 }
 
-process.exitCode = await main();
+try {
+  process.exitCode = await main();
+} catch (error) {
+  if (!isUsage(error)) throw error;
+  console.error(error.message);
+  process.exitCode = 2;
+}

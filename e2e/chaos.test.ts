@@ -17,6 +17,7 @@ import { openDurable } from "../proto/durable/nats.js";
 import type { JobStatus } from "../proto/messages/status.js";
 import { connectNats } from "../proto/transport/nats.js";
 import { EntryReader } from "../scheduler/shell/journal-format.js";
+import { until } from "./until.js";
 import type * as work from "./work.js";
 import { total, widen } from "./work.js";
 
@@ -66,14 +67,6 @@ async function committed(job: Job): Promise<Set<number>> {
   const done = new Set<number>();
   for (let i = 0; i < tasks; i++) if ((await job.explain(0, i)).state === "succeeded") done.add(i);
   return done;
-}
-
-async function until(job: Job, succeeded: number): Promise<void> {
-  for await (const status of job.progress()) {
-    if (status.succeeded >= succeeded) return;
-    if (status.state !== "running")
-      throw new Error(`the job was ${status.state} before ${succeeded} tasks had succeeded`);
-  }
 }
 
 /** How often the journal says that each task was committed, straight from the stream. */

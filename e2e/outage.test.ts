@@ -8,10 +8,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { Cluster, Job, Library } from "../client/sdk/api.js";
+import type { Cluster, Library } from "../client/sdk/api.js";
 import { connect } from "../client/sdk/index.js";
 import { type LocalCluster, startLocalCluster } from "../cluster/local/local-cluster.js";
 import { startOwnCluster } from "./own-cluster.js";
+import { until } from "./until.js";
 import type * as work from "./work.js";
 
 const tasks = 60;
@@ -28,14 +29,6 @@ const executions = (log: string): number[] => {
     counts[Number(line.split(" ")[1])] = (counts[Number(line.split(" ")[1])] ?? 0) + 1;
   return counts;
 };
-
-async function until(job: Job, succeeded: number): Promise<void> {
-  for await (const status of job.progress()) {
-    if (status.succeeded >= succeeded) return;
-    if (status.state !== "running")
-      throw new Error(`the job was ${status.state} before ${succeeded} tasks had succeeded`);
-  }
-}
 
 /** What a scheduler's log says that it must not: somebody lost or joining anew, a strike. */
 const condemned = (lines: readonly string[]): string[] =>

@@ -9,6 +9,7 @@ import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs, promisify } from "node:util";
+import { isUsage } from "../usage.js";
 import { nodeBinary, nodeVersions } from "./node-binaries.js";
 
 type Digests = Readonly<Record<string, string>>;
@@ -75,7 +76,11 @@ async function main(): Promise<number> {
   const table = JSON.parse(readFileSync(tablePath, "utf8")) as Digests;
   const majors = values.only?.split(",");
   const versions = nodeVersions.filter((version) => majors?.includes(version.split(".")[0] as string) ?? true);
-  let failures = versions.length === 0 ? 1 : 0;
+  if (versions.length === 0) {
+    console.error(`--only ${values.only} names none of ${nodeVersions.join(", ")}; give majors, as in --only 20,26`);
+    return 2;
+  }
+  let failures = 0;
   const demos = new Set<string>();
   for (const version of versions) {
     const binary = nodeBinary(version);
@@ -95,4 +100,10 @@ async function main(): Promise<number> {
   return failures === 0 ? 0 : 1;
 }
 
-process.exitCode = await main();
+try {
+  process.exitCode = await main();
+} catch (error) {
+  if (!isUsage(error)) throw error;
+  console.error(error.message);
+  process.exitCode = 2;
+}

@@ -49,5 +49,5 @@ pairs += [(draw.uniform(1, 2) * 2.0**-700, draw.uniform(1.45, 1.54)) for _ in ra
 exponents = [draw.uniform(-746, 710) for _ in range(300)] + [draw.uniform(-746, -708) for _ in range(100)]
 exponents += [draw.choice([-1, 1]) * draw.randint(1, 9) * 2.0 ** -draw.randint(50, 56) for _ in range(100)]
 fixture = {"power": [[x, y, power(x, y)] for x, y in pairs], "exponential": [[x, rounded(mpmath.exp(mpmath.mpf(x)))] for x in exponents]}
-path = pathlib.Path(__file__).parent / "../../worker/kernels/fixtures/powers.json"
+path = pathlib.Path(__file__).parent / "../../kernels/fixtures/powers.json"
 path.write_text(json.dumps(fixture) + "\n")

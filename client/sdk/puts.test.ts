@@ -12,6 +12,7 @@ import { MemoryNetwork } from "../../proto/transport/memory.js";
 import type { ObjectRef, RemoteFunction } from "./api.js";
 import { ClusterClient } from "./cluster.js";
 import { memoryBackend, resultsOf, ScriptedScheduler } from "./testing/scripted-scheduler.js";
+import { eventually } from "./testing/session-rig.js";
 
 setFlagsFromString("--expose-gc");
 const collect = runInNewContext("gc") as () => void;
@@ -75,14 +76,6 @@ const dropped = (): { id: ObjectId; generation: number }[] => {
   return [...new Map(listed.map((one) => [`${one.id} ${one.generation}`, one])).values()];
 };
 const f = <A>(): RemoteFunction<(a: A) => number> => cluster.kernel<(a: A) => number>("identity");
-
-async function eventually(what: string, condition: () => boolean): Promise<void> {
-  const deadline = performance.now() + 60_000;
-  while (!condition()) {
-    if (performance.now() > deadline) throw new Error(`not within a minute: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
 
 describe("what is not needed any more is given back:", () => {
   test("arguments of calls that have ended, but for a few that a loop may pass again", async () => {

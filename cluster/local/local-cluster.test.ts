@@ -4,6 +4,7 @@ import { createInterface } from "node:readline";
 import { afterEach, describe, expect, test } from "vitest";
 import { isAlive } from "./guarded-process.js";
 import { type ClusterEvent, type LocalCluster, type LocalClusterOptions, startLocalCluster } from "./local-cluster.js";
+import { eventually } from "./testing/eventually.js";
 
 const clusters: LocalCluster[] = [];
 afterEach(async () => {
@@ -37,14 +38,6 @@ async function start(
 
 const pidOf = (cluster: LocalCluster, name: string): number =>
   cluster.processes.find((process) => process.name === name)?.pid ?? Number.NaN;
-
-async function eventually(what: string, condition: () => boolean | Promise<boolean>, timeoutMs: number): Promise<void> {
-  const deadline = performance.now() + timeoutMs;
-  while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
 
 describe("a local cluster", () => {
   test("comes up with every role, replaces what is killed, grows, and leaves nothing behind", async () => {

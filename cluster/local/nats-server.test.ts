@@ -8,6 +8,7 @@ import { connect } from "@nats-io/transport-node";
 import { afterEach, describe, expect, test } from "vitest";
 import { isAlive } from "./guarded-process.js";
 import { startLocalNats } from "./nats-server.js";
+import { eventually } from "./testing/eventually.js";
 
 const cleanups: (() => Promise<unknown> | unknown)[] = [];
 afterEach(async () => {
@@ -19,14 +20,6 @@ const tempDir = async () => {
   cleanups.push(() => rm(dir, { recursive: true, force: true }));
   return dir;
 };
-
-async function eventually(what: string, condition: () => boolean | Promise<boolean>, timeoutMs: number): Promise<void> {
-  const deadline = performance.now() + timeoutMs;
-  while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
 
 describe("a local nats-server", () => {
   test("serves JetStream on loopback to whoever has the credentials, and to nobody else", async () => {

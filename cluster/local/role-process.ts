@@ -10,7 +10,7 @@ export type RoleName = "scheduler" | "worker" | "gateway";
 const entryFile = fileURLToPath(new URL("../roles/main.js", import.meta.url));
 /**
  * The engine's memory for the newest objects, which it otherwise lets grow to 48 MiB: a scheduler's memory is to follow
- * what it keeps, not what the largest request passed through it. It costs no measurable time.
+ * what it keeps, not what the largest request passed through it.
  */
 const nodeArgs: Readonly<Partial<Record<RoleName, readonly string[]>>> = { scheduler: ["--max-semi-space-size=4"] };
 const readyTimeoutMs = 60_000;

@@ -78,11 +78,16 @@ function locateStored(
   };
 }
 
+/** Of the stages of this content those of durable jobs that have results. */
+function* durableStages(state: State, base: ObjectBase): Generator<StageRecord> {
+  for (const stage of state.catalog.made(base)) if (stage.job.durable) yield stage;
+}
+
 /** Whether a durable job has committed these bytes under this id: then the durable store has them. */
 export function isDurablyMade(state: State, id: ObjectId, digest: Uint8Array): boolean {
   const { base, index } = splitObjectId(id);
-  for (const stage of state.catalog.made(base)) {
-    const segment = stage.job.durable ? stage.results.at(index) : undefined;
+  for (const stage of durableStages(state, base)) {
+    const segment = stage.results.at(index);
     const found = segment?.r === "stored" ? segment.stored[index - segment.from]?.digest : undefined;
     if (found && sameBytes(found, digest)) return true;
   }
@@ -141,9 +146,13 @@ export function durableFacts(state: State, id: ObjectId): PutFacts | undefined {
       : undefined;
   const { base, index } = splitObjectId(id);
   // Not the first that made it: that may be a session's, whose results end with it.
-  const source = durablyMade(state, base, index);
-  if (!source) return undefined;
-  const location = locateResult(state, source, index, id);
+  for (const stage of durableStages(state, base))
+    if (stage.states.at(index) === taskState.succeeded) return factsOf(locateResult(state, stage, index, id));
+  return undefined;
+}
+
+function factsOf(location: HeldLocation): PutFacts | undefined {
+  const { id } = location;
   if (location.chunk) return { id, kind: 0, bytes: 0, digest: new Uint8Array(16), chunk: location.chunk };
   if (location.state !== "ready" || location.kind === undefined || location.bytes === undefined) return undefined;
   const digest = location.digest ?? new Uint8Array(16);
@@ -154,12 +163,6 @@ export function durableFacts(state: State, id: ObjectId): PutFacts | undefined {
     digest,
     ...(location.inline ? { inline: location.inline } : {}),
   };
-}
-
-function durablyMade(state: State, base: ObjectBase, task: number): StageRecord | undefined {
-  for (const stage of state.catalog.made(base))
-    if (stage.job.durable && task < stage.spec.count && stage.states.at(task) === taskState.succeeded) return stage;
-  return undefined;
 }
 
 /** The base's objects are of no more use when no stage known has the base. */
