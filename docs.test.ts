@@ -9,6 +9,7 @@ import { describe, expect, it } from "vitest";
 import type { ConfigTable } from "./cluster/process/config.js";
 import { errorCatalogue } from "./proto/errors.js";
 import { limits } from "./proto/limits.js";
+import { type Machine, machines } from "./scheduler/core/transitions.js";
 
 const root = path.join(path.dirname(fileURLToPath(import.meta.url)), "..");
 const page = (name: string): string => path.join(root, "docs", name);
@@ -48,6 +49,14 @@ const taskOptions = [
   "| `seed` | none | What `taskContext().seed` of each task is drawn from. |",
   "",
 ];
+
+function diagramOf({ begins, steps, ends }: Machine<string>): string {
+  const lines = Object.entries(begins).map(([to, why]) => `[*] --> ${to}: ${why}`);
+  for (const [from, row] of Object.entries(steps))
+    for (const [to, why] of Object.entries(row)) lines.push(`${from} --> ${to}: ${why}`);
+  for (const [from, why] of Object.entries(ends)) lines.push(`${from} --> [*]: ${why}`);
+  return `stateDiagram-v2\n${lines.map((line) => `  ${line}\n`).join("")}`;
+}
 
 const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll("\n", " ");
 
@@ -101,6 +110,20 @@ describe("reference pages", () => {
     }
     lines.push(...natsServer, ...taskOptions);
     await expect(lines.join("\n")).toMatchFileSnapshot(page("configuration.md"));
+  });
+
+  it("docs/state.md draws the tables of transitions that the scheduler's records obey", async () => {
+    const drawn: string[] = [];
+    const text = Object.entries(machines).reduce(
+      (page, [name, machine]) => {
+        const mark = new RegExp(`<!-- ${name} -->\\n(?:\`\`\`mermaid\\n[^\`]*\`\`\`\\n)?`);
+        if (mark.test(page)) drawn.push(name);
+        return page.replace(mark, `<!-- ${name} -->\n\`\`\`mermaid\n${diagramOf(machine)}\`\`\`\n`);
+      },
+      readFileSync(page("state.md"), "utf8"),
+    );
+    expect(drawn).toEqual(Object.keys(machines));
+    await expect(text).toMatchFileSnapshot(page("state.md"));
   });
 
   it("every environment variable in the code is documented", () => {

@@ -61,7 +61,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   "executing-task-not-blamed": {
     doc: "a task that was executing on a worker that died is not blamed",
     area: "blame",
-    edits: [core("worker-events", 'blame(ctx, worker, how === "superseded");', "")],
+    edits: [core("worker-events", "blame(ctx, worker, how);", "")],
     faults: liars,
   },
   "blamed-twice": {
@@ -155,13 +155,13 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   "unanswered-revoke-waited-for": {
     doc: "a revocation that is not answered keeps others from being asked",
     area: "stealing",
-    edits: [core("steal", "if (state.nowMs - lease.revokeAskedMs < patienceMs) return true;", "return true;")],
+    edits: [core("steal", "if (state.nowMs - recall.sinceMs < patienceMs) return true;", "return true;")],
     faults: { network: { loss: 0.15, duplication: 0, reorder: 0, delayMs: 2 } },
   },
   "draining-worker-gets-leases": {
     doc: "a worker that leaves goes on being given leases",
     area: "drain",
-    edits: [core("copies", "worker.draining = true;", "")],
+    edits: [core("dispatch", "isDraining(worker) || worker.storeBudgetBytes", "worker.storeBudgetBytes")],
     faults: { workerDrainMs: 2_000 },
   },
   "drain-leaves-reports-unsaid": {

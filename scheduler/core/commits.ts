@@ -14,6 +14,7 @@ import { isQuarantined, speaker } from "./departed.js";
 import { engineChange } from "./engines.js";
 import type { HeldSegment } from "./events.js";
 import { forgetOrder, isInOrder, noteStored } from "./holders.js";
+import { noteProgress } from "./lease-phase.js";
 import { heard } from "./liveness.js";
 import { order, sender } from "./orders.js";
 import { endLease, noteRan } from "./places.js";
@@ -23,6 +24,7 @@ import { claimPatienceMs, takeShared } from "./resume.js";
 import { needRoom } from "./room.js";
 import { sliceSegment } from "./segments.js";
 import { troubleOf } from "./stage.js";
+import { isDraining } from "./standing.js";
 import { type Context, type LeaseRecord, type StageRecord, setStates, taskState, type WorkerRecord } from "./state.js";
 import { revokeAnswered, wasAskedBack } from "./steal.js";
 
@@ -118,7 +120,7 @@ function onCommit(ctx: Context, worker: WorkerRecord, commit: Commit): void {
     taken += to - from;
     lease.open.delete(from, to);
     lease.next = Math.max(lease.next, to);
-    lease.running = true;
+    noteProgress(lease);
     noteBundle(worker, lease.stage);
     worker.tasksDone += to - from;
     const part = sliceSegment(segment, from, to);
@@ -353,7 +355,7 @@ function finishLease(ctx: Context, lease: LeaseRecord): void {
 function onBack(ctx: Context, worker: WorkerRecord, back: WorkerRequestOf<"commits">["back"][number]): void {
   const lease = worker.leases.get(back.lease);
   if (!lease) return;
-  const asked = worker.draining || wasAskedBack(lease, back.from);
+  const asked = isDraining(worker) || wasAskedBack(lease, back.from);
   revokeAnswered(lease, back.from, back.to);
   for (const range of [...lease.open]) {
     const from = Math.max(range.from, back.from);

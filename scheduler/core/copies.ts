@@ -11,12 +11,14 @@
  * log, with its size. K3 Nothing here is remembered across a restart of the scheduler: workers tell what they hold, and
  * that they leave.
  */
+
 import type { ObjectId, WorkerId } from "../../proto/ids.js";
 import type { ObjectLocation } from "../../proto/messages/results.js";
-import type { Drain } from "./drain-record.js";
+import { createDrain, type Drain } from "./drain-record.js";
 import { locate } from "./locate.js";
 import { order } from "./orders.js";
 import { storeBytes } from "./segments.js";
+import { drainOf, isDraining, setStanding } from "./standing.js";
 import type { Context, State, WorkerRecord } from "./state.js";
 
 /** From this version on workers understand `keep`, `fetch` and `leave`. */
@@ -55,9 +57,10 @@ export function addHolder(state: State, id: ObjectId, worker: WorkerId): void {
   const record = state.workers.get(worker);
   if (!record) return;
   record.objects.add(id);
-  if (record.drain) {
-    record.drain.todo.add(id);
-    record.drain.free = false;
+  const drain = drainOf(record);
+  if (drain) {
+    drain.todo.add(id);
+    drain.free = false;
   }
   const holders = state.holders.get(id);
   if (holders) holders.add(worker);
@@ -73,7 +76,7 @@ export function keepEnough(ctx: Context, id: ObjectId): void {
   const copies: WorkerRecord[] = [];
   for (const holder of state.holders.get(id) ?? []) {
     const worker = state.workers.get(holder);
-    if (!worker || worker.draining) continue;
+    if (!worker || isDraining(worker)) continue;
     if (worker.copies.has(id)) copies.push(worker);
     else keepers++;
   }
@@ -94,12 +97,18 @@ const isDurable = (state: State, id: ObjectId): boolean => locate(state, id).dur
 
 /** The worker leaves (K2). */
 export function startDrain(ctx: Context, worker: WorkerRecord): void {
-  if (worker.draining) return;
-  worker.draining = true;
+  if (isDraining(worker)) return;
+  setStanding(worker, { w: "draining", drain: createDrain(worker.objects) });
   ctx.state.drains.add(worker);
-  worker.drain = { todo: new Set(worker.objects), moving: new Map(), movingBytes: 0, failed: new Map(), free: false };
   // It keeps nothing from now on, so copies elsewhere may have to be kept.
   for (const id of worker.objects) if (!worker.copies.has(id)) keepEnough(ctx, id);
+}
+
+function* drainsOf(state: State): IterableIterator<Drain> {
+  for (const worker of state.drains) {
+    const drain = drainOf(worker);
+    if (drain) yield drain;
+  }
 }
 
 function endMove(drain: Drain, id: ObjectId): void {
@@ -110,12 +119,12 @@ function endMove(drain: Drain, id: ObjectId): void {
 }
 
 function noteKept(state: State, id: ObjectId, by: WorkerRecord): void {
-  if (!by.draining) for (const { drain } of state.drains) if (drain) endMove(drain, id);
+  if (!isDraining(by)) for (const drain of drainsOf(state)) endMove(drain, id);
 }
 
 /** The worker does not have the object: if it was to fetch it, that has failed. */
 export function noteMissing(state: State, id: ObjectId, worker: WorkerRecord): void {
-  for (const { drain } of state.drains) if (drain?.moving.get(id)?.to === worker.id) failMove(drain, id);
+  for (const drain of drainsOf(state)) if (drain.moving.get(id)?.to === worker.id) failMove(drain, id);
 }
 
 function failMove(drain: Drain, id: ObjectId): void {
@@ -127,8 +136,7 @@ function failMove(drain: Drain, id: ObjectId): void {
 /** A worker is gone: what it left behind, and what was on its way to it. */
 export function forgetDrains(state: State, gone: WorkerRecord): void {
   state.drains.delete(gone);
-  for (const { drain } of state.drains) {
-    if (!drain) continue;
+  for (const drain of drainsOf(state)) {
     for (const [id, move] of drain.moving) if (move.to === gone.id) failMove(drain, id);
     drain.free = false;
   }
@@ -139,8 +147,10 @@ export function forgetDrains(state: State, gone: WorkerRecord): void {
  * nothing has changed.
  */
 export function advanceDrains(ctx: Context): void {
-  for (const worker of ctx.state.drains)
-    if (worker.drain && worker.version >= versionFrom) advance(ctx, worker, worker.drain);
+  for (const worker of ctx.state.drains) {
+    const drain = drainOf(worker);
+    if (drain && worker.version >= versionFrom) advance(ctx, worker, drain);
+  }
 }
 
 function advance(ctx: Context, worker: WorkerRecord, drain: Drain): void {
@@ -192,7 +202,7 @@ function advance(ctx: Context, worker: WorkerRecord, drain: Drain): void {
 
 /** A beat of a worker that leaves is answered with how much is still needed of it. */
 export function tellDrain(ctx: Context, worker: WorkerRecord): void {
-  const { drain } = worker;
+  const drain = drainOf(worker);
   if (!drain || worker.version < versionFrom) return;
   order(ctx, worker, { o: "leave", needed: drain.free ? 0 : Math.max(1, drain.todo.size + drain.moving.size) });
 }
@@ -200,7 +210,7 @@ export function tellDrain(ctx: Context, worker: WorkerRecord): void {
 function hasKeeper(state: State, id: ObjectId): boolean {
   for (const holder of state.holders.get(id) ?? []) {
     const worker = state.workers.get(holder);
-    if (worker && !worker.draining && !worker.copies.has(id)) return true;
+    if (worker && !isDraining(worker) && !worker.copies.has(id)) return true;
   }
   return false;
 }
@@ -209,7 +219,7 @@ function hasKeeper(state: State, id: ObjectId): boolean {
 function pickTarget(state: State, location: ObjectLocation, skip: number): WorkerRecord | undefined {
   const needed = storeBytes(location.bytes ?? 0);
   const able = [...state.workers.values()].filter(
-    (worker) => !worker.draining && worker.version >= versionFrom && worker.storeBudgetBytes >= needed,
+    (worker) => !isDraining(worker) && worker.version >= versionFrom && worker.storeBudgetBytes >= needed,
   );
   able.sort((a, b) => b.storeBudgetBytes - b.storeBytes - (a.storeBudgetBytes - a.storeBytes));
   return able[skip % Math.max(1, able.length)];

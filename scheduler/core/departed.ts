@@ -13,11 +13,14 @@
 import type { Instance } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { WorkerRequest } from "../../proto/messages/worker.js";
+import type { Departed } from "./departed-record.js";
 import type { ReplyToken } from "./events.js";
+import { canStart, isRunning } from "./lease-phase.js";
 import { order } from "./orders.js";
 import { failTasks } from "./progress.js";
 import { troubleOf } from "./stage.js";
 import { type Context, type LeaseRecord, type StageRecord, setStates, taskState, type WorkerRecord } from "./state.js";
+import { checkStep, workerMachine } from "./transitions.js";
 
 /** A worker that was only cut off is back by then. */
 const verdictMs = 3 * limits.heartbeatTimeoutMs;
@@ -48,10 +51,11 @@ export function mayJoin(
 ): boolean {
   const departed = instance === undefined ? undefined : ctx.state.departed.get(instance);
   acquit(ctx, instance);
-  if (known && departed?.superseded) {
+  if (known && departed?.how === "superseded") {
     refuse(ctx, known, instance, reply);
     return false;
   }
+  if (departed) checkStep(workerMachine, `worker ${departed.worker}`, departed.how, "active");
   if (instance !== undefined) ctx.state.departed.delete(instance);
   return true;
 }
@@ -85,7 +89,7 @@ function acquit(ctx: Context, instance: Instance | undefined): void {
 }
 
 /** The worker is gone, without a goodbye: blames what it executed. To be called before its leases are closed. */
-export function blame(ctx: Context, worker: WorkerRecord, superseded: boolean): void {
+export function blame(ctx: Context, worker: WorkerRecord, how: Departed["how"]): void {
   const strikes: { job: StageRecord["job"]["id"]; stage: number; task: number }[] = [];
   for (const { stage, open } of executing(worker)) {
     const task = open.first()?.from;
@@ -95,7 +99,7 @@ export function blame(ctx: Context, worker: WorkerRecord, superseded: boolean): 
   }
   if (worker.instance === undefined) return;
   const { departed } = ctx.state;
-  departed.set(worker.instance, { worker: worker.id, superseded, strikes });
+  departed.set(worker.instance, { worker: worker.id, how, strikes });
   for (const oldest of departed.keys()) {
     if (departed.size <= departedMax) break;
     departed.delete(oldest);
@@ -108,8 +112,8 @@ export function blame(ctx: Context, worker: WorkerRecord, superseded: boolean): 
  */
 function executing(worker: WorkerRecord): LeaseRecord[] {
   const leases = [...worker.leases.values()];
-  let free = worker.slots - leases.filter((lease) => lease.running).length;
-  return leases.filter((lease) => lease.running || (lease.startable && !lease.ran && free-- > 0));
+  let free = worker.slots - leases.filter(isRunning).length;
+  return leases.filter((lease) => isRunning(lease) || (canStart(lease) && free-- > 0));
 }
 
 function awaitVerdict(ctx: Context, stage: StageRecord, task: number, open: LeaseRecord["open"]): void {

@@ -4,6 +4,7 @@
  * executes, whatever the length of the tasks; those of higher priority go past it. When nothing is queued, see
  * steal.ts.
  */
+
 import { leavesOf, mapArg, stagesRead } from "../../proto/args.js";
 import { cutEach } from "../../proto/each.js";
 import type { LeaseId, ObjectId } from "../../proto/ids.js";
@@ -13,6 +14,7 @@ import type { Lease } from "../../proto/messages/worker.js";
 import { PackReader } from "../../proto/values/pack.js";
 import { pinOf } from "./engines.js";
 import { gatherInputs } from "./inputs.js";
+import { hasRun, neverAsked, sent } from "./lease-phase.js";
 import { countBlockers, isReady, linkObject, upstreamAt } from "./links.js";
 import { order } from "./orders.js";
 import { leasesMax, leasesToRun } from "./places.js";
@@ -20,6 +22,7 @@ import { failTasks } from "./progress.js";
 import { RangeSet } from "./ranges.js";
 import { needRoom } from "./room.js";
 import { addLease } from "./stage.js";
+import { isDraining } from "./standing.js";
 import {
   type Context,
   type LeaseRecord,
@@ -67,7 +70,7 @@ export function dispatch(ctx: Context): void {
 /** Workers of the head's engine are busy, others may not be: the first stage behind it that one of them may take. */
 function grantBehind(ctx: Context): boolean {
   const { state } = ctx;
-  const free = (worker: WorkerRecord): boolean => !worker.draining && leasesToRun(worker) < leasesMax(worker);
+  const free = (worker: WorkerRecord): boolean => !isDraining(worker) && leasesToRun(worker) < leasesMax(worker);
   if (![...state.workers.values()].some(free)) return false;
   let seen = 0;
   for (const priority of [...state.ready.keys()].sort((a, b) => b - a)) {
@@ -121,7 +124,7 @@ function pickWorker(state: State, stage: StageRecord): WorkerRecord | undefined 
   let best: WorkerRecord | undefined;
   let bestLoad = Number.POSITIVE_INFINITY;
   for (const worker of state.workers.values()) {
-    if (worker.draining || worker.storeBudgetBytes < stage.roomBytes) continue;
+    if (isDraining(worker) || worker.storeBudgetBytes < stage.roomBytes) continue;
     if (pin !== undefined && worker.family !== pin) continue;
     const leases = leasesToRun(worker);
     const most = isMeasured ? leasesMax(worker) : worker.slots;
@@ -140,7 +143,8 @@ function isOutranking(stage: StageRecord, worker: WorkerRecord, most: number): b
   const { priority } = stage.spec.options;
   if (priority === 0 || leasesToRun(worker) >= 2 * leasesMax(worker)) return false;
   let lower = 0;
-  for (const lease of worker.leases.values()) if (!lease.ran && lease.stage.spec.options.priority < priority) lower++;
+  for (const lease of worker.leases.values())
+    if (!hasRun(lease) && lease.stage.spec.options.priority < priority) lower++;
   return leasesToRun(worker) - lower < most;
 }
 
@@ -202,17 +206,12 @@ function grant(ctx: Context, stage: StageRecord, worker: WorkerRecord): void {
     open,
     next: from,
     tells: mustPrepare(stage, worker, gathered.inputs),
-    startable: false,
-    ran: false,
-    running: false,
-    waits: undefined,
+    phase: sent,
     grantedAtMs: state.nowMs,
     sentAtMs: state.nowMs,
-    revokedTo: undefined,
-    revokeAskedMs: undefined,
-    revokeAgainMs: 0,
+    recall: neverAsked,
+    askedFrom: Number.POSITIVE_INFINITY,
   };
-  lease.startable = !lease.tells;
   if (stage.engine === "") stage.pin ??= worker.family;
   state.leases.set(lease.id, lease);
   worker.leases.set(lease.id, lease);

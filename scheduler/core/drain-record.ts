@@ -18,3 +18,11 @@ export interface Drain {
   /** It has been told that it may go. */
   free: boolean;
 }
+
+export const createDrain = (held: ReadonlySet<ObjectId>): Drain => ({
+  todo: new Set(held),
+  moving: new Map(),
+  movingBytes: 0,
+  failed: new Map(),
+  free: false,
+});

@@ -2,7 +2,9 @@
  * Tasks that take objects one by one (`each`): where each comes from, and which tasks a result, a failure or a loss of
  * another stage concerns. What is asked of one task or one result costs a search, not a walk over all.
  */
+
 import { beginningsOf, runAt } from "../../proto/each.js";
+import { isAway } from "./put-record.js";
 import type { Dependent, EachInput, StageRecord } from "./state.js";
 import { taskState } from "./task-states.js";
 
@@ -13,7 +15,7 @@ export function isThere({ of, sources }: EachInput, task: number, to: number): {
   const end = Math.min(to, starts[position + 1] as number);
   const source = sources[position];
   if (source === undefined) return { there: true, end };
-  if ("put" in source) return { there: !source.put.missing, end };
+  if ("put" in source) return { there: !isAway(source.put), end };
   const at = source.task + task - (starts[position] as number);
   const { states } = source.upstream;
   return { there: states.at(at) === taskState.succeeded, end: task + states.runEnd(at, at + end - task) - at };

@@ -18,6 +18,7 @@
 import { engineFamily } from "../../proto/engine.js";
 import type { WireError } from "../../proto/errors.js";
 import { hasFreeSlot } from "./places.js";
+import { isDraining } from "./standing.js";
 import type { Context, StageRecord, State, WorkerRecord } from "./state.js";
 
 /** Workers by family, in the order in which the first of each joined. */
@@ -62,7 +63,7 @@ export function noteJoin(ctx: Context, worker: WorkerRecord): void {
 export function countEngines(state: State): void {
   const slots = new Map<string, number>();
   for (const worker of state.workers.values())
-    if (!worker.draining) slots.set(worker.family, (slots.get(worker.family) ?? 0) + worker.slots);
+    if (!isDraining(worker)) slots.set(worker.family, (slots.get(worker.family) ?? 0) + worker.slots);
   state.engines = slots;
   // The present one stays when another has as many, and when nobody is there.
   let most = slots.get(state.engine) ?? 0;

@@ -4,11 +4,14 @@ import { limits } from "../../proto/limits.js";
 import type { Explanation } from "../../proto/messages/explanation.js";
 import { awaitedBy, readBy } from "./each.js";
 import { hasFreeSlotElsewhere, pinOf } from "./engines.js";
+import { isRunning } from "./lease-phase.js";
 import { unmetLinks } from "./links.js";
 import { silenceMs } from "./liveness.js";
+import { isAway } from "./put-record.js";
 import { claimPatienceMs } from "./resume.js";
 import { leftMs } from "./silence.js";
 import type { Silence } from "./silence-record.js";
+import { isDraining } from "./standing.js";
 import { type LeaseRecord, type StageRecord, type State, tallyOf, taskState } from "./state.js";
 
 /**
@@ -101,7 +104,7 @@ function explainLease(state: State, stage: StageRecord, task: number, head: Head
       text: `worker ${lease.worker.id} has not been heard for ${silent} ms; its tasks return to the queue after ${limits.heartbeatTimeoutMs} ms`,
     };
   }
-  if (lease.running && lease.open.first()?.from === task)
+  if (isRunning(lease) && lease.open.first()?.from === task)
     return {
       ...head,
       ...where,
@@ -109,7 +112,7 @@ function explainLease(state: State, stage: StageRecord, task: number, head: Head
       reason: "executing",
       text: `worker ${lease.worker.id} is executing it`,
     };
-  const waits = lease.open.first()?.from === task ? lease.waits : undefined;
+  const waits = lease.phase.p === "preparing" && lease.open.first()?.from === task ? lease.phase.waits : undefined;
   if (waits === "memory") {
     const text = `worker ${lease.worker.id} has the lease, but no room for its inputs beside those of the leases it holds; its store has ${lease.worker.storeBudgetBytes} bytes`;
     return { ...head, ...where, state: "leased", reason: "no-room", text };
@@ -141,7 +144,7 @@ function explainQueue(state: State, stage: StageRecord, head: Head, last: string
       text: `no worker has joined the cluster; start one with \`volley worker\`${last}`,
       queueAhead,
     };
-  const takers = [...state.workers.values()].filter((worker) => !worker.draining);
+  const takers = [...state.workers.values()].filter((worker) => !isDraining(worker));
   if (takers.length === 0)
     return {
       ...head,
@@ -203,11 +206,12 @@ function explainWait(state: State, stage: StageRecord, task: number, head: Head)
   for (const { upstream } of unmetLinks(stage))
     unmet.set(upstream.index, upstream.spec.count - tallyOf(upstream, taskState.succeeded));
   for (const upstream of awaitedBy(stage, task)) unmet.set(upstream.index, 1);
-  const put = stage.puts.find((one) => one.missing && (stage.eachPuts?.get(one)?.includes(task) ?? true));
-  if (put?.awaited && put.awaited !== "start")
+  const put = stage.puts.find((one) => isAway(one) && (stage.eachPuts?.get(one)?.includes(task) ?? true));
+  const awaited = put?.presence.is === "awaited" ? put.presence.from : "start";
+  if (put && awaited !== "start")
     return {
       ...head,
-      ...waitForSilent(state, put.awaited, `the worker that holds object ${put.facts.id}`),
+      ...waitForSilent(state, awaited, `the worker that holds object ${put.facts.id}`),
       state: "waiting",
       unmet: [],
     };

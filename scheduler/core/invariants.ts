@@ -2,7 +2,9 @@
  * The invariants of docs/ARCHITECTURE.md that the state alone can show; checked after every step in tests and in the
  * simulation.
  */
+
 import { invariant } from "../../proto/errors.js";
+import { hasRun } from "./lease-phase.js";
 import { isReady, unmetLinks } from "./links.js";
 import { leasesMax, leasesToRun } from "./places.js";
 import { isStageComplete, isTerminal, type StageRecord, type State, type TaskState, taskState } from "./state.js";
@@ -58,7 +60,7 @@ function checkLeases(state: State): void {
       `I4: worker ${worker.id} of ${worker.slots} slots has ${leasesToRun(worker)} leases to run`,
     );
     let ran = 0;
-    for (const lease of worker.leases.values()) if (lease.ran) ran++;
+    for (const lease of worker.leases.values()) if (hasRun(lease)) ran++;
     invariant(
       ran === worker.leasesRan,
       `I4: worker ${worker.id} counts ${worker.leasesRan} leases that ran, there are ${ran}`,

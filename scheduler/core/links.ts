@@ -1,10 +1,12 @@
 /** Edges between stages as dependencies: which links a stage has, and whether they are met. */
+
 import { leavesOf } from "../../proto/args.js";
 import { beginningsOf, type EachRun } from "../../proto/each.js";
 import type { ObjectBase, ObjectId } from "../../proto/ids.js";
 import { splitObjectId } from "../../proto/ids.js";
 import { isThere } from "./each.js";
 import { Picks } from "./picks.js";
+import { isAway } from "./put-record.js";
 import { addDependent, addPut, removeDependent } from "./stage.js";
 import {
   type Dependent,
@@ -136,7 +138,7 @@ function readPut(stage: StageRecord, put: PutRecord): void {
   if (put.readers.has(stage)) return;
   put.readers.add(stage);
   addPut(stage, put);
-  if (put.missing) stage.missing++;
+  if (isAway(put)) stage.missing++;
 }
 
 /** Only this task waits for it. */

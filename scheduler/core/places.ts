@@ -2,6 +2,7 @@
  * The places that a worker has for leases: one a slot, and one more each, so that the next is there when a slot's
  * thread returns. A lease that has run holds none, although its last results are still being stored.
  */
+import { hasRun, noteReturned } from "./lease-phase.js";
 import { removeLease } from "./stage.js";
 import type { LeaseRecord, State, WorkerRecord } from "./state.js";
 
@@ -15,16 +16,13 @@ export const hasFreeSlot = (worker: WorkerRecord): boolean => leasesToRun(worker
 
 /** Its slot is free for others. */
 export function noteRan(lease: LeaseRecord | undefined): void {
-  if (!lease || lease.ran) return;
-  lease.ran = true;
-  lease.running = false;
-  lease.worker.leasesRan++;
+  if (lease && noteReturned(lease)) lease.worker.leasesRan++;
 }
 
 /** Takes the lease out of the tables. Its open tasks must have been dealt with. */
 export function endLease(state: State, lease: LeaseRecord): void {
   state.leases.delete(lease.id);
   lease.worker.leases.delete(lease.id);
-  if (lease.ran) lease.worker.leasesRan--;
+  if (hasRun(lease)) lease.worker.leasesRan--;
   removeLease(lease.stage, lease);
 }

@@ -3,7 +3,7 @@ import type { ClientRequestOf } from "../../proto/messages/client.js";
 import { answer, jobNotFound, refuse } from "./client-events.js";
 import type { PutFacts, ReplyToken } from "./events.js";
 import { heard } from "./liveness.js";
-import { createPut } from "./put-record.js";
+import { createPut, isAway } from "./put-record.js";
 import { findPut, hold, own } from "./puts.js";
 import { write } from "./records.js";
 import type { Context, PutRecord } from "./state.js";
@@ -15,7 +15,7 @@ export function onHold(ctx: Context, request: ClientRequestOf<"hold">, reply: Re
     return;
   }
   heard(ctx.state, session);
-  const missing = request.objects.filter((object) => hold(ctx.state, session, object).missing).map(({ id }) => id);
+  const missing = request.objects.filter((object) => isAway(hold(ctx.state, session, object))).map(({ id }) => id);
   answer(ctx, reply, { t: "held", missing });
 }
 
@@ -29,7 +29,7 @@ export function onPut(ctx: Context, request: ClientRequestOf<"put">, reply: Repl
   const known = state.puts.get(id);
   if (inline && !known) state.puts.set(id, createPut(facts, false));
   // Whoever says the bytes has them here, wherever others have put them.
-  if (inline && known && (known.missing || isElsewhere(known))) known.facts = facts;
+  if (inline && known && (isAway(known) || isElsewhere(known))) known.facts = facts;
   if (!inline && !known?.durable) write(ctx, { k: "put", object: facts }, true);
   const put = state.puts.get(id);
   const session = state.jobs.get(request.session);

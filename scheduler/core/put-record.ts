@@ -2,6 +2,17 @@
 import type { JobId } from "../../proto/ids.js";
 import type { PutFacts } from "./events.js";
 import type { Silence } from "./silence-record.js";
+import { checkStep, putMachine } from "./transitions.js";
+
+/**
+ * there: its bytes are here, with workers, or in the durable store. awaited: no copy is known, and one may come with
+ * whose silence ends (silence.ts); `start`: nobody has told of it yet to this scheduler, which has just begun. missing:
+ * every copy is gone. `at`: since when, in listening time.
+ */
+export type Presence =
+  | { readonly is: "there" }
+  | { readonly is: "awaited"; readonly at: number; readonly from: Silence | "start" }
+  | { readonly is: "missing"; readonly at: number };
 
 /** `R`: stages. */
 export interface PutRecordOf<R> {
@@ -11,24 +22,26 @@ export interface PutRecordOf<R> {
   readonly owners: Map<JobId, number>;
   /** Sessions' stages that have it among their inputs and have tasks to go, or may run again. */
   readonly readers: Set<R>;
-  /** Every copy is gone; since when, in listening time. */
-  missing: boolean;
-  missingAt: number;
-  /**
-   * While missing: whose silence may end with it (silence.ts). `start`: nobody has told of it yet to this scheduler,
-   * which has just begun.
-   */
-  awaited: Silence | "start" | undefined;
+  presence: Presence;
   /** Found without an owner at the last look: dropped at the next. */
   idle?: boolean;
 }
 
-export const createPut = <R>(facts: PutFacts, durable: boolean): PutRecordOf<R> => ({
+export const there: Presence = { is: "there" };
+
+export const createPut = <R>(facts: PutFacts, durable: boolean, presence: Presence = there): PutRecordOf<R> => ({
   facts,
   durable,
   owners: new Map(),
   readers: new Set(),
-  missing: false,
-  missingAt: 0,
-  awaited: undefined,
+  presence,
 });
+
+export function setPresence(put: Pick<PutRecordOf<never>, "facts" | "presence">, next: Presence): void {
+  const { is } = put.presence;
+  if (is !== next.is) checkStep(putMachine, `object ${put.facts.id}`, is, next.is);
+  put.presence = next;
+}
+
+/** No copy is known. */
+export const isAway = ({ presence }: Pick<PutRecordOf<never>, "presence">): boolean => presence.is !== "there";

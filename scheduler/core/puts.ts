@@ -13,7 +13,7 @@ import { limits } from "../../proto/limits.js";
 import type { ClientRequestOf } from "../../proto/messages/client.js";
 import { waitAgain } from "./losses.js";
 import { admit, failTasks, freeObjects } from "./progress.js";
-import { createPut } from "./put-record.js";
+import { createPut, isAway, type Presence, setPresence, there } from "./put-record.js";
 import { isAwaited, silentHolderOf } from "./silence.js";
 import {
   type Context,
@@ -32,19 +32,21 @@ type Held = ClientRequestOf<"hold">["objects"][number];
 export function hold(state: State, session: JobRecord, { generation, ...facts }: Held): PutRecord {
   let put = state.puts.get(facts.id);
   if (!put) {
-    put = createPut(facts, false);
-    put.missing = !state.holders.has(facts.id);
-    put.missingAt = state.listenedMs;
-    if (put.missing) put.awaited = silentHolderOf(state, facts.id) ?? "start";
+    put = createPut(facts, false, presenceOf(state, facts.id));
     state.puts.set(facts.id, put);
   }
   own(put, session, generation);
   return put;
 }
 
+function presenceOf(state: State, id: ObjectId): Presence {
+  if (state.holders.has(id)) return there;
+  return { is: "awaited", at: state.listenedMs, from: silentHolderOf(state, id) ?? "start" };
+}
+
 export function own(put: PutRecord, session: JobRecord, generation: number): void {
   put.owners.set(session.id, Math.max(generation, put.owners.get(session.id) ?? 0));
-  if (put.missing) session.missing.add(put.facts.id);
+  if (isAway(put)) session.missing.add(put.facts.id);
 }
 
 /** The session's client needs them no more. */
@@ -64,7 +66,7 @@ export function disown(ctx: Context, put: PutRecord, session: JobRecord): void {
   if (!put.owners.delete(session.id)) return;
   session.missing.delete(put.facts.id);
   if (put.owners.size > 0) return;
-  if (put.missing && !isAwaited(ctx.state, put)) giveUp(ctx, put);
+  if (isAway(put) && !isAwaited(ctx.state, put)) giveUp(ctx, put);
   else dropIfUnneeded(ctx, put);
 }
 
@@ -92,31 +94,29 @@ export function dropUnread(ctx: Context): void {
 
 /** P2: its last copy is gone. */
 export function losePut(ctx: Context, put: PutRecord): void {
-  if (put.durable || put.facts.inline || put.missing) return;
+  if (put.durable || put.facts.inline || isAway(put)) return;
   const { state } = ctx;
-  put.missing = true;
-  put.missingAt = state.listenedMs;
-  put.awaited = silentHolderOf(state, put.facts.id);
+  const from = silentHolderOf(state, put.facts.id);
+  const at = state.listenedMs;
+  setPresence(put, from ? { is: "awaited", at, from } : { is: "missing", at });
   for (const stage of put.readers) {
     if (!stage.eachPuts?.has(put)) stage.missing++;
     for (const { from, to } of readingTasks(stage, put)) waitAgain(ctx, stage, from, to);
   }
   for (const owner of put.owners.keys()) state.jobs.get(owner)?.missing.add(put.facts.id);
-  if (put.owners.size === 0 && !put.awaited) giveUp(ctx, put);
+  if (put.owners.size === 0 && !from) giveUp(ctx, put);
 }
 
 /** It is not waited for any more: who owns it may put it again. */
 export function abandonPut(ctx: Context, put: PutRecord): void {
-  put.awaited = undefined;
-  put.missingAt = ctx.state.listenedMs;
+  setPresence(put, { is: "missing", at: ctx.state.listenedMs });
   if (put.owners.size === 0) giveUp(ctx, put);
 }
 
 /** It is there (again). */
 export function findPut(ctx: Context, put: PutRecord): void {
-  if (!put.missing) return;
-  put.missing = false;
-  put.awaited = undefined;
+  if (!isAway(put)) return;
+  setPresence(put, there);
   for (const owner of put.owners.keys()) ctx.state.jobs.get(owner)?.missing.delete(put.facts.id);
   for (const stage of [...put.readers]) {
     if (!stage.eachPuts?.has(put)) stage.missing--;
@@ -159,7 +159,8 @@ export function missingOf(state: State, session: JobRecord): { missing: ObjectId
   const graceMs = state.listenedMs < startMs ? limits.heartbeatTimeoutMs : 0;
   for (const id of session.missing) {
     const put = state.puts.get(id);
-    if (!put || state.listenedMs - put.missingAt < graceMs) continue;
+    if (put?.presence.is !== "awaited" && put?.presence.is !== "missing") continue;
+    if (state.listenedMs - put.presence.at < graceMs) continue;
     (isAwaited(state, put) ? awaited : missing).push(id);
     if (missing.length + awaited.length === limits.objectsListedMax) break;
   }
@@ -171,10 +172,11 @@ export function sweepMissing(ctx: Context): void {
   for (const session of [...ctx.state.sessions.values()]) {
     for (const id of [...session.missing]) {
       const put = ctx.state.puts.get(id);
-      if (put && ctx.state.listenedMs - put.missingAt > limits.sessionTimeoutMs) giveUp(ctx, put);
+      if (!put || put.presence.is === "there") continue;
+      if (ctx.state.listenedMs - put.presence.at > limits.sessionTimeoutMs) giveUp(ctx, put);
     }
   }
   // Those without an owner that were awaited when the owner went.
   for (const put of [...ctx.state.puts.values()])
-    if (put.missing && put.owners.size === 0 && !isAwaited(ctx.state, put)) giveUp(ctx, put);
+    if (isAway(put) && put.owners.size === 0 && !isAwaited(ctx.state, put)) giveUp(ctx, put);
 }

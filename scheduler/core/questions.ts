@@ -11,6 +11,7 @@ import { explain } from "./explain.js";
 import { segmentBytes } from "./records.js";
 import { largestStoreBytes } from "./room.js";
 import { sliceSegment, storeBytes } from "./segments.js";
+import { isDraining } from "./standing.js";
 import { type Context, type JobRecord, type StageRecord, tallyOf, taskState } from "./state.js";
 
 export function stageStatusOf(stage: StageRecord): StageStatus {
@@ -152,7 +153,7 @@ export function onPlace(ctx: Context, request: ClientRequestOf<"place">, reply: 
   let best: { free: number; worker: WorkerStatus["worker"] } | undefined;
   for (const worker of ctx.state.workers.values()) {
     const free = worker.storeBudgetBytes - worker.storeBytes;
-    if (!worker.draining && worker.storeBudgetBytes >= neededBytes && (!best || free > best.free))
+    if (!isDraining(worker) && worker.storeBudgetBytes >= neededBytes && (!best || free > best.free))
       best = { free, worker: worker.id };
   }
   if (best) answer(ctx, reply, { t: "placed", worker: best.worker });
@@ -175,7 +176,7 @@ export function onWorkers(ctx: Context, reply: ReplyToken | undefined): void {
       slots: worker.slots,
       slotsBusy: worker.slotsBusy,
       leases: worker.leases.size,
-      draining: worker.draining,
+      draining: isDraining(worker),
       storeBytes: worker.storeBytes,
       storeBudgetBytes: worker.storeBudgetBytes,
       spilledBytes: worker.spilledBytes,

@@ -1,14 +1,16 @@
 /**
  * What cannot fit into any worker's store is refused, at once and with the figures; what fits into some goes to those.
  */
+
 import { failTasks } from "./progress.js";
+import { isDraining } from "./standing.js";
 import type { Context, StageRecord, State } from "./state.js";
 
 /** Of the workers that take work; 0 without any. */
 export function largestStoreBytes(state: State): number {
   let largest = 0;
   for (const worker of state.workers.values())
-    if (!worker.draining) largest = Math.max(largest, worker.storeBudgetBytes);
+    if (!isDraining(worker)) largest = Math.max(largest, worker.storeBudgetBytes);
   return largest;
 }
 

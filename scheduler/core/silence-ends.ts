@@ -1,6 +1,8 @@
 /** Ends of silence without a return (Q3 of silence.ts): what was waited for is lost. */
+
 import { type ObjectId, splitObjectId } from "../../proto/ids.js";
 import { loseResult } from "./losses.js";
+import { setPresence } from "./put-record.js";
 import { abandonPut } from "./puts.js";
 import { awaitResult, leftMs, silentHolderOf } from "./silence.js";
 import type { Silence } from "./silence-record.js";
@@ -25,9 +27,12 @@ function settle(ctx: Context, id: ObjectId): void {
   const { state } = ctx;
   const other = silentHolderOf(state, id);
   const put = state.puts.get(id);
-  if (put?.missing && put.awaited && put.awaited !== "start" && !state.silences.has(put.awaited)) {
-    if (other) put.awaited = other;
-    else abandonPut(ctx, put);
+  if (put?.presence.is === "awaited") {
+    const { at, from } = put.presence;
+    if (from !== "start" && !state.silences.has(from)) {
+      if (other) setPresence(put, { is: "awaited", at, from: other });
+      else abandonPut(ctx, put);
+    }
   }
   const { base, index } = splitObjectId(id);
   for (const stage of [...state.catalog.of(base)]) {

@@ -58,5 +58,5 @@ export const leftMs = (state: State, { at }: Silence): number =>
  * The put's holder is silent, and may come back with it; or this scheduler has just begun, and has not heard everybody
  * yet.
  */
-export const isAwaited = (state: State, { missing, awaited }: PutRecord): boolean =>
-  missing && awaited !== undefined && (awaited !== "start" || state.listenedMs < limits.silentWorkerPatienceMs);
+export const isAwaited = (state: State, { presence }: PutRecord): boolean =>
+  presence.is === "awaited" && (presence.from !== "start" || state.listenedMs < limits.silentWorkerPatienceMs);

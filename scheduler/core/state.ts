@@ -21,19 +21,19 @@ import type {
 } from "../../proto/ids.js";
 import type { StageSpec } from "../../proto/messages/stage.js";
 import type { JobState } from "../../proto/messages/status.js";
-import type { HeldLease } from "../../proto/messages/worker.js";
 import { Catalog } from "./catalog.js";
 import type { Departed } from "./departed-record.js";
 import type { DependentOf, Dependents } from "./dependents.js";
-import type { Drain } from "./drain-record.js";
 import type { BlobRefs, Command, InlineSegment, PutFacts } from "./events.js";
+import type { LeasePhase, Recall } from "./lease-phase.js";
 import type { Peer } from "./peer.js";
 import type { EachInputOf } from "./picks.js";
 import type { PutRecordOf } from "./put-record.js";
 import type { RangeSet } from "./ranges.js";
 import type { SegmentTable } from "./segments.js";
 import type { Silence } from "./silence-record.js";
-import { type TaskState, type TaskStates, taskState } from "./task-states.js";
+import type { Standing } from "./standing.js";
+import { checkTaskStep, type TaskState, type TaskStates, taskState } from "./task-states.js";
 import { Timers } from "./timers.js";
 import type { Trouble } from "./trouble.js";
 import type { Turns } from "./turns.js";
@@ -177,23 +177,14 @@ export interface LeaseRecord {
   readonly open: RangeSet;
   /** The worker says when it can start; until then it may be fetching what it needs (I8). */
   readonly tells: boolean;
-  /** Nothing but what is before it on its slot keeps it from running. */
-  startable: boolean;
-  /** It holds no slot any more: what it still owes is being stored. */
-  ran: boolean;
   /** First task that is not finished, as last heard. */
   next: number;
-  running: boolean;
-  /** What the worker says that it waits for, as last heard. */
-  waits: HeldLease["waits"];
+  phase: LeasePhase;
   readonly grantedAtMs: number;
   sentAtMs: number;
-  /** Tasks from here on have been asked back, now or earlier. */
-  revokedTo: number | undefined;
-  /** Since when an answer to that is awaited; undefined: none is (steal.ts). */
-  revokeAskedMs: number | undefined;
-  /** It is not asked before; Infinity: everything has been started. */
-  revokeAgainMs: number;
+  recall: Recall;
+  /** Tasks from here on have been asked back, now or earlier; Infinity: none. */
+  askedFrom: number;
 }
 
 export interface WorkerRecord extends Peer {
@@ -213,8 +204,7 @@ export interface WorkerRecord extends Peer {
   readonly objects: Set<ObjectId>;
   /** Those of its objects that it may drop (copies.ts). */
   readonly copies: Set<ObjectId>;
-  /** While it leaves. */
-  drain: Drain | undefined;
+  standing: Standing;
   readonly version: number;
   /** Sequence numbers of reports that were handled; one range unless some are missing. */
   readonly seen: RangeSet;
@@ -225,7 +215,6 @@ export interface WorkerRecord extends Peer {
   touchedMax: number;
   /** Bundles of which it has executed something: they need not be fetched any more. */
   readonly bundles: Set<BundleId>;
-  draining: boolean;
   slotsBusy: number;
   storeBytes: number;
   spilledBytes: number;
@@ -377,6 +366,7 @@ export function setStates(state: State, stage: StageRecord, from: number, to: nu
     const before = states.at(i) as TaskState;
     const end = states.runEnd(i, to);
     if (before !== next) {
+      checkTaskStep(before, next, stage.job.id, stage.index, i);
       if (before === taskState.queued) {
         const size = stage.queue.size;
         stage.queue.delete(i, end);

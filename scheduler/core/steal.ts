@@ -9,8 +9,10 @@
 
 import { costUs, leaseFloorUs } from "./dispatch.js";
 import { pinOf } from "./engines.js";
+import { askBack, giveUpAsking, hasRun, isRunning, noteAnswer } from "./lease-phase.js";
 import { order } from "./orders.js";
 import { leasesToRun } from "./places.js";
+import { isDraining } from "./standing.js";
 import type { Context, LeaseRecord, State } from "./state.js";
 
 /** A lease's unstarted rest is worth moving if it is at least this much work. */
@@ -34,7 +36,7 @@ export function steal(ctx: Context): void {
       if (++asked >= idle) return;
       continue;
     }
-    if (lease.ran || state.nowMs < lease.revokeAgainMs) continue;
+    if (hasRun(lease) || !mayBeAsked(state, lease)) continue;
     if (mixed && idleSlots(state, pinOf(state, lease.stage)) === 0) continue;
     const movable = lease.open.size - (isBehind(lease) ? 0 : 1);
     const us = movable * (costUs(state, lease.stage) ?? leaseFloorUs);
@@ -46,30 +48,33 @@ export function steal(ctx: Context): void {
   if (!best) return;
   const next = best.open.first()?.from ?? best.from;
   const keepTo = isBehind(best) ? next : Math.min(best.to - 1, next + Math.max(1, Math.ceil((best.to - next) / 2)));
-  best.revokedTo = Math.min(keepTo, best.revokedTo ?? keepTo);
-  best.revokeAskedMs = state.nowMs;
+  best.askedFrom = Math.min(keepTo, best.askedFrom);
+  askBack(best, state.nowMs);
   ctx.out.push({ c: "count", metric: "leases_revoked", by: 1, tenant: best.stage.job.tenant });
   sendRevoke(ctx, best);
 }
 
+const mayBeAsked = ({ nowMs }: State, { recall }: LeaseRecord): boolean =>
+  recall.r === "none" && nowMs >= recall.notBeforeMs;
+
 /** It waits at its worker for a slot: all of it can be moved. */
-const isBehind = (lease: LeaseRecord): boolean => leasesToRun(lease.worker) > lease.worker.slots && !lease.running;
+const isBehind = (lease: LeaseRecord): boolean => leasesToRun(lease.worker) > lease.worker.slots && !isRunning(lease);
 
 /** Of all workers, or of those of one engine. */
 function idleSlots(state: State, engine?: string): number {
   let idle = 0;
   for (const worker of state.workers.values())
-    if (!worker.draining && (engine === undefined || worker.family === engine))
+    if (!isDraining(worker) && (engine === undefined || worker.family === engine))
       idle += Math.max(0, worker.slots - leasesToRun(worker));
   return idle;
 }
 
 /** A revocation is under way. One that has waited too long is given up (T3). */
 function isAsked(state: State, lease: LeaseRecord): boolean {
-  if (lease.revokeAskedMs === undefined) return false;
-  if (state.nowMs - lease.revokeAskedMs < patienceMs) return true;
-  lease.revokeAskedMs = undefined;
-  lease.revokeAgainMs = state.nowMs + againMs;
+  const { recall } = lease;
+  if (recall.r !== "asked") return false;
+  if (state.nowMs - recall.sinceMs < patienceMs) return true;
+  giveUpAsking(lease, state.nowMs + againMs);
   return false;
 }
 
@@ -79,15 +84,13 @@ export function repeatRevoke(ctx: Context, lease: LeaseRecord): void {
 }
 
 function sendRevoke(ctx: Context, lease: LeaseRecord): void {
-  order(ctx, lease.worker, { o: "revoke", lease: lease.id, keepTo: lease.revokedTo ?? lease.to });
+  order(ctx, lease.worker, { o: "revoke", lease: lease.id, keepTo: Math.min(lease.askedFrom, lease.to) });
 }
 
 /** The worker has given back [from, to) of the lease; an empty range says that there is nothing to give (T2). */
 export function revokeAnswered(lease: LeaseRecord, from: number, to: number): void {
-  lease.revokeAskedMs = undefined;
-  if (from >= to) lease.revokeAgainMs = Number.POSITIVE_INFINITY;
+  noteAnswer(lease, from >= to);
 }
 
 /** Whether the range from `from` on was asked for. */
-export const wasAskedBack = (lease: LeaseRecord, from: number): boolean =>
-  lease.revokedTo !== undefined && from >= lease.revokedTo;
+export const wasAskedBack = (lease: LeaseRecord, from: number): boolean => from >= lease.askedFrom;

@@ -5,6 +5,7 @@
  * million bytes, and what is done to whole stages costs a step a page.
  */
 import { invariant } from "../../proto/errors.js";
+import { type TaskStateName, taskMachine } from "./transitions.js";
 
 /**
  * waiting: an input is missing. queued: may be leased. retrying: waits for its backoff timer. The last four are
@@ -22,6 +23,24 @@ export const taskState = {
 } as const;
 export type TaskState = (typeof taskState)[keyof typeof taskState];
 export const isTerminal = (state: number): boolean => state >= taskState.succeeded;
+
+const names = Object.keys(taskState) as TaskStateName[];
+export const taskStateName = (state: TaskState): TaskStateName => names[state] as TaskStateName;
+
+/** By 8 * from + to: that the step is in the table. */
+const legal = Uint8Array.from({ length: 64 }, (_, at) => {
+  const [from, to] = [names[at >> 3], names[at & 7]];
+  return from && to && taskMachine.steps[from][to] !== undefined ? 1 : 0;
+});
+
+/** That tasks from `task` on may go from the one state to the other. */
+export function checkTaskStep(from: TaskState, to: TaskState, job: string, stage: number, task: number): void {
+  if (legal[8 * from + to] === 1) return;
+  invariant(
+    false,
+    `task ${task} of stage ${stage} of ${job} cannot go from ${taskStateName(from)} to ${taskStateName(to)}`,
+  );
+}
 
 const pageBits = 14;
 const pageTasks = 1 << pageBits;

@@ -11,6 +11,7 @@ import { sendLease } from "./dispatch.js";
 import { countEngines, noteJoin } from "./engines.js";
 import type { ReplyToken } from "./events.js";
 import { dropHolder, forgetOrder, isNews } from "./holders.js";
+import { noteHeld } from "./lease-phase.js";
 import { heard, silenceMs } from "./liveness.js";
 import { standingOf } from "./locate.js";
 import { findAgain } from "./losses.js";
@@ -22,6 +23,7 @@ import { RangeSet } from "./ranges.js";
 import { findClaim, isStranger } from "./resume.js";
 import { noteSilence } from "./silence.js";
 import { endSilence } from "./silence-ends.js";
+import { active, isDraining, setStanding } from "./standing.js";
 import type { Context, WorkerRecord } from "./state.js";
 import { repeatRevoke } from "./steal.js";
 
@@ -57,14 +59,13 @@ export function onHello(ctx: Context, hello: WorkerRequestOf<"hello">, reply: Re
       leasesRan: 0,
       objects: new Set(),
       copies: new Set(),
-      drain: undefined,
+      standing: active,
       version: hello.version,
       seen: new RangeSet(),
       seenMax: -1,
       touched: new Map(),
       touchedMax: -1,
       bundles: new Set(),
-      draining: false,
       slotsBusy: 0,
       storeBytes: 0,
       spilledBytes: 0,
@@ -133,7 +134,7 @@ export function onBeat(ctx: Context, beat: WorkerRequestOf<"beat">, reply: Reply
   worker.slotsBusy = beat.slotsBusy;
   worker.storeBytes = beat.storeBytes;
   worker.spilledBytes = beat.spilledBytes;
-  if (beat.draining && !worker.draining) {
+  if (beat.draining && !isDraining(worker)) {
     startDrain(ctx, worker);
     countEngines(state);
   }
@@ -160,10 +161,8 @@ function reconcileLeases(
       continue;
     }
     lease.next = Math.max(lease.next, item.next);
-    lease.running = item.running;
-    if (item.startable) lease.startable = true;
     if (item.ran) noteRan(lease);
-    lease.waits = item.waits;
+    else noteHeld(lease, item);
     repeatRevoke(ctx, lease);
   }
   for (const lease of [...worker.leases.values()]) {
@@ -254,7 +253,8 @@ export function removeWorker(ctx: Context, worker: WorkerRecord, how: "left" | "
       { c: "count", metric: "workers_lost", by: 1 },
       { c: "log", level: "warn", text: "worker lost", fields },
     );
-    blame(ctx, worker, how === "superseded");
+    blame(ctx, worker, how);
+    setStanding(worker, { w: how });
   }
   forgetDrains(state, worker);
   if (how === "silent") noteSilence(state, worker);
