@@ -112,14 +112,14 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   "one-try-too-many": {
     doc: "a failing function is tried once more than its retries say",
     area: "retries",
-    edits: [core("commits", "failures >= stage.spec.options.retries", "failures > stage.spec.options.retries")],
+    edits: [core("retries", "failures >= stage.spec.options.retries", "failures > stage.spec.options.retries")],
   },
   "own-failures-free": {
     doc: "failures of the function spend the infrastructure's tries, and the other way round",
     area: "retries",
     edits: [
       core(
-        "commits",
+        "retries",
         "const failures = users ? trouble.userFailures : ++trouble.infraFailures;",
         "const failures = users ? trouble.userFailures++ : ++trouble.infraFailures;",
       ),
@@ -128,7 +128,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   "backoff-does-not-grow": {
     doc: "the pause between tries does not grow",
     area: "retries",
-    edits: [core("commits", "limits.retryBackoffMsFirst * 2 ** Math.min(failures, 20)", "limits.retryBackoffMsFirst")],
+    edits: [core("retries", "limits.retryBackoffMsFirst * 2 ** Math.min(failures, 20)", "limits.retryBackoffMsFirst")],
   },
   "retries-forgotten-by-snapshot": {
     doc: "a snapshot does not say how often a task has failed",

@@ -1,37 +1,26 @@
 /**
- * Commits and the ends of leases: what a worker finished, what it gives back, what failed and is tried again (M2, I1,
- * I2, I8).
+ * What workers report: results that are committed (M2, I1, I2). What failed: retries.ts. How leases end: lease-ends.ts.
  */
 
-import { errorCatalogue, type WireError } from "../../proto/errors.js";
 import type { WorkerId } from "../../proto/ids.js";
-import { limits } from "../../proto/limits.js";
 import type { ResultSegment } from "../../proto/messages/results.js";
 import type { Commit, WorkerRequestOf } from "../../proto/messages/worker.js";
 import { sameBytes } from "../../proto/same-bytes.js";
 import { PackReader } from "../../proto/values/pack.js";
-import { isQuarantined, speaker } from "./departed.js";
+import { speaker } from "./departed.js";
 import { engineChange } from "./engines.js";
 import type { HeldSegment } from "./events.js";
 import { forgetOrder, isInOrder, noteStored } from "./holders.js";
+import { closeLease, finishLease, onBack } from "./lease-ends.js";
 import { noteProgress } from "./lease-phase.js";
 import { heard } from "./liveness.js";
 import { order, sender } from "./orders.js";
-import { endLease, noteRan } from "./places.js";
-import { commitSegment, failTasks, requeue } from "./progress.js";
-import { write } from "./records.js";
-import { claimPatienceMs, takeShared } from "./resume.js";
-import { needRoom } from "./room.js";
+import { noteRan } from "./places.js";
+import { commitSegment, failTasks } from "./progress.js";
+import { onFailure } from "./retries.js";
 import { sliceSegment } from "./segments.js";
-import { troubleOf } from "./stage.js";
-import { isDraining } from "./standing.js";
-import { type Context, type LeaseRecord, type StageRecord, setStates, taskState, type WorkerRecord } from "./state.js";
-import { revokeAnswered, wasAskedBack } from "./steal.js";
+import type { Context, StageRecord, WorkerRecord } from "./state.js";
 
-/** Failures reported by workers that are not the function's own are retried this often. */
-const infraFailuresMax = 10;
-/** They are so at every try. */
-const definite: ReadonlySet<WireError["code"]> = new Set(["FUNCTION_NOT_FOUND", "TASK_UNSERIALIZABLE", "TOO_LARGE"]);
 /** Weight of a new measurement in the time per task. */
 const costWeight = 0.3;
 /** Functions whose time per task is kept: bundles come and go with every deploy. */
@@ -270,131 +259,4 @@ function learnCost(ctx: Context, stage: StageRecord, us: number): void {
   // What falls out is measured again when it is run again.
   if (before === undefined && ctx.state.costs.size > costsMax)
     for (const oldest of ctx.state.costs.keys()) return void ctx.state.costs.delete(oldest);
-}
-
-/**
- * Failures whose class says "never" are the function's own and spend its retries; the others are infrastructure (I8).
- */
-function onFailure(ctx: Context, stage: StageRecord, from: number, to: number, error: WireError): void {
-  const users = errorCatalogue[error.code].retry === "never";
-  for (let task = from; task < to; task++) {
-    if (stage.states.at(task) !== taskState.leased) continue;
-    const trouble = troubleOf(stage, task);
-    trouble.lastError = error;
-    const failures = users ? trouble.userFailures : ++trouble.infraFailures;
-    const { neededBytes } = error.code === "OUT_OF_MEMORY" ? (error.details ?? {}) : {};
-    if (
-      typeof neededBytes === "number" &&
-      !needRoom(ctx, stage, neededBytes, task, task + 1, `the result of task ${task} takes`)
-    )
-      continue;
-    const final =
-      definite.has(error.code) || (users ? failures >= stage.spec.options.retries : failures > infraFailuresMax);
-    if (final) {
-      failTasks(ctx, stage, task, task + 1, error);
-      continue;
-    }
-    if (users) write(ctx, { k: "retry", job: stage.job.id, stage: stage.index, task, error }, stage.job.durable);
-    ctx.out.push({ c: "count", metric: "tasks_retried", by: 1, tenant: stage.job.tenant });
-    trouble.attempts++;
-    retryLater(ctx, stage, task, failures);
-  }
-}
-
-/** Exponential backoff with jitter of ±25 %, drawn from task and attempt, since the core draws no random numbers. */
-function retryLater(ctx: Context, stage: StageRecord, task: number, failures: number): void {
-  const { state } = ctx;
-  if (stage.job.state !== "running") return;
-  const base = Math.min(limits.retryBackoffMsMax, limits.retryBackoffMsFirst * 2 ** Math.min(failures, 20));
-  const jitter = ((Math.imul(task + 1, 2_654_435_761) ^ Math.imul(failures + 1, 40_503)) >>> 0) / 2 ** 32;
-  setStates(state, stage, task, task + 1, taskState.retrying);
-  state.retries.add(state.nowMs + base * (0.75 + 0.5 * jitter), { stage, task });
-}
-
-/** Timers that are due: their tasks may be leased again. */
-export function onRetryTimers(ctx: Context): void {
-  const { state } = ctx;
-  for (let due = state.retries.take(state.nowMs); due; due = state.retries.take(state.nowMs)) {
-    const { stage, task } = due;
-    if (stage.states.at(task) !== taskState.retrying) continue;
-    const claimed = stage.troubles.get(task)?.claimed;
-    if (claimed && takeShared(ctx, stage, task)) continue;
-    if (claimed && (claimed.silence || state.listenedMs - claimed.at < claimPatienceMs(stage)))
-      state.retries.add(state.nowMs + limits.heartbeatIntervalMs, due);
-    else if (claimed && stage.spec.options.pure) {
-      // resume.ts: nobody has it. It is made again, and must be what was shown.
-      Object.assign(troubleOf(stage, task), { claimed: undefined, expected: claimed.stored.digest });
-      ctx.out.push({ c: "count", metric: "objects_recomputed", by: 1, tenant: stage.job.tenant });
-      requeue(ctx, stage, task, task + 1);
-    } else if (claimed) {
-      // A second execution could give a second value.
-      failTasks(ctx, stage, task, task + 1, {
-        code: "OBJECT_LOST",
-        message: `the result of task ${task} of stage ${stage.index} was made before the scheduler restarted, and no worker holds it any more; submit it again`,
-      });
-    } else if (!isQuarantined(ctx, stage, task)) requeue(ctx, stage, task, task + 1);
-  }
-}
-
-// ------------------------------------------------------------------------------------------------ the ends of leases
-
-function finishLease(ctx: Context, lease: LeaseRecord): void {
-  endLease(ctx.state, lease);
-  ctx.out.push({
-    c: "observe",
-    metric: "lease_seconds",
-    value: Math.max(0, ctx.state.nowMs - lease.grantedAtMs) / 1_000,
-    tenant: lease.stage.job.tenant,
-  });
-}
-
-/**
- * The unstarted rest of a lease comes back. Asked for: at once to the queue. Not asked for (the worker could not fetch
- * an input, say): after a pause.
- */
-function onBack(ctx: Context, worker: WorkerRecord, back: WorkerRequestOf<"commits">["back"][number]): void {
-  const lease = worker.leases.get(back.lease);
-  if (!lease) return;
-  const asked = isDraining(worker) || wasAskedBack(lease, back.from);
-  revokeAnswered(lease, back.from, back.to);
-  for (const range of [...lease.open]) {
-    const from = Math.max(range.from, back.from);
-    const to = Math.min(range.to, back.to);
-    if (from >= to) continue;
-    lease.open.delete(from, to);
-    if (asked) {
-      requeue(ctx, lease.stage, from, to);
-      continue;
-    }
-    for (let task = from; task < to; task++) {
-      const trouble = troubleOf(lease.stage, task);
-      trouble.attempts++;
-      trouble.infraFailures++;
-      if (back.error) trouble.lastError = back.error;
-      if (trouble.infraFailures > infraFailuresMax) {
-        failTasks(
-          ctx,
-          lease.stage,
-          task,
-          task + 1,
-          trouble.lastError ?? {
-            code: "OBJECT_LOST",
-            message: `task ${task} of stage ${lease.stage.index} was given back ${trouble.infraFailures} times: its inputs could not be fetched`,
-          },
-        );
-      } else retryLater(ctx, lease.stage, task, trouble.infraFailures);
-    }
-  }
-  if (back.to >= lease.to) lease.to = Math.max(lease.from, Math.min(lease.to, back.from));
-  if (lease.open.isEmpty && ctx.state.leases.has(lease.id)) finishLease(ctx, lease);
-}
-
-/** A lease is over although tasks are open: they go back to the queue as further attempts. */
-export function closeLease(ctx: Context, lease: LeaseRecord): void {
-  for (const range of [...lease.open]) {
-    lease.open.delete(range.from, range.to);
-    for (let task = range.from; task < range.to; task++) troubleOf(lease.stage, task).attempts++;
-    requeue(ctx, lease.stage, range.from, range.to);
-  }
-  if (ctx.state.leases.has(lease.id)) finishLease(ctx, lease);
 }

@@ -5,7 +5,7 @@
 import type { ObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import { answer, closeSession, onCancel, onClientBeat, onOpen, onStages, onSubmit, startJob } from "./client-events.js";
-import { onCommits, onRetryTimers } from "./commits.js";
+import { onCommits } from "./commits.js";
 import { advanceDrains } from "./copies.js";
 import { dispatch } from "./dispatch.js";
 import type { Command, Event, ReplyToken } from "./events.js";
@@ -18,6 +18,7 @@ import { dropUnread, sweepMissing } from "./puts.js";
 import { onExplain, onList, onPlace, onResults, onStatus, onWorkers } from "./questions.js";
 import { write } from "./records.js";
 import { onResume } from "./resume.js";
+import { onRetryTimers } from "./retries.js";
 import { heapBytesOf } from "./segments.js";
 import { sweepSilences } from "./silence-ends.js";
 import type { Context, JobRecord, State } from "./state.js";
