@@ -48,6 +48,14 @@ const timerExceptions: Record<string, string> = {
   "kernels/basics.ts": "the kernel's schema has the bound",
   "client/sdk/testing/fixture-tasks.ts": "user code of tests",
 };
+/** Times in tests that are not `patienceMs`: what expires in the test, and tests that take longer than any other. */
+const ownTimes = [
+  "e2e/demo.test.ts: timeout: 900_000",
+  "e2e/gateway-hostile.test.ts: timeout: 900_000",
+  "e2e/stream.test.ts: timeout: 3_600_000",
+  "proto/testing/patience.ts: vi.waitFor(",
+  "worker/pool/time-limits.test.ts: timeoutMs: 4_000",
+];
 /** What the simulation runs on; package.json keeps them out of the package by name. */
 const simulated = new Set(["proto/durable/model.ts", "proto/transport/memory.ts"]);
 /** Imports against the table, each with its reason. */
@@ -436,6 +444,15 @@ describe("habits", () => {
       }
     }
     expect(bare).toEqual([]);
+  });
+
+  it("tests wait by the patience of proto/testing, which a busy machine does not outlast", () => {
+    const virtual = /^(?:kernels|scheduler\/core|session|worker\/core|sim)\/|^tidy/;
+    const literal = /\bvi\.wait(?:For|Until)\(|\btimeout(?:Ms)?: \d(?:_?\d){3,}|now\(\) - \w+\)\.toBeLessThan\(\d/g;
+    const found = sources
+      .filter((file) => (isTest(file) || /(?:^e2e|\/testing)\//.test(file)) && !virtual.test(file))
+      .flatMap((file) => [...(texts.get(file) ?? "").matchAll(literal)].map(([text]) => `${file}: ${text}`));
+    expect([...new Set(found)].sort()).toEqual(ownTimes);
   });
 
   it("the wall clock is read by few, and waited by nobody", () => {

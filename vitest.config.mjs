@@ -7,8 +7,8 @@ export default defineConfig({
     exclude: ["**/node_modules/**", "dist/e2e/**"],
     globalSetup: ["dist/cluster/local/testing/nats-for-tests.js"],
     // Bounds of hangs, not of speed: the tests pass on a machine that is busy with four other things.
-    testTimeout: 180_000,
-    hookTimeout: 180_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     expect: { poll: { timeout: 120_000, interval: 10 } },
     pool: "forks",
     maxWorkers: 2,

@@ -6,8 +6,9 @@ export default defineConfig({
   test: {
     include: ["dist/e2e/**/*.test.js"],
     globalSetup: ["dist/cluster/local/testing/nats-for-tests.js"],
-    testTimeout: 180_000,
-    hookTimeout: 120_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
+    expect: { poll: { timeout: 120_000, interval: 20 } },
     pool: "forks",
     maxWorkers: 1,
     fileParallelism: false,

@@ -15,6 +15,7 @@ import { connect } from "../client/sdk/index.js";
 import { type LocalCluster, startLocalCluster } from "../cluster/local/local-cluster.js";
 import { openDurable } from "../proto/durable/nats.js";
 import type { JobStatus } from "../proto/messages/status.js";
+import { patienceMs } from "../proto/testing/patience.js";
 import { connectNats } from "../proto/transport/nats.js";
 import { EntryReader } from "../scheduler/shell/journal-format.js";
 import { until } from "./until.js";
@@ -111,7 +112,7 @@ async function expectExactlyOnce(job: Job, status: JobStatus): Promise<void> {
 
 test("undisturbed", async () => {
   const { job, log } = await start("undisturbed");
-  const status = await job.done({ timeoutMs: 120_000 });
+  const status = await job.done({ timeoutMs: patienceMs });
   undisturbed = status.digest as string;
   expect(undisturbed).toMatch(/^[0-9a-f]{64}$/);
   await expectExactlyOnce(job, status);
@@ -124,7 +125,7 @@ for (const victim of ["worker-1", "scheduler", "nats"]) {
     await until(job, 10);
     const before = await committed(job);
     local.kill(victim);
-    const status = await job.done({ timeoutMs: 120_000 });
+    const status = await job.done({ timeoutMs: patienceMs });
     await expectExactlyOnce(job, status);
     const runs = executions(log);
     expect(runs.every((times) => times >= 1)).toBe(true);
@@ -144,5 +145,5 @@ test("all of them are killed in turn", async () => {
   await until(job, 35);
   local.kill("worker-1");
   local.kill("scheduler");
-  await expectExactlyOnce(job, await job.done({ timeoutMs: 120_000 }));
+  await expectExactlyOnce(job, await job.done({ timeoutMs: patienceMs }));
 });

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { connect } from "../client/sdk/index.js";
 import { startLocalCluster } from "../cluster/local/local-cluster.js";
+import { patienceMs } from "../proto/testing/patience.js";
 import type * as work from "./work.js";
 
 const hourMs = 3_600_000;
@@ -26,13 +27,13 @@ test("steps of an hour", async () => {
     const ran = async (name: string): Promise<void> => {
       const log = join(folder, name);
       // Under a time limit, over retries with their pauses, and on the clock of the processes that do it.
-      const timed = lib.step.with({ timeoutMs: 10_000 }).map([0, 1, 2, 3, 4, 5], { shared: [500, log] });
+      const timed = lib.step.with({ timeoutMs: patienceMs }).map([0, 1, 2, 3, 4, 5], { shared: [500, log] });
       const retried = lib.secondTry.with({ retries: 2 }).map([0, 1, 2], { shared: [`${log}-tries`] });
-      expect((await cluster.get(timed, { timeoutMs: 60_000 })).map(({ i }) => i)).toEqual([0, 1, 2, 3, 4, 5]);
-      expect(await cluster.get(retried, { timeoutMs: 60_000 })).toEqual([0, 1, 2]);
+      expect((await cluster.get(timed, { timeoutMs: patienceMs })).map(({ i }) => i)).toEqual([0, 1, 2, 3, 4, 5]);
+      expect(await cluster.get(retried, { timeoutMs: patienceMs })).toEqual([0, 1, 2]);
       const graph = cluster.graph(name);
       graph.output(graph.map(lib.secondTry, [3, 4], { shared: [`${log}-tries`], retries: 2 }));
-      expect(await (await cluster.run(graph)).done({ timeoutMs: 60_000 })).toMatchObject({
+      expect(await (await cluster.run(graph)).done({ timeoutMs: patienceMs })).toMatchObject({
         state: "succeeded",
         retried: 2,
       });
@@ -40,7 +41,7 @@ test("steps of an hour", async () => {
     await ran("right");
     // The clock moves while tasks run, too.
     const running = lib.step
-      .with({ timeoutMs: 10_000 })
+      .with({ timeoutMs: patienceMs })
       .map([0, 1, 2, 3], { shared: [1_500, join(folder, "running")] });
     for (const [name, ms] of [
       ["ahead", hourMs],
@@ -48,7 +49,7 @@ test("steps of an hour", async () => {
     ] as const) {
       step(ms);
       await ran(name);
-      expect((await cluster.get(running, { timeoutMs: 60_000 })).length).toBe(4);
+      expect((await cluster.get(running, { timeoutMs: patienceMs })).length).toBe(4);
     }
     // A journal written by a scheduler whose clock was ahead, and a scheduler whose clock is right again.
     for (const [name, ms] of [
@@ -62,7 +63,7 @@ test("steps of an hour", async () => {
     // Its timeouts pass: a worker that dies is noticed, and its task runs elsewhere.
     const held = lib.step.map([0, 1], { shared: [3_000, join(folder, "held")] });
     local.kill("worker-1");
-    expect((await cluster.get(held, { timeoutMs: 60_000 })).map(({ i }) => i)).toEqual([0, 1]);
+    expect((await cluster.get(held, { timeoutMs: patienceMs })).map(({ i }) => i)).toEqual([0, 1]);
   } finally {
     await cluster.close();
     await local.stop();

@@ -7,6 +7,7 @@ import * as arrow from "apache-arrow";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import * as sdk from "../client/index.js";
 import { type Cluster, connect } from "../client/index.js";
+import { patienceMs } from "../proto/testing/patience.js";
 import { volleyInTasks } from "../worker/pool/task-context.js";
 
 let cluster: Cluster;
@@ -14,7 +15,7 @@ let folder: string;
 beforeAll(async () => {
   cluster = await connect({ workers: 1 });
   folder = await mkdtemp(join(tmpdir(), "volley-code-"));
-}, 60_000);
+});
 afterAll(async () => {
   await cluster?.close();
   await rm(folder, { recursive: true, force: true });
@@ -29,7 +30,7 @@ async function call(name: string, source: string, ...args: unknown[]): Promise<u
   const library = (await cluster.deploy<Record<string, never>>(path)) as unknown as Library;
   const ref = (library.f ?? library.default)?.submit(...args);
   if (!ref) throw new Error(`${name} exports ${Object.keys(library).join()}`);
-  return cluster.get(ref, { timeoutMs: 60_000 });
+  return cluster.get(ref, { timeoutMs: patienceMs });
 }
 
 test("CommonJS, files beside the source, and tables of a subpath run as they do at home", async () => {

@@ -20,14 +20,14 @@ const folder = mkdtempSync(join(tmpdir(), "volley-demo-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 test("volley demo --json: the digest of a serial evaluation, twice, the second time from the store", {
-  timeout: 300_000,
+  timeout: 900_000,
 }, async () => {
   const report = join(folder, "report.html");
   const cli = fileURLToPath(new URL("../client/cli/volley.js", import.meta.url));
   const { stdout } = await promisify(execFile)(
     process.execPath,
     [cli, "demo", "--json", "--workers", "2", "--out", report],
-    { timeout: 240_000 },
+    { timeout: 900_000 },
   );
   const lines = stdout.trimEnd().split("\n");
   expect(lines).toHaveLength(1);

@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { connect } from "volley";
 import { nodeBinary, nodeVersions } from "../bench/engines/node-binaries.js";
 import { type LocalCluster, startLocalCluster } from "../cluster/local/local-cluster.js";
+import { patienceMs } from "../proto/testing/patience.js";
 
 /** A version whose V8 is another than this one's; undefined, and why, if it cannot be had. */
 function otherNode(): { binary?: string; version: string; why?: string } {
@@ -59,7 +60,7 @@ describe.skipIf(other.binary === undefined)("workers on two versions of Node", (
     );
     await using cluster = await connect({ url: local.url });
     await expect
-      .poll(async () => (await cluster.workers()).workers.map(({ worker }) => worker), { timeout: 20_000 })
+      .poll(async () => (await cluster.workers()).workers.map(({ worker }) => worker), { timeout: patienceMs })
       .toContain(name);
   }
 

@@ -10,6 +10,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Cluster, Library } from "../client/sdk/api.js";
 import { connect } from "../client/sdk/index.js";
 import { type LocalCluster, startLocalCluster } from "../cluster/local/local-cluster.js";
+import { patienceMs } from "../proto/testing/patience.js";
 import type * as work from "./work.js";
 
 let local: LocalCluster;
@@ -58,7 +59,7 @@ test("a durable job of random results of 20 KB whose scheduler and worker are ki
     while (drawn().length < after) await new Promise((resolve) => setTimeout(resolve, 20));
     local.kill(victim);
   }
-  const status = await job.done({ timeoutMs: 120_000 });
+  const status = await job.done({ timeoutMs: patienceMs });
   expect(status.state).toBe("succeeded");
   const shown = (await job.results<Uint8Array>(0)).map(sha256);
   expect(await job.results<string>(1)).toEqual(shown);
@@ -100,16 +101,16 @@ test(
       graph.output(durableDraws, graph.each(lib.fingerprint, durableDraws));
       const job = await cluster.run(graph);
       local.kill(victim, signal);
-      await job.done({ timeoutMs: 120_000 });
+      await job.done({ timeoutMs: patienceMs });
       const shown = (await job.results<Uint8Array>(0)).map(sha256);
       expect(await job.results<string>(1)).toEqual(shown);
       compared += shown.length;
-      expect(await cluster.get(noted, { timeoutMs: 120_000 })).toBe(sha256(new Uint8Array(20_000).fill(rounds)));
+      expect(await cluster.get(noted, { timeoutMs: patienceMs })).toBe(sha256(new Uint8Array(20_000).fill(rounds)));
       // What only a killed worker held cannot be made again and says so; whatever is seen is what its readers saw.
-      const whole = await cluster.get(all, { timeoutMs: 120_000 }).catch(expectLost);
+      const whole = await cluster.get(all, { timeoutMs: patienceMs }).catch(expectLost);
       for (let i = 0; i < draws.length; i++) {
-        const value = await cluster.get(draws.at(i), { timeoutMs: 120_000 }).catch(expectLost);
-        const read = await cluster.get(each.at(i), { timeoutMs: 120_000 }).catch(expectLost);
+        const value = await cluster.get(draws.at(i), { timeoutMs: patienceMs }).catch(expectLost);
+        const read = await cluster.get(each.at(i), { timeoutMs: patienceMs }).catch(expectLost);
         if (value === undefined || read === undefined) {
           lost++;
           continue;
@@ -123,7 +124,7 @@ test(
       rounds++;
       await expect
         .poll(async () => (await cluster.workers()).workers.filter((worker) => !worker.draining).length, {
-          timeout: 60_000,
+          timeout: patienceMs,
         })
         .toBe(2);
     }

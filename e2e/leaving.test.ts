@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Cluster, Library } from "../client/sdk/api.js";
 import { connect } from "../client/sdk/index.js";
 import { type LocalCluster, startLocalCluster } from "../cluster/local/local-cluster.js";
+import { patienceMs } from "../proto/testing/patience.js";
 import type * as work from "./work.js";
 
 let local: LocalCluster;
@@ -34,7 +35,7 @@ test("a worker that is asked to leave takes no result with it", async () => {
   const left = pidOf("worker-1");
   local.kill("worker-1", "SIGTERM");
   // It is gone when its supervisor has started another in its place.
-  await expect.poll(() => pidOf("worker-1"), { timeout: 60_000 }).not.toBe(left);
+  await expect.poll(() => pidOf("worker-1")).not.toBe(left);
   const values = await cluster.get(draws);
   expect(values.map((value) => value.byteLength)).toEqual(new Array(12).fill(200_000));
   expect(await cluster.get(lib.fingerprints.submit(draws))).toEqual(seen);
@@ -51,7 +52,7 @@ test.each(["worker-1", "worker-2"])(
     );
     await expect
       .poll(async () => (await cluster.workers()).workers.filter((worker) => worker.tasksDone > 3).length, {
-        timeout: 60_000,
+        timeout: patienceMs,
       })
       .toBe(2);
     local.kill(victim);

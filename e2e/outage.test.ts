@@ -11,6 +11,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Cluster, Library } from "../client/sdk/api.js";
 import { connect } from "../client/sdk/index.js";
 import { type LocalCluster, startLocalCluster } from "../cluster/local/local-cluster.js";
+import { patienceMs } from "../proto/testing/patience.js";
 import { startOwnCluster } from "./own-cluster.js";
 import { until } from "./until.js";
 import type * as work from "./work.js";
@@ -70,7 +71,7 @@ async function survives(
 
   await outage();
 
-  expect(await job.done({ timeoutMs: 120_000 })).toMatchObject({
+  expect(await job.done({ timeoutMs: patienceMs })).toMatchObject({
     state: "succeeded",
     executed: 2 * tasks + 1,
     retried: 0,
@@ -79,7 +80,7 @@ async function survives(
     Array.from({ length: tasks }, (_, i) => ({ i, square: i * i, text: `value ${i}` })),
   );
   expect(executions(log)).toEqual(new Array<number>(tasks).fill(1));
-  expect(await cluster.get(long, { timeoutMs: 60_000 })).toMatchObject({ i: 0 });
+  expect(await cluster.get(long, { timeoutMs: patienceMs })).toMatchObject({ i: 0 });
   expect(readFileSync(join(folder, `${name}-long`), "utf8")).toBe("step 0\n");
   // Results of an impure function, held by one worker alone, and what was put.
   expect(await cluster.get(lib.fingerprint.map(drawn))).toEqual(prints);

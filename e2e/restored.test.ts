@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { connect } from "../client/sdk/index.js";
+import { patienceMs } from "../proto/testing/patience.js";
 import { startOwnCluster } from "./own-cluster.js";
 import type * as work from "./work.js";
 
@@ -15,7 +16,8 @@ test("the scheduler that starts from it says what it is, goes above what they ha
   try {
     const lib = await cluster.deploy<typeof work>(new URL("./work.js", import.meta.url));
     const log = join(folder, "log");
-    const value = async (i: number): Promise<unknown> => cluster.get(lib.step.submit(i, 1, log), { timeoutMs: 60_000 });
+    const value = async (i: number): Promise<unknown> =>
+      cluster.get(lib.step.submit(i, 1, log), { timeoutMs: patienceMs });
     expect(await value(1)).toMatchObject({ square: 1 });
     await own.stopNats();
     cpSync(own.natsStore, copy, { recursive: true });
@@ -27,7 +29,7 @@ test("the scheduler that starts from it says what it is, goes above what they ha
     const graph = cluster.graph("after the copy");
     graph.output(graph.map(lib.step, [0, 1], { shared: [1, log] }));
     const forgotten = await cluster.run(graph);
-    await forgotten.done({ timeoutMs: 60_000 });
+    await forgotten.done({ timeoutMs: patienceMs });
 
     await own.stopNats();
     rmSync(own.natsStore, { recursive: true });
@@ -39,7 +41,7 @@ test("the scheduler that starts from it says what it is, goes above what they ha
     const again = cluster.graph("after the restore");
     again.output(again.map(lib.step, [4, 5], { shared: [1, log] }));
     const job = await cluster.run(again);
-    expect(await job.done({ timeoutMs: 60_000 })).toMatchObject({ state: "succeeded" });
+    expect(await job.done({ timeoutMs: patienceMs })).toMatchObject({ state: "succeeded" });
     expect(await job.results(0)).toMatchObject([{ square: 16 }, { square: 25 }]);
     await expect(cluster.job(forgotten.id).status()).rejects.toMatchObject({ code: "JOB_NOT_FOUND" });
     const said = own.schedulerLog.filter((line) => line.includes("the journal is an older copy"));

@@ -6,6 +6,7 @@ import { type LocalCluster, startLocalCluster } from "../cluster/local/local-clu
 import { decodeMessage } from "../proto/codec.js";
 import { clientRequest } from "../proto/messages/client.js";
 import { subjects } from "../proto/subjects.js";
+import { patienceMs } from "../proto/testing/patience.js";
 import { connectNats } from "../proto/transport/nats.js";
 import type * as work from "./work.js";
 
@@ -49,16 +50,16 @@ describe("a scheduler that dies while random functions run", () => {
     const shown = new Map((await cluster.get(ready)).map(({ i, picked }) => [i, picked]));
     expect(shown.size).toBeLessThan(tasks);
     local.kill("scheduler");
-    const values = (await cluster.get(map, { timeoutMs: 60_000 })).map(({ picked }) => picked);
+    const values = (await cluster.get(map, { timeoutMs: patienceMs })).map(({ picked }) => picked);
     for (const [i, picked] of shown) expect(values[i]).toBe(picked);
     const one = (await cluster.get(single)).picked;
-    expect(await cluster.get(all, { timeoutMs: 60_000 })).toEqual(values);
-    expect(await cluster.get(each, { timeoutMs: 60_000 })).toEqual(values);
-    expect(await cluster.get(list, { timeoutMs: 60_000 })).toEqual([values[tasks - 1], one, values[0]]);
-    expect(await cluster.get(broadcast, { timeoutMs: 60_000 })).toBe(one);
-    expect(await cluster.get(chosen, { timeoutMs: 60_000 })).toEqual([one, ...[...values].reverse(), values[7]]);
+    expect(await cluster.get(all, { timeoutMs: patienceMs })).toEqual(values);
+    expect(await cluster.get(each, { timeoutMs: patienceMs })).toEqual(values);
+    expect(await cluster.get(list, { timeoutMs: patienceMs })).toEqual([values[tasks - 1], one, values[0]]);
+    expect(await cluster.get(broadcast, { timeoutMs: patienceMs })).toBe(one);
+    expect(await cluster.get(chosen, { timeoutMs: patienceMs })).toEqual([one, ...[...values].reverse(), values[7]]);
     // Refs from before the restart are as good as ever.
-    expect(await cluster.get(lib.seen.submit([map.at(3), map.at(4)]), { timeoutMs: 60_000 })).toEqual(
+    expect(await cluster.get(lib.seen.submit([map.at(3), map.at(4)]), { timeoutMs: patienceMs })).toEqual(
       values.slice(3, 5),
     );
   });
@@ -105,8 +106,8 @@ test("what was put comes back by itself when every worker that held it was kille
   expect(await cluster.get([lib.sizeOf.submit(put), lib.sizeOf.submit(passed)])).toEqual([1_000_000, 800_000]);
   for (const { name, role } of local.processes) if (role === "worker") local.kill(name);
   // At once, while the scheduler still takes them for there, and later.
-  expect(await cluster.get(lib.sizeOf.submit(put), { timeoutMs: 60_000 })).toBe(1_000_000);
-  expect(await cluster.get(lib.sizeOf.submit(passed), { timeoutMs: 60_000 })).toBe(800_000);
-  expect((await cluster.get(put, { timeoutMs: 60_000 }))[7]).toBe(9);
+  expect(await cluster.get(lib.sizeOf.submit(put), { timeoutMs: patienceMs })).toBe(1_000_000);
+  expect(await cluster.get(lib.sizeOf.submit(passed), { timeoutMs: patienceMs })).toBe(800_000);
+  expect((await cluster.get(put, { timeoutMs: patienceMs }))[7]).toBe(9);
   expect((await cluster.put(value)).id).toBe(put.id);
 });

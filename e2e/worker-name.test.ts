@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { connect } from "../client/sdk/index.js";
+import { patienceMs } from "../proto/testing/patience.js";
 import { startOwnCluster } from "./own-cluster.js";
 import type * as work from "./work.js";
 
@@ -27,7 +28,7 @@ test("every task ends with its value, in a session and in a durable job, however
     const mapped = cluster.get(lib.step.map(items, { shared: [120, join(folder, "session")] }));
     for (let i = 0; i < restarts; i++) await own.restartWorker("w1");
     expect(await mapped).toEqual(values);
-    expect(await job.done({ timeoutMs: 120_000 })).toMatchObject({ state: "succeeded", succeeded: tasks });
+    expect(await job.done({ timeoutMs: patienceMs })).toMatchObject({ state: "succeeded", succeeded: tasks });
     expect(await job.results(0)).toEqual(values);
     expect((await cluster.workers()).workers.map(({ worker }) => worker).sort()).toEqual(["w1", "w2"]);
     // Each was noticed for what it was, not for its silence.

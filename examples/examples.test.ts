@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type LocalCluster, startLocalCluster } from "../cluster/local/local-cluster.js";
+import { patienceMs } from "../proto/testing/patience.js";
 
 let local: LocalCluster;
 beforeAll(async () => {
@@ -22,7 +23,7 @@ async function run(name: string): Promise<string> {
   const { stdout } = await promisify(execFile)(
     process.execPath,
     [fileURLToPath(new URL(`./${name}.js`, import.meta.url))],
-    { env, timeout: 170_000 },
+    { env, timeout: patienceMs },
   );
   return stdout;
 }

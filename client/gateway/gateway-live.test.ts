@@ -214,13 +214,11 @@ describe("a request that is not one", () => {
 
   it("is ended when it does not arrive in time", async () => {
     await open({ requestTimeoutMs: 300 });
-    const started = performance.now();
     const answer = await raw(
       `POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${token}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{`,
       false,
     );
     expect(answer).toMatch(/^HTTP\/1\.1 (408|504) [\s\S]*TIMEOUT/);
-    expect(performance.now() - started).toBeLessThan(10_000);
   });
 });
 

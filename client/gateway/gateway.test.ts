@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { randomOf, sampleStream, sampleTable } from "../../data/ingest/testing/mutants.js";
 import { encodeParquet } from "../../data/lake/index.js";
 import { errorCatalogue, VolleyError } from "../../proto/errors.js";
+import { patienceMs } from "../../proto/testing/patience.js";
 import type { GatewayOptions } from "./gateway.js";
 import { TestGateway, testToken } from "./testing/test-gateway.js";
 
@@ -328,7 +329,7 @@ describe("Parquet uploads", () => {
   });
 
   it("of 1,000 mutants are each taken or refused with a 4xx, and the gateway answers on", {
-    timeout: 60_000,
+    timeout: patienceMs,
   }, async () => {
     const seen: Record<number, number> = {};
     for (let seed = 0; seed < 1_000; seed++) {

@@ -3,6 +3,7 @@ import { connect as connectSocket, type Socket } from "node:net";
 import { tableFromArrays } from "apache-arrow";
 import fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
+import { patienceMs } from "../../proto/testing/patience.js";
 import { encodeValue, valueKind } from "../../proto/values/value.js";
 import type { App } from "./context.js";
 import { buildGateway, type GatewayOptions } from "./gateway.js";
@@ -13,7 +14,6 @@ import { FakeCluster } from "./testing/fake-cluster.js";
 const token = "a-token-of-some-length";
 const mib = 1024 * 1024;
 /** Long enough for anything here that is not refused. */
-const patienceMs = 20_000;
 
 describe("the budget", () => {
   it("is never passed except by one who is alone, and whoever waits is served in turn", async () => {
@@ -163,7 +163,7 @@ describe("answers of a gateway", () => {
     expect(await held()).toBeLessThanOrEqual(64 * mib);
     first.destroy();
     for (const socket of sockets.splice(0)) socket.destroy();
-    await expect.poll(held, { timeout: patienceMs }).toBe(0);
+    await expect.poll(held).toBe(0);
     const fourth = await fetch(`http://127.0.0.1:${port}${path}`, { headers });
     expect(fourth.status).toBe(200);
     await fourth.body?.cancel();

@@ -2,10 +2,11 @@
 import { describe, expect, test } from "vitest";
 import type { ClientRequest } from "../../proto/messages/client.js";
 import type { ResultSegment } from "../../proto/messages/results.js";
+import { until } from "../../proto/testing/patience.js";
 import { PackWriter } from "../../proto/values/pack.js";
 import { encodeValue } from "../../proto/values/value.js";
 import type { ObjectRef } from "./api.js";
-import { eventually, sessionRig } from "./testing/session-rig.js";
+import { sessionRig } from "./testing/session-rig.js";
 import type { StageWaits } from "./waits.js";
 
 const rig = sessionRig();
@@ -25,15 +26,15 @@ describe("asCompleted", () => {
     const f = await rig.impure<(a: number) => number>();
     const map = f.map([0, 1, 2]);
     const put = await rig.cluster.put("here");
-    await eventually("sent", () => rig.stagesSent().length === 1);
+    await until("sent", () => rig.stagesSent().length === 1);
     const seen: unknown[] = [];
     const reading = (async () => {
       for await (const ref of rig.cluster.asCompleted<unknown>([...map, put]))
         seen.push(await rig.cluster.get(ref).catch((error: { code: string }) => error.code));
     })();
-    await eventually("the put", () => seen.length === 1);
+    await until("the put", () => seen.length === 1);
     settle(value(0, 2, "c"));
-    await eventually("the third", () => seen.length === 2);
+    await until("the third", () => seen.length === 2);
     settle({ r: "failed", stage: 0, from: 0, to: 1, error: { code: "TASK_FAILED", message: "no" } });
     settle(value(0, 1, "b"));
     await reading;
@@ -43,7 +44,7 @@ describe("asCompleted", () => {
   test("that is left early, or runs out of time, leaves no waiter behind", async () => {
     const f = await rig.impure<(a: number) => number>();
     const map = f.map([0, 1, 2]);
-    await eventually("sent", () => rig.stagesSent().length === 1);
+    await until("sent", () => rig.stagesSent().length === 1);
     settle(value(0, 1, "b"));
     for await (const ref of rig.cluster.asCompleted(map)) {
       expect(ref.id).toBe(map.at(1).id);
@@ -72,7 +73,7 @@ describe("release", () => {
     const map = f.map([1, 2, 3]);
     await rig.cluster.get(map);
     rig.cluster.release(map);
-    await eventually("given back", () => released().includes(0));
+    await until("given back", () => released().includes(0));
     const invalid = { code: "INVALID_ARGUMENT", message: expect.stringContaining("released") };
     await expect(rig.cluster.get(map.at(1))).rejects.toMatchObject(invalid);
     await expect(rig.cluster.get(map)).rejects.toMatchObject(invalid);
@@ -89,32 +90,32 @@ describe("release", () => {
     rig.cluster.release(refs.slice(0, 2));
     rig.cluster.release(refs[0] as ObjectRef<number>);
     const beats = rig.scheduler.of("beat").length;
-    await eventually("two beats", () => rig.scheduler.of("beat").length > beats + 2);
+    await until("two beats", () => rig.scheduler.of("beat").length > beats + 2);
     expect(released()).toEqual([]);
     expect(await rig.cluster.get(refs[2] as ObjectRef<number>)).toBe(3);
     rig.cluster.release(refs[2] as ObjectRef<number>);
-    await eventually("given back", () => released().includes(0));
+    await until("given back", () => released().includes(0));
   });
 
   test("of a task that has not ended, or that another reads, waits for that", async () => {
     const f = await rig.impure<(a: unknown) => number>();
     const first = f.submit(1);
     const second = f.submit(first);
-    await eventually("sent", () => rig.stagesSent().length === 2);
+    await until("sent", () => rig.stagesSent().length === 2);
     rig.cluster.release(first);
     settle(value(0, 0, 1));
     const beats = rig.scheduler.of("beat").length;
-    await eventually("two beats", () => rig.scheduler.of("beat").length > beats + 2);
+    await until("two beats", () => rig.scheduler.of("beat").length > beats + 2);
     expect(released()).toEqual([]);
     settle(value(1, 0, 2));
     expect(await rig.cluster.get(second)).toBe(2);
-    await eventually("given back", () => released().includes(0));
+    await until("given back", () => released().includes(0));
   });
 
   test("of a value that was put drops it", async () => {
     const ref = await rig.cluster.put([1, 2]);
     rig.cluster.release(ref);
-    await eventually("dropped", () => rig.scheduler.of("beat").some(({ dropped }) => dropped?.[0]?.id === ref.id));
+    await until("dropped", () => rig.scheduler.of("beat").some(({ dropped }) => dropped?.[0]?.id === ref.id));
     await expect(rig.cluster.get(ref)).rejects.toMatchObject({ message: expect.stringContaining("released") });
   });
 });

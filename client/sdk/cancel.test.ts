@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
+import { until } from "../../proto/testing/patience.js";
 import { PackWriter } from "../../proto/values/pack.js";
 import { encodeValue } from "../../proto/values/value.js";
 import type { ObjectRef } from "./api.js";
-import { eventually, sessionRig } from "./testing/session-rig.js";
+import { sessionRig } from "./testing/session-rig.js";
 
 const rig = sessionRig();
 
@@ -21,10 +22,10 @@ describe("cancel", () => {
     const after = f.submit(ref as ObjectRef<unknown>);
     await rig.cluster.cancel(ref);
     await expect(rig.cluster.get(ref)).rejects.toMatchObject(cancelled);
-    await eventually("being uploaded", () => placed > 0);
+    await until("being uploaded", () => placed > 0);
     rig.scheduler.onRequest = (request) =>
       request.t === "place" ? { t: "error", error: { code: "NO_WORKERS", message: "none" } } : undefined;
-    await eventually(
+    await until(
       "what reads it is sent after it, and it as ended",
       () => rig.stagesSent().length === 1 && rig.scheduler.told.has(0),
     );
@@ -49,11 +50,11 @@ describe("cancel", () => {
     rig.scheduler.onRequest = (request) =>
       request.t === "cancel" ? { t: "cancelled", known: false, tasks: 0 } : undefined;
     const map = f.map([1, 2]);
-    await eventually("sent", () => rig.stagesSent().length === 1);
+    await until("sent", () => rig.stagesSent().length === 1);
     await rig.cluster.cancel(map);
     await expect(rig.cluster.get(map)).rejects.toMatchObject(cancelled);
     const beats = rig.scheduler.of("beat").length;
-    await eventually("two beats", () => rig.scheduler.of("beat").length > beats + 2);
+    await until("two beats", () => rig.scheduler.of("beat").length > beats + 2);
     expect(rig.stagesSent()).toHaveLength(1);
   });
 

@@ -1,7 +1,8 @@
 /** Refs as the items of a map: whole maps, separate refs, and what becomes of them when the scheduler restarts. */
 import { describe, expect, test } from "vitest";
+import { patienceMs, until } from "../../proto/testing/patience.js";
 import { resultsOf } from "./testing/scripted-scheduler.js";
-import { eventually, sessionRig } from "./testing/session-rig.js";
+import { sessionRig } from "./testing/session-rig.js";
 
 const rig = sessionRig();
 
@@ -17,7 +18,7 @@ describe("refs as items", () => {
     expect([refs.length, new Set([...refs].map(({ id }) => id)).size]).toEqual([70, 70]);
     expect(refs.at(-1).id).toBe([...refs][69]?.id);
     expect(() => refs.at(70)).toThrow(/no ref 70 in an array of 70/);
-    await eventually("sent", () => rig.stagesSent().length === 71);
+    await until("sent", () => rig.stagesSent().length === 71);
     const object = { a: "object", id: one.id };
     const each = rig.stagesSent().slice(1);
     expect(each.every(({ count }) => count === 1)).toBe(true);
@@ -48,7 +49,7 @@ describe("refs as items", () => {
     expect((await rig.cluster.wait(refs, { count: 2 })).ready).toHaveLength(3);
     const again = f.map([refs.at(2), ...refs.slice(0, 2)]);
     f.submit(refs as never);
-    await eventually("sent", () => rig.stagesSent().length === 3);
+    await until("sent", () => rig.stagesSent().length === 3);
     expect(rig.stagesSent().map(({ count, args }) => [count, args[0]])).toEqual([
       [3, { a: "each", of: held.map(({ id }) => id) }],
       [
@@ -77,7 +78,7 @@ describe("refs as items", () => {
     const scattered = f.map(from.map((at) => many[at]));
     expect([runs.length, scattered.length]).toEqual([many.length, many.length]);
     expect(new Set([...scattered].map(({ id }) => id)).size).toBe(many.length);
-    await eventually("sent", () => rig.stagesSent().length === 5);
+    await until("sent", () => rig.stagesSent().length === 5);
     const sent = rig
       .stagesSent()
       .slice(2)
@@ -95,7 +96,7 @@ describe("refs as items", () => {
     const one = await rig.cluster.put(7);
     expect(() => f.map([one, () => 1] as never)).toThrow(/function/);
     f.submit(1);
-    await eventually("sent", () => rig.stagesSent().length > 0);
+    await until("sent", () => rig.stagesSent().length > 0);
     expect(rig.stagesSent().map(({ args }) => args[0]?.a)).toEqual(["item"]);
   });
 
@@ -107,7 +108,7 @@ describe("refs as items", () => {
     const first = f.map([1, 2, 3]);
     expect(await rig.cluster.get(first)).toEqual([10, 20, 30]);
     const second = f.map(first as never);
-    await eventually("sent", () => rig.stagesSent().length === 2);
+    await until("sent", () => rig.stagesSent().length === 2);
     await rig.scheduler.restart();
     rig.scheduler.execute((a) => (a as number) + 1);
     expect(await rig.cluster.get(second)).toEqual([11, 21, 31]);
@@ -123,12 +124,12 @@ describe("refs as items", () => {
     const first = f.map([1, 2]);
     await rig.cluster.wait(first);
     const second = f.map(first);
-    await eventually("sent", () => rig.stagesSent().length === 2);
+    await until("sent", () => rig.stagesSent().length === 2);
     await rig.scheduler.restart();
     const sent = rig.stagesSent().length;
     rig.scheduler.onRequest = (request) =>
       request.t === "resume" ? { t: "error", error: { code: "INVALID_ARGUMENT", message: "not that" } } : undefined;
-    await expect(rig.cluster.get(second, { timeoutMs: 5_000 })).rejects.toMatchObject({
+    await expect(rig.cluster.get(second, { timeoutMs: patienceMs })).rejects.toMatchObject({
       code: "SESSION_LOST",
       message: expect.stringMatching(/not that/),
     });

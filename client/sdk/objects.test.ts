@@ -7,6 +7,7 @@ import { serveData } from "../../proto/frames/data-plane.js";
 import { FramePeer } from "../../proto/frames/peer.js";
 import type { ObjectId, TenantId, WorkerId } from "../../proto/ids.js";
 import type { ObjectLocation } from "../../proto/messages/results.js";
+import { patienceMs } from "../../proto/testing/patience.js";
 import { MemoryNetwork } from "../../proto/transport/memory.js";
 import type { ValueKind } from "../../proto/values/value.js";
 import { ClusterClient } from "./cluster.js";
@@ -85,7 +86,7 @@ beforeEach(async () => {
   cluster = await ClusterClient.open({
     backend,
     tenant: "default" as TenantId,
-    timeoutMs: 1_000,
+    timeoutMs: patienceMs,
     onError: (error) => expect.unreachable(String(error)),
   });
 });

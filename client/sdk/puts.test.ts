@@ -8,11 +8,11 @@ import { VolleyError } from "../../proto/errors.js";
 import { serveData } from "../../proto/frames/data-plane.js";
 import { FramePeer } from "../../proto/frames/peer.js";
 import type { ObjectId, TenantId, WorkerId } from "../../proto/ids.js";
+import { patienceMs, until } from "../../proto/testing/patience.js";
 import { MemoryNetwork } from "../../proto/transport/memory.js";
 import type { ObjectRef, RemoteFunction } from "./api.js";
 import { ClusterClient } from "./cluster.js";
 import { memoryBackend, resultsOf, ScriptedScheduler } from "./testing/scripted-scheduler.js";
-import { eventually } from "./testing/session-rig.js";
 
 setFlagsFromString("--expose-gc");
 const collect = runInNewContext("gc") as () => void;
@@ -59,7 +59,7 @@ beforeEach(async () => {
   cluster = await ClusterClient.open({
     backend,
     tenant: "default" as TenantId,
-    timeoutMs: 1_000,
+    timeoutMs: patienceMs,
     onError: (error) => expect.unreachable(String(error)),
   });
 });
@@ -81,7 +81,7 @@ describe("what is not needed any more is given back:", () => {
   test("arguments of calls that have ended, but for a few that a loop may pass again", async () => {
     scheduler.onStage = (stage, { client, session }) => scheduler.send(client, session, [resultsOf(stage, () => 1)]);
     for (let i = 0; i < 20; i++) await cluster.get(f<Uint8Array>().submit(bytes(i)));
-    await eventually("dropped", () => dropped().length === 16);
+    await until("dropped", () => dropped().length === 16);
     expect(held.size).toBe(4);
     const before = offers;
     for (let i = 0; i < 3; i++) await cluster.get(f<Uint8Array>().submit(bytes(19)));
@@ -90,9 +90,9 @@ describe("what is not needed any more is given back:", () => {
 
   test("nothing while its stage has not ended", async () => {
     const refs = Array.from({ length: 8 }, (_, i) => f<Uint8Array>().submit(bytes(i)));
-    await eventually("sent", () => scheduler.of("stages").flatMap(({ stages }) => stages).length === 8);
+    await until("sent", () => scheduler.of("stages").flatMap(({ stages }) => stages).length === 8);
     const beats = scheduler.of("beat").length;
-    await eventually("three beats", () => scheduler.of("beat").length > beats + 3);
+    await until("three beats", () => scheduler.of("beat").length > beats + 3);
     expect([dropped().length, held.size, refs.length]).toEqual([0, 8, 8]);
   });
 
@@ -102,7 +102,7 @@ describe("what is not needed any more is given back:", () => {
       for (let i = 10; i < 18; i++) await cluster.put(bytes(i));
       for (let i = 0; i < 3; i++) await cluster.put({ small: i });
     })();
-    await eventually("dropped", () => {
+    await until("dropped", () => {
       collect();
       return dropped().length === 7;
     });
@@ -115,7 +115,7 @@ describe("what is not needed any more is given back:", () => {
     const table = tableFromArrays({ x: new Float64Array(50_000) });
     await cluster.get(f<Table>().submit(table));
     for (let i = 0; i < 10; i++) await cluster.get(f<Uint8Array>().submit(bytes(i)));
-    await eventually("others are dropped", () => dropped().length === 6);
+    await until("others are dropped", () => dropped().length === 6);
     const before = offers;
     await cluster.get(f<Table>().submit(table));
     expect(offers).toBe(before);
@@ -126,7 +126,7 @@ describe("what is not needed any more is given back:", () => {
     for (const fill of [1, 2, 3, 4, 5, 1]) await cluster.get(f<Uint8Array>().submit(bytes(fill)));
     const holds = scheduler.of("hold").flatMap(({ objects }) => objects);
     const [first, again] = holds.filter(({ id }) => id === holds[0]?.id);
-    await eventually("the first is dropped", () => dropped().some(({ id }) => id === first?.id));
+    await until("the first is dropped", () => dropped().some(({ id }) => id === first?.id));
     expect(dropped().find(({ id }) => id === first?.id)?.generation).toBe(first?.generation);
     expect(again?.generation).toBeGreaterThan(first?.generation ?? Number.POSITIVE_INFINITY);
   });
@@ -136,7 +136,7 @@ describe("what the cluster has lost", () => {
   async function lose(ref: ObjectRef<unknown>): Promise<void> {
     held.delete(ref.id);
     missing = [ref.id];
-    await eventually("put again or dropped", () => held.has(ref.id) || dropped().some(({ id }) => id === ref.id));
+    await until("put again or dropped", () => held.has(ref.id) || dropped().some(({ id }) => id === ref.id));
     missing = [];
   }
 

@@ -1,11 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { modelDurable } from "../../proto/durable/model.js";
 import type { ObjectId } from "../../proto/ids.js";
+import { patienceMs, until } from "../../proto/testing/patience.js";
 import { PackWriter } from "../../proto/values/pack.js";
 import { encodeValue } from "../../proto/values/value.js";
 import type { ObjectRef } from "./api.js";
 import { memoryBackend, resultsOf } from "./testing/scripted-scheduler.js";
-import { eventually, sessionRig } from "./testing/session-rig.js";
+import { sessionRig } from "./testing/session-rig.js";
 
 const rig = sessionRig();
 
@@ -15,7 +16,7 @@ describe("losses", () => {
     let lost = 0;
     rig.scheduler.onStage = () => lost++;
     const ref = f.submit(1);
-    await eventually("sent", () => lost === 1);
+    await until("sent", () => lost === 1);
     rig.scheduler.execute((a) => a);
     rig.scheduler.onRequest = (request) => {
       if (request.t === "beat")
@@ -34,7 +35,9 @@ describe("losses", () => {
       rig.scheduler.send(client, session, [
         { r: "failed", stage: stage.index, from: 0, to: 0, error: { code: "SESSION_LOST", message: "not known" } },
       ]);
-    await expect(rig.cluster.get(f.map([1, 2]), { timeoutMs: 5_000 })).rejects.toMatchObject({ code: "SESSION_LOST" });
+    await expect(rig.cluster.get(f.map([1, 2]), { timeoutMs: patienceMs })).rejects.toMatchObject({
+      code: "SESSION_LOST",
+    });
   });
 
   test("a scheduler that stays ignorant ends the stage with SESSION_LOST", async () => {
@@ -54,7 +57,7 @@ describe("losses", () => {
     const done = f.submit(1);
     expect(await rig.cluster.get(done)).toBe(42);
     const waiting = f.submit(done as ObjectRef<unknown>);
-    await eventually("sent", () => rig.stagesSent().length === 2);
+    await until("sent", () => rig.stagesSent().length === 2);
     await rig.scheduler.restart();
     rig.scheduler.execute((a) => (a as number) + 1);
     expect(await rig.cluster.get(waiting)).toBe(43);
@@ -107,7 +110,7 @@ describe("losses", () => {
     const ref = f.submit(1);
     await rig.cluster.wait([ref]);
     await rig.scheduler.restart();
-    await eventually("told", () => rig.scheduler.told.has(0));
+    await until("told", () => rig.scheduler.told.has(0));
     const told = rig.scheduler.told.get(0)?.get(0);
     expect(told?.r === "stored" && [...(told.stored[0]?.digest ?? [])]).toEqual([...stored.digest]);
     expect(rig.stagesSent()).toHaveLength(1);
@@ -128,7 +131,7 @@ describe("losses", () => {
         f.submit(held as ObjectRef<unknown>),
         f.map([7, 8]),
       ] as const;
-      await eventually("sent", () => rig.stagesSent().length === 4);
+      await until("sent", () => rig.stagesSent().length === 4);
       let faults = 3;
       const usual = rig.scheduler.onRequest;
       rig.scheduler.onRequest = (request) => {
@@ -145,7 +148,7 @@ describe("losses", () => {
       rig.scheduler.execute((a) => a);
       expect(await rig.cluster.get(waiting[0])).toBe(42);
       expect(await rig.cluster.get(waiting[2] as never)).toEqual([7, 8]);
-      await eventually(
+      await until(
         "what reads the put is sent, after the put",
         () => rig.stagesSent().filter(({ index }) => index === 2).length >= 2,
       );
@@ -160,7 +163,7 @@ describe("losses", () => {
     const f = await rig.impure<(a: unknown) => number>();
     await rig.cluster.put([1, 2, 3]);
     const ref = f.submit(1);
-    await eventually("sent", () => rig.stagesSent().length === 1);
+    await until("sent", () => rig.stagesSent().length === 1);
     await rig.scheduler.restart();
     rig.scheduler.onRequest = (request) =>
       request.t === "put" ? { t: "error", error: { code: "TIMEOUT", message: "away" } } : undefined;
@@ -179,10 +182,10 @@ describe("losses", () => {
     rig.cluster = await rig.open({ unreachableMs: 500 });
     const f = await rig.impure<(a: number) => number>();
     const ref = f.submit(5);
-    await eventually("sent", () => rig.stagesSent().length === 1);
+    await until("sent", () => rig.stagesSent().length === 1);
     const value = rig.cluster.get(ref);
-    const until = performance.now() + 1_800;
-    while (performance.now() < until);
+    const endMs = performance.now() + 1_800;
+    while (performance.now() < endMs);
     await new Promise((resolve) => setTimeout(resolve, 60));
     const [stages] = rig.scheduler.of("stages");
     rig.scheduler.send(stages?.client as never, stages?.session as never, [
@@ -207,7 +210,7 @@ describe("losses", () => {
     rig.cluster = await rig.open({ unreachableMs: 2_000 });
     const f = await rig.impure<(a: number) => number>();
     const ref = f.submit(5);
-    await eventually("sent", () => rig.stagesSent().length === 1);
+    await until("sent", () => rig.stagesSent().length === 1);
     await rig.scheduler.stop();
     await expect(rig.cluster.get(ref)).rejects.toMatchObject({ code: "DISCONNECTED" });
     await rig.scheduler.restart();
@@ -223,7 +226,8 @@ describe("losses", () => {
     expect((await rig.cluster.workers()).workers).toEqual([]);
     clearTimeout(late);
     await rig.scheduler.stop();
-    await expect(rig.open({ backend: memoryBackend(rig.network, modelDurable()) })).rejects.toMatchObject({
+    const backend = memoryBackend(rig.network, modelDurable());
+    await expect(rig.open({ backend, timeoutMs: 500 })).rejects.toMatchObject({
       code: "NO_SCHEDULER",
     });
   });

@@ -3,11 +3,12 @@ import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
 import { modelDurable } from "../../proto/durable/model.js";
 import type { ClientRequest } from "../../proto/messages/client.js";
+import { until } from "../../proto/testing/patience.js";
 import { PackReader, PackWriter } from "../../proto/values/pack.js";
 import { encodeValue } from "../../proto/values/value.js";
 import type { ObjectRef, RemoteFunction } from "./api.js";
 import { memoryBackend, resultsOf } from "./testing/scripted-scheduler.js";
-import { eventually, sessionRig } from "./testing/session-rig.js";
+import { sessionRig } from "./testing/session-rig.js";
 
 const rig = sessionRig();
 const identity = (): RemoteFunction<(x: number) => number> => rig.cluster.kernel<(x: number) => number>("identity");
@@ -138,7 +139,7 @@ describe("refs as arguments", () => {
     f.submit([a, 5]);
     f.submit(map as never);
     f.map(map as never);
-    await eventually("sent", () => rig.stagesSent().length === 6);
+    await until("sent", () => rig.stagesSent().length === 6);
     expect(rig.stagesSent().map(({ args }) => args[0])).toMatchObject([
       { a: "item" },
       { a: "item" },
@@ -161,7 +162,7 @@ describe("results", () => {
   test("that come twice, overlapping and out of order are taken once", async () => {
     const f = await rig.impure<(a: number) => number>();
     const map = f.map([0, 1, 2, 3, 4, 5]);
-    await eventually("sent", () => rig.stagesSent().length === 1);
+    await until("sent", () => rig.stagesSent().length === 1);
     const { client, session } = rig.scheduler.of("stages")[0] as ClientRequest & { t: "stages" };
     const part = (from: number, to: number, of: (i: number) => number) => {
       const pack = new PackWriter();
@@ -178,7 +179,7 @@ describe("results", () => {
     const f = await rig.impure<(a: number) => number>();
     rig.scheduler.epoch = 5;
     const ref = f.submit(1);
-    await eventually(
+    await until(
       "sent",
       () => rig.stagesSent().length >= 1 && rig.scheduler.of("beat").some(({ epoch }) => (epoch as number) === 5),
     );
@@ -213,7 +214,7 @@ describe("results", () => {
   test("wait gives what is ready and stops at its count or time", async () => {
     const f = await rig.impure<(a: number) => number>();
     const map = f.map([0, 1, 2]);
-    await eventually("sent", () => rig.stagesSent().length === 1);
+    await until("sent", () => rig.stagesSent().length === 1);
     const { client, session } = rig.scheduler.of("stages")[0] as ClientRequest & { t: "stages" };
     const none = await rig.cluster.wait(map, { timeoutMs: 5 });
     expect([none.ready.length, none.pending.length]).toEqual([0, 3]);
@@ -237,7 +238,7 @@ describe("refs that are dropped", () => {
     await (async () => {
       await rig.cluster.get(f.map([1, 2, 3]));
     })();
-    await eventually("released", () => {
+    await until("released", () => {
       collect();
       return rig.scheduler.of("beat").some(({ released }) => released.includes(0));
     });

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { modelDurable } from "../../proto/durable/model.js";
 import type { TenantId } from "../../proto/ids.js";
+import { patienceMs } from "../../proto/testing/patience.js";
 import { MemoryNetwork } from "../../proto/transport/memory.js";
 import type { RefArray, RemoteFunction } from "./api.js";
 import { ClusterClient } from "./cluster.js";
@@ -15,7 +16,7 @@ beforeEach(async () => {
   cluster = await ClusterClient.open({
     backend: memoryBackend(network, modelDurable()),
     tenant: "default" as TenantId,
-    timeoutMs: 1_000,
+    timeoutMs: patienceMs,
     onError: (error) => {
       throw error;
     },
@@ -53,7 +54,7 @@ async function restarted(pure: boolean, shown: number): Promise<{ first: RefArra
 
 const outcome = async (refs: RefArray<number>): Promise<unknown[]> =>
   Promise.all(
-    [...refs].map((ref) => cluster.get(ref, { timeoutMs: 5_000 }).catch((error: { code: string }) => error.code)),
+    [...refs].map((ref) => cluster.get(ref, { timeoutMs: patienceMs }).catch((error: { code: string }) => error.code)),
   );
 
 test("what was read by a task whose result was shown is not made anew", async () => {

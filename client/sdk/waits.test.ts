@@ -3,11 +3,11 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { modelDurable } from "../../proto/durable/model.js";
 import type { ObjectId, TenantId } from "../../proto/ids.js";
 import type { JobStatus } from "../../proto/messages/status.js";
+import { patienceMs, until } from "../../proto/testing/patience.js";
 import { MemoryNetwork } from "../../proto/transport/memory.js";
 import type { RemoteFunction } from "./api.js";
 import { ClusterClient } from "./cluster.js";
 import { memoryBackend, resultsOf, ScriptedScheduler } from "./testing/scripted-scheduler.js";
-import { eventually } from "./testing/session-rig.js";
 import { StageWaits } from "./waits.js";
 
 let scheduler: ScriptedScheduler;
@@ -19,7 +19,7 @@ beforeEach(async () => {
   cluster = await ClusterClient.open({
     backend: memoryBackend(network, modelDurable()),
     tenant: "default" as TenantId,
-    timeoutMs: 1_000,
+    timeoutMs: patienceMs,
     onError: (error) => expect.unreachable(String(error)),
   });
 });
@@ -45,7 +45,7 @@ describe("a timeout", () => {
     ] as const;
     // Node's own timer of such a time fires after 1 ms.
     await new Promise((resolve) => setTimeout(resolve, 20));
-    await eventually("sent", () => stages.length === 1);
+    await until("sent", () => stages.length === 1);
     for (const answer of stages) answer();
     const [one, list, waited] = await Promise.all(waits);
     expect([one, list, waited.ready.length]).toEqual([5, [5], 1]);
@@ -93,8 +93,8 @@ describe("a timeout", () => {
   test("that is over when the answer is here already, because the caller's own loop was busy, gives the answer", async () => {
     scheduler.onStage = (stage, { client, session }) => {
       scheduler.send(client, session, [resultsOf(stage, (x) => x)]);
-      const until = performance.now() + 120;
-      while (performance.now() < until);
+      const endMs = performance.now() + 120;
+      while (performance.now() < endMs);
     };
     const value = cluster.get(identity().submit(5), { timeoutMs: 100 });
     expect(await value).toBe(5);

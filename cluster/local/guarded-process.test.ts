@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { describe, expect, test } from "vitest";
+import { patienceMs } from "../../proto/testing/patience.js";
 import { type GuardedOptions, type GuardedProcess, isAlive, spawnGuarded } from "./guarded-process.js";
 
 /** Starts a Node program and waits until it has said its first line. */
@@ -60,7 +61,7 @@ describe("a guarded process", () => {
     const guardian = Number(/^PPid:\s+(\d+)$/m.exec(readFileSync(`/proc/${child.pid}/status`, "utf8"))?.[1]);
     process.kill(guardian, "SIGKILL");
     expect((await child.ended).how).toContain("guardian");
-    await expect.poll(() => isAlive(child.pid), { timeout: 60_000, interval: 10 }).toBe(false);
+    await expect.poll(() => isAlive(child.pid), { timeout: patienceMs, interval: 10 }).toBe(false);
   });
 
   test("a Ctrl-C in the terminal does not reach it: its process group is its own", async () => {
@@ -79,6 +80,6 @@ describe("a guarded process", () => {
     expect((await lines.next()).value).toBe("seen");
     expect(isAlive(pid)).toBe(true);
     parent.kill("SIGKILL");
-    await expect.poll(() => isAlive(pid), { timeout: 60_000, interval: 10 }).toBe(false);
+    await expect.poll(() => isAlive(pid), { timeout: patienceMs, interval: 10 }).toBe(false);
   });
 });

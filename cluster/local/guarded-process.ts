@@ -31,7 +31,7 @@ kill "$watcher" 2>/dev/null
 exit "$code"
 `;
 
-const pidTimeoutMs = 5_000;
+const pidTimeoutMs = 30_000;
 const keptLinesMax = 60;
 
 export interface GuardedOptions {

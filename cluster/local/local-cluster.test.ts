@@ -2,9 +2,9 @@ import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { afterEach, describe, expect, test } from "vitest";
+import { until } from "../../proto/testing/patience.js";
 import { isAlive } from "./guarded-process.js";
 import { type ClusterEvent, type LocalCluster, type LocalClusterOptions, startLocalCluster } from "./local-cluster.js";
-import { eventually } from "./testing/eventually.js";
 
 const clusters: LocalCluster[] = [];
 afterEach(async () => {
@@ -93,7 +93,7 @@ describe("a local cluster", () => {
     const { pids, dataDir } = JSON.parse(line) as { pids: number[]; dataDir: string };
     expect(pids).toHaveLength(4);
     parent.kill("SIGKILL");
-    await eventually("every process is gone", () => !pids.some(isAlive), 60_000);
-    await eventually("the folder is gone", () => !existsSync(dataDir), 3_000);
+    await until("every process is gone", () => !pids.some(isAlive));
+    await until("the folder is gone", () => !existsSync(dataDir));
   });
 });

@@ -5,6 +5,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openDurable, openStores } from "../../proto/durable/nats.js";
 import { type NatsRole, natsRoles, permissionsOf } from "../../proto/permissions.js";
+import { patienceMs } from "../../proto/testing/patience.js";
 import { connectNats, type NatsTransport } from "../../proto/transport/nats.js";
 import { type LocalNats, startLocalNats } from "./nats-server.js";
 
@@ -157,11 +158,13 @@ describe("with their users", () => {
     const serving = worker.subscribe("volley.data.w2", (message) => message.respond(Uint8Array.of(8)));
     const spying = client.subscribe("_INBOX.client.>", (message) => void heard.push(message.subject));
     await Promise.all([scheduler.flush(), worker.flush(), client.flush()]);
-    expect(await worker.request("volley.scheduler.question", Uint8Array.of(1), { timeoutMs: 10_000 })).toEqual(
+    expect(await worker.request("volley.scheduler.question", Uint8Array.of(1), { timeoutMs: patienceMs })).toEqual(
       Uint8Array.of(7),
     );
     expect(heard).toEqual([]);
-    expect(await client.request("volley.data.w2", Uint8Array.of(1), { timeoutMs: 10_000 })).toEqual(Uint8Array.of(8));
+    expect(await client.request("volley.data.w2", Uint8Array.of(1), { timeoutMs: patienceMs })).toEqual(
+      Uint8Array.of(8),
+    );
     for (const subscription of [listening, serving, spying]) subscription.unsubscribe();
   });
 

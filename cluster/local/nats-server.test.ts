@@ -6,9 +6,9 @@ import { join } from "node:path";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 import { afterEach, describe, expect, test } from "vitest";
+import { until } from "../../proto/testing/patience.js";
 import { isAlive } from "./guarded-process.js";
 import { startLocalNats } from "./nats-server.js";
-import { eventually } from "./testing/eventually.js";
 
 const cleanups: (() => Promise<unknown> | unknown)[] = [];
 afterEach(async () => {
@@ -71,10 +71,9 @@ describe("a local nats-server", () => {
     cleanups.push(second.stop);
     expect(second.port).toBe(first.port);
     expect(second.url).toBe(first.url);
-    await eventually(
+    await until(
       "reconnected",
       async () => (await manager.streams.info("kept").catch(() => undefined))?.state.messages === 1,
-      60_000,
     );
     await first.stop(); // The old handle must not disturb the new server.
     await expect(startLocalNats({ dataDir })).rejects.toMatchObject({
@@ -119,8 +118,8 @@ describe("a local nats-server", () => {
     const { pid, dataDir } = JSON.parse(await firstLine(parent)) as { pid: number; dataDir: string };
     expect(isAlive(pid)).toBe(true);
     parent.kill("SIGKILL");
-    await eventually("the server is gone", () => !isAlive(pid), 60_000);
-    await eventually("its folder is gone", () => !existsSync(dataDir), 3_000);
+    await until("the server is gone", () => !isAlive(pid));
+    await until("its folder is gone", () => !existsSync(dataDir));
   });
 });
 

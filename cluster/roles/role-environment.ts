@@ -12,7 +12,7 @@ import { secretsKey } from "../process/role-config.js";
 export type Env = Readonly<Record<string, string | undefined>>;
 
 const secretKeys = ["VOLLEY_URL", "VOLLEY_TOKEN"] as const;
-const secretsTimeoutMs = 10_000;
+const secretsTimeoutMs = 30_000;
 
 const toStderr = (text: string): void => {
   process.stderr.write(`${text}\n`);

@@ -7,6 +7,7 @@ import { decodeMessage, encodeMessage } from "../../proto/codec.js";
 import type { ClientId, JobId, TenantId } from "../../proto/ids.js";
 import { type ClientReply, type ClientRequest, clientReply } from "../../proto/messages/client.js";
 import { subjects } from "../../proto/subjects.js";
+import { patienceMs } from "../../proto/testing/patience.js";
 import { connectNats } from "../../proto/transport/nats.js";
 import type { Transport } from "../../proto/transport/transport.js";
 import { type LocalNats, startLocalNats } from "../local/nats-server.js";
@@ -30,7 +31,7 @@ async function start(): Promise<RunningScheduler> {
 const ask = async (request: ClientRequest): Promise<ClientReply> =>
   decodeMessage(
     clientReply,
-    await transport.request(subjects.schedulerClient, encodeMessage(request), { timeoutMs: 60_000 }),
+    await transport.request(subjects.schedulerClient, encodeMessage(request), { timeoutMs: patienceMs }),
   );
 
 const submit = (job: string): ClientRequest => ({
@@ -46,7 +47,7 @@ const submit = (job: string): ClientRequest => ({
       fn: { kernel: "noop", version: 1 },
       count: 10,
       args: [],
-      options: { retries: 0, timeoutMs: 1_000, pure: false, priority: 0 },
+      options: { retries: 0, timeoutMs: patienceMs, pure: false, priority: 0 },
     },
   ],
 });
@@ -100,7 +101,7 @@ describe("scheduler on nats", () => {
     nats = await startLocalNats({ dataDir: folder, port, user, password });
     // Its connection comes back by itself; until then nobody listens.
     await expect
-      .poll(() => ask(submit("job3")).catch(() => undefined), { timeout: 120_000 })
+      .poll(() => ask(submit("job3")).catch(() => undefined), { timeout: patienceMs })
       .toMatchObject({ t: "submitted", existed: true, epoch: 3 });
     expect(await ask(submit("job4"))).toMatchObject({ t: "submitted", existed: false });
   });

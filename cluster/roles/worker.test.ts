@@ -1,7 +1,7 @@
 /** The worker as a process would run it, on a real nats-server. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { JobId, LeaseId, ObjectBase } from "../../proto/ids.js";
-import { eventually } from "../../proto/testing/eventually.js";
+import { eventually, patienceMs } from "../../proto/testing/patience.js";
 import { connectNats, type NatsTransport } from "../../proto/transport/nats.js";
 import { FakeScheduler } from "../../worker/shell/testing/fake-scheduler.js";
 import { type LocalNats, startLocalNats } from "../local/nats-server.js";
@@ -28,7 +28,7 @@ test("joins, runs a kernel, shows its metrics, drains and ends", async () => {
   try {
     expect(worker.worker).toBe("w-main");
     expect(scheduler.heard[0]).toMatchObject({ t: "hello", worker: "w-main", slots: 2, pid: process.pid });
-    const options = { retries: 0, timeoutMs: 120_000, pure: true, priority: 0 };
+    const options = { retries: 0, timeoutMs: patienceMs, pure: true, priority: 0 };
     const base = "p0123456789abcdef0123456789abcdef" as ObjectBase;
     const fn = { kernel: "volley.echo", version: 1 };
     const lease = {

@@ -4,6 +4,7 @@ import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { Dictionary, Int32, makeData, makeVector, Table, tableToIPC, Utf8, Vector } from "apache-arrow";
 import { afterEach, describe, expect, it } from "vitest";
+import { patienceMs } from "../../proto/testing/patience.js";
 import { IngestPool, type IngestPoolOptions } from "./ingest-pool.js";
 import { sampleStream } from "./testing/mutants.js";
 
@@ -46,7 +47,7 @@ describe("a thread that misbehaves is ended, and the next request has a fresh on
   ])("%s", async (_, what, code, message) => {
     const pool = open({ thread: misbehaving, heapMb: 24, threads: 1 });
     await expect(
-      pool.ingest(csv(what), { format: "csv", timeoutMs: what === "l" ? 1_500 : 20_000 }),
+      pool.ingest(csv(what), { format: "csv", timeoutMs: what === "l" ? 1_500 : patienceMs }),
     ).rejects.toMatchObject({
       code,
       message: expect.stringMatching(message),
@@ -119,9 +120,9 @@ describe("the pool", () => {
 
   it("refuses past its queue, lets what waits expire, and fails what it holds when closed", async () => {
     const pool = open({ thread: misbehaving, threads: 1, queueMax: 2 });
-    const busy = pool.ingest(csv("l"), { format: "csv", timeoutMs: 60_000 });
+    const busy = pool.ingest(csv("l"), { format: "csv", timeoutMs: patienceMs });
     const waiting = pool.ingest(csv("ok"), { format: "csv", timeoutMs: 50 });
-    const alsoWaiting = pool.ingest(csv("ok"), { format: "csv", timeoutMs: 60_000 });
+    const alsoWaiting = pool.ingest(csv("ok"), { format: "csv", timeoutMs: patienceMs });
     await expect(pool.ingest(csv("ok"), { format: "csv" })).rejects.toMatchObject({ code: "RATE_LIMITED" });
     await expect(waiting).rejects.toMatchObject({ code: "TIMEOUT" });
     const outcomes = Promise.allSettled([busy, alsoWaiting]);

@@ -8,6 +8,7 @@ import { writePageHeader } from "hyparquet-writer/src/datapage.js";
 import { writeMetadata } from "hyparquet-writer/src/metadata.js";
 import { serializeTCompactProtocol } from "hyparquet-writer/src/thrift.js";
 import { describe, expect, it } from "vitest";
+import { patienceMs } from "../../proto/testing/patience.js";
 import { sampleTable } from "../ingest/testing/mutants.js";
 import { encodeParquet, type ParquetReadOptions, readParquet } from "./index.js";
 
@@ -267,7 +268,7 @@ describe("bombs", () => {
   ])("%s", async (_, bytes, options, code, message) => {
     expect(bytes.byteLength).toBeLessThan(5 * mib);
     const before = process.memoryUsage().arrayBuffers;
-    await expect(readParquet(bytes, { timeoutMs: 170_000, ...options })).rejects.toMatchObject({
+    await expect(readParquet(bytes, { timeoutMs: patienceMs, ...options })).rejects.toMatchObject({
       code,
       message: expect.stringMatching(message),
     });

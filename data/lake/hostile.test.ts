@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { tableToIPC } from "apache-arrow";
 import { describe, expect, it } from "vitest";
 import { isVolleyError } from "../../proto/errors.js";
+import { patienceMs } from "../../proto/testing/patience.js";
 import { randomOf, sampleTable } from "../ingest/testing/mutants.js";
 import { encodeParquet, readParquet } from "./index.js";
 
@@ -10,7 +11,7 @@ const codes = new Set(["INVALID_DATA", "TOO_LARGE", "TIMEOUT"]);
 
 async function outcome(bytes: Uint8Array): Promise<string> {
   try {
-    const { rows, columns } = await readParquet(bytes, { timeoutMs: 20_000, rowsMax: 100_000 });
+    const { rows, columns } = await readParquet(bytes, { timeoutMs: patienceMs, rowsMax: 100_000 });
     return `read ${rows} x ${columns.length}`;
   } catch (error) {
     if (!isVolleyError(error)) throw error;

@@ -27,6 +27,7 @@ import {
   vectorFromArray,
 } from "apache-arrow";
 import { describe, expect, it } from "vitest";
+import { patienceMs } from "../../proto/testing/patience.js";
 import { sampleTable } from "../ingest/testing/mutants.js";
 import { describeParquet, encodeParquet, readParquet, writeParquet } from "./index.js";
 
@@ -86,13 +87,17 @@ describe("files of other writers", () => {
       for (const data of vector.data) for (const value of data.values as BigInt64Array) total += value;
       return String(total);
     };
-    const { table, rows } = await readParquet(file, { columns: ["date", "delay", "distance"], timeoutMs: 100_000 });
+    const { table, rows } = await readParquet(file, { columns: ["date", "delay", "distance"], timeoutMs: patienceMs });
     expect(rows).toBe(flights.rows);
     expect(sum(table.getChild("date") as Vector)).toBe(flights.dateSum);
     expect(sum(table.getChild("delay") as Vector)).toBe(flights.delaySum);
     expect(sum(table.getChild("distance") as Vector)).toBe(flights.distanceSum);
     const [origin, count] = Object.entries(flights.origins)[3] as [string, number];
-    const some = await readParquet(file, { columns: ["delay"], where: [["origin", "=", origin]], timeoutMs: 100_000 });
+    const some = await readParquet(file, {
+      columns: ["delay"],
+      where: [["origin", "=", origin]],
+      timeoutMs: patienceMs,
+    });
     expect(some.rows).toBe(count);
   });
 

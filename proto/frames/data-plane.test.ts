@@ -6,6 +6,7 @@ import { digestOf } from "../digest.js";
 import { VolleyError } from "../errors.js";
 import type { ObjectId } from "../ids.js";
 import { subjects } from "../subjects.js";
+import { patienceMs } from "../testing/patience.js";
 import { MemoryNetwork } from "../transport/memory.js";
 import { connectNats } from "../transport/nats.js";
 import type { Transport } from "../transport/transport.js";
@@ -85,7 +86,7 @@ describe.each([
   let cleanups: (() => Promise<void>)[] = [];
   const peer = async (name: string): Promise<{ transport: Transport; frames: FramePeer }> => {
     const transport = await network.connect(name);
-    const frames = new FramePeer({ transport, peer: name, idleTimeoutMs: 3_000 });
+    const frames = new FramePeer({ transport, peer: name, idleTimeoutMs: 10_000 });
     cleanups.push(async () => {
       await frames.close();
       await transport.close();
@@ -121,7 +122,7 @@ describe.each([
     for (const [i, id] of ids.entries())
       holder.objects.set(id, new Uint8Array(randomBytes(sizes[i % sizes.length] as number)));
     const got = await Promise.all(
-      ids.map((id) => fetchObject({ ...here, from: "there", id, allocate, timeoutMs: 20_000 })),
+      ids.map((id) => fetchObject({ ...here, from: "there", id, allocate, timeoutMs: patienceMs })),
     );
     for (const [i, { data, digest, bytes }] of got.entries()) {
       const source = holder.objects.get(ids[i] as string) as Uint8Array;
@@ -136,7 +137,7 @@ describe.each([
   it("fetch says what is wrong: no object, no peer, no memory, no time", async () => {
     const { here, there, holder } = await setup();
     const fetchOf = (id: ObjectId, from = "there", change: object = {}): Promise<unknown> =>
-      fetchObject({ ...here, from, id, allocate, timeoutMs: 5_000, ...change });
+      fetchObject({ ...here, from, id, allocate, timeoutMs: patienceMs, ...change });
     await expect(fetchOf(idOf(1))).rejects.toMatchObject({ code: "OBJECT_NOT_FOUND" });
     await expect(fetchOf(idOf(1), "nobody")).rejects.toMatchObject({ code: "NO_LISTENER" });
     holder.objects.set(idOf(1), new Uint8Array(2_000_000));
@@ -184,7 +185,7 @@ describe.each([
       ...here,
       from: "there",
       id: idOf(1),
-      timeoutMs: 20_000,
+      timeoutMs: patienceMs,
       allocate(meta) {
         allocations++;
         cut = network.bounce();
@@ -216,7 +217,7 @@ describe.each([
       ...here,
       from: "there",
       id: idOf(1),
-      timeoutMs: 10_000,
+      timeoutMs: patienceMs,
       allocate(meta) {
         void there.frames.close().then(() => there.transport.close());
         return allocate(meta);
@@ -246,7 +247,7 @@ describe.each([
         kind,
         digest: digestOf(kind, payload),
         payload,
-        timeoutMs: 5_000,
+        timeoutMs: patienceMs,
       }),
     ).rejects.toMatchObject({
       code: "CLOSED",
@@ -258,7 +259,7 @@ describe.each([
   it("answers what it cannot read with an error", async () => {
     const { here } = await setup();
     const reply = Buffer.from(
-      await here.transport.request(subjects.data("there"), Buffer.from("nonsense"), { timeoutMs: 5_000 }),
+      await here.transport.request(subjects.data("there"), Buffer.from("nonsense"), { timeoutMs: patienceMs }),
     );
     expect(reply.toString("latin1")).toContain("INVALID_ARGUMENT");
   });

@@ -274,11 +274,11 @@ describe.each([
   });
 
   it("a long acceptance is waited for", async () => {
-    const [a, b] = [await peer("a", { idleTimeoutMs: 150 }), await peer("b", { idleTimeoutMs: 150 })];
+    const [a, b] = [await peer("a", { idleTimeoutMs: 800 }), await peer("b", { idleTimeoutMs: 800 })];
     const { stream, done } = b.frames.open({
       bytes: 3,
       target: new Uint8Array(3),
-      accept: () => new Promise((resolve) => setTimeout(resolve, 600)),
+      accept: () => new Promise((resolve) => setTimeout(resolve, 2_000)),
     });
     await Promise.all([a.frames.send({ to: "b", stream, payload: random(3) }), done]);
   });
@@ -324,7 +324,7 @@ describe("frame peer when the network fails", () => {
   it("hears within the probe's time that the other process was killed in the middle", async () => {
     const server: LocalNats = await startLocalNats();
     const transport = await connectNats({ url: server.url, name: "here" });
-    const frames = new FramePeer({ transport, peer: "here", idleTimeoutMs: 1_500 });
+    const frames = new FramePeer({ transport, peer: "here", idleTimeoutMs: 5_000 });
     const child = fork(new URL("./testing/victim-child.js", import.meta.url), [server.url], { stdio: "ignore" });
     try {
       const outgoing = "aa";

@@ -6,6 +6,7 @@ import type { BundleId, ClientId, JobId, TenantId } from "../../proto/ids.js";
 import { type ClientReply, type ClientRequest, clientReply } from "../../proto/messages/client.js";
 import type { StageSpec } from "../../proto/messages/stage.js";
 import { subjects } from "../../proto/subjects.js";
+import { patienceMs } from "../../proto/testing/patience.js";
 import { MemoryNetwork } from "../../proto/transport/memory.js";
 import type { State } from "../core/index.js";
 import { SchedulerMetrics } from "./metrics.js";
@@ -16,7 +17,7 @@ const silent = { info: () => {}, warn: () => {}, error: () => {} };
 let shell: SchedulerShell<State> | undefined;
 afterEach(() => shell?.stop());
 
-const options = { retries: 0, timeoutMs: 60_000, pure: true, priority: 0 };
+const options = { retries: 0, timeoutMs: patienceMs, pure: true, priority: 0 };
 const users: StageSpec = {
   index: 0,
   fn: { bundle: "ab".repeat(32) as BundleId, export: "f" },
@@ -45,7 +46,7 @@ test("a durable job's pure functions of users are addressed with the engine of t
   const ask = async (request: ClientRequest): Promise<ClientReply> =>
     decodeMessage(
       clientReply,
-      await transport.request(subjects.schedulerClient, encodeMessage(request), { timeoutMs: 2_000 }),
+      await transport.request(subjects.schedulerClient, encodeMessage(request), { timeoutMs: patienceMs }),
     );
   const join = (worker: string, slots: number, v8: string): Promise<Uint8Array> => {
     const engine = { runtime: "node", v8, arch: "x64" };
@@ -62,7 +63,7 @@ test("a durable job's pure functions of users are addressed with the engine of t
       objects: [],
       more: false,
     };
-    return transport.request(subjects.schedulerWorker, encodeMessage(hello), { timeoutMs: 2_000 });
+    return transport.request(subjects.schedulerWorker, encodeMessage(hello), { timeoutMs: patienceMs });
   };
   const submit = (job: string, key?: string): Promise<ClientReply> => {
     const request = {

@@ -5,6 +5,7 @@ import { digestOf, hexOf, sha256Hex } from "../../proto/digest.js";
 import type { LeaseId, ObjectBase } from "../../proto/ids.js";
 import type { StageSpec } from "../../proto/messages/stage.js";
 import { subjects } from "../../proto/subjects.js";
+import { patienceMs } from "../../proto/testing/patience.js";
 import { PackWriter } from "../../proto/values/pack.js";
 import type { Event } from "../core/events.js";
 import { graphHash } from "./intake.js";
@@ -140,7 +141,7 @@ describe("intake", () => {
 
   test("a submit has bases, pure ones by content, and a hash that follows stages and outputs only", async () => {
     const { ask, core } = await rig(submitScript);
-    const pure = { options: { retries: 0, timeoutMs: 1_000, pure: true, priority: 0 } };
+    const pure = { options: { retries: 0, timeoutMs: patienceMs, pure: true, priority: 0 } };
     const stages = [
       stage(0),
       stage(1, { ...pure, args: [{ a: "value", kind: 3, data: Uint8Array.of(1) }] }),

@@ -4,6 +4,7 @@ import type { ClientId, Epoch, JobId, LeaseId, ObjectBase, ObjectId, WorkerId } 
 import { clientUpdate } from "../../proto/messages/client.js";
 import type { ResultSegment } from "../../proto/messages/results.js";
 import { type WorkerOrder, workerOrders } from "../../proto/messages/worker.js";
+import { patienceMs } from "../../proto/testing/patience.js";
 import { PackReader, PackWriter } from "../../proto/values/pack.js";
 import { Outbox } from "./outbox.js";
 
@@ -63,7 +64,7 @@ function lease(n: number, argBytes: number, inputs = 0): WorkerOrder {
         inline: new Uint8Array(100),
       })),
       durable: false,
-      options: { retries: 0, timeoutMs: 1_000, pure: true, priority: 0 },
+      options: { retries: 0, timeoutMs: patienceMs, pure: true, priority: 0 },
     },
   };
 }

@@ -10,6 +10,7 @@ import type { StageSpec } from "../../proto/messages/stage.js";
 import type { JobStatus } from "../../proto/messages/status.js";
 import { type Lease, type WorkerOrder, workerOrders } from "../../proto/messages/worker.js";
 import { subjects } from "../../proto/subjects.js";
+import { patienceMs } from "../../proto/testing/patience.js";
 import { MemoryNetwork } from "../../proto/transport/memory.js";
 import type { Transport } from "../../proto/transport/transport.js";
 import { PackWriter } from "../../proto/values/pack.js";
@@ -78,7 +79,9 @@ class EchoWorker {
       objects: [],
       more: false,
     };
-    this.#take(await this.#transport.request(subjects.schedulerWorker, encodeMessage(request), { timeoutMs: 2_000 }));
+    this.#take(
+      await this.#transport.request(subjects.schedulerWorker, encodeMessage(request), { timeoutMs: patienceMs }),
+    );
   }
 
   #take(data: Uint8Array): void {
@@ -118,7 +121,7 @@ const asker =
   async (request: ClientRequest): Promise<ClientReply> =>
     decodeMessage(
       clientReply,
-      await transport.request(subjects.schedulerClient, encodeMessage(request), { timeoutMs: 2_000 }),
+      await transport.request(subjects.schedulerClient, encodeMessage(request), { timeoutMs: patienceMs }),
     );
 
 async function statusWhen(
@@ -138,7 +141,7 @@ const stage = (index: number, count: number, args: StageSpec["args"] = []): Stag
   fn: { kernel: "noop", version: 1 },
   count,
   args,
-  options: { retries: 0, timeoutMs: 60_000, pure: false, priority: 0 },
+  options: { retries: 0, timeoutMs: patienceMs, pure: false, priority: 0 },
 });
 const submitOf = (job: string, stages: StageSpec[]): ClientRequest => ({
   t: "submit",

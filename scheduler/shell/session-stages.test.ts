@@ -3,12 +3,13 @@ import type { ClientId, JobId, ObjectBase } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { ResultSegment } from "../../proto/messages/results.js";
 import type { ArgSpec, StageSpec } from "../../proto/messages/stage.js";
+import { patienceMs } from "../../proto/testing/patience.js";
 import type { KnownStage, SessionSize } from "./core-port.js";
 import { SessionStages } from "./session-stages.js";
 
 const session = "session" as JobId;
 const client = "client" as ClientId;
-const options = { retries: 0, timeoutMs: 60_000, pure: false, priority: 0 };
+const options = { retries: 0, timeoutMs: patienceMs, pure: false, priority: 0 };
 const stage = (index: number, count = 1, args: ArgSpec[] = []): StageSpec => ({
   index,
   count,

@@ -1,7 +1,8 @@
 /** What a slot does with functions that behave, and how its runs are limited, ended and follow each other. */
 import { tableFromArrays, tableToIPC } from "apache-arrow";
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { digestOf } from "../../proto/digest.js";
+import { eventually } from "../../proto/testing/patience.js";
 import { PackReader, PackWriter } from "../../proto/values/pack.js";
 import { decodeValue, encodeValue } from "../../proto/values/value.js";
 import type { LargeResult, RunSpec } from "./run-spec.js";
@@ -235,7 +236,7 @@ describe("control", () => {
   test("a run that is killed leaves what is behind it alone", async () => {
     const first = rig.start(rig.spec("loops", 3, 4));
     const second = rig.start(rig.spec("double", 1, 2));
-    await vi.waitFor(() => expect(rig.pool.executing()).toEqual([{ job: "j1", stage: 2, task: 3 }]));
+    await eventually(() => expect(rig.pool.executing()).toEqual([{ job: "j1", stage: 2, task: 3 }]));
     first.run.kill();
     expect((await first.done).order).toEqual([]);
     expect((await second.done).values.get(1)).toBe(2);

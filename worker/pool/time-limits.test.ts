@@ -7,12 +7,12 @@ test.each([
   ["forward", 3_600_000],
 ])("a wall clock that is set %s while tasks run ends none of them", async (_way, stepMs) => {
   const rig = new PoolRig();
-  const url = rig.module("export const nap = () => new Promise((r) => setTimeout(() => r(1), 100));");
+  const url = rig.module("export const nap = () => new Promise((r) => setTimeout(() => r(1), 400));");
   const real = Date.now;
   const clock = vi.spyOn(Date, "now").mockImplementation(() => real() + stepMs);
   try {
     // Longer than the limit together, so that the limit is looked at while a later one runs.
-    const { values, errors } = await rig.run(url, "nap", 12, [], { timeoutMs: 900 });
+    const { values, errors } = await rig.run(url, "nap", 12, [], { timeoutMs: 4_000 });
     expect([...errors.values()]).toEqual([]);
     expect(values).toEqual(Array.from({ length: 12 }, () => 1));
   } finally {

@@ -23,7 +23,7 @@ import {
 import type { ObjectLocation } from "../../proto/messages/results.js";
 import type { ArgSpec } from "../../proto/messages/stage.js";
 import type { Lease, WorkerOrder } from "../../proto/messages/worker.js";
-import { eventually } from "../../proto/testing/eventually.js";
+import { eventually, patienceMs } from "../../proto/testing/patience.js";
 import { MemoryNetwork } from "../../proto/transport/memory.js";
 import { PackWriter } from "../../proto/values/pack.js";
 import { encodeValue } from "../../proto/values/value.js";
@@ -100,7 +100,7 @@ const lease = (id: string, name: string, args: ArgSpec[], more: Partial<Lease> =
   bases: [],
   inputs: [],
   durable: false,
-  options: { retries: 0, timeoutMs: 30_000, pure: false, priority: 0 },
+  options: { retries: 0, timeoutMs: patienceMs, pure: false, priority: 0 },
   ...more,
 });
 const value = (v: unknown): ArgSpec => ({ a: "value", ...encodeValue(v) });
@@ -340,7 +340,7 @@ async function putInto(worker: string, kind: 1 | 2 | 3, payload: Uint8Array): Pr
   closing.push(() => frames.close());
   const digest = digestOf(kind, payload);
   const id = `c${Buffer.from(digest).toString("hex")}-0` as ObjectId;
-  await offerObject({ transport, frames, to: worker, id, kind, digest, payload, timeoutMs: 10_000 });
+  await offerObject({ transport, frames, to: worker, id, kind, digest, payload, timeoutMs: patienceMs });
   return id;
 }
 
@@ -355,7 +355,7 @@ async function getFrom(worker: string, id: ObjectId, digest: Uint8Array): Promis
     id,
     digest,
     allocate: ({ bytes }) => new Uint8Array(bytes),
-    timeoutMs: 10_000,
+    timeoutMs: patienceMs,
   });
   return data;
 }
@@ -390,7 +390,7 @@ describe("peers", () => {
         from: "w1",
         id,
         allocate: (meta) => new Uint8Array(meta.bytes),
-        timeoutMs: 5_000,
+        timeoutMs: patienceMs,
       });
     expect(Buffer.compare((await fetch()).data, payload)).toBe(0);
     scheduler.order("w1", { o: "free", ids: [id] });
@@ -405,7 +405,7 @@ describe("peers", () => {
     closing.push(() => frames.close());
     const payload = new Uint8Array(10_000);
     const offer = (id: string, digest: Uint8Array) =>
-      offerObject({ transport, frames, to: "w1", id: id as ObjectId, kind: 3, digest, payload, timeoutMs: 3_000 });
+      offerObject({ transport, frames, to: "w1", id: id as ObjectId, kind: 3, digest, payload, timeoutMs: patienceMs });
     await expect(offer(`s${job}_1-0`, digestOf(3, payload))).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
     const wrong = digestOf(3, new Uint8Array(5));
     await expect(offer(`c${Buffer.from(wrong).toString("hex")}-0`, wrong)).rejects.toMatchObject({

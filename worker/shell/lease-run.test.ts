@@ -6,6 +6,7 @@ import { VolleyError } from "../../proto/errors.js";
 import { type JobId, type LeaseId, type ObjectBase, objectIdOf } from "../../proto/ids.js";
 import type { Lease } from "../../proto/messages/worker.js";
 import { realRuntime } from "../../proto/runtime.js";
+import { patienceMs } from "../../proto/testing/patience.js";
 import type { WorkerEvent } from "../core/events.js";
 import type { SlotPool } from "../pool/pool.js";
 import { ObjectStore } from "../store/store.js";
@@ -25,7 +26,7 @@ const lease: Lease = {
   bases: [],
   inputs: [],
   durable: true,
-  options: { retries: 0, timeoutMs: 1_000, pure: false, priority: 0 },
+  options: { retries: 0, timeoutMs: patienceMs, pure: false, priority: 0 },
 };
 const data = new Uint8Array(10_000).fill(5);
 const digest = digestOf(3, data);

@@ -6,6 +6,7 @@ import { digestOf } from "../../proto/digest.js";
 import { fetchObject } from "../../proto/frames/data-plane.js";
 import { FramePeer } from "../../proto/frames/peer.js";
 import type { ObjectId } from "../../proto/ids.js";
+import { patienceMs } from "../../proto/testing/patience.js";
 import { MemoryNetwork } from "../../proto/transport/memory.js";
 import type { WorkerEvent } from "../core/events.js";
 import { ObjectStore } from "../store/store.js";
@@ -54,7 +55,7 @@ function serve(): { store: ObjectStore; told: WorkerEvent[]; fetch(): Promise<Ui
         id,
         digest,
         allocate: (meta) => new Uint8Array(meta.bytes),
-        timeoutMs: 10_000,
+        timeoutMs: patienceMs,
       })
     ).data;
   return { store, told, fetch };

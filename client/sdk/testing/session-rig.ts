@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect } from "vitest";
 import { modelDurable } from "../../../proto/durable/model.js";
 import type { TenantId } from "../../../proto/ids.js";
 import type { StageSpec } from "../../../proto/messages/stage.js";
+import { patienceMs } from "../../../proto/testing/patience.js";
 import { MemoryNetwork } from "../../../proto/transport/memory.js";
 import type { RemoteFunction } from "../api.js";
 import type { Backend } from "../backend.js";
@@ -18,7 +19,7 @@ export interface SessionRig {
   backend: ReturnType<typeof memoryBackend>;
   /** The one that is closed after the test; a test may put another one here. */
   cluster: ClusterClient;
-  open(options?: { unreachableMs?: number; backend?: Backend }): Promise<ClusterClient>;
+  open(options?: { timeoutMs?: number; unreachableMs?: number; backend?: Backend }): Promise<ClusterClient>;
   /** A function of a bundle, which is not pure unless told. The types are the test's own. */
   impure<F>(name?: "f" | "g"): Promise<RemoteFunction<F>>;
   stagesSent(): StageSpec[];
@@ -32,7 +33,7 @@ export function sessionRig(): SessionRig {
     open: (options = {}) =>
       ClusterClient.open({
         tenant: "default" as TenantId,
-        timeoutMs: 1_000,
+        timeoutMs: patienceMs,
         onError: (error) => errors.push(error),
         ...options,
         backend: options.backend ?? rig.backend,
@@ -57,13 +58,4 @@ export function sessionRig(): SessionRig {
     expect(errors.splice(0)).toEqual([]);
   });
   return rig;
-}
-
-/** Turns of the event loop until the condition holds; the time limit bounds a hang and nothing else. */
-export async function eventually(what: string, condition: () => boolean): Promise<void> {
-  const deadlineMs = performance.now() + 60_000;
-  while (!condition()) {
-    if (performance.now() > deadlineMs) throw new Error(`not within a minute: ${what}`);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
 }

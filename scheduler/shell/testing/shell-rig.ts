@@ -16,6 +16,7 @@ import {
 import type { StageSpec } from "../../../proto/messages/stage.js";
 import { type WorkerOrders, type WorkerRequest, workerOrders } from "../../../proto/messages/worker.js";
 import { subjects } from "../../../proto/subjects.js";
+import { patienceMs } from "../../../proto/testing/patience.js";
 import { MemoryNetwork } from "../../../proto/transport/memory.js";
 import { SchedulerMetrics } from "../metrics.js";
 import { SchedulerShell, type ShellOptions } from "../shell.js";
@@ -107,9 +108,15 @@ export async function rig(
     updates,
     orders,
     ask: async (request) =>
-      decodeMessage(clientReply, await peer.request(subjects.schedulerClient, bytes(request), { timeoutMs: 2_000 })),
+      decodeMessage(
+        clientReply,
+        await peer.request(subjects.schedulerClient, bytes(request), { timeoutMs: patienceMs }),
+      ),
     askAsWorker: async (request) =>
-      decodeMessage(workerOrders, await peer.request(subjects.schedulerWorker, bytes(request), { timeoutMs: 2_000 })),
+      decodeMessage(
+        workerOrders,
+        await peer.request(subjects.schedulerWorker, bytes(request), { timeoutMs: patienceMs }),
+      ),
     publish: (subject, message) => peer.publish(subject, bytes(message)),
     until: async (condition) => {
       while (!condition()) await new Promise<void>((resolve) => wake.push(resolve));
@@ -123,7 +130,7 @@ export const stage = (index: number, fields: Partial<StageSpec> = {}): StageSpec
   fn: { kernel: "noop", version: 1 },
   count: 1,
   args: [],
-  options: { retries: 0, timeoutMs: 1_000, pure: false, priority: 0 },
+  options: { retries: 0, timeoutMs: patienceMs, pure: false, priority: 0 },
   ...fields,
 });
 export const submit = (job: string, stages: StageSpec[] = [stage(0)]): ClientRequest => ({

@@ -7,6 +7,7 @@ import { pathToFileURL } from "node:url";
 import { digestOf } from "../../../proto/digest.js";
 import type { WireError } from "../../../proto/errors.js";
 import type { JobId, ObjectId } from "../../../proto/ids.js";
+import { patienceMs } from "../../../proto/testing/patience.js";
 import { PackReader } from "../../../proto/values/pack.js";
 import { decodeValue, type EncodedValue, encodeValue } from "../../../proto/values/value.js";
 import { ObjectStore } from "../../store/store.js";
@@ -79,7 +80,7 @@ export class PoolRig {
       from: 0,
       to: count,
       digests: false,
-      timeoutMs: 60_000,
+      timeoutMs: patienceMs,
       ...more,
     };
     await this.pool.run(0, spec, {

@@ -7,6 +7,7 @@ import { pathToFileURL } from "node:url";
 import { expect } from "vitest";
 import type { WireError } from "../../../proto/errors.js";
 import type { JobId } from "../../../proto/ids.js";
+import { patienceMs } from "../../../proto/testing/patience.js";
 import { PackReader } from "../../../proto/values/pack.js";
 import { decodeValue, type EncodedValue } from "../../../proto/values/value.js";
 import { createSharedMemory } from "../../store/memory.js";
@@ -63,7 +64,7 @@ export class SlotRig {
       from,
       to,
       digests: false,
-      timeoutMs: 60_000,
+      timeoutMs: patienceMs,
       ...more,
     };
   }

@@ -1,9 +1,10 @@
-import { expect, vi } from "vitest";
+import { expect } from "vitest";
 import { decodeMessage, encodeMessage } from "../../../proto/codec.js";
 import type { Epoch, LeaseId, WorkerId } from "../../../proto/ids.js";
 import { type ClientReply, type ClientRequest, clientRequest } from "../../../proto/messages/client.js";
 import { type Commit, type WorkerOrder, type WorkerRequest, workerRequest } from "../../../proto/messages/worker.js";
 import { subjects } from "../../../proto/subjects.js";
+import { eventually } from "../../../proto/testing/patience.js";
 import type { Message, Transport } from "../../../proto/transport/transport.js";
 import { PackReader } from "../../../proto/values/pack.js";
 import { decodeValue } from "../../../proto/values/value.js";
@@ -62,7 +63,7 @@ export class FakeScheduler {
   }
 
   async ended(...leases: string[]): Promise<void> {
-    await vi.waitFor(() => expect(this.done).toEqual(expect.arrayContaining(leases)), { timeout: 15_000, interval: 5 });
+    await eventually(() => expect(this.done).toEqual(expect.arrayContaining(leases)));
   }
 
   value(lease: string, task: number): unknown {
