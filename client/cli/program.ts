@@ -116,11 +116,14 @@ function addJobCommands(program: Command): void {
   );
   addClusterCommand(
     program,
-    "explain <job> [stage] [task]",
-    "say why a task is where it is; by default of the first stage that has not ended",
-  ).action(async (id, stage, task, options) =>
-    (await import("./explain.js")).explain(id, stage, task, options, outputOf(options)),
-  );
+    "explain [job] [stage] [task]",
+    "say why a task is where it is, and what happened to it; by default of the first stage that has not ended",
+  )
+    .addOption(new Option("--worker <name>", "what happened to a worker instead").conflicts("lease"))
+    .addOption(new Option("--lease <id>", "what happened to a lease instead"))
+    .action(async (id, stage, task, options) =>
+      (await import("./explain.js")).explain({ id, stage, task }, options, outputOf(options)),
+    );
   addClusterCommand(program, "top", "watch workers, queue and jobs")
     .option("--once", "print once and end")
     .option("--interval <ms>", "time between updates", wholeNumber(100, 60_000), 1_000)

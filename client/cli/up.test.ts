@@ -90,6 +90,13 @@ describe("volley up", () => {
     expect(JSON.parse((await run(["explain", status.job, "0", "1", "--json"])).stdout)).toMatchObject({
       state: "succeeded",
       task: 1,
+      story: expect.arrayContaining([
+        expect.objectContaining({ text: "leased", worker: expect.any(String), lease: expect.any(String) }),
+        expect.objectContaining({
+          text: "succeeded: first valid commit",
+          cause: expect.stringMatching(/^#\d+ commits of /),
+        }),
+      ]),
     });
     expect(JSON.parse((await run(["top", "--once", "--json"])).stdout)).toMatchObject({
       workers: [

@@ -4,7 +4,7 @@
 import type { Table } from "apache-arrow";
 import type { Callable, Callables, FeatureCall, FeatureCarryCall, FeatureName } from "volley/kernels";
 import type { BundleId, JobId } from "../../proto/ids.js";
-import type { Explanation } from "../../proto/messages/explanation.js";
+import type { Explanation, StoryLine } from "../../proto/messages/explanation.js";
 import type { FunctionRef } from "../../proto/messages/stage.js";
 import type { JobStatus, WorkerStatus } from "../../proto/messages/status.js";
 import type { ObjectRef } from "../../proto/object-ref.js";
@@ -268,6 +268,9 @@ export interface Cluster extends AsyncDisposable {
   job(id: string): Job;
   jobs(options?: { limit?: number }): Promise<JobStatus[]>;
   workers(): Promise<{ workers: WorkerStatus[]; queued: number; running: number }>;
+  /** Why the ref's task is where it is, and what happened to it: `story`, oldest first, as far as it is kept. */
   explain(ref: ObjectRef<unknown>): Promise<Explanation>;
+  /** What happened to a worker, or to a lease, as far as it is kept; oldest first. */
+  story(of: { worker: string } | { lease: string }): Promise<StoryLine[]>;
   close(): Promise<void>;
 }

@@ -3,9 +3,9 @@
 import { resolveKernel } from "../../kernels/catalog/catalog.js";
 import { VolleyError } from "../../proto/errors.js";
 import type { CompiledGraph } from "../../proto/graph.js";
-import { isName, isObjectId, type JobId, type TenantId } from "../../proto/ids.js";
+import { isName, isObjectId, type JobId, type LeaseId, type TenantId, type WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import type { Explanation } from "../../proto/messages/explanation.js";
+import type { Explanation, StoryLine } from "../../proto/messages/explanation.js";
 import type { JobStatus } from "../../proto/messages/status.js";
 import { checkTimeoutMs, Timer } from "../../proto/timer.js";
 import type {
@@ -280,6 +280,11 @@ export class ClusterClient implements Cluster {
         "explanation",
       )
     ).explanation;
+  }
+
+  async story(of: { worker: string } | { lease: string }): Promise<StoryLine[]> {
+    const request = "worker" in of ? { worker: of.worker as WorkerId } : { lease: of.lease as LeaseId };
+    return (await this.#session.requests.ask({ t: "story", ...request }, "story")).lines;
   }
 
   close(): Promise<void> {

@@ -13,7 +13,7 @@
 import { z } from "zod";
 import { limits } from "../limits.js";
 import { each } from "./each.js";
-import { explanation } from "./explanation.js";
+import { explanation, storyLine } from "./explanation.js";
 import { objectLocation, resultSegment, wireError } from "./results.js";
 import {
   bytes,
@@ -22,6 +22,7 @@ import {
   engineName,
   epoch,
   jobId,
+  leaseId,
   objectBase,
   objectId,
   tenantId,
@@ -102,6 +103,8 @@ export const clientRequest = z.discriminatedUnion("t", [
   /** Cancels a job, or the tasks [from, to) of one of its stages. */
   z.object({ t: z.literal("cancel"), job: jobId, stage: count.optional(), from: u32.optional(), to: u32.optional() }),
   z.object({ t: z.literal("explain"), job: jobId, stage: count, task: u32 }),
+  /** What happened to a worker or a lease. */
+  z.object({ t: z.literal("story"), worker: workerId.optional(), lease: leaseId.optional() }),
   z.object({ t: z.literal("locate"), ids: z.array(objectId).max(10_000) }),
   /** Which worker should take a new object of this size. */
   z.object({ t: z.literal("place"), bytes: count }),
@@ -173,6 +176,7 @@ export const clientReply = z.discriminatedUnion("t", [
     next: u32.optional(),
   }),
   z.object({ t: z.literal("explanation"), epoch, explanation }),
+  z.object({ t: z.literal("story"), epoch, lines: z.array(storyLine) }),
   z.object({ t: z.literal("located"), epoch, locations: z.array(objectLocation) }),
   z.object({ t: z.literal("placed"), epoch, worker: workerId }),
   z.object({ t: z.literal("workers"), epoch, workers: z.array(workerStatus), queued: count, running: count }),

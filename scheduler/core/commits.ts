@@ -64,7 +64,7 @@ export function onCommits(ctx: Context, message: WorkerRequestOf<"commits">): vo
     for (const id of message.done) {
       const lease = worker.leases.get(id);
       // While an earlier report is missing, the results that the lease owes may be in it; a beat asks again (M4).
-      if (lease && worker.seen.isContiguous) closeLease(ctx, lease);
+      if (lease && worker.seen.isContiguous) closeLease(ctx, lease, "its worker says that it holds it no more");
     }
     forgetOrder(worker);
   }

@@ -1,4 +1,5 @@
 /** The scheduler core: a pure state machine. See docs/ARCHITECTURE.md. */
+export { causeText } from "./cause.js";
 export { clusterEngine, enginesOf } from "./engines.js";
 export type {
   ChunkSegment,

@@ -1,10 +1,13 @@
 /** Questions that change nothing: status, lists, results, explain, workers, placement. */
 
 import { isVolleyError } from "../../proto/errors.js";
+import type { LeaseId, WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { ClientRequestOf } from "../../proto/messages/client.js";
+import type { StoryLine } from "../../proto/messages/explanation.js";
 import type { ResultSegment } from "../../proto/messages/results.js";
 import type { JobStatus, StageStatus, WorkerStatus } from "../../proto/messages/status.js";
+import { causeText } from "./cause.js";
 import { answer, jobNotFound, refuse } from "./client-events.js";
 import type { ReplyToken } from "./events.js";
 import { explain } from "./explain.js";
@@ -13,6 +16,7 @@ import { largestStoreBytes } from "./room.js";
 import { sliceSegment, storeBytes } from "./segments.js";
 import { isDraining } from "./standing.js";
 import { type Context, type JobRecord, type StageRecord, tallyOf, taskState } from "./state.js";
+import type { StoryLine as Line } from "./stories.js";
 
 export function stageStatusOf(stage: StageRecord): StageStatus {
   return {
@@ -189,6 +193,25 @@ export function onWorkers(ctx: Context, reply: ReplyToken | undefined): void {
   answer(ctx, reply, { t: "workers", workers, queued: state.queued, running });
 }
 
+const storyLinesMax = 100;
+
+const told = (lines: readonly Line[]): StoryLine[] =>
+  lines.slice(-storyLinesMax).map((line) => ({
+    atMs: Math.round(line.atMs),
+    text: line.what,
+    cause: causeText(line.cause),
+    ...(line.worker === "" ? {} : { worker: line.worker as WorkerId }),
+    ...(line.lease === "" ? {} : { lease: line.lease as LeaseId }),
+    ...(line.to > line.from ? { tasks: line.to - line.from } : {}),
+  }));
+
+export function onStory(ctx: Context, request: ClientRequestOf<"story">, reply: ReplyToken | undefined): void {
+  const { stories } = ctx.state;
+  const { lease, worker } = request;
+  const lines = lease !== undefined ? stories.ofLease(lease) : worker !== undefined ? stories.ofWorker(worker) : [];
+  answer(ctx, reply, { t: "story", lines: told(lines) });
+}
+
 export function onExplain(ctx: Context, request: ClientRequestOf<"explain">, reply: ReplyToken | undefined): void {
   const { state } = ctx;
   const job = state.jobs.get(request.job);
@@ -207,7 +230,9 @@ export function onExplain(ctx: Context, request: ClientRequestOf<"explain">, rep
     return;
   }
   try {
-    answer(ctx, reply, { t: "explanation", explanation: explain(state, stage, request.task) }, true);
+    const story = told(state.stories.ofTask(job?.id ?? "", stage.index, request.task));
+    const explanation = { ...explain(state, stage, request.task), ...(story.length > 0 ? { story } : {}) };
+    answer(ctx, reply, { t: "explanation", explanation }, true);
   } catch (error) {
     if (!isVolleyError(error)) throw error;
     refuse(ctx, reply, { code: error.code, message: error.message });

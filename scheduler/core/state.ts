@@ -33,7 +33,9 @@ import type { RangeSet } from "./ranges.js";
 import type { SegmentTable } from "./segments.js";
 import type { Silence } from "./silence-record.js";
 import type { Standing } from "./standing.js";
-import { checkTaskStep, type TaskState, type TaskStates, taskState } from "./task-states.js";
+import { Stories } from "./stories.js";
+import { isTaskStep, type TaskState, type TaskStates, taskState } from "./task-states.js";
+import { noteStep, refuseStep } from "./task-story.js";
 import { Timers } from "./timers.js";
 import type { Trouble } from "./trouble.js";
 import type { Turns } from "./turns.js";
@@ -301,6 +303,9 @@ export interface State {
   nextPutSweepAt: number;
   /** What workers hold of stages that are not known; soon after a start only (resume.ts). */
   readonly strangers: Map<ObjectId, { worker: WorkerId; digest: Uint8Array }[]>;
+  /** Events taken in. */
+  eventSeq: number;
+  readonly stories: Stories;
 }
 
 export function createState(options: { epoch: Epoch; offload?: OffloadSizes }): State {
@@ -341,6 +346,8 @@ export function createState(options: { epoch: Epoch; offload?: OffloadSizes }): 
     nextSweepMs: 0,
     nextPutSweepAt: 0,
     strangers: new Map(),
+    eventSeq: 0,
+    stories: new Stories(),
   };
 }
 
@@ -366,13 +373,14 @@ export function setStates(state: State, stage: StageRecord, from: number, to: nu
     const before = states.at(i) as TaskState;
     const end = states.runEnd(i, to);
     if (before !== next) {
-      checkTaskStep(before, next, stage.job.id, stage.index, i);
+      if (!isTaskStep(before, next)) refuseStep(state, stage, i, before, next);
       if (before === taskState.queued) {
         const size = stage.queue.size;
         stage.queue.delete(i, end);
         state.queued -= size - stage.queue.size;
       }
       states.fill(i, end, before, next);
+      noteStep(state, stage, i, end, before, next);
       tally[before] = (tally[before] as number) - (end - i);
       tally[next] = (tally[next] as number) + (end - i);
       all[before] = (all[before] as number) - (end - i);

@@ -4,6 +4,7 @@
  */
 import type { ObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
+import { causeOf, dueWith } from "./cause.js";
 import { answer, closeSession, onCancel, onClientBeat, onOpen, onStages, onSubmit, startJob } from "./client-events.js";
 import { onCommits } from "./commits.js";
 import { advanceDrains } from "./copies.js";
@@ -15,7 +16,7 @@ import { onDropped, onOffloaded, sweepResults } from "./offload.js";
 import { endJob, freeObjects, objectIds } from "./progress.js";
 import { onHold, onPut } from "./put-events.js";
 import { dropUnread, sweepMissing } from "./puts.js";
-import { onExplain, onList, onPlace, onResults, onStatus, onWorkers } from "./questions.js";
+import { onExplain, onList, onPlace, onResults, onStatus, onStory, onWorkers } from "./questions.js";
 import { write } from "./records.js";
 import { onResume } from "./resume.js";
 import { onRetryTimers } from "./retries.js";
@@ -38,6 +39,10 @@ const putSweepIntervalMs = 30_000;
 export function step(state: State, event: Event, nowMs: number): Command[] {
   // The clock of the shell never goes back; of a restarted scheduler's journal it might.
   state.nowMs = Math.max(state.nowMs, nowMs);
+  const { stories } = state;
+  const cause = causeOf(event, ++state.eventSeq);
+  stories.cause = cause;
+  stories.nowMs = state.nowMs;
   const ctx: Context = { state, out: [] };
   if (state.unsettled.size > 0) resume(ctx);
   switch (event.e) {
@@ -63,7 +68,11 @@ export function step(state: State, event: Event, nowMs: number): Command[] {
       if (state.nowMs >= state.nextSweepMs) sweep(ctx);
       break;
   }
-  onRetryTimers(ctx);
+  if (state.retries.nextMs !== undefined && state.retries.nextMs <= state.nowMs) {
+    stories.cause = dueWith(cause);
+    onRetryTimers(ctx);
+    stories.cause = cause;
+  }
   if (state.drains.size > 0) advanceDrains(ctx);
   dispatch(ctx);
   steal(ctx);
@@ -119,6 +128,9 @@ function onClient(ctx: Context, event: Extract<Event, { e: "client" }>): void {
       break;
     case "explain":
       onExplain(ctx, request, reply);
+      break;
+    case "story":
+      onStory(ctx, request, reply);
       break;
     case "locate":
       onLocate(ctx, request.ids, reply);

@@ -1,6 +1,6 @@
 /** The tables of transitions, and that the records' mutators obey them. */
 import { describe, expect, test } from "vitest";
-import type { JobId } from "../../proto/ids.js";
+import { client, Rig, session, spec } from "../../sim/core-rig.js";
 import {
   askBack,
   canStart,
@@ -14,7 +14,8 @@ import {
 } from "./lease-phase.js";
 import { createPut, setPresence, there } from "./put-record.js";
 import { active, type Standing, setStanding } from "./standing.js";
-import { checkTaskStep, taskState } from "./task-states.js";
+import { setStates } from "./state.js";
+import { taskState } from "./task-states.js";
 import { type Machine, machines } from "./transitions.js";
 
 const held = (facts: { running?: boolean; startable?: true; waits?: "inputs" | "memory" }) => ({
@@ -44,10 +45,14 @@ describe("every table", () => {
   );
 });
 
-test("a step that is not in its table is a bug: a task", () => {
-  checkTaskStep(taskState.queued, taskState.leased, "job", 0, 7);
-  expect(() => checkTaskStep(taskState.failed, taskState.queued, "job" as JobId, 3, 7)).toThrow(
-    "task 7 of stage 3 of job cannot go from failed to queued",
+test("a step that is not in its table is a bug, told with the task's story: a task", () => {
+  const rig = new Rig();
+  rig.open();
+  rig.ask({ t: "stages", session, client, stages: [spec(0, 9)] });
+  const stage = rig.state.jobs.get(session)?.stages.get(0);
+  if (!stage) throw new Error("no stage");
+  expect(() => setStates(rig.state, stage, 7, 8, taskState.shelved)).toThrow(
+    /task 7 of stage 0 of session cannot go from queued to shelved.*its story:\n {2}queued: every input is there.*\[#2 stages of client\]/s,
   );
 });
 

@@ -82,6 +82,7 @@ export function onHello(ctx: Context, hello: WorkerRequestOf<"hello">, reply: Re
       text: "worker joined",
       fields: { worker: worker.id, node: worker.node, slots: worker.slots },
     });
+    state.stories.note("joined", { worker: worker.id });
     countEngines(state);
     noteJoin(ctx, worker);
   }
@@ -232,6 +233,12 @@ export function onBye(ctx: Context, bye: WorkerRequestOf<"bye">): void {
   endSilence(ctx, (silence) => silence.worker === bye.worker && silence.instance === bye.instance);
 }
 
+const departureTexts = {
+  left: "its worker said goodbye",
+  silent: "its worker is silent",
+  superseded: "another process has its worker's name",
+};
+
 /**
  * The worker is gone: its leases return, its objects are lost where it held the last copy. Unless it said goodbye, what
  * it executed is blamed (I8).
@@ -240,6 +247,7 @@ export function removeWorker(ctx: Context, worker: WorkerRecord, how: "left" | "
   const { state } = ctx;
   state.workers.delete(worker.id);
   state.slots -= worker.slots;
+  state.stories.note(departureTexts[how], { worker: worker.id }, true);
   countEngines(state);
   if (how !== "left") {
     const { id, leases, objects } = worker;
@@ -259,6 +267,6 @@ export function removeWorker(ctx: Context, worker: WorkerRecord, how: "left" | "
   }
   forgetDrains(state, worker);
   if (how === "silent") noteSilence(state, worker);
-  for (const lease of [...worker.leases.values()]) closeLease(ctx, lease);
+  for (const lease of [...worker.leases.values()]) closeLease(ctx, lease, departureTexts[how]);
   for (const id of [...worker.objects]) dropHolder(ctx, worker, id);
 }

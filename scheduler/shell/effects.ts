@@ -34,6 +34,8 @@ export interface EffectsOptions {
   count(command: Extract<Command, { c: "count" }>): void;
   observe(command: Extract<Command, { c: "observe" }>): void;
   log(level: "info" | "warn" | "error", text: string, fields?: Record<string, string | number>): void;
+  /** The event that the commands at hand follow from. */
+  cause(): string;
   onSent(to: "client" | "worker", bytes: number): void;
   onOutranked(epoch: Epoch): void;
 }
@@ -99,7 +101,7 @@ export class Effects {
           this.#gate(command);
           break;
         case "log":
-          this.#options.log(command.level, command.text, command.fields);
+          this.#options.log(command.level, command.text, { ...command.fields, cause: this.#options.cause() });
           break;
       }
     }

@@ -1,6 +1,7 @@
 /** scheduler/core as the shell's core. */
 import {
   applyRecord,
+  causeText,
   clusterEngine,
   createState,
   enginesOf,
@@ -38,6 +39,7 @@ export const corePort = (options: { readonly offload?: OffloadSizes } = {}): Cor
     return job && { stages: job.stages.size, tasks: job.tasks, argBytes: job.argBytes };
   },
   engineOf: clusterEngine,
+  causeOf: ({ stories }) => causeText(stories.cause),
   figures: figuresOf,
 });
 

@@ -170,6 +170,7 @@ export class SchedulerShell<S> {
       dispatch: (event) => this.dispatch(event),
       count: (command) => metrics.count(command),
       observe: (command) => metrics.observe(command),
+      cause: () => core.causeOf(state),
       log: (level, text, fields) => log[level](fields ?? {}, text),
       onSent: (to, bytes) => metrics.sent(to, bytes),
       onOutranked: (later) => this.#outranked(later),
@@ -259,6 +260,7 @@ export class SchedulerShell<S> {
       for (let next = this.#events.shift(); next; next = this.#events.shift())
         this.#effects.carryOut(core.step(this.#state, next, this.#clock.nowMs()));
     } catch (error) {
+      this.#options.log.error({ cause: core.causeOf(this.#state) }, "the core failed in this event");
       this.#die(error instanceof Error ? error : new Error(String(error)), exitCodes.bug);
     } finally {
       this.#stepping = false;

@@ -44,6 +44,7 @@ export function scriptedCore(script: Script = () => []): ScriptedCore {
     stageOf: (state, job, stage) => state.stages.get(`${job}/${stage}`),
     sizeOf: () => undefined,
     engineOf: () => undefined,
+    causeOf: () => "#1 scripted",
     figures: () => ({ queued: 0, running: 0, workers: 0, engines: new Map(), slots: 0, sessions: 0, jobs: {} }),
   };
   return core;
