@@ -22,7 +22,6 @@ const longFiles: Record<string, number> = {
   "sim/session-client.ts": 459,
   "tidy.test.ts": 500,
   "worker/shell/agent.test.ts": 475,
-  "worker/store/store.ts": 454,
 };
 /** Number of functions over 70 lines (biome.json) per file. */
 const longFunctions: Record<string, number> = {

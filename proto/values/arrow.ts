@@ -37,7 +37,7 @@ import {
 } from "apache-arrow";
 import { isVolleyError } from "../errors.js";
 import { type Step, unserializable } from "./path.js";
-import { decodeTable, encodeTable } from "./table.js";
+import { decodeTable, encodeTable, type Placing } from "./table.js";
 
 const isOwn = (made: { prototype: object }, value: object): boolean =>
   Object.prototype.isPrototypeOf.call(made.prototype, value);
@@ -66,9 +66,9 @@ const isVectorLike = (value: Shape): boolean =>
  * The stream of a table or record batch, ours or another copy's; undefined if the value is neither. Throws
  * TASK_UNSERIALIZABLE.
  */
-export function encodeForeignOrOwn(value: object, trail: readonly Step[]): Uint8Array<ArrayBuffer> | undefined {
-  if (isOwn(Table, value)) return encodeAny(value as Table, trail);
-  if (isOwn(RecordBatch, value)) return encodeAny(new Table([value as RecordBatch]), trail);
+export function encodeForeignOrOwn(value: object, trail: readonly Step[], place?: Placing): Uint8Array | undefined {
+  if (isOwn(Table, value)) return encodeAny(value as Table, trail, place);
+  if (isOwn(RecordBatch, value)) return encodeAny(new Table([value as RecordBatch]), trail, place);
   const shape = value as unknown as Shape;
   if (isOwn(Vector, value) || isVectorLike(shape)) throw unserializable(trail, "an Arrow vector; wrap it in a table");
   if (isTable(shape)) return encodeForeign(value as unknown as ForeignTable, trail);
@@ -77,14 +77,14 @@ export function encodeForeignOrOwn(value: object, trail: readonly Step[]): Uint8
   return encodeForeign({ schema: batch.schema, batches: [batch], numRows: batch.data.length }, trail);
 }
 
-function encodeAny(table: Table, trail: readonly Step[]): Uint8Array<ArrayBuffer> {
+function encodeAny(table: Table, trail: readonly Step[], place: Placing | undefined): Uint8Array {
   const own =
     isOwn(Schema, table.schema) &&
     table.schema.fields.every((field) => isOwn(Field, field) && isOwnType(field.type as DataType)) &&
     table.batches.every((batch) => isOwn(RecordBatch, batch) && isOwnData(batch.data as Data));
   if (!own) return encodeForeign(table as unknown as ForeignTable, trail);
   try {
-    return encodeTable(table);
+    return encodeTable(table, place);
   } catch (error) {
     if (isVolleyError(error)) throw error;
     throw unserializable(

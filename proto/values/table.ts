@@ -23,6 +23,8 @@ import {
 import { VolleyError } from "../errors.js";
 
 type Chunk = ArrayBufferView;
+/** Memory for so many bytes, if there is any but the heap's; asked once, when nothing can go wrong any more. */
+export type Placing = (bytes: number) => Uint8Array | undefined;
 
 /** Collects the stream's pieces, so that they can be joined without looking at where they lie. */
 class PieceWriter extends RecordBatchStreamWriter {
@@ -46,9 +48,12 @@ class PieceWriter extends RecordBatchStreamWriter {
 }
 
 /**
- * An Arrow table as an IPC stream: the same table gives the same bytes in every process. Throws TASK_UNSERIALIZABLE.
+ * An Arrow table as an IPC stream: the same table gives the same bytes in every process. It is written where `place`
+ * says, if it says where. Throws TASK_UNSERIALIZABLE.
  */
-export function encodeTable(table: Table): Uint8Array<ArrayBuffer> {
+export function encodeTable(table: Table): Uint8Array<ArrayBuffer>;
+export function encodeTable(table: Table, place: Placing | undefined): Uint8Array;
+export function encodeTable(table: Table, place?: Placing): Uint8Array {
   const writer = new PieceWriter();
   let dictionaries = 0;
   writer.write(hasDictionary(table.schema.fields) ? renumbered(table, () => dictionaries++) : table);
@@ -59,7 +64,7 @@ export function encodeTable(table: Table): Uint8Array<ArrayBuffer> {
       `a table of ${table.numRows} rows has batches of different schemas (the first ones, of one schema, have ${writer.rows} rows); give all batches one schema`,
     );
   }
-  const stream = new Uint8Array(writer.bytes);
+  const stream = place?.(writer.bytes) ?? new Uint8Array(writer.bytes);
   let at = 0;
   for (const piece of writer.pieces) {
     stream.set(piece, at);

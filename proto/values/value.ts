@@ -16,7 +16,7 @@ import { encodeForeignOrOwn } from "./arrow.js";
 import { type ErrorFields, errorFrom } from "./error-fields.js";
 import { extension } from "./extensions.js";
 import { type EncodedValue, valueKind } from "./kind.js";
-import { decodeTable, encodeTable } from "./table.js";
+import { decodeTable, encodeTable, type Placing } from "./table.js";
 import { checkView, writeValue } from "./write.js";
 
 export { type EncodedValue, type ValueKind, valueKind, valueKinds } from "./kind.js";
@@ -80,22 +80,22 @@ const encodedTrue = constant(0xc3);
 
 /**
  * Throws TASK_UNSERIALIZABLE naming the path of what cannot be sent. The payload may share memory with `value` if that
- * is a Uint8Array.
+ * is a Uint8Array; that of a table is written where `place` says, if it says where.
  */
-export function encodeValue(value: unknown): EncodedValue {
+export function encodeValue(value: unknown, place?: Placing): EncodedValue {
   switch (typeof value) {
     case "undefined":
       return encodedUndefined;
     case "boolean":
       return value ? encodedTrue : encodedFalse;
     case "object":
-      return value === null ? encodedNull : encodeObject(value);
+      return value === null ? encodedNull : encodeObject(value, place);
     default:
       return { kind: valueKind.msgpack, data: writeValue(value) };
   }
 }
 
-function encodeObject(value: object): EncodedValue {
+function encodeObject(value: object, place: Placing | undefined): EncodedValue {
   if (types.isUint8Array(value)) {
     checkView(value, Object.getPrototypeOf(value), "Uint8Array");
     return { kind: valueKind.bytes, data: value };
@@ -106,7 +106,7 @@ function encodeObject(value: object): EncodedValue {
   const table =
     proto === Object.prototype || proto === Array.prototype || proto === null
       ? undefined
-      : encodeForeignOrOwn(value, []);
+      : encodeForeignOrOwn(value, [], place);
   return table ? { kind: valueKind.arrow, data: table } : { kind: valueKind.msgpack, data: writeValue(value) };
 }
 

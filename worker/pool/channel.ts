@@ -10,6 +10,7 @@
  * padding to 8
  */
 import type { ErrorCode } from "../../proto/errors.js";
+import { grantCells, RoomGrants } from "./room-grants.js";
 
 const ringBytes = 1 << 20;
 const cells = 16;
@@ -18,6 +19,9 @@ const headBytes = 16;
 const wrapTask = 0xffff_ffff;
 /** Entry kind of a failure: the payload is a WireError as JSON. Other kinds are value kinds. */
 export const failedKind = 255;
+/** Entry kind of a result that lies in the store: the payload says where, in words (offset, bytes, value kind). */
+export const placedKind = 254;
+const placedBytes = 12;
 
 /** Indexes of the control cells. */
 const cell = {
@@ -45,6 +49,8 @@ const cell = {
   startedHigh: 10,
   /** 1 while the arguments of the executing task are decoded. */
   decoding: 11,
+  /** Room for large results (room-grants.ts), to the end. */
+  room: 12,
 } as const;
 
 const atomics = {
@@ -67,17 +73,29 @@ export interface RingEntry {
   payloadBytes: number;
 }
 
+/** Where a result lies in the store, and what it is. */
+export interface PlacedResult {
+  readonly offset: number;
+  readonly bytes: number;
+  readonly kind: number;
+  readonly digest: Uint8Array;
+}
+
 export class SlotChannel {
   readonly buffer: SharedArrayBuffer;
   readonly #cells: Int32Array;
   readonly ring: Uint8Array;
   readonly #words: Uint32Array;
+  readonly room: RoomGrants;
+  readonly #placed = new Uint8Array(placedBytes);
+  readonly #placedWords = new Uint32Array(this.#placed.buffer);
 
   constructor(buffer: SharedArrayBuffer = new SharedArrayBuffer(4 * cells + ringBytes)) {
     this.buffer = buffer;
     this.#cells = new Int32Array(buffer, 0, cells);
     this.ring = new Uint8Array(buffer, 4 * cells, ringBytes);
     this.#words = new Uint32Array(buffer, 4 * cells, ringBytes / 4);
+    this.room = new RoomGrants(this.#cells.subarray(cell.room, cell.room + grantCells));
   }
 
   // ---- control, agent's side
@@ -180,15 +198,33 @@ export class SlotChannel {
     atomics.store(this.#cells, cell.retired, next + 1);
   }
 
-  /** Takes room for a large result among those under way; waits while there are more than `bytesMax`. */
+  /** Counts a large result among those under way; waits while there are more than `bytesMax`. */
   largePosted(bytes: number, bytesMax: number): void {
+    this.#largeUnderWay(bytes, bytesMax, () => undefined);
+    atomics.add(this.#cells, cell.larges, 1);
+  }
+
+  /** The same of one that is not posted: the agent hears of it, and of those before it, when it reads the ring. */
+  largePlaced(bytes: number, bytesMax: number, wake: () => void): void {
+    this.#largeUnderWay(bytes, bytesMax, wake);
+  }
+
+  #largeUnderWay(bytes: number, bytesMax: number, wake: () => void): void {
     for (;;) {
       const under = atomics.load(this.#cells, cell.largeBytes);
       if (under === 0 || under + bytes <= bytesMax) break;
+      wake();
       atomics.wait(this.#cells, cell.largeBytes, under, 1000);
     }
     atomics.add(this.#cells, cell.largeBytes, bytes);
-    atomics.add(this.#cells, cell.larges, 1);
+  }
+
+  /** Appends an entry of a result that has been written into the store. */
+  writePlaced(task: number, at: PlacedResult, timeUs: number, wake: () => void): void {
+    this.#placedWords[0] = at.offset;
+    this.#placedWords[1] = at.bytes;
+    this.#placedWords[2] = at.kind;
+    this.write(task, placedKind, timeUs, at.digest, this.#placed, wake);
   }
 
   /** Appends an entry. While the ring is full, `wake` is called to tell the agent, and the thread waits. */
@@ -233,6 +269,17 @@ export class SlotChannel {
   }
 
   // ---- reading, agent's side
+
+  /** Of an entry of {@link placedKind}. */
+  placedAt(entry: RingEntry): PlacedResult {
+    const word = entry.payloadAt >>> 2;
+    return {
+      offset: this.#words[word] as number,
+      bytes: this.#words[word + 1] as number,
+      kind: this.#words[word + 2] as number,
+      digest: this.ring.slice(entry.digestAt, entry.digestAt + entry.digestBytes),
+    };
+  }
 
   /**
    * Calls `visit` with each entry not read yet; the entry object is reused. The space is free again when `read`

@@ -2,17 +2,23 @@
 import { digestBytes } from "../../proto/digest.js";
 import type { WireError } from "../../proto/errors.js";
 import type { ResultSegment } from "../../proto/messages/results.js";
-import { failedKind, type RingEntry, type SlotChannel } from "./channel.js";
+import { failedKind, type PlacedResult, placedKind, type RingEntry, type SlotChannel } from "./channel.js";
 
 /** A segment is cut here, so that commits fit into messages. */
 const segmentBytesMax = 256 * 1024;
 
 type Emit = (segment: ResultSegment, slotTimeUs: number) => void;
+type EmitPlaced = (task: number, result: PlacedResult, slotTimeUs: number) => void;
 
 /** Reads everything that is in the ring and emits it in order. */
-export function collect(channel: SlotChannel, stage: number, emit: Emit): void {
+export function collect(channel: SlotChannel, stage: number, emit: Emit, placed: EmitPlaced): void {
   const run = new SmallRun(channel, stage, emit);
   channel.read((entry) => {
+    if (entry.kind === placedKind) {
+      run.close();
+      placed(entry.task, channel.placedAt(entry), entry.timeUs);
+      return;
+    }
     if (entry.kind !== failedKind) {
       run.add(entry);
       return;

@@ -1,6 +1,7 @@
 /** The slots of a worker, by number. What each executes is for the worker's core to say (worker/core/slots.ts). */
 import type { SharedMemory } from "../store/memory.js";
 import { regionsOf } from "./kernel-engines.js";
+import { type RoomSource, roomFor } from "./result-room.js";
 import type { Run, RunListener, RunSpec } from "./run-spec.js";
 import { Slot } from "./slot.js";
 
@@ -9,6 +10,8 @@ export interface SlotPoolOptions {
   readonly memory: SharedMemory | null;
   /** Of that memory, for the slots' kernels: `kernelBytes(slots)`. Without it kernels work on memory of their own. */
   readonly reserved?: { readonly offset: number; readonly bytes: number };
+  /** That memory's store, which large results are written into. Without it threads post them. */
+  readonly store?: RoomSource["store"] & { readonly budgetBytes: number };
   readonly heapBytesMax: number;
   /** What user code prints. `dropped` lines before it were over the rate. */
   onLog?(line: { level: "info" | "warn" | "error"; where: string; text: string; dropped: number }): void;
@@ -24,7 +27,8 @@ export class SlotPool {
   readonly #harvest: NodeJS.Timeout;
 
   constructor(options: SlotPoolOptions) {
-    const { memory, heapBytesMax } = options;
+    const { memory, heapBytesMax, store } = options;
+    const room = memory && store ? roomFor(store, store.budgetBytes, options.slots) : undefined;
     const regions = regionsOf(options.reserved, options.slots);
     this.#slots = Array.from(
       { length: options.slots },
@@ -32,6 +36,7 @@ export class SlotPool {
         new Slot({
           memory,
           region: regions[i],
+          room,
           heapBytesMax,
           onLog: (line) => options.onLog?.(line),
           onError: (error) => options.onError?.(error),

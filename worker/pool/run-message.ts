@@ -80,6 +80,8 @@ export type ThreadMessage =
 /** Given to every thread when it starts. */
 export interface ThreadData {
   readonly memory: SharedMemory | null;
+  /** Large results are written into it. */
+  readonly hasRoom: boolean;
   /** Of that memory, for the slot's kernels. */
   readonly region: { readonly offset: number; readonly bytes: number } | undefined;
   /** The slot's runs take them in turn. */

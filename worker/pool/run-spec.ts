@@ -1,11 +1,14 @@
 /** What the agent asks of a slot, and what it hears of it. */
 import type { ResultSegment } from "../../proto/messages/results.js";
+import type { Allocation } from "../store/entry.js";
 import type { RunMessage } from "./run-message.js";
 
 export interface LargeResult {
   readonly task: number;
   readonly kind: number;
-  readonly data: Uint8Array<ArrayBuffer>;
+  readonly data: Uint8Array;
+  /** Where `data` lies in the store already: to be sealed or given back. */
+  readonly room?: Allocation;
   /** 16 bytes over kind and payload, computed in the thread. */
   readonly digest: Uint8Array;
   readonly slotTimeUs: number;

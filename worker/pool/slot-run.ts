@@ -5,10 +5,11 @@
  * executing fails, every result made before it is kept (channel.ts), and the rest goes on in a fresh thread. A run that
  * was staged behind another when the thread died has not begun, and is given to the fresh thread behind it.
  */
-import type { WireError } from "../../proto/errors.js";
-import type { SlotChannel } from "./channel.js";
+import { toWireError, VolleyError, type WireError } from "../../proto/errors.js";
+import type { PlacedResult, SlotChannel } from "./channel.js";
 import { monotonicMs } from "./clock.js";
 import { collect } from "./collector.js";
+import { ResultRoom, type RoomSource } from "./result-room.js";
 import { causeOfDeath } from "./run-failure.js";
 import type { RunMessage, RunReply, ThreadMessage } from "./run-message.js";
 import type { Run, RunListener, RunSpec } from "./run-spec.js";
@@ -23,6 +24,8 @@ export interface Lane {
   readonly index: number;
   readonly channel: SlotChannel;
   largeBytes: number;
+  /** Room for large results that the next run finds granted. */
+  roomBytes: number;
   /** Settles when the thread has no more to do with the run that had the lane last. */
   free: Promise<void>;
   run: SlotRun | undefined;
@@ -31,6 +34,7 @@ export interface Lane {
 /** What a run needs of its slot. */
 export interface RunHost {
   readonly heapBytesMax: number;
+  readonly room: RoomSource | undefined;
   readonly closed: boolean;
   /** Gives the message to the thread. Rejects when the thread has ended, and all that it posted has been heard. */
   execute(message: RunMessage): Promise<RunReply>;
@@ -71,6 +75,7 @@ export class SlotRun implements Run {
   /** The last task with a result, for the blame after a death. */
   #lastResult: number;
   #larges = 0;
+  #room: ResultRoom | undefined;
   /**
    * Where a heap was exhausted by decoding; a thread that had nothing else in its heap gets a second chance. -1: before
    * the first task.
@@ -96,6 +101,7 @@ export class SlotRun implements Run {
     lane.free = this.#drive(free)
       .catch((error: unknown) => host.onError(error))
       .finally(() => {
+        this.#closeRoom();
         if (lane.run === this) lane.run = undefined;
         this.#over();
       });
@@ -161,6 +167,7 @@ export class SlotRun implements Run {
     let idleDeaths = 0;
     while (next < this.#to && !this.#host.closed && !this.#isVacated) {
       this.#channel.reset(this.#to, this.#lane.largeBytes);
+      this.#openRoom();
       this.#given = true;
       this.#larges = 0;
       this.#armTimeout();
@@ -279,24 +286,60 @@ export class SlotRun implements Run {
   /** Reads the ring. */
   collect(): void {
     if (!this.#given) return;
-    collect(this.#channel, this.#spec.stage, (segment, slotTimeUs) => {
-      this.#lastResult = Math.max(this.#lastResult, segment.to - 1);
-      this.#listener.results(segment, slotTimeUs);
-    });
+    collect(
+      this.#channel,
+      this.#spec.stage,
+      (segment, slotTimeUs) => {
+        this.#lastResult = Math.max(this.#lastResult, segment.to - 1);
+        this.#listener.results(segment, slotTimeUs);
+      },
+      (task, placed, slotTimeUs) => this.#placed(task, placed, slotTimeUs),
+    );
+    this.#room?.serve();
   }
 
-  /** A large result of this run. */
+  #openRoom(): void {
+    // The thread that wrote into what was granted before is gone.
+    this.#room?.close();
+    const { room } = this.#host;
+    this.#room = room && new ResultRoom(room, this.#channel.room, this.#lane.roomBytes);
+  }
+
+  #closeRoom(): void {
+    if (!this.#room) return;
+    this.#room.close();
+    this.#lane.roomBytes = this.#room.nextBytes;
+    this.#room = undefined;
+  }
+
+  /** A large result that lies in the store. */
+  #placed(task: number, { kind, offset, bytes, digest }: PlacedResult, slotTimeUs: number): void {
+    const stored = this.#underWay(task, bytes);
+    const room = this.#room?.written(offset, bytes);
+    if (room) {
+      this.#listener.large({ task, kind, data: room.view, room, digest, slotTimeUs, stored });
+      return;
+    }
+    stored();
+    const error = toWireError(new VolleyError("INTERNAL", `task ${task} wrote its result where it had no room`));
+    this.#listener.results({ r: "failed", stage: this.#spec.stage, from: task, to: task + 1, error }, slotTimeUs);
+  }
+
+  /** A large result that was posted. */
   large({ task, kind, data, digest, timeUs }: LargeMessage): void {
     this.#larges++;
-    const bytes = data.byteLength;
+    const stored = this.#underWay(task, data.byteLength);
+    this.#listener.large({ task, kind, data, digest, slotTimeUs: timeUs, stored });
+    this.#largeHeard?.();
+  }
+
+  #underWay(task: number, bytes: number): () => void {
     const lane = this.#lane;
     this.#lastResult = Math.max(this.#lastResult, task);
     lane.largeBytes += bytes;
-    const stored = (): void => {
+    return () => {
       lane.largeBytes -= bytes;
       lane.channel.largeStored(bytes);
     };
-    this.#listener.large({ task, kind, data, digest, slotTimeUs: timeUs, stored });
-    this.#largeHeard?.();
   }
 }

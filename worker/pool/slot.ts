@@ -9,6 +9,7 @@ import { Piscina } from "piscina";
 import { limits } from "../../proto/limits.js";
 import type { SharedMemory } from "../store/memory.js";
 import { SlotChannel } from "./channel.js";
+import type { RoomSource } from "./result-room.js";
 import type { RunMessage, RunReply, ThreadData, ThreadMessage } from "./run-message.js";
 import type { Run, RunListener, RunSpec } from "./run-spec.js";
 import { type Lane, type RunHost, SlotRun } from "./slot-run.js";
@@ -17,6 +18,8 @@ export interface SlotOptions {
   readonly memory: SharedMemory | null;
   /** Of that memory, for the slot's kernels. */
   readonly region: { readonly offset: number; readonly bytes: number } | undefined;
+  /** Of that memory, for large results. */
+  readonly room: RoomSource | undefined;
   readonly heapBytesMax: number;
   onLog(line: Extract<ThreadMessage, { t: "log" }>): void;
   onError(error: unknown): void;
@@ -24,6 +27,7 @@ export interface SlotOptions {
 
 export class Slot implements RunHost {
   readonly heapBytesMax: number;
+  readonly room: RoomSource | undefined;
   readonly #options: SlotOptions;
   readonly #piscina: Piscina;
   readonly #lanes: readonly Lane[];
@@ -38,15 +42,18 @@ export class Slot implements RunHost {
   constructor(options: SlotOptions) {
     this.#options = options;
     this.heapBytesMax = options.heapBytesMax;
+    this.room = options.room;
     this.#lanes = [0, 1].map((index) => ({
       index,
       channel: new SlotChannel(),
       largeBytes: 0,
+      roomBytes: 0,
       free: Promise.resolve(),
       run: undefined,
     }));
     const workerData: ThreadData = {
       memory: options.memory,
+      hasRoom: options.room !== undefined,
       region: options.region,
       channels: this.#lanes.map((lane) => lane.channel.buffer),
       inlineBytesMax: limits.inlineBytesMax,

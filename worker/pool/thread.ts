@@ -10,7 +10,7 @@ import { Table } from "apache-arrow";
 import { digestBytes, digestOf } from "../../proto/digest.js";
 import { InvariantViolation, isVolleyError, type WireError } from "../../proto/errors.js";
 import { limits } from "../../proto/limits.js";
-import { type EncodedValue, encodeValue, valueKind } from "../../proto/values/value.js";
+import { type EncodedValue, encodeValue } from "../../proto/values/value.js";
 import { ArgumentDecoder, type Resolved } from "./arguments.js";
 import { failedKind, type RunFault, SlotChannel } from "./channel.js";
 import { monotonicOriginMs } from "./clock.js";
@@ -19,6 +19,7 @@ import { loadedFunction, loadFunction, modulesOutgrown, type UserFunction } from
 import { globalsIntact } from "./intact.js";
 import { SlotEngine } from "./kernel-engines.js";
 import { bareTable } from "./private-table.js";
+import { ResultWriter } from "./result-writer.js";
 import type { RunMessage, RunReply, ThreadData, ThreadMessage } from "./run-message.js";
 import { installSharedModules, running, type TaskContext, taskSeed } from "./task-context.js";
 import { describeFailure, describeKernelFailure, describeUnserializable } from "./task-error.js";
@@ -26,8 +27,6 @@ import { describeFailure, describeKernelFailure, describeUnserializable } from "
 /** The agent is told to read the ring after this much work or this many bytes; it looks by itself now and then, too. */
 const wakeAfterMs = 2;
 const wakeAfterBytes = 256 * 1024;
-/** Large results of a channel under way to the agent, beyond which the thread waits. */
-const largeBytesMax = 32 * 1024 * 1024;
 
 const port = parentPort;
 const data = workerData as ThreadData;
@@ -124,6 +123,8 @@ class Execution {
   readonly #heavy: boolean;
   #resolving = false;
   readonly #wake: () => void;
+  readonly #writer: ResultWriter;
+  readonly #place: (bytes: number) => Uint8Array | undefined;
   #startedAt = now();
   #wokenAt = this.#startedAt;
   #unsaidBytes = 0;
@@ -135,6 +136,9 @@ class Execution {
     this.#resolvers = resolvers;
     this.#heavy = heavy;
     this.#wake = () => post(message.channel);
+    this.#writer = new ResultWriter(data.hasRoom ? data.memory : null, channel, this.#wake, post);
+    this.#place = (bytes) =>
+      bytes <= data.inlineBytesMax || bytes > limits.objectBytesMax ? undefined : this.#writer.place(bytes);
   }
 
   async all(): Promise<number> {
@@ -203,7 +207,7 @@ class Execution {
   #finish(task: number, value: unknown): void {
     let encoded: EncodedValue;
     try {
-      encoded = encodeValue(value instanceof Table ? bareTable(value) : value);
+      encoded = encodeValue(value instanceof Table ? bareTable(value) : value, this.#place);
       if (encoded.data.byteLength > limits.objectBytesMax)
         throw new RangeError(
           `${encoded.data.byteLength} bytes are over the limit of ${limits.objectBytesMax} for one object`,
@@ -222,14 +226,9 @@ class Execution {
   }
 
   #large(task: number, encoded: EncodedValue): void {
-    // The digest of what is sent: the function may have left the bytes where others write.
-    const payload = ownBytes(encoded);
-    const digest = digestOf(encoded.kind, payload);
-    this.#channel.largePosted(payload.byteLength, largeBytesMax);
     const { channel, run } = this.#message;
-    post({ t: "large", channel, run, task, kind: encoded.kind, data: payload, digest, timeUs: this.#elapsedUs() }, [
-      payload.buffer,
-    ]);
+    this.#writer.write({ channel, run, task }, encoded, () => this.#elapsedUs());
+    this.#wakeIfDue(encoded.data.byteLength);
   }
 
   #fail(task: number, error: WireError): void {
@@ -259,16 +258,6 @@ const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   value !== null &&
   "then" in value &&
   typeof (value as PromiseLike<unknown>).then === "function";
-
-/**
- * Bytes that may leave this thread: an Arrow stream was written for us, everything else may be the user's or lie in a
- * shared pool.
- */
-function ownBytes({ kind, data: bytes }: EncodedValue): Uint8Array<ArrayBuffer> {
-  const whole =
-    kind === valueKind.arrow && bytes.buffer instanceof ArrayBuffer && bytes.byteLength === bytes.buffer.byteLength;
-  return whole ? (bytes as Uint8Array<ArrayBuffer>) : Uint8Array.from(bytes);
-}
 
 const scratch = new Uint8Array(1 + limits.inlineBytesMax);
 let lastEmpty: { kind: number; digest: Uint8Array } | undefined;

@@ -123,6 +123,7 @@ export class Agent {
       slots,
       memory: this.#store.memory,
       reserved: this.#store.reserved,
+      store: this.#store,
       heapBytesMax: options.threadHeapBytes,
       onLog: ({ level, where, text, dropped }) =>
         log[level]({ task: where, ...(dropped > 0 ? { dropped } : {}) }, text),

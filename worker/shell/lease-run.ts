@@ -193,14 +193,19 @@ export class LeaseRun {
   }
 
   /** Into the store, and for durable leases into the durable store, before the core hears of it (W6). */
-  async #store({ task, kind, data, digest, slotTimeUs, stored }: LargeResult): Promise<void> {
+  async #store({ task, kind, data, room, digest, slotTimeUs, stored }: LargeResult): Promise<void> {
     const { lease, stage, base, durable } = this.#lease;
     const { store } = this.#context;
     const id = objectIdOf(base, task);
+    const options = { copy: durable, order: this.#order };
+    let open = room;
     this.#context.onSlotTime(slotTimeUs);
     try {
       if (durable) await this.#keep(objectBlobName(id, digest), data);
-      const isHeld = await store.put(id, data, { kind, digest }, { copy: durable, order: this.#order });
+      open = undefined;
+      const isHeld = room
+        ? store.seal(id, room, { kind, digest }, options)
+        : await store.put(id, data, { kind, digest }, options);
       // The store has what came later under this id: the scheduler has given the task out again, and what this lease
       // made is not asked for any more; or, where it lies in the durable store as well, somebody else's content has
       // come by.
@@ -224,6 +229,7 @@ export class LeaseRun {
         });
       } else this.#context.onFault(error, `storing the result of task ${task} of lease ${lease}`);
     } finally {
+      if (open) store.abandon(open);
       stored();
     }
   }

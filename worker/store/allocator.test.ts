@@ -5,6 +5,7 @@ import { Allocator, alignedBytes, alignment } from "./allocator.js";
 test("against a model: blocks are aligned, never overlap, bytes are exact, and everything comes back", () => {
   const action = fc.oneof(
     fc.record({ do: fc.constant("allocate" as const), bytes: fc.oneof(fc.nat(200), fc.nat(20_000)) }),
+    fc.record({ do: fc.constant("cut" as const), which: fc.nat(1000), bytes: fc.nat(20_000) }),
     fc.record({ do: fc.constant("free" as const), which: fc.nat(1000) }),
   );
   fc.assert(
@@ -26,6 +27,13 @@ test("against a model: blocks are aligned, never overlap, bytes are exact, and e
           for (const [start, size] of model)
             expect(at >= start + size || at + alignedBytes(step.bytes) <= start).toBe(true);
           model.set(at, alignedBytes(step.bytes));
+        } else if (step.do === "cut") {
+          const [start, size] = [...model][step.which % Math.max(1, model.size)] ?? [];
+          if (start === undefined || size === undefined || alignedBytes(step.bytes) > size) continue;
+          const first = alignedBytes(step.bytes);
+          expect(allocator.cut(start, step.bytes)).toBe(first === size ? undefined : start + first);
+          model.set(start, first);
+          if (first < size) model.set(start + first, size - first);
         } else {
           const start = [...model.keys()][step.which % Math.max(1, model.size)];
           if (start === undefined) continue;
@@ -54,6 +62,13 @@ function longestGap(model: ReadonlyMap<number, number>, base: number, limit: num
   }
   return Math.max(longest, limit - at);
 }
+
+test("cutting off more than a block has is a bug", () => {
+  const allocator = new Allocator(64, 10_000);
+  const start = allocator.allocate(128) as number;
+  expect(() => allocator.cut(start, 129)).toThrow(/no block of 192 bytes or more starts at 64/);
+  expect(() => allocator.cut(4096, 1)).toThrow(/starts at 4096/);
+});
 
 test("freeing what was not given out is a bug", () => {
   expect(() => new Allocator(64, 1000).free(64)).toThrow(/no block starts at 64/);

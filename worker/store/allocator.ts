@@ -72,6 +72,20 @@ export class Allocator {
     else this.#insert(from, to - from);
   }
 
+  /**
+   * Makes two blocks of one: the first of at least `bytes`, and behind it the rest, whose start is returned. undefined:
+   * nothing is left.
+   */
+  cut(start: number, bytes: number): number | undefined {
+    const size = this.#sizes.get(start);
+    const first = alignedBytes(bytes);
+    invariant(size !== undefined && first <= size, `no block of ${first} bytes or more starts at ${start}`);
+    if (first === size) return undefined;
+    this.#sizes.set(start, first);
+    this.#sizes.set(start + first, size - first);
+    return start + first;
+  }
+
   #takeTop(size: number): number | undefined {
     if (this.#top + size > this.#limit) return undefined;
     const start = this.#top;

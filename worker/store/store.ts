@@ -7,28 +7,18 @@
  * S3 A handle names one stay of an object in memory; it is never used again, so a cache by handle is never stale.
  * S4 An allocation that does not fit makes room of the least recently used objects: copies that others hold too are
  * dropped, the rest is spilled.
- *    It waits its turn, in order, and for no longer than admissionTimeoutMs. A result that cannot have room while
- * others are pinned goes to disk at once. S5 An id has one content here. What comes with another digest replaces it if
- * it is the newer (a job's id may be used again, an impure task may run
- *    again); whoever reads says which digest it wants, and never gets another.
+ * It waits its turn, in order, and for no longer than admissionTimeoutMs. A result that cannot have room while others
+ * are pinned goes to disk at once. (room.ts has the counting and the queue.)
+ * S5 An id has one content here. What comes with another digest replaces it if it is the newer (a job's id may be used
+ * again, an impure task may run again); whoever reads says which digest it wants, and never gets another.
  */
 import { equalBytes } from "../../proto/digest.js";
 import { VolleyError } from "../../proto/errors.js";
 import type { ObjectId } from "../../proto/ids.js";
-import { realRuntime } from "../../proto/runtime.js";
-import { Allocator, alignedBytes } from "./allocator.js";
-import {
-  type Allocation,
-  type Entry,
-  neverFits,
-  type ObjectMeta,
-  type Pin,
-  type SealOptions,
-  type StoreOptions,
-  type StoreStats,
-  type Waiter,
-} from "./entry.js";
-import { createSharedMemory, memoryPagesMax, pageBytes, type SharedMemory } from "./memory.js";
+import { alignedBytes } from "./allocator.js";
+import type { Allocation, Entry, ObjectMeta, Pin, SealOptions, StoreOptions, StoreStats, Waiter } from "./entry.js";
+import type { SharedMemory } from "./memory.js";
+import { Room } from "./room.js";
 import { openSpill, type SpillPlace } from "./spill.js";
 
 export type { Allocation, ObjectMeta, Pin, StoreOptions, StoreStats } from "./entry.js";
@@ -39,12 +29,10 @@ export class ObjectStore {
   /** Of the memory, for others than the store: `reservedBytes` that it never touches. */
   readonly reserved: { readonly offset: number; readonly bytes: number };
   readonly #options: StoreOptions;
-  readonly #allocator: Allocator;
+  readonly #room: Room;
   readonly #spillFolder: SpillPlace;
   /** Least recently used first. */
   readonly #entries = new Map<ObjectId, Entry>();
-  readonly #waiters: Waiter[] = [];
-  #nextHandle = 1;
   #pinnedBytes = 0;
   #copyBytes = 0;
   #spills = 0;
@@ -53,29 +41,21 @@ export class ObjectStore {
   #closed = false;
 
   constructor(options: StoreOptions) {
-    const most = memoryPagesMax * pageBytes - pageBytes;
-    if (!(options.budgetBytes >= 1 << 16 && options.budgetBytes <= most)) {
-      throw new VolleyError(
-        "INVALID_ARGUMENT",
-        `a store of ${options.budgetBytes} bytes: expected ${1 << 16} to ${most} (VOLLEY_STORE_BYTES)`,
-      );
-    }
     this.#options = options;
     this.budgetBytes = options.budgetBytes;
-    this.memory = options.memory ?? createSharedMemory();
-    // The first line stays free, so that offset 0 is never an object.
-    const bytes = options.reservedBytes ?? 0;
-    this.reserved = { offset: alignedBytes(1), bytes };
-    const base = alignedBytes(1) + bytes;
-    this.memory.grow(Math.ceil(bytes / pageBytes));
-    this.#allocator = new Allocator(base, Math.min(most, base + Math.ceil(options.budgetBytes * 1.5) + pageBytes));
+    this.#room = new Room(options, {
+      makeRoom: (first) => this.#makeRoom(first),
+      refusal: (bytes, why) => this.#noRoom(bytes, why),
+    });
+    this.memory = this.#room.memory;
+    this.reserved = this.#room.reserved;
     this.#spillFolder = openSpill(options);
   }
 
   get stats(): StoreStats {
     return {
       budgetBytes: this.budgetBytes,
-      usedBytes: this.#allocator.usedBytes,
+      usedBytes: this.#room.usedBytes,
       pinnedBytes: this.#pinnedBytes,
       copyBytes: this.#copyBytes,
       spilledBytes: this.#spillFolder.bytes,
@@ -107,29 +87,22 @@ export class ObjectStore {
    * (its details say so).
    */
   allocate(bytes: number): Promise<Allocation> {
-    return this.#allocate(bytes);
+    return this.#room.take(bytes);
   }
 
-  #allocate(bytes: number, blocked?: () => void): Promise<Allocation> {
-    if (this.#closed) return Promise.reject(new VolleyError("CLOSED", "the object store is closed"));
-    if (alignedBytes(bytes) > this.budgetBytes) {
-      return Promise.reject(
-        neverFits(
-          `an object of ${bytes} bytes does not fit into this worker's object store`,
-          alignedBytes(bytes),
-          this.budgetBytes,
-        ),
-      );
-    }
-    const at = this.#waiters.length === 0 ? this.#place(bytes) : undefined;
-    if (at) return Promise.resolve(at);
-    return new Promise((resolve, reject) => {
-      const { admissionTimeoutMs: timeoutMs = 30_000, runtime = realRuntime } = this.#options;
-      const stop = runtime.after(timeoutMs, () => this.#giveUp(waiter, `no room within ${timeoutMs} ms`));
-      const waiter: Waiter = { bytes, resolve, reject, stop, ...(blocked ? { blocked } : {}) };
-      this.#waiters.push(waiter);
-      this.#admit();
-    });
+  /** The same; undefined when everything else is pinned, so that it would wait for those who may wait for it. */
+  allocateUnlessBlocked(bytes: number): Promise<Allocation | undefined> {
+    return this.#room.takeUnlessBlocked(bytes);
+  }
+
+  /** Room that is free as it is: nothing goes for it, and nobody waits for it. */
+  tryAllocate(bytes: number): Allocation | undefined {
+    return this.#room.tryTake(bytes);
+  }
+
+  /** The first `bytes` of the allocation as one of its own, and what is left behind them. */
+  cut(allocation: Allocation, bytes: number): { part: Allocation; rest: Allocation | undefined } {
+    return this.#room.cut(allocation, bytes);
   }
 
   /**
@@ -140,7 +113,7 @@ export class ObjectStore {
     const { handle, offset, bytes } = allocation;
     const made = this.#enter(id, bytes, meta, options, { at: "memory", handle, offset });
     if (made !== "entered") this.abandon(allocation);
-    else this.#admit();
+    else this.#room.admit();
     return made !== "older";
   }
 
@@ -193,8 +166,8 @@ export class ObjectStore {
   }
 
   abandon(allocation: Allocation): void {
-    this.#allocator.free(allocation.offset);
-    this.#admit();
+    this.#room.free(allocation.offset);
+    this.#room.admit();
   }
 
   /**
@@ -207,7 +180,9 @@ export class ObjectStore {
       return this.#enter(id, data.byteLength, meta, options, known.place) !== "older";
     }
     // A copy that finds no room is of no use on disk.
-    const allocation = await (options.copy ? this.allocate(data.byteLength) : this.#roomUnlessBlocked(data.byteLength));
+    const allocation = await (options.copy
+      ? this.allocate(data.byteLength)
+      : this.#room.takeUnlessBlocked(data.byteLength));
     if (allocation) {
       allocation.view.set(data);
       return this.seal(id, allocation, meta, options);
@@ -219,38 +194,6 @@ export class ObjectStore {
     if (made === "entered") this.#spills++;
     else await this.#spillFolder.remove(spilled);
     return made !== "older";
-  }
-
-  /** undefined: everything else is pinned, so waiting may mean waiting for the one who waits. */
-  #roomUnlessBlocked(bytes: number): Promise<Allocation | undefined> {
-    return new Promise((resolve, reject) => {
-      this.#allocate(bytes, () => resolve(undefined)).then(resolve, reject);
-    });
-  }
-
-  #place(bytes: number): Allocation | undefined {
-    if (this.#allocator.usedBytes + alignedBytes(bytes) > this.budgetBytes) return undefined;
-    const offset = this.#allocator.allocate(bytes);
-    if (offset === undefined) return undefined;
-    const missing = this.#allocator.top - this.memory.buffer.byteLength;
-    if (missing > 0 && !this.#grow(missing)) {
-      this.#allocator.free(offset);
-      return undefined;
-    }
-    return { handle: this.#nextHandle++, offset, bytes, view: new Uint8Array(this.memory.buffer, offset, bytes) };
-  }
-
-  /** Commits more of the reserved memory; a little more than asked, so that small objects do not grow it one by one. */
-  #grow(bytes: number): boolean {
-    const now = this.memory.buffer.byteLength / pageBytes;
-    const pages = Math.ceil(bytes / pageBytes);
-    for (const more of [Math.min(Math.max(pages, Math.ceil(now / 4)), memoryPagesMax - now), pages]) {
-      try {
-        this.memory.grow(more);
-        return true;
-      } catch {}
-    }
-    return false;
   }
 
   // ---------------------------------------------------------------------------------------------- reading
@@ -283,7 +226,7 @@ export class ObjectStore {
       if (--entry.pins > 0) return;
       this.#pinnedBytes -= alignedBytes(entry.bytes);
       if (entry.condemned) this.#remove(entry);
-      else this.#admit();
+      else this.#room.admit();
     };
     const { id, bytes, kind, digest } = entry;
     return {
@@ -310,34 +253,20 @@ export class ObjectStore {
     if (entry.place.at === "gone") return;
     if (this.#entries.get(entry.id) === entry) this.#entries.delete(entry.id);
     if (entry.copy) this.#copyBytes -= alignedBytes(entry.bytes);
-    if (entry.place.at === "memory") this.#allocator.free(entry.place.offset);
+    if (entry.place.at === "memory") this.#room.free(entry.place.offset);
     if (entry.place.at === "disk") void this.#spillFolder.remove(entry.place.spilled);
     entry.place = { at: "gone" };
-    this.#admit();
+    this.#room.admit();
   }
 
   // ---------------------------------------------------------------------------------------------- to disk and back
 
-  /** Serves waiters in order; spills when the first does not fit. */
-  #admit(): void {
-    for (let waiter = this.#waiters[0]; waiter; waiter = this.#waiters[0]) {
-      const at = this.#place(waiter.bytes);
-      if (!at) {
-        this.#makeRoom(waiter);
-        return;
-      }
-      this.#waiters.shift();
-      waiter.stop();
-      waiter.resolve(at);
-    }
-  }
-
   #makeRoom(waiter: Waiter): void {
     // Two files at a time keep the disk busy without taking the whole store away from its readers.
-    while (this.#spilling < 2 && this.#waiters[0] === waiter) {
+    while (this.#spilling < 2 && this.#room.isFirst(waiter)) {
       const victim = this.#leastUsed();
       if (!victim) {
-        if (this.#spilling === 0) this.#block(waiter);
+        if (this.#spilling === 0) this.#room.block(waiter);
         return;
       }
       if (victim.copy) this.#drop(victim);
@@ -349,15 +278,6 @@ export class ObjectStore {
     for (const entry of this.#entries.values())
       if (entry.place.at === "memory" && entry.pins === 0 && entry.moving === undefined) return entry;
     return undefined;
-  }
-
-  /** One that can go to disk itself does not wait for what is pinned, and does not hold up those behind it. */
-  #block(waiter: Waiter): void {
-    if (!waiter.blocked) return;
-    this.#waiters.shift();
-    waiter.stop();
-    waiter.blocked();
-    this.#admit();
   }
 
   #drop(entry: Entry): void {
@@ -372,7 +292,7 @@ export class ObjectStore {
     const refusal = this.#spillFolder.refusal(entry.bytes);
     if (refusal !== undefined) {
       // What is on its way there may be enough.
-      if (this.#spilling === 0) this.#giveUp(waiter, `and ${refusal}`);
+      if (this.#spilling === 0) this.#room.giveUp(waiter, `and ${refusal}`);
       return false;
     }
     const { offset } = entry.place;
@@ -381,17 +301,17 @@ export class ObjectStore {
       .write(new Uint8Array(this.memory.buffer, offset, entry.bytes))
       .then(
         (spilled) => {
-          this.#allocator.free(offset);
+          this.#room.free(offset);
           entry.place = { at: "disk", spilled };
           this.#spills++;
         },
-        (error: unknown) => this.#giveUp(waiter, `and spilling failed: ${String(error)}`),
+        (error: unknown) => this.#room.giveUp(waiter, `and spilling failed: ${String(error)}`),
       )
       .finally(() => {
         entry.moving = undefined;
         this.#spilling--;
         if (entry.condemned) this.#remove(entry);
-        this.#admit();
+        this.#room.admit();
       });
     return true;
   }
@@ -423,15 +343,6 @@ export class ObjectStore {
     }
   }
 
-  #giveUp(waiter: Waiter, why: string): void {
-    const at = this.#waiters.indexOf(waiter);
-    if (at < 0) return;
-    this.#waiters.splice(at, 1);
-    waiter.stop();
-    waiter.reject(this.#noRoom(waiter.bytes, why));
-    this.#admit();
-  }
-
   #noRoom(bytes: number, why: string): VolleyError {
     const { usedBytes, pinnedBytes } = this.stats;
     return new VolleyError(
@@ -444,10 +355,7 @@ export class ObjectStore {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    for (const waiter of this.#waiters.splice(0)) {
-      waiter.stop();
-      waiter.reject(new VolleyError("CLOSED", "the object store was closed"));
-    }
+    this.#room.close();
     this.#spillFolder.removeAll();
   }
 }
