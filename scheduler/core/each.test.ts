@@ -1,7 +1,9 @@
 /** `each`: task i goes when object i is there, whatever becomes of the others. */
 import { describe, expect, test } from "vitest";
-import type { ObjectId } from "../../proto/ids.js";
+import type { EachRun } from "../../proto/each.js";
+import type { JobId, ObjectId } from "../../proto/ids.js";
 import type { ClientReplyOf } from "../../proto/messages/client.js";
+import type { Lease } from "../../proto/messages/worker.js";
 import {
   client,
   failed,
@@ -13,6 +15,7 @@ import {
   session,
   spec,
   stored,
+  tenant,
   updatesIn,
   w1,
   w2,
@@ -257,3 +260,30 @@ test("who reads a range is found among overlapping picks in any order", () => {
     { from: 58, to: 60 },
   ]);
 });
+
+test.each([0, 8])(
+  "an input that a durable job has is read there while the session makes its own again (%i more links)",
+  (more) => {
+    const rig = started(4);
+    const job = "job" as JobId;
+    const content = spec(0, 2, [], { pure: true });
+    const make = (lease: Lease) => (lease.stage === 0 ? stored(lease) : fill(lease));
+    rig.ask({ t: "submit", job, client, tenant, name: "n", stages: [content], outputs: [0] });
+    runAll(rig, w1, rig.commands.slice(), make);
+    rig.commands.length = 0;
+    submit(rig, content, ...Array.from({ length: more }, (_, i) => spec(i + 2, 1)));
+    runAll(rig, w1, rig.commands.slice(), make);
+    const base = rig.state.jobs.get(job)?.stages.get(0)?.base;
+    const made = `${base}-1` as ObjectId;
+    const others = Array.from({ length: more }, (_, i) => ({ a: "task" as const, stage: i + 2, task: 0 }));
+    const of = [[0, 0, 1], made] as EachRun[];
+    rig.hear({ t: "bye", worker: w1, epoch: rig.state.epoch });
+    submit(rig, spec(1, 2, [{ a: "each", of }, ...others]));
+    rig.commands.length = 0;
+    rig.join(w2, 4);
+    expect(updatesIn(rig.commands).filter(({ r }) => r === "failed")).toEqual([]);
+    const lease = leasesIn(rig.commands).find((one) => one.stage === 1);
+    expect(lease).toMatchObject({ from: 1, to: 2 });
+    expect(lease?.inputs).toContainEqual(expect.objectContaining({ id: made, state: "ready", durable: true }));
+  },
+);

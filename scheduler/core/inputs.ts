@@ -5,7 +5,7 @@ import { type ObjectId, objectIdOf, splitObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { ObjectLocation } from "../../proto/messages/results.js";
 import type { HeldLocation } from "./events.js";
-import { upstreamAt, upstreamOfBase } from "./links.js";
+import { upstreamAt, upstreamsOfBase } from "./links.js";
 import { locate, locateResult } from "./locate.js";
 import { storeBytes } from "./segments.js";
 import type { StageRecord, State } from "./state.js";
@@ -111,8 +111,14 @@ function locateInput(state: State, stage: StageRecord, id: ObjectId): HeldLocati
       durable: true,
     };
   const { base, index } = splitObjectId(id);
-  const upstream = upstreamOfBase(stage, base);
-  return upstream ? locateResult(state, upstream, index, id) : locate(state, id);
+  // One of them may be making it again while another has it.
+  let found: HeldLocation | undefined;
+  for (const upstream of upstreamsOfBase(stage, base)) {
+    const location = locateResult(state, upstream, index, id);
+    if (location.state === "ready") return location;
+    if (found?.state !== "pending") found = location;
+  }
+  return found ?? locate(state, id);
 }
 
 function locateTaken(state: State, stage: StageRecord, taken: Taken): HeldLocation {

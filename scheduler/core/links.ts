@@ -212,10 +212,12 @@ const sourcesFrom = 8;
 
 function sourcesOf(stage: StageRecord): Sources {
   if (stage.sources) return stage.sources;
-  const byBase = new Map<ObjectBase, StageRecord>();
+  const byBase = new Map<ObjectBase, StageRecord[]>();
   const byIndex = new Map<number, StageRecord>();
   for (const { upstream } of stage.links) {
-    if (!byBase.has(upstream.base)) byBase.set(upstream.base, upstream);
+    const known = byBase.get(upstream.base);
+    if (!known) byBase.set(upstream.base, [upstream]);
+    else if (!known.includes(upstream)) known.push(upstream);
     if (upstream.job === stage.job) byIndex.set(upstream.index, upstream);
   }
   stage.sources = { byBase, byIndex };
@@ -228,10 +230,10 @@ export function upstreamAt(stage: StageRecord, index: number): StageRecord | und
   return stage.links.find(({ upstream }) => upstream.job === stage.job && upstream.index === index)?.upstream;
 }
 
-/** The upstream whose objects have this base. */
-export function upstreamOfBase(stage: StageRecord, base: ObjectBase): StageRecord | undefined {
-  if (stage.links.length >= sourcesFrom) return sourcesOf(stage).byBase.get(base);
-  return stage.links.find(({ upstream }) => upstream.base === base)?.upstream;
+/** The upstreams whose objects have this base: of one content there may be one of this job and one of another. */
+export function upstreamsOfBase(stage: StageRecord, base: ObjectBase): readonly StageRecord[] {
+  if (stage.links.length >= sourcesFrom) return sourcesOf(stage).byBase.get(base) ?? [];
+  return stage.links.filter(({ upstream }) => upstream.base === base).map(({ upstream }) => upstream);
 }
 
 /** Its tasks wait one by one. */

@@ -54,7 +54,7 @@ export interface Link {
 
 /** A stage's upstreams by the base of their objects, and those of the same job by their index. */
 export interface Sources {
-  readonly byBase: ReadonlyMap<ObjectBase, StageRecord>;
+  readonly byBase: ReadonlyMap<ObjectBase, readonly StageRecord[]>;
   readonly byIndex: ReadonlyMap<number, StageRecord>;
 }
 
