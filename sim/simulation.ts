@@ -57,6 +57,8 @@ const settleMsMax = 400_000;
  * for. Puts go 60 s later.
  */
 const afterglowMs = limits.sessionTimeoutMs + 70_000;
+/** So long after its start a worker is known to all, whatever is lost on the way. */
+const knownAfterMs = 5_000;
 /** After days: sweeps, and a page of held objects told again every 5 s. */
 const forgettingMs = 90_000;
 
@@ -135,9 +137,10 @@ export class Simulation implements Victims {
     return this.#rates.clockStepMs;
   }
 
-  isAnybodyThere(): boolean {
+  isAnotherThere(than: WorkerId): boolean {
     return this.liveWorkers.some(
-      (worker) => !worker.state.draining && !worker.process.paused && !this.network.isCut(worker.address),
+      ({ id, state, bornMs }) =>
+        id !== than && !state.draining && state.epoch > 0 && this.clock.nowMs - bornMs > knownAfterMs,
     );
   }
 

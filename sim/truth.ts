@@ -19,7 +19,6 @@ interface Facts {
   readonly processes: ReadonlyMap<string, Process>;
   readonly lapsed: ReadonlySet<JobId>;
   readonly grants: ReadonlyMap<string, { readonly atMs: number }>;
-  isAnybodyThere(): boolean;
 }
 
 interface Execution {
@@ -79,7 +78,7 @@ export class Truth {
     return (this.#holders.get(id)?.size ?? 0) > 0;
   }
 
-  /** Every copy was on processes that died, or could not be reached for so long that they count as dead. */
+  /** At some time the last copy has gone with a process that died, or that left when nobody could take it. */
   hasDied(id: ObjectId): boolean {
     return this.#died.has(id);
   }
@@ -104,14 +103,9 @@ export class Truth {
     this.#disturbed.set(address, this.#world.clock.nowMs);
   }
 
-  /** The process is dead, or was silent beyond the timeout: what only it held is gone. */
-  lost(process: Process): void {
-    this.#lost.add(process);
-    for (const [id, holders] of this.#holders) {
-      if (!holders.has(process)) continue;
-      if ([...holders].every((one) => one === process || one.dead)) this.#died.add(id);
-      if (process.dead) holders.delete(process);
-    }
+  /** The process is gone for good: what only it held is, too. */
+  #gone(process: Process): void {
+    for (const [id, holders] of this.#holders) if (holders.delete(process) && holders.size === 0) this.#died.add(id);
   }
 
   /** A lease was given to whoever has this address. */
@@ -130,14 +124,15 @@ export class Truth {
       if (process.dead && !begun) add(this.#mayHaveKilled, taskKey(lease.job, lease.stage, lease.from));
     }
     this.#granted.delete(process);
-    this.lost(process);
+    this.#lost.add(process);
   }
 
-  /** It has left in an orderly way: whoever else was there could have taken what only it held. */
-  left(process: Process): void {
+  /** It has said goodbye. `takeable`: somebody was there, or would have come back, who could take what only it held. */
+  left(process: Process, takeable: boolean): void {
     this.#running.delete(process);
-    if (this.#world.isAnybodyThere()) for (const holders of this.#holders.values()) holders.delete(process);
-    else this.lost(process);
+    this.#lost.add(process);
+    if (takeable) for (const holders of this.#holders.values()) holders.delete(process);
+    else this.#gone(process);
   }
 
   // ---------------------------------------------------------------------------------------------- executions
@@ -248,7 +243,8 @@ export class Truth {
       if (endedAtMs === undefined && nowMs - startedAtMs > 2 * limits.heartbeatIntervalMs) add(this.#hasKilled, key);
     }
     this.#running.delete(process);
-    this.lost(process);
+    this.#lost.add(process);
+    this.#gone(process);
   }
 
   mayHaveKilled(job: JobId, stage: number, task: number): number {

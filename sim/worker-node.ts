@@ -23,6 +23,7 @@ export class WorkerNode {
   readonly id: WorkerId;
   readonly address: string;
   readonly process: Process;
+  readonly bornMs: number;
   readonly #world: World;
   readonly #random: Random;
   readonly #slots: number;
@@ -38,6 +39,7 @@ export class WorkerNode {
     this.id = id as WorkerId;
     this.address = id;
     this.process = new Process(world, id);
+    this.bornMs = world.clock.nowMs;
     this.#runtime = processRuntime(world, this.process, this.#random);
     this.#agent = this.#assemble();
   }
@@ -62,7 +64,7 @@ export class WorkerNode {
     this.process.tell(`joins with ${this.#slots} slots`);
     this.#agent.start();
     this.#agent.ended.then(
-      () => this.process.hear(() => this.#leave()),
+      () => this.process.hear(() => this.process.die("drained")),
       (error: unknown) =>
         this.process.hear(() => {
           if (error instanceof Violation) throw error;
@@ -82,10 +84,11 @@ export class WorkerNode {
     this.#world.truth.died(this.process);
   }
 
-  /** Drained: what it held is with others, if there are any. */
-  #leave(): void {
-    this.process.die("drained");
-    this.#world.truth.left(this.process);
+  /** Its goodbye is said: what it held is with others, if there are any. */
+  #part(): void {
+    // Without a word of a scheduler it goes in the end.
+    const wasHeard = this.state.leave?.free !== false;
+    this.#world.truth.left(this.process, wasHeard && this.#world.isAnotherThere(this.id));
   }
 
   #assemble(): Agent {
@@ -149,6 +152,7 @@ export class WorkerNode {
     const stale = event.e === "orders" && event.message.epoch < state.epoch;
     const commands = workerStep(state, event, nowMs);
     checkWorkerInvariants(state);
+    if (commands.some(({ c }) => c === "stopped")) this.#part();
     if (stale && commands.some(({ c }) => c !== "count" && c !== "log" && c !== "run"))
       throw new Violation(
         "I2",

@@ -58,8 +58,8 @@ export interface World {
   readonly processes: Map<string, Process>;
   fork(): Random;
   isAlive(worker: WorkerId): boolean;
-  /** A worker that lives, can be reached and is not about to leave. */
-  isAnybodyThere(): boolean;
+  /** Another worker lives and stays, which the cluster knows; it may be stopped or cut off just now. */
+  isAnotherThere(than: WorkerId): boolean;
   /** A scheduler's process has ended: somebody starts another one if there is none. */
   schedulerGone(): void;
   /** A worker has died of what it executed: another one comes. */

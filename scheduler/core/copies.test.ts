@@ -4,9 +4,10 @@
  */
 import { describe, expect, test } from "vitest";
 import type { Epoch, ObjectId, WorkerId } from "../../proto/ids.js";
+import { limits } from "../../proto/limits.js";
 import type { Lease, StoredObject, WorkerOrder } from "../../proto/messages/worker.js";
 import { client, leasesIn, Rig, runAll, session, spec, stored, updatesIn, w1, w2 } from "../../sim/core-rig.js";
-import type { Command } from "./index.js";
+import { type Command, createState } from "./index.js";
 
 const w3 = "w3" as WorkerId;
 const ordersTo = (commands: Command[], worker: WorkerId, o: WorkerOrder["o"]): WorkerOrder[] =>
@@ -181,5 +182,81 @@ describe("a worker that leaves", () => {
     rig.ask({ t: "beat", client, session, epoch: rig.state.epoch, waiting: [], released: [0] });
     wait(rig, 8);
     expect(lastLeave(rig.commands.slice(out), w1)).toEqual({ o: "leave", needed: 0 });
+  });
+});
+
+describe("a worker that leaves while the only other one is silent", () => {
+  const silentMs = limits.heartbeatTimeoutMs + 2_000;
+  const leftIn = (commands: Command[]): unknown => commands.find((c) => c.c === "log" && /leaves with/.test(c.text));
+  /** w2 has said nothing for so long that it counts as lost; w1 beats. */
+  function scene(): Rig {
+    const rig = start(1);
+    for (let ms = 0; ms < silentMs; ms += 1_000) {
+      rig.pass(1_000);
+      rig.beat(w1);
+    }
+    expect(rig.state.workers.has(w2)).toBe(false);
+    return rig;
+  }
+  const stay = (rig: Rig, seconds: number): Command[] => {
+    const from = rig.commands.length;
+    for (let i = 0; i < seconds; i++) {
+      rig.pass(1_000);
+      drainBeat(rig, w1);
+    }
+    return rig.commands.slice(from);
+  };
+
+  test("stays until that one is back, and hands over what it alone holds", () => {
+    const rig = scene();
+    expect(lastLeave(drainBeat(rig, w1), w1)).toEqual({ o: "leave", needed: 1 });
+    expect(lastLeave(stay(rig, 30), w1)).toEqual({ o: "leave", needed: 1 });
+    expect(movesTo(rig.join(w2), w2)).toEqual([idOf(0)]);
+    expect(lastLeave(tell(rig, w2, [object(idOf(0))]), w1)).toEqual({ o: "leave", needed: 0 });
+    bye(rig, w1);
+    expect(losses(rig)).toEqual([]);
+  });
+
+  test("goes when that one has not come back in time", () => {
+    const rig = scene();
+    const out = stay(rig, limits.silentWorkerPatienceMs / 1_000);
+    expect(lastLeave(out, w1)).toEqual({ o: "leave", needed: 0 });
+    expect(leftIn(out)).toBeDefined();
+  });
+
+  test("goes when others fall silent one after the other for as long as one may be waited for", () => {
+    const rig = scene();
+    drainBeat(rig, w1);
+    let leave: unknown;
+    for (let i = 0; i < limits.silentWorkerPatienceMs / 1_000 + 1; i++) {
+      rig.pass(1_000);
+      rig.join(`x${i}` as WorkerId, 1, { storeBudgetBytes: 1 });
+      leave = lastLeave(drainBeat(rig, w1), w1);
+    }
+    expect(leave).toEqual({ o: "leave", needed: 0 });
+  });
+
+  test("goes when what it holds is needed no more", () => {
+    const rig = scene();
+    drainBeat(rig, w1);
+    rig.ask({ t: "beat", client, session, epoch: rig.state.epoch, waiting: [], released: [0] });
+    expect(lastLeave(stay(rig, 8), w1)).toEqual({ o: "leave", needed: 0 });
+  });
+
+  test("hands over to one that joins after the word that it may go, if it is still there", () => {
+    const rig = start(1, []);
+    expect(lastLeave(drainBeat(rig, w1), w1)).toEqual({ o: "leave", needed: 0 });
+    expect(movesTo(rig.join(w2), w2)).toEqual([idOf(0)]);
+    expect(lastLeave(drainBeat(rig, w1), w1)).toEqual({ o: "leave", needed: 1 });
+  });
+
+  test("waits for those that have not said hello to a new scheduler yet", () => {
+    const rig = new Rig(createState({ epoch: 2 as Epoch }));
+    rig.join(w1, 4);
+    rig.open();
+    rig.ask({ t: "stages", session, client, stages: [spec(0, 1)] });
+    runAll(rig, w1, rig.commands.slice(), (lease: Lease) => stored(lease));
+    expect(lastLeave(drainBeat(rig, w1), w1)).toEqual({ o: "leave", needed: 1 });
+    expect(lastLeave(stay(rig, 20), w1)).toEqual({ o: "leave", needed: 0 });
   });
 });

@@ -3,16 +3,16 @@
  * Everything else it keeps.
  *
  * K1 An object that is needed and not in the durable store has a keeper as long as any worker that stays holds it: when
- * the last keeper goes, a copy
- *    becomes kept. What clients put, and so what everybody reads, has two keepers as soon as another worker has fetched
- * it anyway. K2 A worker that leaves says goodbye only after the scheduler has said that nothing is needed of it any
- * more: what it alone holds is fetched by
- *    others first. What nobody can take (there is no other worker, or none is large enough, or all fail) is said in the
- * log, with its size. K3 Nothing here is remembered across a restart of the scheduler: workers tell what they hold, and
- * that they leave.
+ *    the last keeper goes, a copy becomes kept. What clients put, and so what everybody reads, has two keepers as soon
+ *    as another worker has fetched it anyway.
+ * K2 A worker that leaves says goodbye only after the scheduler has said that nothing is needed of it any more: what it
+ *    alone holds is fetched by others first. What nobody can take (there is no other worker, or none is large enough, or
+ *    all fail) stays while somebody who is silent may come back, or has not said hello to a new scheduler yet; at most
+ *    for limits.silentWorkerPatienceMs. Then it is said in the log, with its size.
+ * K3 Nothing here is remembered across a restart of the scheduler: workers tell what they hold, and that they leave.
  */
-
 import type { ObjectId, WorkerId } from "../../proto/ids.js";
+import { limits } from "../../proto/limits.js";
 import type { ObjectLocation } from "../../proto/messages/results.js";
 import { createDrain, type Drain } from "./drain-record.js";
 import { locate } from "./locate.js";
@@ -31,6 +31,8 @@ const moveBytesMax = 256 * 1024 * 1024;
 const moveTimeoutMs = 5_000;
 const bytesPerSecondMin = 4 * 1024 * 1024;
 const triesMax = 3;
+/** Workers say hello to a new scheduler within a few beats, unless they are stopped just then. */
+const helloMs = 15_000;
 
 // ------------------------------------------------------------------------------------------------ keepers
 
@@ -98,7 +100,7 @@ const isDurable = (state: State, id: ObjectId): boolean => locate(state, id).dur
 /** The worker leaves (K2). */
 export function startDrain(ctx: Context, worker: WorkerRecord): void {
   if (isDraining(worker)) return;
-  setStanding(worker, { w: "draining", drain: createDrain(worker.objects) });
+  setStanding(worker, { w: "draining", drain: createDrain(worker.objects, ctx.state.listenedMs) });
   ctx.state.drains.add(worker);
   ctx.state.stories.note("leaves, and takes no new leases", { worker: worker.id });
   // It keeps nothing from now on, so copies elsewhere may have to be kept.
@@ -143,6 +145,26 @@ export function forgetDrains(state: State, gone: WorkerRecord): void {
   }
 }
 
+/** A worker has come: it may take what nobody could, also of one that has been told it may go and is still there. */
+export function retryDrains(state: State, come: WorkerRecord): void {
+  for (const worker of state.drains) {
+    const drain = drainOf(worker);
+    if (!drain || worker.id === come.id) continue;
+    drain.failed.clear();
+    drain.free = false;
+    drain.waitsFor = undefined;
+    for (const id of worker.objects) drain.todo.add(id);
+  }
+}
+
+/** Until when, in listening time, somebody may come who takes what is left of this one. */
+function patienceEndsMs(state: State, { sinceMs }: Drain): number {
+  let endMs = state.epoch > 1 ? helloMs : 0;
+  for (const { worker, at } of state.silences)
+    if (!state.workers.has(worker)) endMs = Math.max(endMs, at + limits.silentWorkerPatienceMs);
+  return Math.min(endMs, sinceMs + limits.silentWorkerPatienceMs);
+}
+
 /**
  * Gives out moves, and the word that a worker may go. Called after every step while a worker leaves; does little if
  * nothing has changed.
@@ -157,29 +179,12 @@ export function advanceDrains(ctx: Context): void {
 function advance(ctx: Context, worker: WorkerRecord, drain: Drain): void {
   const { state } = ctx;
   for (const [id, move] of drain.moving) if (state.nowMs > move.untilMs) failMove(drain, id);
-  for (const id of drain.todo) {
-    if (drain.moving.size >= movesMax || drain.movingBytes >= moveBytesMax) return;
-    drain.todo.delete(id);
-    if (drain.moving.has(id) || !worker.objects.has(id)) continue;
-    const location = locate(state, id);
-    if (location.state !== "ready" || location.durable || location.inline || hasKeeper(state, id)) continue;
-    const target =
-      (drain.failed.get(id) ?? 0) < triesMax ? pickTarget(state, location, drain.failed.get(id) ?? 0) : undefined;
-    if (!target) continue;
-    const bytes = location.bytes ?? 0;
-    drain.moving.set(id, {
-      to: target.id,
-      bytes,
-      untilMs: state.nowMs + moveTimeoutMs + (bytes / bytesPerSecondMin) * 1_000,
-    });
-    drain.movingBytes += bytes;
-    order(ctx, target, { o: "fetch", objects: [location] });
-  }
+  if (!giveMoves(ctx, worker, drain)) return;
   if (drain.free || drain.moving.size > 0 || worker.leases.size > 0) return;
+  const isPatient = state.listenedMs < patienceEndsMs(state, drain);
+  if (isPatient && drain.waitsFor !== undefined && isNeeded(state, worker, drain.waitsFor)) return;
   // Keepers may have gone since they were looked at.
-  const left = [...worker.objects]
-    .map((id) => locate(state, id))
-    .filter(({ id, state: s, durable, inline }) => s === "ready" && !durable && !inline && !hasKeeper(state, id));
+  const left = [...worker.objects].filter((id) => isNeeded(state, worker, id)).map((id) => locate(state, id));
   const hopeless = left.filter(
     (location) => (drain.failed.get(location.id) ?? 0) >= triesMax || !pickTarget(state, location, 0),
   );
@@ -187,6 +192,8 @@ function advance(ctx: Context, worker: WorkerRecord, drain: Drain): void {
     for (const { id } of left) drain.todo.add(id);
     return;
   }
+  drain.waitsFor = isPatient ? hopeless[0]?.id : undefined;
+  if (drain.waitsFor !== undefined) return;
   if (hopeless.length > 0) {
     const bytes = hopeless.reduce((sum, location) => sum + (location.bytes ?? 0), 0);
     const fields = { worker: worker.id, objects: hopeless.length, bytes, example: hopeless[0]?.id ?? "" };
@@ -199,6 +206,33 @@ function advance(ctx: Context, worker: WorkerRecord, drain: Drain): void {
   }
   drain.free = true;
   order(ctx, worker, { o: "leave", needed: 0 });
+}
+
+/** False: there is more to look at when some of the moves are over. */
+function giveMoves(ctx: Context, worker: WorkerRecord, drain: Drain): boolean {
+  const { state } = ctx;
+  for (const id of drain.todo) {
+    if (drain.moving.size >= movesMax || drain.movingBytes >= moveBytesMax) return false;
+    drain.todo.delete(id);
+    if (drain.moving.has(id) || !isNeeded(state, worker, id)) continue;
+    const location = locate(state, id);
+    const failed = drain.failed.get(id) ?? 0;
+    const target = failed < triesMax ? pickTarget(state, location, failed) : undefined;
+    if (!target) continue;
+    const bytes = location.bytes ?? 0;
+    const untilMs = state.nowMs + moveTimeoutMs + (bytes / bytesPerSecondMin) * 1_000;
+    drain.moving.set(id, { to: target.id, bytes, untilMs });
+    drain.movingBytes += bytes;
+    order(ctx, target, { o: "fetch", objects: [location] });
+  }
+  return true;
+}
+
+/** The worker has it, and nobody who stays. */
+function isNeeded(state: State, worker: WorkerRecord, id: ObjectId): boolean {
+  if (!worker.objects.has(id)) return false;
+  const { state: standing, durable, inline } = locate(state, id);
+  return standing === "ready" && !durable && !inline && !hasKeeper(state, id);
 }
 
 /** A beat of a worker that leaves is answered with how much is still needed of it. */

@@ -17,12 +17,18 @@ export interface Drain {
   readonly failed: Map<ObjectId, number>;
   /** It has been told that it may go. */
   free: boolean;
+  /** When it began, in listening time. */
+  readonly sinceMs: number;
+  /** One of those that nobody can take at present, while it is waited for somebody who can. */
+  waitsFor: ObjectId | undefined;
 }
 
-export const createDrain = (held: ReadonlySet<ObjectId>): Drain => ({
+export const createDrain = (held: ReadonlySet<ObjectId>, sinceMs: number): Drain => ({
   todo: new Set(held),
   moving: new Map(),
   movingBytes: 0,
   failed: new Map(),
   free: false,
+  sinceMs,
+  waitsFor: undefined,
 });

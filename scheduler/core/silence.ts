@@ -23,9 +23,11 @@ import {
   type WorkerRecord,
 } from "./state.js";
 
-/** The worker is silent: what it holds may come back. To be called before its objects are dropped. */
+/**
+ * The worker is silent: what it holds may come back, and one without anything may take what others hold. To be called
+ * before its objects are dropped.
+ */
 export function noteSilence(state: State, { id: worker, instance, objects }: WorkerRecord): void {
-  if (objects.size === 0) return;
   state.silences.add({ worker, instance, at: state.listenedMs, objects: new Set(objects) });
 }
 

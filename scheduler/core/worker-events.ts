@@ -5,7 +5,7 @@ import { limits } from "../../proto/limits.js";
 import type { HeldLease, StoredObject, WorkerRequestOf } from "../../proto/messages/worker.js";
 import { isCompatible, PROTOCOL_VERSION } from "../../proto/version.js";
 import { firstTime, knowReports } from "./commits.js";
-import { forgetDrains, noteHolder, startDrain, tellDrain } from "./copies.js";
+import { forgetDrains, noteHolder, retryDrains, startDrain, tellDrain } from "./copies.js";
 import { blame, mayJoin, speaker } from "./departed.js";
 import { sendLease } from "./dispatch.js";
 import { countEngines, noteJoin } from "./engines.js";
@@ -85,6 +85,7 @@ export function onHello(ctx: Context, hello: WorkerRequestOf<"hello">, reply: Re
     state.stories.note("joined", { worker: worker.id });
     countEngines(state);
     noteJoin(ctx, worker);
+    retryDrains(state, worker);
   }
   heard(state, worker);
   knowReports(worker, hello.reportsFrom);
