@@ -75,9 +75,7 @@ export class Excuses {
     const maker = this.#makerOf(id);
     if (!maker) return this.#truth.hasDied(id);
     const { stage, task } = maker;
-    const kept =
-      !isLarge(traitsOf(stage.spec.fn), task) ||
-      !(this.#truth.hasDied(id) || (this.#facts.wasRetold(stage.spec.index) && this.#truth.isOutOfReach(id)));
+    const kept = !isLarge(traitsOf(stage.spec.fn), task) || !this.#truth.hasDied(id);
     if (kept && !this.#facts.wasReleased(stage.spec.index)) return false;
     return (
       !stage.spec.options.pure ||

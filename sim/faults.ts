@@ -147,10 +147,7 @@ export class FaultPlan {
     node.process.pause();
     const mailFirst = this.#random.chance(0.5);
     const pauseMs = this.#random.chance(0.5) ? this.#random.delay(1_500) : this.#random.between(5_000, mostMs);
-    this.#soon(pauseMs, () => {
-      node.process.resume(mailFirst);
-      this.#world.truth.undisturbed(node.address);
-    });
+    this.#soon(pauseMs, () => node.process.resume(mailFirst));
   }
 
   #outage(): void {
@@ -172,7 +169,6 @@ export class FaultPlan {
     if (!network.away) return;
     story.tell("broker", "is back");
     network.away = false;
-    for (const { address } of this.#world.liveWorkers) this.#world.truth.undisturbed(address);
   }
 
   #cutOff(address: string | undefined): void {
@@ -191,6 +187,5 @@ export class FaultPlan {
     if (!this.#cut.delete(address)) return;
     this.#world.story.tell(address, "is reachable again");
     this.#world.network.heal(address);
-    this.#world.truth.undisturbed(address);
   }
 }

@@ -8,14 +8,12 @@ import { limits } from "../proto/limits.js";
 import type { Lease } from "../proto/messages/worker.js";
 import type { Clock } from "./clock.js";
 import { Violation } from "./job-model.js";
-import type { Network } from "./network.js";
 import type { Process } from "./process.js";
 
 const taskKey = (job: JobId, stage: number, task: number): string => `${job}/${stage}/${task}`;
 
 interface Facts {
   readonly clock: Clock;
-  readonly network: Network;
   readonly processes: ReadonlyMap<string, Process>;
   readonly lapsed: ReadonlySet<JobId>;
   readonly grants: ReadonlyMap<string, { readonly atMs: number }>;
@@ -36,7 +34,6 @@ interface Execution {
 const reportMs = 10_000;
 /** A death may come before any beat could say what was executing. */
 const killsSlack = 2;
-const outOfReachMs = 25_000;
 
 export class Truth {
   readonly #world: Facts;
@@ -45,7 +42,6 @@ export class Truth {
   readonly #died = new Set<ObjectId>();
   /** Processes that were taken for dead at some time. */
   readonly #lost = new Set<Process>();
-  readonly #disturbed = new Map<string, number>();
   /** Leases that were given to each, in order. */
   readonly #granted = new Map<Process, Lease[]>();
   readonly #cancelled = new Set<string>();
@@ -81,26 +77,6 @@ export class Truth {
   /** At some time the last copy has gone with a process that died, or that left when nobody could take it. */
   hasDied(id: ObjectId): boolean {
     return this.#died.has(id);
-  }
-
-  /**
-   * Nobody who holds it could be reached for some time until now: a scheduler that has just started waits only so long.
-   */
-  isOutOfReach(id: ObjectId): boolean {
-    const { clock } = this.#world;
-    return [...(this.#holders.get(id) ?? [])].every(
-      (one) => one.dead || clock.nowMs - this.#disturbedAtMs(one) < outOfReachMs,
-    );
-  }
-
-  #disturbedAtMs(process: Process): number {
-    if (process.paused || this.#world.network.isCut(process.address)) return this.#world.clock.nowMs;
-    return this.#disturbed.get(process.address) ?? Number.NEGATIVE_INFINITY;
-  }
-
-  /** This address can be reached again. */
-  undisturbed(address: string): void {
-    this.#disturbed.set(address, this.#world.clock.nowMs);
   }
 
   /** The process is gone for good: what only it held is, too. */
