@@ -6,7 +6,7 @@
  *    the last keeper goes, a copy becomes kept. What clients put, and so what everybody reads, has two keepers as soon
  *    as another worker has fetched it anyway.
  * K2 A worker that leaves says goodbye only after the scheduler has said that nothing is needed of it any more: what it
- *    alone holds is fetched by others first. What nobody can take (there is no other worker, or none is large enough, or
+ *    alone holds is fetched by others first. What nobody can take (there is no other worker, none is large enough, or
  *    all fail) stays while somebody who is silent may come back, or has not said hello to a new scheduler yet; at most
  *    for limits.silentWorkerPatienceMs. Then it is said in the log, with its size.
  * K3 Nothing here is remembered across a restart of the scheduler: workers tell what they hold, and that they leave.
