@@ -5,6 +5,7 @@
 import { parseArgs } from "node:util";
 import { mutants } from "./mutants.js";
 import { huntAll, tableOf, withPlant } from "./plant-hunt.js";
+import { replayHelp, runReplay } from "./replay.js";
 import { type Outcome, type SimulationOptions, simulate } from "./simulation.js";
 
 const help = `volley simulation: the scheduler, worker cores and model clients on a virtual clock, from a seed
@@ -16,7 +17,7 @@ const help = `volley simulation: the scheduler, worker cores and model clients o
   --plant NAME   with a planted bug, until it is caught: ${Object.keys(mutants).join(", ")}
   --plants       every planted bug until it is caught, within --seeds (default 300), two at a time; exit 1 if one is not
   --json         one JSON object on the last line
-`;
+${replayHelp}`;
 
 interface Summary {
   seeds: number;
@@ -66,6 +67,7 @@ function whole(text: string, name: string): number {
 type Run = (options: SimulationOptions) => Promise<Outcome>;
 
 async function main(): Promise<number> {
+  if (process.argv[2] === "replay") return runReplay(process.argv.slice(3), (line) => console.log(line));
   const { values } = parseArgs({
     options: {
       seeds: { type: "string" },

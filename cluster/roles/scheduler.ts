@@ -5,11 +5,13 @@ import { pino } from "pino";
 import { openDurable } from "../../proto/durable/nats.js";
 import { connectNats } from "../../proto/transport/nats.js";
 import type { State } from "../../scheduler/core/index.js";
+import { Capture } from "../../scheduler/shell/capture.js";
 import { SchedulerMetrics } from "../../scheduler/shell/metrics.js";
 import { realCore } from "../../scheduler/shell/real-core.js";
 import { exitCodes, SchedulerShell } from "../../scheduler/shell/shell.js";
-import { type ConfigOf, type ConfigTable, configKey, integer } from "../process/config.js";
+import { type ConfigOf, type ConfigTable, configKey, integer, optionalText } from "../process/config.js";
 import { type MetricsServer, serveMetrics } from "../process/metrics-server.js";
+import { packageVersion } from "../process/release.js";
 import { metricsConfig, roleConfig } from "../process/role-config.js";
 
 export const schedulerConfig = {
@@ -43,6 +45,21 @@ export const schedulerConfig = {
     default: 0,
     parse: integer(0, Number.MAX_SAFE_INTEGER),
   }),
+  capture: configKey<string | null>({
+    env: "VOLLEY_CAPTURE",
+    flag: "capture",
+    doc: "A file to which every event that the scheduler's core takes in is written, for `npm run sim -- replay`. It has what clients and workers send, arguments and small results too. Each start begins it anew and keeps those of the three starts before, as FILE.1 to FILE.3.",
+    default: null,
+    defaultDoc: "none",
+    parse: optionalText,
+  }),
+  captureBytes: configKey({
+    env: "VOLLEY_CAPTURE_BYTES",
+    flag: "capture-bytes",
+    doc: "A capture ends when its file has so many bytes; the scheduler goes on.",
+    default: 256 * 1024 * 1024,
+    parse: integer(1, Number.MAX_SAFE_INTEGER),
+  }),
 } satisfies ConfigTable;
 
 export interface RunningScheduler {
@@ -65,6 +82,9 @@ export async function runScheduler(
   });
   const metrics = new SchedulerMetrics();
   let server: MetricsServer | undefined;
+  const { capture: file, captureBytes: bytesMax } = config;
+  const onEnd = (why: string): void => log.warn({ file }, `nothing more is captured: ${why}`);
+  const capture = file === null ? undefined : new Capture({ file, bytesMax, volley: packageVersion(), onEnd });
   try {
     const durable = await openDurable(transport);
     let shell: SchedulerShell<State> | undefined;
@@ -73,7 +93,16 @@ export async function runScheduler(
         if (code === exitCodes.again) starting = starting.then(serve).catch(giveUp);
         else exit(code);
       };
-      shell = await SchedulerShell.start({ ...config, core: realCore, transport, durable, metrics, log, onFatal });
+      shell = await SchedulerShell.start({
+        ...config,
+        capture,
+        core: realCore,
+        transport,
+        durable,
+        metrics,
+        log,
+        onFatal,
+      });
       log.info({ epoch: shell.epoch }, "serving");
     };
     const giveUp = (error: unknown): void => {

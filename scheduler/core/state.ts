@@ -305,7 +305,8 @@ export interface State {
   readonly strangers: Map<ObjectId, { worker: WorkerId; digest: Uint8Array }[]>;
   /** Events taken in. */
   eventSeq: number;
-  readonly stories: Stories;
+  /** Another with more lines, where all of them are wanted. */
+  stories: Stories;
 }
 
 export function createState(options: { epoch: Epoch; offload?: OffloadSizes }): State {

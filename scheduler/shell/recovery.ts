@@ -31,6 +31,8 @@ import { readSnapshot } from "./snapshots.js";
 export interface Recovered<S> {
   readonly state: S;
   readonly epoch: Epoch;
+  /** The record of the epoch, applied already. */
+  readonly began: JournalRecord;
   readonly lastSeq: number;
   /** Snapshots that may exist: the one used is the last. Empty when none was used. */
   readonly snapshots: readonly SnapshotMarker[];
@@ -92,6 +94,7 @@ export async function recover<S>(options: RecoveryOptions<S>): Promise<Recovered
       return {
         state: replay.state,
         epoch,
+        began: record,
         lastSeq,
         snapshots: replay.snapshots,
         broken: replay.broken,

@@ -13,6 +13,7 @@ import { type Runtime, realRuntime, type Stop } from "../../proto/runtime.js";
 import type { Transport } from "../../proto/transport/transport.js";
 import type { Event } from "../core/events.js";
 import { BlobEffects } from "./blob-effects.js";
+import type { Capture } from "./capture.js";
 import { ChunkStore } from "./chunks.js";
 import { MonotonicClock } from "./clock.js";
 import type { CorePort } from "./core-port.js";
@@ -59,6 +60,8 @@ export interface ShellOptions<S> {
   readonly entryBytesMax?: number;
   /** See recovery.ts. */
   readonly acceptJournalLoss?: number;
+  /** Where events are written for a replay. */
+  readonly capture?: Capture | undefined;
   /** The shell has gone silent for good; the process must end. */
   onFatal(error: Error, exitCode: number): void;
 }
@@ -128,7 +131,9 @@ export class SchedulerShell<S> {
     // What sessions had there ended with the process that they were sessions of; and behind the fence nobody else
     // writes.
     await durable.scratch.clear();
-    const shell = new SchedulerShell(options, recovered, nonce);
+    const { epoch, began } = recovered;
+    const state = options.capture?.begin(core, recovered.state, epoch, began) ?? recovered.state;
+    const shell = new SchedulerShell(options, { ...recovered, state }, nonce);
     shell.#intake.start();
     await options.transport.flush();
     shell.#startTicking();
@@ -254,11 +259,16 @@ export class SchedulerShell<S> {
     this.#events.push(event);
     if (this.#stepping) return;
     this.#stepping = true;
-    const { core } = this.#options;
+    const { core, capture } = this.#options;
     try {
       // The list is short: a step gives rise to at most a digest or two.
-      for (let next = this.#events.shift(); next; next = this.#events.shift())
-        this.#effects.carryOut(core.step(this.#state, next, this.#clock.nowMs()));
+      for (let next = this.#events.shift(); next; next = this.#events.shift()) {
+        const nowMs = this.#clock.nowMs();
+        capture?.take(next, nowMs);
+        const commands = core.step(this.#state, next, nowMs);
+        capture?.gave(commands);
+        this.#effects.carryOut(commands);
+      }
     } catch (error) {
       this.#options.log.error({ cause: core.causeOf(this.#state) }, "the core failed in this event");
       this.#die(error instanceof Error ? error : new Error(String(error)), exitCodes.bug);
@@ -285,6 +295,7 @@ export class SchedulerShell<S> {
     if (drained && this.#entriesSince > 0) await this.#settle(this.snapshot());
     this.#phase = "stopped";
     this.#writer.abandon();
+    this.#options.capture?.close();
     this.#effects.close();
     await this.#settle(this.#options.transport.flush());
   }
@@ -370,6 +381,7 @@ export class SchedulerShell<S> {
     this.#stopTicking();
     this.#effects.close();
     this.#writer.abandon();
+    this.#options.capture?.close(error.message);
     this.#options.log.error(
       { error: error.stack ?? String(error), exitCode, ...(isVolleyError(error) ? { code: error.code } : {}) },
       `the scheduler stops: ${error.message}`,
