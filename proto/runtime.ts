@@ -22,6 +22,8 @@ export interface Runtime {
   every(ms: number, run: () => void): Stop;
   /** Runs in the next turn of the event loop. */
   soon(run: () => void): void;
+  /** Runs when this turn's code and all that its promises give rise to have run. */
+  atTickEnd(run: () => void): void;
   randomBytes(bytes: number): Uint8Array;
 }
 
@@ -39,6 +41,7 @@ export const realRuntime: Runtime = {
   soon: (run) => {
     setImmediate(run);
   },
+  atTickEnd: (run) => process.nextTick(run),
   randomBytes: (bytes) => new Uint8Array(randomBytes(bytes)),
 };
 

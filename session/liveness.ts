@@ -167,6 +167,7 @@ function complete(ctx: Context): void {
     return;
   }
   state.opening++;
+  state.openedMs = ctx.nowMs;
   state.phase = { p: "open" };
   state.telling.queue.clear();
   for (const { stage, run } of readButUnseen(state.stages.values())) fail(ctx, stage, run, readUnseen);

@@ -102,6 +102,30 @@ describe("the way to a worker", () => {
     ]);
   });
 
+  test("to a scheduler that has just taken over is waited for until its workers are there", () => {
+    rig.advance(1_000);
+    rig.epoch = 2;
+    rig.answer("beat", { t: "beat", known: false });
+    rig.answer("open", { t: "opened", heartbeatIntervalMs: 1_000, version: 2 });
+    rig.put(1, large);
+    rig.take({ e: "put-needed", put: 1 });
+    const none = { t: "error", error: { code: "NO_WORKERS", message: "none" } } as const;
+    for (let i = 0; i < 5; i++) {
+      rig.answer("place", none);
+      rig.advance(500);
+    }
+    expect(rig.of("put-done")).toEqual([]);
+    rig.place(1);
+    expect(rig.of("put-done").map(({ put, error }) => [put, error])).toEqual([[1, undefined]]);
+    rig.put(2, large);
+    rig.take({ e: "put-needed", put: 2 });
+    for (let i = 0; i < 12 && rig.of("put-done").length < 2; i++) {
+      rig.answer("place", none);
+      rig.advance(1_000);
+    }
+    expect(rig.of("put-done").map(({ error }) => error?.code)).toEqual([undefined, "NO_WORKERS"]);
+  });
+
   test("is gone by eight at once", () => {
     for (let put = 1; put <= 10; put++) rig.put(put, large);
     const asked = (): number => rig.of("request").filter(({ request }) => request.t === "place").length;

@@ -4,7 +4,8 @@
  *
  * U2 What the scheduler calls missing is put again from what its caller kept; what is not to be had any more is given
  *    back, so that what reads it ends, and the next put of the value is a new one.
- * U3 A full cluster is waited for: what lingers is given back at once, and the offer is made again.
+ * U3 A full cluster is waited for: what lingers is given back at once, and the offer is made again. So are the workers
+ *    of a scheduler that has just taken over: they are on their way to it.
  */
 import { type ErrorCode, isVolleyError, toWireError, VolleyError } from "../proto/errors.js";
 import type { ObjectId } from "../proto/ids.js";
@@ -23,6 +24,7 @@ const holdTriesMax = 10;
 const holdPauseMs = 200;
 /** U3. */
 const roomPatienceMs = 120_000;
+const workersReturnMs = 10_000;
 const offerPauseMs = 50;
 const offerPauseMsMax = 1_000;
 /** Failures of one worker, after which another one is asked. */
@@ -143,7 +145,8 @@ function onWayFailed(ctx: Context, put: PutRecord, { tries, fullSinceMs }: Place
   const full = error.code === "OUT_OF_MEMORY" && error.details?.neededBytes === undefined;
   const since = full ? (fullSinceMs ?? nowMs) : undefined;
   const over = since === undefined ? tries >= placeTriesMax : nowMs - since > roomPatienceMs;
-  if (over || !elsewhere.has(error.code)) {
+  const returning = error.code === "NO_WORKERS" && areWorkersReturning(ctx);
+  if (!returning && (over || !elsewhere.has(error.code))) {
     endWay(ctx, put, error);
     return;
   }
@@ -153,6 +156,11 @@ function onWayFailed(ctx: Context, put: PutRecord, { tries, fullSinceMs }: Place
   }
   go(put, { at: "pausing", tries, fullSinceMs: since });
   state.timers.add(nowMs + Math.min(offerPauseMs * tries, offerPauseMsMax), { w: "offer", put });
+}
+
+function areWorkersReturning({ state, nowMs }: Context): boolean {
+  const { phase, opening, openedMs } = state;
+  return phase.p === "lost" || (phase.p === "open" && opening > 1 && nowMs - openedMs < workersReturnMs);
 }
 
 function endWay(ctx: Context, put: PutRecord, error: VolleyError | undefined): void {

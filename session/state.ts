@@ -220,6 +220,7 @@ export interface SessionState {
   /** Of the scheduler that was heard last, and of that which has opened the session. */
   epoch: number;
   openedEpoch: number;
+  openedMs: number;
   /** Counts openings; what was told in an earlier one is void. */
   opening: number;
   engine: string | undefined;
@@ -269,6 +270,7 @@ export function newSession(options: SessionOptions): SessionState {
     epochs: new EpochWatch(),
     epoch: 0,
     openedEpoch: 0,
+    openedMs: 0,
     opening: 0,
     engine: undefined,
     intervalMs: limits.heartbeatIntervalMs,

@@ -19,6 +19,12 @@ export interface ClientFacts {
   wasRetold(stage: number): boolean;
   /** Everything of it may be gone: it was silent for longer than a session lives. */
   readonly lapsed: boolean;
+  /** Counts the schedulers that were told of the session. */
+  readonly opening: number;
+  /** A put of its own has failed (with this code): what reads it cannot run. */
+  putHasFailed(id: ObjectId, code?: ErrorCode): boolean;
+  /** Nobody had its ref at some time. */
+  putWasReleased(id: ObjectId): boolean;
 }
 
 export class Excuses {
@@ -54,9 +60,11 @@ export class Excuses {
           this.#facts.lapsed || this.#inputsOf(stage, task).some((id) => this.#isLost(id) || this.#mayHaveFailed(id))
         );
       case "SESSION_LOST":
-        return this.#facts.lapsed;
+        return (
+          this.#facts.lapsed || (this.#facts.opening > 1 && !stage.spec.options.pure && this.#wasRead(stage, task))
+        );
       default:
-        return false;
+        return this.#inputsOf(stage, task).some((id) => this.#facts.putHasFailed(id, code));
     }
   }
 
@@ -73,7 +81,7 @@ export class Excuses {
   /** Every copy is truly gone, and it cannot be made again. */
   #isLost(id: ObjectId): boolean {
     const maker = this.#makerOf(id);
-    if (!maker) return this.#truth.hasDied(id);
+    if (!maker) return this.#truth.hasDied(id) || this.#facts.putHasFailed(id) || this.#facts.putWasReleased(id);
     const { stage, task } = maker;
     const kept = !isLarge(traitsOf(stage.spec.fn), task) || !this.#truth.hasDied(id);
     if (kept && !this.#facts.wasReleased(stage.spec.index)) return false;
@@ -84,12 +92,27 @@ export class Excuses {
     );
   }
 
+  /**
+   * The client was not shown the result, but one that was made from it: another execution might give another value.
+   */
+  #wasRead(stage: StageModel, task: number): boolean {
+    const id = objectIdOf(stage.base, task);
+    for (const reader of this.#model.stages.values()) {
+      if (reader.spec.index <= stage.spec.index) continue;
+      for (let at = 0; at < reader.count; at++) {
+        if (!this.#inputsOf(reader, at).includes(id)) continue;
+        if (reader.shown.has(at) || this.#wasRead(reader, at)) return true;
+      }
+    }
+    return false;
+  }
+
   #mayHaveFailed(id: ObjectId): boolean {
     const maker = this.#makerOf(id);
     if (!maker) return false;
     const { stage, task } = maker;
     if (stage.expected[task] === undefined || this.#isLost(id)) return true;
-    for (const code of ["CANCELLED", "TASK_QUARANTINED", "NONDETERMINISTIC"] as const)
+    for (const code of ["CANCELLED", "TASK_QUARANTINED", "NONDETERMINISTIC", "SESSION_LOST"] as const)
       if (this.explains(code, stage, task)) return true;
     return this.#inputsOf(stage, task).some((input) => this.#isLost(input) || this.#mayHaveFailed(input));
   }

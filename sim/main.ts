@@ -8,7 +8,7 @@ import { huntAll, tableOf, withPlant } from "./plant-hunt.js";
 import { replayHelp, runReplay } from "./replay.js";
 import { type Outcome, type SimulationOptions, simulate } from "./simulation.js";
 
-const help = `volley simulation: the scheduler, worker cores and model clients on a virtual clock, from a seed
+const help = `volley simulation: scheduler, workers and clients, as they are, on a virtual clock, from a seed
 
   --seeds N      run seeds 1 to N (default 100)
   --from S       first seed of the run (default 1)

@@ -7,7 +7,17 @@ import type { Edit } from "./mutant.js";
 import type { simulate } from "./simulation.js";
 
 /** What the simulation loads, by the table of imports in docs/ARCHITECTURE.md. */
-const folders = ["cluster", "kernels", "proto", "scheduler/core", "scheduler/shell", "sim", "worker"];
+const folders = [
+  "client/sdk",
+  "cluster",
+  "kernels",
+  "proto",
+  "scheduler/core",
+  "scheduler/shell",
+  "session",
+  "sim",
+  "worker",
+];
 
 const dist = path.join(path.dirname(fileURLToPath(import.meta.url)), "..");
 

@@ -24,7 +24,8 @@ export interface Mutant {
     | "objects"
     | "order"
     | "shell"
-    | "agent";
+    | "agent"
+    | "session";
   readonly edits: readonly Edit[];
   /** Misfortunes that the bug needs to show; the seeds' own are rarer. */
   readonly faults?: Partial<FaultRates>;

@@ -6,6 +6,7 @@
  */
 import { agentMutants } from "./agent-mutants.js";
 import type { Edit, Mutant } from "./mutant.js";
+import { sessionMutants } from "./session-mutants.js";
 import { shellMutants } from "./shell-mutants.js";
 
 const core = (file: string, find: string, put: string): Edit => ({ file: `scheduler/core/${file}.js`, find, put });
@@ -267,4 +268,5 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   ...shellMutants,
   ...agentMutants,
+  ...sessionMutants,
 };

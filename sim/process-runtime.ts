@@ -1,4 +1,5 @@
 /** Time, turns and chance of one simulated process: its timers do not fire while it is stopped, and end with it. */
+import { nextTick } from "node:process";
 import type { Runtime, Stop } from "../proto/runtime.js";
 import type { Clock } from "./clock.js";
 import type { Process } from "./process.js";
@@ -46,6 +47,7 @@ export function processRuntime(machine: Machine, process: Process, random: Rando
     },
     // Mostly at once; a turn may be a long one.
     soon: (run) => process.later(random.chance(0.8) ? 0 : random.delay(1), run),
+    atTickEnd: (run) => nextTick(() => process.hear(run)),
     randomBytes: (bytes) => Uint8Array.from({ length: bytes }, () => random.between(0, 255)),
   };
 }

@@ -1,44 +1,39 @@
 /**
- * A model SDK client: a session, stages submitted over time, beats, stages sent again when the scheduler says it does
- * not know them, puts, cancels, releases, fetches of large results; and a check of everything it is shown.
+ * A client with a session: the SDK's own, which this gives stages, puts, cancels, releases and gets at random, over
+ * time; and a check of everything that comes of them.
  */
-
+import type { StageHandle } from "../client/sdk/stage.js";
 import { objectsRead, stagesRead } from "../proto/args.js";
 import { decodeMessage } from "../proto/codec.js";
-import { type ClientId, type Epoch, type JobId, type ObjectId, splitObjectId, type TenantId } from "../proto/ids.js";
-import { limits } from "../proto/limits.js";
-import { clientUpdate } from "../proto/messages/client.js";
-import type { ResultSegment } from "../proto/messages/results.js";
+import type { ErrorCode } from "../proto/errors.js";
+import { isVolleyError } from "../proto/errors.js";
+import { type ClientId, type ObjectId, splitObjectId } from "../proto/ids.js";
+import { type ClientUpdate, clientUpdate } from "../proto/messages/client.js";
 import type { StageSpec } from "../proto/messages/stage.js";
 import { subjects } from "../proto/subjects.js";
-import { PROTOCOL_VERSION } from "../proto/version.js";
-import type { SegmentTable } from "../scheduler/core/segments.js";
-import { Asker } from "./asker.js";
+import { addressed } from "../session/session.js";
+import { ClientNode } from "./client-node.js";
 import { Excuses } from "./excuse.js";
-import { Fetcher } from "./fetcher.js";
 import { JobModel, Violation } from "./job-model.js";
-import { Process } from "./process.js";
+import type { Process } from "./process.js";
 import type { Random } from "./random.js";
 import { randomStage } from "./random-graph.js";
-import { emptyShown, gapsOf, keepShown, retell } from "./retelling.js";
 import { SessionPuts } from "./session-puts.js";
 import type { World } from "./world.js";
 
-interface ClientStage {
+interface Submitted {
   readonly spec: StageSpec;
-  /** By task: its result is here. */
-  readonly done: Uint8Array;
+  readonly handle: StageHandle;
   left: number;
-  sentAtMs: number;
-  /** The opening of the session in which it was sent last: only then does this scheduler know it. */
-  sentIn: number;
   fetches: number;
   released: boolean;
-  readonly results: SegmentTable;
+  /** The opening of the session in which its last result came. */
+  completeIn: number;
 }
 
-/** A fetch is tried so often after the last fault. */
-const fetchesMax = 20;
+/** A get that fails is repeated so often after the last fault. */
+const fetchesMax = 5;
+const fetchAgainMs = 2_000;
 
 export interface SessionPlan {
   readonly stages: number;
@@ -48,81 +43,88 @@ export interface SessionPlan {
 
 export class SessionClient {
   readonly address: string;
-  readonly process: Process;
   readonly #world: World;
+  readonly #node: ClientNode;
   readonly #random: Random;
-  readonly #asker: Asker;
-  readonly #fetcher: Fetcher;
   readonly #model: JobModel;
-  readonly #excuses: Excuses;
-  readonly #cancels: { stage: number; from: number; to: number }[] = [];
-  /** Stages of which a scheduler knows the results alone, not what made them. */
-  readonly #retold = new Set<number>();
-  /** Stages whose refs were gone at some time. */
-  readonly #gone = new Set<number>();
-  readonly #session: JobId;
-  readonly #plan: SessionPlan;
-  readonly #stages = new Map<number, ClientStage>();
   readonly #puts: SessionPuts;
-  #released: number[] = [];
-  #open = false;
-  #opening = 0;
-  #submitted = 0;
+  readonly #plan: SessionPlan;
+  readonly #stages = new Map<number, Submitted>();
+  readonly #cancels: { stage: number; from: number; to: number }[] = [];
+  #cancelling = 0;
   #closing = false;
   #done = false;
 
   constructor(world: World, name: string, plan: SessionPlan) {
     this.#world = world;
-    this.#random = world.fork();
     this.address = name;
-    this.process = new Process(world, name);
-    this.#asker = new Asker(world, this.#random, this.process);
-    this.#fetcher = new Fetcher(world, this.#random, this.process);
-    this.#session = `session-${name}` as JobId;
+    this.#node = new ClientNode(world, name, "acme");
+    this.#random = this.#node.random;
     this.#plan = plan;
-    this.#puts = new SessionPuts(this.#fetcher, this.#random, this.#asker, this.#session);
+    this.#puts = new SessionPuts(world, this.#node);
+    const job = this.#node.session.id;
     this.#model = new JobModel({
-      job: this.#session,
+      job,
       durable: false,
       tenant: "acme",
-      excuses: (code, stage, task) => this.#excuses.explains(code, stage, task),
-      throwsOf: (stage, task) => world.truth.throwsOf(this.#session, stage, task),
-      onShown: (id, hex) => world.provenance.shown(this.#session, id, hex),
+      excuses: (code, stage, task) => excuses.explains(code, stage, task),
+      throwsOf: (stage, task) => world.truth.throwsOf(job, stage, task),
+      onShown: (id, hex) => world.provenance.shown(job, id, hex),
       foreign: (id) => this.#puts.valueOf(id) ?? world.made.get(id),
     });
-    this.#excuses = new Excuses(world.truth, this.#model, this);
-    world.jobs.set(this.#session, this.#model);
+    const excuses = new Excuses(world.truth, this.#model, this);
+    world.jobs.set(job, this.#model);
   }
 
+  get process(): Process {
+    return this.#node.process;
+  }
   get done(): boolean {
     return this.#done;
   }
   get waitsFor(): string {
     const left = [...this.#stages]
-      .filter(([, stage]) => stage.left > 0)
+      .filter(([, stage]) => stage.left > 0 && !stage.released)
       .map(([index, stage]) => `stage ${index}: ${stage.left} of ${stage.spec.count}`);
+    if (this.#puts.busy) left.push("a put or its get");
+    if (this.#cancelling > 0) left.push("a cancel");
     return left.length > 0 ? left.join(", ") : this.#closing ? "the answer to its close" : "nothing";
   }
+
+  // ---------------------------------------------------------------------------------------------- for the judges
 
   isCancelled(stage: number, task: number): boolean {
     return this.#cancels.some((one) => one.stage === stage && one.from <= task && task < one.to);
   }
-  wasRetold(stage: number): boolean {
-    return this.#retold.has(stage);
-  }
   wasReleased(stage: number): boolean {
-    return this.#gone.has(stage);
+    return this.#stages.get(stage)?.released === true;
+  }
+  /** Only what is open is sent to another scheduler; of the rest it is told the results. */
+  wasRetold(stage: number): boolean {
+    const one = this.#stages.get(stage);
+    return one?.left === 0 && one.completeIn < this.opening;
+  }
+  get opening(): number {
+    return this.#node.session.state.opening;
   }
   get lapsed(): boolean {
-    return this.#world.lapsed.has(this.#session);
+    return this.#world.lapsed.has(this.#node.session.id);
+  }
+  putHasFailed(id: ObjectId, code?: ErrorCode): boolean {
+    return this.#puts.hasFailed(id, code);
+  }
+  putWasReleased(id: ObjectId): boolean {
+    return this.#puts.wasReleased(id);
   }
 
+  // ---------------------------------------------------------------------------------------------- acting
+
   start(): void {
-    this.#world.network.subscribe(subjects.client(this.address as ClientId), this.address, ({ data }) =>
-      this.#onUpdate(data),
+    // Before the session has it: of results that come again it looks at the first alone.
+    this.#node.transport.subscribe(subjects.client(this.address as ClientId), ({ data }) =>
+      this.#onUpdate(decodeMessage(clientUpdate, data)),
     );
-    this.#openSession();
-    this.#beat();
+    this.#node.hear(this.#node.open(), () => this.#act(), rethrow);
   }
 
   crash(): void {
@@ -130,324 +132,198 @@ export class SessionClient {
     this.#done = true;
   }
 
-  // ---------------------------------------------------------------------------------------------- opening
-
-  #openSession(): void {
-    this.#open = false;
-    const request = {
-      t: "open",
-      client: this.address as ClientId,
-      session: this.#session,
-      tenant: "acme" as TenantId,
-      version: PROTOCOL_VERSION,
-    } as const;
-    this.#asker.ask(
-      () => request,
-      (reply) => {
-        if (reply.t === "error")
-          throw new Violation("session", `${this.address} cannot open its session: ${reply.error.message}`);
-        if (reply.t !== "opened" || this.#open) return reply.t === "opened";
-        this.#open = true;
-        this.#opening++;
-        this.#puts.tellAll(() => {
-          if (this.#submitted === 0) this.#act();
-          else this.#send([...this.#incomplete(), ...this.#largeResults()]);
-        });
-        return true;
-      },
-    );
-  }
-
-  #beat(): void {
-    if (this.#done) return;
-    this.#asker.later(limits.heartbeatIntervalMs, () => this.#beat());
-    if (!this.#open || this.#closing) return;
-    const nowMs = this.#world.clock.nowMs;
-    const waiting = [...this.#stages]
-      .filter(
-        ([, stage]) =>
-          stage.left > 0 && stage.sentIn === this.#opening && nowMs - stage.sentAtMs > limits.heartbeatIntervalMs,
-      )
-      .map(([index]) => index);
-    const gaps = waiting.flatMap((index) => gapsOf(index, this.#stages.get(index)?.done));
-    const released = [...this.#released];
-    this.#asker.askOnce(
-      {
-        t: "beat",
-        client: this.address as ClientId,
-        session: this.#session,
-        epoch: this.#asker.epoch as Epoch,
-        waiting,
-        gaps,
-        released,
-      },
-      (reply) => {
-        if (reply.t !== "beat" || !this.#open || this.#closing) return;
-        this.#released = this.#released.filter((index) => !released.includes(index));
-        this.#puts.tellAgain([...(reply.missing ?? []), ...(reply.awaited ?? [])]);
-        if (reply.known) return;
-        this.#world.story.tell(this.address, "is not known any more: opens its session again");
-        this.#openSession();
-      },
-    );
-  }
-
-  // ---------------------------------------------------------------------------------------------- acting
-
   /** One thing now, the next later, until the plan is done. */
   #act(): void {
-    if (this.#done || this.#closing) return;
-    if (this.#random.chance(0.3)) this.#wonder();
-    if (this.#submitted < this.#plan.stages) {
+    if (this.#closing) return;
+    if (this.#random.chance(0.3)) this.#query();
+    if (this.#random.chance(0.1)) this.#puts.look();
+    if (this.#stages.size < this.#plan.stages) {
       if (this.#random.chance(0.15)) this.#puts.put();
-      this.#submit(this.#random.between(1, 3));
+      for (let i = this.#random.between(1, 3); i > 0 && this.#stages.size < this.#plan.stages; i--) this.#submit();
       if (this.#random.chance(0.05)) this.#cancel();
     }
-    for (const stage of this.#stages.values()) if (this.#random.chance(0.2)) this.#release(stage);
-    const finished =
-      this.#submitted >= this.#plan.stages &&
-      [...this.#stages.values()].every((stage) => stage.released || (stage.left === 0 && stage.fetches === 0));
-    if (finished) {
-      this.#close();
-      return;
-    }
-    this.#asker.later(this.#random.delay(this.#plan.withinMs / Math.max(1, this.#plan.stages)), () => this.#act());
+    for (const stage of this.#stages.values())
+      if (this.#random.chance(stage.left > 0 ? 0.01 : 0.2)) this.#release(stage);
+    const isOver = ({ released, left, fetches }: Submitted): boolean => (released || left === 0) && fetches === 0;
+    const idle = !this.#puts.busy && this.#cancelling === 0 && [...this.#stages.values()].every(isOver);
+    if (idle && this.#stages.size >= this.#plan.stages) this.#close();
+    else this.#node.later(this.#random.delay(this.#plan.withinMs / this.#plan.stages), () => this.#act());
   }
 
   /** Questions that people ask in between; whatever the state is, there is an answer. */
-  #wonder(): void {
+  #query(): void {
+    const { requests, id: job } = this.#node.session;
+    const failed = (error: unknown): void => this.#mustBeMisfortune("a question", error);
     const stage = [...this.#stages.values()].find(({ left }) => left > 0) ?? this.#stages.get(0);
     if (stage) {
-      const task = Math.max(0, stage.done.indexOf(0));
-      this.#asker.askOnce({ t: "explain", job: this.#session, stage: stage.spec.index, task }, (reply) => {
-        if (reply.t === "explanation" && (reply.explanation.reason === "" || reply.explanation.text === ""))
-          throw new Violation("explain", `no reason is given for ${JSON.stringify(reply.explanation)}`);
-      });
-    }
-    this.#asker.askOnce({ t: "status", job: this.#session }, () => undefined);
-    this.#asker.askOnce({ t: "workers" }, () => undefined);
-    this.#asker.askOnce({ t: "list", limit: 10 }, () => undefined);
-  }
-
-  #submit(howMany: number): void {
-    const stages: ClientStage[] = [];
-    for (let i = 0; i < howMany && this.#submitted < this.#plan.stages; i++) {
-      const index = this.#submitted++;
-      const readable = [...this.#stages.values()].filter((stage) => !stage.released);
-      const spec = randomStage(
-        {
-          random: this.#random,
-          stages: readable.map((stage) => ({
-            spec: stage.spec,
-            objectOf: stage.left === 0 ? (task: number) => this.#model.objectOf(stage.spec.index, task) : undefined,
-          })),
-          objects: [...this.#puts.ids, ...[...this.#world.made.keys()].slice(-4)],
-          packs: [],
-          badWork: this.#world.rates.badWork,
-          slowWork: this.#world.rates.slowWork,
+      const task = [...stage.handle.stage.results.open(0, stage.spec.count)][0]?.from ?? 0;
+      this.#node.hear(
+        requests.ask({ t: "explain", job, stage: stage.spec.index, task }, "explanation"),
+        ({ explanation }) => {
+          if (explanation.reason === "" || explanation.text === "")
+            throw new Violation("explain", `no reason is given for ${JSON.stringify(explanation)}`);
         },
-        index,
+        (error) => {
+          // Between two schedulers, or before what was submitted has arrived.
+          if (!isVolleyError(error) || !["JOB_NOT_FOUND", "INVALID_ARGUMENT"].includes(error.code)) failed(error);
+        },
       );
-      this.#model.add(spec);
-      const stage = {
-        spec,
-        done: new Uint8Array(spec.count),
-        left: spec.count,
-        sentAtMs: 0,
-        sentIn: 0,
-        fetches: 0,
-        released: false,
-        results: emptyShown(),
-      };
-      this.#stages.set(index, stage);
-      stages.push(stage);
     }
-    this.#send(stages);
+    this.#node.hear(requests.ask({ t: "workers" }, "workers"), () => undefined, failed);
+    this.#node.hear(requests.ask({ t: "list", limit: 10 }, "jobs"), () => undefined, failed);
   }
 
-  /** What is complete and lies with workers: whoever wants it must be told where. */
-  #largeResults(): ClientStage[] {
-    return [...this.#stages.values()].filter(
-      ({ left, released, results }) => left === 0 && !released && [...results].some(({ r }) => r === "stored"),
+  #mustBeMisfortune(what: string, error: unknown): void {
+    if (this.#closing && isVolleyError(error) && error.code === "CLOSED") return;
+    this.#node.mustBeMisfortune(what, error);
+  }
+
+  #submit(): void {
+    const { session } = this.#node;
+    const spec = addressed(session.state, this.#randomStage(this.#stages.size));
+    this.#model.add(spec);
+    const reads = this.#readsOf(spec);
+    const objects = [...objectsRead(spec.args)];
+    const puts = objects.map((id) => this.#puts.placeOf(id)).filter((put) => put !== undefined);
+    const grows = reads.length === 0 && objects.length === 0 && !spec.options.pure && this.#random.chance(0.5);
+    const handle = grows ? session.grow(() => spec) : session.add(() => spec, reads, puts);
+    const left = spec.count;
+    const stage: Submitted = { spec, handle, left, fetches: 0, released: false, completeIn: 0 };
+    this.#stages.set(spec.index, stage);
+    this.process.tell(`submits stage ${spec.index}x${spec.count}`);
+    for (let task = 0; task < spec.count; task++) this.#await(stage, task);
+  }
+
+  #randomStage(index: number): StageSpec {
+    const readable = [...this.#stages.values()].filter((stage) => !stage.released);
+    return randomStage(
+      {
+        random: this.#random,
+        stages: readable.map(({ spec, left }) => ({
+          spec,
+          objectOf: left === 0 ? (task: number) => this.#model.objectOf(spec.index, task) : undefined,
+        })),
+        objects: [...this.#puts.ids, ...[...this.#world.made.keys()].slice(-4)],
+        packs: [],
+        badWork: this.#world.rates.badWork,
+        slowWork: this.#world.rates.slowWork,
+      },
+      index,
     );
   }
 
-  #incomplete(): ClientStage[] {
-    return [...this.#stages.values()].filter((stage) => stage.left > 0);
-  }
-
-  /**
-   * Tells of what was shown of these stages and of those they read, unless this scheduler knows it; then sends those of
-   * which nothing was shown.
-   */
-  #send(stages: readonly ClientStage[]): void {
-    if (!this.#open) return;
-    const opening = this.#opening;
-    const due = this.#unknownTo(stages);
-    const from = due.findIndex(({ results }) => results.count > 0);
-    if (from !== 0) this.#publish(due.slice(0, from < 0 ? due.length : from));
-    if (from < 0) return;
-    // In the order of their indexes: what one reads is known before it.
-    const to = due.findIndex(({ results }, i) => i > from && results.count === 0);
-    const told = due.slice(from, to < 0 ? due.length : to);
-    const shown = told.map(({ spec, left, results }) => ({
-      spec,
-      base: this.#model.stage(spec.index).base,
-      results,
-      complete: left === 0,
-    }));
-    this.#world.story.tell(
-      this.address,
-      `tells what it was shown of stages ${told.map(({ spec }) => spec.index).join(" ")}`,
-    );
-    retell(this.#asker, this.#random, { client: this.address as ClientId, session: this.#session }, shown, (known) => {
-      if (opening !== this.#opening || !this.#open || this.#closing) return;
-      if (!known) this.#openSession();
-      else {
-        for (const stage of told) this.#sent(stage);
-        if (to >= 0) this.#send(due.slice(to));
-      }
+  /** The stages it reads, by edge or by object id. */
+  #readsOf({ args }: StageSpec): StageHandle[] {
+    const makers = [...objectsRead(args)].map((id) => {
+      const { base } = splitObjectId(id);
+      return [...this.#stages.values()].find(({ spec }) => this.#model.stage(spec.index).base === base);
     });
-  }
-
-  #sent(stage: ClientStage): void {
-    stage.sentAtMs = this.#world.clock.nowMs;
-    stage.sentIn = this.#opening;
-  }
-
-  /**
-   * These, and what they read as far as this scheduler does not know it, in order. What is complete is told without
-   * what it read.
-   */
-  #unknownTo(stages: readonly ClientStage[]): ClientStage[] {
-    const due = new Set<ClientStage>();
-    const visit = (stage: ClientStage): void => {
-      if (due.has(stage)) return;
-      due.add(stage);
-      if (stage.left > 0) for (const read of this.#readsOf(stage)) if (read.sentIn !== this.#opening) visit(read);
-      if (stage.left === 0) this.#retold.add(stage.spec.index);
-    };
-    for (const stage of stages) visit(stage);
-    return [...due].sort((a, b) => a.spec.index - b.spec.index);
-  }
-
-  /** Without an answer: results and beats tell what became of them. */
-  #publish(stages: readonly ClientStage[]): void {
-    for (let at = 0; at < stages.length; at += 4) {
-      const batch = stages.slice(at, at + 4);
-      for (const stage of batch) this.#sent(stage);
-      this.#world.story.tell(
-        this.address,
-        `submits stages ${batch.map(({ spec }) => `${spec.index}x${spec.count}`).join(" ")}`,
-      );
-      this.#world.network.publish(this.address, subjects.schedulerClient, {
-        t: "stages",
-        session: this.#session,
-        client: this.address,
-        stages: batch.map((stage) => stage.spec),
-      });
-    }
+    const read = new Set([...[...stagesRead(args)].map((index) => this.#stages.get(index)), ...makers]);
+    return [...read].filter((one) => one !== undefined).map(({ handle }) => handle);
   }
 
   #cancel(): void {
     const open = [...this.#stages.values()].filter((stage) => stage.left > 0 && !stage.released);
     if (open.length === 0) return;
-    const { spec } = this.#random.pick(open);
+    const { spec, handle } = this.#random.pick(open);
     const from = this.#random.between(0, spec.count - 1);
     this.#cancels.push({ stage: spec.index, from, to: spec.count });
-    this.#world.story.tell(this.address, `cancels stage ${spec.index} from ${from}`);
-    this.#asker.askOnce({ t: "cancel", job: this.#session, stage: spec.index, from, to: spec.count }, () => undefined);
+    this.process.tell(`cancels stage ${spec.index} from ${from}`);
+    const over = (): void => {
+      this.#cancelling--;
+    };
+    this.#cancelling++;
+    this.#node.hear(this.#node.session.cancel(handle, from, spec.count), over, (error) => {
+      over();
+      this.#mustBeMisfortune("a cancel", error);
+    });
   }
 
-  /** Its refs are gone: it is complete, and nothing that is still to come reads it. */
-  #release(stage: ClientStage): void {
-    if (stage.released || stage.left > 0 || stage.fetches > 0) return;
-    if (this.#needed().has(stage)) return;
+  /** No ref is left: mostly of what is complete. What reads it has what it needs. */
+  #release(stage: Submitted): void {
+    if (stage.released || stage.fetches > 0) return;
     stage.released = true;
-    this.#gone.add(stage.spec.index);
-    this.#released.push(stage.spec.index);
+    this.#node.session.release(stage.handle, 0, stage.spec.count);
   }
 
   #close(): void {
     this.#closing = true;
-    this.#asker.ask(
-      () => ({ t: "close", client: this.address as ClientId, session: this.#session }),
-      (reply) => {
-        if (reply.t !== "ok") return false;
-        this.#world.story.tell(this.address, "is done");
+    this.#node.hear(
+      this.#node.session.close(),
+      () => {
+        this.process.tell("is done");
         this.#done = true;
-        return true;
       },
+      rethrow,
     );
   }
 
   // ---------------------------------------------------------------------------------------------- results
 
-  #onUpdate(data: Uint8Array): void {
-    const update = decodeMessage(clientUpdate, data);
-    if (this.#done || update.session !== this.#session || !this.#asker.accepts(update.epoch)) return;
-    for (const segment of update.segments) this.#apply(segment);
-  }
-
-  #apply(segment: ResultSegment): void {
-    const stage = this.#stages.get(segment.stage);
-    if (!stage)
-      throw new Violation(
-        "session",
-        `${this.address} was sent results of stage ${segment.stage}, which it never submitted`,
-      );
-    if (segment.r === "failed" && segment.error.code === "SESSION_LOST") {
-      if (stage.left > 0 && !stage.released) this.#asker.later(50, () => this.#send([stage]));
-      return;
-    }
-    this.#world.counts.resultsChecked += this.#model.check(segment);
-    keepShown(stage.results, segment);
-    for (let task = segment.from; task < segment.to; task++) {
-      if (stage.done[task] !== 0) continue;
-      stage.done[task] = 1;
-      stage.left--;
-      if (segment.r === "stored" && !stage.released && this.#random.chance(0.3)) this.#fetch(stage, task);
+  /** What is sent again must be what was shown. */
+  #onUpdate({ session, epoch, segments }: ClientUpdate): void {
+    if (this.#done || session !== this.#node.session.id || epoch < this.#node.session.state.epochs.epoch) return;
+    for (const segment of segments) {
+      const stage = this.#stages.get(segment.stage);
+      if (!stage) throw new Violation("session", `results of stage ${segment.stage}, which was never submitted`);
+      const { results } = stage.handle.stage;
+      const again = results.isSettled(segment.from) || results.isSettled(segment.to - 1);
+      if (again && !(segment.r === "failed" && segment.error.code === "SESSION_LOST")) this.#model.check(segment);
     }
   }
 
-  /** What is not complete, and what that reads. */
-  #needed(): Set<ClientStage> {
-    const incomplete = this.#incomplete();
-    return new Set([...incomplete, ...incomplete.flatMap((stage) => this.#readsOf(stage))]);
+  #await(stage: Submitted, task: number): void {
+    stage.handle.stage.waits.whenTask(task, (failure) =>
+      this.#world.guard(this.address, () => {
+        if (!failure) this.#onResult(stage, task);
+        else if (!this.#closing) {
+          this.#node.mustBeMisfortune(`the wait for task ${task} of stage ${stage.spec.index}`, failure);
+          this.#await(stage, task);
+        }
+      }),
+    );
   }
 
-  /** The stages it reads, by edge or by object id. */
-  #readsOf(stage: ClientStage): ClientStage[] {
-    const { args } = stage.spec;
-    const read = [...stagesRead(args)].map((index) => this.#stages.get(index));
-    return [...read, ...[...objectsRead(args)].map((id) => this.#makerOf(id))].filter((one) => one !== undefined);
-  }
-
-  #makerOf(id: ObjectId): ClientStage | undefined {
-    const { base } = splitObjectId(id);
-    return [...this.#stages.values()].find(({ spec }) => this.#model.stage(spec.index).base === base);
+  #onResult(stage: Submitted, task: number): void {
+    const { index } = stage.spec;
+    const outcome = stage.handle.stage.results.outcome(task);
+    if (!outcome) throw new Violation("session", `task ${task} of stage ${index} has ended without an outcome`);
+    const where = { stage: index, from: task, to: task + 1 };
+    this.#world.counts.resultsChecked++;
+    if (--stage.left === 0) stage.completeIn = this.opening;
+    if (outcome.o === "failed") this.#model.check({ r: "failed", ...where, error: outcome.error });
+    else if (outcome.o === "inline") this.#model.checkContent(index, task, outcome.value.data);
+    else {
+      this.#model.check({ r: "stored", ...where, stored: [outcome.stored] });
+      if (!stage.released && this.#random.chance(0.3)) this.#fetch(stage, task, outcome.stored.digest, 0);
+    }
   }
 
   /** A result that was shown can be had, if not at once: it may have to be made again. */
-  #fetch(stage: ClientStage, task: number, tries = 0): void {
-    const id = this.#model.objectOf(stage.spec.index, task);
+  #fetch(stage: Submitted, task: number, shown: Uint8Array, tries: number): void {
+    const { index } = stage.spec;
     stage.fetches++;
-    void this.#fetcher.fetch(id).then((value) => {
-      stage.fetches--;
-      if (value) this.#model.checkContent(stage.spec.index, task, value.data);
-      else if (this.#done || this.#closing) return;
-      else if (tries < fetchesMax) this.#fetchLater(stage, task, tries + 1);
-      else this.#model.checkLoss(stage.spec.index, task);
-    });
-  }
-
-  #fetchLater(stage: ClientStage, task: number, tries: number): void {
-    if (!this.#model.mayBeLost(stage.spec.index, task)) {
-      stage.fetches++;
-      this.#asker.later(2_000, () => {
+    this.#node.hear(
+      this.#node.objects.fetch(this.#model.objectOf(index, task), { shown }),
+      ({ data }) => {
         stage.fetches--;
-        this.#fetch(stage, task, this.#world.calm ? tries : 0);
-      });
-    }
+        this.#model.checkContent(index, task, data);
+      },
+      (error) => {
+        stage.fetches--;
+        if (!isVolleyError(error)) throw error;
+        if (this.#closing || this.#model.mayBeLost(index, task)) return;
+        if (tries >= fetchesMax) this.#model.checkLoss(index, task);
+        stage.fetches++;
+        this.#node.later(fetchAgainMs, () => {
+          stage.fetches--;
+          this.#fetch(stage, task, shown, this.#world.calm ? tries + 1 : 0);
+        });
+      },
+    );
   }
+}
+
+function rethrow(error: unknown): never {
+  throw error;
 }

@@ -1,96 +1,140 @@
-/** Objects that a session's client puts: small ones into the scheduler's memory, others with a worker. */
+/**
+ * Values that a session's client puts: small ones into the scheduler's memory, others with a worker. It may pass a ref
+ * on before the put is done, and gives some back. What it still holds it can have again.
+ */
+import type { PutRef } from "../client/sdk/refs.js";
 import { putObjectId } from "../proto/address.js";
-import { digestOf } from "../proto/digest.js";
-import type { ClientId, JobId, ObjectId } from "../proto/ids.js";
-import type { Asker } from "./asker.js";
-import type { Fetcher } from "./fetcher.js";
-import type { Random } from "./random.js";
+import { equalBytes } from "../proto/digest.js";
+import { type ErrorCode, isVolleyError } from "../proto/errors.js";
+import type { ObjectId, WorkerId } from "../proto/ids.js";
+import { limits } from "../proto/limits.js";
+import type { ClientNode } from "./client-node.js";
+import { Violation } from "./job-model.js";
+import type { World } from "./world.js";
+
+interface PutValue {
+  readonly data: Uint8Array;
+  readonly refs: PutRef<unknown>[];
+  /** At some time no ref was left. */
+  wasReleased: boolean;
+  readonly failures: Set<ErrorCode>;
+}
+
+/** A get that fails is repeated so often after the last fault. */
+const getsMax = 5;
+const getAgainMs = 2_000;
+const nobody = "" as WorkerId;
 
 export class SessionPuts {
-  readonly #fetcher: Fetcher;
-  readonly #random: Random;
-  readonly #asker: Asker;
-  readonly #session: JobId;
-  readonly #values = new Map<ObjectId, Uint8Array>();
+  readonly #world: World;
+  readonly #node: ClientNode;
+  readonly #values = new Map<ObjectId, PutValue>();
+  #busy = 0;
 
-  constructor(fetcher: Fetcher, random: Random, asker: Asker, session: JobId) {
-    this.#fetcher = fetcher;
-    this.#random = random;
-    this.#asker = asker;
-    this.#session = session;
+  constructor(world: World, node: ClientNode) {
+    this.#world = world;
+    this.#node = node;
   }
 
+  /** Those that tasks may read. */
   get ids(): ObjectId[] {
-    return [...this.#values.keys()];
+    return [...this.#values].filter(([, { refs }]) => refs.length > 0).map(([id]) => id);
+  }
+
+  /** A put or a get has not ended. */
+  get busy(): boolean {
+    return this.#busy > 0;
   }
 
   valueOf(id: ObjectId): Uint8Array | undefined {
-    return this.#values.get(id);
+    return this.#values.get(id)?.data;
   }
 
-  /** The scheduler says that these are not there any more. */
-  tellAgain(ids: readonly ObjectId[]): void {
-    for (const id of ids) {
-      const data = this.#values.get(id);
-      if (data) this.#tell(id, data, () => undefined);
-    }
+  /** Its place among what the client has put, for stages that read it. */
+  placeOf(id: ObjectId): number | undefined {
+    return this.#node.objects.puts.get(id)?.put;
   }
 
-  /** Its ref is known when it is answered for. */
+  /** A put of it has failed so. */
+  hasFailed(id: ObjectId, code?: ErrorCode): boolean {
+    const failures = this.#values.get(id)?.failures;
+    return failures !== undefined && (code === undefined ? failures.size > 0 : failures.has(code));
+  }
+
+  wasReleased(id: ObjectId): boolean {
+    return this.#values.get(id)?.wasReleased === true;
+  }
+
+  /** Few different ones, so that the same is put again and by several clients. */
+  #randomValue(): Uint8Array {
+    const { random } = this.#node;
+    if (random.chance(0.6)) return Uint8Array.of(1, 2, 3, random.between(0, 60));
+    return new Uint8Array(limits.inlineBytesMax + 1 + 100 * random.between(0, 3)).fill(random.between(0, 3));
+  }
+
   put(): void {
-    const data = Uint8Array.of(1, 2, 3, this.#random.between(0, 255));
+    const data = this.#randomValue();
     const id = putObjectId(3, data);
-    const onDone = (): void => {
-      this.#values.set(id, data);
-    };
-    if (this.#random.chance(0.6)) this.#tell(id, data, onDone);
-    else this.#place(id, data, onDone);
-  }
-
-  /** To a scheduler that does not know them, before anything is sent that may read them. */
-  tellAll(then: () => void, ids: readonly ObjectId[] = this.ids): void {
-    const [first, ...rest] = ids;
-    if (first === undefined) then();
-    else this.#tell(first, this.#values.get(first) as Uint8Array, () => this.tellAll(then, rest));
-  }
-
-  #tell(id: ObjectId, data: Uint8Array, onDone: () => void): void {
-    const request = {
-      t: "put",
-      session: this.#session,
-      id,
-      kind: 3,
-      bytes: data.byteLength,
-      digest: digestOf(3, data),
-      inline: data,
-    } as const;
-    this.#asker.ask(
-      () => request,
-      (reply) => {
-        if (reply.t === "ok") onDone();
-        return reply.t === "ok";
+    const value = this.#values.get(id) ?? { data, refs: [], wasReleased: false, failures: new Set<ErrorCode>() };
+    this.#values.set(id, value);
+    const { ref, done } = this.#node.objects.puts.ref({ kind: 3, data }, data);
+    const calm = this.#world.calm && this.#world.isAnotherThere(nobody);
+    value.refs.push(ref);
+    this.#busy++;
+    this.#node.process.tell(`puts ${id}`);
+    this.#node.hear(
+      done,
+      () => {
+        this.#busy--;
+      },
+      (error) => {
+        this.#busy--;
+        this.#onFailed(id, value, ref, error, calm);
       },
     );
   }
 
-  /** To a worker, which tells the scheduler. Given up if it does not answer: nobody has the ref yet. */
-  #place(id: ObjectId, data: Uint8Array, onDone: () => void): void {
-    this.#asker.askOnce({ t: "place", bytes: data.byteLength }, (reply) => {
-      if (reply.t === "placed")
-        void this.#fetcher.offer(reply.worker, id, { kind: 3, data }).then((there) => {
-          if (there) this.#hold(id, data, onDone);
-        });
-    });
+  /** Nobody was given the ref, but what was submitted meanwhile may read it. */
+  #onFailed(id: ObjectId, value: PutValue, ref: PutRef<unknown>, error: unknown, calm: boolean): void {
+    value.refs.splice(value.refs.indexOf(ref), 1);
+    if (isVolleyError(error)) value.failures.add(error.code);
+    this.#node.process.tell(`could not put ${id}: ${String(error)}`);
+    this.#node.mustBeMisfortune(`the put of ${id}`, error);
+    if (calm) throw new Violation("puts", `${this.#node.address} could not put ${id}: ${String(error)}`);
   }
 
-  /** Makes the object its own; given up if it has gone again: nobody has its ref yet. */
-  #hold(id: ObjectId, data: Uint8Array, onDone: () => void): void {
-    const object = { id, kind: 3, bytes: data.byteLength, digest: digestOf(3, data), generation: 1 };
-    this.#asker.ask(
-      () => ({ t: "hold", session: this.#session, client: this.#asker.address as ClientId, objects: [object] }),
-      (reply) => {
-        if (reply.t === "held" && reply.missing.length === 0) onDone();
-        return reply.t === "held";
+  /** Gives one back, or looks whether it is still what it was. */
+  look(): void {
+    const { random } = this.#node;
+    const held = this.ids;
+    if (held.length === 0) return;
+    const id = random.pick(held);
+    const value = this.#values.get(id) as PutValue;
+    if (random.chance(0.3)) {
+      this.#node.objects.puts.release(value.refs.pop() as PutRef<unknown>);
+      if (value.refs.length === 0) value.wasReleased = true;
+    } else this.#get(id, value, 0);
+  }
+
+  /** What it has put it can have, and it can put again what was lost. */
+  #get(id: ObjectId, value: PutValue, tries: number): void {
+    this.#busy++;
+    this.#node.hear(
+      this.#node.objects.fetch(id),
+      ({ data }) => {
+        this.#busy--;
+        if (!equalBytes(data, value.data)) throw new Violation("puts", `${id} is not what was put`);
+      },
+      (error) => {
+        this.#busy--;
+        const moot = value.refs.length === 0 || value.failures.size > 0;
+        if (moot || (isVolleyError(error) && error.code === "CLOSED")) return;
+        if (tries >= getsMax) throw new Violation("puts", `${id} was put, and cannot be had: ${String(error)}`);
+        this.#busy++;
+        this.#node.later(getAgainMs, () => {
+          this.#busy--;
+          this.#get(id, value, this.#world.calm ? tries + 1 : 0);
+        });
       },
     );
   }

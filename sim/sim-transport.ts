@@ -12,9 +12,11 @@ import type { Process } from "./process.js";
 
 const noticedMsMax = 3_000;
 const reconnectMs = 20;
+/** On a connection for frames: so little that an object of a few KiB takes several. */
+export const frameTransportBytes = 2_048;
 
 export class SimTransport implements Transport {
-  readonly payloadBytesMax = 1024 * 1024;
+  readonly payloadBytesMax: number;
   readonly #network: Network;
   readonly #process: Process;
   readonly #pending: PendingRequests;
@@ -23,7 +25,8 @@ export class SimTransport implements Transport {
   readonly #flushes = new Set<(error: Error) => void>();
   #status: TransportStatus = "connected";
 
-  constructor(network: Network, process: Process, runtime: Runtime) {
+  constructor(network: Network, process: Process, runtime: Runtime, payloadBytesMax = 1024 * 1024) {
+    this.payloadBytesMax = payloadBytesMax;
     this.#network = network;
     this.#process = process;
     this.#pending = new PendingRequests(runtime);

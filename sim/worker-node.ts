@@ -10,7 +10,7 @@ import { Violation } from "./job-model.js";
 import { Process } from "./process.js";
 import { processRuntime } from "./process-runtime.js";
 import type { Random } from "./random.js";
-import { SimTransport } from "./sim-transport.js";
+import { frameTransportBytes, SimTransport } from "./sim-transport.js";
 import { SlotExecutor } from "./slot-executor.js";
 import { WatchedStore } from "./watched-store.js";
 import type { World } from "./world.js";
@@ -102,7 +102,7 @@ export class WorkerNode {
       storeBytes,
       threadHeapBytes: 0,
       control: new SimTransport(network, this.process, runtime),
-      frames: new SimTransport(network, this.process, runtime),
+      frames: new SimTransport(network, this.process, runtime, frameTransportBytes),
       durable: disk.open({ process: this.process, isCut: () => network.isCut(this.address) }),
       log: { info: log, warn: log, error: log },
       runtime,

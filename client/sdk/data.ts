@@ -5,6 +5,7 @@ import { fetchObject, offerObject } from "../../proto/frames/data-plane.js";
 import { FramePeer } from "../../proto/frames/peer.js";
 import type { ClientId, ObjectId, WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
+import type { Runtime } from "../../proto/runtime.js";
 import type { Transport } from "../../proto/transport/transport.js";
 import type { EncodedValue, ValueKind } from "../../proto/values/value.js";
 import type { Backend } from "./backend.js";
@@ -23,12 +24,14 @@ export class DataPlane {
   readonly #backend: Backend;
   readonly #client: ClientId;
   readonly #onError: (error: unknown) => void;
+  readonly #runtime: Runtime | undefined;
   #peer: Promise<{ transport: Transport; frames: FramePeer }> | undefined;
 
-  constructor(backend: Backend, client: ClientId, onError: (error: unknown) => void) {
+  constructor(backend: Backend, client: ClientId, onError: (error: unknown) => void, runtime?: Runtime) {
     this.#backend = backend;
     this.#client = client;
     this.#onError = onError;
+    this.#runtime = runtime;
   }
 
   /** Resolves when the worker has stored it. Rejects with NO_LISTENER, OUT_OF_MEMORY, TIMEOUT. */
@@ -84,7 +87,8 @@ export class DataPlane {
 
   async #connect(): Promise<{ transport: Transport; frames: FramePeer }> {
     const transport = await this.#backend.frames();
-    return { transport, frames: new FramePeer({ transport, peer: this.#client, onError: this.#onError }) };
+    const runtime = this.#runtime ? { runtime: this.#runtime } : {};
+    return { transport, frames: new FramePeer({ transport, peer: this.#client, onError: this.#onError, ...runtime }) };
   }
 
   async close(): Promise<void> {

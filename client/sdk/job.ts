@@ -8,7 +8,7 @@ import { type JobId, objectIdOf } from "../../proto/ids.js";
 import type { ClientReplyOf } from "../../proto/messages/client.js";
 import type { Explanation } from "../../proto/messages/explanation.js";
 import type { JobStatus } from "../../proto/messages/status.js";
-import { sleep } from "../../proto/timer.js";
+import { pause } from "../../proto/runtime.js";
 import { type ValueKind, valueKind } from "../../proto/values/kind.js";
 import { PackReader } from "../../proto/values/pack.js";
 import type { Job, StreamOptions } from "./api.js";
@@ -65,7 +65,7 @@ export class RemoteJob<V = unknown[]> implements Job<V> {
       if (face !== last) yield status;
       last = face;
       if (hasEnded(status)) return;
-      await sleep(pauseMs);
+      await pause(this.#requests.runtime, pauseMs);
       patience?.check();
     }
   }

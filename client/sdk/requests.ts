@@ -3,6 +3,7 @@ import type { VolleyError } from "../../proto/errors.js";
 import type { ObjectId } from "../../proto/ids.js";
 import type { ClientReply, ClientReplyOf, ClientRequest } from "../../proto/messages/client.js";
 import type { ObjectLocation } from "../../proto/messages/results.js";
+import type { Runtime } from "../../proto/runtime.js";
 import type { SessionEvent } from "../../session/session.js";
 
 interface Waiter {
@@ -12,12 +13,14 @@ interface Waiter {
 
 export class Requests {
   readonly payloadBytesMax: number;
+  readonly runtime: Runtime;
   readonly #take: (event: SessionEvent) => void;
   readonly #waiting = new Map<number, Waiter>();
   #next = 1;
 
-  constructor(payloadBytesMax: number, take: (event: SessionEvent) => void) {
+  constructor(payloadBytesMax: number, runtime: Runtime, take: (event: SessionEvent) => void) {
     this.payloadBytesMax = payloadBytesMax;
+    this.runtime = runtime;
     this.#take = take;
   }
 

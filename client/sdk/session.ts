@@ -14,8 +14,8 @@ import { limits } from "../../proto/limits.js";
 import { type ClientRequest, type ClientRequestOf, clientReply, clientUpdate } from "../../proto/messages/client.js";
 import type { ObjectLocation } from "../../proto/messages/results.js";
 import type { StageSpec } from "../../proto/messages/stage.js";
+import { type Runtime, realRuntime, type Stop } from "../../proto/runtime.js";
 import { subjects } from "../../proto/subjects.js";
-import { Timer } from "../../proto/timer.js";
 import type { Subscription, Transport } from "../../proto/transport/transport.js";
 import {
   addressed,
@@ -45,6 +45,8 @@ export interface SessionOptions {
   keepAlive?(messages: KeepAliveMessages): KeptAlive;
   /** Faults that no caller can be told of. */
   onError?(error: unknown): void;
+  /** Default: this process. */
+  readonly runtime?: Runtime | undefined;
 }
 
 type CommandOf<C extends SessionCommand["c"]> = Extract<SessionCommand, { c: C }>;
@@ -76,6 +78,7 @@ export class Session {
   readonly state: SessionState;
   readonly #options: SessionOptions;
   readonly #transport: Transport;
+  readonly #runtime: Runtime;
   readonly #handles = new FinalizationRegistry<number>((index) => this.#unreferenced(index));
   readonly #stages = new Map<number, ClientStage>();
   /** Stages that grow until the tick ends. */
@@ -84,7 +87,7 @@ export class Session {
   #nextIndex = 0;
   /** D1. */
   #events: SessionEvent[] | undefined;
-  #timer: { readonly atMs: number; readonly timer: Timer } | undefined;
+  #timer: { readonly atMs: number; readonly stop: Stop } | undefined;
   #puts: PutCarrier | undefined;
   #gets: GetCarrier | undefined;
   #opened: Settle | undefined;
@@ -99,11 +102,12 @@ export class Session {
     const { transport, client, session, tenant, unreachableMs } = options;
     this.#options = options;
     this.#transport = transport;
+    this.#runtime = options.runtime ?? realRuntime;
     this.id = session;
     this.client = client;
     this.tenant = tenant;
     this.state = newSession({ client, session, tenant, unreachableMs });
-    this.requests = new Requests(transport.payloadBytesMax, (event) => {
+    this.requests = new Requests(transport.payloadBytesMax, this.#runtime, (event) => {
       this.take(event);
       if (event.e === "locate") this.#flushLater();
     });
@@ -145,7 +149,7 @@ export class Session {
     this.#events = events;
     try {
       for (const one of events)
-        for (const command of sessionStep(this.state, one, performance.now())) this.#carryOut(command);
+        for (const command of sessionStep(this.state, one, this.#runtime.nowMs())) this.#carryOut(command);
     } finally {
       this.#events = undefined;
     }
@@ -156,17 +160,14 @@ export class Session {
   #arm(): void {
     const atMs = nextWakeMs(this.state);
     if (this.#timer && this.#timer.atMs <= atMs && atMs !== Number.POSITIVE_INFINITY) return;
-    this.#timer?.timer.stop();
+    this.#timer?.stop();
     this.#timer = undefined;
     if (atMs === Number.POSITIVE_INFINITY) return;
-    const timer = new Timer(
-      () => {
-        this.#timer = undefined;
-        this.take({ e: "ticked" });
-      },
-      Math.max(0, Math.ceil(atMs - performance.now())),
-    );
-    this.#timer = { atMs, timer };
+    const stop = this.#runtime.after(Math.max(0, Math.ceil(atMs - this.#runtime.nowMs())), () => {
+      this.#timer = undefined;
+      this.take({ e: "ticked" });
+    });
+    this.#timer = { atMs, stop };
   }
 
   #carryOut(command: SessionCommand): void {
@@ -300,7 +301,7 @@ export class Session {
   #flushLater(): void {
     if (this.#flushing) return;
     this.#flushing = true;
-    process.nextTick(() => this.flush());
+    this.#runtime.atTickEnd(() => this.flush());
   }
 
   /** Hands over what this tick has submitted so far. */

@@ -265,11 +265,13 @@ test("a small put of a session that becomes durable is from then on what the jou
   rig.open();
   const small = { id, kind: 3, bytes: 3, digest: facts.digest };
   rig.ask({ t: "put", session, ...small, inline: new Uint8Array(3) });
+  const other = { ...small, id: `c${"2".repeat(32)}-0` as ObjectId };
+  rig.ask({ t: "put", session, ...other });
   rig.ask({ t: "put", session, ...small });
   const replayed = createState({ epoch: rig.state.epoch });
   for (const record of rig.records) applyRecord(replayed, record);
-  expect(snapshot(rig.state).puts).toEqual([small]);
-  expect(snapshot(replayed).puts).toEqual([small]);
+  expect(snapshot(rig.state).puts).toEqual([other, small]);
+  expect(snapshot(replayed).puts).toEqual([other, small]);
 });
 
 test("after a restart a put that its session holds waits for its worker, and is not called missing before workers have had time to say", () => {

@@ -171,9 +171,9 @@ function applySubmit(state: State, record: Extract<JournalRecord, { k: "submit" 
 
 function enterDurable(state: State, facts: PutFacts): void {
   const known = state.puts.get(facts.id);
-  // I9: what a session had said of it is not in the journal.
-  if (known) Object.assign(known, { facts, durable: true });
-  else state.puts.set(facts.id, createPut(facts, true));
+  // I9: what a session had said of it is not in the journal, nor its place among the others.
+  if (known && !known.durable) state.puts.delete(facts.id);
+  state.puts.set(facts.id, known ? Object.assign(known, { facts, durable: true }) : createPut(facts, true));
 }
 
 /** Makes known what a durable job reads, and that it does. */
