@@ -38,6 +38,8 @@ export class JobClient {
   #done = false;
   #doing = "nothing";
   #tries = 0;
+  /** Held: a garbage collector has no seed. */
+  readonly #refs: unknown[] = [];
 
   constructor(world: World, name: string, plan: () => JobPlan, tenant = "acme", job = `job-${name}`) {
     this.#world = world;
@@ -99,12 +101,11 @@ export class JobClient {
   async #submit(): Promise<void> {
     const { session, objects } = this.#node;
     const { stages, outputs, key, puts } = this.#plan;
-    const refs: unknown[] = [];
     for (const { data, inSession } of puts.values()) {
       if (!inSession) await objects.keep({ kind: 3, data });
       else {
         const { ref, done } = objects.puts.ref({ kind: 3, data }, data);
-        refs.push(ref);
+        this.#refs.push(ref);
         await done;
       }
     }
