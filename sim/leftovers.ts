@@ -12,7 +12,7 @@ function complain(rule: string, what: string, found: readonly string[]): void {
 export function checkLeftovers(state: State, workers: readonly WorkerNode[]): void {
   const left: string[] = [];
   for (const job of state.jobs.values())
-    if (!job.durable || job.state === "running") left.push(`job ${job.id} (${job.state})`);
+    if (job.kind === "session" || job.state === "running") left.push(`job ${job.id} (${job.state})`);
   if (state.leases.size > 0) left.push(`leases ${[...state.leases.keys()].join()}`);
   if (state.queued > 0) left.push(`${state.queued} queued tasks`);
   for (const worker of workers)
@@ -20,7 +20,9 @@ export function checkLeftovers(state: State, workers: readonly WorkerNode[]): vo
       left.push(
         `${worker.id} with ${worker.state.leases.size} leases and ${worker.state.outbox.size} unacknowledged reports`,
       );
-  const referred = new Set([...state.jobs.values()].flatMap((job) => [...job.objects.keys()]));
+  const referred = new Set(
+    [...state.jobs.values()].flatMap((job) => (job.kind === "durable" ? [...job.objects.keys()] : [])),
+  );
   for (const [id, put] of state.puts) if (!put.durable && !referred.has(id)) left.push(`put ${id}`);
   complain("I7", "left behind", [...left, ...orphans(state, workers)]);
   checkHolders(state, workers);

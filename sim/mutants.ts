@@ -139,7 +139,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   "session-results-reused-durably": {
     doc: "a durable job takes a session's result for its own",
     area: "reuse",
-    edits: [core("locate", "return source.job.durable;", "return true;")],
+    edits: [core("locate", 'return source.job.kind === "durable";', "return true;")],
   },
   "lost-results-reused": {
     doc: "a result whose every copy is gone is reused",

@@ -1,6 +1,7 @@
 /**
  * What clients ask: sessions and their stages, durable jobs, cancels, questions. Every handler is idempotent (M1, M5).
  */
+
 import { leavesOf, objectsRead, stagesRead } from "../../proto/args.js";
 import { beginningsOf } from "../../proto/each.js";
 import type { WireError } from "../../proto/errors.js";
@@ -12,6 +13,7 @@ import { isCompatible, PROTOCOL_VERSION } from "../../proto/version.js";
 import { concerned } from "./each.js";
 import { clusterEngine } from "./engines.js";
 import type { PutFacts, ReplyToken } from "./events.js";
+import { createSession } from "./job-record.js";
 import { countBlockers, setOpen, sourceOf } from "./links.js";
 import { heard } from "./liveness.js";
 import { durableFacts, isReusable } from "./locate.js";
@@ -29,14 +31,15 @@ import {
   tell,
 } from "./progress.js";
 import { disown, dropPuts, missingOf } from "./puts.js";
-import { addStage, createJob, dropStage, forgetJob, write } from "./records.js";
+import { addStage, dropStage, forgetJob, write } from "./records.js";
 import { sliceSegment } from "./segments.js";
 import {
   type Context,
   isStageComplete,
   isTerminal,
-  type JobRecord,
+  type SessionRecord,
   type StageRecord,
+  sessionOf,
   type TaskState,
   tallyOf,
   taskState,
@@ -64,31 +67,20 @@ export function onOpen(ctx: Context, request: ClientRequestOf<"open">, reply: Re
     });
     return;
   }
-  const known = state.jobs.get(request.session);
-  if (known && known.client !== request.client) {
+  let session = sessionOf(state, request.session, request.client);
+  if (!session && state.jobs.has(request.session)) {
     refuse(ctx, reply, { code: "CONFLICT", message: `session ${request.session} belongs to another client` });
     return;
   }
-  if (!known) {
+  if (!session) {
     const before = state.sessions.get(request.client);
     if (before) closeSession(ctx, before);
-    const job = createJob({
-      id: request.session,
-      tenant: request.tenant,
-      name: "session",
-      durable: false,
-      client: request.client,
-      key: undefined,
-      contentHash: "",
-      outputs: [],
-      objects: [],
-      submittedAtMs: state.nowMs,
-    });
-    state.jobs.set(job.id, job);
-    state.sessions.set(request.client, job);
+    const { session: id, tenant, client } = request;
+    session = createSession({ id, tenant, client, submittedAtMs: state.nowMs });
+    state.jobs.set(id, session);
+    state.sessions.set(client, session);
   }
-  const session = state.jobs.get(request.session);
-  if (session) heard(state, session);
+  heard(state, session);
   answer(ctx, reply, {
     t: "opened",
     heartbeatIntervalMs: limits.heartbeatIntervalMs,
@@ -98,8 +90,8 @@ export function onOpen(ctx: Context, request: ClientRequestOf<"open">, reply: Re
 }
 
 export function onStages(ctx: Context, request: ClientRequestOf<"stages">, bases: readonly ObjectBase[]): void {
-  const session = ctx.state.jobs.get(request.session);
-  if (!session || session.client !== request.client) return;
+  const session = sessionOf(ctx.state, request.session, request.client);
+  if (!session) return;
   heard(ctx.state, session);
   request.stages.forEach((spec, i) => {
     if (session.stages.has(spec.index) || session.forgotten.has(spec.index)) return;
@@ -107,10 +99,9 @@ export function onStages(ctx: Context, request: ClientRequestOf<"stages">, bases
   });
 }
 
-function addSessionStage(ctx: Context, session: JobRecord, spec: StageSpec, base: ObjectBase): void {
+function addSessionStage(ctx: Context, session: SessionRecord, spec: StageSpec, base: ObjectBase): void {
   // A stage whose upstream did not arrive is not taken: the client sends both again.
   for (const index of stagesRead(spec.args)) if (!session.stages.has(index)) return;
-  session.stageHigh = Math.max(session.stageHigh, spec.index + 1);
   const stage = addStage(ctx.state, session, spec, base);
   ctx.out.push({ c: "count", metric: "tasks_submitted", by: spec.count, tenant: session.tenant });
   startStage(ctx, stage);
@@ -169,7 +160,7 @@ function reuse(ctx: Context, stage: StageRecord): void {
     if (isStageComplete(stage)) return;
     if (source === stage) continue;
     for (const segment of [...source.results]) {
-      if (segment.r === "failed" || !isReusable(ctx.state, source, segment, stage.job.durable)) continue;
+      if (segment.r === "failed" || !isReusable(ctx.state, source, segment, stage.job.kind === "durable")) continue;
       for (let i = segment.from; i < segment.to; ) {
         const end = stage.states.runEnd(i, segment.to);
         if (!isTerminal(stage.states.at(i) as TaskState)) {
@@ -184,8 +175,8 @@ function reuse(ctx: Context, stage: StageRecord): void {
 
 export function onClientBeat(ctx: Context, request: ClientRequestOf<"beat">, reply: ReplyToken | undefined): void {
   const { state } = ctx;
-  const session = state.jobs.get(request.session);
-  if (!session || session.client !== request.client) {
+  const session = sessionOf(state, request.session, request.client);
+  if (!session) {
     answer(ctx, reply, { t: "beat", known: false });
     return;
   }
@@ -214,8 +205,7 @@ export function onClientBeat(ctx: Context, request: ClientRequestOf<"beat">, rep
 }
 
 /** A failed segment of no tasks tells the client that its stage never arrived (or was forgotten): it sends it again. */
-function unknownStage(ctx: Context, session: JobRecord, index: number): void {
-  if (session.client === undefined) return;
+function unknownStage(ctx: Context, session: SessionRecord, index: number): void {
   const error: WireError = { code: "SESSION_LOST", message: `stage ${index} is not known to the scheduler` };
   ctx.out.push({
     c: "update",
@@ -228,8 +218,7 @@ function unknownStage(ctx: Context, session: JobRecord, index: number): void {
 /** M5. What was sent a moment ago is under way; after that, ever more patience for stages that still grow. */
 function resend(ctx: Context, stage: StageRecord, gaps: readonly number[] = [0, stage.spec.count]): void {
   const { state } = ctx;
-  const { client } = stage.job;
-  if (client === undefined || stage.results.count === 0) return;
+  if (stage.job.kind !== "session" || stage.results.count === 0) return;
   if (state.nowMs - stage.sentAtMs < Math.max(limits.heartbeatIntervalMs, stage.resendAfterMs)) return;
   stage.resendAfterMs = isStageComplete(stage) ? 0 : Math.min(60_000, Math.max(2_000, 2 * stage.resendAfterMs));
   stage.sentAtMs = state.nowMs;
@@ -241,7 +230,7 @@ function resend(ctx: Context, stage: StageRecord, gaps: readonly number[] = [0, 
 }
 
 /** Ends a session: its tasks are cancelled, its stages and the objects only it put are forgotten (I7). */
-export function closeSession(ctx: Context, session: JobRecord): void {
+export function closeSession(ctx: Context, session: SessionRecord): void {
   const { state } = ctx;
   if (session.state === "running") endJob(ctx, session, "cancelled");
   const ids = new Set<ObjectId>();
@@ -261,7 +250,7 @@ export function closeSession(ctx: Context, session: JobRecord): void {
     for (const upstream of upstreams) if (upstream.job !== session) forgetIfUnused(ctx, upstream);
   }
   forgetJob(state, session);
-  if (session.client !== undefined) state.sessions.delete(session.client);
+  state.sessions.delete(session.client);
   freeObjects(ctx, ids);
   for (const put of [...state.puts.values()]) disown(ctx, put, session);
 }
@@ -280,7 +269,8 @@ export function onSubmit(
   const known = state.jobs.get(request.job) ?? (keyed === undefined ? undefined : state.jobs.get(keyed));
   if (known) {
     const what = known.id === request.job ? `job id ${request.job}` : `idempotency key ${JSON.stringify(request.key)}`;
-    if (known.contentHash === contentHash) answer(ctx, reply, { t: "submitted", job: known.id, existed: true }, true);
+    if (known.kind === "durable" && known.contentHash === contentHash)
+      answer(ctx, reply, { t: "submitted", job: known.id, existed: true }, true);
     else
       refuse(ctx, reply, { code: "CONFLICT", message: `${what} was used before for another graph (job ${known.id})` });
     return;
@@ -360,7 +350,7 @@ export function onCancel(ctx: Context, request: ClientRequestOf<"cancel">, reply
     refuse(ctx, reply, jobNotFound(request.job));
     return;
   }
-  if (job.durable) {
+  if (job.kind === "durable") {
     if (job.state === "running")
       endJob(ctx, job, "cancelled", { code: "CANCELLED", message: "cancelled by its owner" });
     answer(ctx, reply, { t: "ok" }, true);

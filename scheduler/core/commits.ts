@@ -139,7 +139,7 @@ function isWellFormed(segment: ResultSegment, stage: StageRecord): boolean {
   const items =
     ((pack[0] as number) | ((pack[1] as number) << 8) | ((pack[2] as number) << 16) | ((pack[3] as number) << 24)) >>>
     0;
-  return items === size && (!stage.job.durable || segment.digests?.byteLength === size * 16);
+  return items === size && (stage.job.kind !== "durable" || segment.digests?.byteLength === size * 16);
 }
 
 type Success = Exclude<ResultSegment, { r: "failed" }>;

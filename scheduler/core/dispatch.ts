@@ -265,7 +265,7 @@ export function sendLease(
     bases: basesOf(stage, args),
     inputs,
     since: Math.round(stage.job.submittedAtMs),
-    durable: stage.job.durable,
+    durable: stage.job.kind === "durable",
     options: stage.spec.options,
     ...(lease.tells ? { tell: true as const } : {}),
   };

@@ -1,10 +1,12 @@
 /** What a lease reads: where each input is, and how much of a worker's store they take together. */
+
 import { leavesOf } from "../../proto/args.js";
 import { type Taken, takenBy } from "../../proto/each.js";
 import { type ObjectId, objectIdOf, splitObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { ObjectLocation } from "../../proto/messages/results.js";
 import type { HeldLocation } from "./events.js";
+import { objectOf } from "./job-record.js";
 import { upstreamAt, upstreamsOfBase } from "./links.js";
 import { locate, locateResult } from "./locate.js";
 import { storeBytes } from "./segments.js";
@@ -96,7 +98,7 @@ export function gatherInputs(
  * known of the id.
  */
 function locateInput(state: State, stage: StageRecord, id: ObjectId): HeldLocation {
-  const facts = stage.job.objects.get(id);
+  const facts = objectOf(stage.job, id);
   if (facts?.inline)
     return { id, state: "ready", kind: facts.kind, bytes: facts.bytes, digest: facts.digest, inline: facts.inline };
   if (facts?.chunk) return { id, state: "ready", chunk: facts.chunk };

@@ -133,7 +133,7 @@ function checkStage(state: State, stage: StageRecord, timed: ReadonlySet<number>
     const unmet = unmetLinks(stage).length;
     invariant(stage.blockers === unmet, `${where} counts ${stage.blockers} blockers, there are ${unmet}`);
   }
-  if (!stage.job.durable) {
+  if (stage.job.kind !== "durable") {
     let open = 0;
     for (const entry of stage.dependents ?? []) if (!isStageComplete(entry.stage)) open++;
     invariant(
@@ -158,12 +158,13 @@ function checkLineage(state: State, stage: StageRecord): void {
   const where = `stage ${stage.index} of ${stage.job.id}`;
   const shelved = stage.tally[taskState.shelved] as number;
   invariant(
-    shelved === 0 || (stage.released && stage.spec.options.pure && !stage.job.durable),
+    shelved === 0 || (stage.released && stage.spec.options.pure && stage.job.kind !== "durable"),
     `${where} has shelved tasks, but is not a released pure stage of a session`,
   );
+  const isShelved = stage.job.kind === "session" && stage.job.shelved.has(stage);
   invariant(
-    stage.job.shelved.has(stage) !== state.catalog.holds(stage),
-    `${where} is ${stage.job.shelved.has(stage) ? "shelved and" : "not"} in the catalog`,
+    isShelved !== state.catalog.holds(stage),
+    `${where} is ${isShelved ? "shelved and" : "not"} in the catalog`,
   );
 }
 

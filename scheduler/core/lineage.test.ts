@@ -2,12 +2,14 @@
  * What can be made again when a worker takes the only copies with it: chains of pure stages, whatever their edges, also
  * when their refs are long gone.
  */
+
 import { describe, expect, test } from "vitest";
 import { limits } from "../../proto/limits.js";
 import type { ArgSpec, StageSpec } from "../../proto/messages/stage.js";
 import type { Lease } from "../../proto/messages/worker.js";
 import { client, inline, leasesIn, Rig, runAll, session, spec, stored, updatesIn, w1, w2 } from "../../sim/core-rig.js";
 import { type Command, checkInvariants } from "./index.js";
+import { sessionOf } from "./state.js";
 
 const pure = { pure: true };
 const edges: Record<string, (upstream: number) => ArgSpec> = {
@@ -85,7 +87,7 @@ describe.each(Object.keys(edges))("a chain of pure stages by edges %s", (kind) =
     expect(rig.state.jobs.get(session)?.stages.size).toBe(5);
     release(rig, 4);
     expect(rig.state.jobs.get(session)?.stages.size).toBe(0);
-    expect(rig.state.jobs.get(session)?.shelved.size).toBe(0);
+    expect(sessionOf(rig.state, session)?.shelved.size).toBe(0);
     expect([...rig.state.catalog]).toEqual([]);
     expect(rig.state.holders.size).toBe(0);
   });
@@ -186,7 +188,7 @@ test("lineage is bounded: of a chain that goes on and on the oldest stages are f
     release(rig, i - 1);
     rig.commands.length = 0;
   }
-  const job = rig.state.jobs.get(session);
+  const job = sessionOf(rig.state, session);
   expect(job?.shelved.size).toBe(limits.shelvedStagesMax);
   expect(job?.stages.size).toBe(limits.shelvedStagesMax + 1);
   checkInvariants(rig.state);

@@ -23,12 +23,12 @@ const none: StageRecord[] = [];
 /** Its results may be lost and made again, so what it reads may be needed once more. */
 const mayRunAgain = (stage: StageRecord): boolean =>
   stage.spec.options.pure &&
-  !stage.job.durable &&
+  stage.job.kind !== "durable" &&
   (stage.results.storedTasks > 0 || tallyOf(stage, taskState.shelved) > 0);
 
 /** What a released stage of a session is still kept for. */
 export function useOf(stage: StageRecord): "results" | "lineage" | "none" {
-  if (stage.job.durable || !stage.released || !isStageComplete(stage)) return "results";
+  if (stage.job.kind === "durable" || !stage.released || !isStageComplete(stage)) return "results";
   if (stage.openDependents > 0) return "results";
   // Results that travelled inside commits are not lost: who may read them again keeps them by its link, and nothing has
   // to be made.
@@ -59,11 +59,16 @@ export function shelve(state: State, stage: StageRecord): StageRecord | undefine
   }
   for (const entry of stage.dependents ?? []) unmeet(stage, entry);
   state.catalog.delete(stage);
+  if (stage.job.kind !== "session") return undefined;
   const { shelved } = stage.job;
   shelved.add(stage);
   if (shelved.size <= limits.shelvedStagesMax) return undefined;
   for (const oldest of shelved) if (oldest !== stage) return oldest;
   return undefined;
+}
+
+function unshelve(stage: StageRecord): void {
+  if (stage.job.kind === "session") stage.job.shelved.delete(stage);
 }
 
 interface Wanted {
@@ -103,7 +108,7 @@ export function revive(
   for (const { stage, from: start, to: end } of revived) {
     if (isStageComplete(stage)) setOpen(stage, true);
     setStates(state, stage, start, end, taskState.waiting);
-    stage.job.shelved.delete(stage);
+    unshelve(stage);
     state.catalog.add(stage);
   }
   return { revived };
@@ -144,7 +149,7 @@ function* unmarked(stage: StageRecord, from: number, to: number, marks: boolean[
 /** Takes the stage out of every table. Returns the stages that it read, which may be needed no more. */
 export function drop(state: State, stage: StageRecord): StageRecord[] {
   const upstreams = stage.links.length === 0 ? none : stage.links.map(({ upstream }) => upstream);
-  stage.job.shelved.delete(stage);
+  unshelve(stage);
   dropStage(state, stage);
   return upstreams;
 }

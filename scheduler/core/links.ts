@@ -5,6 +5,7 @@ import { beginningsOf, type EachRun } from "../../proto/each.js";
 import type { ObjectBase, ObjectId } from "../../proto/ids.js";
 import { splitObjectId } from "../../proto/ids.js";
 import { isThere } from "./each.js";
+import { objectOf } from "./job-record.js";
 import { Picks } from "./picks.js";
 import { isAway } from "./put-record.js";
 import { addDependent, addPut, removeDependent } from "./stage.js";
@@ -59,8 +60,8 @@ export function linkStage(state: State, stage: StageRecord): void {
     } else if (arg.a === "object" || arg.a === "items") {
       const id = arg.a === "object" ? arg.id : arg.object;
       const put = state.puts.get(id);
-      if (put && !stage.job.durable) readPut(stage, put);
-      if (put || stage.job.objects.has(id)) continue;
+      if (put && stage.job.kind !== "durable") readPut(stage, put);
+      if (put || objectOf(stage.job, id)) continue;
       const source = sourceOf(state, id);
       if (source) link(source.stage, "task", source.task);
     }
@@ -95,8 +96,8 @@ function linkEach(state: State, stage: StageRecord, of: readonly EachRun[]): voi
       return upstream && take(upstream, at, run[1], run[2]);
     }
     const put = state.puts.get(run);
-    if (put) return stage.job.durable ? undefined : { put: readPutBy(stage, put, at) };
-    const source = stage.job.objects.has(run) ? undefined : sourceOf(state, run);
+    if (put) return stage.job.kind === "durable" ? undefined : { put: readPutBy(stage, put, at) };
+    const source = objectOf(stage.job, run) ? undefined : sourceOf(state, run);
     return source && take(source.stage, at, source.task, 1);
   });
   stage.each = [...stage.each, { of, sources }];

@@ -65,7 +65,8 @@ function locateStored(
   const stored = segment.stored[task - segment.from];
   const workers = holdersOf(state, id);
   const durable =
-    stage.job.durable || (workers.length === 0 && stored !== undefined && isDurablyMade(state, id, stored.digest));
+    stage.job.kind === "durable" ||
+    (workers.length === 0 && stored !== undefined && isDurablyMade(state, id, stored.digest));
   if (!stored || (workers.length === 0 && !durable)) return { id, state: "unknown" };
   return {
     id,
@@ -80,7 +81,7 @@ function locateStored(
 
 /** Of the stages of this content those of durable jobs that have results. */
 function* durableStages(state: State, base: ObjectBase): Generator<StageRecord> {
-  for (const stage of state.catalog.made(base)) if (stage.job.durable) yield stage;
+  for (const stage of state.catalog.made(base)) if (stage.job.kind === "durable") yield stage;
 }
 
 /** Whether a durable job has committed these bytes under this id: then the durable store has them. */
@@ -125,7 +126,7 @@ export function standingOf(
  */
 export function isReusable(state: State, source: StageRecord, segment: HeldSegment, durableNeeded: boolean): boolean {
   if (segment.r === "failed" || source.ownOnly) return false;
-  if (durableNeeded) return source.job.durable;
+  if (durableNeeded) return source.job.kind === "durable";
   if (segment.r !== "stored") return true;
   for (let i = segment.from; i < segment.to; i++) {
     const { base } = source;

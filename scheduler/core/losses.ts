@@ -23,7 +23,8 @@ export function loseObject(ctx: Context, id: ObjectId): void {
   const silent = silentHolderOf(state, id);
   for (const stage of [...state.catalog.made(id.slice(0, dash) as never)]) {
     const segment = stage.results.at(task);
-    if (stage.job.durable || segment?.r !== "stored" || stage.states.at(task) !== taskState.succeeded) continue;
+    if (stage.job.kind === "durable" || segment?.r !== "stored" || stage.states.at(task) !== taskState.succeeded)
+      continue;
     const stored = segment.stored[task - segment.from] as StoredResult;
     stage.results.remove(task);
     if (isStageComplete(stage)) setOpen(stage, true);

@@ -26,8 +26,8 @@ export function considerOffload(ctx: Context, job: JobRecord): void {
   if (job.offloading || job.looseBytes < thresholdOf(state, job)) return;
   const segments = choose(state, job);
   if (segments.length === 0) return;
-  const blob = blobOf(state, job.durable);
-  write(ctx, { k: "offload", blob }, job.durable);
+  const blob = blobOf(state, job.kind === "durable");
+  write(ctx, { k: "offload", blob }, job.kind === "durable");
   setBusy(state.blobs.get(blob), true);
   job.offloading = { blob, segments };
   ctx.out.push({ c: "offload", job: job.id, blob, segments, gated: true });
@@ -36,7 +36,7 @@ export function considerOffload(ctx: Context, job: JobRecord): void {
 function thresholdOf(state: State, job: JobRecord): number {
   const { offload } = state;
   const pressed = state.looseBytes > offload.allBytes;
-  if (!job.durable) return pressed ? offload.sessionBytes / 8 : offload.sessionBytes;
+  if (job.kind !== "durable") return pressed ? offload.sessionBytes / 8 : offload.sessionBytes;
   if (job.state !== "running") return offload.endedBytes;
   return pressed ? offload.chunkBytes / 8 : offload.chunkBytes;
 }
@@ -87,7 +87,7 @@ export function onOffloaded(ctx: Context, event: { job: JobRecord["id"]; blob: s
   if (!event.ok) return;
   const parts = partsOf(job, event.blob, segments);
   if (parts.length === 0) return;
-  write(ctx, { k: "chunk", job: job.id, parts }, job.durable);
+  write(ctx, { k: "chunk", job: job.id, parts }, job.kind === "durable");
   considerOffload(ctx, job);
 }
 

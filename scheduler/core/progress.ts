@@ -114,7 +114,7 @@ export function tell(ctx: Context, stage: StageRecord, segment: HeldSegment): vo
   const { job } = stage;
   // What it says itself the client need not hear, and what is made again of a stage whose refs are gone is nobody's to
   // hear.
-  if (job.client === undefined || stage.held || stage.released) return;
+  if (job.kind !== "session" || stage.held || stage.released) return;
   stage.sentAtMs = ctx.state.nowMs;
   const { client, id: session } = job;
   if (segment.r === "chunk")
@@ -140,7 +140,7 @@ export function commitSegment(
       : engineToRecord(stage, ctx.state.workers.get(worker));
   const origin = { ...(worker ? { worker } : {}), ...(engine === undefined ? {} : { engine }) };
   if (engine !== undefined) noteStray(ctx, stage, engine, segment.to - segment.from);
-  write(ctx, { k: "commit", job: job.id, segment, slotTimeUs, reused, ...origin }, job.durable);
+  write(ctx, { k: "commit", job: job.id, segment, slotTimeUs, reused, ...origin }, job.kind === "durable");
   if (segment.r === "stored" && from.worker) {
     for (let i = segment.from; i < segment.to; i++) addHolder(ctx.state, objectIdOf(stage.base, i), from.worker);
   }
@@ -187,7 +187,7 @@ export function failTasks(
     const failed = failRuns(ctx, stage, from, to, error);
     ended ??= failed;
     if (failed === 0) continue;
-    if (stage.job.durable) {
+    if (stage.job.kind === "durable") {
       endJob(ctx, stage.job, "failed", error);
       continue;
     }
@@ -215,7 +215,7 @@ function failRuns(ctx: Context, stage: StageRecord, from: number, to: number, er
       continue;
     }
     const segment: ResultSegment = { r: "failed", stage: stage.index, from: i, to: end, error };
-    write(ctx, { k: "commit", job: stage.job.id, segment, slotTimeUs: 0, reused: false }, stage.job.durable);
+    write(ctx, { k: "commit", job: stage.job.id, segment, slotTimeUs: 0, reused: false }, stage.job.kind === "durable");
     ctx.out.push({ c: "count", metric: "tasks_failed", by: end - i, tenant: stage.job.tenant, label: error.code });
     tell(ctx, stage, segment);
     failed += end - i;
@@ -236,7 +236,7 @@ export function cancelTasks(ctx: Context, stage: StageRecord, from: number, to: 
 export function settleStage(ctx: Context, stage: StageRecord): void {
   const { job } = stage;
   if (job.looseBytes > 0) considerOffload(ctx, job);
-  if (job.durable) {
+  if (job.kind === "durable") {
     if (isStageComplete(stage)) setOpen(stage, false);
     settleJob(ctx, job);
     return;
@@ -248,9 +248,9 @@ export function settleStage(ctx: Context, stage: StageRecord): void {
 
 /** A durable job whose every task has succeeded asks for the digest of its outputs, and ends when it comes. */
 export function settleJob(ctx: Context, job: JobRecord): void {
-  if (!job.durable || job.state !== "running" || job.digesting) return;
+  if (job.kind !== "durable" || job.state !== "running" || job.digest.d !== "none") return;
   if (job.tally[taskState.succeeded] !== job.tasks) return;
-  job.digesting = true;
+  job.digest = { d: "computing" };
   const parts: (Uint8Array | ChunkSegment)[] = [];
   for (const output of job.outputs) {
     for (const segment of job.stages.get(output)?.results ?? []) {
@@ -275,14 +275,18 @@ export function endJob(ctx: Context, job: JobRecord, state: JobState, error?: Wi
     );
     if (open > 0) ctx.out.push({ c: "count", metric: "tasks_cancelled", by: open, tenant: job.tenant });
   }
-  write(ctx, { k: "end", job: job.id, state, atMs: ctx.state.nowMs, ...(error ? { error } : {}) }, job.durable);
+  write(
+    ctx,
+    { k: "end", job: job.id, state, atMs: ctx.state.nowMs, ...(error ? { error } : {}) },
+    job.kind === "durable",
+  );
   ctx.out.push({
     c: "log",
     level: state === "succeeded" ? "info" : "warn",
     text: `job ${state}`,
     fields: { job: job.id, name: job.name, ...(error ? { code: error.code, error: error.message } : {}) },
   });
-  if (job.durable) considerOffload(ctx, job);
+  if (job.kind === "durable") considerOffload(ctx, job);
 }
 
 /**

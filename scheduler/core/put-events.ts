@@ -6,11 +6,11 @@ import { heard } from "./liveness.js";
 import { createPut, isAway } from "./put-record.js";
 import { findPut, hold, own } from "./puts.js";
 import { write } from "./records.js";
-import type { Context, PutRecord } from "./state.js";
+import { type Context, type PutRecord, sessionOf } from "./state.js";
 
 export function onHold(ctx: Context, request: ClientRequestOf<"hold">, reply: ReplyToken | undefined): void {
-  const session = ctx.state.jobs.get(request.session);
-  if (!session || session.client !== request.client) {
+  const session = sessionOf(ctx.state, request.session, request.client);
+  if (!session) {
     refuse(ctx, reply, jobNotFound(request.session));
     return;
   }
@@ -32,8 +32,8 @@ export function onPut(ctx: Context, request: ClientRequestOf<"put">, reply: Repl
   if (inline && known && (isAway(known) || isElsewhere(known))) known.facts = facts;
   if (!inline && !known?.durable) write(ctx, { k: "put", object: facts }, true);
   const put = state.puts.get(id);
-  const session = state.jobs.get(request.session);
-  if (put && session && !session.durable && inline) own(put, session, generation);
+  const session = sessionOf(state, request.session);
+  if (put && session && inline) own(put, session, generation);
   if (put) findPut(ctx, put);
   answer(ctx, reply, { t: "ok" }, true);
 }

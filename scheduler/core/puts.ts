@@ -18,10 +18,11 @@ import { isAwaited, silentHolderOf } from "./silence.js";
 import {
   type Context,
   isStageComplete,
-  type JobRecord,
   type PutRecord,
+  type SessionRecord,
   type StageRecord,
   type State,
+  sessionOf,
 } from "./state.js";
 
 /** Soon after a start workers have not all said what they hold: of what is missing then they are given time to. */
@@ -29,7 +30,7 @@ const startMs = 30_000;
 
 type Held = ClientRequestOf<"hold">["objects"][number];
 
-export function hold(state: State, session: JobRecord, { generation, ...facts }: Held): PutRecord {
+export function hold(state: State, session: SessionRecord, { generation, ...facts }: Held): PutRecord {
   let put = state.puts.get(facts.id);
   if (!put) {
     put = createPut(facts, false, presenceOf(state, facts.id));
@@ -44,7 +45,7 @@ function presenceOf(state: State, id: ObjectId): Presence {
   return { is: "awaited", at: state.listenedMs, from: silentHolderOf(state, id) ?? "start" };
 }
 
-export function own(put: PutRecord, session: JobRecord, generation: number): void {
+export function own(put: PutRecord, session: SessionRecord, generation: number): void {
   put.owners.set(session.id, Math.max(generation, put.owners.get(session.id) ?? 0));
   if (isAway(put)) session.missing.add(put.facts.id);
 }
@@ -52,7 +53,7 @@ export function own(put: PutRecord, session: JobRecord, generation: number): voi
 /** The session's client needs them no more. */
 export function dropPuts(
   ctx: Context,
-  session: JobRecord,
+  session: SessionRecord,
   dropped: readonly { id: ObjectId; generation: number }[],
 ): void {
   for (const { id, generation } of dropped) {
@@ -62,7 +63,7 @@ export function dropPuts(
   }
 }
 
-export function disown(ctx: Context, put: PutRecord, session: JobRecord): void {
+export function disown(ctx: Context, put: PutRecord, session: SessionRecord): void {
   if (!put.owners.delete(session.id)) return;
   session.missing.delete(put.facts.id);
   if (put.owners.size > 0) return;
@@ -103,7 +104,7 @@ export function losePut(ctx: Context, put: PutRecord): void {
     if (!stage.eachPuts?.has(put)) stage.missing++;
     for (const { from, to } of readingTasks(stage, put)) waitAgain(ctx, stage, from, to);
   }
-  for (const owner of put.owners.keys()) state.jobs.get(owner)?.missing.add(put.facts.id);
+  for (const owner of put.owners.keys()) sessionOf(state, owner)?.missing.add(put.facts.id);
   if (put.owners.size === 0 && !from) giveUp(ctx, put);
 }
 
@@ -117,7 +118,7 @@ export function abandonPut(ctx: Context, put: PutRecord): void {
 export function findPut(ctx: Context, put: PutRecord): void {
   if (!isAway(put)) return;
   setPresence(put, there);
-  for (const owner of put.owners.keys()) ctx.state.jobs.get(owner)?.missing.delete(put.facts.id);
+  for (const owner of put.owners.keys()) sessionOf(ctx.state, owner)?.missing.delete(put.facts.id);
   for (const stage of [...put.readers]) {
     if (!stage.eachPuts?.has(put)) stage.missing--;
     for (const { from, to } of readingTasks(stage, put)) admit(ctx, stage, from, to);
@@ -148,12 +149,12 @@ function giveUp(ctx: Context, put: PutRecord): void {
     if (!stage.eachPuts?.has(put)) stage.missing--;
   }
   put.readers.clear();
-  for (const owner of put.owners.keys()) ctx.state.jobs.get(owner)?.missing.delete(id);
+  for (const owner of put.owners.keys()) sessionOf(ctx.state, owner)?.missing.delete(id);
   if (ctx.state.puts.get(id) === put) ctx.state.puts.delete(id);
 }
 
 /** What the session's client should put again; and, `awaited`, what it should put again if it can. */
-export function missingOf(state: State, session: JobRecord): { missing: ObjectId[]; awaited: ObjectId[] } {
+export function missingOf(state: State, session: SessionRecord): { missing: ObjectId[]; awaited: ObjectId[] } {
   const missing: ObjectId[] = [];
   const awaited: ObjectId[] = [];
   const graceMs = state.listenedMs < startMs ? limits.heartbeatTimeoutMs : 0;

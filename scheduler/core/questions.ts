@@ -50,12 +50,12 @@ export function jobStatusOf(job: JobRecord, stagesMax = stagesListedMax): JobSta
     job: job.id,
     name: job.name,
     tenant: job.tenant,
-    durable: job.durable,
+    durable: job.kind === "durable",
     state: job.state,
     submittedAtMs: job.submittedAtMs,
     ...(job.endedAtMs === undefined ? {} : { endedAtMs: job.endedAtMs }),
     stages: newest(job, stagesMax),
-    outputs: [...job.outputs],
+    outputs: job.kind === "durable" ? [...job.outputs] : [],
     tasks: job.tasks,
     succeeded: (job.tally[taskState.succeeded] as number) + (job.tally[taskState.shelved] as number),
     reused: job.reused,
@@ -64,7 +64,7 @@ export function jobStatusOf(job: JobRecord, stagesMax = stagesListedMax): JobSta
     slotTimeUs: job.slotTimeUs,
     resultBytes: job.resultBytes,
     ...(job.error ? { error: job.error } : {}),
-    ...(job.digest === undefined ? {} : { digest: job.digest }),
+    ...(job.kind === "durable" && job.digest.d === "known" ? { digest: job.digest.digest } : {}),
   };
 }
 
@@ -76,7 +76,7 @@ export function onStatus(ctx: Context, request: ClientRequestOf<"status">, reply
 
 export function onList(ctx: Context, request: ClientRequestOf<"list">, reply: ReplyToken | undefined): void {
   const jobs = [...ctx.state.jobs.values()].filter(
-    (job) => job.durable && (request.tenant === undefined || job.tenant === request.tenant),
+    (job) => job.kind === "durable" && (request.tenant === undefined || job.tenant === request.tenant),
   );
   // Of the newest jobs with their stages, as far as one answer goes; what is left out is asked for by `status`.
   let room = stagesListedMax;

@@ -3,18 +3,20 @@
  * the same ones again (I9). Sessions go the same way; their records are applied and not written. Nothing here queues,
  * leases, sends or reads a clock.
  */
+
 import { invariant } from "../../proto/errors.js";
-import type { ClientId, JobId, ObjectBase } from "../../proto/ids.js";
+import type { JobId, ObjectBase } from "../../proto/ids.js";
 import type { StageSpec } from "../../proto/messages/stage.js";
 import { noteEngine } from "./engines.js";
 import type { HeldSegment, JournalRecord, PutFacts } from "./events.js";
+import { createDurable } from "./job-record.js";
 import { linkStage, unlinkStage } from "./links.js";
 import { createPut } from "./put-record.js";
-import { RangeSet } from "./ranges.js";
 import { heapBytesOf } from "./segments.js";
 import { createStage, troubleOf } from "./stage.js";
 import {
   type Context,
+  type DurableRecord,
   isTerminal,
   type JobRecord,
   type StageRecord,
@@ -23,6 +25,7 @@ import {
   type TaskState,
   taskState,
 } from "./state.js";
+import { checkStep, jobMachine } from "./transitions.js";
 
 /** Applies a record and, if its job is durable, gives it out for the journal. */
 export function write(ctx: Context, record: JournalRecord, durable: boolean): void {
@@ -64,11 +67,12 @@ export function applyRecord(state: State, record: JournalRecord): void {
     }
     case "end": {
       const job = jobOf(state, record.job);
+      checkStep(jobMachine, `job ${job.id}`, job.state, record.state);
       job.state = record.state;
       job.endedAtMs = record.atMs;
       job.error = record.error;
       for (const stage of job.stages.values()) closeTasks(state, stage, 0, stage.spec.count);
-      if (job.durable) {
+      if (job.kind === "durable") {
         shedInputs(state, job);
         state.ended.push(job.id);
       }
@@ -76,7 +80,7 @@ export function applyRecord(state: State, record: JournalRecord): void {
       return;
     }
     case "digest":
-      jobOf(state, record.job).digest = record.digest;
+      durableOf(state, record.job).digest = { d: "known", digest: record.digest };
       return;
     case "forget":
       forgetJob(state, jobOf(state, record.job));
@@ -103,57 +107,24 @@ function jobOf(state: State, id: JobId): JobRecord {
   return job;
 }
 
+function durableOf(state: State, id: JobId): DurableRecord {
+  const job = jobOf(state, id);
+  invariant(job.kind === "durable", `record of a durable job for session ${id}`);
+  return job;
+}
+
 function stageOf(state: State, job: JobId, index: number): StageRecord {
   const stage = jobOf(state, job).stages.get(index);
   invariant(stage, `record of unknown stage ${index} of job ${job}`);
   return stage;
 }
 
-export function createJob(
-  fields: Pick<
-    JobRecord,
-    "id" | "tenant" | "name" | "durable" | "client" | "key" | "contentHash" | "outputs" | "submittedAtMs"
-  > & {
-    objects: readonly PutFacts[];
-  },
-): JobRecord {
-  return {
-    ...fields,
-    objects: new Map(fields.objects.map((facts) => [facts.id, facts])),
-    stages: new Map(),
-    tasks: 0,
-    tally: [0, 0, 0, 0, 0, 0, 0, 0],
-    argBytes: 0,
-    missing: new Set(),
-    state: "running",
-    endedAtMs: undefined,
-    error: undefined,
-    digest: undefined,
-    digesting: false,
-    looseBytes: 0,
-    offloading: undefined,
-    retainedBytes: undefined,
-    executed: 0,
-    reused: 0,
-    retried: 0,
-    slotTimeUs: 0,
-    resultBytes: 0,
-    heardMs: 0,
-    heardAt: 0,
-    stageHigh: 0,
-    forgotten: new RangeSet(),
-    shelved: new Set(),
-  };
-}
-
 function applySubmit(state: State, record: Extract<JournalRecord, { k: "submit" }>): void {
   const { job: id, tenant, name, key, contentHash, outputs, objects, atMs } = record;
-  const job = createJob({
+  const job: DurableRecord = createDurable({
     id,
     tenant,
     name,
-    durable: true,
-    client: undefined as ClientId | undefined,
     key,
     contentHash,
     outputs,
@@ -177,7 +148,7 @@ function enterDurable(state: State, facts: PutFacts): void {
 }
 
 /** Makes known what a durable job reads, and that it does. */
-export function enterObjects(state: State, job: JobRecord): void {
+export function enterObjects(state: State, job: DurableRecord): void {
   for (const facts of job.objects.values()) {
     state.readers.set(facts.id, (state.readers.get(facts.id) ?? 0) + 1);
     if (facts.chunk) refer(state, facts.chunk.blob, true, 1);
@@ -215,8 +186,8 @@ function noteHeld(state: State, stage: StageRecord, segment: HeldSegment, sign: 
     stage.looseBytes += bytes;
     job.looseBytes += bytes;
     state.looseBytes += bytes;
-  } else if (segment.r === "chunk") refer(state, segment.blob, job.durable, sign);
-  job.retainedBytes = undefined;
+  } else if (segment.r === "chunk") refer(state, segment.blob, job.kind === "durable", sign);
+  if (job.kind === "durable") job.retainedBytes = undefined;
 }
 
 function refer(state: State, blob: string, durable: boolean, by: 1 | -1): void {
@@ -285,7 +256,7 @@ export function dropStage(state: State, stage: StageRecord): void {
   job.reused -= stage.reused;
   job.retried -= stage.retried;
   for (const [s, tasks] of stage.tally.entries()) job.tally[s] = (job.tally[s] as number) - tasks;
-  if (!job.durable) job.forgotten.add(stage.index, stage.index + 1);
+  if (job.kind !== "durable") job.forgotten.add(stage.index, stage.index + 1);
   state.queued -= stage.queue.size;
   stage.queue.delete(0, stage.spec.count);
   state.catalog.delete(stage);
@@ -293,7 +264,7 @@ export function dropStage(state: State, stage: StageRecord): void {
 
 export function forgetJob(state: State, job: JobRecord): void {
   for (const stage of [...job.stages.values()]) dropStage(state, stage);
-  for (const { id, chunk } of job.objects.values()) {
+  for (const { id, chunk } of job.kind === "durable" ? job.objects.values() : []) {
     if (chunk) refer(state, chunk.blob, true, -1);
     const readers = (state.readers.get(id) ?? 0) - 1;
     if (readers > 0) state.readers.set(id, readers);
@@ -301,6 +272,7 @@ export function forgetJob(state: State, job: JobRecord): void {
   }
   state.jobs.delete(job.id);
   state.unsettled.delete(job.id);
+  if (job.kind !== "durable") return;
   if (job.key !== undefined && state.keys.get(`${job.tenant}/${job.key}`) === job.id)
     state.keys.delete(`${job.tenant}/${job.key}`);
   const at = state.ended.indexOf(job.id);

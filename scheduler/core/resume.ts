@@ -24,7 +24,15 @@ import { commitSegment, failTasks } from "./progress.js";
 import { addStage } from "./records.js";
 import { sliceSegment } from "./segments.js";
 import { troubleOf } from "./stage.js";
-import { type Context, type JobRecord, type StageRecord, setStates, taskState, type WorkerRecord } from "./state.js";
+import {
+  type Context,
+  type SessionRecord,
+  type StageRecord,
+  sessionOf,
+  setStates,
+  taskState,
+  type WorkerRecord,
+} from "./state.js";
 
 /**
  * How long a result that a worker should have is looked for, in listening time. Workers say hello to a new scheduler
@@ -44,8 +52,8 @@ export function onResume(
   bases: readonly ObjectBase[],
   reply: ReplyToken | undefined,
 ): void {
-  const session = ctx.state.jobs.get(request.session);
-  if (!session || session.client !== request.client) {
+  const session = sessionOf(ctx.state, request.session, request.client);
+  if (!session) {
     refuse(ctx, reply, jobNotFound(request.session as JobId));
     return;
   }
@@ -54,7 +62,7 @@ export function onResume(
   answer(ctx, reply, { t: "ok" });
 }
 
-function resumeStage(ctx: Context, session: JobRecord, resumed: Resumed, base: ObjectBase): void {
+function resumeStage(ctx: Context, session: SessionRecord, resumed: Resumed, base: ObjectBase): void {
   const { spec, segments, last } = resumed;
   if (session.forgotten.has(spec.index)) return;
   const known = session.stages.get(spec.index);
@@ -74,8 +82,7 @@ function resumeStage(ctx: Context, session: JobRecord, resumed: Resumed, base: O
  */
 const withoutWork = (spec: StageSpec): StageSpec => ({ ...spec, args: [], options: { ...spec.options, pure: false } });
 
-function holdStage(ctx: Context, session: JobRecord, spec: StageSpec, base: ObjectBase): StageRecord {
-  session.stageHigh = Math.max(session.stageHigh, spec.index + 1);
+function holdStage(ctx: Context, session: SessionRecord, spec: StageSpec, base: ObjectBase): StageRecord {
   const stage = addStage(ctx.state, session, spec, base);
   stage.held = true;
   stage.ownOnly = true;

@@ -36,7 +36,8 @@ export function onFailure(ctx: Context, stage: StageRecord, from: number, to: nu
       failTasks(ctx, stage, task, task + 1, error);
       continue;
     }
-    if (users) write(ctx, { k: "retry", job: stage.job.id, stage: stage.index, task, error }, stage.job.durable);
+    if (users)
+      write(ctx, { k: "retry", job: stage.job.id, stage: stage.index, task, error }, stage.job.kind === "durable");
     ctx.out.push({ c: "count", metric: "tasks_retried", by: 1, tenant: stage.job.tenant });
     trouble.attempts++;
     retryLater(ctx, stage, task, failures);

@@ -2,19 +2,21 @@
  * The durable part of the state as plain data, and back. Two states with the same durable facts give the same snapshot
  * (I9): results are merged in task order, and what is derived (queues, leases, timers, locations) is left out.
  */
+
 import type { WireError } from "../../proto/errors.js";
 import type { Epoch, JobId, ObjectBase, TenantId } from "../../proto/ids.js";
 import type { StageSpec } from "../../proto/messages/stage.js";
 import type { JobState } from "../../proto/messages/status.js";
 import { noteStrayed } from "./engines.js";
 import type { HeldSegment, PutFacts } from "./events.js";
+import { createDurable } from "./job-record.js";
 import { isDurableBlob } from "./offload.js";
 import { createPut } from "./put-record.js";
-import { addStage, createJob, enterObjects, enterResult } from "./records.js";
+import { addStage, enterObjects, enterResult } from "./records.js";
 import { troubleOf } from "./stage.js";
 import {
   createState,
-  type JobRecord,
+  type DurableRecord,
   type OffloadSizes,
   offloadSizes,
   type StageRecord,
@@ -78,11 +80,11 @@ export function snapshot(state: State): SnapshotData {
       .filter(([blob, refs]) => refs.durable === 0 && isDurableBlob(blob))
       .map(([blob]) => blob)
       .sort(),
-    jobs: [...state.jobs.values()].filter((job) => job.durable).map(jobData),
+    jobs: [...state.jobs.values()].filter((job) => job.kind === "durable").map(jobData),
   };
 }
 
-const jobData = (job: JobRecord): JobData => ({
+const jobData = (job: DurableRecord): JobData => ({
   id: job.id,
   tenant: job.tenant,
   name: job.name,
@@ -94,7 +96,7 @@ const jobData = (job: JobRecord): JobData => ({
   state: job.state,
   endedAtMs: job.endedAtMs ?? null,
   error: job.error ?? null,
-  digest: job.digest ?? null,
+  digest: job.digest.d === "known" ? job.digest.digest : null,
   executed: job.executed,
   slotTimeUs: job.slotTimeUs,
   resultBytes: job.resultBytes,
@@ -133,12 +135,10 @@ export function restore(data: SnapshotData, options: { epoch?: Epoch; offload?: 
 
 function restoreJob(state: State, data: JobData): void {
   const { id, tenant, name, contentHash, outputs, objects, submittedAtMs } = data;
-  const job = createJob({
+  const job: DurableRecord = createDurable({
     id,
     tenant,
     name,
-    durable: true,
-    client: undefined,
     key: data.key ?? undefined,
     contentHash,
     outputs,
@@ -148,7 +148,7 @@ function restoreJob(state: State, data: JobData): void {
   job.state = data.state;
   job.endedAtMs = data.endedAtMs ?? undefined;
   job.error = data.error ?? undefined;
-  job.digest = data.digest ?? undefined;
+  if (data.digest !== null) job.digest = { d: "known", digest: data.digest };
   job.executed = data.executed;
   job.slotTimeUs = data.slotTimeUs;
   job.resultBytes = data.resultBytes;

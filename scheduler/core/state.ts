@@ -5,7 +5,6 @@
  */
 
 import type { EngineFacts } from "../../proto/engine.js";
-import type { WireError } from "../../proto/errors.js";
 import type {
   BundleId,
   ClientId,
@@ -16,15 +15,14 @@ import type {
   ObjectBase,
   ObjectId,
   SchedulerStart,
-  TenantId,
   WorkerId,
 } from "../../proto/ids.js";
 import type { StageSpec } from "../../proto/messages/stage.js";
-import type { JobState } from "../../proto/messages/status.js";
 import { Catalog } from "./catalog.js";
 import type { Departed } from "./departed-record.js";
 import type { DependentOf, Dependents } from "./dependents.js";
-import type { BlobRefs, Command, InlineSegment, PutFacts } from "./events.js";
+import type { BlobRefs, Command } from "./events.js";
+import type { DurableRecordOf, JobRecordOf, SessionRecordOf } from "./job-record.js";
 import type { LeasePhase, Recall } from "./lease-phase.js";
 import type { Peer } from "./peer.js";
 import type { EachInputOf } from "./picks.js";
@@ -116,56 +114,9 @@ export interface StageRecord {
   strayed: boolean; // another engine made some of its results
 }
 
-export interface JobRecord extends Peer {
-  readonly id: JobId;
-  readonly tenant: TenantId;
-  readonly name: string;
-  readonly durable: boolean;
-  readonly client: ClientId | undefined;
-  readonly key: string | undefined;
-  readonly contentHash: string;
-  readonly stages: Map<number, StageRecord>;
-  /** Tasks of its stages, and how many of them are in each state. */
-  tasks: number;
-  readonly tally: number[];
-  /** Bytes of its stages' arguments. */
-  argBytes: number;
-  /** Of what a session has put: missing, to be put again. */
-  readonly missing: Set<ObjectId>;
-  readonly outputs: readonly number[];
-  /** What the graph reads that was put, as it was known at submission. */
-  readonly objects: ReadonlyMap<ObjectId, PutFacts>;
-  readonly submittedAtMs: number;
-  state: JobState;
-  endedAtMs: number | undefined;
-  error: WireError | undefined;
-  digest: string | undefined;
-  /** The digest of the outputs is being computed by the shell. */
-  digesting: boolean;
-  executed: number;
-  /** Of its stages together. */
-  reused: number;
-  retried: number;
-  slotTimeUs: number;
-  resultBytes: number;
-  looseBytes: number;
-  /** Results that are being written to a blob. */
-  offloading: { readonly blob: string; readonly segments: readonly InlineSegment[] } | undefined;
-  /** After its end: what it takes of the heap, once counted. */
-  retainedBytes: number | undefined;
-  /**
-   * Sessions: one more than the highest stage index seen; a stage below it that is not in the table has been forgotten
-   * or never came.
-   */
-  stageHigh: number;
-  /**
-   * Sessions: stages that were forgotten after their release, so that a late copy of their message does not bring them
-   * back (M1).
-   */
-  readonly forgotten: RangeSet;
-  /** Sessions: stages kept for lineage alone, oldest first. */
-  readonly shelved: Set<StageRecord>;
-}
+export type SessionRecord = SessionRecordOf<StageRecord>;
+export type DurableRecord = DurableRecordOf<StageRecord>;
+export type JobRecord = JobRecordOf<StageRecord>;
 
 export interface LeaseRecord {
   readonly id: LeaseId;
@@ -258,7 +209,7 @@ export interface State {
   readonly jobs: Map<JobId, JobRecord>;
   /** `tenant/key` → job, for idempotent submission. */
   readonly keys: Map<string, JobId>;
-  readonly sessions: Map<ClientId, JobRecord>;
+  readonly sessions: Map<ClientId, SessionRecord>;
   readonly workers: Map<WorkerId, WorkerRecord>;
   /** Worker processes that were given up, oldest first (departed.ts). */
   readonly departed: Map<Instance, Departed>;
@@ -356,6 +307,12 @@ export function createState(options: { epoch: Epoch; offload?: OffloadSizes }): 
 export interface Context {
   readonly state: State;
   readonly out: Command[];
+}
+
+/** undefined: there is none of this id, or it is another client's. */
+export function sessionOf(state: State, id: JobId, client?: ClientId): SessionRecord | undefined {
+  const job = state.jobs.get(id);
+  return job?.kind === "session" && (client === undefined || job.client === client) ? job : undefined;
 }
 
 export const tallyOf = (stage: StageRecord, state: TaskState): number => stage.tally[state] as number;

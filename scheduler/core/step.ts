@@ -22,7 +22,7 @@ import { onResume } from "./resume.js";
 import { onRetryTimers } from "./retries.js";
 import { heapBytesOf } from "./segments.js";
 import { sweepSilences } from "./silence-ends.js";
-import type { Context, JobRecord, State } from "./state.js";
+import { type Context, type DurableRecord, type JobRecord, type State, sessionOf } from "./state.js";
 import { steal } from "./steal.js";
 import { onBeat, onBye, onHello, onObjects, removeWorker } from "./worker-events.js";
 
@@ -106,8 +106,8 @@ function onClient(ctx: Context, event: Extract<Event, { e: "client" }>): void {
       onClientBeat(ctx, request, reply);
       break;
     case "close": {
-      const session = ctx.state.jobs.get(request.session);
-      if (session && session.client === request.client) closeSession(ctx, session);
+      const session = sessionOf(ctx.state, request.session, request.client);
+      if (session) closeSession(ctx, session);
       answer(ctx, reply, { t: "ok" });
       break;
     }
@@ -174,7 +174,7 @@ function onWorker(ctx: Context, event: Extract<Event, { e: "worker" }>): void {
 /** The digest of a job's outputs is known: the job has succeeded. */
 function onDigest(ctx: Context, id: JobRecord["id"], digest: string): void {
   const job = ctx.state.jobs.get(id);
-  if (job?.state !== "running" || !job.digesting) return;
+  if (job?.kind !== "durable" || job.state !== "running" || job.digest.d !== "computing") return;
   write(ctx, { k: "digest", job: id, digest }, true);
   endJob(ctx, job, "succeeded");
 }
@@ -192,16 +192,16 @@ function sweep(ctx: Context): void {
  * The oldest of the ended ones, until count, age and bytes are within their limits. The newest stays whatever it takes:
  * somebody waits for it.
  */
-function* jobsToForget(state: State): IterableIterator<JobRecord> {
+function* jobsToForget(state: State): IterableIterator<DurableRecord> {
   let heap = 0;
   let results = 0;
   for (const id of state.ended) {
-    const job = state.jobs.get(id) as JobRecord;
+    const job = state.jobs.get(id) as DurableRecord;
     heap += retainedBytes(job);
     results += job.resultBytes;
   }
   for (const id of [...state.ended]) {
-    const job = state.jobs.get(id) as JobRecord;
+    const job = state.jobs.get(id) as DurableRecord;
     const tooMany = state.ended.length > endedJobsKeptMax || state.nowMs - (job.endedAtMs ?? 0) > endedJobsKeptMs;
     const tooLarge = state.ended.length > 1 && (heap > endedHeapBytesMax || results > endedResultBytesMax);
     if (!tooMany && !tooLarge) return;
@@ -212,7 +212,7 @@ function* jobsToForget(state: State): IterableIterator<JobRecord> {
 }
 
 /** What an ended job still takes of the heap, about. */
-function retainedBytes(job: JobRecord): number {
+function retainedBytes(job: DurableRecord): number {
   if (job.retainedBytes !== undefined) return job.retainedBytes;
   let bytes = 1_024 + 512 * job.objects.size;
   for (const stage of job.stages.values()) {

@@ -163,6 +163,28 @@ export const putMachine: Machine<PutStateName> = {
   },
 };
 
+export type JobStateName = "running" | "succeeded" | "failed" | "cancelled";
+
+/** Of a durable job, and of a session: that has no digest and is never `succeeded` or `failed`. */
+export const jobMachine: Machine<JobStateName> = {
+  begins: { running: "submitted, in the journal; or a session was opened" },
+  steps: {
+    running: {
+      succeeded: "every task has succeeded, and the digest of its outputs is known",
+      failed: "a task failed",
+      cancelled: "by its owner; a session when it is closed or silent for sessionTimeoutMs",
+    },
+    succeeded: {},
+    failed: {},
+    cancelled: {},
+  },
+  ends: {
+    succeeded: "forgotten by age, count or bytes",
+    failed: "forgotten by age, count or bytes",
+    cancelled: "forgotten by age, count or bytes; a session at once",
+  },
+};
+
 /** As docs/state.md draws them. */
 export const machines = {
   task: taskMachine,
@@ -170,6 +192,7 @@ export const machines = {
   recall: recallMachine,
   worker: workerMachine,
   put: putMachine,
+  job: jobMachine,
 } as const;
 
 /** That this step is in the table. */

@@ -49,7 +49,7 @@ function figuresOf(state: State): SchedulerFigures {
   let running = 0;
   for (const lease of state.leases.values()) running += lease.open.size;
   const jobs: Record<string, number> = {};
-  for (const job of state.jobs.values()) if (job.durable) jobs[job.state] = (jobs[job.state] ?? 0) + 1;
+  for (const job of state.jobs.values()) if (job.kind === "durable") jobs[job.state] = (jobs[job.state] ?? 0) + 1;
   return {
     queued: state.queued,
     running,
