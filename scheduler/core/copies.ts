@@ -102,7 +102,7 @@ export function startDrain(ctx: Context, worker: WorkerRecord): void {
   if (isDraining(worker)) return;
   setStanding(worker, { w: "draining", drain: createDrain(worker.objects, ctx.state.listenedMs) });
   ctx.state.drains.add(worker);
-  ctx.state.stories.note("leaves, and takes no new leases", { worker: worker.id });
+  ctx.state.stories.noteWorker("leaves, and takes no new leases", worker.id);
   // It keeps nothing from now on, so copies elsewhere may have to be kept.
   for (const id of worker.objects) if (!worker.copies.has(id)) keepEnough(ctx, id);
 }

@@ -17,7 +17,7 @@ import { gatherInputs } from "./inputs.js";
 import { hasRun, neverAsked, sent } from "./lease-phase.js";
 import { countBlockers, isReady, linkObject, upstreamAt } from "./links.js";
 import { order } from "./orders.js";
-import { leasesMax, leasesToRun, subjectOf } from "./places.js";
+import { leasesMax, leasesToRun } from "./places.js";
 import { failTasks } from "./progress.js";
 import { RangeSet } from "./ranges.js";
 import { needRoom } from "./room.js";
@@ -213,7 +213,7 @@ function grant(ctx: Context, stage: StageRecord, worker: WorkerRecord): void {
     askedFrom: Number.POSITIVE_INFINITY,
   };
   if (stage.engine === "") stage.pin ??= worker.family;
-  state.stories.note("leased", { ...subjectOf(lease), from, to }, attempt > 1);
+  state.stories.noteLease("leased", lease, from, to);
   state.leases.set(lease.id, lease);
   worker.leases.set(lease.id, lease);
   addLease(stage, lease);

@@ -1,6 +1,6 @@
 /** How leases end: everything is accounted for, or given back, or their worker is gone. */
 import type { WorkerRequestOf } from "../../proto/messages/worker.js";
-import { endLease, subjectOf } from "./places.js";
+import { endLease } from "./places.js";
 import { failTasks, requeue } from "./progress.js";
 import { infraFailuresMax, retryLater } from "./retries.js";
 import { troubleOf } from "./stage.js";
@@ -9,7 +9,7 @@ import type { Context, LeaseRecord, WorkerRecord } from "./state.js";
 import { revokeAnswered, wasAskedBack } from "./steal.js";
 
 export function finishLease(ctx: Context, lease: LeaseRecord): void {
-  ctx.state.stories.note("lease ended", { lease: lease.id, worker: lease.worker.id });
+  ctx.state.stories.noteLease("lease ended", lease, 0, 0);
   endLease(ctx.state, lease);
   ctx.out.push({
     c: "observe",
@@ -34,7 +34,7 @@ export function onBack(ctx: Context, worker: WorkerRecord, back: WorkerRequestOf
     if (from >= to) continue;
     lease.open.delete(from, to);
     const why = asked ? "given back as asked" : `given back: ${back.error?.message ?? "no reason given"}`;
-    ctx.state.stories.note(why, { ...subjectOf(lease), from, to }, true);
+    ctx.state.stories.noteLease(why, lease, from, to, true);
     if (asked) {
       requeue(ctx, lease.stage, from, to);
       continue;
@@ -65,7 +65,7 @@ export function onBack(ctx: Context, worker: WorkerRecord, back: WorkerRequestOf
 /** A lease is over although tasks are open: they go back to the queue as further attempts. */
 export function closeLease(ctx: Context, lease: LeaseRecord, why: string): void {
   for (const range of [...lease.open]) {
-    ctx.state.stories.note(why, { ...subjectOf(lease), ...range }, true);
+    ctx.state.stories.noteLease(why, lease, range.from, range.to, true);
     lease.open.delete(range.from, range.to);
     for (let task = range.from; task < range.to; task++) troubleOf(lease.stage, task).attempts++;
     requeue(ctx, lease.stage, range.from, range.to);

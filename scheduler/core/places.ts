@@ -5,7 +5,6 @@
 import { hasRun, noteReturned } from "./lease-phase.js";
 import { removeLease } from "./stage.js";
 import type { LeaseRecord, State, WorkerRecord } from "./state.js";
-import type { Subject } from "./stories.js";
 
 /** Leases that hold a slot of the worker, or wait there for one. */
 export const leasesToRun = (worker: WorkerRecord): number => worker.leases.size - worker.leasesRan;
@@ -19,15 +18,6 @@ export const hasFreeSlot = (worker: WorkerRecord): boolean => leasesToRun(worker
 export function noteRan(lease: LeaseRecord | undefined): void {
   if (lease && noteReturned(lease)) lease.worker.leasesRan++;
 }
-
-export const subjectOf = ({ id, worker, stage, from, to }: LeaseRecord): Subject => ({
-  lease: id,
-  worker: worker.id,
-  job: stage.job.id,
-  stage: stage.index,
-  from,
-  to,
-});
 
 /** Takes the lease out of the tables. Its open tasks must have been dealt with. */
 export function endLease(state: State, lease: LeaseRecord): void {

@@ -103,7 +103,7 @@ function revokeLeases(ctx: Context, stage: StageRecord, from: number, to: number
       lease.open.delete(range.from, range.to);
       requeue(ctx, stage, range.from, range.to);
     }
-    ctx.state.stories.note("lease cancelled", { lease: lease.id, worker: lease.worker.id });
+    ctx.state.stories.noteLease("lease cancelled", lease, 0, 0);
     endLease(ctx.state, lease);
   }
 }

@@ -11,7 +11,7 @@ import { costUs, leaseFloorUs } from "./dispatch.js";
 import { pinOf } from "./engines.js";
 import { askBack, giveUpAsking, hasRun, isRunning, noteAnswer } from "./lease-phase.js";
 import { order } from "./orders.js";
-import { leasesToRun, subjectOf } from "./places.js";
+import { leasesToRun } from "./places.js";
 import { isDraining } from "./standing.js";
 import type { Context, LeaseRecord, State } from "./state.js";
 
@@ -50,7 +50,7 @@ export function steal(ctx: Context): void {
   const keepTo = isBehind(best) ? next : Math.min(best.to - 1, next + Math.max(1, Math.ceil((best.to - next) / 2)));
   best.askedFrom = Math.min(keepTo, best.askedFrom);
   askBack(best, state.nowMs);
-  state.stories.note("asked back", { ...subjectOf(best), from: keepTo }, best.attempt > 1);
+  state.stories.noteLease("asked back", best, keepTo, best.to);
   ctx.out.push({ c: "count", metric: "leases_revoked", by: 1, tenant: best.stage.job.tenant });
   sendRevoke(ctx, best);
 }

@@ -26,9 +26,7 @@ export interface StoryLine {
   lease: string;
 }
 
-/** What a line is about; what is left out it is not about. */
-export type Subject = Partial<Pick<StoryLine, "job" | "stage" | "from" | "to" | "worker" | "lease">>;
-
+/** Lines are written over in place: nothing is allocated for one once the ring is full. */
 class Ring {
   readonly #lines: StoryLine[] = [];
   readonly #kept: number;
@@ -38,14 +36,37 @@ class Ring {
     this.#kept = kept;
   }
 
-  add(line: StoryLine): void {
-    this.#lines[this.#next] = line;
-    this.#next = this.#next + 1 === this.#kept ? 0 : this.#next + 1;
+  next(): StoryLine {
+    const at = this.#next;
+    this.#next = at + 1 === this.#kept ? 0 : at + 1;
+    const known = this.#lines[at];
+    if (known) return known;
+    const line: StoryLine = {
+      order: 0,
+      atMs: 0,
+      cause: fromJournal,
+      what: "",
+      job: "",
+      stage: 0,
+      from: 0,
+      to: 0,
+      worker: "",
+      lease: "",
+    };
+    this.#lines.push(line);
+    return line;
   }
 
   [Symbol.iterator](): IterableIterator<StoryLine> {
     return this.#lines.values();
   }
+}
+
+interface Leased {
+  readonly id: string;
+  readonly attempt: number;
+  readonly worker: { readonly id: string };
+  readonly stage: { readonly index: number; readonly job: { readonly id: string } };
 }
 
 export class Stories {
@@ -61,22 +82,43 @@ export class Stories {
     this.#wrong = new Ring(kept);
   }
 
-  /** `wrong`: something went wrong, or had gone wrong with these tasks before. */
-  note(what: string, subject: Subject, wrong = false): void {
-    const { job = "", stage = 0, from = 0, to = 0, worker = "", lease = "" } = subject;
-    const line: StoryLine = {
-      order: this.#count++,
-      atMs: this.nowMs,
-      cause: this.cause,
-      what,
-      job,
-      stage,
-      from,
-      to,
-      worker,
-      lease,
-    };
-    (wrong ? this.#wrong : this.#well).add(line);
+  #line(what: string, wrong: boolean): StoryLine {
+    const line = (wrong ? this.#wrong : this.#well).next();
+    line.order = this.#count++;
+    line.atMs = this.nowMs;
+    line.cause = this.cause;
+    line.what = what;
+    return line;
+  }
+
+  /** Of tasks [from, to). `wrong`: something went wrong, or had gone wrong with them before. */
+  noteTasks(what: string, job: string, stage: number, from: number, to: number, wrong: boolean): void {
+    const line = this.#line(what, wrong);
+    line.job = job;
+    line.stage = stage;
+    line.from = from;
+    line.to = to;
+    line.worker = "";
+    line.lease = "";
+  }
+
+  /** Of tasks [from, to) of a lease; of none, of the lease itself. */
+  noteLease(what: string, lease: Leased, from: number, to: number, wrong = lease.attempt > 1): void {
+    const line = this.#line(what, wrong);
+    line.job = lease.stage.job.id;
+    line.stage = lease.stage.index;
+    line.from = from;
+    line.to = to;
+    line.worker = lease.worker.id;
+    line.lease = lease.id;
+  }
+
+  noteWorker(what: string, worker: string, wrong = false): void {
+    const line = this.#line(what, wrong);
+    line.job = "";
+    line.stage = line.from = line.to = 0;
+    line.worker = worker;
+    line.lease = "";
   }
 
   /** Those of its lines that are kept, oldest first */
@@ -94,7 +136,7 @@ export class Stories {
 
   #select(is: (line: StoryLine) => boolean): StoryLine[] {
     const found: StoryLine[] = [];
-    for (const ring of [this.#well, this.#wrong]) for (const line of ring) if (is(line)) found.push(line);
+    for (const ring of [this.#well, this.#wrong]) for (const line of ring) if (is(line)) found.push({ ...line });
     return found.sort((a, b) => a.order - b.order);
   }
 }

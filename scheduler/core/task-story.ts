@@ -19,10 +19,10 @@ const smooth = new Set([
   8 * taskState.waiting + taskState.succeeded,
   8 * taskState.leased + taskState.succeeded,
 ]);
-const whys = new Map<number, string>();
+const whys: string[] = new Array<string>(64).fill("");
 for (const from of Object.values(taskState))
   for (const [to, why] of Object.entries(taskMachine.steps[taskStateName(from)]))
-    whys.set(8 * from + taskState[to as keyof typeof taskState], `${to}: ${why}`);
+    whys[8 * from + taskState[to as keyof typeof taskState]] = `${to}: ${why}`;
 
 /** To be called when tasks [from, to) have changed their state. A grant is told by its lease. */
 export function noteStep(
@@ -35,11 +35,8 @@ export function noteStep(
 ): void {
   if (next === taskState.leased) return;
   const step = 8 * before + next;
-  stories.note(
-    whys.get(step) as string,
-    { job: stage.job.id, stage: stage.index, from, to },
-    !smooth.has(step) || stage.troubles.has(from),
-  );
+  const wrong = !smooth.has(step) || stage.troubles.has(from);
+  stories.noteTasks(whys[step] as string, stage.job.id, stage.index, from, to, wrong);
 }
 
 /** A step that is not in the table: a bug, told with what the task went through. */

@@ -82,7 +82,7 @@ export function onHello(ctx: Context, hello: WorkerRequestOf<"hello">, reply: Re
       text: "worker joined",
       fields: { worker: worker.id, node: worker.node, slots: worker.slots },
     });
-    state.stories.note("joined", { worker: worker.id });
+    state.stories.noteWorker("joined", worker.id);
     countEngines(state);
     noteJoin(ctx, worker);
     retryDrains(state, worker);
@@ -248,7 +248,7 @@ export function removeWorker(ctx: Context, worker: WorkerRecord, how: "left" | "
   const { state } = ctx;
   state.workers.delete(worker.id);
   state.slots -= worker.slots;
-  state.stories.note(departureTexts[how], { worker: worker.id }, true);
+  state.stories.noteWorker(departureTexts[how], worker.id, true);
   countEngines(state);
   if (how !== "left") {
     const { id, leases, objects } = worker;
