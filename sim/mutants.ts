@@ -162,7 +162,10 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   "draining-worker-gets-leases": {
     doc: "a worker that leaves goes on being given leases",
     area: "drain",
-    edits: [core("dispatch", "isDraining(worker) || worker.storeBudgetBytes", "worker.storeBudgetBytes")],
+    edits: [
+      core("standing", 'isDraining = ({ standing }) => standing.w === "draining"', "isDraining = () => false"),
+      core("copies", "if (isDraining(worker)) return; setStanding(", "if (drainOf(worker)) return; setStanding("),
+    ],
     faults: { workerDrainMs: 2_000 },
   },
   "drain-leaves-reports-unsaid": {
