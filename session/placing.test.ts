@@ -2,6 +2,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { VolleyError } from "../proto/errors.js";
 import type { ObjectId, WorkerId } from "../proto/ids.js";
+import { limits } from "../proto/limits.js";
 import { results, SessionRig } from "./testing/session-rig.js";
 
 const large = 1_000_000;
@@ -65,16 +66,23 @@ describe("a stage", () => {
 });
 
 describe("the way to a worker", () => {
-  test("that fails is gone again with another one, four times", () => {
+  test("that fails is gone again with another one, until the scheduler must have noticed that workers are dead", () => {
     rig.put(1, large);
     rig.take({ e: "put-needed", put: 1 });
-    for (let times = 1; times <= 4; times++) {
-      rig.answer("place", { t: "placed", worker: `w${times}` as WorkerId });
+    const began = rig.nowMs;
+    while (rig.of("put-done").length === 0) {
+      const worker = `w${rig.of("upload").length + 1}` as WorkerId;
+      rig.answer("place", { t: "placed", worker });
       rig.take({ e: "upload-failed", put: 1, error: new VolleyError("NO_LISTENER", "away") });
-      rig.advance(200);
+      while (!rig.isAsked("place") && rig.of("put-done").length === 0) {
+        rig.advance(10);
+        if (rig.isAsked("beat")) rig.answer("beat", { t: "beat", known: true });
+      }
     }
     expect(rig.of("put-done").map(({ error }) => error?.code)).toEqual(["NO_LISTENER"]);
-    expect(rig.of("upload").map(({ worker }) => worker)).toEqual(["w1", "w2", "w3", "w4"]);
+    expect(rig.nowMs - began).toBeGreaterThan(limits.heartbeatTimeoutMs);
+    expect(rig.nowMs - began).toBeLessThan(limits.heartbeatTimeoutMs + 7_000);
+    expect(rig.of("upload").length).toBeGreaterThan(4);
   });
 
   test("to a full cluster is waited for up to two minutes, and what lingers is given back at once", () => {
@@ -100,6 +108,19 @@ describe("the way to a worker", () => {
       [1, undefined],
       [2, undefined],
     ]);
+  });
+
+  test("of a small value leads through an opening when the scheduler does not know the session", () => {
+    const unknown = { t: "error", error: { code: "JOB_NOT_FOUND", message: "no job" } } as const;
+    rig.put(1, 10);
+    rig.take({ e: "put-needed", put: 1 });
+    rig.answer("put", unknown);
+    expect(rig.of("put-done")).toEqual([]);
+    rig.answer("open", { t: "opened", heartbeatIntervalMs: 1_000, version: 2 });
+    rig.answer("put", { t: "ok" }); // All that was put is told anew.
+    rig.advance(200);
+    rig.answer("put", { t: "ok" });
+    expect(rig.of("put-done").map(({ put, error }) => [put, error])).toEqual([[1, undefined]]);
   });
 
   test("to a scheduler that has just taken over is waited for until its workers are there", () => {

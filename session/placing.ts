@@ -9,6 +9,7 @@
  */
 import { type ErrorCode, isVolleyError, toWireError, VolleyError } from "../proto/errors.js";
 import type { ObjectId } from "../proto/ids.js";
+import { limits } from "../proto/limits.js";
 import type { ClientReply } from "../proto/messages/client.js";
 import { ask } from "./asks.js";
 import { beatSoon, listDropped } from "./beat.js";
@@ -19,9 +20,12 @@ import { onPutDone } from "./sending.js";
 import type { Context, Placement, PutRecord } from "./state.js";
 
 const offersMax = 8;
+/** Others are tried so often, and until the scheduler must have noticed that a worker is dead. */
 const placeTriesMax = 4;
-const holdTriesMax = 10;
-const holdPauseMs = 200;
+const placeTriesMs = limits.heartbeatTimeoutMs + 5_000;
+/** The session may have to be opened first, for a minute. */
+const lostTriesMax = 300;
+const lostPauseMs = 200;
 /** U3. */
 const roomPatienceMs = 120_000;
 const workersReturnMs = 10_000;
@@ -45,7 +49,7 @@ export function onPut(ctx: Context, { inline, ...facts }: NewPut): void {
   const put: PutRecord = {
     ...facts,
     inline,
-    state: inline ? { p: "telling" } : { p: "placing", way: firstWay },
+    state: inline ? { p: "telling", lost: 0 } : { p: "placing", way: firstWay },
     needs: 0,
     waiting: new Set(),
   };
@@ -61,12 +65,19 @@ export function onPut(ctx: Context, { inline, ...facts }: NewPut): void {
 
 /** A small value has been told, or cannot be. */
 export function onPutTold(ctx: Context, put: PutRecord, answer: Answer): void {
+  const { state } = put;
+  if (state.p === "telling" && isVolleyError(answer) && answer.code === "JOB_NOT_FOUND" && state.lost < lostTriesMax) {
+    put.state = { p: "telling", lost: state.lost + 1 };
+    lose(ctx);
+    ctx.state.timers.add(ctx.nowMs + lostPauseMs, { w: "tell-put", put });
+    return;
+  }
   end(ctx, put, isVolleyError(answer) ? answer : undefined);
 }
 
 // ------------------------------------------------------------------------------------------------ the way
 
-const firstWay: Placement = { at: "queue", tries: 0, fullSinceMs: undefined };
+const firstWay: Placement = { at: "queue", tries: 0, failingSinceMs: undefined };
 
 const wayOf = ({ state }: PutRecord): Placement | undefined =>
   state.p === "placing" || state.p === "leaving" ? state.way : state.p === "placed" ? state.again : undefined;
@@ -90,7 +101,7 @@ function offerNext(ctx: Context): void {
 export function offer(ctx: Context, put: PutRecord): void {
   const way = wayOf(put);
   if (way?.at !== "queue" && way?.at !== "pausing") return;
-  go(put, { at: "asking", tries: way.tries + 1, fullSinceMs: way.fullSinceMs });
+  go(put, { at: "asking", tries: way.tries + 1, failingSinceMs: way.failingSinceMs });
   ask(ctx, { t: "place", bytes: put.bytes }, "placed", { w: "place", put });
 }
 
@@ -128,10 +139,9 @@ export function onHeld(ctx: Context, put: PutRecord, answer: Answer): void {
   const way = wayOf(put);
   if (way?.at !== "holding") return;
   if (isVolleyError(answer)) {
-    // The session may have to be opened first.
-    if (answer.code === "JOB_NOT_FOUND" && way.holds <= holdTriesMax) {
+    if (answer.code === "JOB_NOT_FOUND" && way.holds <= lostTriesMax) {
       lose(ctx);
-      ctx.state.timers.add(ctx.nowMs + holdPauseMs, { w: "hold", put });
+      ctx.state.timers.add(ctx.nowMs + lostPauseMs, { w: "hold", put });
     } else onWayFailed(ctx, put, way, answer);
   } else if (answer.t === "held" && answer.missing.length > 0) {
     const text = `worker ${way.worker} took object ${put.id} and was lost; put it again`;
@@ -139,12 +149,12 @@ export function onHeld(ctx: Context, put: PutRecord, answer: Answer): void {
   } else endWay(ctx, put, undefined);
 }
 
-function onWayFailed(ctx: Context, put: PutRecord, { tries, fullSinceMs }: Placement, error: VolleyError): void {
+function onWayFailed(ctx: Context, put: PutRecord, { tries, failingSinceMs }: Placement, error: VolleyError): void {
   const { nowMs, state } = ctx;
   // With details it is for good: no worker's store is large enough.
   const full = error.code === "OUT_OF_MEMORY" && error.details?.neededBytes === undefined;
-  const since = full ? (fullSinceMs ?? nowMs) : undefined;
-  const over = since === undefined ? tries >= placeTriesMax : nowMs - since > roomPatienceMs;
+  const since = failingSinceMs ?? nowMs;
+  const over = full ? nowMs - since > roomPatienceMs : tries >= placeTriesMax && nowMs - since > placeTriesMs;
   const returning = error.code === "NO_WORKERS" && areWorkersReturning(ctx);
   if (!returning && (over || !elsewhere.has(error.code))) {
     endWay(ctx, put, error);
@@ -154,7 +164,7 @@ function onWayFailed(ctx: Context, put: PutRecord, { tries, fullSinceMs }: Place
     giveBackLingering(ctx);
     beatSoon(ctx);
   }
-  go(put, { at: "pausing", tries, fullSinceMs: since });
+  go(put, { at: "pausing", tries, failingSinceMs: since });
   state.timers.add(nowMs + Math.min(offerPauseMs * tries, offerPauseMsMax), { w: "offer", put });
 }
 

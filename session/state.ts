@@ -105,19 +105,19 @@ export interface Page {
 
 /** The way of a large value to a worker. */
 export type Placement =
-  | { readonly at: "queue"; readonly tries: number; readonly fullSinceMs: number | undefined }
-  | { readonly at: "asking" | "pausing"; readonly tries: number; readonly fullSinceMs: number | undefined }
+  | { readonly at: "queue"; readonly tries: number; readonly failingSinceMs: number | undefined }
+  | { readonly at: "asking" | "pausing"; readonly tries: number; readonly failingSinceMs: number | undefined }
   | {
       readonly at: "uploading" | "holding";
       readonly worker: WorkerId;
       readonly tries: number;
-      readonly fullSinceMs: number | undefined;
+      readonly failingSinceMs: number | undefined;
       readonly holds: number;
     };
 
 export type PutState =
-  /** Small: the scheduler is being told. */
-  | { readonly p: "telling" }
+  /** Small: the scheduler is being told; `lost`: so often it did not know the session. */
+  | { readonly p: "telling"; readonly lost: number }
   | { readonly p: "placing"; readonly way: Placement }
   /** Tasks may read it. `again`: it was lost, and is on its way once more. */
   /**
@@ -206,6 +206,7 @@ export type Wake =
   | { readonly w: "ask"; readonly ask: Ask }
   | { readonly w: "offer"; readonly put: PutRecord }
   | { readonly w: "hold"; readonly put: PutRecord }
+  | { readonly w: "tell-put"; readonly put: PutRecord }
   | { readonly w: "cancel"; readonly cancel: Cancel }
   | { readonly w: "get"; readonly get: Get };
 

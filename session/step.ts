@@ -9,7 +9,7 @@ import { onBeatOver, onListed } from "./beat.js";
 import { onCancel, onCancelReply, tryCancel } from "./cancels.js";
 import type { SessionCommand, SessionEvent } from "./events.js";
 import { askLocations, locate, lookAgain, onFetched, onGet, onGetEnded, onLocated } from "./gets.js";
-import { askOpen, heard, heardOfEngine, lose, onOpenReply, onReopened, onToldAgain } from "./liveness.js";
+import { askOpen, heard, heardOfEngine, lose, onOpenReply, onReopened, onToldAgain, tellPut } from "./liveness.js";
 import { lookAtFreshPuts, need, unneed } from "./needs.js";
 import { hold, offer, onAwaited, onHeld, onMissing, onPlaced, onPut, onPutTold, onUploaded } from "./placing.js";
 import { onTaken, tell } from "./retelling.js";
@@ -165,6 +165,9 @@ function wake(ctx: Context, due: Wake): void {
       return;
     case "hold":
       hold(ctx, due.put);
+      return;
+    case "tell-put":
+      tellPut(ctx, due.put, { w: "put", put: due.put });
       return;
     case "cancel":
       tryCancel(ctx, due.cancel);

@@ -3,6 +3,7 @@
  * its client cancelled it, it was executing on workers that died, its result or something that it reads is gone with
  * every copy and cannot be made again.
  */
+import { objectsRead } from "../proto/args.js";
 import type { ErrorCode } from "../proto/errors.js";
 import { type ObjectId, objectIdOf, splitObjectId } from "../proto/ids.js";
 import { limits } from "../proto/limits.js";
@@ -64,7 +65,8 @@ export class Excuses {
           this.#facts.lapsed || (this.#facts.opening > 1 && !stage.spec.options.pure && this.#wasRead(stage, task))
         );
       default:
-        return this.#inputsOf(stage, task).some((id) => this.#facts.putHasFailed(id, code));
+        // None of the stage's tasks runs.
+        return [...objectsRead(stage.spec.args)].some((id) => this.#facts.putHasFailed(id, code));
     }
   }
 

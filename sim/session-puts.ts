@@ -15,6 +15,7 @@ import type { World } from "./world.js";
 interface PutValue {
   readonly data: Uint8Array;
   readonly refs: PutRef<unknown>[];
+  underWay: number;
   /** At some time no ref was left. */
   wasReleased: boolean;
   readonly failures: Set<ErrorCode>;
@@ -57,8 +58,11 @@ export class SessionPuts {
 
   /** A put of it has failed so. */
   hasFailed(id: ObjectId, code?: ErrorCode): boolean {
-    const failures = this.#values.get(id)?.failures;
-    return failures !== undefined && (code === undefined ? failures.size > 0 : failures.has(code));
+    const value = this.#values.get(id);
+    if (!value) return false;
+    // The session has given it up, and is about to say why.
+    if (value.underWay > 0 && this.placeOf(id) === undefined) return true;
+    return code === undefined ? value.failures.size > 0 : value.failures.has(code);
   }
 
   wasReleased(id: ObjectId): boolean {
@@ -75,19 +79,28 @@ export class SessionPuts {
   put(): void {
     const data = this.#randomValue();
     const id = putObjectId(3, data);
-    const value = this.#values.get(id) ?? { data, refs: [], wasReleased: false, failures: new Set<ErrorCode>() };
+    const value = this.#values.get(id) ?? {
+      data,
+      refs: [],
+      underWay: 0,
+      wasReleased: false,
+      failures: new Set<ErrorCode>(),
+    };
     this.#values.set(id, value);
     const { ref, done } = this.#node.objects.puts.ref({ kind: 3, data }, data);
     const calm = this.#world.calm && this.#world.isAnotherThere(nobody);
     value.refs.push(ref);
+    value.underWay++;
     this.#busy++;
     this.#node.process.tell(`puts ${id}`);
     this.#node.hear(
       done,
       () => {
+        value.underWay--;
         this.#busy--;
       },
       (error) => {
+        value.underWay--;
         this.#busy--;
         this.#onFailed(id, value, ref, error, calm);
       },
