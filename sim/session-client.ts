@@ -53,6 +53,8 @@ export class SessionClient {
   readonly #cancels: { stage: number; from: number; to: number }[] = [];
   #cancelling = 0;
   #closing = false;
+  /** Before it goes it looks whether all that it has put is there. */
+  #hasLooked = false;
   #done = false;
 
   constructor(world: World, name: string, plan: SessionPlan) {
@@ -146,8 +148,14 @@ export class SessionClient {
       if (this.#random.chance(stage.left > 0 ? 0.01 : 0.2)) this.#release(stage);
     const isOver = ({ released, left, fetches }: Submitted): boolean => (released || left === 0) && fetches === 0;
     const idle = !this.#puts.busy && this.#cancelling === 0 && [...this.#stages.values()].every(isOver);
-    if (idle && this.#stages.size >= this.#plan.stages) this.#close();
-    else this.#node.later(this.#random.delay(this.#plan.withinMs / this.#plan.stages), () => this.#act());
+    if (idle && this.#stages.size >= this.#plan.stages && this.#hasLooked) this.#close();
+    else {
+      if (idle && this.#stages.size >= this.#plan.stages) {
+        this.#hasLooked = true;
+        this.#puts.lookAtAll();
+      }
+      this.#node.later(this.#random.delay(this.#plan.withinMs / this.#plan.stages), () => this.#act());
+    }
   }
 
   /** Questions that people ask in between; whatever the state is, there is an answer. */

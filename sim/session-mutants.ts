@@ -17,25 +17,13 @@ export const sessionMutants: Readonly<Record<string, Mutant>> = {
     doc: "stages are sent to a scheduler that took over before it knows what they read of the client's",
     area: "session",
     edits: [session("liveness", "if (telling.asked.size > 0) return;", "")],
-    faults: restarts,
+    faults: { ...restarts, ...losses },
   },
   "older-epoch-believed": {
     doc: "answers and results of a deposed scheduler count",
     area: "session",
     edits: [session("epoch-watch", "if (epoch < this.#epoch && !this.#isFallen(nowMs)) return false;", "")],
     faults: { usurpationMs: 1_500 },
-  },
-  "unseen-input-made-again": {
-    doc: "a result that was read, and not shown, is made again, though another value may come of it",
-    area: "session",
-    edits: [
-      session(
-        "liveness",
-        "for (const { stage, run } of readButUnseen(state.stages.values())) fail(ctx, stage, run, readUnseen);",
-        "",
-      ),
-    ],
-    faults: { ...restarts, ...losses },
   },
   "sent-before-what-it-reads": {
     doc: "a stage is sent though the scheduler was not told of what it reads",
@@ -61,12 +49,6 @@ export const sessionMutants: Readonly<Record<string, Mutant>> = {
     edits: [session("sending", "queue(ctx.state, stage, open); ctx.state.timers.add", "ctx.state.timers.add")],
     faults: losses,
   },
-  "missing-put-not-put-again": {
-    doc: "what the scheduler calls missing is not put again",
-    area: "session",
-    edits: [session("placing", "for (const id of ids) putAgain(ctx, id, false);", "")],
-    faults: deaths,
-  },
   "sent-before-its-put": {
     doc: "a stage does not wait for the puts that it reads",
     area: "session",
@@ -76,28 +58,5 @@ export const sessionMutants: Readonly<Record<string, Mutant>> = {
     doc: "a put goes when one of those who need it does not any more",
     area: "session",
     edits: [session("needs", "if (put.needs > 0 || !isOurs(put)) return;", "if (!isOurs(put)) return;")],
-  },
-  "puts-without-generations": {
-    doc: "the word that a put is not needed takes away the next put of the same value",
-    area: "session",
-    edits: [session("liveness", "generation: put", "generation: 1")],
-  },
-  "release-lost-with-its-beat": {
-    doc: "what is given back is forgotten before the scheduler has said that it knows",
-    area: "session",
-    edits: [
-      session(
-        "beat",
-        'state.beating = { b: "asked" };',
-        'state.beating = { b: "asked" }; state.released = []; state.dropped = [];',
-      ),
-    ],
-    faults: losses,
-  },
-  "given-up-get": {
-    doc: "an object that one worker could not give is not looked for elsewhere",
-    area: "session",
-    edits: [session("gets", "elsewhere.has(error.code) &&", "false &&")],
-    faults: deaths,
   },
 };

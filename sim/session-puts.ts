@@ -129,6 +129,11 @@ export class SessionPuts {
     } else this.#get(id, value, 0);
   }
 
+  /** Everything that it holds is still there. */
+  lookAtAll(): void {
+    for (const id of this.ids) this.#get(id, this.#values.get(id) as PutValue, 0);
+  }
+
   /** What it has put it can have, and it can put again what was lost. */
   #get(id: ObjectId, value: PutValue, tries: number): void {
     this.#busy++;

@@ -71,7 +71,7 @@ export class Watch {
     for (const worker of workers) {
       for (const [lease, { phase }] of worker.state.leases) {
         if (phase.p !== "void" && phase.p !== "finishing" && !state.leases.has(lease))
-          strays.add(`${worker.id} holds lease ${lease}`);
+          strays.add(`${worker.id} holds lease ${lease} (${phase.p})`);
       }
     }
     this.#since(this.#strays, strays);
