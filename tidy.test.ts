@@ -19,7 +19,6 @@ const lineWidth = 120;
 /** Files over the limit, with the lines they may have at most. */
 const longFiles: Record<string, number> = {
   "tidy.test.ts": 500,
-  "worker/shell/agent.test.ts": 475,
 };
 /** Number of functions over 70 lines (biome.json) per file. */
 const longFunctions: Record<string, number> = {
@@ -44,6 +43,7 @@ const timerExceptions: Record<string, string> = {
   "proto/timer.ts": "it is the one",
   "kernels/basics.ts": "the kernel's schema has the bound",
   "client/sdk/testing/fixture-tasks.ts": "user code of tests",
+  "worker/shell/testing/agent-rig.ts": "user code of tests",
 };
 /** Times in tests that are not `patienceMs`: what expires in the test, and tests that take longer than any other. */
 const ownTimes = [
