@@ -13,7 +13,7 @@ import type { ErrorCode } from "../../proto/errors.js";
 import { grantCells, RoomGrants } from "./room-grants.js";
 
 const ringBytes = 1 << 20;
-const cells = 16;
+const cells = 24;
 const headBytes = 16;
 /** Stands where the rest of the ring is too short for the next entry. */
 const wrapTask = 0xffff_ffff;
@@ -49,8 +49,10 @@ const cell = {
   startedHigh: 10,
   /** 1 while the arguments of the executing task are decoded. */
   decoding: 11,
+  /** Every task below this has begun, and may have ended. */
+  begun: 12,
   /** Room for large results (room-grants.ts), to the end. */
-  room: 12,
+  room: 13,
 } as const;
 
 const atomics = {
@@ -101,11 +103,12 @@ export class SlotChannel {
   // ---- control, agent's side
 
   /**
-   * Before a run is given to a thread: no thread uses the channel now. `largeBytes`: those of earlier runs that are not
-   * stored yet.
+   * Before tasks [from, limit) of a run are given to a thread: no thread uses the channel now. `largeBytes`: those of
+   * earlier runs that are not stored yet.
    */
-  reset(limit: number, largeBytes: number): void {
+  reset(from: number, limit: number, largeBytes: number): void {
     this.#cells.fill(0);
+    atomics.store(this.#cells, cell.begun, from);
     atomics.store(this.#cells, cell.largeBytes, largeBytes);
     atomics.store(this.#cells, cell.limit, limit);
     atomics.store(this.#cells, cell.executing, -1);
@@ -148,11 +151,12 @@ export class SlotChannel {
 
   /**
    * Asks the thread to start nothing from `to` on, and returns the first task that surely will not start. The thread
-   * announces a task before it looks at the limit, so either it sees the new limit or we see its announcement.
+   * announces a task before it looks at the limit, so either it sees the new limit or we see its announcement. That
+   * stays after the task has ended: the run may be over in the thread while the agent has not heard of it.
    */
   limit(to: number): number {
     atomics.store(this.#cells, cell.limit, to);
-    const effective = Math.max(to, this.executing + 1);
+    const effective = Math.max(to, atomics.load(this.#cells, cell.begun));
     if (effective !== to) atomics.store(this.#cells, cell.limit, effective);
     return effective;
   }
@@ -182,7 +186,9 @@ export class SlotChannel {
   begin(task: number, nowMs: number): boolean {
     this.#started(nowMs);
     atomics.store(this.#cells, cell.executing, task);
+    atomics.store(this.#cells, cell.begun, task + 1);
     if (task < atomics.load(this.#cells, cell.limit)) return true;
+    atomics.store(this.#cells, cell.begun, task);
     atomics.store(this.#cells, cell.executing, -1);
     return false;
   }

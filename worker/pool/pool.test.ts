@@ -1,8 +1,11 @@
 /** What a slot does with functions that behave, and how its runs are limited, ended and follow each other. */
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { tableFromArrays, tableToIPC } from "apache-arrow";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { digestOf } from "../../proto/digest.js";
-import { eventually } from "../../proto/testing/patience.js";
+import { eventually, patienceMs } from "../../proto/testing/patience.js";
 import { PackReader, PackWriter } from "../../proto/values/pack.js";
 import { decodeValue, encodeValue } from "../../proto/values/value.js";
 import type { LargeResult, RunSpec } from "./run-spec.js";
@@ -221,6 +224,28 @@ describe("control", () => {
     expect(second.outcome.order).toEqual([]);
     expect((await third.done).values.get(7)).toBe(14);
     expect(third.run.limit(7)).toBe(8);
+  });
+
+  test("what has begun and ended is not taken back, though the agent has not heard of it yet", async () => {
+    const url = rig.module(`
+      import { writeFileSync } from "node:fs";
+      export const marks = (file, i) => { writeFileSync(file, ""); return 2 * i; };
+    `);
+    const file = join(mkdtempSync(join(tmpdir(), "volley-pool-test-")), "ran");
+    const fn = { bundle: "c".repeat(64), url, export: "marks" };
+    const args: RunSpec["args"] = [{ a: "same", source: encodeValue(file) }, { a: "index" }];
+    // Its thread is there, and the module.
+    await rig.start(rig.spec("marks", 0, 1, { fn, args })).done;
+    rmSync(file);
+    const before = rig.start(rig.spec("double", 0, 1));
+    const behind = rig.start(rig.spec("marks", 3, 4, { fn, args }));
+    // The agent is busy, or not given a processor, while the thread goes through both.
+    const until = performance.now() + patienceMs;
+    while (!existsSync(file) && performance.now() < until);
+    for (const end = performance.now() + 50; performance.now() < end; );
+    expect(behind.run.limit(3)).toBe(4);
+    await before.done;
+    expect((await behind.done).values.get(3)).toBe(6);
   });
 
   test("a thread that dies takes nothing of what waits behind it along", async () => {

@@ -166,7 +166,7 @@ export class SlotRun implements Run {
     let next = this.#spec.from;
     let idleDeaths = 0;
     while (next < this.#to && !this.#host.closed && !this.#isVacated) {
-      this.#channel.reset(this.#to, this.#lane.largeBytes);
+      this.#channel.reset(next, this.#to, this.#lane.largeBytes);
       this.#openRoom();
       this.#given = true;
       this.#larges = 0;
