@@ -46,6 +46,9 @@ export const isBundleId = (text: string): text is BundleId => BUNDLE.test(text);
 
 export const objectIdOf = (base: ObjectBase, index: number): ObjectId => `${base}-${index}` as ObjectId;
 export const stageBaseOf = (job: JobId, stage: number): ObjectBase => `s${job}_${stage}` as ObjectBase;
+/** Whose stage it is; undefined: its name says what it is made of, not by whom. */
+export const jobOfBase = (base: ObjectBase): JobId | undefined =>
+  base.startsWith("s") ? (base.slice(1, base.lastIndexOf("_")) as JobId) : undefined;
 
 export function splitObjectId(id: ObjectId): { base: ObjectBase; index: number } {
   const dash = id.lastIndexOf("-");

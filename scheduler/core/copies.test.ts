@@ -250,6 +250,42 @@ describe("a worker that leaves while the only other one is silent", () => {
     expect(lastLeave(drainBeat(rig, w1), w1)).toEqual({ o: "leave", needed: 1 });
   });
 
+  test("waits for sessions that have not said to a new scheduler what they were shown", () => {
+    const restarted = (): Rig => {
+      const rig = new Rig(createState({ epoch: 2 as Epoch }));
+      rig.join(w1, 4);
+      rig.join(w2, 4);
+      tell(rig, w1, [object(idOf(0))]);
+      return rig;
+    };
+    const both = (rig: Rig, seconds: number): void => {
+      for (let i = 0; i < seconds; i++) {
+        rig.pass(1_000);
+        drainBeat(rig, w1);
+        rig.beat(w2);
+      }
+    };
+    const rig = restarted();
+    both(rig, 30);
+    expect(lastLeave(rig.commands, w1)).toEqual({ o: "leave", needed: 1 });
+    rig.open();
+    const result = { bytes: 1e6, kind: 2, digest: new Uint8Array(16).fill(1) };
+    const segments = [{ r: "stored" as const, stage: 0, from: 0, to: 1, stored: [result] }];
+    rig.ask({ t: "resume", session, client, stages: [{ spec: spec(0, 1), segments, last: true }] });
+    expect(movesTo(rig.commands, w2)).toEqual([idOf(0)]);
+    expect(lastLeave(tell(rig, w2, [object(idOf(0))]), w1)).toEqual({ o: "leave", needed: 0 });
+    bye(rig, w1);
+    expect(losses(rig)).toEqual([]);
+    // One that is there and does not name it is not waited for; nor is one that does not come.
+    const unnamed = restarted();
+    unnamed.open();
+    both(unnamed, 12);
+    expect(lastLeave(unnamed.commands, w1)).toEqual({ o: "leave", needed: 0 });
+    const alone = restarted();
+    both(alone, limits.silentWorkerPatienceMs / 1_000 + 1);
+    expect(lastLeave(alone.commands, w1)).toEqual({ o: "leave", needed: 0 });
+  });
+
   test("waits for those that have not said hello to a new scheduler yet", () => {
     const rig = new Rig(createState({ epoch: 2 as Epoch }));
     rig.join(w1, 4);

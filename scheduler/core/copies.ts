@@ -8,10 +8,11 @@
  * K2 A worker that leaves says goodbye only after the scheduler has said that nothing is needed of it any more: what it
  *    alone holds is fetched by others first. What nobody can take (there is no other worker, none is large enough, or
  *    all fail) stays while somebody who is silent may come back, or has not said hello to a new scheduler yet; at most
- *    for limits.silentWorkerPatienceMs. Then it is said in the log, with its size.
+ *    for limits.silentWorkerPatienceMs. Then it is said in the log, with its size. What it holds of sessions that have
+ *    not come back to a new scheduler yet stays as long: nobody can say yet that it is not needed.
  * K3 Nothing here is remembered across a restart of the scheduler: workers tell what they hold, and that they leave.
  */
-import type { ObjectId, WorkerId } from "../../proto/ids.js";
+import { jobOfBase, type ObjectId, splitObjectId, type WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { ObjectLocation } from "../../proto/messages/results.js";
 import { createDrain, type Drain } from "./drain-record.js";
@@ -33,6 +34,8 @@ const bytesPerSecondMin = 4 * 1024 * 1024;
 const triesMax = 3;
 /** Workers say hello to a new scheduler within a few beats, unless they are stopped just then. */
 const helloMs = 15_000;
+/** A session that is there again has told what it was shown by then. */
+const resumeMs = 10_000;
 
 // ------------------------------------------------------------------------------------------------ keepers
 
@@ -181,6 +184,7 @@ function advance(ctx: Context, worker: WorkerRecord, drain: Drain): void {
   for (const [id, move] of drain.moving) if (state.nowMs > move.untilMs) failMove(drain, id);
   if (!giveMoves(ctx, worker, drain)) return;
   if (drain.free || drain.moving.size > 0 || worker.leases.size > 0) return;
+  if (mayBeAskedFor(state, worker)) return;
   const isPatient = state.listenedMs < patienceEndsMs(state, drain);
   if (isPatient && drain.waitsFor !== undefined && isNeeded(state, worker, drain.waitsFor)) return;
   // Keepers may have gone since they were looked at.
@@ -233,6 +237,22 @@ function isNeeded(state: State, worker: WorkerRecord, id: ObjectId): boolean {
   if (!worker.objects.has(id)) return false;
   const { state: standing, durable, inline } = locate(state, id);
   return standing === "ready" && !durable && !inline && !hasKeeper(state, id);
+}
+
+/**
+ * Soon after a start: it holds what a session may still say that it was shown (resume.ts). One that has not come back
+ * may take long, for its process may be busy; one that has says so within moments.
+ */
+function mayBeAskedFor(state: State, worker: WorkerRecord): boolean {
+  if (state.listenedMs > limits.silentWorkerPatienceMs) return false;
+  for (const [id, holders] of state.strangers) {
+    if (!holders.some((one) => one.worker === worker.id)) continue;
+    const owner = jobOfBase(splitObjectId(id).base);
+    const session = owner === undefined ? undefined : state.jobs.get(owner);
+    if (session ? state.nowMs - session.submittedAtMs < resumeMs : owner !== undefined || state.listenedMs < resumeMs)
+      return true;
+  }
+  return false;
 }
 
 /** A beat of a worker that leaves is answered with how much is still needed of it. */
