@@ -124,6 +124,12 @@ export class SlotExecutor implements AgentPool {
         this.#skip(active);
         return active.to;
       },
+      recall: () => {
+        if (this.#threads.get(slot)?.[0] === active || active.next > lease.from) return false;
+        active.to = lease.from;
+        this.#skip(active);
+        return true;
+      },
       kill: () => {
         runtime.after(random.delay(5), () => {
           active.killed = true;

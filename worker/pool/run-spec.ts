@@ -27,6 +27,8 @@ export type RunSpec = Omit<RunMessage, "channel" | "run"> & { readonly timeoutMs
 export interface Run {
   /** Starts nothing from `to` on; returns the first task that surely will not start. */
   limit(to: number): number;
+  /** True: its thread has not taken it and will execute nothing of it; it is over. False: it goes on. */
+  recall(): boolean;
   /** Stops now, also in the middle of a task. */
   kill(): void;
   /** Resolves when the thread has returned from the last task: what is staged behind it has begun. */

@@ -132,6 +132,13 @@ export class SlotRun implements Run {
     return this.#to;
   }
 
+  /** A thread that has entered a run may load its function, or have executed all of it unheard: too late. */
+  recall(): boolean {
+    if (this.#isVacated || (this.#given && this.#channel.threadId !== 0)) return false;
+    this.limit(this.#spec.from);
+    return this.#isVacated;
+  }
+
   kill(): void {
     if (this.#isVacated || this.#killedFor) return;
     this.limit(this.#spec.from);

@@ -56,7 +56,13 @@ async function run(
     run: (_slot, _spec, listener) => {
       executions++;
       listener.large({ task: 0, kind: 3, data, digest, slotTimeUs: 1, stored: () => undefined });
-      return { vacated: Promise.resolve(), done: Promise.resolve(), limit: (to) => to, kill: () => undefined };
+      return {
+        vacated: Promise.resolve(),
+        done: Promise.resolve(),
+        limit: (to) => to,
+        recall: () => false,
+        kill: () => undefined,
+      };
     },
   };
   const store = new ObjectStore({ budgetBytes: 2 ** 22, reservedBytes: 0 });

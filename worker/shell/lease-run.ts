@@ -153,8 +153,7 @@ export class LeaseRun {
 
   /** True: it has not begun and will not, and may be started again. */
   recall(): boolean {
-    const { from } = this.#lease;
-    if (!this.#run || this.#run.limit(from) > from) return false;
+    if (!this.#run?.recall()) return false;
     this.#run = undefined;
     return true;
   }
