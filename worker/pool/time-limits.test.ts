@@ -25,11 +25,12 @@ test("the time of a task that was ended is a whole number of microseconds, as me
   const rig = new PoolRig();
   const url = rig.module("export const hangs = () => new Promise(() => {});");
   try {
-    const { errors, slotTimesUs } = await rig.run(url, "hangs", 1, [], { timeoutMs: 30 });
+    // Loading the module counts for no task, and has the same limit: it takes a busy machine tens of milliseconds.
+    const { errors, slotTimesUs } = await rig.run(url, "hangs", 1, [], { timeoutMs: 900 });
     expect(errors.get(0)?.code).toBe("TASK_TIMEOUT");
     expect(slotTimesUs).toEqual([expect.any(Number)]);
     expect(Number.isSafeInteger(slotTimesUs[0])).toBe(true);
-    expect(slotTimesUs[0]).toBeGreaterThanOrEqual(29_000);
+    expect(slotTimesUs[0]).toBeGreaterThanOrEqual(899_000);
   } finally {
     await rig.close();
   }
