@@ -50,6 +50,17 @@ describe("a stage", () => {
     expect(beat().dropped).toBe(undefined);
   });
 
+  test("whose put a worker has given up half-way is offered again", () => {
+    rig.put(1, large);
+    rig.submit({ index: 0, puts: [1] });
+    rig.answer("place", { t: "placed", worker: "w1" as WorkerId });
+    rig.take({ e: "upload-failed", put: 1, error: new VolleyError("CANCELLED", "nobody waits for the stream") });
+    expect(rig.of("put-done")).toEqual([]);
+    rig.advance(100);
+    rig.place(1);
+    expect(rig.of("put-done").map(({ error }) => error)).toEqual([undefined]);
+  });
+
   test("keeps what it reads until it has ended; small values go at once then, large ones linger", () => {
     rig.put(1, 10);
     const lingers = rig.put(2, large);

@@ -40,6 +40,8 @@ const elsewhere: ReadonlySet<ErrorCode> = new Set([
   "WORKER_LOST",
   "OUT_OF_MEMORY",
   "NO_SCHEDULER",
+  // The worker has given the stream up, or has had all of it and its word was lost: it is offered again.
+  "CANCELLED",
 ]);
 
 type Answer = ClientReply | VolleyError;
