@@ -13,7 +13,7 @@ import type { ClientReply } from "../proto/messages/client.js";
 import { ask } from "./asks.js";
 import { lose } from "./liveness.js";
 import { pagesOf, splitPage } from "./pages.js";
-import { onTold } from "./sending.js";
+import { onTold, sendAgainWithReads } from "./sending.js";
 import { failAll } from "./settling.js";
 import type { Context, Page } from "./state.js";
 
@@ -86,6 +86,8 @@ function onRefused(ctx: Context, page: Page, error: VolleyError): void {
   const index = page.stages[0]?.spec.index;
   const stage = page.ends[0] ?? (index === undefined ? undefined : ctx.state.stages.get(index));
   if (!stage || !ctx.state.telling.queue.delete(stage)) return;
+  // What it reads was sent without an answer, and may have been lost on its way.
+  if (error.code === "INVALID_GRAPH" && sendAgainWithReads(ctx, stage)) return;
   if (stage.state.s === "settled") stage.state.untold = toWireError(error);
   else failAll(ctx, stage, toWireError(error));
   ctx.due.send = true;

@@ -135,6 +135,16 @@ export function onUnknown(ctx: Context, stage: StageRecord, error: WireError): v
   ctx.state.timers.add(ctx.nowMs + resendPauseMs * open.resends, { w: "send" });
 }
 
+/** The scheduler says that it does not know what the stage reads: both go out once more, a few times. */
+export function sendAgainWithReads(ctx: Context, stage: StageRecord): boolean {
+  const open = stage.state;
+  if (open.s !== "open" || ++open.resends > resendsMax) return false;
+  for (const read of open.reads) sendOnceMore(ctx, read);
+  queue(ctx.state, stage, open);
+  ctx.state.timers.add(ctx.nowMs + resendPauseMs * open.resends, { w: "send" });
+  return true;
+}
+
 /** S1. What can go goes. */
 export function send(ctx: Context): void {
   const { state } = ctx;

@@ -15,7 +15,7 @@ const outcome = (stage: number, task: number): unknown => {
 };
 const outcomes = (stage: number, tasks: number): unknown[] =>
   Array.from({ length: tasks }, (_, task) => outcome(stage, task));
-const refused = (code: "INVALID_ARGUMENT" | "JOB_NOT_FOUND" | "TIMEOUT") =>
+const refused = (code: "INVALID_ARGUMENT" | "INVALID_GRAPH" | "JOB_NOT_FOUND" | "TIMEOUT") =>
   ({ t: "error", error: { code, message: "no" } }) as const;
 
 describe("sending", () => {
@@ -157,6 +157,31 @@ describe("a scheduler's restart", () => {
     expect(outcome(2, 0)).toBe("SESSION_LOST");
     expect(rig.published.slice(before)).toEqual([3]);
     expect(outcome(0, 0)).toBe("stored");
+  });
+
+  test("what a partly shown stage reads is lost on its way: both are told again, a few times", () => {
+    rig.submit({ index: 0, count: 2, pure: true }, { index: 1, count: 2, reads: [0] });
+    rig.update(results(1, 0, 1, 7));
+    const before = rig.published.length;
+    rig.restart();
+    expect(rig.published.slice(before)).toEqual([0]);
+    rig.answer("resume", refused("INVALID_GRAPH"));
+    rig.advance(100);
+    expect(rig.published.slice(before)).toEqual([0, 0]);
+    rig.answer("resume", { t: "ok" });
+    rig.update(results(1, 1, 2, 8));
+    expect(outcomes(1, 2)).toEqual([7, 8]);
+  });
+
+  test("what a partly shown stage reads is never known: it ends, and what was shown stays", () => {
+    rig.submit({ index: 0, count: 2, pure: true }, { index: 1, count: 2, reads: [0] });
+    rig.update(results(1, 0, 1, 7));
+    rig.restart();
+    for (let i = 0; i < 20 && rig.isAsked("resume"); i++) {
+      rig.answer("resume", refused("INVALID_GRAPH"));
+      rig.advance(500);
+    }
+    expect(outcomes(1, 2)).toEqual([7, "INVALID_GRAPH"]);
   });
 
   test("during the telling: what the first was told is void, all of it is told to the second", () => {
