@@ -8,7 +8,7 @@ import { memorySuite } from "./memory/suite.js";
 import { type Suite, tableOf } from "./report.js";
 import { slotsSuite } from "./slots/suite.js";
 import { tasksSuite } from "./tasks/suite.js";
-import { isUsage } from "./usage.js";
+import { exitWith } from "./usage.js";
 
 const suites: Readonly<Record<string, Suite>> = {
   tasks: tasksSuite,
@@ -35,10 +35,4 @@ async function main(): Promise<number> {
   return 0;
 }
 
-try {
-  process.exitCode = await main();
-} catch (error) {
-  if (!isUsage(error)) throw error;
-  console.error(error.message);
-  process.exitCode = 2;
-}
+await exitWith(main);

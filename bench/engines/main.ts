@@ -9,7 +9,7 @@ import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs, promisify } from "node:util";
-import { isUsage } from "../usage.js";
+import { exitWith } from "../usage.js";
 import { nodeBinary, nodeVersions } from "./node-binaries.js";
 
 type Digests = Readonly<Record<string, string>>;
@@ -100,10 +100,4 @@ async function main(): Promise<number> {
   return failures === 0 ? 0 : 1;
 }
 
-try {
-  process.exitCode = await main();
-} catch (error) {
-  if (!isUsage(error)) throw error;
-  console.error(error.message);
-  process.exitCode = 2;
-}
+await exitWith(main);
