@@ -53,13 +53,12 @@ const ownTimes = [
   "proto/testing/patience.ts: vi.waitFor(",
   "worker/pool/time-limits.test.ts: timeoutMs: 4_000",
 ];
-/** What the simulation runs on; package.json keeps them out of the package by name. */
+/** What the simulation runs on, kept out of the package by name. */
 const simulated = new Set(["proto/durable/model.ts", "proto/transport/memory.ts"]);
 /** Imports against the table, each with its reason. */
 const importExceptions: Record<string, string> = {};
 
-// ------------------------------------------------------------------------------------------------ the tree
-
+// --------------------------------------------------------------------------------- the tree
 const folders = [
   "proto",
   "session",
@@ -450,6 +449,10 @@ describe("habits", () => {
       .filter((file) => (isTest(file) || /(?:^e2e|\/testing)\//.test(file)) && !virtual.test(file))
       .flatMap((file) => [...(texts.get(file) ?? "").matchAll(literal)].map(([text]) => `${file}: ${text}`));
     expect([...new Set(found)].sort()).toEqual(ownTimes);
+  });
+
+  it("tests draw their cases through proto/testing/drawn, which has one seed", () => {
+    expect(sources.filter((file) => isTest(file) && /^import .*"fast-check"/m.test(texts.get(file) ?? ""))).toEqual([]);
   });
 
   it("the wall clock is read by few, and waited by nobody", () => {

@@ -10,8 +10,8 @@
  *     kernels/audit/causal.test.ts). Nor of a label, at the bar at which it is known.
  */
 import { Table } from "apache-arrow";
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { fc } from "../proto/testing/drawn.js";
 import type { Kernel } from "./kernel.js";
 import { listKernels } from "./registry.js";
 import type { DrawnKernel } from "./testing/calls/call.js";

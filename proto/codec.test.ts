@@ -1,10 +1,10 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { decodeMessage, encodeMessage } from "./codec.js";
 import { clientRequest } from "./messages/client.js";
 import { dataRequest } from "./messages/data.js";
 import { workerOrders } from "./messages/worker.js";
+import { fc } from "./testing/drawn.js";
 
 const schema = z.object({
   t: z.literal("x"),

@@ -46,7 +46,13 @@ export const sessionMutants: Readonly<Record<string, Mutant>> = {
   "unknown-stage-not-sent-again": {
     doc: "a stage that the scheduler says it does not know is left at that",
     area: "session",
-    edits: [session("sending", "queue(ctx.state, stage, open); ctx.state.timers.add", "ctx.state.timers.add")],
+    edits: [
+      session(
+        "sending",
+        "failAll(ctx, stage, error); return; } queue(ctx.state, stage, open);",
+        "failAll(ctx, stage, error); return; }",
+      ),
+    ],
     faults: losses,
   },
   "sent-before-its-put": {

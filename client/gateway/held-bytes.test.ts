@@ -1,8 +1,8 @@
 import { once } from "node:events";
 import { connect as connectSocket, type Socket } from "node:net";
 import { tableFromArrays } from "apache-arrow";
-import fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
+import { fc } from "../../proto/testing/drawn.js";
 import { patienceMs } from "../../proto/testing/patience.js";
 import { encodeValue, valueKind } from "../../proto/values/value.js";
 import type { App } from "./context.js";

@@ -1,5 +1,5 @@
-import fc from "fast-check";
 import { expect, test } from "vitest";
+import { fc } from "../../proto/testing/drawn.js";
 import { PackWriter } from "../../proto/values/pack.js";
 import { encodeValue } from "../../proto/values/value.js";
 import { packItems } from "./pack-items.js";

@@ -1,8 +1,8 @@
-import fc from "fast-check";
 import { deserializeTCompactProtocol } from "hyparquet/src/thrift.js";
 import { ByteWriter } from "hyparquet-writer";
 import { serializeTCompactProtocol } from "hyparquet-writer/src/thrift.js";
 import { describe, expect, it } from "vitest";
+import { fc } from "../../proto/testing/drawn.js";
 import { checkThriftShape } from "./thrift-shape.js";
 
 const check = (...bytes: number[]): void => checkThriftShape(new DataView(Uint8Array.from(bytes).buffer), 0);

@@ -1,5 +1,5 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { fc } from "../../proto/testing/drawn.js";
 import { logarithmError } from "./exact.js";
 import { logarithm } from "./logarithm.js";
 

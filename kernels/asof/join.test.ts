@@ -9,8 +9,8 @@ import {
   type Vector,
   vectorFromArray,
 } from "apache-arrow";
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { fc } from "../../proto/testing/drawn.js";
 import { decodeTable, decodeValue, encodeTable, encodeValue } from "../../proto/values/value.js";
 import { requireKernel } from "../registry.js";
 import { casesPerKernel } from "../testing/property-cases.js";

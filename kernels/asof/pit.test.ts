@@ -1,6 +1,6 @@
 import { DateDay, makeData, Table, TimestampMillisecond, Utf8, Vector, vectorFromArray } from "apache-arrow";
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { fc } from "../../proto/testing/drawn.js";
 import { decodeValue, encodeValue } from "../../proto/values/value.js";
 import { requireKernel } from "../registry.js";
 import { casesPerKernel } from "../testing/property-cases.js";

@@ -1,7 +1,7 @@
 /** What holds of every run, whatever the bars, the signals and the options. */
 import { Table, Vector } from "apache-arrow";
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { fc } from "../../proto/testing/drawn.js";
 import { gather } from "../columns/gather.js";
 import { requireKernel } from "../registry.js";
 import { Draw } from "../testing/calls/draw.js";

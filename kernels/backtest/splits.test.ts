@@ -1,7 +1,7 @@
 /** Splits in traded prices against prices adjusted for them. */
 import type { Table } from "apache-arrow";
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { fc } from "../../proto/testing/drawn.js";
 import { requireKernel } from "../registry.js";
 import { casesPerKernel } from "../testing/property-cases.js";
 import { floats, type Series, tableOf, words } from "./testing/bars.js";

@@ -1,7 +1,7 @@
 /** Stops of target weights against a loop that follows the documented rule word by word. */
 import type { Table } from "apache-arrow";
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { fc } from "../../proto/testing/drawn.js";
 import { requireKernel } from "../registry.js";
 import { casesPerKernel } from "../testing/property-cases.js";
 import { days, floats, type Series, tableOf, words } from "./testing/bars.js";

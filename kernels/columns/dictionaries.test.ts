@@ -1,5 +1,5 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { fc } from "../../proto/testing/drawn.js";
 import { BytesDictionary, PairDictionary } from "./dictionaries.js";
 
 describe("dictionaries", () => {

@@ -1,6 +1,6 @@
 import { Table, tableFromIPC, tableToIPC } from "apache-arrow";
-import fc from "fast-check";
 import { expect, test } from "vitest";
+import { fc } from "../../proto/testing/drawn.js";
 import { float64Vector, ownFloat64Vector } from "./building.js";
 import { optionalFloat64Column } from "./reading.js";
 

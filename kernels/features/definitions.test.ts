@@ -1,10 +1,10 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { fc } from "../../proto/testing/drawn.js";
 import { casesPerKernel } from "../testing/property-cases.js";
 import type { Feature } from "./form.js";
 import { features } from "./index.js";
 import { inputsOf, parametersOf, seriesOf } from "./testing/cases.js";
-import { type AnyParameters, definitions } from "./testing/definitions.js";
+import { type AnyParameters, definitions, ownUnits } from "./testing/definitions.js";
 
 /**
  * Whole numbers times a power of two: differences are exact, so a window that does not vary is one for both sides;
@@ -20,10 +20,10 @@ const tolerance = 1e-8;
 /** Outputs without a unit, near 0 or not, against the unit of the input otherwise. */
 const withoutUnit = /skew|kurt|zscore|corr|beta|rank|rsi|change|return|volatility|power/;
 
-function closeTo(feature: Feature, got: number, expected: number, unit: number): boolean {
+function closeTo(feature: Feature, got: number, expected: number, unit: number, own = 1): boolean {
   if (Number.isNaN(got) || Number.isNaN(expected)) return Number.isNaN(got) && Number.isNaN(expected);
   if (got === expected) return true;
-  const size = withoutUnit.test(feature.name) ? 1 : unit ** (/var|cov/.test(feature.name) ? 2 : 1);
+  const size = withoutUnit.test(feature.name) ? own : unit ** (/var|cov/.test(feature.name) ? 2 : 1);
   return Math.abs(got - expected) <= tolerance * Math.max(Math.abs(expected), size);
 }
 
@@ -39,10 +39,12 @@ describe("features are what their definitions say", () => {
         );
         const unit = Math.max(0, ...inputs.flatMap((input) => [...input].filter(Number.isFinite)));
         const got = feature.batch(params, ...inputs);
-        const expected = definition(params as unknown as AnyParameters, ...inputs.map((input) => [...input]));
+        const columns = inputs.map((input) => [...input]);
+        const expected = definition(params as unknown as AnyParameters, ...columns);
+        const own = ownUnits[name]?.(params as unknown as AnyParameters, ...columns);
         got.forEach((output, k) => {
           const wanted = expected[k] as number[];
-          const wrong = output.findIndex((value, i) => !closeTo(feature, value, wanted[i] as number, unit));
+          const wrong = output.findIndex((value, i) => !closeTo(feature, value, wanted[i] as number, unit, own?.[i]));
           if (wrong >= 0)
             expect({ [feature.outputs[k] as string]: output[wrong], bar: wrong, params }).toEqual({
               [feature.outputs[k] as string]: wanted[wrong],

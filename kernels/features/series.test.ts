@@ -1,6 +1,6 @@
 import { Dictionary, Float64, Int32, Int64, Table, Utf8, type Vector, vectorFromArray } from "apache-arrow";
-import fc from "fast-check";
 import { expect, test } from "vitest";
+import { fc } from "../../proto/testing/drawn.js";
 import { requireKernel } from "../registry.js";
 
 /** Key columns of every kind, for the numbers of the keys. */

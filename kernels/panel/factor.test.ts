@@ -1,7 +1,7 @@
 /** Factor analysis against its definitions; the values of scipy and pandas are in peers.test.ts. */
 import type { Table } from "apache-arrow";
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { fc } from "../../proto/testing/drawn.js";
 import { requireKernel } from "../registry.js";
 import { casesPerKernel } from "../testing/property-cases.js";
 import { type PanelRow, panels, tableOfRows, valuesOf } from "./testing/cases.js";

@@ -22,8 +22,8 @@ import {
   Vector,
   vectorFromArray,
 } from "apache-arrow";
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { fc } from "../../proto/testing/drawn.js";
 import { decodeValue, encodeValue } from "../../proto/values/value.js";
 import { float64Vector } from "../columns/building.js";
 import { requireKernel } from "../registry.js";

@@ -1,7 +1,7 @@
 /** Every kernel against its definition, written out without care for speed. */
 import type { Table } from "apache-arrow";
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { fc } from "../../proto/testing/drawn.js";
 import { requireKernel } from "../registry.js";
 import { casesPerKernel } from "../testing/property-cases.js";
 import { bySection, type PanelRow, panels, tableOfRows, valuesOf } from "./testing/cases.js";

@@ -1,7 +1,7 @@
 /** What reads more than one date: membership, reshaping, forward returns, factor analysis. */
 import { DateDay, Table, Timestamp, TimeUnit, Utf8, type Vector, vectorFromArray } from "apache-arrow";
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { fc } from "../../proto/testing/drawn.js";
 import { float64Vector } from "../columns/building.js";
 import { requireKernel } from "../registry.js";
 import { casesPerKernel } from "../testing/property-cases.js";

@@ -1,5 +1,5 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { fc } from "../../proto/testing/drawn.js";
 import { readOracle } from "../sweep/testing/real-prices.js";
 import { deflatedSharpe, expectedMaxSharpe, probabilisticSharpe } from "./deflated-sharpe.js";
 import { kurtosisOf, mergeVariance, momentsFromSums, momentsOf, skewnessOf, varianceOf } from "./moments.js";

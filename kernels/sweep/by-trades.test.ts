@@ -1,6 +1,7 @@
 /** Trade by trade against bar by bar, and the market's history against walking it. */
-import fc from "fast-check";
+
 import { describe, expect, it } from "vitest";
+import { fc } from "../../proto/testing/drawn.js";
 import { casesPerKernel } from "../testing/property-cases.js";
 import type { Bars } from "./bars.js";
 import { simulateByTrades } from "./by-trades.js";

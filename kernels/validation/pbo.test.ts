@@ -1,6 +1,6 @@
 import { Table } from "apache-arrow";
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { fc } from "../../proto/testing/drawn.js";
 import { requireKernel } from "../registry.js";
 import { faultOf, readStatisticsOracle, rowsOf, tableOf } from "../statistics/testing/statistics-oracle.js";
 import { casesPerKernel } from "../testing/property-cases.js";

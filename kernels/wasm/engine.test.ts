@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
-import fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
+import { fc } from "../../proto/testing/drawn.js";
 import type { Feature } from "../features/form.js";
 import { features } from "../features/index.js";
 import { bitsOf, inputsOf, parametersOf, seriesOf, wildSeries } from "../features/testing/cases.js";

@@ -1,5 +1,5 @@
-import fc from "fast-check";
 import { expect, test } from "vitest";
+import { fc } from "../../proto/testing/drawn.js";
 import { maskedFloat64Vector, ownFloat64Vector } from "../columns/building.js";
 import { openWasmEngine } from "./engine.js";
 

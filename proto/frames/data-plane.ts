@@ -152,8 +152,8 @@ const wanted = ({ digest }: FetchOptions, suspect: boolean): { digest?: Uint8Arr
 });
 
 /**
- * Offers an object. "have": the other side had it already. Rejects with the other side's reason, NO_LISTENER, TIMEOUT
- * or CLOSED.
+ * Offers an object. "have": the other side had it already. Rejects with the other side's reason, NO_LISTENER, TIMEOUT,
+ * CORRUPT (the payload is not what `digest` says) or CLOSED.
  */
 export async function offerObject(options: OfferOptions): Promise<"sent" | "have"> {
   const { frames, to, id, kind, digest, payload } = options;
@@ -242,6 +242,12 @@ async function ask(transport: Transport, peer: string, request: DataRequest, tim
 const unexpected = (peer: string, reply: DataReply): VolleyError =>
   new VolleyError("INTERNAL", `peer ${peer} answered ${JSON.stringify(reply.t)}, which does not fit the request`);
 
+/**
+ * Bytes that arrive spoilt are sent again at most this many times: what is spoilt each time was spoilt before it went,
+ * and whoever waits should hear so.
+ */
+const spoiltMax = 3;
+
 /** Repeats `attempt` while it is cut by the network and there is time. */
 async function again<T>(
   what: string,
@@ -252,11 +258,13 @@ async function again<T>(
   const deadline = runtime.nowMs() + timeoutMs;
   const remainingMs = (): number => Math.max(1, Math.ceil(deadline - runtime.nowMs()));
   let graceEnds = 0;
+  let spoilt = 0;
   for (;;) {
     try {
       return await attempt(remainingMs);
     } catch (error) {
       if (!isVolleyError(error) || transport.status === "closed") throw error;
+      if (error.code === "CORRUPT" && ++spoilt > spoiltMax) throw error;
       const now = runtime.nowMs();
       if (transient.has(error.code)) graceEnds = now + returnGraceMs;
       else if (error.code !== "NO_LISTENER" || now > graceEnds) throw error;

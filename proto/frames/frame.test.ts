@@ -1,6 +1,6 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { limits } from "../limits.js";
+import { fc } from "../testing/drawn.js";
 import {
   claimedStream,
   decodeFrame,

@@ -4,9 +4,9 @@
  */
 import { runInNewContext } from "node:vm";
 import { tableFromArrays } from "apache-arrow";
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { isVolleyError, VolleyError } from "../errors.js";
+import { fc } from "../testing/drawn.js";
 import { decodeValue, encodeValue } from "./value.js";
 
 const roundTrip = (value: unknown): unknown => decodeValue(encodeValue(value));

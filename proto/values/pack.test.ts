@@ -1,5 +1,5 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { fc } from "../testing/drawn.js";
 import { notPlain, PackReader, PackWriter } from "./pack.js";
 import { decodeValue, type EncodedValue, encodeValue } from "./value.js";
 

@@ -1,8 +1,8 @@
 import { Worker } from "node:worker_threads";
 import { tableFromArrays, vectorFromArray } from "apache-arrow";
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { VolleyError } from "../errors.js";
+import { fc } from "../testing/drawn.js";
 import { decodeValue, encodeValue, valueKind } from "./value.js";
 
 const roundTrip = (value: unknown): unknown => decodeValue(encodeValue(value));

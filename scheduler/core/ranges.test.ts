@@ -1,5 +1,5 @@
-import fc from "fast-check";
 import { expect, test } from "vitest";
+import { fc } from "../../proto/testing/drawn.js";
 import { RangeSet } from "./ranges.js";
 
 test("a range set agrees with a set of numbers, and its ranges are sorted, disjoint and not adjacent", () => {

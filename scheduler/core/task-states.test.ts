@@ -1,7 +1,7 @@
-import fc from "fast-check";
 import { describe, expect, test, vi } from "vitest";
 import type { ObjectBase } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
+import { fc } from "../../proto/testing/drawn.js";
 import { client, leasesIn, one, Rig, session, spec, tenant, w1 } from "../../sim/core-rig.js";
 import { step } from "./index.js";
 import { type TaskState, TaskStates, taskState } from "./task-states.js";

@@ -1,7 +1,8 @@
 /** Who runs where, and what each slot begins next (L1 to L4 of slots.ts). */
-import fc from "fast-check";
+
 import { describe, expect, test } from "vitest";
 import type { LeaseId } from "../../proto/ids.js";
+import { fc } from "../../proto/testing/drawn.js";
 import { Harness, inline, kinds, leaseOf } from "../../sim/worker-rig.js";
 import type { WorkerCommand } from "./events.js";
 import { slotsBusy } from "./state.js";

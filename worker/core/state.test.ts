@@ -1,5 +1,5 @@
-import fc from "fast-check";
 import { expect, test } from "vitest";
+import { fc } from "../../proto/testing/drawn.js";
 import { addRange, gaps } from "./state.js";
 
 test("ranges: adding in any order gives the same set, and the gaps are the complement", () => {

@@ -1,8 +1,8 @@
-import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Epoch, LeaseId, ObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { WorkerOrder } from "../../proto/messages/worker.js";
+import { fc } from "../../proto/testing/drawn.js";
 import { Harness, inline, kinds, leaseOf, sent } from "../../sim/worker-rig.js";
 import type { WorkerCommand } from "./events.js";
 import { checkWorkerInvariants, leasesRememberedMax } from "./state.js";

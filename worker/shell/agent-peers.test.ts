@@ -61,10 +61,7 @@ describe("peers", () => {
       offerObject({ transport, frames, to: "w1", id: id as ObjectId, kind: 3, digest, payload, timeoutMs: patienceMs });
     await expect(offer(`s${job}_1-0`, digestOf(3, payload))).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
     const wrong = digestOf(3, new Uint8Array(5));
-    await expect(offer(`c${Buffer.from(wrong).toString("hex")}-0`, wrong)).rejects.toMatchObject({
-      code: expect.stringMatching(/CORRUPT|TIMEOUT/),
-    });
-    // Where the offer timed out first (a busy machine), the room is given back when the transfer's own end comes.
+    await expect(offer(`c${Buffer.from(wrong).toString("hex")}-0`, wrong)).rejects.toMatchObject({ code: "CORRUPT" });
     await eventually(() => expect(rig().agents[0]?.figures().store.usedBytes).toBe(0));
   });
 });

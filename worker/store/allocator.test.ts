@@ -1,5 +1,5 @@
-import fc from "fast-check";
 import { expect, test } from "vitest";
+import { fc } from "../../proto/testing/drawn.js";
 import { Allocator, alignedBytes, alignment } from "./allocator.js";
 
 test("against a model: blocks are aligned, never overlap, bytes are exact, and everything comes back", () => {

@@ -1,7 +1,7 @@
 import { setImmediate as turn } from "node:timers/promises";
-import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { ObjectId } from "../../proto/ids.js";
+import { fc } from "../../proto/testing/drawn.js";
 import { InputRoom } from "./input-room.js";
 
 const KiB = 1024;

@@ -4,10 +4,10 @@ import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { tableFromArrays, tableFromIPC, tableToIPC } from "apache-arrow";
-import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { digestOf } from "../../proto/digest.js";
 import type { ObjectId } from "../../proto/ids.js";
+import { fc } from "../../proto/testing/drawn.js";
 import { ObjectStore, type StoreOptions } from "./store.js";
 
 let folder: string;

@@ -311,6 +311,14 @@ const returnsOf = (x: Column, kind = "simple", bars = 1): number[] =>
     kind === "log" ? Math.log(value / (x[i - bars] as number)) : value / (x[i - bars] as number) - 1,
   );
 
+/**
+ * Outputs with a unit of their own, neither none nor the inputs': the size against which their rounding counts. A slope
+ * is at most the ratio of the spreads, however near to 0 it is itself.
+ */
+export const ownUnits: Readonly<Record<string, (params: Params, ...inputs: Column[]) => number[]>> = {
+  rolling_beta: (p, x, y = []) => pairs(x, y, p, (xs, ys) => Math.sqrt(products(xs, xs) / products(ys, ys))),
+};
+
 export const definitions: Readonly<Record<string, (params: Params, ...inputs: Column[]) => number[][]>> = {
   sma: (p, x) => [windows(x, p, mean)],
   wma: (p, x) => [weighted(x, p)],
