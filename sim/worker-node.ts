@@ -142,7 +142,7 @@ export class WorkerNode {
         return this.#executor;
       },
       // The model's functions are known by name.
-      bundles: () => ({ url: async (bundle) => `model:${bundle}` }),
+      bundles: () => ({ url: async (bundle) => `model:${bundle}`, urlNow: (bundle) => `model:${bundle}` }),
       metrics: () => metrics,
     };
   }

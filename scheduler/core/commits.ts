@@ -19,6 +19,7 @@ import { noteRan } from "./places.js";
 import { commitSegment, failTasks } from "./progress.js";
 import { onFailure } from "./retries.js";
 import { sliceSegment } from "./segments.js";
+import { isDraining } from "./standing.js";
 import type { Context, StageRecord, WorkerRecord } from "./state.js";
 
 /** Weight of a new measurement in the time per task. */
@@ -68,7 +69,8 @@ export function onCommits(ctx: Context, message: WorkerRequestOf<"commits">): vo
     }
     forgetOrder(worker);
   }
-  order(ctx, worker, { o: "ack", seq: message.seq }, { gated: true });
+  // Unless the worker leaves as soon as it has it.
+  order(ctx, worker, { o: "ack", seq: message.seq }, { gated: true, patient: !isDraining(worker) });
 }
 
 function onCommit(ctx: Context, worker: WorkerRecord, commit: Commit): void {

@@ -95,7 +95,10 @@ export type Event =
 
 export type Command =
   | { c: "reply"; to: ReplyToken; message: ClientReply; gated: boolean }
-  /** Orders to one worker are batched into one message by the shell. With `reply`: as the answer to that request. */
+  /**
+   * Orders to one worker are batched into one message by the shell. With `reply`: as the answer to that request.
+   * `patient`: nobody waits for it; it may travel some milliseconds later with what else is to be said.
+   */
   | {
       c: "order";
       worker: WorkerId;
@@ -103,6 +106,7 @@ export type Command =
       order: WorkerOrder;
       gated: boolean;
       reply?: ReplyToken;
+      patient?: boolean;
     }
   /**
    * A worker has followed a scheduler of this epoch that the journal knows nothing of: the journal is an older copy,

@@ -14,7 +14,7 @@ export function order(
   ctx: Context,
   to: Addressee,
   what: WorkerOrder,
-  options: { gated?: boolean; reply?: ReplyToken | undefined } = {},
+  options: { gated?: boolean; reply?: ReplyToken | undefined; patient?: boolean } = {},
 ): void {
   const { id: worker, instance } = to;
   ctx.out.push({
@@ -24,6 +24,7 @@ export function order(
     order: what,
     gated: options.gated ?? false,
     ...(options.reply === undefined ? {} : { reply: options.reply }),
+    ...(options.patient ? { patient: true } : {}),
   });
 }
 

@@ -13,6 +13,7 @@ import type { ClientId, Epoch, JobId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { ClientReply } from "../../proto/messages/client.js";
 import type { ResultSegment } from "../../proto/messages/results.js";
+import type { Runtime } from "../../proto/runtime.js";
 import { subjects } from "../../proto/subjects.js";
 import type { Transport } from "../../proto/transport/transport.js";
 import type { Command, Event, JournalRecord } from "../core/events.js";
@@ -22,9 +23,16 @@ import type { ReplyBook } from "./reply-book.js";
 
 type Said = Extract<Command, { c: "reply" | "order" | "offload" | "drop" | "deferred" }>;
 
+/**
+ * How long a patient order waits for others to the same worker: a message and a wake-up less for each task that is
+ * alone.
+ */
+const patientMs = 10;
+
 export interface EffectsOptions {
   readonly transport: Transport;
   readonly epoch: Epoch;
+  readonly runtime: Runtime;
   readonly replies: ReplyBook;
   readonly journal: { readonly given: number; readonly durable: number; push(record: JournalRecord): void };
   readonly messageBytesMax?: number;
@@ -45,6 +53,7 @@ export class Effects {
   readonly #outbox: Outbox;
   #gated: { readonly after: number; readonly command: Said }[] = [];
   #flushing = false;
+  #isLateFlushDue = false;
   #closed = false;
 
   constructor(options: EffectsOptions) {
@@ -134,11 +143,17 @@ export class Effects {
     this.#gated = [];
   }
 
-  flush(): void {
+  flush(all = false): void {
     this.#flushing = false;
     if (this.#closed) return;
     for (const token of this.#options.replies.takeAsking()) this.#answerWorker(token);
-    this.#outbox.flush();
+    const isLeft = this.#outbox.flush(all);
+    if (!isLeft || this.#isLateFlushDue) return;
+    this.#isLateFlushDue = true;
+    this.#options.runtime.after(patientMs, () => {
+      this.#isLateFlushDue = false;
+      this.flush(true);
+    });
   }
 
   /** A microtask: what one batch of incoming messages gave rise to goes out together, and no later than that. */
@@ -174,7 +189,7 @@ export class Effects {
       owed.worker = command.worker;
       owed.instance = command.instance;
       owed.orders.push(command.order);
-    } else this.#outbox.order(command.worker, command.instance, command.order);
+    } else this.#outbox.order(command.worker, command.instance, command.order, command.patient);
   }
 
   #answerWorker(token: number): void {

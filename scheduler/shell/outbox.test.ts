@@ -101,6 +101,37 @@ describe("outbox", () => {
     expect(sent.length).toBe(1);
   });
 
+  test("keeps what is patient until something else goes to the same worker, or everything goes", () => {
+    const { outbox, sent } = setUp();
+    outbox.order(worker, undefined, { o: "ack", seq: 1 }, true);
+    expect(outbox.flush()).toBe(true);
+    expect(sent.length).toBe(0);
+    outbox.order(worker, undefined, lease(1, 10));
+    expect(outbox.flush()).toBe(false);
+    expect(ordersIn(sent).map((order) => order.o)).toEqual(["ack", "lease"]);
+    outbox.order(worker, undefined, { o: "ack", seq: 2 }, true);
+    outbox.flush();
+    expect(sent.length).toBe(1);
+    expect(outbox.flush(true)).toBe(false);
+    expect(ordersIn(sent).at(-1)).toEqual({ o: "ack", seq: 2 });
+  });
+
+  test("tells clients before workers", () => {
+    const order: string[] = [];
+    const outbox = new Outbox({
+      epoch: 2 as Epoch,
+      messageBytesMax: 4_096,
+      payloadBytesMax: 8_192,
+      sendToWorker: () => order.push("worker"),
+      sendToClient: () => order.push("client"),
+      onOversize: (what) => order.push(what),
+    });
+    outbox.order(worker, undefined, lease(1, 10));
+    outbox.update(client, session, inline(0, 1, 10));
+    outbox.flush();
+    expect(order).toEqual(["client", "worker"]);
+  });
+
   test("cuts orders into several messages before the limit", () => {
     const { outbox, sent } = setUp();
     for (let i = 0; i < 20; i++) outbox.order(worker, undefined, lease(i, 1_000));

@@ -109,6 +109,8 @@ interface Orders {
   readonly instance: Instance | undefined;
   list: WorkerOrder[];
   bytes: number;
+  /** None of them need go now. */
+  patient: boolean;
 }
 
 export class Outbox {
@@ -123,14 +125,15 @@ export class Outbox {
     this.#cutBytes = Math.min(options.messageBytesMax, options.payloadBytesMax) - headBytes;
   }
 
-  order(worker: WorkerId, instance: Instance | undefined, order: WorkerOrder): void {
+  order(worker: WorkerId, instance: Instance | undefined, order: WorkerOrder, patient = false): void {
     const bytes = orderBytes(order);
     const waiting = this.#orders.get(worker);
     if (waiting?.instance !== instance || !waiting) {
       if (waiting) this.#sendOrders(worker, waiting);
-      this.#orders.set(worker, { instance, list: [order], bytes });
+      this.#orders.set(worker, { instance, list: [order], bytes, patient });
       return;
     }
+    if (!patient) waiting.patient = false;
     if (waiting.bytes + bytes > this.#cutBytes) {
       this.#sendOrders(worker, waiting);
       waiting.list = [];
@@ -164,11 +167,19 @@ export class Outbox {
     waiting.bytes += bytes;
   }
 
-  flush(): void {
-    for (const [worker, waiting] of this.#orders) this.#sendOrders(worker, waiting);
-    this.#orders.clear();
+  /**
+   * Clients first: somebody waits for what they are told, and a worker has the next lease already. True when something
+   * patient is kept for the next flush.
+   */
+  flush(all = false): boolean {
     for (const [session, { client, segments }] of this.#updates) this.#sendSegments(client, session, segments);
     this.#updates.clear();
+    for (const [worker, waiting] of this.#orders) {
+      if (waiting.patient && !all) continue;
+      this.#sendOrders(worker, waiting);
+      this.#orders.delete(worker);
+    }
+    return this.#orders.size > 0;
   }
 
   /** The orders as messages; almost always one. */

@@ -170,6 +170,7 @@ export class SchedulerShell<S> {
       blobs: this.#blobEffects(epoch),
       transport,
       epoch,
+      runtime,
       replies: this.#replies,
       journal: this.#writer,
       dispatch: (event) => this.dispatch(event),
@@ -291,7 +292,7 @@ export class SchedulerShell<S> {
     this.#intake.stop();
     this.#stopTicking();
     const drained = await this.#settle(this.#writer.seal());
-    this.#effects.flush();
+    this.#effects.flush(true);
     if (drained && this.#entriesSince > 0) await this.#settle(this.snapshot());
     this.#phase = "stopped";
     this.#writer.abandon();

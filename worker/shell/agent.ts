@@ -295,7 +295,7 @@ export class Agent {
       case "prepare": {
         const run = new LeaseRun(this.#context, command.lease, ++this.#leasesTaken);
         this.#leases.set(command.lease.lease, run);
-        void run.prepare();
+        run.prepare();
         return;
       }
       case "run":

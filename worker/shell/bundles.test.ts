@@ -50,6 +50,19 @@ test("a bundle is fetched once, by all who ask at once and by the next process",
   expect(statSync(folder).mode & 0o777).toBe(0o700);
 });
 
+test("a bundle that is there is had at once; one that was cleaned away is fetched anew", async () => {
+  const { store, reads } = await storeWith(id, text);
+  const cache = new BundleCache(store, folder);
+  expect(cache.urlNow(id)).toBeUndefined();
+  const url = await cache.url(id);
+  expect(cache.urlNow(id)).toBe(url);
+  rmSync(fileURLToPath(url));
+  expect(cache.urlNow(id)).toBeUndefined();
+  expect(await cache.url(id)).toBe(url);
+  expect(cache.urlNow(id)).toBe(url);
+  expect(reads()).toBe(2);
+});
+
 test("a cached file that was changed is not used", async () => {
   const { store, reads } = await storeWith(id, text);
   mkdirSync(folder, { mode: 0o700 });

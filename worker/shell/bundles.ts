@@ -14,6 +14,7 @@ import { privateFolder, userFolder } from "../store/user-folder.js";
 
 interface BundleFile {
   readonly path: string;
+  readonly url: string;
   readonly bytes: number;
 }
 
@@ -22,11 +23,18 @@ export class BundleCache {
   readonly #wanted: string;
   #folder: string;
   readonly #files = new Map<BundleId, Promise<BundleFile>>();
+  readonly #provided = new Map<BundleId, BundleFile>();
 
   constructor(store: BlobStore, folder = userFolder("volley-bundles")) {
     this.#store = store;
     this.#wanted = folder;
     this.#folder = privateFolder(folder);
+  }
+
+  /** As `url`, when that has nothing to wait for. */
+  urlNow(bundle: BundleId): string | undefined {
+    const file = this.#provided.get(bundle);
+    return file && isThere(file) ? file.url : undefined;
   }
 
   /** URL of the bundle's file, which is there now. BUNDLE_NOT_FOUND, CORRUPT, or what the store fails with. */
@@ -38,9 +46,12 @@ export class BundleCache {
     if (!file) {
       file = this.#provide(bundle);
       this.#files.set(bundle, file);
-      file.catch(() => this.#files.delete(bundle));
+      file.then(
+        (provided) => this.#provided.set(bundle, provided),
+        () => this.#files.delete(bundle),
+      );
     }
-    return pathToFileURL((await file).path).href;
+    return (await file).url;
   }
 
   async #provide(bundle: BundleId): Promise<BundleFile> {
@@ -58,7 +69,7 @@ export class BundleCache {
       await writeFile(draft, data, { mode: 0o600, flag: "wx" });
       await rename(draft, file);
     }
-    return { path: file, bytes: data.byteLength };
+    return { path: file, url: pathToFileURL(file).href, bytes: data.byteLength };
   }
 }
 

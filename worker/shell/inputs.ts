@@ -64,6 +64,19 @@ export class InputResolver {
     this.#room = room;
   }
 
+  /** As `prepare`, when everything came with the lease: nothing is pinned, and nothing has to be waited for. */
+  prepareNow(lease: Lease): PreparedInputs | undefined {
+    if (lease.inputs.some(({ inline }) => !inline)) return undefined;
+    let isComplete = true;
+    const leaf = (arg: ArgLeaf): ThreadArg => {
+      if (arg.a === "index" || arg.a === "value" || arg.a === "item") return carried(lease, arg);
+      isComplete = false;
+      return { a: "index" };
+    };
+    const args = lease.args.map((arg) => foldArg<ThreadArg>(arg, leaf, (of) => ({ a: "list", of })));
+    return isComplete ? { args, release: () => undefined } : undefined;
+  }
+
   /** `waits` is told what it waits for when that changes. */
   async prepare(
     lease: Lease,
@@ -132,11 +145,9 @@ export class InputResolver {
     const { lease } = context;
     switch (arg.a) {
       case "index":
-        return { a: "index" };
       case "value":
-        return { a: "same", source: { kind: arg.kind, data: arg.data } };
       case "item":
-        return { a: "pack", pack: { kind: valueKind.bytes, data: arg.pack }, first: firstItem(lease, arg.pack) };
+        return carried(lease, arg);
       case "items":
         return { a: "pack", pack: await this.#source(context, arg.object), first: 0 };
       case "object":
@@ -239,6 +250,13 @@ function baseOf(lease: Lease, stage: number): { base: ObjectBase; count: number 
   if (!found)
     throw new VolleyError("INTERNAL", `lease ${lease.lease} reads stage ${stage} but does not say what it is called`);
   return { base: found[1], count: found[2] };
+}
+
+/** An argument that has its bytes with it. */
+function carried(lease: Lease, arg: Extract<ArgLeaf, { a: "index" | "value" | "item" }>): ThreadArg {
+  if (arg.a === "index") return { a: "index" };
+  if (arg.a === "value") return { a: "same", source: { kind: arg.kind, data: arg.data } };
+  return { a: "pack", pack: { kind: valueKind.bytes, data: arg.pack }, first: firstItem(lease, arg.pack) };
 }
 
 /** The scheduler cuts packs to the lease's range; a pack of the whole stage starts at task 0. */

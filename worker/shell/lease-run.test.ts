@@ -70,7 +70,7 @@ async function run(
   const context = {
     pool,
     store,
-    inputs: { prepare: async () => ({ args: [], release: () => undefined }) },
+    inputs: { prepareNow: () => ({ args: [], release: () => undefined }) },
     durable: { put },
     runtime: realRuntime,
     tell: (event: WorkerEvent) => {
@@ -82,7 +82,8 @@ async function run(
     onFault: () => undefined,
   } as unknown as LeaseRunContext;
   const leaseRun = new LeaseRun(context, lease, 1);
-  await leaseRun.prepare();
+  leaseRun.prepare();
+  expect(events.map(({ e }) => e)).toEqual(["ready"]);
   leaseRun.start(0, 0, 1);
   await end;
   const kept = await durable.has(objectBlobName(objectIdOf(base, 0), digest));

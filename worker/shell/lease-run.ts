@@ -61,7 +61,20 @@ export class LeaseRun {
     this.#startedAtMs = context.runtime.nowMs();
   }
 
-  async prepare(): Promise<void> {
+  /** Tells that it is ready, or cannot be: at once when there is nothing to wait for. */
+  prepare(): void {
+    const fn = this.#codeNow();
+    const inputs = fn && this.#context.inputs.prepareNow(this.#lease);
+    if (fn && inputs) this.#ready(fn, inputs);
+    else void this.#bring();
+  }
+
+  #ready(fn: ThreadFunction, inputs: PreparedInputs): void {
+    this.#prepared = { ...inputs, fn };
+    this.#context.tell({ e: "ready", lease: this.#lease.lease });
+  }
+
+  async #bring(): Promise<void> {
     const { lease } = this.#lease;
     try {
       const waits = (what: "inputs" | "memory"): void => this.#context.tell({ e: "waits", lease, for: what });
@@ -74,8 +87,7 @@ export class LeaseRun {
         inputs.release();
         return;
       }
-      this.#prepared = { ...inputs, fn };
-      this.#context.tell({ e: "ready", lease });
+      this.#ready(fn, inputs);
     } catch (error) {
       if (this.#released) return;
       const wire = toWireError(error);
@@ -98,6 +110,13 @@ export class LeaseRun {
 
   #over(): VolleyError {
     return new VolleyError("CANCELLED", `lease ${this.#lease.lease} is over`);
+  }
+
+  #codeNow(): ThreadFunction | undefined {
+    const { fn } = this.#lease;
+    if ("kernel" in fn) return fn;
+    const url = this.#context.bundles.urlNow(fn.bundle);
+    return url === undefined ? undefined : { bundle: fn.bundle, export: fn.export, url };
   }
 
   async #code(): Promise<ThreadFunction> {

@@ -10,7 +10,7 @@ import { BundleCache } from "./bundles.js";
 import { type WorkerFigures, WorkerMetrics } from "./metrics.js";
 
 export type AgentPool = Pick<SlotPool, "run" | "close" | "threadsReplaced">;
-export type AgentBundles = Pick<BundleCache, "url">;
+export type AgentBundles = Pick<BundleCache, "url" | "urlNow">;
 export type AgentMetrics = Pick<WorkerMetrics, "frame" | "fetched" | "slotTime" | "lease" | "count" | "close">;
 
 export interface AgentParts {
