@@ -9,14 +9,15 @@ import type { Process } from "./process.js";
 import type { World } from "./world.js";
 
 const lookEveryMs = 50;
-/** The scheduler counts from its last tick before the message, and in round trips to the broker. */
-const slackMs = 900;
+/** The scheduler counts from its last tick before the message (at most a second ago), in round trips to the broker. */
+const slackMs = 1_200;
 
 export class SilenceJudge {
   readonly #world: World;
   readonly #process: Process;
-  /** Time in which this scheduler could hear. */
+  /** Time in which this scheduler could hear, up to the last look. */
   #openMs = 0;
+  #lookedAtMs: number;
   /** By address: which process was heard last, and when in that time. */
   readonly #heard = new Map<string, { process: Process; openMs: number }>();
 
@@ -29,17 +30,25 @@ export class SilenceJudge {
     this.#world = world;
     this.#isNewest = isNewest;
     this.#process = process;
+    this.#lookedAtMs = world.clock.nowMs;
     this.#look();
   }
 
   #look(): void {
-    const { clock, network } = this.#world;
-    const passMs = this.#world.resting ? 8 * lookEveryMs : lookEveryMs;
-    clock.after(passMs, () => {
+    const { clock } = this.#world;
+    clock.after(this.#world.resting ? 8 * lookEveryMs : lookEveryMs, () => {
       if (this.#process.dead) return;
-      if (!this.#process.paused && !network.isCut(this.#process.address)) this.#openMs += passMs;
+      this.#openMs = this.#openUntilNowMs();
+      this.#lookedAtMs = clock.nowMs;
       this.#look();
     });
+  }
+
+  /** What has passed since the last look counts as what is found now. */
+  #openUntilNowMs(): number {
+    const { clock, network } = this.#world;
+    const isOpen = !this.#process.paused && !network.isCut(this.#process.address);
+    return this.#openMs + (isOpen ? clock.nowMs - this.#lookedAtMs : 0);
   }
 
   heard(address: string): void {
@@ -47,7 +56,7 @@ export class SilenceJudge {
     if (!process) return;
     const before = this.#heard.get(address);
     if (before && before.process !== process) this.#succeeded.set(address, before.process);
-    this.#heard.set(address, { process, openMs: this.#openMs });
+    this.#heard.set(address, { process, openMs: this.#openUntilNowMs() });
   }
 
   onLog(text: string, fields: Readonly<Record<string, string | number>>, cause: string): void {
@@ -63,7 +72,7 @@ export class SilenceJudge {
     this.#succeeded.delete(worker);
     if (before?.dead) this.#world.truth.buried(before);
     if (!last || superseded || before?.dead) return;
-    const silentMs = this.#openMs - last.openMs;
+    const silentMs = this.#openUntilNowMs() - last.openMs;
     if (!last.process.dead && silentMs < limits.heartbeatTimeoutMs - slackMs)
       throw new Violation("lost", `${worker} is taken for dead after ${silentMs} ms in which it could have been heard`);
     this.#world.truth.buried(last.process);
@@ -73,7 +82,7 @@ export class SilenceJudge {
     const client = session.replace(/^session-/, "");
     const last = this.#heard.get(client);
     if (!session.startsWith("session-") || !last) return;
-    const silentMs = this.#openMs - last.openMs;
+    const silentMs = this.#openUntilNowMs() - last.openMs;
     if (silentMs < limits.sessionTimeoutMs - slackMs)
       throw new Violation(
         "lost",
