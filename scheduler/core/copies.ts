@@ -246,7 +246,8 @@ function isNeeded(state: State, worker: WorkerRecord, id: ObjectId): boolean {
 function mayBeAskedFor(state: State, worker: WorkerRecord): boolean {
   if (state.listenedMs > limits.silentWorkerPatienceMs) return false;
   for (const [id, holders] of state.strangers) {
-    if (!holders.some((one) => one.worker === worker.id)) continue;
+    // What is known to be with it is looked at as everything it holds.
+    if (worker.objects.has(id) || !holders.some((one) => one.worker === worker.id)) continue;
     const owner = jobOfBase(splitObjectId(id).base);
     const session = owner === undefined ? undefined : state.jobs.get(owner);
     if (session ? state.nowMs - session.submittedAtMs < resumeMs : owner !== undefined || state.listenedMs < resumeMs)

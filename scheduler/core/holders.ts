@@ -10,7 +10,7 @@ import type { WorkerRequestOf } from "../../proto/messages/worker.js";
 import { keepEnough, noteMissing } from "./copies.js";
 import { loseObject } from "./losses.js";
 import { losePut } from "./puts.js";
-import type { Context, WorkerRecord } from "./state.js";
+import type { Context, State, WorkerRecord } from "./state.js";
 
 /** Of a worker of the version before, which does not say its first number, there is always one missing. */
 const touchedObjectsMax = 20_000;
@@ -60,6 +60,7 @@ export function dropHolder(ctx: Context, worker: WorkerRecord, id: ObjectId): vo
   worker.objects.delete(id);
   worker.copies.delete(id);
   noteMissing(ctx.state, id, worker);
+  forgetStranger(ctx.state, id, worker);
   const holders = ctx.state.holders.get(id);
   if (!holders?.delete(worker.id)) return;
   if (holders.size > 0) {
@@ -70,4 +71,12 @@ export function dropHolder(ctx: Context, worker: WorkerRecord, id: ObjectId): vo
   const put = ctx.state.puts.get(id);
   if (put) losePut(ctx, put);
   else loseObject(ctx, id);
+}
+
+/** A session that comes back to a new scheduler must not be told that it is there. */
+function forgetStranger(state: State, id: ObjectId, worker: WorkerRecord): void {
+  const left = state.strangers.get(id)?.filter((one) => one.worker !== worker.id);
+  if (!left) return;
+  if (left.length > 0) state.strangers.set(id, left);
+  else state.strangers.delete(id);
 }

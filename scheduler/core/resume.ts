@@ -172,10 +172,10 @@ export function findClaim(ctx: Context, worker: WorkerRecord, object: Pick<Store
 }
 
 /**
- * Whether an object of a stage that nobody knows is kept: soon after a start its session may come and say that it was
- * shown this.
+ * Whether an object is kept although nobody knows that it is a result: soon after a start its session may come and say
+ * that it was shown this. Other calls of the same content may be known before, and have no result of their own.
  */
-export function isStranger(ctx: Context, worker: WorkerRecord, object: StoredObject): boolean {
+export function noteStranger(ctx: Context, worker: WorkerRecord, object: StoredObject): boolean {
   const { state } = ctx;
   if (state.listenedMs > limits.sessionTimeoutMs) {
     state.strangers.clear();

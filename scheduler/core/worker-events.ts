@@ -21,7 +21,7 @@ import { noteRan } from "./places.js";
 import { createPut } from "./put-record.js";
 import { findPut } from "./puts.js";
 import { RangeSet } from "./ranges.js";
-import { findClaim, isStranger } from "./resume.js";
+import { findClaim, noteStranger } from "./resume.js";
 import { noteSilence } from "./silence.js";
 import { endSilence } from "./silence-ends.js";
 import { active, isDraining, setStanding } from "./standing.js";
@@ -191,12 +191,13 @@ export function addObject(ctx: Context, worker: WorkerRecord, object: StoredObje
   if (standing === "uncommitted") {
     findClaim(ctx, worker, object);
     findAgain(ctx, worker, object);
+    if (!worker.objects.has(object.id)) noteStranger(ctx, worker, object);
     return;
   }
   if (standing === "unknown") {
     // A put, or what is left of a stage that nobody knows any more: only bytes that name themselves are of use.
     if (!object.id.startsWith("c")) {
-      if (!isStranger(ctx, worker, object)) order(ctx, worker, { o: "free", ids: [object.id] });
+      if (!noteStranger(ctx, worker, object)) order(ctx, worker, { o: "free", ids: [object.id] });
       return;
     }
     state.puts.set(
