@@ -159,6 +159,28 @@ test("what an impure stage made and only a worker held cannot be made again, and
   expect(updatesIn(replaceWorker(kept, commit))).toMatchObject([{ r: "stored", stage: 1 }]);
 });
 
+test.each(["all", "one-to-one", "broadcast"])(
+  "small results of a released stage are told to the worker that makes again what read them by %s",
+  (kind) => {
+    const small = (lease: Lease) =>
+      lease.stage === 0
+        ? inline(
+            lease,
+            Array.from({ length: lease.to - lease.from }, () => 7),
+          )
+        : make(lease);
+    const count = kind === "broadcast" ? 1 : 3;
+    const chain = [spec(0, count, [], pure), spec(1, count, [edges[kind]?.(0) as ArgSpec], pure)];
+    const rig = ran(chain, 2, small);
+    release(rig, 0);
+    const after = replaceWorker(rig, small);
+    expect(leasesIn(after).map((lease) => lease.stage)).toContain(1);
+    expect(rig.ask({ t: "results", job: session, stage: 0, from: 0, to: count })).toMatchObject({ t: "results" });
+    release(rig, 1);
+    expect(rig.state.jobs.get(session)?.stages.size).toBe(0);
+  },
+);
+
 test("a stage whose results cannot be lost needs nothing of what it read", () => {
   const rig = ran([spec(0, 3, [], pure), spec(1, 1, [{ a: "stage", stage: 0, edge: "all" }], pure)], 2, (lease) =>
     lease.stage === 0 ? make(lease) : inline(lease, [7]),

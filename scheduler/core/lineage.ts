@@ -3,7 +3,7 @@
  *
  * A session's stage that its client has released is needed as long as something that reads it is still to run. After
  * that its results may go, but not always the stage: if it is pure, and a pure stage that reads it has results that can
- * be lost (those that only workers hold), it is shelved.
+ * be lost (those that only workers hold), it is shelved. If its own are all small, it stays as it is for such a reader.
  *
  * L1 A shelved stage has its spec and its links, no results, no place in the catalog, and costs no worker anything.
  * L2 It is shelved no longer than a stage that reads it, itself live or shelved, may have to run again; so lineage is
@@ -30,9 +30,10 @@ const mayRunAgain = (stage: StageRecord): boolean =>
 export function useOf(stage: StageRecord): "results" | "lineage" | "none" {
   if (stage.job.kind === "durable" || !stage.released || !isStageComplete(stage)) return "results";
   if (stage.openDependents > 0) return "results";
-  // Results that travelled inside commits are not lost: who may read them again keeps them by its link, and nothing has
-  // to be made.
-  if (mayRunAgain(stage)) for (const entry of stage.dependents ?? []) if (mayRunAgain(entry.stage)) return "lineage";
+  // Results that travelled inside commits are not lost, and nothing has to be made: they stay for who may read them
+  // again, whose worker asks for them by the stage.
+  const use = mayRunAgain(stage) ? "lineage" : stage.results.storedTasks === 0 ? "results" : "none";
+  if (use !== "none") for (const entry of stage.dependents ?? []) if (mayRunAgain(entry.stage)) return use;
   return "none";
 }
 
