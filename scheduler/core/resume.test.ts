@@ -282,55 +282,6 @@ test("a large result that a worker told of is found although another call of the
   expect(rig.ask({ t: "locate", ids: [id] })).toMatchObject({ locations: [{ state: "ready", workers: [w1] }] });
 });
 
-describe("a large result that a worker told of while another call of the same content was known, and had none", () => {
-  const theirs = "theirs" as JobId;
-  const pure = spec(0, 1, [], { pure: true });
-  const start = (): { rig: Rig; id: ReturnType<typeof objectIdOf>; told: () => void } => {
-    const rig = new Rig();
-    rig.ask({ t: "open", client: "other" as ClientId, session: theirs, tenant, version: PROTOCOL_VERSION });
-    rig.ask({ t: "stages", session: theirs, client: "other" as ClientId, stages: [pure] });
-    const base = rig.state.jobs.get(theirs)?.stages.get(0)?.base as ObjectBase;
-    const id = objectIdOf(base, 0);
-    rig.join(w1);
-    rig.hear({
-      t: "objects",
-      worker: w1,
-      epoch: rig.state.epoch,
-      seq: 1,
-      added: [{ id, bytes: 1e6, kind: 2, digest: digestOf(7) }],
-      removed: [],
-    });
-    rig.open();
-    return { rig, id, told: () => resume(rig, { spec: pure, base, segments: [storedOf(0, 0, [7])] }) };
-  };
-
-  test("is found when its client says that it was shown this, whatever the worker says later", () => {
-    const { rig, id, told } = start();
-    told();
-    expect(rig.ask({ t: "locate", ids: [id] })).toMatchObject({ locations: [{ state: "ready", workers: [w1] }] });
-  });
-
-  test("keeps the worker from leaving until the client may have said so", () => {
-    const { rig, id, told } = start();
-    const drain = { leases: [], slotsBusy: 0, storeBytes: 0, spilledBytes: 0, draining: true };
-    rig.join(w2);
-    rig.ask({ t: "cancel", job: theirs, stage: 0, from: 0, to: 1 });
-    rig.hear({ t: "beat", worker: w1, epoch: rig.state.epoch, ...drain });
-    const ordersIn = () => rig.commands.flatMap((c) => (c.c === "order" && c.worker !== w2 ? [c.order] : []));
-    expect(ordersIn()).not.toContainEqual({ o: "leave", needed: 0 });
-    told();
-    const moved = rig.commands.flatMap((c) => (c.c === "order" && c.order.o === "fetch" ? c.order.objects : []));
-    expect(moved.map((object) => object.id)).toEqual([id]);
-  });
-
-  test("is not called there when the worker has said since that it is gone", () => {
-    const { rig, id, told } = start();
-    rig.hear({ t: "objects", worker: w1, epoch: rig.state.epoch, seq: 2, added: [], removed: [id] });
-    told();
-    expect(rig.ask({ t: "locate", ids: [id] })).toMatchObject({ locations: [{ state: "pending" }] });
-  });
-});
-
 test.each(["before", "after"])(
   "a large result is found where another session's call of the same content has it, committed %s it is asked for",
   (when) => {
