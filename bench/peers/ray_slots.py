@@ -20,10 +20,11 @@ def say(value):
 
 def wait(_item, seconds):
     end = time.perf_counter() + seconds
+    result = bytes(30_000)
     time.sleep(seconds - SPUN)
     while time.perf_counter() < end:
         pass
-    return bytes(30_000)
+    return result
 
 
 class Waits:

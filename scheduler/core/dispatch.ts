@@ -38,6 +38,12 @@ import {
  * balanced end.
  */
 const leaseAimUs = 20_000;
+/**
+ * Going from one lease to the next costs a thread about 0.3 ms, which short tasks feel: as long as nothing else is
+ * ready that would wait behind it, a lease is of so many tasks, or of so much work.
+ */
+const leaseTasksAim = 16;
+const leaseAimUsMax = 100_000;
 /** It is not cut below this much work for the sake of balance. */
 export const leaseFloorUs = 1_000;
 /** Of a function never measured, at most this many tasks go out at once. */
@@ -152,9 +158,16 @@ function leaseSize(state: State, stage: StageRecord): number {
   const fair = Math.ceil(stage.queue.size / Math.max(1, 2 * state.slots));
   const cost = costUs(state, stage);
   if (cost === undefined) return Math.min(fair, unmeasuredTasksMax);
-  const most = Math.max(1, Math.floor(leaseAimUs / Math.max(cost, 0.1)));
+  const aimUs = isAloneReady(state) ? Math.min(leaseAimUsMax, Math.max(leaseAimUs, leaseTasksAim * cost)) : leaseAimUs;
+  const most = Math.max(1, Math.floor(aimUs / Math.max(cost, 0.1)));
   const least = Math.max(1, Math.floor(leaseFloorUs / Math.max(cost, 0.1)));
   return Math.min(most, Math.max(fair, least));
+}
+
+/** No other stage waits for a place. */
+function isAloneReady({ ready }: State): boolean {
+  for (const list of ready.values()) return ready.size === 1 && list.length === 1;
+  return true;
 }
 
 const attemptOf = (stage: StageRecord, task: number): number => (stage.troubles.get(task)?.attempts ?? 0) + 1;
