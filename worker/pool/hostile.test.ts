@@ -110,6 +110,14 @@ describe("functions that fail", () => {
     );
   });
 
+  test("what a task posts to its thread's parent is told once and harms nothing", async () => {
+    expect((await rig.execute("posts", 0, 4)).values.size).toBe(4);
+    expect((await rig.execute("double", 1, 2)).values).toEqual(new Map([[1, 2]]));
+    await eventually(() =>
+      expect(rig.logs.filter(({ text }) => text.includes("which nobody listens to"))).toHaveLength(1),
+    );
+  });
+
   test("a function that breaks its globals harms no later run", async () => {
     const before = rig.pool.threadsReplaced;
     await rig.execute("deletesGlobals", 0, 4);

@@ -77,6 +77,21 @@ export type ThreadMessage =
       readonly dropped: number;
     };
 
+const levels: ReadonlySet<unknown> = new Set(["info", "warn", "error"]);
+
+/** User code can post as well, by intent or through a library that takes itself for a thread of its own program. */
+export function isThreadMessage(message: unknown): message is Exclude<ThreadMessage, number> {
+  if (typeof message !== "object" || message === null || !("t" in message)) return false;
+  const given = message as Partial<Record<string, unknown>>;
+  if (message.t === "log") return levels.has(given.level) && typeof given.text === "string";
+  return (
+    message.t === "large" &&
+    typeof given.channel === "number" &&
+    given.data instanceof Uint8Array &&
+    given.digest instanceof Uint8Array
+  );
+}
+
 /** Given to every thread when it starts. */
 export interface ThreadData {
   readonly memory: SharedMemory | null;

@@ -10,7 +10,7 @@ import { limits } from "../../proto/limits.js";
 import type { SharedMemory } from "../store/memory.js";
 import { SlotChannel } from "./channel.js";
 import type { RoomSource } from "./result-room.js";
-import type { RunMessage, RunReply, ThreadData, ThreadMessage } from "./run-message.js";
+import { isThreadMessage, type RunMessage, type RunReply, type ThreadData, type ThreadMessage } from "./run-message.js";
 import type { Run, RunListener, RunSpec } from "./run-spec.js";
 import { type Lane, type RunHost, SlotRun } from "./slot-run.js";
 
@@ -73,7 +73,7 @@ export class Slot implements RunHost {
       env: threadEnv(process.env),
       workerData,
     });
-    this.#piscina.on("message", (message: ThreadMessage) => this.#hear(message));
+    this.#piscina.on("message", (message: unknown) => this.#hear(message));
     this.#piscina.on("error", (error) => this.onError(error));
   }
 
@@ -111,6 +111,8 @@ export class Slot implements RunHost {
 
   // ---------------------------------------------------------------------------------------------- the thread
 
+  #hasHeardStray = false;
+
   async execute(message: RunMessage): Promise<RunReply> {
     const [thread] = this.#piscina.threads;
     if (thread) this.#watch(thread);
@@ -145,9 +147,16 @@ export class Slot implements RunHost {
     this.#exits.set(thread, exit);
   }
 
-  #hear(message: ThreadMessage): void {
+  /** The thread's own messages, and what user code posts to a parent it takes for its own. */
+  #hear(message: unknown): void {
     if (typeof message === "number") {
       this.#lanes[message]?.run?.collect();
+      return;
+    }
+    if (!isThreadMessage(message)) {
+      // Once: a task may post in a loop.
+      if (!this.#hasHeardStray) this.#options.onLog(strayMessage);
+      this.#hasHeardStray = true;
       return;
     }
     if (message.t === "log") {
@@ -159,6 +168,14 @@ export class Slot implements RunHost {
     else lane?.channel.largeStored(message.data.byteLength);
   }
 }
+
+const strayMessage = {
+  t: "log",
+  level: "warn",
+  where: "thread",
+  text: "a task posted a message to its thread's parent, which nobody listens to: return what others need",
+  dropped: 0,
+} as const;
 
 /** User code does not see the cluster's credentials. */
 function threadEnv(env: NodeJS.ProcessEnv): Record<string, string> {

@@ -6,6 +6,12 @@ const arrow = shared["apache-arrow"];
 export const double = (x) => 2 * x;
 export const later = async (x) => { await new Promise((r) => setTimeout(r, 1)); return x + 1; };
 export const context = () => taskContext();
+export const posts = async (i) => {
+  const { parentPort } = await import("node:worker_threads");
+  for (const message of ["garbage", null, { t: "large", channel: 0, run: 0 }, { t: "log", level: "constructor" }, -1, 0.5, i])
+    parentPort.postMessage(message);
+  return i;
+};
 export const withRun = { run: (x) => "ran " + x };
 export function onThird(what) { return (i) => { if (i !== 3) return i * 10; return what(i); }; }
 export const throws = onThird(() => { throw new RangeError("three is too much"); });
