@@ -158,6 +158,18 @@ describe("the way to a worker", () => {
     expect(rig.of("put-done").map(({ error }) => error?.code)).toEqual([undefined, "NO_WORKERS"]);
   });
 
+  test("is gone again while the scheduler says that its workers are still joining", () => {
+    const none = { code: "NO_WORKERS", message: "none" } as const;
+    rig.advance(60_000);
+    rig.put(1, large);
+    rig.take({ e: "put-needed", put: 1 });
+    rig.answer("place", { t: "error", error: { ...none, details: { joiningMs: 9_000 } } });
+    rig.advance(500);
+    if (rig.isAsked("beat")) rig.answer("beat", { t: "beat", known: true });
+    rig.answer("place", { t: "error", error: none });
+    expect(rig.of("put-done").map(({ error }) => error?.code)).toEqual(["NO_WORKERS"]);
+  });
+
   test("is gone by eight at once", () => {
     for (let put = 1; put <= 10; put++) rig.put(put, large);
     const asked = (): number => rig.of("request").filter(({ request }) => request.t === "place").length;
@@ -211,6 +223,23 @@ describe("a put that was lost", () => {
     rig.answer("place", { t: "placed", worker: "w1" as WorkerId });
     rig.take({ e: "upload-failed", put: 1, error: new VolleyError("OBJECT_LOST", "gone") });
     expect(beat().dropped).toEqual([{ id, generation: 1 }]);
+  });
+
+  test("is offered again for two minutes while one worker after the other dies of something else", () => {
+    const id = placed(1);
+    beat([id]);
+    const began = rig.nowMs;
+    const isKept = (): boolean => rig.state.putsById.has(id);
+    for (let i = 0; i < 150 && isKept(); i++) {
+      if (rig.isAsked("place")) {
+        rig.answer("place", { t: "placed", worker: "w1" as WorkerId });
+        rig.take({ e: "upload-failed", put: 1, error: new VolleyError("TIMEOUT", "no answer") });
+      }
+      rig.advance(1_000);
+      if (rig.isAsked("beat")) rig.answer("beat", { t: "beat", known: true });
+    }
+    expect(isKept()).toBe(false);
+    expect(rig.nowMs - began).toBeGreaterThan(115_000);
   });
 
   test("during a reopening is called missing by a beat after it, and then put again", () => {

@@ -3,9 +3,10 @@
  * bytes; a larger one is offered to a worker that the scheduler names, and then held.
  *
  * U2 What the scheduler calls missing is put again from what its caller kept; what is not to be had any more is given
- *    back, so that what reads it ends, and the next put of the value is a new one.
+ *    back, so that what reads it ends, and the next put of the value is a new one. Nobody waits for it as for a first
+ *    put, and giving it up loses it: so it is offered for longer, while workers fail one after the other.
  * U3 A full cluster is waited for: what lingers is given back at once, and the offer is made again. So are the workers
- *    of a scheduler that has just taken over: they are on their way to it.
+ *    of a scheduler that has just taken over, or says that it has just begun: they are on their way to it.
  */
 import { type ErrorCode, isVolleyError, toWireError, VolleyError } from "../proto/errors.js";
 import type { ObjectId } from "../proto/ids.js";
@@ -156,8 +157,9 @@ function onWayFailed(ctx: Context, put: PutRecord, { tries, failingSinceMs }: Pl
   // With details it is for good: no worker's store is large enough.
   const full = error.code === "OUT_OF_MEMORY" && error.details?.neededBytes === undefined;
   const since = failingSinceMs ?? nowMs;
-  const over = full ? nowMs - since > roomPatienceMs : tries >= placeTriesMax && nowMs - since > placeTriesMs;
-  const returning = error.code === "NO_WORKERS" && areWorkersReturning(ctx);
+  const isPatient = full || put.state.p === "placed";
+  const over = isPatient ? nowMs - since > roomPatienceMs : tries >= placeTriesMax && nowMs - since > placeTriesMs;
+  const returning = error.code === "NO_WORKERS" && (error.details?.joiningMs !== undefined || areWorkersReturning(ctx));
   if (!returning && (over || !elsewhere.has(error.code))) {
     endWay(ctx, put, error);
     return;

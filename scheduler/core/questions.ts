@@ -143,6 +143,9 @@ export function onResults(ctx: Context, request: ClientRequestOf<"results">, rep
   );
 }
 
+/** Workers say hello to a new scheduler within a few beats. */
+const joinMs = 10_000;
+
 export function onPlace(ctx: Context, request: ClientRequestOf<"place">, reply: ReplyToken | undefined): void {
   const largest = largestStoreBytes(ctx.state);
   const neededBytes = storeBytes(request.bytes);
@@ -161,11 +164,15 @@ export function onPlace(ctx: Context, request: ClientRequestOf<"place">, reply: 
       best = { free, worker: worker.id };
   }
   if (best) answer(ctx, reply, { t: "placed", worker: best.worker });
-  else
+  else {
+    const joiningMs = ctx.state.epoch > 1 ? joinMs - ctx.state.listenedMs : 0;
     refuse(ctx, reply, {
       code: "NO_WORKERS",
       message: "no worker has joined the cluster, so there is nowhere to put an object; start one with `volley worker`",
+      // Those of the scheduler before may be on their way: who asks should ask again.
+      ...(joiningMs > 0 ? { details: { joiningMs: Math.round(joiningMs) } } : {}),
     });
+  }
 }
 
 export function onWorkers(ctx: Context, reply: ReplyToken | undefined): void {

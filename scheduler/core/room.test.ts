@@ -3,10 +3,11 @@
  * waits, and says so.
  */
 import { describe, expect, test } from "vitest";
-import type { LeaseId } from "../../proto/ids.js";
+import type { Epoch, LeaseId } from "../../proto/ids.js";
 import type { ArgSpec } from "../../proto/messages/stage.js";
 import type { Commit, Lease } from "../../proto/messages/worker.js";
 import { client, leasesIn, one, Rig, runAll, session, spec, updatesIn, w1, w2 } from "../../sim/core-rig.js";
+import { createState } from "./index.js";
 
 const MB = 1_000_000;
 const stored = (lease: Lease, bytes: number): Commit => ({
@@ -162,6 +163,19 @@ test("a lease that is given back again and again ends with the worker's own reas
 });
 
 describe("a put", () => {
+  test("that finds no worker is told when they may be on their way from the scheduler before", () => {
+    const asked = (rig: Rig): unknown => {
+      rig.open();
+      const reply = rig.ask({ t: "place", bytes: 1 });
+      return reply?.t === "error" ? [reply.error.code, reply.error.details] : reply;
+    };
+    expect(asked(new Rig())).toEqual(["NO_WORKERS", undefined]);
+    const restarted = new Rig(createState({ epoch: 2 as Epoch }));
+    expect(asked(restarted)).toEqual(["NO_WORKERS", { joiningMs: 10_000 }]);
+    for (let ms = 0; ms < 10_000; ms += 1_000) restarted.pass(1_000);
+    expect(asked(restarted)).toEqual(["NO_WORKERS", undefined]);
+  });
+
   test("that no store can hold is refused before a byte is sent", () => {
     const rig = rigOf(64 * MB);
     expect(rig.ask({ t: "place", bytes: 65 * MB })).toMatchObject({
