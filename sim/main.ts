@@ -4,7 +4,7 @@
  */
 import { parseArgs } from "node:util";
 import { mutants } from "./mutants.js";
-import { huntAll, tableOf, withPlant } from "./plant-hunt.js";
+import { huntAll, tableOf, type Violated, withPlant } from "./plant-hunt.js";
 import { replayHelp, runReplay } from "./replay.js";
 import { type Outcome, type SimulationOptions, simulate } from "./simulation.js";
 
@@ -16,6 +16,7 @@ const help = `volley simulation: scheduler, workers and clients, as they are, on
   --lines N      lines of the story to keep (default 400)
   --plant NAME   with a planted bug, until it is caught: ${Object.keys(mutants).join(", ")}
   --plants       every planted bug until it is caught, within --seeds (default 300), two at a time; exit 1 if one is not
+                 (a seed that is not clean without the bug, under the same misfortunes, does not count)
   --json         one JSON object on the last line
 ${replayHelp}`;
 
@@ -27,7 +28,9 @@ interface Summary {
   virtualSeconds: number;
   seconds: number;
   faults: Record<string, number>;
-  violations: { seed: number; rule: string; message: string }[];
+  violations: Violated[];
+  /** With a planted bug: what seeds show without it, which for that reason do not count. */
+  unclean: Violated[];
 }
 
 function add(summary: Summary, { seed, counts, network, virtualMs, violation }: Outcome): void {
@@ -93,9 +96,9 @@ async function main(): Promise<number> {
   const { seed } = values;
   const seeds = whole(values.seeds ?? "100", "seeds");
   const from = whole(values.from, "from");
-  const go = (run: Run): Promise<number> =>
+  const go = (run: Run, control?: Run): Promise<number> =>
     seed === undefined
-      ? runMany(run, seeds, from, values.json, values.plant !== undefined)
+      ? runMany(run, seeds, from, values.json, control)
       : runOne(run, whole(seed, "seed"), lines, values.json);
   return values.plant === undefined ? go(simulate) : withPlant(values.plant, go);
 }
@@ -119,8 +122,8 @@ async function runOne(run: Run, seed: number, storyKept: number, json: boolean):
   return violation ? 1 : 0;
 }
 
-/** `untilCaught`: the first violation ends it. */
-async function runMany(run: Run, seeds: number, from: number, json: boolean, untilCaught: boolean): Promise<number> {
+/** `control`: the same without a planted bug; the first violation that it does not show ends it. */
+async function runMany(run: Run, seeds: number, from: number, json: boolean, control?: Run): Promise<number> {
   const startedMs = performance.now();
   const summary: Summary = {
     seeds: 0,
@@ -131,14 +134,18 @@ async function runMany(run: Run, seeds: number, from: number, json: boolean, unt
     seconds: 0,
     faults: {},
     violations: [],
+    unclean: [],
   };
   for (let seed = from; seed < from + seeds; seed++) {
     const outcome = await run({ seed, storyKept: 1 });
-    add(summary, outcome);
-    if (outcome.violation) console.log(`seed ${seed}: VIOLATION ${outcome.violation.message}`);
+    const { violation } = (outcome.violation && (await control?.({ seed, storyKept: 1 }))) ?? {};
+    if (violation) summary.unclean.push({ seed, ...violation });
+    add(summary, violation ? { ...outcome, violation: undefined } : outcome);
+    if (violation) console.log(`seed ${seed}: not clean without the bug: ${violation.message}`);
+    else if (outcome.violation) console.log(`seed ${seed}: VIOLATION ${outcome.violation.message}`);
     else if (summary.seeds % 25 === 0)
       console.log(`${summary.seeds} of ${seeds} seeds, ${summary.violations.length} violations`);
-    if (outcome.violation && untilCaught) break;
+    if (summary.violations.length > 0 && control) break;
   }
   summary.seconds = Math.round(performance.now() - startedMs) / 1000;
   summary.virtualSeconds = Math.round(summary.virtualSeconds);

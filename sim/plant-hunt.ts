@@ -1,12 +1,13 @@
 /**
  * Which planted bugs the simulation catches, by which rule, and after how many seeds: each in a process of its own, two
- * at a time.
+ * at a time. What a seed shows counts as a catch only if the same seed is clean, under the same misfortunes, without
+ * the plant: else it is a fault of the product, or of a judge, and is said to be one.
  */
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { withMutant } from "./mutant-tree.js";
 import { mutants } from "./mutants.js";
-import type { Outcome, SimulationOptions } from "./simulation.js";
+import { type Outcome, type SimulationOptions, simulate } from "./simulation.js";
 
 export interface Catch {
   readonly plant: string;
@@ -18,21 +19,30 @@ export interface Catch {
   /** undefined: not caught. */
   readonly rule: string | undefined;
   readonly message: string;
+  /** Seeds that are not clean without the plant, with what they show. */
+  readonly unclean: readonly Violated[];
 }
 
-/** Runs `use` with a simulation in which this bug is planted, and the misfortunes it needs. */
-export function withPlant<T>(
-  name: string,
-  use: (run: (options: SimulationOptions) => Promise<Outcome>) => Promise<T>,
-): Promise<T> {
+export interface Violated {
+  readonly seed: number;
+  readonly rule: string;
+  readonly message: string;
+}
+
+type Run = (options: SimulationOptions) => Promise<Outcome>;
+
+/** Runs `use` with a simulation in which this bug is planted, and one without it under the same misfortunes. */
+export function withPlant<T>(name: string, use: (run: Run, control: Run) => Promise<T>): Promise<T> {
   const mutant = mutants[name];
   if (!mutant)
     throw new RangeError(
       `no planted bug is named ${JSON.stringify(name)}; there are: ${Object.keys(mutants).join(", ")}`,
     );
-  return withMutant(mutant.edits, (run) =>
-    use((options) => run({ ...options, faults: { ...mutant.faults, ...options.faults } })),
-  );
+  const under =
+    (run: Run): Run =>
+    (options) =>
+      run({ ...options, faults: { ...mutant.faults, ...options.faults } });
+  return withMutant(mutant.edits, (run) => use(under(run), under(simulate)));
 }
 
 const processesMax = 2;
@@ -56,10 +66,11 @@ export async function huntAll(seeds: number, names?: readonly string[]): Promise
 interface Report {
   readonly seeds: number;
   readonly seconds: number;
-  readonly violations: readonly { readonly rule: string; readonly message: string }[];
+  readonly violations: readonly Violated[];
+  readonly unclean: readonly Violated[];
 }
 
-function hunt(plant: string, seeds: number): Promise<Pick<Catch, "seeds" | "seconds" | "rule" | "message">> {
+function hunt(plant: string, seeds: number): Promise<Omit<Catch, "plant" | "area" | "doc">> {
   const main = fileURLToPath(new URL("main.js", import.meta.url));
   return new Promise((resolve) => {
     execFile(
@@ -74,37 +85,48 @@ function hunt(plant: string, seeds: number): Promise<Pick<Catch, "seeds" | "seco
             seconds: 0,
             rule: undefined,
             message: `no report: ${stderr || (error?.message ?? line)}`,
+            unclean: [],
           });
           return;
         }
-        const { seeds: run, seconds, violations } = JSON.parse(line) as Report;
+        const { seeds: run, seconds, violations, unclean } = JSON.parse(line) as Report;
         const [found] = violations;
         resolve({
           seeds: run,
           seconds,
           rule: found?.rule,
-          message: found?.message.split("\n")[0]?.slice(0, 200) ?? "",
+          message: firstLine(found?.message),
+          unclean,
         });
       },
     );
   });
 }
 
+const firstLine = (message = ""): string => message.split("\n")[0]?.slice(0, 200) ?? "";
+
 export function tableOf(caught: readonly Catch[]): string {
-  const rows = caught.map(({ plant, area, seeds, seconds, rule, message }) =>
+  const rows = caught.map(({ plant, area, seeds, seconds, rule, message, unclean }) =>
     [
       plant.padEnd(36),
       area.padEnd(10),
       (rule === undefined ? `NOT in ${seeds}` : String(seeds)).padEnd(11),
       `${seconds.toFixed(1)} s`.padEnd(8),
+      (unclean.length === 0 ? "clean" : `not clean: ${unclean.map(({ seed }) => seed).join()}`).padEnd(10),
       rule ?? "",
       message.slice(0, 100),
     ].join(" "),
   );
   const found = caught.filter(({ rule }) => rule !== undefined).length;
+  const faults = caught.flatMap(({ plant, unclean }) =>
+    unclean.map(({ seed, message }) => `without ${plant}, seed ${seed}: ${firstLine(message)}`),
+  );
   return [
-    ["plant".padEnd(36), "area".padEnd(10), "seeds".padEnd(11), "time".padEnd(8), "rule"].join(" "),
+    ["plant".padEnd(36), "area".padEnd(10), "seeds".padEnd(11), "time".padEnd(8), "control".padEnd(10), "rule"].join(
+      " ",
+    ),
     ...rows,
-    `${found} of ${caught.length} planted bugs are caught`,
+    ...faults,
+    `${found} of ${caught.length} planted bugs are caught, each at a seed that is clean without it`,
   ].join("\n");
 }
