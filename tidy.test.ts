@@ -53,8 +53,6 @@ const ownTimes = [
   "proto/testing/patience.ts: vi.waitFor(",
   "worker/pool/time-limits.test.ts: timeoutMs: 4_000",
 ];
-/** What the simulation runs on, kept out of the package by name. */
-const simulated = new Set(["proto/durable/model.ts", "proto/transport/memory.ts"]);
 /** Imports against the table, each with its reason. */
 const importExceptions: Record<string, string> = {};
 
@@ -241,7 +239,7 @@ describe("imports", () => {
     const users = new Map<string, string[]>();
     for (const { from, to } of ours) users.set(to, [...(users.get(to) ?? []), from]);
     const onlyTested = [...users]
-      .filter(([file, by]) => shipped(file) && !by.some(shipped) && !simulated.has(file))
+      .filter(([file, by]) => shipped(file) && !by.some(shipped))
       .filter(([file]) => !file.endsWith("/index.ts")) // A face of the package.
       .map(([file, by]) => `${file}, by ${by[0]}`);
     expect(onlyTested).toEqual([]);

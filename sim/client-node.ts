@@ -6,7 +6,7 @@
 import { DataPlane } from "../client/sdk/data.js";
 import { Objects } from "../client/sdk/objects.js";
 import { Session } from "../client/sdk/session.js";
-import type { Durable } from "../proto/durable/durable.js";
+import type { ClientStores } from "../proto/durable/durable.js";
 import { isVolleyError } from "../proto/errors.js";
 import type { ClientId, JobId, TenantId } from "../proto/ids.js";
 import type { Runtime } from "../proto/runtime.js";
@@ -57,7 +57,7 @@ export class ClientNode {
       runtime,
     });
     const frames = new SimTransport(world.network, this.process, runtime, frameTransportBytes);
-    const durable: Durable = world.disk.open({ process: this.process, isCut: () => world.network.isCut(name) });
+    const durable: ClientStores = world.disk.open({ process: this.process, isCut: () => world.network.isCut(name) });
     const backend = {
       url: "sim",
       control: this.transport,

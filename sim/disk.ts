@@ -4,10 +4,17 @@
  * Requests wait while their way is interrupted, and are given up after a minute, as proto/durable/retry.ts does.
  */
 import { digestOf, equalBytes } from "../proto/digest.js";
-import { type BlobStore, checkBlob, conflict, type Durable, type Journal } from "../proto/durable/durable.js";
-import { fenced } from "../proto/durable/model.js";
+import {
+  type BlobStore,
+  checkBlob,
+  conflict,
+  type Durable,
+  inOnePiece,
+  type Journal,
+} from "../proto/durable/durable.js";
 import { objectBlobName } from "../proto/durable/objects.js";
 import { deadlineMs } from "../proto/durable/retry.js";
+import { fenced } from "../proto/durable/testing/model.js";
 import { VolleyError } from "../proto/errors.js";
 import type { JobId, ObjectId } from "../proto/ids.js";
 import type { Clock } from "./clock.js";
@@ -192,6 +199,11 @@ export class Disk {
           if (!known) blobs.set(name, copy);
         });
       },
+      read: (name) =>
+        ask(`reading ${name}`, () => {
+          const data = blobs.get(name);
+          return data && inOnePiece(data.slice());
+        }),
       get: (name) => ask(`reading ${name}`, () => blobs.get(name)?.slice()),
       has: (name) => ask(`looking for ${name}`, () => blobs.has(name)),
       delete: (name) =>

@@ -11,7 +11,7 @@ import type { Cluster, Job } from "../sdk/api.js";
 import type { EventStreams } from "./event-streams.js";
 import type { Answers, Gate, GatewayMetrics } from "./metrics.js";
 
-export type GatewayCluster = Pick<Cluster, "run" | "job" | "jobs" | "workers" | "put" | "get">;
+export type GatewayCluster = Pick<Cluster, "run" | "job" | "jobs" | "workers" | "put" | "get" | "getEncoded">;
 export type App = FastifyInstance<
   RawServerDefault,
   IncomingMessage,

@@ -4,6 +4,7 @@
 import { once } from "node:events";
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { connect as connectSocket } from "node:net";
+import { type Table, tableFromArrays, tableFromIPC } from "apache-arrow";
 import { afterEach, describe, expect, it } from "vitest";
 import { mutate, sampleStream, structureBytes } from "../../data/ingest/testing/mutants.js";
 import { VolleyError } from "../../proto/errors.js";
@@ -55,6 +56,36 @@ async function* events(response: Response): AsyncGenerator<SseEvent> {
     }
   }
 }
+
+describe("the download of a table", () => {
+  const table = (): Table => tableFromArrays({ x: new Float64Array(4 * 1024 * 1024).fill(1.5) });
+  const arrow = { ...headers, accept: "application/vnd.apache.arrow.stream" };
+
+  it("is read as its reader takes it, and comes whole", async () => {
+    await open();
+    const { id } = await cluster.put(table());
+    const response = await fetch(`${url}/v1/objects/${id}`, { headers: arrow });
+    await expect.poll(() => cluster.piecesTaken).toBeGreaterThan(0);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    // 512 pieces: what sockets and buffers take of them lies between.
+    expect(cluster.piecesTaken).toBeLessThan(300);
+    const bytes = new Uint8Array(await response.arrayBuffer());
+    expect(Number(response.headers.get("content-length"))).toBe(bytes.byteLength);
+    expect(
+      tableFromIPC(bytes)
+        .getChild("x")
+        ?.get(4 * 1024 * 1024 - 1),
+    ).toBe(1.5);
+  });
+
+  it("that turns out to be spoilt is cut off", async () => {
+    await open();
+    const { id } = await cluster.put(table());
+    cluster.spoiltPiece = 400;
+    const response = await fetch(`${url}/v1/objects/${id}`, { headers: arrow });
+    await expect(response.arrayBuffer()).rejects.toThrow();
+  });
+});
 
 describe("an event stream", () => {
   it("gives every change, then one end, and closes", async () => {

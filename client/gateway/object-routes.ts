@@ -2,16 +2,18 @@
  * Objects: uploads in Arrow, Parquet, CSV or JSON, decoded in a disposable thread and kept durably under the address of
  * their content; and reading them back.
  */
+import { Readable } from "node:stream";
 import { tableFromIPC } from "apache-arrow";
-import type { FastifyRequest } from "fastify";
+import type { FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import type { Ingested, IngestFormat } from "../../data/ingest/index.js";
 import { readParquet } from "../../data/lake/index.js";
 import { isVolleyError, VolleyError } from "../../proto/errors.js";
 import { isObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
+import { valueKind } from "../../proto/values/kind.js";
 import type { App, Context } from "./context.js";
-import { formOf, forms, render } from "./result-form.js";
+import { type Form, formOf, forms, render } from "./result-form.js";
 import { errorShape, idParams, uploadedShape, uploadQuery } from "./shapes.js";
 
 const formats: Readonly<Record<string, IngestFormat | "parquet">> = {
@@ -79,27 +81,35 @@ export function objectRoutes(app: App, context: Context): void {
         response: { 200: z.any(), 404: errorShape, 406: errorShape, 429: errorShape },
       },
     },
-    async (request, reply) => {
-      const { id } = request.params;
-      if (!isObjectId(id))
-        throw new VolleyError(
-          "OBJECT_NOT_FOUND",
-          `there is no object ${JSON.stringify(id)}: that is not an object's id`,
-        );
-      const form = formOf(request.headers.accept);
-      const hold = context.answers.enter(reply);
-      const value = await context.cluster.get<unknown>({ id }, { timeoutMs: getTimeoutMs, admit: hold.admit });
-      const one = async function* (): AsyncGenerator<unknown> {
-        yield value;
-      };
-      const rendered = await render(form, one(), { object: id }, hold);
-      return reply
-        .header("vary", "accept")
-        .header("etag", `"${id}.${form}"`)
-        .type(rendered.contentType)
-        .send(rendered.body);
-    },
+    async (request, reply) => giveObject(context, request.params.id, formOf(request.headers.accept), reply),
   );
+}
+
+async function giveObject(context: Context, id: string, form: Form, reply: FastifyReply): Promise<FastifyReply> {
+  if (!isObjectId(id))
+    throw new VolleyError("OBJECT_NOT_FOUND", `there is no object ${JSON.stringify(id)}: that is not an object's id`);
+  const hold = context.answers.enter(reply);
+  const found = (): FastifyReply => reply.header("vary", "accept").header("etag", `"${id}.${form}"`);
+  const options = { timeoutMs: getTimeoutMs, admit: hold.admit };
+  if (form === "arrow") {
+    const content = await context.cluster.getEncoded({ id }, options);
+    if (content.kind !== valueKind.arrow)
+      throw new VolleyError(
+        "NOT_ACCEPTABLE",
+        "the object is not a table, so it cannot be given as an Arrow stream; ask for application/json",
+      );
+    // As it lies there: nothing is decoded, and of what is in the durable store a few pieces are here at a time.
+    return found()
+      .type(forms.arrow)
+      .header("content-length", content.bytes)
+      .send(Readable.from(content.pieces(), { objectMode: false }));
+  }
+  const value = await context.cluster.get<unknown>({ id }, options);
+  const one = async function* (): AsyncGenerator<unknown> {
+    yield value;
+  };
+  const rendered = await render(form, one(), { object: id }, hold);
+  return found().type(rendered.contentType).send(rendered.body);
 }
 
 interface UploadQuery {

@@ -166,6 +166,18 @@ export interface GraphBuilder {
  */
 export type Admit = (bytes: number, kind: ValueKind) => void | Promise<void>;
 
+/** A value as it travels. */
+export interface EncodedContent {
+  /** How it is encoded: an Arrow IPC stream, say. */
+  readonly kind: ValueKind;
+  readonly bytes: number;
+  /**
+   * The bytes in order, once. The last piece comes only when all of them are what the object's digest says: CORRUPT
+   * before it. OBJECT_NOT_FOUND if the object was forgotten meanwhile.
+   */
+  pieces(): AsyncIterable<Uint8Array>;
+}
+
 export interface StreamOptions {
   /** Bytes that may be fetched before they are asked for, besides the next value. Default 64 MiB. */
   bytesAhead?: number;
@@ -225,6 +237,11 @@ export interface Cluster extends AsyncDisposable {
   put<T>(value: T, options?: { durable?: boolean }): Promise<ObjectRef<T>>;
   get<T>(ref: ObjectRef<T>, options?: { timeoutMs?: number; admit?: Admit }): Promise<T>;
   get<T>(refs: RefArray<T> | readonly ObjectRef<T>[], options?: { timeoutMs?: number }): Promise<T[]>;
+  /**
+   * The value as it travels, in pieces. What lies in the durable store is read as the pieces are taken, and is never
+   * whole in memory; `admit` is asked for the rest.
+   */
+  getEncoded(ref: ObjectRef<unknown>, options?: { timeoutMs?: number; admit?: Admit }): Promise<EncodedContent>;
   wait<T>(
     refs: RefArray<T> | readonly ObjectRef<T>[],
     options?: { count?: number; timeoutMs?: number },

@@ -1,5 +1,5 @@
 /** The connections of one client: control, frames and the durable store, the latter two made at first need. */
-import type { Durable } from "../../proto/durable/durable.js";
+import type { ClientStores } from "../../proto/durable/durable.js";
 import type { Transport } from "../../proto/transport/transport.js";
 import type { KeepAliveMessages, KeptAlive } from "./keep-alive.js";
 
@@ -8,7 +8,7 @@ export interface Backend {
   readonly control: Transport;
   /** A connection of its own, so that a large frame does not delay heartbeats. */
   frames(): Promise<Transport>;
-  durable(): Promise<Pick<Durable, "bundles" | "objects">>;
+  durable(): Promise<ClientStores>;
   /**
    * Says for the session that its process lives, whatever the event loop does. Absent where there is no other thread to
    * do it.

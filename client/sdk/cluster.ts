@@ -12,6 +12,7 @@ import type {
   Admit,
   Cluster,
   DeployOptions,
+  EncodedContent,
   GraphBuilder,
   Job,
   JobDescription,
@@ -142,6 +143,15 @@ export class ClusterClient implements Cluster {
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  async getEncoded(
+    ref: ObjectRef<unknown>,
+    { timeoutMs, admit }: { timeoutMs?: number; admit?: Admit } = {},
+  ): Promise<EncodedContent> {
+    this.#session.assertOpen();
+    checkRef(ref);
+    return within(timeoutMs, "getEncoded", (patience) => this.#values.open(ref, patience, admit));
   }
 
   async wait<T>(

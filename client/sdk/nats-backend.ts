@@ -1,5 +1,5 @@
 /** The backend on NATS. */
-import type { Durable } from "../../proto/durable/durable.js";
+import type { ClientStores } from "../../proto/durable/durable.js";
 import { openStores } from "../../proto/durable/nats.js";
 import { connectNats } from "../../proto/transport/nats.js";
 import type { Backend } from "./backend.js";
@@ -24,7 +24,7 @@ export async function natsBackend(options: NatsBackendOptions): Promise<Backend>
     return transport;
   };
   let frames: ReturnType<typeof second> | undefined;
-  let durable: Promise<Pick<Durable, "bundles" | "objects">> | undefined;
+  let durable: Promise<ClientStores> | undefined;
   const retryable = <T>(promise: Promise<T>, reset: () => void): Promise<T> => {
     promise.catch(reset);
     return promise;

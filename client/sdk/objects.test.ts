@@ -1,14 +1,14 @@
 import { type Table, tableFromArrays } from "apache-arrow";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { digestOf } from "../../proto/digest.js";
-import { modelDurable } from "../../proto/durable/model.js";
+import { modelDurable } from "../../proto/durable/testing/model.js";
 import { VolleyError } from "../../proto/errors.js";
 import { serveData } from "../../proto/frames/data-plane.js";
 import { FramePeer } from "../../proto/frames/peer.js";
 import type { ObjectId, TenantId, WorkerId } from "../../proto/ids.js";
 import type { ObjectLocation } from "../../proto/messages/results.js";
 import { patienceMs } from "../../proto/testing/patience.js";
-import { MemoryNetwork } from "../../proto/transport/memory.js";
+import { MemoryNetwork } from "../../proto/transport/testing/memory.js";
 import type { ValueKind } from "../../proto/values/value.js";
 import { ClusterClient } from "./cluster.js";
 import { memoryBackend, ScriptedScheduler } from "./testing/scripted-scheduler.js";

@@ -5,16 +5,18 @@
 
 import { contentDigest } from "../../proto/address.js";
 import { digestInTurns, digestOf, equalBytes, hexOf } from "../../proto/digest.js";
-import { readObject } from "../../proto/durable/objects.js";
+import { joined } from "../../proto/durable/durable.js";
+import { openObject } from "../../proto/durable/objects.js";
 import { type ErrorCode, isVolleyError, VolleyError, type WireError } from "../../proto/errors.js";
 import { type ObjectBase, type ObjectId, objectIdOf, type WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { ObjectLocation } from "../../proto/messages/results.js";
 import { errorOfTask } from "../../proto/values/thrown.js";
 import { type EncodedValue, encodeValue, type ValueKind, valueKind } from "../../proto/values/value.js";
-import type { Admit } from "./api.js";
+import type { Admit, EncodedContent } from "./api.js";
 import type { Backend } from "./backend.js";
 import type { DataPlane } from "./data.js";
+import { contentOf, storedContent } from "./encoded.js";
 import type { Patience } from "./patience.js";
 import { Puts } from "./puts.js";
 import { PutRef } from "./refs.js";
@@ -29,10 +31,12 @@ interface FetchOptions {
 }
 
 interface Fetching {
+  /** What lies in the durable store is given without fetching it. */
+  readonly inPieces: boolean;
   readonly id: ObjectId;
   readonly options: FetchOptions;
   admitted: boolean;
-  resolve(value: EncodedValue): void;
+  resolve(value: EncodedContent, whole: EncodedValue | undefined): void;
   reject(error: unknown): void;
 }
 
@@ -144,11 +148,28 @@ export class Objects {
     const inline = this.puts.inline(id);
     if (inline) return Promise.resolve(inline);
     return new Promise((resolve, reject) => {
-      const get = this.#nextGet++;
-      this.#fetching.set(get, { id, options, admitted: options.admit === undefined, resolve, reject });
-      this.#session.takeUntilFlush({ e: "get", get, id });
-      options.patience?.onEnd(() => this.#giveUp(get));
+      this.#get(id, options, false, (_content, whole) => whole && resolve(whole), reject);
     });
+  }
+
+  /** The same in pieces. What lies in the durable store is read as the pieces are, and its bytes are not asked for. */
+  open(id: ObjectId, options: FetchOptions = {}): Promise<EncodedContent> {
+    const inline = this.puts.inline(id);
+    if (inline) return Promise.resolve(contentOf(inline));
+    return new Promise((resolve, reject) => this.#get(id, options, true, resolve, reject));
+  }
+
+  #get(
+    id: ObjectId,
+    options: FetchOptions,
+    inPieces: boolean,
+    resolve: Fetching["resolve"],
+    reject: Fetching["reject"],
+  ): void {
+    const get = this.#nextGet++;
+    this.#fetching.set(get, { id, options, inPieces, admitted: options.admit === undefined, resolve, reject });
+    this.#session.takeUntilFlush({ e: "get", get, id });
+    options.patience?.onEnd(() => this.#giveUp(get));
   }
 
   /** Nobody waits for it any more; whoever asked was told so. */
@@ -164,6 +185,17 @@ export class Objects {
   async #admitAndFetch(get: number, one: Fetching, location: ObjectLocation): Promise<void> {
     const { id, options, resolve, reject } = one;
     try {
+      const stored = one.inPieces ? await this.#stored(id, location, options.shown) : undefined;
+      if (stored) {
+        resolve(stored, undefined);
+        if (this.#fetching.delete(get)) this.#session.take({ e: "fetched", get });
+        return;
+      }
+    } catch (error) {
+      this.#session.take({ e: "fetch-failed", get, error: this.#session.failureOf(error) });
+      return;
+    }
+    try {
       if (!one.admitted) await options.admit?.(location.bytes ?? 0, (location.kind ?? valueKind.msgpack) as ValueKind);
       one.admitted = true;
     } catch (error) {
@@ -172,7 +204,8 @@ export class Objects {
       return;
     }
     try {
-      resolve(await this.#fetchFrom(id, location, options.shown));
+      const whole = await this.#fetchFrom(id, location, options.shown);
+      resolve(contentOf(whole), whole);
       if (this.#fetching.delete(get)) this.#session.take({ e: "fetched", get });
     } catch (error) {
       this.#session.take({ e: "fetch-failed", get, error: this.#session.failureOf(error) });
@@ -202,13 +235,20 @@ export class Objects {
         failure = error;
       }
     }
-    if (location.durable && expected) {
-      const data = await readObject((await this.#backend.durable()).objects, id, expected, (found) => {
-        if (!equalBytes(digestOf(kind, found), expected))
-          throw new VolleyError("CORRUPT", `object ${id} in the durable store does not have the digest of its commit`);
-      });
-      if (data) return { kind, data };
-    }
+    const stored = await this.#stored(id, location, shown);
+    if (stored) return { kind, data: await joined(stored) };
     throw failure ?? new VolleyError("OBJECT_NOT_FOUND", `no worker holds object ${id} any more`);
+  }
+
+  /** The object in the durable store, if it is there. */
+  async #stored(
+    id: ObjectId,
+    location: ObjectLocation,
+    shown: Uint8Array | undefined,
+  ): Promise<EncodedContent | undefined> {
+    const digest = shown ?? location.digest;
+    if (!location.durable || location.inline || !digest) return undefined;
+    const stored = await openObject((await this.#backend.durable()).objects, id, digest);
+    return stored && storedContent(id, (location.kind ?? valueKind.msgpack) as ValueKind, digest, stored);
   }
 }

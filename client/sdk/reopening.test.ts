@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { modelDurable } from "../../proto/durable/model.js";
+import { modelDurable } from "../../proto/durable/testing/model.js";
 import type { ObjectId } from "../../proto/ids.js";
 import { patienceMs, until } from "../../proto/testing/patience.js";
 import { PackWriter } from "../../proto/values/pack.js";

@@ -1,7 +1,7 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
-import { modelDurable } from "../../proto/durable/model.js";
+import { modelDurable } from "../../proto/durable/testing/model.js";
 import type { ClientRequest } from "../../proto/messages/client.js";
 import { until } from "../../proto/testing/patience.js";
 import { PackReader, PackWriter } from "../../proto/values/pack.js";

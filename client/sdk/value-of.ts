@@ -4,7 +4,8 @@ import { type ObjectId, objectIdOf } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import { decodeValue, type EncodedValue, valueKind } from "../../proto/values/value.js";
 import type { Outcome } from "../../session/session.js";
-import type { Admit } from "./api.js";
+import type { Admit, EncodedContent } from "./api.js";
+import { contentOf } from "./encoded.js";
 import type { Objects } from "./objects.js";
 import type { Patience } from "./patience.js";
 import { PutRef, TaskRef, TaskRefArray } from "./refs.js";
@@ -80,6 +81,20 @@ export class Values {
     });
   }
 
+  /** The value as it travels; rejects as `get` does. */
+  async open(ref: { id: ObjectId }, patience: Patience, admit: Admit | undefined): Promise<EncodedContent> {
+    if (ref instanceof PutRef) ref.assertHeld();
+    if (!(ref instanceof TaskRef)) return this.#objects.open(ref.id, { patience, admit });
+    await this.ended(ref, patience);
+    const outcome = ref.handle.stage.results.outcome(ref.task);
+    if (outcome?.o === "inline") return contentOf(outcome.value);
+    return this.#objects.open(ref.id, {
+      patience,
+      admit,
+      ...(outcome?.o === "stored" ? { shown: outcome.stored.digest } : {}),
+    });
+  }
+
   /** Rejects with the first failure; the others are not waited for any more. */
   async getAll<T>(refs: TaskRefArray<T> | readonly { id: ObjectId }[], patience: Patience): Promise<T[]> {
     if (!(refs instanceof TaskRefArray)) return Promise.all(refs.map((ref) => this.get<T>(ref, patience)));
@@ -123,14 +138,17 @@ export class Values {
   }
 
   /** Resolves when the ref has a value, without fetching it; rejects with the task's error. */
-  ended(ref: unknown): Promise<void> {
+  ended(ref: unknown, patience?: Patience): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.whenSettled(ref, (failure) => {
+      let stay: (() => void) | undefined;
+      const stop = this.whenSettled(ref, (failure) => {
+        stay?.();
         const outcome = ref instanceof TaskRef ? ref.handle.stage.results.outcome(ref.task) : undefined;
         if (failure) reject(failure);
         else if (outcome?.o === "failed") reject(this.#stacks.errorOf(outcome.error));
         else resolve();
       });
+      stay = patience?.onEnd(stop);
     });
   }
 

@@ -1,10 +1,10 @@
 /** Waits: how long they last, and that nothing is left of one that has ended. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { modelDurable } from "../../proto/durable/model.js";
+import { modelDurable } from "../../proto/durable/testing/model.js";
 import type { ObjectId, TenantId } from "../../proto/ids.js";
 import type { JobStatus } from "../../proto/messages/status.js";
 import { patienceMs, until } from "../../proto/testing/patience.js";
-import { MemoryNetwork } from "../../proto/transport/memory.js";
+import { MemoryNetwork } from "../../proto/transport/testing/memory.js";
 import type { RemoteFunction } from "./api.js";
 import { ClusterClient } from "./cluster.js";
 import { memoryBackend, resultsOf, ScriptedScheduler } from "./testing/scripted-scheduler.js";

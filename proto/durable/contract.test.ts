@@ -7,8 +7,8 @@ import { limits } from "../limits.js";
 import { streams } from "../subjects.js";
 import { connectNats, type NatsTransport } from "../transport/nats.js";
 import type { Durable, Journal } from "./durable.js";
-import { modelDurable } from "./model.js";
 import { openDurable } from "./nats.js";
+import { modelDurable } from "./testing/model.js";
 
 const bytes = (word: string): Uint8Array => new Uint8Array(Buffer.from(word));
 const text = (data: Uint8Array): string => Buffer.from(data).toString();
@@ -142,6 +142,16 @@ describe.each([
     expect((await other.get("empty"))?.byteLength).toBe(0);
     expect(Buffer.compare((await other.get("large")) as Uint8Array, large)).toBe(0);
     expect(await other.has("large")).toBe(true);
+    expect(await other.read("none")).toBeUndefined();
+    const inPieces = Buffer.alloc(large.byteLength);
+    const content = await other.read("large");
+    expect(content?.bytes).toBe(large.byteLength);
+    let at = 0;
+    for await (const piece of content?.pieces() ?? []) {
+      inPieces.set(piece, at);
+      at += piece.byteLength;
+    }
+    expect([at, Buffer.compare(inPieces, large)]).toEqual([large.byteLength, 0]);
     await blobs.delete("small");
     expect(await other.has("small")).toBe(false);
     expect(await other.names()).not.toContain("small");
@@ -341,9 +351,42 @@ describe("JetStream through crashes of nats-server", () => {
     await objects.put("changed", data);
     await client.publish(await partOf("changed"), new Uint8Array(randomBytes(1_000)));
     await expect(objects.get("changed")).rejects.toMatchObject({ code: "CORRUPT" });
+    // Whoever passes pieces on has not given the whole before it is known to be spoilt.
+    let given = 0;
+    await expect(
+      (async () => {
+        for await (const piece of (await objects.read("changed"))?.pieces() ?? []) given += piece.byteLength;
+      })(),
+    ).rejects.toMatchObject({ code: "CORRUPT" });
+    expect(given).toBeLessThan(data.byteLength);
     await objects.put("cut", data);
     await manager.streams.purge(streams.objects, { filter: await partOf("cut") });
     await expect(objects.get("cut")).rejects.toMatchObject({ code: "CORRUPT" });
+    await objects.put("deleted", data);
+    const gone = await objects.read("deleted");
+    await objects.delete("deleted");
+    await expect(gone?.pieces()[Symbol.asyncIterator]().next()).rejects.toMatchObject({ code: "OBJECT_NOT_FOUND" });
+  });
+
+  it("of a large blob a few parts are fetched ahead of whoever reads it, and no more", async () => {
+    const { objects } = durable;
+    await objects.put("slow", new Uint8Array(20 * 1024 * 1024));
+    const { natsConnection } = transport;
+    const request = natsConnection.request.bind(natsConnection);
+    let reads = 0;
+    natsConnection.request = (subject, ...rest) => {
+      if (subject.includes(".part.")) reads++;
+      return request(subject, ...rest);
+    };
+    try {
+      const pieces = (await objects.read("slow"))?.pieces()[Symbol.asyncIterator]();
+      expect((await pieces?.next())?.done).toBe(false);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      expect(reads).toBeGreaterThan(1);
+      expect(reads).toBeLessThan(6);
+    } finally {
+      natsConnection.request = request;
+    }
   });
 
   it("an oversized append is refused, and nothing is written", async () => {

@@ -11,7 +11,7 @@
  * and the first put wins. B2 What a writer that died has left (parts without an entry) goes with the next put or
  * deletion of that name by one who may delete.
  */
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import {
   JetStreamApiCodes,
   JetStreamApiError,
@@ -25,9 +25,17 @@ import {
 } from "@nats-io/jetstream";
 import { headers, type MsgHdrs } from "@nats-io/transport-node";
 import { sha256Hex } from "../digest.js";
-import { VolleyError } from "../errors.js";
+import { isVolleyError, VolleyError } from "../errors.js";
 import type { NatsTransport } from "../transport/nats.js";
-import { type BlobStore, checkBlob, conflict } from "./durable.js";
+import {
+  type BlobContent,
+  type BlobStore,
+  type BlobWriter,
+  checkBlob,
+  conflict,
+  inOnePiece,
+  joined,
+} from "./durable.js";
 import { persist } from "./retry.js";
 
 const requestTimeoutMs = 5_000;
@@ -54,22 +62,29 @@ interface Entry {
   readonly data: Uint8Array;
 }
 
-/**
- * `owner`: makes the bucket if it is missing, and may delete. Without it a bucket that is missing is an error of
- * JetStream's.
- */
-export async function openBlobs(
+/** A bucket that somebody else made: one that is missing is an error of JetStream's. */
+export async function openBlobs(transport: NatsTransport, bucket: string): Promise<BlobWriter> {
+  const manager = await jetstreamManager(transport.natsConnection, { timeout: requestTimeoutMs });
+  const { num_replicas } = (await manager.streams.info(bucket)).config;
+  return openBucket(transport, bucket, manager, { replicated: num_replicas > 1, sweeps: false });
+}
+
+/** For its owner: makes the bucket if it is missing. */
+export async function openOwnBlobs(transport: NatsTransport, bucket: string, replicas: number): Promise<BlobStore> {
+  const manager = await jetstreamManager(transport.natsConnection, { timeout: requestTimeoutMs });
+  const actual = await ensureStream(manager, bucket, replicas);
+  return openBucket(transport, bucket, manager, { replicated: actual > 1, sweeps: true });
+}
+
+const openBucket = (
   transport: NatsTransport,
   bucket: string,
-  owner?: { replicas: number },
-): Promise<BlobStore> {
-  const manager = await jetstreamManager(transport.natsConnection, { timeout: requestTimeoutMs });
-  const actual = owner
-    ? await ensureStream(manager, bucket, owner.replicas)
-    : (await manager.streams.info(bucket)).config.num_replicas;
+  manager: JetStreamManager,
+  facts: { replicated: boolean; sweeps: boolean },
+): NatsBlobs => {
   const client = jetstream(transport.natsConnection, { timeout: requestTimeoutMs });
-  return new NatsBlobs(transport, bucket, manager, client, { replicated: actual > 1, sweeps: owner !== undefined });
-}
+  return new NatsBlobs(transport, bucket, manager, client, facts);
+};
 
 /** Gives the stream's number of replicas. */
 async function ensureStream(manager: JetStreamManager, bucket: string, replicas: number): Promise<number> {
@@ -151,22 +166,23 @@ class NatsBlobs implements BlobStore {
     return entry !== undefined;
   }
 
-  async get(name: string): Promise<Uint8Array | undefined> {
+  async read(name: string): Promise<BlobContent | undefined> {
     const entry = await this.#find(name);
     if (!entry) return undefined;
-    const data = entry.parts === 0 ? entry.data : await this.#joinParts(name, entry);
-    if (data === undefined) {
-      if (await this.has(name))
-        throw new VolleyError("CORRUPT", `blob ${name} in ${this.#bucket}: one of its ${entry.parts} parts is missing`);
-      return undefined; // It was deleted while it was read.
+    if (entry.parts > 0) return { bytes: entry.bytes, pieces: () => this.#pieces(name, entry) };
+    if (!isWhole(entry, entry.data.byteLength, sha256Hex(entry.data)))
+      throw this.#changed(name, entry, entry.data.byteLength);
+    return inOnePiece(entry.data);
+  }
+
+  async get(name: string): Promise<Uint8Array | undefined> {
+    const content = await this.read(name);
+    try {
+      return content && (await joined(content));
+    } catch (error) {
+      if (isVolleyError(error) && error.code === "OBJECT_NOT_FOUND") return undefined;
+      throw error;
     }
-    if (data.byteLength !== entry.bytes || sha256Hex(data) !== entry.digest) {
-      throw new VolleyError(
-        "CORRUPT",
-        `blob ${name} in ${this.#bucket}: the ${data.byteLength} bytes that were read are not the ${entry.bytes} bytes that were put`,
-      );
-    }
-    return data;
   }
 
   async has(name: string): Promise<boolean> {
@@ -222,17 +238,41 @@ class NatsBlobs implements BlobStore {
     };
   }
 
-  /** undefined: a part is missing. */
-  async #joinParts(name: string, entry: Entry): Promise<Uint8Array | undefined> {
-    const whole = new Uint8Array(entry.bytes);
-    let missing = false;
-    await inTurns(entry.parts, partsInFlight, async (n) => {
-      const part = await this.#message(this.#part(name, entry.put, n));
-      const from = n * entry.partBytes;
-      if (!part || from + part.data.byteLength > whole.byteLength) missing = true;
-      else whole.set(part.data, from);
-    });
-    return missing ? undefined : whole;
+  /** The parts in order, a few fetched ahead of the reader. */
+  async *#pieces(name: string, entry: Entry): AsyncGenerator<Uint8Array> {
+    const fetching: Promise<StoredMsg | null>[] = [];
+    const digest = createHash("sha256");
+    let bytes = 0;
+    for (let n = 0, next = 0; n < entry.parts; n++) {
+      for (; next < Math.min(n + partsInFlight, entry.parts); next++) {
+        const part = this.#message(this.#part(name, entry.put, next));
+        part.catch(() => undefined); // Awaited when its turn comes, if it does.
+        fetching.push(part);
+      }
+      const part = await fetching.shift();
+      if (!part) throw await this.#incomplete(name, entry);
+      bytes += part.data.byteLength;
+      digest.update(part.data);
+      const isLast = n === entry.parts - 1;
+      if (bytes > entry.bytes || (isLast && !isWhole(entry, bytes, digest.digest("hex"))))
+        throw this.#changed(name, entry, bytes);
+      yield part.data;
+    }
+  }
+
+  /** The entry goes first when a blob is deleted. */
+  async #incomplete(name: string, entry: Entry): Promise<VolleyError> {
+    const blob = `blob ${name} in ${this.#bucket}`;
+    return (await this.has(name))
+      ? new VolleyError("CORRUPT", `${blob}: one of its ${entry.parts} parts is missing`)
+      : new VolleyError("OBJECT_NOT_FOUND", `${blob} was deleted while it was read`);
+  }
+
+  #changed(name: string, entry: Entry, bytes: number): VolleyError {
+    return new VolleyError(
+      "CORRUPT",
+      `blob ${name} in ${this.#bucket}: the ${bytes} bytes that were read are not the ${entry.bytes} bytes that were put`,
+    );
   }
 
   /** Writes the only message of a subject; one that is there already is left as it is (false). */
@@ -286,6 +326,9 @@ class NatsBlobs implements BlobStore {
 /** Names may hold dots, which divide subjects. */
 const tokenOf = (name: string): string => Buffer.from(name).toString("base64url");
 const nameOf = (token: string): string => Buffer.from(token, "base64url").toString();
+
+const isWhole = (entry: Entry, bytes: number, digest: string): boolean =>
+  bytes === entry.bytes && digest === entry.digest;
 
 const numberIn = (about: MsgHdrs, header: string): number => Number(about.get(header));
 

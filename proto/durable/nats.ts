@@ -1,8 +1,8 @@
 /** The durable store of a cluster on JetStream. Creates stream and buckets where they are missing. */
 import { streams } from "../subjects.js";
 import type { NatsTransport } from "../transport/nats.js";
-import type { BlobStore, Durable } from "./durable.js";
-import { openBlobs } from "./nats-blobs.js";
+import type { BlobWriter, ClientStores, Durable } from "./durable.js";
+import { openBlobs, openOwnBlobs } from "./nats-blobs.js";
 import { openJournal } from "./nats-journal.js";
 import { persist } from "./retry.js";
 
@@ -22,22 +22,22 @@ export async function openDurable(transport: NatsTransport, options: OpenDurable
   return persist({ transport, what, cutOnDisconnect: true, attemptTimeoutMs: 10_000 }, async () => {
     const [journal, bundles, objects, snapshots, results, scratch] = await Promise.all([
       openJournal(transport, replicas),
-      openBlobs(transport, streams.bundles, { replicas }),
-      openBlobs(transport, streams.objects, { replicas }),
-      openBlobs(transport, streams.snapshots, { replicas }),
-      openBlobs(transport, streams.results, { replicas }),
-      openBlobs(transport, streams.scratch, { replicas: 1 }),
+      openOwnBlobs(transport, streams.bundles, replicas),
+      openOwnBlobs(transport, streams.objects, replicas),
+      openOwnBlobs(transport, streams.snapshots, replicas),
+      openOwnBlobs(transport, streams.results, replicas),
+      openOwnBlobs(transport, streams.scratch, 1),
     ]);
     return { journal, bundles, objects, snapshots, results, scratch };
   });
 }
 
 /**
- * For workers and clients: bundles and objects. They are opened at their first use, because the scheduler makes them
+ * For clients and workers (who only read bundles). They are opened at their first use, because the scheduler makes them
  * and may not have run yet; nothing is deleted by these. Fails with DISCONNECTED when there are none within 60 s.
  */
-export function openStores(transport: NatsTransport): Pick<Durable, "bundles" | "objects"> {
-  const store = (bucket: string): BlobStore => {
+export function openStores(transport: NatsTransport): ClientStores {
+  const store = (bucket: string): BlobWriter => {
     const name = `${what}: ${bucket}, which the scheduler makes`;
     return opened(() =>
       persist({ transport, what: name, cutOnDisconnect: true, attemptTimeoutMs: 10_000 }, () =>
@@ -49,9 +49,9 @@ export function openStores(transport: NatsTransport): Pick<Durable, "bundles" | 
 }
 
 /** Opens the store when it is used, again if that failed. */
-function opened(open: () => Promise<BlobStore>): BlobStore {
-  let opening: Promise<BlobStore> | undefined;
-  const store = (): Promise<BlobStore> => {
+function opened(open: () => Promise<BlobWriter>): BlobWriter {
+  let opening: Promise<BlobWriter> | undefined;
+  const store = (): Promise<BlobWriter> => {
     opening ??= open().catch((error: unknown) => {
       opening = undefined;
       throw error;
@@ -60,10 +60,8 @@ function opened(open: () => Promise<BlobStore>): BlobStore {
   };
   return {
     put: async (name, data) => (await store()).put(name, data),
+    read: async (name) => (await store()).read(name),
     get: async (name) => (await store()).get(name),
     has: async (name) => (await store()).has(name),
-    delete: async (name) => (await store()).delete(name),
-    names: async () => (await store()).names(),
-    clear: async () => (await store()).clear(),
   };
 }

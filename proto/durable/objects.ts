@@ -8,24 +8,20 @@
  */
 import { hexOf } from "../digest.js";
 import type { ObjectId } from "../ids.js";
-import type { BlobStore } from "./durable.js";
+import type { BlobContent, BlobReader } from "./durable.js";
 
 export const objectBlobName = (id: ObjectId, digest: Uint8Array): string =>
   id.startsWith("c") ? id : `${id}.${hexOf(digest)}`;
 
-/** The object's bytes; undefined: not there. `check` throws CORRUPT if they do not have the digest. */
-export async function readObject(
-  blobs: BlobStore,
+/**
+ * The object, before its bytes are fetched; undefined: not there. Whether they have the digest is for the reader to
+ * see: the store knows only that they are what was put.
+ */
+export async function openObject(
+  blobs: BlobReader,
   id: ObjectId,
   digest: Uint8Array,
-  check: (data: Uint8Array) => void | Promise<void>,
-): Promise<Uint8Array | undefined> {
+): Promise<BlobContent | undefined> {
   // Results stored by an earlier version stand under their ids alone.
-  for (const name of new Set([objectBlobName(id, digest), id])) {
-    const data = await blobs.get(name);
-    if (!data) continue;
-    await check(data);
-    return data;
-  }
-  return undefined;
+  return (await blobs.read(objectBlobName(id, digest))) ?? (id.startsWith("c") ? undefined : await blobs.read(id));
 }

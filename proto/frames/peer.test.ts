@@ -6,8 +6,8 @@ import { type LocalNats, startLocalNats } from "../../cluster/local/nats-server.
 import { VolleyError } from "../errors.js";
 import { limits } from "../limits.js";
 import { subjects } from "../subjects.js";
-import { MemoryNetwork } from "../transport/memory.js";
 import { connectNats } from "../transport/nats.js";
+import { MemoryNetwork } from "../transport/testing/memory.js";
 import type { Transport } from "../transport/transport.js";
 import { decodeFrame, encodeFrameHead, frameType } from "./frame.js";
 import { FramePeer, type FramePeerOptions } from "./peer.js";

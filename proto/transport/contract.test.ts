@@ -4,8 +4,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type LocalNats, startLocalNats } from "../../cluster/local/nats-server.js";
 import { isVolleyError } from "../errors.js";
 import { patienceMs } from "../testing/patience.js";
-import { MemoryNetwork } from "./memory.js";
 import { connectNats, redactUrl } from "./nats.js";
+import { MemoryNetwork } from "./testing/memory.js";
 import type { Transport, TransportStatus } from "./transport.js";
 
 interface Network {

@@ -1,6 +1,6 @@
 /**
  * What Volley asks of a network: subjects, requests, at-most-once delivery, and to be told of the connection's state.
- * Two forms, one contract test suite (contract.test.ts): nats.ts and memory.ts.
+ * Two forms, one contract test suite (contract.test.ts): nats.ts and testing/memory.ts.
  *
  * T1 A message is delivered to every subscriber at most once, in the publisher's order per subject; it may be lost
  * while disconnected. T2 `request` fails at once with NO_LISTENER when nobody listens on the subject: the cheap "is it

@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { encodeMessage } from "../../proto/codec.js";
 import { sha256Hex } from "../../proto/digest.js";
-import { type ModelDurable, modelDurable } from "../../proto/durable/model.js";
+import { type ModelDurable, modelDurable } from "../../proto/durable/testing/model.js";
 import type { Epoch, JobId } from "../../proto/ids.js";
 import { PackReader } from "../../proto/values/pack.js";
 import { decodeValue } from "../../proto/values/value.js";

@@ -1,13 +1,13 @@
 /** Submissions at the boundary: what they are addressed with, and that the same graph stays the same submission. */
 import { afterEach, expect, test } from "vitest";
 import { decodeMessage, encodeMessage } from "../../proto/codec.js";
-import { modelDurable } from "../../proto/durable/model.js";
+import { modelDurable } from "../../proto/durable/testing/model.js";
 import type { BundleId, ClientId, JobId, TenantId } from "../../proto/ids.js";
 import { type ClientReply, type ClientRequest, clientReply } from "../../proto/messages/client.js";
 import type { StageSpec } from "../../proto/messages/stage.js";
 import { subjects } from "../../proto/subjects.js";
 import { patienceMs } from "../../proto/testing/patience.js";
-import { MemoryNetwork } from "../../proto/transport/memory.js";
+import { MemoryNetwork } from "../../proto/transport/testing/memory.js";
 import type { State } from "../core/index.js";
 import { SchedulerMetrics } from "./metrics.js";
 import { realCore } from "./real-core.js";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { modelDurable } from "../../proto/durable/model.js";
+import { modelDurable } from "../../proto/durable/testing/model.js";
 import type { JobId } from "../../proto/ids.js";
 import type { JournalRecord } from "../core/events.js";
 import { EntryReader, encodeEntry, entryKind } from "./journal-format.js";

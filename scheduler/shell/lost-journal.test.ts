@@ -1,7 +1,7 @@
 /** Starts on storage that was lost in part: what is refused, what is gone on with, and what a person may decide. */
 import { describe, expect, test } from "vitest";
 import type { Durable } from "../../proto/durable/durable.js";
-import { modelDurable } from "../../proto/durable/model.js";
+import { modelDurable } from "../../proto/durable/testing/model.js";
 import { encodeEntry, encodeRecord, entryKind } from "./journal-format.js";
 import { JournalWriter } from "./journal-writer.js";
 import { type Recovered, recover } from "./recovery.js";
@@ -164,9 +164,10 @@ describe("a start goes on", () => {
     const durable = modelDurable();
     const notes: string[] = [];
     const put = (): Promise<void> => Promise.reject(new Error("no room"));
-    const { names, get, has } = durable.snapshots;
+    const { names, read, get, has } = durable.snapshots;
     const snapshots = {
       names: names.bind(durable.snapshots),
+      read: read.bind(durable.snapshots),
       get: get.bind(durable.snapshots),
       has: has.bind(durable.snapshots),
       delete: async () => {},

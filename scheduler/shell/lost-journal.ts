@@ -8,7 +8,7 @@
  * given out again. A person decides. J2 A journal that lacks only the epoch of a start has lost its last writes, as it
  * may in a power failure. It is gone on with, above that epoch, and said.
  */
-import type { Durable } from "../../proto/durable/durable.js";
+import type { SchedulerStores } from "../../proto/durable/durable.js";
 import { VolleyError } from "../../proto/errors.js";
 
 const epochDigits = 10;
@@ -27,7 +27,7 @@ export interface Remembered {
 
 const numberIn = (pattern: RegExp, name: string): number => Number(pattern.exec(name)?.[1] ?? 0);
 
-export async function remembered({ snapshots }: Pick<Durable, "snapshots">): Promise<Remembered> {
+export async function remembered({ snapshots }: Pick<SchedulerStores, "snapshots">): Promise<Remembered> {
   const names = await snapshots.names();
   const highest = (pattern: RegExp): number => names.reduce((most, name) => Math.max(most, numberIn(pattern, name)), 0);
   return { epoch: highest(markPattern), snapshotSeq: highest(snapshotPattern), names };
@@ -35,7 +35,7 @@ export async function remembered({ snapshots }: Pick<Durable, "snapshots">): Pro
 
 /** To be called when the start's epoch is in the journal. Older marks go. */
 export async function rememberEpoch(
-  { snapshots }: Pick<Durable, "snapshots">,
+  { snapshots }: Pick<SchedulerStores, "snapshots">,
   epoch: number,
   { names }: Remembered,
 ): Promise<void> {
@@ -48,7 +48,11 @@ export async function rememberEpoch(
  * is deleted, and the start goes on with what the journal has, be it nothing. Gives the entry behind which it goes on
  * when all of them are gone; undefined: there are entries, or never were.
  */
-export async function checkJournal(durable: Durable, known: Remembered, accepted: number): Promise<number | undefined> {
+export async function checkJournal(
+  durable: SchedulerStores,
+  known: Remembered,
+  accepted: number,
+): Promise<number | undefined> {
   const lastSeq = await durable.journal.lastSeq();
   const empty = await isEmpty(durable);
   const fault = faultOf(lastSeq, empty, known);
@@ -69,7 +73,7 @@ export async function checkJournal(durable: Durable, known: Remembered, accepted
   return empty ? lastSeq : undefined;
 }
 
-async function isEmpty({ journal }: Durable): Promise<boolean> {
+async function isEmpty({ journal }: SchedulerStores): Promise<boolean> {
   for await (const _ of journal.read(0)) return false;
   return true;
 }

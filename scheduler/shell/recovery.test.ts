@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { encodeMessage } from "../../proto/codec.js";
 import { sha256Hex } from "../../proto/digest.js";
 import type { BlobStore, Durable } from "../../proto/durable/durable.js";
-import { type ModelDurable, modelDurable } from "../../proto/durable/model.js";
+import { type ModelDurable, modelDurable } from "../../proto/durable/testing/model.js";
 import type { Epoch } from "../../proto/ids.js";
 import { encodeEntry, encodeRecord, entryKind, markerOf, type SnapshotMarker } from "./journal-format.js";
 import { JournalWriter } from "./journal-writer.js";
@@ -146,6 +146,7 @@ describe("recovery", () => {
     const gone: BlobStore = {
       put: async () => {},
       has: async () => false,
+      read: async () => undefined,
       get: async () => undefined,
       clear: async () => {},
       delete: async () => {},

@@ -11,7 +11,7 @@
  *    Nor is one begun with that is gone, or older than its snapshots: see lost-journal.ts.
  */
 
-import type { Durable } from "../../proto/durable/durable.js";
+import type { SchedulerStores } from "../../proto/durable/durable.js";
 import { isVolleyError, VolleyError } from "../../proto/errors.js";
 import type { Epoch, SchedulerStart } from "../../proto/ids.js";
 import type { JournalRecord } from "../core/events.js";
@@ -46,7 +46,7 @@ export interface Recovered<S> {
 
 export interface RecoveryOptions<S> {
   readonly core: CorePort<S>;
-  readonly durable: Durable;
+  readonly durable: SchedulerStores;
   readonly nonce: Uint8Array;
   /** The epoch whose journal a person has given up (lost-journal.ts); 0: none. */
   readonly acceptJournalLoss?: number;

@@ -1,10 +1,10 @@
 import { afterEach, describe, expect, test } from "vitest";
-import { modelDurable } from "../../proto/durable/model.js";
+import { modelDurable } from "../../proto/durable/testing/model.js";
 import { InvariantViolation } from "../../proto/errors.js";
 import type { Epoch, TenantId } from "../../proto/ids.js";
 import type { WorkerRequest } from "../../proto/messages/worker.js";
 import { subjects } from "../../proto/subjects.js";
-import { MemoryNetwork } from "../../proto/transport/memory.js";
+import { MemoryNetwork } from "../../proto/transport/testing/memory.js";
 import { PackWriter } from "../../proto/values/pack.js";
 import type { Command } from "../core/events.js";
 import { cancelRecord, entriesOf, faultyDurable, type ScriptedState } from "./testing/scripted-core.js";

@@ -5,7 +5,7 @@
  * A throw of the core is a bug that may have left the state half changed: the shell says nothing further, and the
  * process ends with {@link exitCodes.bug}. FENCED ends it with {@link exitCodes.fenced}: another scheduler speaks now.
  */
-import type { Durable } from "../../proto/durable/durable.js";
+import type { SchedulerStores } from "../../proto/durable/durable.js";
 import { isVolleyError, VolleyError, type WireError } from "../../proto/errors.js";
 import { type Epoch, epochMax } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
@@ -48,7 +48,7 @@ export type ShellMetrics = Pick<
 export interface ShellOptions<S> {
   readonly core: CorePort<S>;
   readonly transport: Transport;
-  readonly durable: Durable;
+  readonly durable: SchedulerStores;
   readonly metrics: ShellMetrics;
   readonly log: ShellLog;
   readonly tickMs: number;

@@ -14,7 +14,7 @@
  */
 import { createHash } from "node:crypto";
 import { Packr } from "msgpackr";
-import type { BlobStore, Durable } from "../../proto/durable/durable.js";
+import type { BlobStore, SchedulerStores } from "../../proto/durable/durable.js";
 import { VolleyError } from "../../proto/errors.js";
 import { nextTurn, type Runtime, realRuntime } from "../../proto/runtime.js";
 import type { SnapshotMarker } from "./journal-format.js";
@@ -132,7 +132,7 @@ export async function readSnapshot(store: BlobStore, marker: SnapshotMarker): Pr
 }
 
 export interface SnapshotterOptions {
-  readonly durable: Durable;
+  readonly durable: SchedulerStores;
   readonly runtime?: Runtime;
   readonly writer: JournalWriter;
   /** The durable state as it is at the call, in items that do not change. */

@@ -5,7 +5,7 @@
 
 import { ownEngine, packageVersion } from "../../cluster/process/release.js";
 import { decodeMessage, encodeMessage } from "../../proto/codec.js";
-import type { Durable } from "../../proto/durable/durable.js";
+import type { WorkerStores } from "../../proto/durable/durable.js";
 import { fromWireError, isVolleyError, VolleyError } from "../../proto/errors.js";
 import { FramePeer } from "../../proto/frames/peer.js";
 import type { Instance, LeaseId, ObjectId, WorkerId } from "../../proto/ids.js";
@@ -42,7 +42,7 @@ export interface AgentOptions {
   readonly bundleFolder?: string;
   readonly control: Transport;
   readonly frames: Transport;
-  readonly durable: Pick<Durable, "bundles" | "objects">;
+  readonly durable: WorkerStores;
   readonly log: AgentLog;
   /** Default: this process. */
   readonly runtime?: Runtime;

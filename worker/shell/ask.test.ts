@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { encodeMessage } from "../../proto/codec.js";
 import type { ObjectId } from "../../proto/ids.js";
 import { subjects } from "../../proto/subjects.js";
-import { MemoryNetwork } from "../../proto/transport/memory.js";
+import { MemoryNetwork } from "../../proto/transport/testing/memory.js";
 import { ask } from "./ask.js";
 
 test("what a scheduler of a lower epoch answers does not count: an input it says is lost may be there", async () => {

@@ -5,7 +5,7 @@ import os, { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { modelDurable } from "../../proto/durable/model.js";
+import { modelDurable } from "../../proto/durable/testing/model.js";
 import type { BundleId } from "../../proto/ids.js";
 import { userFolder } from "../store/user-folder.js";
 import { BundleCache } from "./bundles.js";

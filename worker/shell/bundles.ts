@@ -7,7 +7,7 @@ import { existsSync, statSync } from "node:fs";
 import { readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import type { BlobStore } from "../../proto/durable/durable.js";
+import type { BlobReader } from "../../proto/durable/durable.js";
 import { VolleyError } from "../../proto/errors.js";
 import type { BundleId } from "../../proto/ids.js";
 import { privateFolder, userFolder } from "../store/user-folder.js";
@@ -19,13 +19,13 @@ interface BundleFile {
 }
 
 export class BundleCache {
-  readonly #store: BlobStore;
+  readonly #store: BlobReader;
   readonly #wanted: string;
   #folder: string;
   readonly #files = new Map<BundleId, Promise<BundleFile>>();
   readonly #provided = new Map<BundleId, BundleFile>();
 
-  constructor(store: BlobStore, folder = userFolder("volley-bundles")) {
+  constructor(store: BlobReader, folder = userFolder("volley-bundles")) {
     this.#store = store;
     this.#wanted = folder;
     this.#folder = privateFolder(folder);

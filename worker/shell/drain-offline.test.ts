@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
-import { modelDurable } from "../../proto/durable/model.js";
+import { modelDurable } from "../../proto/durable/testing/model.js";
 import type { WorkerId } from "../../proto/ids.js";
-import { MemoryNetwork } from "../../proto/transport/memory.js";
+import { MemoryNetwork } from "../../proto/transport/testing/memory.js";
 import { Agent } from "./agent.js";
 import { processParts } from "./parts.js";
 

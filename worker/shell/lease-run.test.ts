@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { digestOf } from "../../proto/digest.js";
-import { modelDurable } from "../../proto/durable/model.js";
 import { objectBlobName } from "../../proto/durable/objects.js";
+import { modelDurable } from "../../proto/durable/testing/model.js";
 import { VolleyError } from "../../proto/errors.js";
 import { type JobId, type LeaseId, type ObjectBase, objectIdOf } from "../../proto/ids.js";
 import type { Lease } from "../../proto/messages/worker.js";

@@ -3,7 +3,7 @@
  * way into the store. Tells the core what happens, in the order that events.ts (W1..W6) promises.
  */
 
-import type { BlobStore } from "../../proto/durable/durable.js";
+import type { BlobWriter } from "../../proto/durable/durable.js";
 import { objectBlobName } from "../../proto/durable/objects.js";
 import { isVolleyError, toWireError, VolleyError, type WireError } from "../../proto/errors.js";
 import { objectIdOf } from "../../proto/ids.js";
@@ -21,7 +21,7 @@ export interface LeaseRunContext {
   readonly store: ObjectStore;
   readonly inputs: InputResolver;
   readonly bundles: AgentBundles;
-  readonly durable: BlobStore;
+  readonly durable: BlobWriter;
   readonly runtime: Runtime;
   tell(event: WorkerEvent): void;
   onSlotTime(us: number): void;

@@ -8,8 +8,8 @@
  *    is not taken: it is of an execution that was not committed, or of an earlier job of the same id.
  */
 
-import type { BlobStore } from "../../proto/durable/durable.js";
-import { readObject } from "../../proto/durable/objects.js";
+import { type BlobReader, joined } from "../../proto/durable/durable.js";
+import { openObject } from "../../proto/durable/objects.js";
 import { fromWireError, isVolleyError, VolleyError } from "../../proto/errors.js";
 import { fetchObject } from "../../proto/frames/data-plane.js";
 import type { FramePeer } from "../../proto/frames/peer.js";
@@ -31,7 +31,7 @@ export interface ObjectFetcherOptions {
   readonly epoch?: () => number;
   readonly frames: FramePeer;
   readonly framesTransport: Transport;
-  readonly durable: BlobStore;
+  readonly durable: BlobReader;
   readonly runtime?: Runtime;
   /** Grows with every lease taken: what comes later is the newer (store S5). */
   order(): number;
@@ -198,12 +198,21 @@ export class ObjectFetcher {
     if (kind === undefined || digest === undefined)
       throw new VolleyError("INTERNAL", `the kind or digest of object ${id} is not known`);
     const order = this.#options.order();
-    const data = await readObject(durable, id, digest, (found) => checkDigest(this.#runtime, id, kind, found, digest));
-    if (!data)
+    const content = await openObject(durable, id, digest);
+    if (!content)
       throw new VolleyError("OBJECT_LOST", `object ${id} is not in the durable store, although the scheduler says so`);
-    if (!(await store.put(id, data, { kind, digest }, { copy: true, order }))) throw superseded(id);
-    this.#options.onCopied?.({ id, bytes: data.byteLength, kind, digest, copy: true });
-    return data.byteLength;
+    const { bytes } = content;
+    let room: Allocation | undefined = await store.allocate(bytes);
+    try {
+      await checkDigest(this.#runtime, id, kind, await joined(content, room.view), digest);
+      const filled = room;
+      room = undefined;
+      if (!store.seal(id, filled, { kind, digest }, { copy: true, order })) throw superseded(id);
+    } finally {
+      if (room) store.abandon(room);
+    }
+    this.#options.onCopied?.({ id, bytes, kind, digest, copy: true });
+    return bytes;
   }
 }
 

@@ -7,7 +7,7 @@ import { fetchObject } from "../../proto/frames/data-plane.js";
 import { FramePeer } from "../../proto/frames/peer.js";
 import type { ObjectId } from "../../proto/ids.js";
 import { patienceMs } from "../../proto/testing/patience.js";
-import { MemoryNetwork } from "../../proto/transport/memory.js";
+import { MemoryNetwork } from "../../proto/transport/testing/memory.js";
 import type { WorkerEvent } from "../core/events.js";
 import { ObjectStore } from "../store/store.js";
 import { PeerObjects } from "./peer-objects.js";

@@ -6,7 +6,7 @@ import type { CompiledGraph } from "../../../proto/graph.js";
 import type { JobId, ObjectId, TenantId } from "../../../proto/ids.js";
 import type { JobStatus } from "../../../proto/messages/status.js";
 import { encodeValue } from "../../../proto/values/value.js";
-import type { Admit, Job, ObjectRef, StreamOptions } from "../../sdk/api.js";
+import type { Admit, EncodedContent, Job, ObjectRef, StreamOptions } from "../../sdk/api.js";
 import type { GatewayCluster } from "../context.js";
 
 export class FakeJob {
@@ -73,6 +73,10 @@ export class FakeCluster implements GatewayCluster {
   following = 0;
   /** What `workers` fails with, if anything. */
   failure: Error | undefined;
+
+  /** Pieces of objects that were read so far, and the one that cannot be. */
+  piecesTaken = 0;
+  spoiltPiece = 0;
 
   async run(graph: Parameters<GatewayCluster["run"]>[0], options: { key?: string } = {}): Promise<Job> {
     const compiled = graph as CompiledGraph;
@@ -167,5 +171,25 @@ export class FakeCluster implements GatewayCluster {
     const { kind, data } = encodeValue(value);
     await options.admit?.(data.byteLength, kind);
     return value;
+  }
+
+  /** Pieces of at most 64 KiB. */
+  async getEncoded(
+    ref: ObjectRef<unknown>,
+    options: { timeoutMs?: number; admit?: Admit } = {},
+  ): Promise<EncodedContent> {
+    const { kind, data } = encodeValue(await this.get(ref, options));
+    const cluster = this;
+    return {
+      kind,
+      bytes: data.byteLength,
+      pieces: async function* () {
+        for (let at = 0; at < data.byteLength; at += 65_536) {
+          cluster.piecesTaken++;
+          if (cluster.spoiltPiece === cluster.piecesTaken) throw new VolleyError("CORRUPT", "not what was written");
+          yield data.subarray(at, at + 65_536);
+        }
+      },
+    };
   }
 }

@@ -12,7 +12,7 @@ import {
 import type { ResultSegment } from "../../../proto/messages/results.js";
 import type { ArgSpec, StageSpec } from "../../../proto/messages/stage.js";
 import { subjects } from "../../../proto/subjects.js";
-import type { MemoryNetwork, MemoryTransport } from "../../../proto/transport/memory.js";
+import type { MemoryNetwork, MemoryTransport } from "../../../proto/transport/testing/memory.js";
 import { PackReader, PackWriter } from "../../../proto/values/pack.js";
 import { decodeValue, encodeValue, type ValueKind } from "../../../proto/values/value.js";
 import type { Backend } from "../backend.js";

@@ -3,11 +3,11 @@
  * for it. Whatever its connection reports as an error fails the test.
  */
 import { afterEach, beforeEach, expect } from "vitest";
-import { modelDurable } from "../../../proto/durable/model.js";
+import { modelDurable } from "../../../proto/durable/testing/model.js";
 import type { TenantId } from "../../../proto/ids.js";
 import type { StageSpec } from "../../../proto/messages/stage.js";
 import { patienceMs } from "../../../proto/testing/patience.js";
-import { MemoryNetwork } from "../../../proto/transport/memory.js";
+import { MemoryNetwork } from "../../../proto/transport/testing/memory.js";
 import type { RemoteFunction } from "../api.js";
 import type { Backend } from "../backend.js";
 import { ClusterClient } from "../cluster.js";

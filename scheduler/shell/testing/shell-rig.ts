@@ -4,7 +4,7 @@
  */
 import { decodeMessage, encodeMessage } from "../../../proto/codec.js";
 import type { Durable } from "../../../proto/durable/durable.js";
-import { modelDurable } from "../../../proto/durable/model.js";
+import { modelDurable } from "../../../proto/durable/testing/model.js";
 import type { ClientId, Epoch, JobId, TenantId, WorkerId } from "../../../proto/ids.js";
 import {
   type ClientReply,
@@ -17,7 +17,7 @@ import type { StageSpec } from "../../../proto/messages/stage.js";
 import { type WorkerOrders, type WorkerRequest, workerOrders } from "../../../proto/messages/worker.js";
 import { subjects } from "../../../proto/subjects.js";
 import { patienceMs } from "../../../proto/testing/patience.js";
-import { MemoryNetwork } from "../../../proto/transport/memory.js";
+import { MemoryNetwork } from "../../../proto/transport/testing/memory.js";
 import { SchedulerMetrics } from "../metrics.js";
 import { SchedulerShell, type ShellOptions } from "../shell.js";
 import { type Script, type ScriptedCore, type ScriptedState, scriptedCore } from "./scripted-core.js";

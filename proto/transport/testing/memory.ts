@@ -3,10 +3,10 @@
  * what a real server would drop. Owns who is connected and what waits for delivery; the contract T1..T7 stands in
  * transport.ts.
  */
-import { nextTurn, type Runtime, realRuntime } from "../runtime.js";
-import { checkPayload, closed, disconnected, joined, noListener, throwUnheard } from "./faults.js";
-import { PendingRequests } from "./pending-requests.js";
-import type { Message, SubscribeOptions, Subscription, Transport, TransportStatus } from "./transport.js";
+import { nextTurn, type Runtime, realRuntime } from "../../runtime.js";
+import { checkPayload, closed, disconnected, joined, noListener, throwUnheard } from "../faults.js";
+import { PendingRequests } from "../pending-requests.js";
+import type { Message, SubscribeOptions, Subscription, Transport, TransportStatus } from "../transport.js";
 
 export interface MemoryConnectOptions {
   onError?(error: unknown, where: string): void;

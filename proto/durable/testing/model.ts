@@ -1,7 +1,15 @@
 /** A durable store in memory, with faults on demand: for tests and simulation, never offered as durable. */
-import { equalBytes } from "../digest.js";
-import { VolleyError } from "../errors.js";
-import { type BlobStore, checkBlob, conflict, type Durable, type Journal } from "./durable.js";
+import { equalBytes } from "../../digest.js";
+import { VolleyError } from "../../errors.js";
+import {
+  type BlobContent,
+  type BlobStore,
+  checkBlob,
+  conflict,
+  type Durable,
+  inOnePiece,
+  type Journal,
+} from "../durable.js";
 
 export interface ModelJournal extends Journal {
   /**
@@ -91,6 +99,11 @@ class MemoryBlobs implements BlobStore {
     const known = this.#blobs.get(name);
     if (known && !equalBytes(known, data)) throw conflict(this.#bucket, name);
     if (!known) this.#blobs.set(name, data.slice());
+  }
+
+  async read(name: string): Promise<BlobContent | undefined> {
+    const data = await this.get(name);
+    return data && inOnePiece(data);
   }
 
   async get(name: string): Promise<Uint8Array | undefined> {
