@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { connect } from "../client/sdk/index.js";
-import { startLocalCluster } from "../cluster/local/local-cluster.js";
+import { startTestCluster } from "../cluster/local/testing/test-cluster.js";
 import type { StoryLine } from "../proto/messages/explanation.js";
 import { patienceMs } from "../proto/testing/patience.js";
 import type * as work from "./work.js";
@@ -18,7 +18,7 @@ const tasks = 60;
 test("a worker is killed in the middle of a map; the capture replays to the same commands, and tells the story", async () => {
   const folder = mkdtempSync(path.join(tmpdir(), "volley-capture-"));
   const file = path.join(folder, "events");
-  const local = await startLocalCluster({ workers: 2, slots: 1, gateway: false, env: { VOLLEY_CAPTURE: file } });
+  const local = await startTestCluster({ workers: 2, slots: 1, gateway: false, env: { VOLLEY_CAPTURE: file } });
   try {
     const cluster = await connect({ url: local.url });
     const lib = await cluster.deploy<typeof work>(new URL("./work.js", import.meta.url));

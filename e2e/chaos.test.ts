@@ -12,7 +12,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Cluster, Job, Library } from "../client/sdk/api.js";
 import { connect } from "../client/sdk/index.js";
-import { type LocalCluster, startLocalCluster } from "../cluster/local/local-cluster.js";
+import type { LocalCluster } from "../cluster/local/local-cluster.js";
+import { startTestCluster } from "../cluster/local/testing/test-cluster.js";
 import { openDurable } from "../proto/durable/nats.js";
 import type { JobStatus } from "../proto/messages/status.js";
 import { patienceMs } from "../proto/testing/patience.js";
@@ -33,7 +34,7 @@ let undisturbed: string;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "volley-chaos-"));
-  local = await startLocalCluster({ workers: 2, slots: 2, gateway: false });
+  local = await startTestCluster({ workers: 2, slots: 2, gateway: false });
   cluster = await connect({ url: local.url });
   lib = await cluster.deploy<typeof work>(new URL("./work.js", import.meta.url));
 });

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { connect } from "../client/sdk/index.js";
-import { startLocalCluster } from "../cluster/local/local-cluster.js";
+import { startTestCluster } from "../cluster/local/testing/test-cluster.js";
 import { patienceMs } from "../proto/testing/patience.js";
 import type * as work from "./work.js";
 
@@ -20,7 +20,7 @@ test("steps of an hour", async () => {
   step(0);
   const clock = new URL("./stepped-clock.js", import.meta.url).href;
   const env = { NODE_OPTIONS: `--import ${clock}`, STEPPED_CLOCK_FILE: offset };
-  const local = await startLocalCluster({ workers: 2, slots: 1, gateway: false, env });
+  const local = await startTestCluster({ workers: 2, slots: 1, gateway: false, env });
   const cluster = await connect({ url: local.url });
   try {
     const lib = await cluster.deploy<typeof work>(new URL("./work.js", import.meta.url));

@@ -8,7 +8,8 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { connect } from "volley";
 import { nodeBinary, nodeVersions } from "../bench/engines/node-binaries.js";
-import { type LocalCluster, startLocalCluster } from "../cluster/local/local-cluster.js";
+import type { LocalCluster } from "../cluster/local/local-cluster.js";
+import { startTestCluster } from "../cluster/local/testing/test-cluster.js";
 import { patienceMs } from "../proto/testing/patience.js";
 
 /** A version whose V8 is another than this one's; undefined, and why, if it cannot be had. */
@@ -40,7 +41,7 @@ describe.skipIf(other.binary === undefined)("workers on two versions of Node", (
   const children: ChildProcess[] = [];
 
   beforeAll(async () => {
-    local = await startLocalCluster({ workers: 1, slots: 1 });
+    local = await startTestCluster({ workers: 1, slots: 1 });
   });
   afterAll(async () => {
     for (const child of children) {

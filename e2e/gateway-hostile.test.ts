@@ -6,7 +6,8 @@
 import { readFileSync } from "node:fs";
 import { Field, makeData, Null, RecordBatch, Schema, Struct, Table, tableFromIPC, tableToIPC } from "apache-arrow";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type LocalCluster, startLocalCluster } from "../cluster/local/local-cluster.js";
+import type { LocalCluster } from "../cluster/local/local-cluster.js";
+import { startTestCluster } from "../cluster/local/testing/test-cluster.js";
 import { mutate, sampleStream, sampleTable, structureBytes } from "../data/ingest/testing/mutants.js";
 
 const mutants = 10_000;
@@ -20,7 +21,7 @@ const growthMibMax = 400;
 
 let local: LocalCluster;
 beforeAll(async () => {
-  local = await startLocalCluster({ workers: 1, slots: 1, gateway: true });
+  local = await startTestCluster({ workers: 1, slots: 1, gateway: true });
 });
 afterAll(() => local?.stop());
 

@@ -9,7 +9,8 @@ import path from "node:path";
 import { promisify } from "node:util";
 import { tableFromIPC } from "apache-arrow";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type LocalCluster, startLocalCluster } from "../cluster/local/local-cluster.js";
+import type { LocalCluster } from "../cluster/local/local-cluster.js";
+import { startTestCluster } from "../cluster/local/testing/test-cluster.js";
 import { mutate, sampleStream, structureBytes } from "../data/ingest/testing/mutants.js";
 import type { JobStatus } from "../proto/messages/status.js";
 
@@ -23,7 +24,7 @@ let local: LocalCluster;
 let folder: string;
 beforeAll(async () => {
   folder = mkdtempSync(path.join(tmpdir(), "volley-gateway-"));
-  local = await startLocalCluster({ workers: 1, slots: 2, gateway: true });
+  local = await startTestCluster({ workers: 1, slots: 2, gateway: true });
 });
 afterAll(async () => {
   await local?.stop();

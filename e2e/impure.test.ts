@@ -9,7 +9,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Cluster, Library } from "../client/sdk/api.js";
 import { connect } from "../client/sdk/index.js";
-import { type LocalCluster, startLocalCluster } from "../cluster/local/local-cluster.js";
+import type { LocalCluster } from "../cluster/local/local-cluster.js";
+import { startTestCluster } from "../cluster/local/testing/test-cluster.js";
 import { patienceMs } from "../proto/testing/patience.js";
 import type * as work from "./work.js";
 
@@ -20,7 +21,7 @@ let folder: string;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "volley-impure-"));
-  local = await startLocalCluster({ workers: 2, slots: 2, gateway: false });
+  local = await startTestCluster({ workers: 2, slots: 2, gateway: false });
   cluster = await connect({ url: local.url });
   lib = await cluster.deploy<typeof work>(new URL("./work.js", import.meta.url));
 });

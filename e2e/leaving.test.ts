@@ -5,7 +5,8 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Cluster, Library } from "../client/sdk/api.js";
 import { connect } from "../client/sdk/index.js";
-import { type LocalCluster, startLocalCluster } from "../cluster/local/local-cluster.js";
+import type { LocalCluster } from "../cluster/local/local-cluster.js";
+import { startTestCluster } from "../cluster/local/testing/test-cluster.js";
 import { patienceMs } from "../proto/testing/patience.js";
 import type * as work from "./work.js";
 
@@ -14,7 +15,7 @@ let cluster: Cluster;
 let lib: Library<typeof work>;
 
 beforeEach(async () => {
-  local = await startLocalCluster({ workers: 2, slots: 1, gateway: false });
+  local = await startTestCluster({ workers: 2, slots: 1, gateway: false });
   cluster = await connect({ url: local.url });
   lib = await cluster.deploy<typeof work>(new URL("./work.js", import.meta.url));
 });

@@ -10,7 +10,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Cluster, Library } from "../client/sdk/api.js";
 import { connect } from "../client/sdk/index.js";
-import { type LocalCluster, startLocalCluster } from "../cluster/local/local-cluster.js";
+import type { LocalCluster } from "../cluster/local/local-cluster.js";
+import { startTestCluster } from "../cluster/local/testing/test-cluster.js";
 import { patienceMs } from "../proto/testing/patience.js";
 import { startOwnCluster } from "./own-cluster.js";
 import { until } from "./until.js";
@@ -94,7 +95,7 @@ async function survives(
 
 for (const victim of ["nats", "scheduler"]) {
   test(`${victim} stands still for 20 s`, async () => {
-    const local: LocalCluster = await startLocalCluster({ workers: 2, slots: 2, gateway: false });
+    const local: LocalCluster = await startTestCluster({ workers: 2, slots: 2, gateway: false });
     const cluster = await connect({ url: local.url });
     try {
       const lib = await cluster.deploy<typeof work>(new URL("./work.js", import.meta.url));

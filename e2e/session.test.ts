@@ -2,7 +2,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Cluster, Library } from "../client/sdk/api.js";
 import { connect } from "../client/sdk/index.js";
-import { type LocalCluster, startLocalCluster } from "../cluster/local/local-cluster.js";
+import type { LocalCluster } from "../cluster/local/local-cluster.js";
+import { startTestCluster } from "../cluster/local/testing/test-cluster.js";
 import { decodeMessage } from "../proto/codec.js";
 import { clientRequest } from "../proto/messages/client.js";
 import { subjects } from "../proto/subjects.js";
@@ -19,7 +20,7 @@ let cluster: Cluster;
 let lib: Library<typeof work>;
 
 beforeAll(async () => {
-  local = await startLocalCluster({ workers: 2, slots: 2, gateway: false });
+  local = await startTestCluster({ workers: 2, slots: 2, gateway: false });
   cluster = await connect({ url: local.url });
   lib = await cluster.deploy<typeof work>(new URL("./work.js", import.meta.url));
 });

@@ -7,7 +7,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Cluster, Library } from "../client/sdk/api.js";
 import { connect } from "../client/sdk/index.js";
-import { type LocalCluster, startLocalCluster } from "../cluster/local/local-cluster.js";
+import type { LocalCluster } from "../cluster/local/local-cluster.js";
+import { startTestCluster } from "../cluster/local/testing/test-cluster.js";
 import type * as work from "./work.js";
 
 const calls = process.env.VOLLEY_E2E_LONG === "1" ? 10_000 : 700;
@@ -24,7 +25,7 @@ const storeBefore = process.env.VOLLEY_STORE_BYTES;
 
 beforeAll(async () => {
   process.env.VOLLEY_STORE_BYTES = String(storeBytes);
-  local = await startLocalCluster({ workers: 1, slots: 1, gateway: false });
+  local = await startTestCluster({ workers: 1, slots: 1, gateway: false });
   cluster = await connect({ url: local.url });
   lib = await cluster.deploy<typeof work>(new URL("./work.js", import.meta.url));
 });

@@ -2,7 +2,8 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { connect } from "volley";
 import { bootstrapGraph, cpcvGraph, overfittingGraph, walkForwardGraph } from "../client/research/validation.js";
-import { type LocalCluster, startLocalCluster } from "../cluster/local/local-cluster.js";
+import type { LocalCluster } from "../cluster/local/local-cluster.js";
+import { startTestCluster } from "../cluster/local/testing/test-cluster.js";
 import { loadCsv } from "../data/ingest/index.js";
 import { requireKernel } from "../kernels/registry.js";
 import { evaluateSerially } from "../kernels/testing/serial.js";
@@ -12,7 +13,7 @@ import { encodeValue } from "../proto/values/value.js";
 
 let local: LocalCluster;
 beforeAll(async () => {
-  local = await startLocalCluster({ workers: 2, slots: 1 });
+  local = await startTestCluster({ workers: 2, slots: 1 });
 });
 afterAll(() => local?.stop());
 

@@ -3,12 +3,13 @@ import { readdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type LocalCluster, startLocalCluster } from "../cluster/local/local-cluster.js";
+import type { LocalCluster } from "../cluster/local/local-cluster.js";
+import { startTestCluster } from "../cluster/local/testing/test-cluster.js";
 import { patienceMs } from "../proto/testing/patience.js";
 
 let local: LocalCluster;
 beforeAll(async () => {
-  local = await startLocalCluster({ workers: 1, slots: 2, gateway: true });
+  local = await startTestCluster({ workers: 1, slots: 2, gateway: true });
 });
 afterAll(() => local?.stop());
 

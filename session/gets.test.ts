@@ -59,7 +59,7 @@ describe("a get", () => {
       locate("unknown");
     }
     expect(failures()).toEqual([]);
-    rig.answer("open", { t: "opened", heartbeatIntervalMs: 1_000, version: 2 });
+    rig.answer("open", { t: "opened", heartbeatIntervalMs: 1_000 });
     for (let i = 0; i < 4 && failures().length === 0; i++) {
       rig.advance(500);
       if (rig.isAsked("locate")) locate("unknown");

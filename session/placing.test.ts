@@ -127,7 +127,7 @@ describe("the way to a worker", () => {
     rig.take({ e: "put-needed", put: 1 });
     rig.answer("put", unknown);
     expect(rig.of("put-done")).toEqual([]);
-    rig.answer("open", { t: "opened", heartbeatIntervalMs: 1_000, version: 2 });
+    rig.answer("open", { t: "opened", heartbeatIntervalMs: 1_000 });
     rig.answer("put", { t: "ok" }); // All that was put is told anew.
     rig.advance(200);
     rig.answer("put", { t: "ok" });
@@ -138,7 +138,7 @@ describe("the way to a worker", () => {
     rig.advance(1_000);
     rig.epoch = 2;
     rig.answer("beat", { t: "beat", known: false });
-    rig.answer("open", { t: "opened", heartbeatIntervalMs: 1_000, version: 2 });
+    rig.answer("open", { t: "opened", heartbeatIntervalMs: 1_000 });
     rig.put(1, large);
     rig.take({ e: "put-needed", put: 1 });
     const none = { t: "error", error: { code: "NO_WORKERS", message: "none" } } as const;
@@ -273,7 +273,7 @@ describe("a put that was lost", () => {
     rig.take({ e: "uploaded", put: 1 });
     rig.epoch++;
     rig.answer("hold", { t: "error", error: { code: "JOB_NOT_FOUND", message: "no session" } });
-    rig.answer("open", { t: "opened", heartbeatIntervalMs: 1_000, version: 2 });
+    rig.answer("open", { t: "opened", heartbeatIntervalMs: 1_000 });
     rig.answer("hold", { t: "held", missing: [] });
     rig.advance(200);
     rig.answer("hold", { t: "held", missing: [] });

@@ -191,7 +191,7 @@ describe("a scheduler's restart", () => {
     expect(rig.asked("resume").stages).toHaveLength(2);
     rig.answer("resume", refused("JOB_NOT_FOUND"));
     rig.epoch++;
-    rig.answer("open", { t: "opened", heartbeatIntervalMs: 1_000, version: 2 });
+    rig.answer("open", { t: "opened", heartbeatIntervalMs: 1_000 });
     expect(rig.asked("resume").stages).toHaveLength(2);
     rig.answer("resume", { t: "ok" });
     expect(rig.state.telling.queue.size).toBe(0);
@@ -228,11 +228,11 @@ describe("a scheduler's restart", () => {
     rig.answer("beat", { t: "beat", known: false });
     const before = rig.published.length;
     const through = (): void => {
-      rig.answer("open", { t: "opened", heartbeatIntervalMs: 1_000, version: 2 });
+      rig.answer("open", { t: "opened", heartbeatIntervalMs: 1_000 });
       if (rig.isAsked("put")) rig.answer("put", { t: "ok" });
       if (rig.isAsked("hold")) rig.answer("hold", { t: "held", missing: [] });
     };
-    if (t !== "open") rig.answer("open", { t: "opened", heartbeatIntervalMs: 1_000, version: 2 });
+    if (t !== "open") rig.answer("open", { t: "opened", heartbeatIntervalMs: 1_000 });
     if (t === "hold") rig.answer("put", { t: "ok" });
     rig.answer(t, refused("JOB_NOT_FOUND"));
     expect([rig.state.phase.p, rig.published.length]).toEqual(["lost", before]);
@@ -251,7 +251,7 @@ describe("a scheduler's restart", () => {
     rig.answer("put", { t: "ok" });
     expect(rig.state.phase.p).toBe("lost");
     rig.advance(1_000);
-    rig.answer("open", { t: "opened", heartbeatIntervalMs: 1_000, version: 2 });
+    rig.answer("open", { t: "opened", heartbeatIntervalMs: 1_000 });
     rig.answer("put", { t: "ok" });
     expect(rig.state.phase.p).toBe("open");
   });

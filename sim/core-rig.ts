@@ -123,7 +123,7 @@ export class Rig {
     if (about.instance !== this.instances.get(worker)) this.#seq.delete(worker);
     this.instances.set(worker, about.instance);
     const facts = { node: "n", pid: 1, version: PROTOCOL_VERSION, slots, storeBudgetBytes: 1e9, ...about };
-    return this.hear({ t: "hello", worker, leases: [], objects: [], more: false, ...facts });
+    return this.hear({ t: "hello", worker, leases: [], objects: [], ...facts });
   }
 
   beat(worker: WorkerId, leases: HeldLease[] = []): Command[] {

@@ -52,7 +52,7 @@ export class Harness {
   }
   join(epoch = 1): this {
     this.do({ e: "start" });
-    this.orders([{ o: "welcome", heartbeatIntervalMs: 1000, heartbeatTimeoutMs: 5000 }], epoch);
+    this.orders([{ o: "welcome", heartbeatIntervalMs: 1000 }], epoch);
     return this;
   }
   lease(id: string, from = 0, to = 10): WorkerCommand[] {

@@ -6,7 +6,8 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { DateDay, Table, vectorFromArray } from "apache-arrow";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type LocalCluster, startLocalCluster } from "../../cluster/local/local-cluster.js";
+import type { LocalCluster } from "../../cluster/local/local-cluster.js";
+import { startTestCluster } from "../../cluster/local/testing/test-cluster.js";
 import { readParquet, writeParquet } from "../../data/lake/index.js";
 
 const volley = fileURLToPath(new URL("./volley.js", import.meta.url));
@@ -23,7 +24,7 @@ const bars = (from: number, to: number): Table =>
   });
 
 beforeAll(async () => {
-  local = await startLocalCluster({ workers: 1, slots: 2, gateway: true });
+  local = await startTestCluster({ workers: 1, slots: 2, gateway: true });
   root = mkdtempSync(path.join(tmpdir(), "volley-cli-audit-"));
   // One lake of two files, and the same rows as CSV.
   await writeParquet(path.join(root, "prices/2024-01.parquet"), bars(0, 31));

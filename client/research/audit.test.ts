@@ -1,7 +1,8 @@
 /** The look-ahead check on a real cluster: it finds each of six planted mistakes, and passes the right form of each. */
 import { DateDay, Table, tableFromArrays, vectorFromArray } from "apache-arrow";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type LocalCluster, startLocalCluster } from "../../cluster/local/local-cluster.js";
+import type { LocalCluster } from "../../cluster/local/local-cluster.js";
+import { startTestCluster } from "../../cluster/local/testing/test-cluster.js";
 import type { Library, RemoteFunction } from "../sdk/api.js";
 import { connect } from "../sdk/connect.js";
 import { type AuditInput, type AuditingCluster, auditing } from "./audit.js";
@@ -13,7 +14,7 @@ let local: LocalCluster;
 let cluster: AuditingCluster;
 let mutants: Mutants;
 beforeAll(async () => {
-  local = await startLocalCluster({ workers: 1, slots: 2, gateway: false });
+  local = await startTestCluster({ workers: 1, slots: 2, gateway: false });
   cluster = auditing(await connect({ url: local.url }));
   mutants = await cluster.deploy<typeof import("./testing/audit-mutants.js")>(
     new URL("./testing/audit-mutants.js", import.meta.url),

@@ -1,7 +1,8 @@
 /** The SDK against a real cluster: every verb once, with what can go wrong. */
 import { type Table, tableFromArrays } from "apache-arrow";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type LocalCluster, startLocalCluster } from "../../cluster/local/local-cluster.js";
+import type { LocalCluster } from "../../cluster/local/local-cluster.js";
+import { startTestCluster } from "../../cluster/local/testing/test-cluster.js";
 import type { VolleyError } from "../../proto/errors.js";
 import type { Cluster, Library } from "./api.js";
 import { connect } from "./connect.js";
@@ -12,7 +13,7 @@ let local: LocalCluster;
 let cluster: Cluster;
 let tasks: Tasks;
 beforeAll(async () => {
-  local = await startLocalCluster({ workers: 2, slots: 1, gateway: false });
+  local = await startTestCluster({ workers: 2, slots: 1, gateway: false });
   cluster = await connect({ url: local.url });
   tasks = await cluster.deploy<typeof import("./testing/fixture-tasks.js")>(
     new URL("./testing/fixture-tasks.js", import.meta.url),

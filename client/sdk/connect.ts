@@ -29,6 +29,12 @@ export async function connect(options: ConnectOptions = {}): Promise<Cluster> {
   const local = await startLocalCluster({
     ...(options.workers === undefined ? {} : { workers: options.workers }),
     gateway: false,
+    onEvent: (event) => {
+      if (event.type !== "ended") return;
+      const { name, how, lastLines } = event;
+      const last = lastLines.length > 0 ? `; its last lines: ${lastLines.join(" | ")}` : "";
+      process.emitWarning(`${name} ended (${how}) and is started again${last}`, "VolleyWarning");
+    },
   });
   try {
     return await join(local.url, tenant as TenantId, timeoutMs, () => local.stop());

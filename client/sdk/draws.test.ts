@@ -3,7 +3,8 @@
  * one tick, or as a map.
  */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type LocalCluster, startLocalCluster } from "../../cluster/local/local-cluster.js";
+import type { LocalCluster } from "../../cluster/local/local-cluster.js";
+import { startTestCluster } from "../../cluster/local/testing/test-cluster.js";
 import type { Cluster, Library } from "./api.js";
 import { connect } from "./connect.js";
 
@@ -13,7 +14,7 @@ let local: LocalCluster;
 let cluster: Cluster;
 let tasks: Tasks;
 beforeAll(async () => {
-  local = await startLocalCluster({ workers: 2, slots: 1, gateway: false });
+  local = await startTestCluster({ workers: 2, slots: 1, gateway: false });
   cluster = await connect({ url: local.url });
   tasks = await cluster.deploy<typeof import("./testing/fixture-tasks.js")>(
     new URL("./testing/fixture-tasks.js", import.meta.url),

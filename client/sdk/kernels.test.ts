@@ -1,7 +1,8 @@
 import { Bool, DateDay, Float64, Table, tableFromArrays, Utf8, vectorFromArray } from "apache-arrow";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { feature, listKernels } from "volley/kernels";
-import { type LocalCluster, startLocalCluster } from "../../cluster/local/local-cluster.js";
+import type { LocalCluster } from "../../cluster/local/local-cluster.js";
+import { startTestCluster } from "../../cluster/local/testing/test-cluster.js";
 import type { Cluster, ObjectRef } from "./api.js";
 import { connect } from "./connect.js";
 import type { Kernels } from "./index.js";
@@ -9,7 +10,7 @@ import type { Kernels } from "./index.js";
 let local: LocalCluster;
 let cluster: Cluster;
 beforeAll(async () => {
-  local = await startLocalCluster({ workers: 1, slots: 2 });
+  local = await startTestCluster({ workers: 1, slots: 2 });
   cluster = await connect({ url: local.url });
 });
 afterAll(async () => {

@@ -1,7 +1,8 @@
 /** What the caller passes is what it was when it was passed, and what the caller gets is its own. */
 import { tableFromArrays } from "apache-arrow";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type LocalCluster, startLocalCluster } from "../../cluster/local/local-cluster.js";
+import type { LocalCluster } from "../../cluster/local/local-cluster.js";
+import { startTestCluster } from "../../cluster/local/testing/test-cluster.js";
 import type { Cluster, Library } from "./api.js";
 import { connect } from "./connect.js";
 
@@ -11,7 +12,7 @@ let local: LocalCluster;
 let cluster: Cluster;
 let tasks: Tasks;
 beforeAll(async () => {
-  local = await startLocalCluster({ workers: 1, slots: 1, gateway: false });
+  local = await startTestCluster({ workers: 1, slots: 1, gateway: false });
   cluster = await connect({ url: local.url });
   tasks = await cluster.deploy<typeof import("./testing/fixture-tasks.js")>(
     new URL("./testing/fixture-tasks.js", import.meta.url),

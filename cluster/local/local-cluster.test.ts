@@ -2,9 +2,10 @@ import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { afterEach, describe, expect, test } from "vitest";
-import { until } from "../../proto/testing/patience.js";
+import { eventually, until } from "../../proto/testing/patience.js";
 import { isAlive } from "./guarded-process.js";
 import { type ClusterEvent, type LocalCluster, type LocalClusterOptions, startLocalCluster } from "./local-cluster.js";
+import { startTestCluster } from "./testing/test-cluster.js";
 
 const clusters: LocalCluster[] = [];
 afterEach(async () => {
@@ -54,6 +55,7 @@ describe("a local cluster", () => {
       expect(isAlive(before.get(name) ?? 0)).toBe(false);
     }
     expect((await fetch(`${cluster.gatewayUrl}/healthz`)).status).toBe(200); // On the port it had.
+    expect(cluster.unexpectedExits).toEqual([]); // All of them were asked for.
     expect(() => cluster.kill("worker-9")).toThrow(/worker-9.*worker-1/);
 
     expect(await cluster.addWorker()).toBe("worker-2");
@@ -62,6 +64,15 @@ describe("a local cluster", () => {
     await cluster.stop();
     expect(pids.filter(isAlive)).toEqual([]);
     expect(existsSync(cluster.dataDir)).toBe(false);
+  });
+
+  test("says which process ended unasked, and a test's cluster fails for it", async () => {
+    const cluster = await startTestCluster({ workers: 1, slots: 1, gateway: false });
+    cluster.kill("worker-1", "SIGCONT"); // Which ends nobody.
+    process.kill(pidOf(cluster, "worker-1"), "SIGKILL");
+    await eventually(() => expect(cluster.unexpectedExits).toMatchObject([{ name: "worker-1", how: "SIGKILL" }]));
+    await expect(cluster.stop()).rejects.toThrow(/worker-1: SIGKILL/);
+    expect(cluster.processes).toEqual([]);
   });
 
   test("a role that cannot start ends the start with its own words, and nothing is left", async () => {

@@ -40,6 +40,17 @@ export type ClusterEvent =
   | { readonly type: "ready"; readonly role: ProcessRole; readonly name: string; readonly pid: number }
   | ({ readonly role: ProcessRole; readonly name: string } & SupervisionEvent);
 
+/** A process that ended although nobody had asked it to. It was started again. */
+export interface UnexpectedExit {
+  readonly name: string;
+  readonly how: string;
+  /** Of its log. */
+  readonly lastLines: readonly string[];
+}
+
+/** Signals that stop a process for a while or let it go on, and end none. */
+const passing: ReadonlySet<NodeJS.Signals> = new Set(["SIGSTOP", "SIGCONT"]);
+
 export interface LocalClusterOptions {
   readonly workers?: number;
   /** Threads per worker. */
@@ -69,6 +80,8 @@ export interface LocalCluster {
   readonly dataDir: string;
   /** What runs right now. */
   readonly processes: readonly ClusterProcess[];
+  /** Oldest first: whoever relies on these processes should look here, as a restart hides what ended them. */
+  readonly unexpectedExits: readonly UnexpectedExit[];
   /**
    * Sends a signal to a process, by name ("nats", "scheduler", "worker-1", "gateway"). If it dies of it, it is started
    * again.
@@ -117,6 +130,7 @@ export async function startLocalCluster(options: LocalClusterOptions = {}): Prom
       get processes() {
         return parts.processes();
       },
+      unexpectedExits: parts.unexpectedExits,
       kill: (name, signal = "SIGKILL") => parts.kill(name, signal),
       addWorker: () => parts.startWorker(),
       stop: () => parts.stop(),
@@ -137,6 +151,9 @@ class ClusterParts {
   readonly #logs: WriteStream[] = [];
   /** Ends starts that are under way, when another has failed or the caller has lost interest. */
   readonly #giveUp = new AbortController();
+  /** Those that `kill` has asked to end. */
+  readonly #asked = new Set<number>();
+  readonly unexpectedExits: UnexpectedExit[] = [];
   #workersNamed = 0;
   #urls: Readonly<Record<NatsRole, string>> | undefined;
   #stopped: Promise<void> | undefined;
@@ -240,7 +257,9 @@ class ClusterParts {
         "INVALID_ARGUMENT",
         `No process is called ${JSON.stringify(name)}; there are ${this.#members.map((known) => known.name).join(", ")}.`,
       );
-    member.supervised.current().signal(signal);
+    const instance = member.supervised.current();
+    if (!passing.has(signal)) this.#asked.add(instance.pid);
+    instance.signal(signal);
   }
 
   /** Those that ask end before those that answer. */
@@ -269,7 +288,11 @@ class ClusterParts {
     name: string,
     start: (signal: AbortSignal) => Promise<I>,
   ): Promise<Supervised<I>> {
-    const supervised = await supervise(start, (event) => this.#emit({ role, name, ...event }));
+    const supervised = await supervise(start, (event) => {
+      if (event.type === "ended" && !this.#asked.delete(event.pid))
+        this.unexpectedExits.push({ name, how: event.how, lastLines: event.lastLines });
+      this.#emit({ role, name, ...event });
+    });
     this.#members.push({ role, name, supervised });
     this.#emit({ type: "ready", role, name, pid: supervised.current().pid });
     return supervised;

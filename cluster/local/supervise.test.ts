@@ -59,9 +59,9 @@ describe("supervision", () => {
     await log.until("restarted", 2);
     expect(supervised.current().pid).toBe(3);
     expect(log.events).toEqual([
-      { type: "ended", how: "SIGKILL", restartInMs: 100, lastLines: ["words of 1"] },
+      { type: "ended", pid: 1, how: "SIGKILL", restartInMs: 100, lastLines: ["words of 1"] },
       { type: "restarted", pid: 2 },
-      { type: "ended", how: "exit code 1", restartInMs: 200, lastLines: ["words of 2"] },
+      { type: "ended", pid: 2, how: "exit code 1", restartInMs: 200, lastLines: ["words of 2"] },
       { type: "restarted", pid: 3 },
     ]);
     await supervised.stop();

@@ -21,6 +21,7 @@ export interface Instance {
 export type SupervisionEvent =
   | {
       readonly type: "ended";
+      readonly pid: number;
       readonly how: string;
       readonly restartInMs: number;
       readonly lastLines: readonly string[];
@@ -76,7 +77,13 @@ export async function supervise<I extends Instance>(
       if (stopping.signal.aborted) return;
       if (performance.now() - startedAtMs > stableAfterMs) failures = 0;
       const restartInMs = pause();
-      onEvent({ type: "ended", how: end.how, restartInMs, lastLines: instance.lastLines().slice(-8) });
+      onEvent({
+        type: "ended",
+        pid: instance.pid,
+        how: end.how,
+        restartInMs,
+        lastLines: instance.lastLines().slice(-8),
+      });
       await restart(restartInMs);
       onEvent({ type: "restarted", pid: instance.pid });
     }

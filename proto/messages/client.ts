@@ -146,7 +146,6 @@ export const clientReply = z.discriminatedUnion("t", [
     t: z.literal("opened"),
     epoch,
     heartbeatIntervalMs: count,
-    version: count,
     engine: engineName.optional(),
   }),
   /**

@@ -87,7 +87,6 @@ export const workerRequest = z.discriminatedUnion("t", [
     reportsFrom: count.optional(),
     /** Its reports below this number were made before: `objects` is what it held after them. */
     reportsTo: count.optional(),
-    more: z.boolean(),
   }),
   z.object({
     t: z.literal("beat"),
@@ -172,7 +171,6 @@ export const workerOrder = z.discriminatedUnion("o", [
   z.object({
     o: z.literal("welcome"),
     heartbeatIntervalMs: count,
-    heartbeatTimeoutMs: count,
     start: schedulerStart.optional(),
   }),
   z.object({ o: z.literal("refused"), error: wireError }),

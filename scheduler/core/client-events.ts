@@ -84,7 +84,6 @@ export function onOpen(ctx: Context, request: ClientRequestOf<"open">, reply: Re
   answer(ctx, reply, {
     t: "opened",
     heartbeatIntervalMs: limits.heartbeatIntervalMs,
-    version: PROTOCOL_VERSION,
     engine: clusterEngine(state),
   });
 }

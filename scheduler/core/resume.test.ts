@@ -277,7 +277,6 @@ test("a large result that a worker told of is found although another call of the
     storeBudgetBytes: 1e9,
     leases: [],
     objects: [{ id, bytes: 1e6, kind: 2, digest: digestOf(7) }],
-    more: false,
   });
   expect(rig.ask({ t: "locate", ids: [id] })).toMatchObject({ locations: [{ state: "ready", workers: [w1] }] });
 });

@@ -115,14 +115,9 @@ function isOutranked(ctx: Context, { worker, followed }: WorkerRequestOf<"hello"
 }
 
 function welcome(ctx: Context, worker: WorkerRecord, reply: ReplyToken | undefined): void {
-  const { heartbeatIntervalMs, heartbeatTimeoutMs } = limits;
+  const { heartbeatIntervalMs } = limits;
   const { start } = ctx.state;
-  order(
-    ctx,
-    worker,
-    { o: "welcome", heartbeatIntervalMs, heartbeatTimeoutMs, ...(start === undefined ? {} : { start }) },
-    { reply },
-  );
+  order(ctx, worker, { o: "welcome", heartbeatIntervalMs, ...(start === undefined ? {} : { start }) }, { reply });
 }
 
 export function onBeat(ctx: Context, beat: WorkerRequestOf<"beat">, reply: ReplyToken | undefined): void {

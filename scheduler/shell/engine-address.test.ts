@@ -61,7 +61,6 @@ test("a durable job's pure functions of users are addressed with the engine of t
       storeBudgetBytes: 1e9,
       leases: [],
       objects: [],
-      more: false,
     };
     return transport.request(subjects.schedulerWorker, encodeMessage(hello), { timeoutMs: patienceMs });
   };

@@ -108,7 +108,6 @@ describe("intake", () => {
       storeBudgetBytes: 1,
       leases: [],
       objects,
-      more: false,
     });
     await ask({ t: "workers" });
     const heard = core.events.flatMap((event) =>

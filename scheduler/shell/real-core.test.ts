@@ -77,7 +77,6 @@ class EchoWorker {
       storeBudgetBytes: 1e9,
       leases: [],
       objects: [],
-      more: false,
     };
     this.#take(
       await this.#transport.request(subjects.schedulerWorker, encodeMessage(request), { timeoutMs: patienceMs }),

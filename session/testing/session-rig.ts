@@ -51,7 +51,7 @@ export class SessionRig {
 
   open(): this {
     this.take({ e: "start", timeoutMs: 1_000, up: true });
-    this.answer("open", { t: "opened", heartbeatIntervalMs: 1_000, version: 2 });
+    this.answer("open", { t: "opened", heartbeatIntervalMs: 1_000 });
     return this;
   }
 
@@ -132,7 +132,7 @@ export class SessionRig {
     this.epoch++;
     this.advance(1_000);
     this.answer("beat", { t: "beat", known: false });
-    this.answer("open", { t: "opened", heartbeatIntervalMs: 1_000, version: 2 });
+    this.answer("open", { t: "opened", heartbeatIntervalMs: 1_000 });
   }
 
   /** Stages that left in messages, in order. */

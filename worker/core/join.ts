@@ -55,7 +55,6 @@ export function hello(state: WorkerState, nowMs: number, out: Out): void {
         ...(state.followed ? { followed: state.followed } : {}),
         leases: more ? [] : leases,
         objects: page,
-        more,
         reportsFrom: firstOpenSeq(state),
         reportsTo: state.nextSeq,
       },

@@ -7,7 +7,7 @@ import { Harness, identity, inline, kinds, leaseOf, sent } from "../../sim/worke
 import { createWorkerState } from "./state.js";
 
 const mine = "mine" as Instance;
-const intervals = { heartbeatIntervalMs: 1_000, heartbeatTimeoutMs: 5_000 };
+const intervals = { heartbeatIntervalMs: 1_000 };
 
 function harness(): Harness {
   const h = new Harness();

@@ -88,7 +88,7 @@ describe("staging", () => {
     expect(h.do({ e: "drain" })).toContainEqual({ c: "limit", lease: "1.3", to: 0 });
     const other = new Harness().join();
     for (const id of ["1.1", "1.2", "1.3"]) ready(other, id);
-    other.orders([{ o: "welcome", heartbeatIntervalMs: 1000, heartbeatTimeoutMs: 5000 }], 2);
+    other.orders([{ o: "welcome", heartbeatIntervalMs: 1000 }], 2);
     expect(phaseOf(other, "1.3")).toEqual({ p: "void", slot: 0 });
     other.ended("1.3");
     other.ended("1.1");

@@ -11,12 +11,10 @@ import { workerStep } from "./step.js";
 describe("joining", () => {
   test("hello is sent at once and again until it is answered, then beats follow", () => {
     const h = new Harness();
-    expect(sent(h.do({ e: "start" }))).toMatchObject([{ t: "hello", worker: "w1", slots: 2, more: false }]);
+    expect(sent(h.do({ e: "start" }))).toMatchObject([{ t: "hello", worker: "w1", slots: 2 }]);
     expect(sent(h.tick(500))).toEqual([]);
     expect(sent(h.tick(600))).toMatchObject([{ t: "hello" }]);
-    expect(kinds(h.orders([{ o: "welcome", heartbeatIntervalMs: 1000, heartbeatTimeoutMs: 5000 }]))).toContain(
-      "joined",
-    );
+    expect(kinds(h.orders([{ o: "welcome", heartbeatIntervalMs: 1000 }]))).toContain("joined");
     expect(sent(h.tick(500))).toEqual([]);
     expect(sent(h.tick(500))).toMatchObject([{ t: "beat", epoch: 1, leases: [] }]);
   });
@@ -29,7 +27,7 @@ describe("joining", () => {
     expect(sent(h.orders([{ o: "unknown" }]))).toMatchObject([
       { t: "hello", leases: [{ lease: "1.1", next: 10, running: false }] },
     ]);
-    expect(sent(h.orders([{ o: "welcome", heartbeatIntervalMs: 1000, heartbeatTimeoutMs: 5000 }]))).toMatchObject([
+    expect(sent(h.orders([{ o: "welcome", heartbeatIntervalMs: 1000 }]))).toMatchObject([
       { t: "commits", done: ["1.1"] },
     ]);
   });
@@ -44,11 +42,7 @@ describe("joining", () => {
     }));
     h.do({ e: "objects", added, removed: [] });
     const hellos = sent(h.orders([{ o: "unknown" }]));
-    expect(hellos.map((m) => m.t === "hello" && [m.objects.length, m.more])).toEqual([
-      [4000, true],
-      [4000, true],
-      [1000, false],
-    ]);
+    expect(hellos.map((m) => m.t === "hello" && m.objects.length)).toEqual([4000, 4000, 1000]);
   });
 
   test("a refusal is handed out with its reason", () => {
@@ -197,7 +191,7 @@ describe("epochs (M6)", () => {
     expect(out).toContainEqual({ c: "release", lease: "1.2" });
     expect(out).toContainEqual({ c: "count", metric: "commits_voided", by: 1 });
     expect(sent(out)).toMatchObject([{ t: "hello", leases: [], objects: [{ id: "sj_3-0" }, { id: "c00-0" }] }]);
-    h.orders([{ o: "welcome", heartbeatIntervalMs: 1000, heartbeatTimeoutMs: 5000 }], 2);
+    h.orders([{ o: "welcome", heartbeatIntervalMs: 1000 }], 2);
     const [objects] = h.flush();
     expect(objects).toMatchObject({ t: "objects", epoch: 2, added: [{ id: "c00-0" }] });
     expect(h.orders([{ o: "ack", seq: objects?.t === "objects" ? objects.seq : -1 }], 2)).toContainEqual({

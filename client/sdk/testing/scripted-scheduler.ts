@@ -59,7 +59,6 @@ export class ScriptedScheduler {
       return {
         t: "opened",
         heartbeatIntervalMs: this.heartbeatIntervalMs,
-        version: 1,
         ...(this.engine === undefined ? {} : { engine: this.engine }),
       };
     }

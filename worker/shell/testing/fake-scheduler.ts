@@ -48,7 +48,7 @@ export class FakeScheduler {
       message.respond(encodeMessage({ t: "orders", epoch: this.epoch, orders: list }));
     if (request.t === "hello") {
       this.known.add(request.worker);
-      orders({ o: "welcome", heartbeatIntervalMs: 100, heartbeatTimeoutMs: 5000 });
+      orders({ o: "welcome", heartbeatIntervalMs: 100 });
     } else if (request.t === "beat")
       orders(...(this.known.has(request.worker) && request.epoch === this.epoch ? [] : [{ o: "unknown" as const }]));
     else if (request.t === "commits" && request.epoch === this.epoch && this.acks) {
