@@ -64,7 +64,11 @@ export const errorCatalogue = {
     http: 422,
     doc: "The function ended its thread (process.exit or a crash of the thread).",
   },
-  TASK_OUT_OF_MEMORY: { retry: "never", http: 422, doc: "The function exhausted the heap of its thread." },
+  TASK_OUT_OF_MEMORY: {
+    retry: "never",
+    http: 422,
+    doc: "The function exhausted the heap of its thread, or the memory of the machine with its buffers.",
+  },
   TASK_UNSERIALIZABLE: {
     retry: "never",
     http: 422,

@@ -67,6 +67,17 @@ describe("functions that fail", () => {
       code: "TASK_OUT_OF_MEMORY",
       message: expect.stringContaining("96 MiB"),
     }));
+  test("buffers beyond what the machine has left", async () => {
+    rig.availableBytes = 10 * 2 ** 20;
+    try {
+      expect(await onlyThirdFails("buffers")).toMatchObject({
+        code: "TASK_OUT_OF_MEMORY",
+        message: expect.stringMatching(/too much memory in buffers.*10 MiB are left/),
+      });
+    } finally {
+      rig.availableBytes = Number.POSITIVE_INFINITY;
+    }
+  });
   test("a result with a function inside names the path", async () =>
     expect(await onlyThirdFails("returnsFunction")).toMatchObject({
       code: "TASK_UNSERIALIZABLE",

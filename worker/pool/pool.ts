@@ -1,6 +1,7 @@
 /** The slots of a worker, by number. What each executes is for the worker's core to say (worker/core/slots.ts). */
 import type { SharedMemory } from "../store/memory.js";
 import { regionsOf } from "./kernel-engines.js";
+import { explainedBytes, type MemoryProbe, starvation, systemMemory } from "./memory-watch.js";
 import { type RoomSource, roomFor } from "./result-room.js";
 import type { Run, RunListener, RunSpec } from "./run-spec.js";
 import { Slot } from "./slot.js";
@@ -13,6 +14,8 @@ export interface SlotPoolOptions {
   /** That memory's store, which large results are written into. Without it threads post them. */
   readonly store?: RoomSource["store"] & { readonly budgetBytes: number };
   readonly heapBytesMax: number;
+  /** Says when memory runs out. */
+  readonly probe?: MemoryProbe;
   /** What user code prints. `dropped` lines before it were over the rate. */
   onLog?(line: { level: "info" | "warn" | "error"; where: string; text: string; dropped: number }): void;
   /** A fault of the pool's own. */
@@ -25,6 +28,8 @@ const harvestMs = 50;
 export class SlotPool {
   readonly #slots: readonly Slot[];
   readonly #harvest: NodeJS.Timeout;
+  readonly #probe: MemoryProbe;
+  readonly #explained: number;
 
   constructor(options: SlotPoolOptions) {
     const { memory, heapBytesMax, store } = options;
@@ -42,8 +47,11 @@ export class SlotPool {
           onError: (error) => options.onError?.(error),
         }),
     );
+    this.#probe = options.probe ?? systemMemory;
+    this.#explained = explainedBytes(options.slots, heapBytesMax, store?.budgetBytes ?? 0);
     this.#harvest = setInterval(() => {
       for (const slot of this.#slots) slot.collect();
+      this.#watchMemory();
     }, harvestMs).unref();
   }
 
@@ -66,6 +74,16 @@ export class SlotPool {
     const named = this.#slots[slot];
     if (!named) throw new RangeError(`there is no slot ${slot} of ${this.#slots.length}`);
     return named.run(spec, listener);
+  }
+
+  /** Where memory runs out, the task that began last ends: it has the least to lose. */
+  #watchMemory(): void {
+    const executing = this.#slots
+      .flatMap((slot) => ({ slot, ms: slot.executingMs() }))
+      .filter((one): one is { slot: Slot; ms: number } => one.ms !== undefined)
+      .sort((a, b) => a.ms - b.ms);
+    const error = starvation(this.#probe, this.#explained, executing.length);
+    if (error) executing[0]?.slot.starve(error);
   }
 
   /** Ends every thread. Runs under way end without results for what they had not finished. */

@@ -70,7 +70,8 @@ export class SlotRun implements Run {
   /** The channel is this run's: the thread has been told of it. */
   #given = false;
   #isVacated = false;
-  #killedFor: "timeout" | "cancel" | undefined;
+  #killedFor: "timeout" | "cancel" | "memory" | undefined;
+  #starved: WireError | undefined;
   #timer: NodeJS.Timeout | undefined;
   /** The last task with a result, for the blame after a death. */
   #lastResult: number;
@@ -113,6 +114,10 @@ export class SlotRun implements Run {
     return task < 0 ? undefined : { job: this.#spec.job, stage: this.#spec.stage, task };
   }
 
+  get executingMs(): number {
+    return this.#channel.executingMs(monotonicMs());
+  }
+
   /** The number of its lane. */
   get lane(): number {
     return this.#lane.index;
@@ -147,7 +152,14 @@ export class SlotRun implements Run {
     this.#timer = setTimeout(() => this.#endThread("cancel"), killGraceMs);
   }
 
-  #endThread(why: "timeout" | "cancel"): void {
+  /** Ends the task that is executing with `error`. */
+  starve(error: WireError): void {
+    if (this.#killedFor || !this.executing) return;
+    this.#starved = error;
+    this.#endThread("memory");
+  }
+
+  #endThread(why: "timeout" | "cancel" | "memory"): void {
     if (this.#isVacated) return;
     this.#killedFor = why;
     this.#host.endThread();
@@ -239,7 +251,8 @@ export class SlotRun implements Run {
   #blame(next: number, error: unknown): number {
     const channel = this.#channel;
     const timeoutMs = this.#killedFor === "timeout" ? this.#spec.timeoutMs : undefined;
-    const wire = { ...causeOfDeath(error, timeoutMs, this.#host.heapBytesMax) };
+    const wire = { ...(this.#starved ?? causeOfDeath(error, timeoutMs, this.#host.heapBytesMax)) };
+    this.#starved = undefined;
     const culprit = channel.executing;
     const phase = channel.loading ?? (culprit >= 0 && channel.decoding ? "task" : undefined);
     // What the heap held besides was not this run's.

@@ -6,6 +6,7 @@
  */
 import type { Worker } from "node:worker_threads";
 import { Piscina } from "piscina";
+import type { WireError } from "../../proto/errors.js";
 import { limits } from "../../proto/limits.js";
 import type { SharedMemory } from "../store/memory.js";
 import { SlotChannel } from "./channel.js";
@@ -79,6 +80,16 @@ export class Slot implements RunHost {
 
   get busy(): boolean {
     return this.#runs.some((run) => !run.isVacated);
+  }
+
+  /** How long its task has been executing; undefined if none is. */
+  executingMs(): number | undefined {
+    return this.#runs.find((run) => run.executing)?.executingMs;
+  }
+
+  /** Ends the task that is executing with `error`. */
+  starve(error: WireError): void {
+    this.#runs.find((run) => run.executing)?.starve(error);
   }
 
   executing(): { job: string; stage: number; task: number } | undefined {

@@ -12,6 +12,7 @@ export const posts = async (i) => {
     parentPort.postMessage(message);
   return i;
 };
+export const buffers = onThird(() => { const kept = []; for (let i = 0; i < 12; i++) kept.push(Buffer.alloc(2 ** 26, 1)); for (;;) kept.length; });
 export const withRun = { run: (x) => "ran " + x };
 export function onThird(what) { return (i) => { if (i !== 3) return i * 10; return what(i); }; }
 export const throws = onThird(() => { throw new RangeError("three is too much"); });

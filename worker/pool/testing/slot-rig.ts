@@ -28,6 +28,8 @@ export class SlotRig {
   readonly memory = createSharedMemory();
   readonly pool: SlotPool;
   readonly url: string;
+  /** What the machine says it has left. */
+  availableBytes = Number.POSITIVE_INFINITY;
   logs: { level: string; where: string; text: string; dropped: number }[] = [];
   readonly #folder = mkdtempSync(join(tmpdir(), "volley-pool-test-"));
 
@@ -37,6 +39,7 @@ export class SlotRig {
       slots: 1,
       memory: this.memory,
       heapBytesMax: 96 * 2 ** 20,
+      probe: { availableBytes: () => this.availableBytes, ownBytes: () => process.memoryUsage.rss() },
       onLog: (line) => this.logs.push(line),
     });
   }
