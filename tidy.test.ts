@@ -4,26 +4,28 @@
  * no longer needed fails the test.
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-
-const root = path.join(path.dirname(fileURLToPath(import.meta.url)), "..");
-const read = (file: string): string => readFileSync(path.join(root, file), "utf8");
+import { cycles, mayImport, table, zoneOf } from "./testing/import-table.js";
+import {
+  all,
+  imports,
+  importsOf,
+  isPure,
+  isTest,
+  read,
+  root,
+  sources,
+  stripComments,
+  texts,
+} from "./testing/source-tree.js";
+import { unboundedDelays } from "./testing/timer-delays.js";
 
 // ------------------------------------------------------------------------------------------------ ratchets
 
 const fileLinesMax = 400;
 const lineWidth = 120;
-/** Files over the limit, with the lines they may have at most. */
-const longFiles: Record<string, number> = {
-  "tidy.test.ts": 500,
-};
-/** Number of functions over 70 lines (biome.json) per file. */
-const longFunctions: Record<string, number> = {
-  "worker/shell/agent.ts": 1,
-};
 /**
  * The wall clock is stepped by people, NTP and suspended machines; whoever waits or measures by it waits too long or
  * not at all. `performance.now()` is for that. These files read it, and none of them compares it with anything but
@@ -44,6 +46,7 @@ const timerExceptions: Record<string, string> = {
   "kernels/basics.ts": "the kernel's schema has the bound",
   "client/sdk/testing/fixture-tasks.ts": "user code of tests",
   "worker/shell/testing/agent-rig.ts": "user code of tests",
+  "testing/timer-delays.ts": "it names them",
 };
 /** Times in tests that are not `patienceMs`: what expires in the test, and tests that take longer than any other. */
 const ownTimes = [
@@ -55,149 +58,6 @@ const ownTimes = [
 ];
 /** Imports against the table, each with its reason. */
 const importExceptions: Record<string, string> = {};
-
-// --------------------------------------------------------------------------------- the tree
-const folders = [
-  "proto",
-  "session",
-  "scheduler",
-  "worker",
-  "kernels",
-  "data",
-  "client",
-  "cluster",
-  "sim",
-  "bench",
-  "e2e",
-  "examples",
-];
-const walk = (folder: string): string[] =>
-  existsSync(path.join(root, folder))
-    ? readdirSync(path.join(root, folder), { recursive: true, encoding: "utf8" }).map(
-        (file) => `${folder}/${file.split(path.sep).join("/")}`,
-      )
-    : [];
-const all = folders.flatMap(walk);
-const sources = [
-  ...all.filter((file) => file.endsWith(".ts")),
-  ...readdirSync(root).filter((file) => file.endsWith(".ts")),
-].sort();
-const texts = new Map(sources.map((file) => [file, read(file)]));
-const isTest = (file: string): boolean => file.endsWith(".test.ts");
-/** Of the pure cores. */
-const isPure = (file: string): boolean =>
-  /^(?:(?:scheduler|worker)\/core|session)\//.test(file) && !isTest(file) && !file.includes("/testing/");
-
-interface Import {
-  from: string;
-  /** Path of ours, or the package as written. */
-  to: string;
-  ours: boolean;
-  typeOnly: boolean;
-  dynamic: boolean;
-}
-
-/** The package by its own name, as users import it: the file behind each subpath. */
-const subpaths = new Map(
-  Object.entries(
-    (JSON.parse(read("package.json")) as { exports: Record<string, string | { default: string }> }).exports,
-  )
-    .flatMap(([subpath, to]) =>
-      typeof to === "string" ? [] : [[subpath.replace(/^\./, "volley"), to.default] as const],
-    )
-    .map(([name, to]) => [name, to.replace(/^\.\/dist\//, "").replace(/\.js$/, ".ts")]),
-);
-
-const statement = /^(?:import|export)\s+(type\s+)?(?:[^"'`;]*?\sfrom\s+)?["']([^"'\n]+)["']/gm;
-const dynamic = /\bimport\(\s*["']([^"'\n]+)["']\s*\)(\.)?/g;
-
-function importsOf(file: string): Import[] {
-  const text = texts.get(file) ?? "";
-  const found: Import[] = [];
-  const add = (target: string, typeOnly: boolean, isDynamic: boolean): void => {
-    const to = target.startsWith(".")
-      ? path.posix.normalize(path.posix.join(path.posix.dirname(file), target)).replace(/\.js$/, ".ts")
-      : (subpaths.get(target) ?? target);
-    found.push({ from: file, to, ours: to !== target || target.startsWith("."), typeOnly, dynamic: isDynamic });
-  };
-  for (const match of text.matchAll(statement)) add(match[2] as string, match[1] !== undefined, false);
-  // `import("x").T` in a type position is a type; only an awaited or returned import() loads the file.
-  for (const match of text.matchAll(dynamic))
-    add(
-      match[1] as string,
-      match[2] === "." && !/\)\.(?:then|catch)/.test(text.slice(match.index, match.index + 200)),
-      true,
-    );
-  return found;
-}
-const imports = sources.flatMap(importsOf);
-
-// ------------------------------------------------------------------------------------------------ import directions
-
-/** Rows of the table under "Where things are": folders, and what they may import. */
-function readTable(): Map<string, { allowed: string[]; all: boolean; pure: boolean }> {
-  const rows = new Map<string, { allowed: string[]; all: boolean; pure: boolean }>();
-  for (const line of read("docs/ARCHITECTURE.md").split("\n")) {
-    const cells = line.split("|").map((cell) => cell.trim());
-    if (cells.length !== 5 || !/^`[a-z0-9/-]+\/`/.test(cells[1] as string)) continue;
-    const names = (cell: string): string[] =>
-      [...cell.matchAll(/`([a-z0-9/*-]+?)\/?`/g)].map((match) => match[1] as string);
-    const may = cells[3] as string;
-    for (const folder of names(cells[1] as string))
-      rows.set(folder, { allowed: names(may), all: may === "all", pure: may.includes("pure files only") });
-  }
-  return rows;
-}
-const table = readTable();
-
-const zoneOf = (file: string): string | undefined =>
-  [...table.keys()].filter((zone) => file.startsWith(`${zone}/`)).sort((a, b) => b.length - a.length)[0];
-
-function mayImport(edge: Import): boolean {
-  const { from, to } = edge;
-  const zone = zoneOf(from);
-  const target = zoneOf(to);
-  const rule = zone === undefined ? undefined : table.get(zone);
-  if (rule === undefined || target === undefined) return false;
-  if (zone === target || rule.all) return true;
-  // A test may start a real server, and may test with whatever its own folder is allowed to see or is seen by.
-  if (
-    isTest(from) &&
-    (target === "cluster/local" || target === "proto/transport" || target === "proto/durable" || target === "sim")
-  )
-    return true;
-  // User code of tests imports the package, as users' does.
-  if (from.includes("/testing/") && target === "client") return true;
-  return rule.allowed.some((name) =>
-    name.endsWith("/*")
-      ? target.startsWith(name.slice(0, -1))
-      : target === name || (name === "proto" && !rule.pure && target.startsWith("proto/")),
-  );
-}
-
-/** Strongly connected files over the given edges, each as a sorted list. */
-function cycles(edges: readonly Import[]): string[][] {
-  const next = new Map<string, string[]>();
-  for (const edge of edges) next.set(edge.from, [...(next.get(edge.from) ?? []), edge.to]);
-  const reach = (start: string): Set<string> => {
-    const seen = new Set<string>();
-    const todo = [...(next.get(start) ?? [])];
-    for (let file = todo.pop(); file !== undefined; file = todo.pop()) {
-      if (seen.has(file)) continue;
-      seen.add(file);
-      todo.push(...(next.get(file) ?? []));
-    }
-    return seen;
-  };
-  const reached = new Map([...next.keys()].map((file) => [file, reach(file)]));
-  const groups = new Map<string, string[]>();
-  for (const [file, seen] of reached) {
-    if (!seen.has(file)) continue;
-    const group = [...seen].filter((other) => reached.get(other)?.has(file)).sort();
-    groups.set(group.join(), group);
-  }
-  return [...groups.values()];
-}
 
 describe("imports", () => {
   const ours = imports.filter((edge) => edge.ours);
@@ -235,7 +95,7 @@ describe("imports", () => {
 
   it("what only tests use stands in a folder named testing, which does not ship; what ships uses nothing of it", () => {
     const shipped = (file: string): boolean =>
-      !isTest(file) && !file.includes("/testing/") && !/^(?:sim|bench|e2e|examples)\//.test(file);
+      !isTest(file) && !/(?:^|\/)testing\//.test(file) && !/^(?:sim|bench|e2e|examples)\//.test(file);
     const users = new Map<string, string[]>();
     for (const { from, to } of ours) users.set(to, [...(users.get(to) ?? []), from]);
     const onlyTested = [...users]
@@ -275,8 +135,6 @@ describe("imports", () => {
 
 // ------------------------------------------------------------------------------------------------ size
 
-const stripComments = (text: string): string => text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/(^|\s)\/\/.*$/gm, "$1");
-
 /** Whether a line stands inside a template: an odd number of back quotes comes before it. */
 const isInText = (file: string, line: string): boolean => {
   const all = texts.get(file) ?? "";
@@ -286,14 +144,8 @@ const isInText = (file: string, line: string): boolean => {
 describe("size", () => {
   it(`files have at most ${fileLinesMax} lines`, () => {
     const lines = (file: string): number => (texts.get(file) ?? "").split("\n").length - 1;
-    const over = sources
-      .filter((file) => lines(file) > (longFiles[file] ?? fileLinesMax))
-      .map((file) => `${file}: ${lines(file)} lines`);
+    const over = sources.filter((file) => lines(file) > fileLinesMax).map((file) => `${file}: ${lines(file)} lines`);
     expect(over).toEqual([]);
-    expect(
-      Object.keys(longFiles).filter((file) => !texts.has(file) || lines(file) <= fileLinesMax),
-      "no longer needed: take it off the list",
-    ).toEqual([]);
   });
 
   it(`lines have at most ${lineWidth} columns; a text that is not broken may have more`, () => {
@@ -341,67 +193,9 @@ describe("size", () => {
       if (!category.endsWith("noExcessiveLinesPerFunction") || isTest(location.path)) continue;
       found.set(location.path, [...(found.get(location.path) ?? []), location.start.line]);
     }
-    const over = [...found]
-      .filter(([file, lines]) => lines.length > (longFunctions[file] ?? 0))
-      .map(([file, lines]) => `${file}: functions at lines ${lines.join(", ")}`);
-    expect(over).toEqual([]);
-    expect(
-      Object.entries(longFunctions).filter(([file, count]) => (found.get(file)?.length ?? 0) < count),
-      "no longer needed: lower or remove it",
-    ).toEqual([]);
+    expect([...found].map(([file, lines]) => `${file}: functions at lines ${lines.join(", ")}`)).toEqual([]);
   });
 });
-
-// ------------------------------------------------------------------------------------------------ names and habits
-
-/**
- * The delays given to Node's timers that are neither a figure, nor a constant of the file that is one, nor have an
- * upper bound.
- */
-function unboundedDelays(source: string): string[] {
-  const text = stripComments(source);
-  const constants = new Set(
-    [...text.matchAll(/^(?:export )?const (\w+) = [\d_]+;/gm)].map((match) => match[1] as string),
-  );
-  const bounded = (delay: string): boolean =>
-    /^[\d_]+$/.test(delay) || constants.has(delay) || /^Math\.min\(.*(?:[\d_]+|2 \*\* 30)\)$/.test(delay);
-  const promised = /import \{[^}]*\bsetTimeout(?: as (\w+))?[^}]*\} from "node:timers\/promises"/.exec(text);
-  const names = [
-    "(?<![.\\w])setTimeout",
-    "AbortSignal\\.timeout",
-    ...(promised ? [`(?<![.\\w])${promised[1] ?? "setTimeout"}`] : []),
-  ];
-  const found: string[] = [];
-  for (const match of text.matchAll(new RegExp(`(?:${names.join("|")})\\(`, "g"))) {
-    const args = argumentsAt(text, match.index + match[0].length);
-    // Node's own takes what to do first; what sleeps takes the delay first.
-    const delay = match[0] === "setTimeout(" ? args[1] : args[0];
-    if (delay === undefined || !bounded(delay)) found.push(delay ?? "nothing");
-  }
-  return found;
-}
-
-/** The arguments of a call, as written, from behind its bracket on. */
-function argumentsAt(text: string, from: number): string[] {
-  const args: string[] = [];
-  let depth = 0;
-  let start = from;
-  for (let at = from; at < text.length; at++) {
-    const char = text[at] as string;
-    if ("([{".includes(char)) depth++;
-    if (char === "," && depth === 0) {
-      args.push(text.slice(start, at).trim());
-      start = at + 1;
-    }
-    if (!")]}".includes(char)) continue;
-    if (depth === 0) {
-      args.push(text.slice(start, at).trim());
-      return args.filter((arg) => arg !== "");
-    }
-    depth--;
-  }
-  return args;
-}
 
 describe("habits", () => {
   it("file and folder names are kebab-case and say what is inside", () => {
@@ -441,7 +235,7 @@ describe("habits", () => {
   });
 
   it("tests wait by the patience of proto/testing, which a busy machine does not outlast", () => {
-    const virtual = /^(?:kernels|scheduler\/core|session|worker\/core|sim)\/|^tidy/;
+    const virtual = /^(?:kernels|scheduler\/core|session|worker\/core|sim)\/|^tidy|^testing/;
     const literal = /\bvi\.wait(?:For|Until)\(|\btimeout(?:Ms)?: \d(?:_?\d){3,}|now\(\) - \w+\)\.toBeLessThan\(\d/g;
     const found = sources
       .filter((file) => (isTest(file) || /(?:^e2e|\/testing)\//.test(file)) && !virtual.test(file))

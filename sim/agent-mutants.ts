@@ -51,8 +51,8 @@ export const agentMutants: Readonly<Record<string, Mutant>> = {
     area: "agent",
     edits: [
       agent(
-        "agent",
-        'onDropped: (id) => this.#tell({ e: "objects", added: [], removed: [id] })',
+        "assembly",
+        'onDropped: (id) => hooks.tell({ e: "objects", added: [], removed: [id] })',
         "onDropped: () => {}",
       ),
     ],

@@ -3,51 +3,23 @@
  * never runs user code, so that beats go out whatever the slots do.
  */
 
-import { ownEngine, packageVersion } from "../../cluster/process/release.js";
 import { decodeMessage, encodeMessage } from "../../proto/codec.js";
-import type { WorkerStores } from "../../proto/durable/durable.js";
 import { fromWireError, isVolleyError, VolleyError } from "../../proto/errors.js";
-import { FramePeer } from "../../proto/frames/peer.js";
-import type { Instance, LeaseId, ObjectId, WorkerId } from "../../proto/ids.js";
+import type { FramePeer } from "../../proto/frames/peer.js";
+import type { LeaseId, ObjectId, WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import { type WorkerRequest, workerOrders } from "../../proto/messages/worker.js";
-import { type Runtime, realRuntime } from "../../proto/runtime.js";
+import type { Runtime } from "../../proto/runtime.js";
 import { subjects } from "../../proto/subjects.js";
-import type { Subscription, Transport } from "../../proto/transport/transport.js";
-import { PROTOCOL_VERSION } from "../../proto/version.js";
+import type { Subscription } from "../../proto/transport/transport.js";
 import type { WorkerCommand, WorkerEvent } from "../core/events.js";
-import { createWorkerState, slotsBusy, type WorkerState } from "../core/state.js";
-import { kernelBytes } from "../pool/kernel-engines.js";
-import { InputRoom } from "../store/input-room.js";
+import { slotsBusy, type WorkerState } from "../core/state.js";
 import type { ObjectStore } from "../store/store.js";
-import { InputResolver } from "./inputs.js";
+import { type AgentOptions, type Assembly, assemble } from "./assembly.js";
 import { LeaseRun, type LeaseRunContext } from "./lease-run.js";
-import { ObjectFetcher } from "./objects.js";
-import { type AgentMetrics, type AgentParts, type AgentPool, processParts } from "./parts.js";
-import { PeerObjects } from "./peer-objects.js";
-
-export interface AgentLog {
-  info(fields: object, text: string): void;
-  warn(fields: object, text: string): void;
-  error(fields: object, text: string): void;
-}
-
-export interface AgentOptions {
-  readonly worker: WorkerId;
-  readonly node: string;
-  readonly slots: number;
-  readonly storeBytes: number;
-  readonly threadHeapBytes: number;
-  readonly spillParent?: string;
-  readonly bundleFolder?: string;
-  readonly control: Transport;
-  readonly frames: Transport;
-  readonly durable: WorkerStores;
-  readonly log: AgentLog;
-  /** Default: this process. */
-  readonly runtime?: Runtime;
-  readonly parts?: AgentParts;
-}
+import type { ObjectFetcher } from "./objects.js";
+import type { AgentMetrics, AgentPool } from "./parts.js";
+import type { PeerObjects } from "./peer-objects.js";
 
 const tickMs = 50;
 
@@ -62,7 +34,7 @@ export class Agent {
   readonly #runtime: Runtime;
   readonly #state: WorkerState;
   readonly #store: ObjectStore;
-  readonly #parts: AgentParts;
+  readonly #step: Assembly["step"];
   readonly #pool: AgentPool;
   readonly #framePeer: FramePeer;
   readonly #objects: ObjectFetcher;
@@ -82,9 +54,6 @@ export class Agent {
   constructor(options: AgentOptions) {
     this.#options = options;
     this.worker = options.worker;
-    const { worker, node, slots, control, frames, log, runtime = realRuntime, parts = processParts } = options;
-    this.#parts = parts;
-    this.#runtime = runtime;
     this.ended = new Promise((resolve, reject) => {
       this.#end = { resolve, reject };
     });
@@ -92,89 +61,22 @@ export class Agent {
     this.joined = new Promise((resolve) => {
       this.#joined = resolve;
     });
-    this.#store = parts.store({
-      budgetBytes: options.storeBytes,
-      runtime,
-      reservedBytes: kernelBytes(slots),
-      ...(options.spillParent === undefined ? {} : { spillParent: options.spillParent }),
-      onLost: (id, error) => {
-        log.error({ id, error: String(error) }, "an object was lost");
-        this.#tellHeld(id);
-      },
-      onDropped: (id) => this.#tell({ e: "objects", added: [], removed: [id] }),
-    });
-    const about = { volley: packageVersion(), engine: ownEngine() };
-    const instance = Buffer.from(runtime.randomBytes(9)).toString("base64url") as Instance;
-    this.#state = createWorkerState(
-      {
-        worker,
-        instance,
-        node,
-        pid: process.pid,
-        version: PROTOCOL_VERSION,
-        ...about,
-        slots,
-        storeBudgetBytes: options.storeBytes,
-      },
-      limits.heartbeatIntervalMs,
-    );
-    this.metrics = parts.metrics(() => this.figures(), about);
-    this.#pool = parts.pool({
-      slots,
-      memory: this.#store.memory,
-      reserved: this.#store.reserved,
-      store: this.#store,
-      heapBytesMax: options.threadHeapBytes,
-      onLog: ({ level, where, text, dropped }) =>
-        log[level]({ task: where, ...(dropped > 0 ? { dropped } : {}) }, text),
-      onError: (error) => log.error({ error: String(error) }, "slot pool"),
-    });
-    this.#framePeer = new FramePeer({
-      transport: frames,
-      peer: worker,
-      runtime,
-      onFrame: (direction, bytes) => this.metrics.frame(direction, bytes),
-      onError: (error, where) => log.warn({ error: String(error), where }, "frames"),
-    });
-    const { bundles, objects: durable } = options.durable;
-    this.#objects = new ObjectFetcher({
-      worker,
-      store: this.#store,
-      control,
-      epoch: () => this.#state.epoch,
-      framesTransport: frames,
-      frames: this.#framePeer,
-      durable,
-      runtime,
-      onFetched: (bytes, seconds) => this.metrics.fetched(bytes, seconds),
-      order: () => this.#leasesTaken,
-      onCopied: (object) => this.#tell({ e: "objects", added: [object], removed: [] }),
-      onMissing: (id) => this.#tellHeld(id),
-    });
-    this.#peers = new PeerObjects(
-      this.#store,
-      (event) => this.#tell(event),
-      () => this.#state.draining,
-      runtime,
-    );
-    this.#context = {
-      pool: this.#pool,
-      store: this.#store,
-      inputs: new InputResolver(
-        control,
-        this.#objects,
-        new InputRoom(options.storeBytes),
-        () => this.#state.epoch,
-        runtime,
-      ),
-      runtime,
-      bundles: parts.bundles(bundles, options.bundleFolder),
-      durable,
+    const made = assemble(options, {
       tell: (event) => this.#tell(event),
-      onSlotTime: (us) => this.metrics.slotTime(us),
-      onEnded: (seconds) => this.metrics.lease(seconds),
-      onFault: (error, where) => log.error({ error: String(error), where }, "lease"),
-    };
+      tellHeld: (id) => this.#tellHeld(id),
+      figures: () => this.figures(),
+      leasesTaken: () => this.#leasesTaken,
+    });
+    this.#runtime = made.runtime;
+    this.#step = made.step;
+    this.#state = made.state;
+    this.metrics = made.metrics;
+    this.#store = made.store;
+    this.#pool = made.pool;
+    this.#framePeer = made.framePeer;
+    this.#objects = made.objects;
+    this.#peers = made.peers;
+    this.#context = made.context;
   }
 
   figures() {
@@ -268,7 +170,7 @@ export class Agent {
     this.#stepping = true;
     try {
       for (let next = this.#events.shift(); next; next = this.#events.shift()) {
-        for (const command of this.#parts.step(this.#state, next, this.#runtime.nowMs())) this.#carryOut(command);
+        for (const command of this.#step(this.#state, next, this.#runtime.nowMs())) this.#carryOut(command);
       }
     } catch (error) {
       this.#end.reject(error);
