@@ -359,6 +359,17 @@ describe("a value", () => {
     }
   });
 
+  it("whose buffer was transferred away is refused, not taken for an empty one", () => {
+    const gone = <T extends Uint8Array | Float64Array>(view: T): T => {
+      structuredClone(view.buffer, { transfer: [view.buffer as ArrayBuffer] });
+      return view;
+    };
+    const words = "whose buffer was transferred away";
+    expect(() => encodeValue(gone(new Uint8Array(4)))).toThrow(words);
+    expect(() => encodeValue({ a: [gone(new Float64Array(4))] })).toThrow(`value.a[0] is a Float64Array ${words}`);
+    expect(encodeValue(new Uint8Array(0)).data.byteLength).toBe(0);
+  });
+
   it("once encoded does not change when others are encoded", () => {
     const encoded = Array.from({ length: 5_000 }, (_, i) => ({
       i,

@@ -277,6 +277,17 @@ export function checkView(value: ArrayBufferView, proto: unknown, kind: string):
   const length = (value as unknown as { length?: number }).length ?? 0;
   if (proto !== Buffer.prototype && hasMoreThanItems(value, length))
     throw refused(`a ${kind} with properties of its own`);
+  // It looks like an empty one, which is not what it was meant to be.
+  if (value.byteLength === 0 && isDetached(value.buffer)) throw refused(`a ${kind} whose buffer was transferred away`);
+}
+
+/** Node 20 has no `detached`; a view on such a buffer cannot be made. */
+function isDetached(buffer: ArrayBufferLike): boolean {
+  try {
+    return new Uint8Array(buffer).byteLength < 0;
+  } catch {
+    return true;
+  }
 }
 
 function writeView(value: ArrayBufferView, proto: unknown): void {
