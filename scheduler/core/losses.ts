@@ -10,6 +10,7 @@ import { addHolder } from "./copies.js";
 import { concerned } from "./each.js";
 import { readsShelved, revive } from "./lineage.js";
 import { isPerTask, setOpen, unmeet } from "./links.js";
+import { isDurablyMade } from "./locate.js";
 import { admit, commitSegment, failTasks } from "./progress.js";
 import { awaitResult, silentHolderOf } from "./silence.js";
 import { troubleOf } from "./stage.js";
@@ -26,6 +27,8 @@ export function loseObject(ctx: Context, id: ObjectId): void {
     if (stage.job.kind === "durable" || segment?.r !== "stored" || stage.states.at(task) !== taskState.succeeded)
       continue;
     const stored = segment.stored[task - segment.from] as StoredResult;
+    // A session was shown what a durable job has made: that is where it is read from now on.
+    if (!stage.spec.options.pure && isDurablyMade(state, id, stored.digest)) continue;
     stage.results.remove(task);
     if (isStageComplete(stage)) setOpen(stage, true);
     setStates(state, stage, task, task + 1, taskState.waiting);
