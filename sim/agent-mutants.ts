@@ -4,6 +4,8 @@ import type { Edit, Mutant } from "./mutant.js";
 const agent = (file: string, find: string, put: string): Edit => ({ file: `worker/shell/${file}.js`, find, put });
 const deaths = { workerCrashMs: 1_500 };
 const liars = { ...deaths, badWork: 0.5 };
+/** Stores that hold a few objects, so that copies have to go. */
+const tight = { ...deaths, ballastBytes: 56 * 1024 };
 
 export const agentMutants: Readonly<Record<string, Mutant>> = {
   "durable-result-not-kept": {
@@ -38,7 +40,7 @@ export const agentMutants: Readonly<Record<string, Mutant>> = {
         "if (this.#options.store.has(id)) return await this.#pinned(id, undefined);",
       ),
     ],
-    faults: liars,
+    faults: { ...liars, schedulerCrashMs: 2_000 },
   },
   "limit-answered-as-asked": {
     doc: "a lease that is cut short says that it stops where it was asked to, though more has begun",
@@ -56,16 +58,19 @@ export const agentMutants: Readonly<Record<string, Mutant>> = {
         "onDropped: () => {}",
       ),
     ],
+    faults: tight,
   },
   "inputs-not-pinned": {
     doc: "a lease's inputs may go while it runs",
     area: "agent",
     edits: [agent("inputs", "context.hold(found);", "found.release();")],
+    faults: tight,
   },
   "lists-outlive-their-jobs": {
     doc: "the results of a stage are kept under a name that a later job has, too",
     area: "agent",
     edits: [agent("inputs", '(id.startsWith("c") ? id : `$' + "{id}@$" + "{lease.since ?? 0}`)", "(id)")],
+    faults: { restlessWork: 0.8 },
   },
   "missing-object-not-told": {
     doc: "a worker that is asked for an object it does not have tells nobody but the asker",
@@ -78,18 +83,6 @@ export const agentMutants: Readonly<Record<string, Mutant>> = {
       ),
     ],
     faults: deaths,
-  },
-  "put-confirmed-before-it-is-known": {
-    doc: "a put is confirmed to its client before the scheduler knows where it is",
-    area: "agent",
-    edits: [
-      agent(
-        "peer-objects",
-        "digest: put.digest }); await this.#announce(put);",
-        "digest: put.digest }); void this.#announce(put).catch(() => {});",
-      ),
-    ],
-    faults: { schedulerCrashMs: 2_000 },
   },
   "unready-lease-forgotten": {
     doc: "a lease that could not be prepared is never spoken of again",

@@ -20,6 +20,7 @@ import type { World } from "./world.js";
 /** Codes with which the cluster may turn a caller away while something is amiss. */
 const passing: ReadonlySet<string> = new Set([
   "NO_SCHEDULER",
+  "STALE_EPOCH",
   "DISCONNECTED",
   "TIMEOUT",
   "NO_LISTENER",

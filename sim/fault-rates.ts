@@ -2,7 +2,19 @@
 import type { NetworkFaults } from "./network.js";
 import type { Random } from "./random.js";
 
-export interface FaultRates {
+/** What the work is like. */
+export interface WorkRates {
+  /** Part of the stages that are not what they say: declared pure and not, or the death of whoever executes them. */
+  readonly badWork: number;
+  /** Part of the stages whose tasks take seconds. */
+  readonly slowWork: number;
+  /** Part of the stages that many graphs have in common. */
+  readonly commonWork: number;
+  /** Part of the functions that give something else at every execution, and say so. */
+  readonly restlessWork: number;
+}
+
+export interface FaultRates extends WorkRates {
   readonly untilMs: number;
   /** Mean time between misfortunes of each kind; Infinity: never. */
   readonly workerCrashMs: number;
@@ -27,10 +39,8 @@ export interface FaultRates {
   readonly appendSilence: number;
   /** Chance that writing or deleting a blob fails, or seems to. */
   readonly blobRefusal: number;
-  /** Part of the stages that are not what they say: declared pure and not, or the death of whoever executes them. */
-  readonly badWork: number;
-  /** Part of the stages whose tasks take seconds. */
-  readonly slowWork: number;
+  /** What of a worker's object store is taken for good: with much of it, copies have to go and come back. */
+  readonly ballastBytes: number;
   readonly network: NetworkFaults;
 }
 
@@ -62,6 +72,9 @@ export function randomFaults(random: Random): FaultRates {
     blobRefusal: !calm && random.chance(0.5) ? 0.1 : 0,
     badWork: 0.05,
     slowWork: random.chance(0.1) ? 0.2 : 0,
+    commonWork: 0.15,
+    restlessWork: 0.08,
+    ballastBytes: 0,
     network: {
       loss: network(0.5, 0.1),
       duplication: network(0.5, 0.1),

@@ -4,6 +4,7 @@ import { objectsRead } from "../proto/args.js";
 import type { ObjectId } from "../proto/ids.js";
 import type { StageSpec } from "../proto/messages/stage.js";
 import { PackWriter } from "../proto/values/pack.js";
+import type { WorkRates } from "./fault-rates.js";
 import type { Random } from "./random.js";
 import { randomStage } from "./random-graph.js";
 
@@ -22,12 +23,7 @@ export const isSelfContained = ({ stages, puts }: JobPlan): boolean =>
   stages.every(({ args }) => [...objectsRead(args)].every((id) => puts.has(id)));
 
 /** `made`: results of earlier jobs that it may read. */
-export function randomJobPlan(
-  random: Random,
-  name: string,
-  made: readonly ObjectId[],
-  { badWork, slowWork }: { badWork: number; slowWork: number },
-): JobPlan {
+export function randomJobPlan(random: Random, name: string, made: readonly ObjectId[], work: WorkRates): JobPlan {
   const puts = new Map<ObjectId, { data: Uint8Array; inSession: boolean }>();
   const packs: { id: ObjectId; count: number }[] = [];
   const objects: ObjectId[] = made.length > 0 && random.chance(0.6) ? [random.pick(made), random.pick(made)] : [];
@@ -48,9 +44,7 @@ export function randomJobPlan(
   }
   const stages: StageSpec[] = [];
   for (let index = 0, count = random.between(1, 7); index < count; index++) {
-    stages.push(
-      randomStage({ random, stages: stages.map((spec) => ({ spec })), objects, packs, badWork, slowWork }, index),
-    );
+    stages.push(randomStage({ random, stages: stages.map((spec) => ({ spec })), objects, packs, work }, index));
   }
   const outputs = [
     stages.length - 1,

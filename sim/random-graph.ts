@@ -4,6 +4,7 @@ import { EachRuns } from "../proto/each.js";
 import type { BundleId, ObjectId } from "../proto/ids.js";
 import type { ArgSpec, StageSpec } from "../proto/messages/stage.js";
 import { PackWriter } from "../proto/values/pack.js";
+import type { WorkRates } from "./fault-rates.js";
 import { encodeTraits, type Traits, traitsOf } from "./model-function.js";
 import type { Random } from "./random.js";
 
@@ -16,10 +17,7 @@ export interface GraphContext {
   /** Objects that were put; `items`: of packs, with their counts. */
   readonly objects: readonly ObjectId[];
   readonly packs: readonly { id: ObjectId; count: number }[];
-  /** Part of the stages that are not what they say. */
-  readonly badWork: number;
-  /** Part of the stages whose tasks take seconds. */
-  readonly slowWork: number;
+  readonly work: WorkRates;
 }
 
 const allEdgeMax = 64;
@@ -33,7 +31,7 @@ function randomCount(random: Random): number {
 /** A stage's work is bounded, so that every run can end in time. */
 const stageMsMax = 8_000;
 
-function randomTraits(random: Random, retries: number, count: number): Traits {
+function randomTraits(random: Random, retries: number, count: number, restless: number): Traits {
   const durationMs = random.chance(0.1) ? random.between(200, 3_000) : random.between(0, 40);
   return {
     name: `f${random.between(0, 40)}`,
@@ -41,7 +39,7 @@ function randomTraits(random: Random, retries: number, count: number): Traits {
     failFirst: random.chance(0.15) ? random.between(0, retries) : 0,
     failEvery: random.chance(0.05) ? random.between(1, 12) : 0,
     largeEvery: random.chance(0.3) ? random.between(1, 4) : 0,
-    mood: random.chance(0.08) ? "restless" : "steady",
+    mood: random.chance(restless) ? "restless" : "steady",
   };
 }
 
@@ -140,16 +138,15 @@ function menuStage(random: Random, index: number): StageSpec {
 
 export function randomStage(context: GraphContext, index: number): StageSpec {
   const { random, stages } = context;
-  if (random.chance(0.15)) return menuStage(random, index);
-  if (random.chance(context.badWork)) return badStage(random, index);
+  const { badWork, slowWork, commonWork, restlessWork } = context.work;
+  if (random.chance(commonWork)) return menuStage(random, index);
+  if (random.chance(badWork)) return badStage(random, index);
   const retries = random.chance(0.5) ? random.between(1, 4) : 0;
   const like = stages.length > 0 && random.chance(0.4) ? random.pick(stages.slice(-4)) : undefined;
   const count = like ? like.spec.count : randomCount(random);
-  const traits = randomTraits(random, retries, count);
+  const traits = randomTraits(random, retries, count, restlessWork);
   const slow =
-    context.slowWork > 0 && random.chance(context.slowWork)
-      ? { durationMs: Math.ceil(stageMsMax / Math.min(count, 3)) }
-      : {};
+    slowWork > 0 && random.chance(slowWork) ? { durationMs: Math.ceil(stageMsMax / Math.min(count, 3)) } : {};
   const args = Array.from({ length: random.between(0, 3) }, () => randomArg(context, count, 0));
   const kernel = random.chance(0.2) && traits.mood === "steady";
   const name = encodeTraits({ ...traits, ...(count <= 6 ? slow : {}) });

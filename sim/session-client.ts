@@ -12,6 +12,7 @@ import { type ClientUpdate, clientUpdate } from "../proto/messages/client.js";
 import type { StageSpec } from "../proto/messages/stage.js";
 import { subjects } from "../proto/subjects.js";
 import { addressed } from "../session/session.js";
+import type { SessionState } from "../session/state.js";
 import { ClientNode } from "./client-node.js";
 import { Excuses } from "./excuse.js";
 import { JobModel, Violation } from "./job-model.js";
@@ -34,6 +35,8 @@ interface Submitted {
 /** A get that fails is repeated so often after the last fault. */
 const fetchesMax = 5;
 const fetchAgainMs = 2_000;
+/** Before it closes a session rests, so that it can be seen whether all that was said is known (watch.ts). */
+const restMs = 10_000;
 
 export interface SessionPlan {
   readonly stages: number;
@@ -80,6 +83,10 @@ export class SessionClient {
 
   get process(): Process {
     return this.#node.process;
+  }
+  /** What the product's own session knows. */
+  get session(): SessionState {
+    return this.#node.session.state;
   }
   get done(): boolean {
     return this.#done;
@@ -148,7 +155,8 @@ export class SessionClient {
       if (this.#random.chance(stage.left > 0 ? 0.01 : 0.2)) this.#release(stage);
     const isOver = ({ released, left, fetches }: Submitted): boolean => (released || left === 0) && fetches === 0;
     const idle = !this.#puts.busy && this.#cancelling === 0 && [...this.#stages.values()].every(isOver);
-    if (idle && this.#stages.size >= this.#plan.stages && this.#hasLooked) this.#close();
+    if (idle && this.#stages.size >= this.#plan.stages && this.#hasLooked)
+      this.#node.later(restMs, () => this.#close());
     else {
       if (idle && this.#stages.size >= this.#plan.stages) {
         this.#hasLooked = true;
@@ -213,8 +221,7 @@ export class SessionClient {
         })),
         objects: [...this.#puts.ids, ...[...this.#world.made.keys()].slice(-4)],
         packs: [],
-        badWork: this.#world.rates.badWork,
-        slowWork: this.#world.rates.slowWork,
+        work: this.#world.rates,
       },
       index,
     );

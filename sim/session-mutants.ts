@@ -65,4 +65,39 @@ export const sessionMutants: Readonly<Record<string, Mutant>> = {
     area: "session",
     edits: [session("needs", "if (put.needs > 0 || !isOurs(put)) return;", "if (!isOurs(put)) return;")],
   },
+  "unseen-input-made-again": {
+    doc: "a result that was read, and not shown, is made again, though another value may come of it",
+    area: "session",
+    edits: [
+      session(
+        "liveness",
+        "for (const { stage, run } of readButUnseen(state.stages.values())) fail(ctx, stage, run, readUnseen);",
+        "",
+      ),
+    ],
+    faults: { ...restarts, network: { loss: 0.3, duplication: 0, reorder: 0.2, delayMs: 1 } },
+  },
+  "missing-put-not-put-again": {
+    doc: "what the scheduler calls missing is not put again",
+    area: "session",
+    edits: [session("placing", "for (const id of ids) putAgain(ctx, id, false);", "")],
+    faults: deaths,
+  },
+  "puts-without-generations": {
+    doc: "the word that a put is not needed takes away the next put of the same value",
+    area: "session",
+    edits: [session("liveness", "generation: put", "generation: 1")],
+  },
+  "release-lost-with-its-beat": {
+    doc: "what is given back is forgotten before the scheduler has said that it knows",
+    area: "session",
+    edits: [
+      session(
+        "beat",
+        'state.beating = { b: "asked" };',
+        'state.beating = { b: "asked" }; state.released = []; state.dropped = [];',
+      ),
+    ],
+    faults: losses,
+  },
 };

@@ -96,7 +96,11 @@ export const shellMutants: Readonly<Record<string, Mutant>> = {
         "const lease = worker.leases.get(commit.lease) ?? [...worker.leases.values()].find(({ stage, from, to }) => stage.index === segment.stage && from <= segment.from && segment.to <= to);",
       ),
     ],
-    faults: { ...takeovers, ...restarts },
+    faults: {
+      ...restarts,
+      usurpationMs: 2_000,
+      network: { loss: 0, duplication: 0.3, reorder: 0.3, delayMs: 20 },
+    },
   },
   "worker-epoch-check-dropped": {
     doc: "workers obey a deposed scheduler",

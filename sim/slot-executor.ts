@@ -168,7 +168,7 @@ export class SlotExecutor implements AgentPool {
     };
   }
 
-  /** Staged, and nothing of it is to be executed: it is over when what is before it has been vacated. */
+  /** Staged, and nothing of it is to be executed: as in the pool, it is over at once and does not wait for its turn. */
   #skip(active: Active): void {
     const thread = this.#threads.get(active.slot) ?? [];
     const [before] = thread;
@@ -178,10 +178,8 @@ export class SlotExecutor implements AgentPool {
       active.slot,
       thread.filter((one) => one !== active),
     );
-    void before.vacated.then(() => {
-      active.vacate();
-      active.end();
-    });
+    active.vacate();
+    active.end();
   }
 
   #execute(active: Active): void {

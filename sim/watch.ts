@@ -1,17 +1,22 @@
 /**
  * Judges that look once a second: nothing waits for long while a slot is free and nobody is in trouble; what workers
- * hold and what the scheduler believes they hold agree (I4, both sides).
+ * hold and what the scheduler believes they hold agree (I4, both sides), and so do sessions and the scheduler on what
+ * is put and given back.
  */
 import type { LeaseId } from "../proto/ids.js";
+import { limits } from "../proto/limits.js";
 import type { State } from "../scheduler/core/index.js";
 import { Violation } from "./job-model.js";
 import type { SchedulerNode } from "./scheduler-node.js";
+import { SessionClient } from "./session-client.js";
+import { disagreements } from "./session-judge.js";
 import type { WorkerNode } from "./worker-node.js";
 import type { World } from "./world.js";
 
 export interface Watched extends World {
   readonly liveWorkers: readonly WorkerNode[];
   readonly liveSchedulers: readonly SchedulerNode[];
+  readonly clients: readonly { readonly address: string }[];
 }
 
 const lookEveryMs = 1_000;
@@ -19,6 +24,8 @@ const lookEveryMs = 1_000;
 const strayMsMax = 3_500;
 /** Queued tasks may wait so long beside a worker that has nothing to do. */
 const idleMsMax = 4_000;
+/** So long a session and the scheduler may differ: a new scheduler waits for workers to tell what they hold. */
+const apartMsMax = limits.heartbeatTimeoutMs + 3_500;
 /** Tasks may wait so long behind another one on a worker, beside a worker that has nothing to do. */
 const behindMsMax = 20_000;
 
@@ -26,6 +33,7 @@ export class Watch {
   readonly #world: Watched;
   /** When each was first seen in this state, without a break. */
   readonly #strays = new Map<string, number>();
+  readonly #apart = new Map<string, number>();
   readonly #idle = new Map<string, number>();
   readonly #behind = new Map<LeaseId, number>();
 
@@ -43,16 +51,18 @@ export class Watch {
   #look(): void {
     const { liveSchedulers, liveWorkers, epoch, network } = this.#world;
     const scheduler = liveSchedulers.find((one) => one.serving && one.epoch === epoch);
-    const reachable = (node: SchedulerNode | WorkerNode): boolean =>
-      !node.process.paused && !network.isCut(node.address);
+    const reachable = (node: SchedulerNode | WorkerNode | SessionClient): boolean =>
+      !node.process.dead && !node.process.paused && !network.isCut(node.address);
     if (!scheduler?.state || !reachable(scheduler)) {
-      for (const map of [this.#strays, this.#idle, this.#behind]) map.clear();
+      for (const map of [this.#strays, this.#apart, this.#idle, this.#behind]) map.clear();
       return;
     }
     const workers = liveWorkers.filter(reachable);
     const joined = workers.filter(({ state }) => state.link.l === "joined" && state.epoch === epoch);
     this.#lookForStrays(scheduler.state, joined);
     this.#lookForIdle(scheduler.state, joined);
+    const sessions = this.#world.clients.filter((client) => client instanceof SessionClient);
+    this.#lookForDisagreement(scheduler.state, sessions.filter(reachable));
   }
 
   /** Since when, if it has been so at every look. */
@@ -75,10 +85,25 @@ export class Watch {
       }
     }
     this.#since(this.#strays, strays);
-    const mostMs = this.#world.network.faults.loss > 0 ? 3 * strayMsMax : strayMsMax;
+    const mostMs = this.#patient(strayMsMax);
     const stray = this.#overdue(this.#strays, mostMs);
     if (stray !== undefined)
       throw new Violation("I4", `${stray} for more than ${mostMs} ms, and the scheduler does not know it`);
+  }
+
+  /** Where messages are lost, words have to be said more than once. */
+  #patient(mostMs: number): number {
+    return this.#world.network.faults.loss > 0 ? 3 * mostMs : mostMs;
+  }
+
+  #lookForDisagreement(state: State, clients: readonly SessionClient[]): void {
+    const apart = clients
+      .filter((client) => client.session.epochs.epoch === state.epoch)
+      .flatMap((client) => [...disagreements(client.session, state)]);
+    this.#since(this.#apart, new Set(apart));
+    const mostMs = this.#patient(apartMsMax);
+    const lasting = this.#overdue(this.#apart, mostMs);
+    if (lasting !== undefined) throw new Violation("sessions", `for more than ${mostMs} ms ${lasting}`);
   }
 
   #lookForIdle(state: State, workers: readonly WorkerNode[]): void {

@@ -124,6 +124,7 @@ export class WorkerNode {
       step: (state, event, nowMs) => this.#step(state, event, nowMs),
       store: (options) => {
         this.#store = new WatchedStore(options, this.#runtime, world.truth, this.process);
+        if (world.rates.ballastBytes > 0) this.#store.tryAllocate(world.rates.ballastBytes);
         return this.#store;
       },
       pool: ({ memory, slots }) => {

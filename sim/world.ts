@@ -3,6 +3,7 @@ import type { JobId, LeaseId, ObjectId, WorkerId } from "../proto/ids.js";
 import type { Lease } from "../proto/messages/worker.js";
 import type { Clock } from "./clock.js";
 import type { Disk } from "./disk.js";
+import type { WorkRates } from "./fault-rates.js";
 import type { JobModel, Violation } from "./job-model.js";
 import type { Network } from "./network.js";
 import type { Process } from "./process.js";
@@ -31,7 +32,7 @@ export interface Counts {
 
 export interface World {
   readonly clock: Clock;
-  readonly rates: { readonly badWork: number; readonly slowWork: number };
+  readonly rates: WorkRates & { readonly ballastBytes: number };
   /** Nothing is going on any more: clocks may tick more slowly. */
   readonly resting: boolean;
   /** How far the wall clock of a machine may be off. */
