@@ -11,7 +11,7 @@ export const agentMutants: Readonly<Record<string, Mutant>> = {
   "durable-result-not-kept": {
     doc: "a large result of a durable job is told before it is in the durable store, and never put there",
     area: "agent",
-    edits: [agent("lease-run", "if (durable) await this.#keep(objectBlobName(id, digest), data);", "")],
+    edits: [agent("lease-run", "if (durable) await this.#keep(objectBlobName(id, digest), data, sha256);", "")],
   },
   "end-told-before-results": {
     doc: "a lease is said to be over while its large results are on their way into the stores",

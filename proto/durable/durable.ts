@@ -43,9 +43,9 @@ export interface BlobReader {
 export interface BlobWriter extends BlobReader {
   /**
    * Idempotent: names are content addresses or versions. Resolves when these bytes are durable under it; fails with
-   * CONFLICT if it has others.
+   * CONFLICT if it has others. `sha256`: of the bytes, hex, from a caller that has it: they are not hashed here then.
    */
-  put(name: string, data: Uint8Array): Promise<void>;
+  put(name: string, data: Uint8Array, sha256?: string): Promise<void>;
 }
 
 /** As its owner has it, who alone deletes. */

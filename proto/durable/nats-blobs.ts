@@ -128,12 +128,12 @@ class NatsBlobs implements BlobStore {
     this.#sweeps = facts.sweeps;
   }
 
-  async put(name: string, data: Uint8Array): Promise<void> {
+  async put(name: string, data: Uint8Array, sha256?: string): Promise<void> {
     checkBlob(this.#bucket, name, data.byteLength);
     const put = randomBytes(8).toString("hex");
     const partBytes = Math.min(partBytesMax, this.#transport.payloadBytesMax - envelopeBytesMax);
     const parts = data.byteLength <= partBytes ? 0 : Math.ceil(data.byteLength / partBytes);
-    const digest = sha256Hex(data);
+    const digest = sha256 ?? sha256Hex(data);
     if (parts > 0) {
       if (await this.#isThere(name, digest)) return;
       await inTurns(

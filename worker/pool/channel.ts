@@ -6,9 +6,10 @@
  *
  * One producer (the thread), one consumer (the agent). Positions grow for ever (mod 2^32); an entry never wraps round
  * the end:
- *   u32 task | u32 kind << 24 | payload bytes | u32 slot time in µs | u32 digest bytes (0 or 16) | digest | payload |
+ *   u32 task | u32 kind << 24 | payload bytes | u32 slot time in µs | u32 digest bytes (0, 16 or 48) | digest | payload |
  * padding to 8
  */
+import { digestBytes } from "../../proto/digest.js";
 import type { ErrorCode } from "../../proto/errors.js";
 import { grantCells, RoomGrants } from "./room-grants.js";
 
@@ -22,6 +23,7 @@ export const failedKind = 255;
 /** Entry kind of a result that lies in the store: the payload says where, in words (offset, bytes, value kind). */
 export const placedKind = 254;
 const placedBytes = 12;
+const sha256Bytes = 32;
 
 /** Indexes of the control cells. */
 const cell = {
@@ -81,6 +83,8 @@ export interface PlacedResult {
   readonly bytes: number;
   readonly kind: number;
   readonly digest: Uint8Array;
+  /** Of the payload alone: by this the durable store knows it. */
+  readonly sha256?: Uint8Array | undefined;
 }
 
 export class SlotChannel {
@@ -90,6 +94,7 @@ export class SlotChannel {
   readonly #words: Uint32Array;
   readonly room: RoomGrants;
   readonly #placed = new Uint8Array(placedBytes);
+  readonly #digests = new Uint8Array(digestBytes + sha256Bytes);
   readonly #placedWords = new Uint32Array(this.#placed.buffer);
 
   constructor(buffer: SharedArrayBuffer = new SharedArrayBuffer(4 * cells + ringBytes)) {
@@ -230,7 +235,12 @@ export class SlotChannel {
     this.#placedWords[0] = at.offset;
     this.#placedWords[1] = at.bytes;
     this.#placedWords[2] = at.kind;
-    this.write(task, placedKind, timeUs, at.digest, this.#placed, wake);
+    const { digest, sha256 } = at;
+    if (sha256) {
+      this.#digests.set(digest);
+      this.#digests.set(sha256, digestBytes);
+    }
+    this.write(task, placedKind, timeUs, sha256 ? this.#digests : digest, this.#placed, wake);
   }
 
   /** Appends an entry. While the ring is full, `wake` is called to tell the agent, and the thread waits. */
@@ -279,11 +289,13 @@ export class SlotChannel {
   /** Of an entry of {@link placedKind}. */
   placedAt(entry: RingEntry): PlacedResult {
     const word = entry.payloadAt >>> 2;
+    const digests = this.ring.slice(entry.digestAt, entry.digestAt + entry.digestBytes);
     return {
       offset: this.#words[word] as number,
       bytes: this.#words[word + 1] as number,
       kind: this.#words[word + 2] as number,
-      digest: this.ring.slice(entry.digestAt, entry.digestAt + entry.digestBytes),
+      digest: digests.subarray(0, digestBytes),
+      sha256: digests.byteLength > digestBytes ? digests.subarray(digestBytes) : undefined,
     };
   }
 

@@ -1,7 +1,7 @@
 /** Large results that a thread writes straight into the store: whole or not at all, and nothing is left behind. */
 import { tableFromArrays } from "apache-arrow";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { digestOf } from "../../proto/digest.js";
+import { digestOf, hexOf, sha256Hex } from "../../proto/digest.js";
 import { type JobId, type ObjectBase, objectIdOf } from "../../proto/ids.js";
 import { patienceMs } from "../../proto/testing/patience.js";
 import { decodeValue, encodeValue } from "../../proto/values/value.js";
@@ -83,6 +83,25 @@ describe("large results", () => {
     expect(store.stats.usedBytes).toBe(sealedBytes());
     for (let i = 0; i < sizes.length; i++) store.free(objectIdOf(base, i));
     expect(store.stats.usedBytes).toBe(0);
+  });
+
+  test("of durable jobs carry the SHA-256 of their bytes, so that nobody else hashes them; others do not", async () => {
+    const text = "export const f = (i) => new Uint8Array(i < 2 ? 30_000 : 5_000_000).fill(i);";
+    const posting = new SlotPool({ slots: 1, memory: store.memory, heapBytesMax: 96 * 2 ** 20 });
+    for (const from of [pool, posting]) {
+      large.clear();
+      await from.run(0, { ...specOf(text, "f", 0, 3), digests: true }, keeping).done;
+      expect(large.size).toBe(3);
+      for (const { data, digest, sha256, kind, room } of large.values()) {
+        expect(room !== undefined).toBe(from === pool);
+        expect(hexOf(sha256 as Uint8Array)).toBe(sha256Hex(data));
+        expect(digest).toEqual(digestOf(kind, data));
+      }
+    }
+    await posting.close();
+    for (let i = 0; i < 3; i++) store.free(objectIdOf(base, i));
+    await run(text, 0, 1).done;
+    expect(large.get(0)?.sha256).toBeUndefined();
   });
 
   test("of runs behind each other are as those of one run", async () => {

@@ -2,6 +2,7 @@
  * In the thread: large results, written straight into the worker's store (result-room.ts is the agent's side), or
  * posted where it has no room for them.
  */
+import { createHash } from "node:crypto";
 import { digestOf } from "../../proto/digest.js";
 import { type EncodedValue, valueKind } from "../../proto/values/value.js";
 import type { SharedMemory } from "../store/memory.js";
@@ -21,7 +22,12 @@ export interface ResultOf {
   readonly channel: number;
   readonly run: number;
   readonly task: number;
+  /** It goes to the durable store, which knows bytes by their SHA-256. */
+  readonly durable: boolean;
 }
+
+const sha256Of = ({ durable }: ResultOf, payload: Uint8Array): Uint8Array | undefined =>
+  durable ? createHash("sha256").update(payload).digest() : undefined;
 
 /** For one run. */
 export class ResultWriter {
@@ -77,17 +83,22 @@ export class ResultWriter {
     // Of what lies there: the function may have left the bytes where others write.
     const digest = digestOf(kind, view);
     this.#channel.largePlaced(bytes, largeBytesMax, this.#wake);
-    this.#channel.writePlaced(of.task, { kind, offset, bytes, digest }, elapsedUs(), this.#wake);
+    const at = { kind, offset, bytes, digest, sha256: sha256Of(of, view) };
+    this.#channel.writePlaced(of.task, at, elapsedUs(), this.#wake);
     const step = Math.min(this.#rest.bytes, Math.ceil(bytes / alignment) * alignment);
     this.#rest = { offset: offset + step, bytes: this.#rest.bytes - step };
   }
 
-  #send({ channel, run, task }: ResultOf, encoded: EncodedValue, elapsedUs: () => number): void {
+  #send(of: ResultOf, encoded: EncodedValue, elapsedUs: () => number): void {
+    const { channel, run, task } = of;
     const payload = ownBytes(encoded);
+    const sha256 = sha256Of(of, payload);
     const digest = digestOf(encoded.kind, payload);
     this.#channel.largePosted(payload.byteLength, largeBytesMax);
     const timeUs = elapsedUs();
-    this.#post({ t: "large", channel, run, task, kind: encoded.kind, data: payload, digest, timeUs }, [payload.buffer]);
+    this.#post({ t: "large", channel, run, task, kind: encoded.kind, data: payload, digest, sha256, timeUs }, [
+      payload.buffer,
+    ]);
   }
 }
 

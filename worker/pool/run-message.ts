@@ -46,7 +46,7 @@ export interface RunMessage {
   readonly args: readonly ThreadArg[];
   readonly from: number;
   readonly to: number;
-  /** Digests for every result, also the small ones. */
+  /** Results go to the durable store: digests for every one, also the small ones, and the SHA-256 of the large. */
   readonly digests: boolean;
 }
 
@@ -67,6 +67,7 @@ export type ThreadMessage =
       readonly kind: number;
       readonly data: Uint8Array<ArrayBuffer>;
       readonly digest: Uint8Array;
+      readonly sha256: Uint8Array | undefined;
       readonly timeUs: number;
     }
   | {

@@ -11,6 +11,8 @@ export interface LargeResult {
   readonly room?: Allocation;
   /** 16 bytes over kind and payload, computed in the thread. */
   readonly digest: Uint8Array;
+  /** Of the payload alone, for the durable store: computed in the thread, too. */
+  readonly sha256?: Uint8Array | undefined;
   readonly slotTimeUs: number;
   /** To be called when the bytes have been stored: threads wait while too many are under way. */
   stored(): void;

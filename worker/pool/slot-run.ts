@@ -333,11 +333,11 @@ export class SlotRun implements Run {
   }
 
   /** A large result that lies in the store. */
-  #placed(task: number, { kind, offset, bytes, digest }: PlacedResult, slotTimeUs: number): void {
+  #placed(task: number, { kind, offset, bytes, digest, sha256 }: PlacedResult, slotTimeUs: number): void {
     const stored = this.#underWay(task, bytes);
     const room = this.#room?.written(offset, bytes);
     if (room) {
-      this.#listener.large({ task, kind, data: room.view, room, digest, slotTimeUs, stored });
+      this.#listener.large({ task, kind, data: room.view, room, digest, sha256, slotTimeUs, stored });
       return;
     }
     stored();
@@ -346,10 +346,10 @@ export class SlotRun implements Run {
   }
 
   /** A large result that was posted. */
-  large({ task, kind, data, digest, timeUs }: LargeMessage): void {
+  large({ task, kind, data, digest, sha256, timeUs }: LargeMessage): void {
     this.#larges++;
     const stored = this.#underWay(task, data.byteLength);
-    this.#listener.large({ task, kind, data, digest, slotTimeUs: timeUs, stored });
+    this.#listener.large({ task, kind, data, digest, sha256, slotTimeUs: timeUs, stored });
     this.#largeHeard?.();
   }
 

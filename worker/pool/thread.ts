@@ -226,8 +226,8 @@ class Execution {
   }
 
   #large(task: number, encoded: EncodedValue): void {
-    const { channel, run } = this.#message;
-    this.#writer.write({ channel, run, task }, encoded, () => this.#elapsedUs());
+    const { channel, run, digests } = this.#message;
+    this.#writer.write({ channel, run, task, durable: digests }, encoded, () => this.#elapsedUs());
     this.#wakeIfDue(encoded.data.byteLength);
   }
 

@@ -1,5 +1,6 @@
+import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
-import { digestOf } from "../../proto/digest.js";
+import { digestOf, sha256Hex } from "../../proto/digest.js";
 import { objectBlobName } from "../../proto/durable/objects.js";
 import { modelDurable } from "../../proto/durable/testing/model.js";
 import { VolleyError } from "../../proto/errors.js";
@@ -30,6 +31,7 @@ const lease: Lease = {
 };
 const data = new Uint8Array(10_000).fill(5);
 const digest = digestOf(3, data);
+const sha256 = createHash("sha256").update(data).digest();
 
 /** One task with a large result, whose durable store is away so many times. */
 async function run(
@@ -45,7 +47,8 @@ async function run(
   const end = new Promise<void>((resolve) => {
     ended = resolve;
   });
-  const put = async (name: string, bytes: Uint8Array): Promise<void> => {
+  const put = async (name: string, bytes: Uint8Array, sha256?: string): Promise<void> => {
+    expect(sha256).toBe(sha256Hex(bytes));
     if (++tries <= failures) {
       if (kill && tries === 3) leaseRun.kill();
       throw new VolleyError("DISCONNECTED", "NATS is away");
@@ -55,7 +58,7 @@ async function run(
   const pool: Pick<SlotPool, "run"> = {
     run: (_slot, _spec, listener) => {
       executions++;
-      listener.large({ task: 0, kind: 3, data, digest, slotTimeUs: 1, stored: () => undefined });
+      listener.large({ task: 0, kind: 3, data, digest, sha256, slotTimeUs: 1, stored: () => undefined });
       return {
         vacated: Promise.resolve(),
         done: Promise.resolve(),

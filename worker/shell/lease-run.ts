@@ -3,6 +3,7 @@
  * way into the store. Tells the core what happens, in the order that events.ts (W1..W6) promises.
  */
 
+import { hexOf } from "../../proto/digest.js";
 import type { BlobWriter } from "../../proto/durable/durable.js";
 import { objectBlobName } from "../../proto/durable/objects.js";
 import { isVolleyError, toWireError, VolleyError, type WireError } from "../../proto/errors.js";
@@ -197,10 +198,10 @@ export class LeaseRun {
    * What has been computed is not computed again because NATS was away: every try waits for its return for a minute,
    * and there are quite a few.
    */
-  async #keep(name: string, data: Uint8Array): Promise<void> {
+  async #keep(name: string, data: Uint8Array, sha256: Uint8Array | undefined): Promise<void> {
     for (let tries = 1; ; tries++) {
       try {
-        await this.#context.durable.put(name, data);
+        await this.#context.durable.put(name, data, sha256 && hexOf(sha256));
         return;
       } catch (error) {
         if (!isVolleyError(error) || error.code !== "DISCONNECTED" || this.#killed || tries === keepTriesMax)
@@ -211,7 +212,7 @@ export class LeaseRun {
   }
 
   /** Into the store, and for durable leases into the durable store, before the core hears of it (W6). */
-  async #store({ task, kind, data, room, digest, slotTimeUs, stored }: LargeResult): Promise<void> {
+  async #store({ task, kind, data, room, digest, sha256, slotTimeUs, stored }: LargeResult): Promise<void> {
     const { lease, stage, base, durable } = this.#lease;
     const { store } = this.#context;
     const id = objectIdOf(base, task);
@@ -219,7 +220,7 @@ export class LeaseRun {
     let open = room;
     this.#context.onSlotTime(slotTimeUs);
     try {
-      if (durable) await this.#keep(objectBlobName(id, digest), data);
+      if (durable) await this.#keep(objectBlobName(id, digest), data, sha256);
       open = undefined;
       const isHeld = room
         ? store.seal(id, room, { kind, digest }, options)
