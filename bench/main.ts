@@ -3,6 +3,7 @@
  * and nothing else on stdout.
  */
 import { parseArgs } from "node:util";
+import { demoSuite } from "./demo/suite.js";
 import { kernelsSuite } from "./kernels/suite.js";
 import { memorySuite } from "./memory/suite.js";
 import { type Suite, tableOf } from "./report.js";
@@ -13,6 +14,7 @@ import { exitWith } from "./usage.js";
 const suites: Readonly<Record<string, Suite>> = {
   tasks: tasksSuite,
   slots: slotsSuite,
+  demo: demoSuite,
   memory: memorySuite,
   kernels: kernelsSuite,
 };

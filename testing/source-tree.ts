@@ -20,6 +20,7 @@ const folders = [
   "e2e",
   "examples",
   "testing",
+  "threads",
 ];
 const walk = (folder: string): string[] =>
   existsSync(path.join(root, folder))

@@ -1,35 +1,28 @@
 /**
- * A disposable thread's side: one request at a time, answered by one message. Its heap is capped and its life may end
- * at any moment (thread-pool.ts).
+ * A disposable thread's side: one request at a time, answered by one reply. Its heap is capped and its life may end at
+ * any moment (thread-pool.ts).
  */
-import { parentPort } from "node:worker_threads";
+import { move, transferableSymbol, valueSymbol } from "piscina";
 import { toWireError, type WireError } from "../../proto/errors.js";
 
-/**
- * `refused`: the decoder said what is wrong. `broke`: something else threw; the thread is not to be trusted with
- * another request.
- */
+/** `refused`: the decoder said what is wrong. Anything else that is thrown ends the thread. */
 export type ThreadReply<R> =
   | { readonly t: "done"; readonly result: R }
-  | { readonly t: "refused"; readonly error: WireError }
-  | { readonly t: "broke"; readonly message: string };
+  | { readonly t: "refused"; readonly error: WireError };
 
-/** `answer` gives the result and which of its buffers move to the caller. */
-export function serveThread<W, R>(answer: (work: W) => { result: R; transfer: ArrayBuffer[] }): void {
-  const port = parentPort;
-  port?.on("message", (work: W) => {
+/** `decode` gives the result and which of its buffers move to the caller. To be exported as `answer`. */
+export function answering<W, R>(decode: (work: W) => { result: R; transfer: ArrayBuffer[] }): (work: W) => unknown {
+  return (work) => {
     try {
-      const { result, transfer } = answer(work);
-      port.postMessage({ t: "done", result } satisfies ThreadReply<R>, transfer);
+      const { result, transfer } = decode(work);
+      const reply: ThreadReply<R> = { t: "done", result };
+      return move({ [transferableSymbol]: transfer, [valueSymbol]: reply } as never);
     } catch (error) {
       const wire = toWireError(error);
-      port.postMessage(
-        (wire.code === "INTERNAL"
-          ? { t: "broke", message: wire.message }
-          : { t: "refused", error: wire }) satisfies ThreadReply<R>,
-      );
+      if (wire.code === "INTERNAL") throw new Error(wire.message);
+      return { t: "refused", error: wire } satisfies ThreadReply<R>;
     }
-  });
+  };
 }
 
 /** What is moved must own its memory, and no more of it than its bytes. */

@@ -1,11 +1,11 @@
 /**
  * Disposable threads. A thread has a capped heap and a deadline; when either is passed, or its work breaks in a way it
- * did not foresee, the thread is ended and never used again. A thread that answered, with a result or a refusal, is
- * used again, up to `reuseMax` times. What runs in the thread is serve.ts with a function that keeps no state.
+ * did not foresee, the thread is ended and another takes its place. A thread that answered, with a result or a refusal,
+ * is used again, up to `reuseMax` times. What runs in the thread is serve.ts with a function that keeps no state.
  */
-import { Worker } from "node:worker_threads";
 import { fromWireError, VolleyError } from "../../proto/errors.js";
 import { checkTimeoutMs, Timer } from "../../proto/timer.js";
+import { OwnedThread } from "../../threads/owned-thread.js";
 import { invalidData } from "./ingested.js";
 import type { ThreadReply } from "./serve.js";
 
@@ -18,7 +18,7 @@ export interface ThreadPoolOptions {
   readonly reuseMax: number;
   /** Requests that may wait for a thread; one more is RATE_LIMITED. */
   readonly queueMax: number;
-  /** The thread's file. */
+  /** The thread's file: what it exports as `answer` is called with each request (serve.ts). */
   readonly thread: URL;
 }
 
@@ -31,9 +31,12 @@ interface Request<W, R> {
 }
 
 interface Slot<W, R> {
-  readonly worker: Worker;
+  readonly thread: OwnedThread;
+  /** Since its thread was started. */
   served: number;
   request: Request<W, R> | undefined;
+  /** Ends the thread in the middle of its request. */
+  abort: AbortController;
 }
 
 export class ThreadPool<W, R> {
@@ -42,7 +45,6 @@ export class ThreadPool<W, R> {
   readonly #slots = new Set<Slot<W, R>>();
   #queue: Request<W, R>[] = [];
   #closed = false;
-  #threadsStarted = 0;
 
   /**
    * `prepare` makes, when a thread is free, the message of a request and says which of its buffers move to the thread.
@@ -57,7 +59,7 @@ export class ThreadPool<W, R> {
 
   /** Threads started since the beginning; one more for each that was ended. */
   get threadsStarted(): number {
-    return this.#threadsStarted;
+    return [...this.#slots].reduce((sum, { thread }) => sum + 1 + thread.replaced, 0);
   }
 
   /** Starts a thread before the first request needs it. */
@@ -89,11 +91,9 @@ export class ThreadPool<W, R> {
     this.#closed = true;
     for (const request of this.#queue.splice(0))
       this.#fail(request, new VolleyError("CLOSED", "this ingest pool was closed while the request waited"));
-    await Promise.all(
-      [...this.#slots].map((slot) =>
-        this.#end(slot, new VolleyError("CLOSED", "this ingest pool was closed during decoding")),
-      ),
-    );
+    for (const { request } of this.#slots)
+      if (request) this.#fail(request, new VolleyError("CLOSED", "this ingest pool was closed during decoding"));
+    await Promise.all([...this.#slots].map((slot) => slot.thread.close()));
   }
 
   #dispatch(): void {
@@ -102,30 +102,51 @@ export class ThreadPool<W, R> {
         [...this.#slots].find((candidate) => !candidate.request) ??
         (this.#slots.size < this.#options.threads ? this.#start() : undefined);
       if (!slot) return;
-      const request = this.#queue.shift() as Request<W, R>;
-      slot.request = request;
-      slot.worker.ref();
-      const { message, transfer } = this.#prepare(request.work);
-      slot.worker.postMessage(message, transfer);
+      void this.#serve(slot, this.#queue.shift() as Request<W, R>);
     }
   }
 
   #start(): Slot<W, R> {
     const { heapMb, thread } = this.#options;
-    const worker = new Worker(thread, {
-      resourceLimits: { maxOldGenerationSizeMb: heapMb, maxYoungGenerationSizeMb: 32, stackSizeMb: 4 },
-      execArgv: [],
-      env: {},
-      stdin: false,
-    });
-    const slot: Slot<W, R> = { worker, served: 0, request: undefined };
-    this.#threadsStarted++;
+    const slot: Slot<W, R> = {
+      thread: new OwnedThread({
+        file: thread,
+        name: "answer",
+        heapMb,
+        limits: { maxYoungGenerationSizeMb: 32, stackSizeMb: 4 },
+        messagesMax: 1,
+        execArgv: [],
+        env: {},
+      }),
+      served: 0,
+      request: undefined,
+      abort: new AbortController(),
+    };
     this.#slots.add(slot);
-    worker.unref();
-    worker.on("message", (reply: ThreadReply<R>) => this.#answered(slot, reply));
-    worker.on("error", (error: NodeJS.ErrnoException) => void this.#end(slot, this.#fault(error)));
-    worker.on("exit", () => void this.#end(slot, invalidData("decoding ended its thread")));
     return slot;
+  }
+
+  async #serve(slot: Slot<W, R>, request: Request<W, R>): Promise<void> {
+    const { thread } = slot;
+    slot.request = request;
+    slot.abort = new AbortController();
+    try {
+      const { message, transfer } = this.#prepare(request.work);
+      const reply = await thread.execute<ThreadReply<R>>(message, { transfer, signal: slot.abort.signal });
+      request.timer?.stop();
+      if (reply.t === "done") request.resolve(reply.result);
+      else request.reject(fromWireError(reply.error));
+      slot.served++;
+    } catch (error) {
+      slot.served = 0;
+      this.#fail(request, this.#fault(error as NodeJS.ErrnoException));
+    }
+    if (slot.served >= this.#options.reuseMax) {
+      slot.served = 0;
+      await thread.end();
+    }
+    slot.request = undefined;
+    this.#dispatch();
   }
 
   #fault(error: NodeJS.ErrnoException): VolleyError {
@@ -133,44 +154,17 @@ export class ThreadPool<W, R> {
       return invalidData(
         `the bytes need more than ${this.#options.heapMb} MiB of heap to decode; send them in smaller parts`,
       );
+    if (/exited with code/.test(error.message)) return invalidData("decoding ended its thread");
     return invalidData(`the bytes could not be decoded: ${error.message}`);
   }
 
-  #answered(slot: Slot<W, R>, reply: ThreadReply<R>): void {
-    const { request } = slot;
-    if (!request) return;
-    if (reply.t === "broke")
-      return void this.#end(slot, invalidData(`the bytes could not be decoded: ${reply.message}`));
-    slot.request = undefined;
-    slot.worker.unref();
-    request.timer?.stop();
-    if (reply.t === "done") request.resolve(reply.result);
-    else request.reject(fromWireError(reply.error));
-    if (++slot.served >= this.#options.reuseMax) void this.#end(slot, undefined);
-    this.#dispatch();
-  }
-
   #expire(request: Request<W, R>): void {
-    const error = new VolleyError("TIMEOUT", `the upload was not decoded within ${request.timeoutMs} ms`);
-    const slot = [...this.#slots].find((candidate) => candidate.request === request);
-    if (slot) return void this.#end(slot, error);
     this.#queue = this.#queue.filter((waiting) => waiting !== request);
-    this.#fail(request, error);
+    this.#fail(request, new VolleyError("TIMEOUT", `the upload was not decoded within ${request.timeoutMs} ms`));
+    for (const slot of this.#slots) if (slot.request === request) slot.abort.abort();
   }
 
-  /** Ends a thread, fails what it was doing, and lets a fresh one take what waits. */
-  async #end(slot: Slot<W, R>, error: VolleyError | undefined): Promise<void> {
-    if (!this.#slots.delete(slot)) return;
-    const { request } = slot;
-    slot.request = undefined;
-    if (request && error) this.#fail(request, error);
-    if (!this.#closed) {
-      this.warm();
-      this.#dispatch();
-    }
-    await slot.worker.terminate();
-  }
-
+  /** What has been answered already stays so. */
   #fail(request: Request<W, R>, error: VolleyError): void {
     request.timer?.stop();
     request.reject(error);

@@ -1,11 +1,11 @@
 /** The thread that decodes uploads (ingest-pool.ts). */
 import { decode } from "./decode.js";
 import type { Ingested, IngestOptions } from "./ingested.js";
-import { owned, serveThread } from "./serve.js";
+import { answering, owned } from "./serve.js";
 
 export interface ThreadRequest {
   readonly bytes: Uint8Array;
   readonly options: IngestOptions;
 }
 
-serveThread<ThreadRequest, Ingested>(({ bytes, options }) => owned(decode(bytes, options)));
+export const answer = answering<ThreadRequest, Ingested>(({ bytes, options }) => owned(decode(bytes, options)));

@@ -1,7 +1,7 @@
 /** The thread that decodes Parquet files (parquet.ts). */
-import { owned, serveThread } from "../ingest/serve.js";
+import { answering, owned } from "../ingest/serve.js";
 import { describe, load, type ParquetDescription, type ParquetLoaded, type ParquetRequest } from "./decode-parquet.js";
 
-serveThread<ParquetRequest, ParquetDescription | ParquetLoaded>((request) =>
+export const answer = answering<ParquetRequest, ParquetDescription | ParquetLoaded>((request) =>
   request.what === "load" ? owned(load(request)) : { result: describe(request), transfer: [] },
 );

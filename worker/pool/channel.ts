@@ -6,8 +6,8 @@
  *
  * One producer (the thread), one consumer (the agent). Positions grow for ever (mod 2^32); an entry never wraps round
  * the end:
- *   u32 task | u32 kind << 24 | payload bytes | u32 slot time in µs | u32 digest bytes (0, 16 or 48) | digest | payload |
- * padding to 8
+ *   u32 task | u32 kind << 24 | payload bytes | u32 slot time in µs | u32 digest bytes (0, 16 or 48) | digest |
+ *   payload | padding to 8
  */
 import { digestBytes } from "../../proto/digest.js";
 import type { ErrorCode } from "../../proto/errors.js";

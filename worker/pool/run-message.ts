@@ -89,7 +89,8 @@ export function isThreadMessage(message: unknown): message is Exclude<ThreadMess
     message.t === "large" &&
     typeof given.channel === "number" &&
     given.data instanceof Uint8Array &&
-    given.digest instanceof Uint8Array
+    given.digest instanceof Uint8Array &&
+    (given.sha256 === undefined || given.sha256 instanceof Uint8Array)
   );
 }
 

@@ -1,13 +1,12 @@
 /**
- * A slot: one thread (a piscina pool of one, so that what is given to it stays with it) and the runs it has.
+ * A slot: one thread of its own, and the runs it has.
  *
  * A run may be given while another executes: it waits in the thread, which goes on with it the moment the one before
  * has returned. So that each of them can be limited, read and blamed by itself, they take two channels in turn.
  */
-import type { Worker } from "node:worker_threads";
-import { Piscina } from "piscina";
 import type { WireError } from "../../proto/errors.js";
 import { limits } from "../../proto/limits.js";
+import { OwnedThread } from "../../threads/owned-thread.js";
 import type { SharedMemory } from "../store/memory.js";
 import { SlotChannel } from "./channel.js";
 import type { RoomSource } from "./result-room.js";
@@ -30,15 +29,12 @@ export class Slot implements RunHost {
   readonly heapBytesMax: number;
   readonly room: RoomSource | undefined;
   readonly #options: SlotOptions;
-  readonly #piscina: Piscina;
+  readonly #thread: OwnedThread;
   readonly #lanes: readonly Lane[];
-  readonly #exits = new WeakMap<Worker, Promise<void>>();
   /** In the order in which they were given; those that are vacated leave with the next one that is given. */
   #runs: readonly SlotRun[] = [];
   #nextRun = 1;
   closed = false;
-  /** Threads that user code ended or made unfit. */
-  threadsReplaced = 0;
 
   constructor(options: SlotOptions) {
     this.#options = options;
@@ -60,22 +56,22 @@ export class Slot implements RunHost {
       inlineBytesMax: limits.inlineBytesMax,
       heapBytes: options.heapBytesMax,
     };
-    this.#piscina = new Piscina({
-      filename: new URL("./thread.js", import.meta.url).href,
+    this.#thread = new OwnedThread({
+      file: new URL("./thread.js", import.meta.url),
       name: "run",
-      minThreads: 1,
-      maxThreads: 1,
-      idleTimeout: Number.POSITIVE_INFINITY,
+      heapMb: Math.ceil(options.heapBytesMax / 2 ** 20),
       // The runs of both channels, and one that was recalled and has not been passed over yet.
-      concurrentTasksPerWorker: 4,
-      atomics: "sync",
-      recordTiming: false,
-      resourceLimits: { maxOldGenerationSizeMb: Math.ceil(options.heapBytesMax / 2 ** 20) },
+      messagesMax: 4,
       env: threadEnv(process.env),
       workerData,
+      onMessage: (message) => this.#hear(message),
+      onError: (error) => this.onError(error),
     });
-    this.#piscina.on("message", (message: unknown) => this.#hear(message));
-    this.#piscina.on("error", (error) => this.onError(error));
+  }
+
+  /** Threads that user code ended or made unfit. */
+  get threadsReplaced(): number {
+    return this.#thread.replaced;
   }
 
   get busy(): boolean {
@@ -117,45 +113,23 @@ export class Slot implements RunHost {
   async close(): Promise<void> {
     if (this.closed) return;
     this.closed = true;
-    await this.#piscina.destroy();
+    await this.#thread.close();
   }
 
   // ---------------------------------------------------------------------------------------------- the thread
 
   #hasHeardStray = false;
 
-  async execute(message: RunMessage): Promise<RunReply> {
-    const [thread] = this.#piscina.threads;
-    if (thread) this.#watch(thread);
-    try {
-      return (await this.#piscina.run(message)) as RunReply;
-    } catch (error) {
-      // What a thread has posted arrives before its exit is told. One that failed and lives on is ended.
-      if (thread) {
-        await thread.terminate();
-        await this.#exits.get(thread);
-      }
-      throw error;
-    }
+  execute(message: RunMessage): Promise<RunReply> {
+    return this.#thread.execute(message);
   }
 
   endThread(): void {
-    void this.#piscina.threads[0]?.terminate();
+    void this.#thread.end();
   }
 
   onError(error: unknown): void {
     this.#options.onError(error);
-  }
-
-  #watch(thread: Worker): void {
-    if (this.#exits.has(thread)) return;
-    const exit = new Promise<void>((resolve) => {
-      thread.once("exit", () => {
-        if (!this.closed) this.threadsReplaced++;
-        resolve();
-      });
-    });
-    this.#exits.set(thread, exit);
   }
 
   /** The thread's own messages, and what user code posts to a parent it takes for its own. */
