@@ -28,6 +28,8 @@ export const limits = {
   /** Stages that one beat of a client names as waited for, and as released; the next beat names further ones. */
   beatStagesMax: 10_000,
   jobsListedMax: 1_000,
+  /** Followers of jobs, all jobs together. */
+  watchesMax: 10_000,
   /** Objects in one message of a client about what it has put. */
   objectsListedMax: 2_000,
 

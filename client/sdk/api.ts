@@ -207,7 +207,10 @@ export interface Job<V = unknown[]> {
   /** Waits for the end and fetches what the job computes; rejects as `done` does. */
   value(options?: { timeoutMs?: number }): Promise<V>;
   status(): Promise<JobStatus>;
-  /** Yields at every change (at most every 200 ms) until the job has ended; the last update is the terminal one. */
+  /**
+   * Yields what the scheduler sends of every change (at most every 200 ms, the end at once) until the job has ended;
+   * the last update is the terminal one.
+   */
   progress(): AsyncIterable<JobStatus>;
   /** Waits for the end; rejects with the job's error if it failed or was cancelled. */
   done(options?: { timeoutMs?: number }): Promise<JobStatus>;

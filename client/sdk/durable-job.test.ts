@@ -14,7 +14,7 @@ const submitted = (): ClientRequestOf<"submit"> => rig.scheduler.of("submit").at
 function answer(results: Record<number, unknown[]>): void {
   rig.scheduler.onRequest = (request) => {
     if (request.t === "submit") return { t: "submitted", job: request.job, existed: false };
-    if (request.t === "status")
+    if (request.t === "watch")
       return {
         t: "status",
         status: {

@@ -8,7 +8,6 @@ import { type JobId, objectIdOf } from "../../proto/ids.js";
 import type { ClientReplyOf } from "../../proto/messages/client.js";
 import type { Explanation } from "../../proto/messages/explanation.js";
 import type { JobStatus } from "../../proto/messages/status.js";
-import { pause } from "../../proto/runtime.js";
 import { type ValueKind, valueKind } from "../../proto/values/kind.js";
 import { PackReader } from "../../proto/values/pack.js";
 import type { Job, StreamOptions } from "./api.js";
@@ -19,8 +18,8 @@ import type { Requests } from "./requests.js";
 import type { StackTraces } from "./stack-traces.js";
 import { decodeAligned } from "./value-of.js";
 
-const pollMsFirst = 10;
-const pollMsMax = 200;
+/** The scheduler sends what changes; asking again renews that, and brings what was lost on the way. */
+const askAgainMs = 2_000;
 /** How long a scheduler may be away while a job is followed. */
 const absenceMs = 60_000;
 const fetchesAhead = 8;
@@ -43,14 +42,8 @@ export class RemoteJob<V = unknown[]> implements Job<V> {
     this.#shape = shape;
   }
 
-  status(): Promise<JobStatus> {
-    return this.#status();
-  }
-
-  async #status(timeoutMs?: number): Promise<JobStatus> {
-    return (
-      await this.#requests.ask({ t: "status", job: this.id }, "status", timeoutMs === undefined ? {} : { timeoutMs })
-    ).status;
+  async status(): Promise<JobStatus> {
+    return (await this.#requests.ask({ t: "status", job: this.id }, "status")).status;
   }
 
   progress(): AsyncIterable<JobStatus> {
@@ -58,15 +51,26 @@ export class RemoteJob<V = unknown[]> implements Job<V> {
   }
 
   async *#progress(patience?: Patience): AsyncIterable<JobStatus> {
-    let last = "";
-    for (let pauseMs = pollMsFirst; ; pauseMs = Math.min(pauseMs * 2, pollMsMax)) {
-      const status = await this.#status(absenceMs);
-      const face = JSON.stringify(status);
-      if (face !== last) yield status;
-      last = face;
-      if (hasEnded(status)) return;
-      await pause(this.#requests.runtime, pauseMs);
-      patience?.check();
+    const { watches, runtime, client } = this.#requests;
+    const watch = watches.open(this.id, runtime);
+    try {
+      let last = "";
+      let status: JobStatus | undefined;
+      for (;;) {
+        status ??= (await this.#requests.ask({ t: "watch", job: this.id, client }, "status", { timeoutMs: absenceMs }))
+          .status;
+        const face = JSON.stringify(status);
+        if (face !== last) yield status;
+        last = face;
+        if (hasEnded(status)) return;
+        const shown = status.succeeded;
+        status = await watch.next(askAgainMs);
+        patience?.check();
+        // Sent before the last answer.
+        if (status?.state === "running" && status.succeeded < shown) status = undefined;
+      }
+    } finally {
+      watches.close(this.id, watch);
     }
   }
 

@@ -1,10 +1,11 @@
 /** Callers' questions to the scheduler as promises. How often each is asked, and when it failed, the session says. */
 import type { VolleyError } from "../../proto/errors.js";
-import type { ObjectId } from "../../proto/ids.js";
+import type { ClientId, ObjectId } from "../../proto/ids.js";
 import type { ClientReply, ClientReplyOf, ClientRequest } from "../../proto/messages/client.js";
 import type { ObjectLocation } from "../../proto/messages/results.js";
 import type { Runtime } from "../../proto/runtime.js";
 import type { SessionEvent } from "../../session/session.js";
+import { Watches } from "./watches.js";
 
 interface Waiter {
   resolve(answer: ClientReply | ObjectLocation): void;
@@ -14,11 +15,14 @@ interface Waiter {
 export class Requests {
   readonly payloadBytesMax: number;
   readonly runtime: Runtime;
+  readonly client: ClientId;
+  readonly watches = new Watches();
   readonly #take: (event: SessionEvent) => void;
   readonly #waiting = new Map<number, Waiter>();
   #next = 1;
 
-  constructor(payloadBytesMax: number, runtime: Runtime, take: (event: SessionEvent) => void) {
+  constructor(client: ClientId, payloadBytesMax: number, runtime: Runtime, take: (event: SessionEvent) => void) {
+    this.client = client;
     this.payloadBytesMax = payloadBytesMax;
     this.runtime = runtime;
     this.#take = take;

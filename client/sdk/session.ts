@@ -11,7 +11,7 @@ import { decodeMessage, encodeMessage } from "../../proto/codec.js";
 import { isVolleyError, toWireError, VolleyError } from "../../proto/errors.js";
 import type { ClientId, JobId, TenantId, WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import { type ClientRequest, type ClientRequestOf, clientReply, clientUpdate } from "../../proto/messages/client.js";
+import { type ClientRequest, type ClientRequestOf, clientMessage, clientReply } from "../../proto/messages/client.js";
 import type { ObjectLocation } from "../../proto/messages/results.js";
 import type { StageSpec } from "../../proto/messages/stage.js";
 import { type Runtime, realRuntime, type Stop } from "../../proto/runtime.js";
@@ -107,7 +107,7 @@ export class Session {
     this.client = client;
     this.tenant = tenant;
     this.state = newSession({ client, session, tenant, unreachableMs });
-    this.requests = new Requests(transport.payloadBytesMax, this.#runtime, (event) => {
+    this.requests = new Requests(client, transport.payloadBytesMax, this.#runtime, (event) => {
       this.take(event);
       if (event.e === "locate") this.#flushLater();
     });
@@ -121,9 +121,11 @@ export class Session {
 
   /** Rejects with NO_SCHEDULER, DISCONNECTED, VERSION_MISMATCH. */
   async open(timeoutMs: number = limits.requestTimeoutMs): Promise<void> {
-    this.#subscription = this.#transport.subscribe(subjects.client(this.client), ({ data }) =>
-      this.take({ e: "update", update: decodeMessage(clientUpdate, data) }),
-    );
+    this.#subscription = this.#transport.subscribe(subjects.client(this.client), ({ data }) => {
+      const message = decodeMessage(clientMessage, data);
+      if (message.t === "job") this.requests.watches.changed(message);
+      else this.take({ e: "update", update: message });
+    });
     this.#stopStatus = this.#transport.onStatus((status) => this.take({ e: "link", up: status === "connected" }));
     await new Promise<void>((resolve, reject) => {
       this.#opened = { resolve, reject };

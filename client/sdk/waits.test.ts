@@ -65,8 +65,8 @@ describe("a timeout", () => {
     } as unknown as JobStatus;
     const figures = { tasks: 1, succeeded: 1, reused: 0, executed: 1, retried: 0, slotTimeUs: 0, resultBytes: 0 };
     scheduler.onRequest = (request) =>
-      request.t === "status"
-        ? { t: "status", status: { ...status, ...figures, state: ++asked < 3 ? "running" : "succeeded" } }
+      request.t === "watch"
+        ? { t: "status", status: { ...status, ...figures, state: ++asked < 2 ? "running" : "succeeded" } }
         : undefined;
     expect(await cluster.job("j").done({ timeoutMs })).toMatchObject({ state: "succeeded" });
   });

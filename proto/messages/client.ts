@@ -93,6 +93,11 @@ export const clientRequest = z.discriminatedUnion("t", [
     key: z.string().min(1).max(128).optional(),
   }),
   z.object({ t: z.literal("status"), job: jobId }),
+  /**
+   * The same, and for a while {@link ClientMessage} `job` to this client whenever it changes. Asked again as long as
+   * the job is followed: so lost messages and new schedulers cost no more than that time.
+   */
+  z.object({ t: z.literal("watch"), job: jobId, client: clientId }),
   z.object({
     t: z.literal("list"),
     tenant: tenantId.optional(),
@@ -191,3 +196,11 @@ export const clientUpdate = z.object({
   segments: z.array(resultSegment),
 });
 export type ClientUpdate = z.infer<typeof clientUpdate>;
+
+/** What a client is told without a question, on subjects.client(client). */
+export const clientMessage = z.discriminatedUnion("t", [
+  clientUpdate,
+  /** Of a job that this client follows. */
+  z.object({ t: z.literal("job"), epoch, status: jobStatus }),
+]);
+export type ClientMessage = z.infer<typeof clientMessage>;

@@ -21,7 +21,7 @@ import type {
 import type { ClientReply, ClientRequest } from "../../proto/messages/client.js";
 import type { ObjectLocation, ResultSegment } from "../../proto/messages/results.js";
 import type { StageSpec } from "../../proto/messages/stage.js";
-import type { JobState } from "../../proto/messages/status.js";
+import type { JobState, JobStatus } from "../../proto/messages/status.js";
 import type { WorkerOrder, WorkerRequest } from "../../proto/messages/worker.js";
 
 /** A handle of the shell's for an answer that is owed. The core passes it back untouched. */
@@ -114,6 +114,8 @@ export type Command =
    */
   | { c: "outranked"; epoch: Epoch; worker: WorkerId }
   | { c: "update"; client: ClientId; session: JobId; segment: ResultSegment }
+  /** To a client that follows the job. */
+  | { c: "status"; client: ClientId; status: JobStatus; gated: true }
   | { c: "record"; record: JournalRecord }
   /**
    * Every output of this durable job is committed: hash its tasks' digests (16 bytes each, outputs and tasks in order)

@@ -35,6 +35,7 @@ import {
   taskState,
 } from "./state.js";
 import { Turns } from "./turns.js";
+import { sendEnd } from "./watches.js";
 
 // ------------------------------------------------------------------------------------------------ queueing
 
@@ -286,6 +287,7 @@ export function endJob(ctx: Context, job: JobRecord, state: JobState, error?: Wi
     text: `job ${state}`,
     fields: { job: job.id, name: job.name, ...(error ? { code: error.code, error: error.message } : {}) },
   });
+  sendEnd(ctx, job);
   if (job.kind === "durable") considerOffload(ctx, job);
 }
 

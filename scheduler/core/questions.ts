@@ -6,72 +6,31 @@ import { limits } from "../../proto/limits.js";
 import type { ClientRequestOf } from "../../proto/messages/client.js";
 import type { StoryLine } from "../../proto/messages/explanation.js";
 import type { ResultSegment } from "../../proto/messages/results.js";
-import type { JobStatus, StageStatus, WorkerStatus } from "../../proto/messages/status.js";
+import type { WorkerStatus } from "../../proto/messages/status.js";
 import { causeText } from "./cause.js";
 import { answer, jobNotFound, refuse } from "./client-events.js";
 import type { ReplyToken } from "./events.js";
 import { explain } from "./explain.js";
+import { jobStatusOf, stagesListedMax } from "./job-status.js";
 import { segmentBytes } from "./records.js";
 import { largestStoreBytes } from "./room.js";
 import { sliceSegment, storeBytes } from "./segments.js";
 import { isDraining } from "./standing.js";
-import { type Context, type JobRecord, type StageRecord, tallyOf, taskState } from "./state.js";
+import type { Context } from "./state.js";
 import type { StoryLine as Line } from "./stories.js";
-
-export function stageStatusOf(stage: StageRecord): StageStatus {
-  return {
-    index: stage.index,
-    name: stage.spec.name ?? ("bundle" in stage.spec.fn ? stage.spec.fn.export : stage.spec.fn.kernel),
-    count: stage.spec.count,
-    waiting: tallyOf(stage, taskState.waiting) + tallyOf(stage, taskState.retrying),
-    queued: tallyOf(stage, taskState.queued),
-    running: tallyOf(stage, taskState.leased),
-    succeeded: tallyOf(stage, taskState.succeeded) + tallyOf(stage, taskState.shelved),
-    failed: tallyOf(stage, taskState.failed),
-    cancelled: tallyOf(stage, taskState.cancelled),
-    reused: stage.reused,
-    retried: stage.retried,
-  };
-}
-
-/** A session may have very many stages: its status lists the newest only. */
-const stagesListedMax = 1_000;
-
-function newest(job: JobRecord, most: number): StageStatus[] {
-  const stages: StageStatus[] = [];
-  let skip = job.stages.size - most;
-  if (skip >= job.stages.size) return stages;
-  for (const stage of job.stages.values()) if (--skip < 0) stages.push(stageStatusOf(stage));
-  return stages;
-}
-
-export function jobStatusOf(job: JobRecord, stagesMax = stagesListedMax): JobStatus {
-  return {
-    job: job.id,
-    name: job.name,
-    tenant: job.tenant,
-    durable: job.kind === "durable",
-    state: job.state,
-    submittedAtMs: job.submittedAtMs,
-    ...(job.endedAtMs === undefined ? {} : { endedAtMs: job.endedAtMs }),
-    stages: newest(job, stagesMax),
-    outputs: job.kind === "durable" ? [...job.outputs] : [],
-    tasks: job.tasks,
-    succeeded: (job.tally[taskState.succeeded] as number) + (job.tally[taskState.shelved] as number),
-    reused: job.reused,
-    executed: job.executed,
-    retried: job.retried,
-    slotTimeUs: job.slotTimeUs,
-    resultBytes: job.resultBytes,
-    ...(job.error ? { error: job.error } : {}),
-    ...(job.kind === "durable" && job.digest.d === "known" ? { digest: job.digest.digest } : {}),
-  };
-}
+import { watch } from "./watches.js";
 
 export function onStatus(ctx: Context, request: ClientRequestOf<"status">, reply: ReplyToken | undefined): void {
   const job = ctx.state.jobs.get(request.job);
   if (job) answer(ctx, reply, { t: "status", status: jobStatusOf(job) }, true);
   else refuse(ctx, reply, jobNotFound(request.job));
+}
+
+/** The status now, and from then on what changes of it (watches.ts). */
+export function onWatch(ctx: Context, request: ClientRequestOf<"watch">, reply: ReplyToken | undefined): void {
+  const job = ctx.state.jobs.get(request.job);
+  if (job?.state === "running") watch(ctx.state, job, request.client);
+  onStatus(ctx, { t: "status", job: request.job }, reply);
 }
 
 export function onList(ctx: Context, request: ClientRequestOf<"list">, reply: ReplyToken | undefined): void {

@@ -40,6 +40,8 @@ import type { Turns } from "./turns.js";
 
 export { isTerminal, type TaskState, taskState } from "./task-states.js";
 
+import { Watches } from "./watch-record.js";
+
 export type Dependent = DependentOf<StageRecord>;
 export type EachInput = EachInputOf<StageRecord, PutRecord>;
 export type EachSource = EachInput["sources"][number];
@@ -247,6 +249,8 @@ export interface State {
   engine: string;
   /** Durable jobs that have ended, oldest first, for forgetting. */
   readonly ended: JobId[];
+  /** Who follows which jobs. */
+  readonly watches: Watches;
   /** Jobs to look at in the next live step: restored from the journal at some point between two records. */
   readonly unsettled: Set<JobId>;
   nextSweepMs: number;
@@ -294,6 +298,7 @@ export function createState(options: { epoch: Epoch; offload?: OffloadSizes }): 
     engines: new Map(),
     engine: "",
     ended: [],
+    watches: new Watches(),
     unsettled: new Set(),
     nextSweepMs: 0,
     nextPutSweepAt: 0,

@@ -16,7 +16,7 @@ import { onDropped, onOffloaded, sweepResults } from "./offload.js";
 import { endJob, freeObjects, objectIds } from "./progress.js";
 import { onHold, onPut } from "./put-events.js";
 import { dropUnread, sweepMissing } from "./puts.js";
-import { onExplain, onList, onPlace, onResults, onStatus, onStory, onWorkers } from "./questions.js";
+import { onExplain, onList, onPlace, onResults, onStatus, onStory, onWatch, onWorkers } from "./questions.js";
 import { write } from "./records.js";
 import { onResume } from "./resume.js";
 import { onRetryTimers } from "./retries.js";
@@ -24,6 +24,7 @@ import { heapBytesOf } from "./segments.js";
 import { sweepSilences } from "./silence-ends.js";
 import { type Context, type DurableRecord, type JobRecord, type State, sessionOf } from "./state.js";
 import { steal } from "./steal.js";
+import { sendChanges } from "./watches.js";
 import { onBeat, onBye, onHello, onObjects, removeWorker } from "./worker-events.js";
 
 /** Ended durable jobs are kept this long and this many, for their results and for reuse. */
@@ -77,12 +78,13 @@ export function step(state: State, event: Event, nowMs: number): Command[] {
   dispatch(ctx);
   steal(ctx);
   if (state.unread.size > 0) dropUnread(ctx);
+  if (state.watches.nextMs <= state.nowMs) sendChanges(ctx);
   return ctx.out;
 }
 
 /** When the next tick is needed at the latest. */
 export function nextWakeMs(state: State): number {
-  return Math.min(state.retries.nextMs ?? Number.POSITIVE_INFINITY, state.nextSweepMs);
+  return Math.min(state.retries.nextMs ?? Number.POSITIVE_INFINITY, state.nextSweepMs, state.watches.nextMs);
 }
 
 /** After a restart, durable jobs start from what the journal says. */
@@ -116,6 +118,9 @@ function onClient(ctx: Context, event: Extract<Event, { e: "client" }>): void {
       break;
     case "status":
       onStatus(ctx, request, reply);
+      break;
+    case "watch":
+      onWatch(ctx, request, reply);
       break;
     case "list":
       onList(ctx, request, reply);

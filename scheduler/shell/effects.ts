@@ -11,7 +11,7 @@ import { encodeMessage } from "../../proto/codec.js";
 import { isVolleyError } from "../../proto/errors.js";
 import type { ClientId, Epoch, JobId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import type { ClientReply } from "../../proto/messages/client.js";
+import type { ClientMessage, ClientReply } from "../../proto/messages/client.js";
 import type { ResultSegment } from "../../proto/messages/results.js";
 import type { Runtime } from "../../proto/runtime.js";
 import { subjects } from "../../proto/subjects.js";
@@ -21,7 +21,7 @@ import type { BlobEffects } from "./blob-effects.js";
 import { Outbox } from "./outbox.js";
 import type { ReplyBook } from "./reply-book.js";
 
-type Said = Extract<Command, { c: "reply" | "order" | "offload" | "drop" | "deferred" }>;
+type Said = Extract<Command, { c: "reply" | "status" | "order" | "offload" | "drop" | "deferred" }>;
 
 /**
  * How long a patient order waits for others to the same worker: a message and a wake-up less for each task that is
@@ -86,6 +86,7 @@ export class Effects {
           this.#outbox.update(command.client, command.session, command.segment);
           break;
         case "order":
+        case "status":
         case "reply":
           this.#gate(command);
           break;
@@ -174,6 +175,9 @@ export class Effects {
       case "reply":
         this.#reply(command.to, command.message);
         return;
+      case "status":
+        this.#status(command);
+        return;
       case "offload":
         this.#options.blobs.write(command.job, command.blob, command.segments);
         return;
@@ -204,6 +208,13 @@ export class Effects {
   #reply(token: number, message: ClientReply): void {
     const owed = this.#options.replies.take(token);
     if (owed) this.#respond("client", owed.message, this.#fit(message));
+  }
+
+  /** One that the network does not take is left out: the follower's own question is answered with the reason. */
+  #status({ client, status }: Extract<Command, { c: "status" }>): void {
+    const { transport, epoch } = this.#options;
+    const data = encodeMessage({ t: "job", epoch, status } satisfies ClientMessage);
+    if (data.byteLength <= transport.payloadBytesMax) this.#publish("client", subjects.client(client), data);
   }
 
   #fit(message: ClientReply): Uint8Array {

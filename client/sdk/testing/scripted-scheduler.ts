@@ -11,6 +11,7 @@ import {
 } from "../../../proto/messages/client.js";
 import type { ResultSegment } from "../../../proto/messages/results.js";
 import type { ArgSpec, StageSpec } from "../../../proto/messages/stage.js";
+import type { JobStatus } from "../../../proto/messages/status.js";
 import { subjects } from "../../../proto/subjects.js";
 import type { MemoryNetwork, MemoryTransport } from "../../../proto/transport/testing/memory.js";
 import { PackReader, PackWriter } from "../../../proto/values/pack.js";
@@ -114,6 +115,11 @@ export class ScriptedScheduler {
 
   send(client: ClientId, session: JobId, segments: ResultSegment[], epoch = this.epoch): void {
     this.#transport.publish(subjects.client(client), encodeMessage({ t: "update", epoch, session, segments }));
+  }
+
+  /** To a client that follows the job. */
+  sendStatus(client: ClientId, status: JobStatus, epoch = this.epoch): void {
+    this.#transport.publish(subjects.client(client), encodeMessage({ t: "job", epoch, status }));
   }
 
   /** Answers every stage by calling `run` for each task. Arguments: values and items only. */
