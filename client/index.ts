@@ -9,6 +9,7 @@ export type { BundleId, JobId, ObjectId, WorkerId } from "../proto/ids.js";
 export type { Explanation } from "../proto/messages/explanation.js";
 export type { FunctionRef } from "../proto/messages/stage.js";
 export type { JobState, JobStatus, StageStatus, WorkerStatus } from "../proto/messages/status.js";
+export { type EncodedValue, type ValueKind, valueKind } from "../proto/values/kind.js";
 export type { AuditFinding, AuditInput, AuditOptions, AuditReport } from "./research/audit.js";
 export {
   type Bootstrap,
@@ -26,6 +27,7 @@ export type {
   CarryingFunction,
   ConnectOptions,
   DeployOptions,
+  EncodedContent,
   GraphArg,
   GraphBuilder,
   Job,

@@ -8,7 +8,7 @@ import type { Explanation, StoryLine } from "../../proto/messages/explanation.js
 import type { FunctionRef } from "../../proto/messages/stage.js";
 import type { JobStatus, WorkerStatus } from "../../proto/messages/status.js";
 import type { ObjectRef } from "../../proto/object-ref.js";
-import type { ValueKind } from "../../proto/values/kind.js";
+import type { EncodedValue, ValueKind } from "../../proto/values/kind.js";
 
 export type { ObjectRef } from "../../proto/object-ref.js";
 
@@ -61,7 +61,7 @@ export interface TaskOptions {
 type Args<F> = F extends (...args: infer A) => unknown ? A : never;
 type Result<F> = F extends (...args: never[]) => infer R ? Awaited<R> : never;
 type RefableArgs<A extends readonly unknown[]> = { [K in keyof A]: Refable<A[K]> };
-type Tail<A extends readonly unknown[]> = A extends readonly [unknown, ...infer R] ? R : [];
+type Tail<A extends readonly unknown[]> = A extends readonly [unknown?, ...infer R] ? R : [];
 
 export interface RemoteFunction<F> {
   readonly ref: FunctionRef;
@@ -144,17 +144,17 @@ export interface GraphBuilder {
   map<F>(
     fn: RemoteFunction<F>,
     items: readonly Args<F>[0][],
-    options?: TaskOptions & { shared?: readonly GraphArg<unknown>[] },
+    options?: TaskOptions & { shared?: GraphArgs<Tail<Args<F>>> },
   ): StageRef<Result<F>>;
   each<F>(
     fn: RemoteFunction<F>,
     upstream: StageRef<Args<F>[0]>,
-    options?: TaskOptions & { shared?: readonly GraphArg<unknown>[] },
+    options?: TaskOptions & { shared?: GraphArgs<Tail<Args<F>>> },
   ): StageRef<Result<F>>;
   all<F>(
     fn: RemoteFunction<F>,
-    upstream: StageRef<unknown>,
-    options?: TaskOptions & { shared?: readonly GraphArg<unknown>[] },
+    upstream: StageRef<Args<F>[0] extends readonly (infer U)[] ? U : unknown>,
+    options?: TaskOptions & { shared?: GraphArgs<Tail<Args<F>>> },
   ): StageRef<Result<F>>;
   /** Which stages' results are the job's; default: the last stage. */
   output(...stages: StageRef<unknown>[]): void;
@@ -238,6 +238,12 @@ export interface Cluster extends AsyncDisposable {
    */
   kernel<F = (...args: never[]) => Table>(name: string, version?: number): RemoteFunction<F>;
   put<T>(value: T, options?: { durable?: boolean }): Promise<ObjectRef<T>>;
+  /**
+   * Puts bytes that are encoded already: `{ kind: valueKind.arrow, data }` of an Arrow IPC stream from a file, say. They
+   * are copied, looked at (CORRUPT if they cannot be read), and named by their content. What this client can put again,
+   * if the cluster loses it, are the newest 32 MiB of such bytes; `durable` is for more.
+   */
+  putEncoded<T = Table>(encoded: EncodedValue, options?: { durable?: boolean }): Promise<ObjectRef<T>>;
   get<T>(ref: ObjectRef<T>, options?: { timeoutMs?: number; admit?: Admit }): Promise<T>;
   get<T>(refs: RefArray<T> | readonly ObjectRef<T>[], options?: { timeoutMs?: number }): Promise<T[]>;
   /**

@@ -1,5 +1,6 @@
 /** One connection to a cluster: the public verbs, each handed to the part that owns it. */
 
+import type { Table } from "apache-arrow";
 import { resolveKernel } from "../../kernels/catalog/catalog.js";
 import { VolleyError } from "../../proto/errors.js";
 import type { CompiledGraph } from "../../proto/graph.js";
@@ -8,6 +9,7 @@ import { limits } from "../../proto/limits.js";
 import type { Explanation, StoryLine } from "../../proto/messages/explanation.js";
 import type { JobStatus } from "../../proto/messages/status.js";
 import { checkTimeoutMs, Timer } from "../../proto/timer.js";
+import type { EncodedValue } from "../../proto/values/kind.js";
 import type {
   Admit,
   Cluster,
@@ -116,6 +118,10 @@ export class ClusterClient implements Cluster {
 
   put<T>(value: T, options: { durable?: boolean } = {}): Promise<ObjectRef<T>> {
     return this.#objects.put(value, options);
+  }
+
+  putEncoded<T = Table>(encoded: EncodedValue, options: { durable?: boolean } = {}): Promise<ObjectRef<T>> {
+    return this.#objects.putEncoded<T>(encoded, options);
   }
 
   get<T>(ref: ObjectRef<T>, options?: { timeoutMs?: number; admit?: Admit }): Promise<T>;

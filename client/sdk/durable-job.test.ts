@@ -41,8 +41,8 @@ describe("the calls of a durable job", () => {
     const f = await rig.impure<(...args: unknown[]) => number>();
     const put = await rig.cluster.put("outside");
     await rig.cluster.durable("k", () => {
-      const runs = f.map([1, 2, 3], { shared: [put] as never });
-      const again = f.map(runs, { shared: [runs, 10] as never });
+      const runs = f.map([1, 2, 3], { shared: [put] });
+      const again = f.map(runs, { shared: [runs, 10] });
       const one = f.with({ retries: 2, name: "one" }).submit(again, runs.at(1), [5, runs.at(-1)]);
       return f.submit(one, runs.slice(1));
     });

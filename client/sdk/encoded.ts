@@ -3,7 +3,7 @@ import { equalBytes, RunningDigest } from "../../proto/digest.js";
 import type { BlobContent } from "../../proto/durable/durable.js";
 import { VolleyError } from "../../proto/errors.js";
 import type { ObjectId } from "../../proto/ids.js";
-import type { EncodedValue, ValueKind } from "../../proto/values/value.js";
+import { decodeValue, type EncodedValue, type ValueKind, valueKind } from "../../proto/values/value.js";
 import type { EncodedContent } from "./api.js";
 
 export const contentOf = ({ kind, data }: EncodedValue): EncodedContent => ({
@@ -13,6 +13,33 @@ export const contentOf = ({ kind, data }: EncodedValue): EncodedContent => ({
     yield data;
   },
 });
+
+const kindNames: Readonly<Record<number, string>> = Object.fromEntries(
+  Object.entries(valueKind).map(([name, kind]) => [kind, name]),
+);
+const streamStart = Buffer.from([0xff, 0xff, 0xff, 0xff]);
+const fileStart = Buffer.from("ARROW1");
+
+/** Bytes that somebody else has encoded, in memory of their own, are read as others will. Throws CORRUPT if they are not of that kind. */
+export function checkEncoded({ kind, data }: EncodedValue): void {
+  const what = `${data.byteLength} bytes said to be of kind ${kindNames[kind] ?? String(kind)}`;
+  if (kindNames[kind] === undefined)
+    throw new VolleyError("INVALID_ARGUMENT", `kind is ${String(kind)}; expected one of valueKind`);
+  if (kind === valueKind.undefined && data.byteLength > 0)
+    throw new VolleyError("CORRUPT", `${what}: undefined has no bytes`);
+  if (kind === valueKind.arrow) {
+    const start = Buffer.from(data.buffer, data.byteOffset, Math.min(8, data.byteLength));
+    if (start.subarray(0, fileStart.byteLength).equals(fileStart))
+      throw new VolleyError("CORRUPT", `${what} are an Arrow file; write it as a stream, or put tableFromIPC(bytes)`);
+    if (!start.subarray(0, streamStart.byteLength).equals(streamStart))
+      throw new VolleyError("CORRUPT", `${what} do not begin as an Arrow stream does`);
+  }
+  try {
+    decodeValue({ kind, data });
+  } catch (error) {
+    throw new VolleyError("CORRUPT", `${what} cannot be read: ${(error as Error).message}`, { cause: error });
+  }
+}
 
 /** What the durable store has of an object, of which the last piece comes only if all have the object's digest. */
 export const storedContent = (

@@ -11,6 +11,7 @@ export type {
   Cluster,
   ConnectOptions,
   DeployOptions,
+  EncodedContent,
   GraphArg,
   GraphBuilder,
   Job,

@@ -16,7 +16,7 @@ import { type EncodedValue, encodeValue, type ValueKind, valueKind } from "../..
 import type { Admit, EncodedContent } from "./api.js";
 import type { Backend } from "./backend.js";
 import type { DataPlane } from "./data.js";
-import { contentOf, storedContent } from "./encoded.js";
+import { checkEncoded, contentOf, storedContent } from "./encoded.js";
 import type { Patience } from "./patience.js";
 import { Puts } from "./puts.js";
 import { PutRef } from "./refs.js";
@@ -82,13 +82,24 @@ export class Objects {
   /** Throws TASK_UNSERIALIZABLE, TOO_LARGE. */
   async put<T>(value: T, options: { durable?: boolean } = {}): Promise<PutRef<T>> {
     this.#session.assertOpen();
-    const encoded = ownBytes(encodeValue(value));
+    return this.#put<T>(ownBytes(encodeValue(value)), value, options);
+  }
+
+  /** The same of bytes that are encoded already. Throws CORRUPT if they cannot be read as what they are said to be. */
+  async putEncoded<T>({ kind, data }: EncodedValue, options: { durable?: boolean } = {}): Promise<PutRef<T>> {
+    this.#session.assertOpen();
+    const own = { kind, data: new Uint8Array(data) };
+    checkEncoded(own);
+    return this.#put<T>(own, undefined, options);
+  }
+
+  async #put<T>(encoded: EncodedValue, value: unknown, options: { durable?: boolean }): Promise<PutRef<T>> {
     if (options.durable) return new PutRef<T>(this.#session.id, await this.keep(encoded));
     const { kind, data } = encoded;
     // Whoever waits for a large put does not make the rest of the program wait for its hash.
     const digest = data.byteLength > limits.frameBytes ? await digestInTurns(kind, data, turn) : digestOf(kind, data);
     this.#session.assertOpen();
-    const { ref, done } = this.puts.ref(encoded, value, digest);
+    const { ref, done } = this.puts.ref<T>(encoded, value as T, digest);
     await done;
     return ref;
   }

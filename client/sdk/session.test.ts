@@ -273,9 +273,9 @@ describe("graphs", () => {
     const big = "y".repeat(300_000);
     const f = await rig.impure<(...args: unknown[]) => number>();
     const graph = rig.cluster.graph("g");
-    const first = graph.map(f as never, [1, 2] as never, { shared: [small, big] });
-    const second = graph.each(f as never, first);
-    graph.all(f as never, second, { shared: [first] });
+    const first = graph.map(f, [1, 2], { shared: [small, big] });
+    const second = graph.each(f, first);
+    graph.all(f, second, { shared: [first] });
     const job = await rig.cluster.run(graph);
     expect(order.filter((t) => t !== "beat")).toEqual(["put", "put", "put", "submit"]);
     const [submit] = rig.scheduler.of("submit");
