@@ -239,9 +239,9 @@ export interface Cluster extends AsyncDisposable {
   kernel<F = (...args: never[]) => Table>(name: string, version?: number): RemoteFunction<F>;
   put<T>(value: T, options?: { durable?: boolean }): Promise<ObjectRef<T>>;
   /**
-   * Puts bytes that are encoded already: `{ kind: valueKind.arrow, data }` of an Arrow IPC stream from a file, say. They
-   * are copied, looked at (CORRUPT if they cannot be read), and named by their content. What this client can put again,
-   * if the cluster loses it, are the newest 32 MiB of such bytes; `durable` is for more.
+   * Puts bytes that are encoded already: `{ kind: valueKind.arrow, data }` of an Arrow IPC stream from a file, say.
+   * They are copied, looked at (CORRUPT if they cannot be read), and named by their content. What this client can put
+   * again, if the cluster loses it, are the newest 32 MiB of such bytes; `durable` is for more.
    */
   putEncoded<T = Table>(encoded: EncodedValue, options?: { durable?: boolean }): Promise<ObjectRef<T>>;
   get<T>(ref: ObjectRef<T>, options?: { timeoutMs?: number; admit?: Admit }): Promise<T>;

@@ -20,7 +20,10 @@ const kindNames: Readonly<Record<number, string>> = Object.fromEntries(
 const streamStart = Buffer.from([0xff, 0xff, 0xff, 0xff]);
 const fileStart = Buffer.from("ARROW1");
 
-/** Bytes that somebody else has encoded, in memory of their own, are read as others will. Throws CORRUPT if they are not of that kind. */
+/**
+ * Reads bytes that somebody else has encoded, as others will. They stand in memory of their own, as Arrow has to.
+ * Throws CORRUPT if they are not of that kind.
+ */
 export function checkEncoded({ kind, data }: EncodedValue): void {
   const what = `${data.byteLength} bytes said to be of kind ${kindNames[kind] ?? String(kind)}`;
   if (kindNames[kind] === undefined)
