@@ -6,6 +6,7 @@ import { parseArgs } from "node:util";
 import { demoSuite } from "./demo/suite.js";
 import { kernelsSuite } from "./kernels/suite.js";
 import { memorySuite } from "./memory/suite.js";
+import { objectsSuite } from "./objects/suite.js";
 import { type Suite, tableOf } from "./report.js";
 import { slotsSuite } from "./slots/suite.js";
 import { tasksSuite } from "./tasks/suite.js";
@@ -15,6 +16,7 @@ const suites: Readonly<Record<string, Suite>> = {
   tasks: tasksSuite,
   slots: slotsSuite,
   demo: demoSuite,
+  objects: objectsSuite,
   memory: memorySuite,
   kernels: kernelsSuite,
 };

@@ -1,5 +1,4 @@
 /** The measurements themselves, each one repeat; Volley's side. */
-import { type Table, tableFromArrays } from "apache-arrow";
 import type { Cluster, Library } from "volley";
 import { cpuSeconds, readBytes, rssBytes, watchRss } from "../processes.js";
 
@@ -40,30 +39,6 @@ export async function bigMap(cluster: Cluster, noop: Noop, tasks: number): Promi
   const rate = tasks / seconds(start);
   if (results.length !== tasks) throw new Error(`${results.length} results for ${tasks} tasks`);
   return rate;
-}
-
-let salt = 0;
-
-/** A table of this many bytes that no cluster has seen. */
-export function freshTable(bytes: number): Table {
-  const x = new Float64Array(bytes / 8);
-  for (let i = 0; i < x.length; i++) x[i] = i;
-  x[0] = ++salt + Math.random();
-  return tableFromArrays({ x });
-}
-
-/** GB/s of a put, and of the get that follows. */
-export async function putAndGet(cluster: Cluster, bytes: number): Promise<{ put: number; get: number }> {
-  const table = freshTable(bytes);
-  const start = performance.now();
-  const ref = await cluster.put(table);
-  const put = bytes / 1e9 / seconds(start);
-  const again = performance.now();
-  const back = await cluster.get(ref);
-  const get = bytes / 1e9 / seconds(again);
-  if (back.numRows !== table.numRows || back.getChild("x")?.get(0) !== table.getChild("x")?.get(0))
-    throw new Error("the table that came back is another");
-  return { put, get };
 }
 
 export interface Cost {

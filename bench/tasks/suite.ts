@@ -7,9 +7,11 @@
  */
 import { connect } from "volley";
 import { type LocalCluster, startLocalCluster } from "../../cluster/local/local-cluster.js";
+import { arrow } from "../objects/measures.js";
+import { ObjectRounds } from "../objects/suite.js";
 import { type Peer, startPeer } from "../peers/peer.js";
 import { type Measure, measure, median, quantile, type Suite, type SuiteOptions } from "../report.js";
-import { bigMap, type Cost, costOf, inFlight, oneAtATime, putAndGet } from "./measures.js";
+import { bigMap, type Cost, costOf, inFlight, oneAtATime } from "./measures.js";
 
 const workers = 2;
 const slots = 1;
@@ -17,7 +19,6 @@ const width = 1_000;
 const inFlightTasks = 100_000;
 const oneTasks = 1_000;
 const mapTasks = 1_000_000;
-const tableBytes = 256 * 1024 * 1024;
 /** The peer has its share of the time, not of the tasks: it is slower. */
 const peerInFlightTasks = 5_000;
 const peerOneTasks = 300;
@@ -48,6 +49,7 @@ export const tasksSuite: Suite = {
   async run(options) {
     const local = await startLocalCluster({ workers, slots, gateway: false });
     const peer = await peerOf(options);
+    const objects = await ObjectRounds.start();
     try {
       const ours: Repeats = {
         inFlight: [],
@@ -60,9 +62,10 @@ export const tasksSuite: Suite = {
         get: [],
       };
       const theirs: PeerRepeats = { inFlight: [], times: [], medians: [], map: [], put: [], get: [] };
-      await rounds(local, peer, options, ours, theirs);
-      return measuresOf(ours, theirs, peer?.name);
+      await rounds(local, { peer, objects }, options, ours, theirs);
+      return [...measuresOf(ours, theirs, peer?.name), ...objects.measures()];
     } finally {
+      await objects.stop();
       await peer?.stop();
       await local.stop();
     }
@@ -82,7 +85,7 @@ async function peerOf({ log }: SuiteOptions): Promise<Peer | undefined> {
 
 async function rounds(
   local: LocalCluster,
-  peer: Peer | undefined,
+  { peer, objects }: { peer: Peer | undefined; objects: ObjectRounds },
   options: SuiteOptions,
   ours: Repeats,
   theirs: PeerRepeats,
@@ -115,13 +118,13 @@ async function rounds(
     ours.map.push(map.value);
     ours.mapCost.push(map.cost);
     if (peer) theirs.map.push((await peer.ask<{ value: number }>({ measure: "map", count: peerMapTasks })).value);
-    const bytes = await putAndGet(cluster, tableBytes);
+    const bytes = await objects.one(cluster, arrow);
     ours.put.push(bytes.put);
     ours.get.push(bytes.get);
     if (peer && repeat <= 2) {
       const answer = await peer.ask<{ put: number; get: number } | { error: string }>({
         measure: "putAndGet",
-        bytes: tableBytes,
+        bytes: arrow.bytes,
       });
       if ("error" in answer) options.log(`the peer's put and get failed: ${answer.error}`);
       else {
