@@ -2,19 +2,18 @@
  * Content addresses of stages. SDK, gateway and scheduler compute the same bases from the same specs, so a client knows
  * the ids of its results before anything ran, and a pure stage has the same ids in every job of the same content.
  */
-import { createHash } from "node:crypto";
 import { type ArgLeaf, foldArg } from "./args.js";
 import { encodeMessage } from "./codec.js";
-import { sha256Hex } from "./digest.js";
+import { digestOf, hexOf, sha256Hex } from "./digest.js";
 import { engineOfStage } from "./engine.js";
 import { type JobId, type ObjectBase, type ObjectId, objectIdOf, splitObjectId, stageBaseOf } from "./ids.js";
 import type { ArgSpec, StageSpec } from "./messages/stage.js";
 
 /** The id of bytes put as a value of this kind. */
-export function putObjectId(kind: number, payload: Uint8Array): ObjectId {
-  const hash = createHash("sha256").update(Uint8Array.of(kind)).update(payload).digest("hex");
-  return objectIdOf(`c${hash.slice(0, 32)}` as ObjectBase, 0);
-}
+export const putObjectId = (kind: number, payload: Uint8Array): ObjectId => contentId(digestOf(kind, payload));
+
+/** The id of bytes that have this digest. */
+export const contentId = (digest: Uint8Array): ObjectId => objectIdOf(`c${hexOf(digest)}` as ObjectBase, 0);
 
 /**
  * The digest that the name of an object put by its bytes says; undefined for objects that are named by what made them.

@@ -83,10 +83,12 @@ export function onBeatOver(ctx: Context): void {
 }
 
 /** An object that was put is not needed any more. */
-export function listDropped(ctx: Context, { id, put, bytes }: PutRecord): void {
+export function listDropped(ctx: Context, { name, generation, bytes }: PutRecord): void {
   const { state } = ctx;
+  // Nobody was told of what has no name.
+  if (!name) return;
   if (state.phase.p === "closing" || state.phase.p === "closed") return;
-  state.dropped.push({ id, generation: put });
+  state.dropped.push({ id: name.id, generation });
   state.droppedBytes += bytes;
   if (state.droppedBytes > bytesWaitingMax || state.dropped.length > limits.objectsListedMax / 2) beatSoon(ctx);
 }

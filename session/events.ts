@@ -21,13 +21,19 @@ export interface NewStage {
   readonly puts: readonly number[];
 }
 
+/** What an object that is put is called: an id that says the digest of its bytes. */
+export interface PutName {
+  readonly id: ObjectId;
+  readonly digest: Uint8Array;
+}
+
 /** A value that is to be put. `put` counts what this client puts and is its generation (M8). */
 export interface NewPut {
   readonly put: number;
-  readonly id: ObjectId;
+  /** undefined: the worker that takes it digests what lands, and says so. */
+  readonly name: PutName | undefined;
   readonly kind: number;
   readonly bytes: number;
-  readonly digest: Uint8Array;
   /** At most limits.inlineBytesMax: told to the scheduler with its bytes; absent: a worker takes it. */
   readonly inline: Uint8Array | undefined;
 }
@@ -76,7 +82,8 @@ export type SessionEvent =
   | { readonly e: "put"; readonly put: NewPut }
   | { readonly e: "put-needed"; readonly put: number }
   | { readonly e: "put-unneeded"; readonly put: number }
-  | { readonly e: "uploaded"; readonly put: number }
+  /** `name`: as the worker says, which has digested it. */
+  | { readonly e: "uploaded"; readonly put: number; readonly name: PutName }
   /** OBJECT_LOST: its value is not here any more. */
   | { readonly e: "upload-failed"; readonly put: number; readonly error: VolleyError }
   // ---- gets

@@ -13,7 +13,7 @@ import { forget } from "./needs.js";
 import { resendIncomplete } from "./sending.js";
 import { fail } from "./settling.js";
 import { readButUnseen, readUnseen } from "./shown-inputs.js";
-import type { Context, Phase, Purpose, PutRecord, Reopening, SessionState } from "./state.js";
+import type { Context, NamedPut, Phase, Purpose, PutRecord, Reopening, SessionState } from "./state.js";
 
 const intervalMsMin = 10;
 const holdsMax = 1_000;
@@ -33,15 +33,14 @@ const passing: ReadonlySet<ErrorCode> = new Set([
 export type Lost = Extract<Phase, { p: "lost" }>;
 
 /** As `hold` and `put` name it. */
-export const factsOf = ({ id, kind, bytes, digest, put }: PutRecord): ClientRequestOf<"hold">["objects"][number] => ({
-  id,
+export const factsOf = ({ name, kind, bytes, generation }: NamedPut): ClientRequestOf<"hold">["objects"][number] => ({
+  ...name,
   kind,
   bytes,
-  digest,
-  generation: put,
+  generation,
 });
 
-export function tellPut(ctx: Context, put: PutRecord, purpose: Purpose): void {
+export function tellPut(ctx: Context, put: NamedPut, purpose: Purpose): void {
   const { session } = ctx.state.options;
   const { inline } = put;
   ask(ctx, { t: "put", session, ...factsOf(put), ...(inline ? { inline } : {}) }, "ok", purpose);
@@ -101,10 +100,10 @@ export function onReopened(ctx: Context, answer: ClientReply | VolleyError): voi
     return;
   }
   onOpenReply(state, answer as ClientReplyOf<"opened">);
-  const puts: PutRecord[] = [];
-  const placed: PutRecord[] = [];
+  const puts: NamedPut[] = [];
+  const placed: NamedPut[] = [];
   for (const put of state.putsById.values()) (put.inline ? puts : placed).push(put);
-  const holds: PutRecord[][] = [];
+  const holds: NamedPut[][] = [];
   for (let at = 0; at < placed.length; at += holdsMax) holds.push(placed.slice(at, at + holdsMax));
   lost.reopening = { r: "telling", puts: puts.reverse(), holds: holds.reverse(), asked: new Set() };
   tellPuts(ctx, lost);

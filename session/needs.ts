@@ -71,8 +71,7 @@ export function giveBack(ctx: Context, put: PutRecord): void {
   else if (state.p === "placed" && state.again) put.state = { p: "leaving", way: state.again };
   else if (state.p === "telling") put.state = { p: "leaving", way: undefined };
   else {
-    put.state = { p: "gone", error: undefined };
-    ctx.state.puts.delete(put.put);
+    go(ctx, put, undefined);
     listDropped(ctx, put);
   }
 }
@@ -80,12 +79,17 @@ export function giveBack(ctx: Context, put: PutRecord): void {
 /** It is not there, and the next put of the value is a new one. */
 export function forget(ctx: Context, put: PutRecord, error: VolleyError | undefined): void {
   if (isOurs(put)) leave(ctx, put);
+  go(ctx, put, error);
+}
+
+/** Its way is over, and nobody here knows it any more. */
+export function go({ state }: Context, put: PutRecord, error: VolleyError | undefined): void {
   put.state = { p: "gone", error };
-  ctx.state.puts.delete(put.put);
+  for (const place of [put.put, ...put.also]) state.puts.delete(place);
 }
 
 function leave({ state, out }: Context, put: PutRecord): void {
   state.lingering.delete(put);
-  if (state.putsById.get(put.id) === put) state.putsById.delete(put.id);
-  out.push({ c: "put-forgotten", put: put.put });
+  if (put.name && state.putsById.get(put.name.id) === put) state.putsById.delete(put.name.id);
+  for (const place of [put.put, ...put.also]) out.push({ c: "put-forgotten", put: place });
 }

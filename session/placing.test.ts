@@ -181,7 +181,7 @@ describe("the way to a worker", () => {
   test("whose worker was lost before it was held is gone again", () => {
     const id = rig.put(1, large);
     rig.answer("place", { t: "placed", worker: "w1" as WorkerId });
-    rig.take({ e: "uploaded", put: 1 });
+    rig.take({ e: "uploaded", put: 1, name: rig.nameOf(1) });
     rig.answer("hold", { t: "held", missing: [id] });
     rig.advance(60);
     rig.place(1);
@@ -270,7 +270,7 @@ describe("a put that was lost", () => {
   test("on its way when the session is lost is held once that is open again", () => {
     rig.put(1, large);
     rig.answer("place", { t: "placed", worker: "w1" as WorkerId });
-    rig.take({ e: "uploaded", put: 1 });
+    rig.take({ e: "uploaded", put: 1, name: rig.nameOf(1) });
     rig.epoch++;
     rig.answer("hold", { t: "error", error: { code: "JOB_NOT_FOUND", message: "no session" } });
     rig.answer("open", { t: "opened", heartbeatIntervalMs: 1_000 });
@@ -278,5 +278,77 @@ describe("a put that was lost", () => {
     rig.advance(200);
     rig.answer("hold", { t: "held", missing: [] });
     expect(rig.of("put-done").map(({ error }) => error)).toEqual([undefined]);
+  });
+});
+
+describe("a put without a name", () => {
+  const unnamed = (put: number): void => {
+    rig.take({ e: "put", put: { put, name: undefined, kind: 3, bytes: large, inline: undefined } });
+    rig.take({ e: "put-needed", put });
+    rig.take({ e: "flush" });
+  };
+  const { id } = new SessionRig().nameOf(1);
+  /** What is dropped while what nobody needs lingers. */
+  const linger = (): unknown[] => {
+    const dropped: unknown[] = [];
+    for (let i = 0; i < 32; i++) {
+      rig.advance(1_000);
+      if (!rig.isAsked("beat")) continue;
+      dropped.push(...(rig.asked("beat").dropped ?? []));
+      rig.answer("beat", { t: "beat", known: true });
+    }
+    return dropped;
+  };
+
+  test("has the one that its worker says, and is held and dropped by it", () => {
+    unnamed(1);
+    expect(rig.state.putsById.size).toBe(0);
+    rig.place(1);
+    expect(rig.of("put-done").map(({ put, error }) => [put, error])).toEqual([[1, undefined]]);
+    expect(rig.state.putsById.get(id)?.put).toBe(1);
+    rig.restart();
+    expect(rig.asked("hold").objects.map((object) => object.id)).toEqual([id]);
+    rig.answer("hold", { t: "held", missing: [] });
+    rig.take({ e: "put-unneeded", put: 1 });
+    expect(linger()).toEqual([{ id, generation: 1 }]);
+  });
+
+  test("whose bytes are here already is one with them: dropped when neither is needed, as the newest", () => {
+    for (const put of [1, 2]) {
+      unnamed(put);
+      rig.place(put, 1);
+    }
+    expect(rig.of("put-done").map(({ put }) => put)).toEqual([1, 2]);
+    rig.take({ e: "put-unneeded", put: 1 });
+    expect(linger()).toEqual([]);
+    rig.take({ e: "put-unneeded", put: 2 });
+    expect(linger()).toEqual([{ id, generation: 2 }]);
+    expect([rig.state.puts.size, rig.of("put-forgotten").map(({ put }) => put)]).toEqual([0, [1, 2]]);
+  });
+
+  test("that is needed no more while it is on its way does not take away what another has", () => {
+    unnamed(1);
+    rig.place(1, 1);
+    unnamed(2);
+    rig.take({ e: "put-unneeded", put: 2 });
+    linger();
+    rig.place(2, 1);
+    expect(beat().dropped ?? []).toEqual([]);
+    rig.take({ e: "put-unneeded", put: 1 });
+    expect(linger()).toEqual([{ id, generation: 2 }]);
+  });
+
+  test("is offered by it once it has one, and ends with the reason when it never gets one", () => {
+    unnamed(1);
+    rig.answer("place", { t: "placed", worker: "w1" as WorkerId });
+    rig.take({ e: "uploaded", put: 1, name: rig.nameOf(1) });
+    rig.answer("hold", { t: "held", missing: [id] });
+    rig.advance(60);
+    rig.place(1);
+    unnamed(2);
+    rig.answer("place", { t: "placed", worker: "w1" as WorkerId });
+    rig.take({ e: "upload-failed", put: 2, error: new VolleyError("OBJECT_LOST", "gone") });
+    expect(rig.of("put-done").map(({ error }) => error?.code)).toEqual([undefined, "OBJECT_LOST"]);
+    expect(beat().dropped ?? []).toEqual([]);
   });
 });

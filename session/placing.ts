@@ -7,6 +7,8 @@
  *    put, and giving it up loses it: so it is offered for longer, while workers fail one after the other.
  * U3 A full cluster is waited for: what lingers is given back at once, and the offer is made again. So are the workers
  *    of a scheduler that has just taken over, or says that it has just begun: they are on their way to it.
+ * U4 What has no name gets the one of the digest that its worker says. Nothing can read it before; what turns out to be
+ *    here already is one with it from then on.
  */
 import { type ErrorCode, isVolleyError, toWireError, VolleyError } from "../proto/errors.js";
 import type { ObjectId } from "../proto/ids.js";
@@ -14,11 +16,11 @@ import { limits } from "../proto/limits.js";
 import type { ClientReply } from "../proto/messages/client.js";
 import { ask } from "./asks.js";
 import { beatSoon, listDropped } from "./beat.js";
-import type { NewPut } from "./events.js";
+import type { NewPut, PutName } from "./events.js";
 import { factsOf, lose, tellPut } from "./liveness.js";
-import { forget, giveBack, giveBackLingering } from "./needs.js";
+import { forget, giveBack, giveBackLingering, go as leaveForGood } from "./needs.js";
 import { onPutDone } from "./sending.js";
-import type { Context, Placement, PutRecord } from "./state.js";
+import { type Context, isNamed, type NamedPut, type Placement, type PutRecord } from "./state.js";
 
 const offersMax = 8;
 /** Others are tried so often, and until the scheduler must have noticed that a worker is dead. */
@@ -51,15 +53,17 @@ export function onPut(ctx: Context, { inline, ...facts }: NewPut): void {
   const { state } = ctx;
   const put: PutRecord = {
     ...facts,
+    also: [],
+    generation: facts.put,
     inline,
     state: inline ? { p: "telling", lost: 0 } : { p: "placing", way: firstWay },
     needs: 0,
     waiting: new Set(),
   };
   state.puts.set(put.put, put);
-  state.putsById.set(put.id, put);
+  if (isNamed(put)) state.putsById.set(put.name.id, put);
   state.freshPuts.push(put);
-  if (inline) tellPut(ctx, put, { w: "put", put });
+  if (inline && isNamed(put)) tellPut(ctx, put, { w: "put", put });
   else {
     state.offers.queue.add(put);
     offerNext(ctx);
@@ -67,7 +71,7 @@ export function onPut(ctx: Context, { inline, ...facts }: NewPut): void {
 }
 
 /** A small value has been told, or cannot be. */
-export function onPutTold(ctx: Context, put: PutRecord, answer: Answer): void {
+export function onPutTold(ctx: Context, put: NamedPut, answer: Answer): void {
   const { state } = put;
   if (state.p === "telling" && isVolleyError(answer) && answer.code === "JOB_NOT_FOUND" && state.lost < lostTriesMax) {
     put.state = { p: "telling", lost: state.lost + 1 };
@@ -120,11 +124,12 @@ export function onPlaced(ctx: Context, put: PutRecord, answer: Answer): void {
 }
 
 /** The worker has it, or not. */
-export function onUploaded(ctx: Context, put: PutRecord, error: VolleyError | undefined): void {
+export function onUploaded(ctx: Context, put: PutRecord, outcome: PutName | VolleyError): void {
   const way = wayOf(put);
   if (way?.at !== "uploading") return;
-  if (error) onWayFailed(ctx, put, way, error);
+  if (isVolleyError(outcome)) onWayFailed(ctx, put, way, outcome);
   else {
+    put.name ??= outcome;
     go(put, { ...way, at: "holding" });
     hold(ctx, put);
   }
@@ -132,7 +137,7 @@ export function onUploaded(ctx: Context, put: PutRecord, error: VolleyError | un
 
 export function hold(ctx: Context, put: PutRecord): void {
   const way = wayOf(put);
-  if (way?.at !== "holding") return;
+  if (way?.at !== "holding" || !isNamed(put)) return;
   go(put, { ...way, holds: way.holds + 1 });
   const { session, client } = ctx.state.options;
   ask(ctx, { t: "hold", session, client, objects: [factsOf(put)] }, "held", { w: "hold", put });
@@ -147,7 +152,7 @@ export function onHeld(ctx: Context, put: PutRecord, answer: Answer): void {
       ctx.state.timers.add(ctx.nowMs + lostPauseMs, { w: "hold", put });
     } else onWayFailed(ctx, put, way, answer);
   } else if (answer.t === "held" && answer.missing.length > 0) {
-    const text = `worker ${way.worker} took object ${put.id} and was lost; put it again`;
+    const text = `worker ${way.worker} took object ${put.name?.id} and was lost; put it again`;
     onWayFailed(ctx, put, way, new VolleyError("WORKER_LOST", text));
   } else endWay(ctx, put, undefined);
 }
@@ -196,13 +201,33 @@ function end(ctx: Context, put: PutRecord, error: VolleyError | undefined): void
     return;
   }
   if (p === "leaving") {
-    put.state = { p: "gone", error };
-    ctx.state.puts.delete(put.put);
-    listDropped(ctx, put);
+    leaveForGood(ctx, put, error);
+    if (!isAnothers(ctx, put)) listDropped(ctx, put);
   } else if (error) forget(ctx, put, error);
-  else put.state = { p: "placed", again: undefined };
+  else if (!isAnothers(ctx, put)) {
+    put.state = { p: "placed", again: undefined };
+    if (isNamed(put)) ctx.state.putsById.set(put.name.id, put);
+  }
   ctx.out.push({ c: "put-done", put: put.put, error });
   onPutDone(ctx, put, error && toWireError(error));
+}
+
+/** U4: another put has brought the same bytes, and is there. Whoever needs this one needs that from now on. */
+function isAnothers({ state }: Context, put: PutRecord): boolean {
+  const known = put.name && state.putsById.get(put.name.id);
+  if (!known || known === put) return false;
+  // What is given back later is given back by the newest: the scheduler was told of both.
+  known.generation = Math.max(known.generation, put.generation);
+  if (put.state.p === "gone") return true;
+  known.needs += put.needs;
+  if (known.needs > 0) state.lingering.delete(known);
+  put.needs = 0;
+  put.state = { p: "gone", error: undefined };
+  for (const place of [put.put, ...put.also]) {
+    known.also.push(place);
+    state.puts.set(place, known);
+  }
+  return true;
 }
 
 /** U2. The scheduler says that nobody has these. */

@@ -10,7 +10,7 @@ import type { VolleyError } from "../proto/errors.js";
 import type { ObjectBase, ObjectId } from "../proto/ids.js";
 import { stageBaseOf } from "../proto/ids.js";
 import type { StageSpec } from "../proto/messages/stage.js";
-import type { PutRecord, SessionState, StageRecord } from "./state.js";
+import type { NamedPut, SessionState, StageRecord } from "./state.js";
 
 export type { NewPut, NewStage, SessionCommand, SessionEvent } from "./events.js";
 export type { Outcome, StageResults, TaskRun } from "./results.js";
@@ -35,8 +35,7 @@ export const addressed = (state: SessionState, spec: StageSpec): StageSpec =>
 export const putOf = (
   state: SessionState,
   id: ObjectId,
-): Readonly<Pick<PutRecord, "put" | "id" | "kind" | "bytes" | "digest" | "inline">> | undefined =>
-  state.putsById.get(id);
+): Readonly<Pick<NamedPut, "put" | "name" | "kind" | "bytes" | "inline">> | undefined => state.putsById.get(id);
 
 /** Why it takes no more work; undefined while it does. */
 export const closedBy = ({ phase }: SessionState): VolleyError | undefined =>

@@ -8,7 +8,7 @@ import { limits } from "../proto/limits.js";
 import type { ClientReply, ClientRequest, ClientRequestOf } from "../proto/messages/client.js";
 import type { StageSpec } from "../proto/messages/stage.js";
 import { EpochWatch } from "./epoch-watch.js";
-import type { SessionCommand } from "./events.js";
+import type { PutName, SessionCommand } from "./events.js";
 import { StageResults, type TaskRun } from "./results.js";
 import { Timers } from "./timers.js";
 import { SendWindow } from "./window.js";
@@ -33,8 +33,8 @@ export type Reopening =
   /** What was put is told anew; `puts` and `holds` are still to be told, `asked` are under way. */
   | {
       readonly r: "telling";
-      readonly puts: PutRecord[];
-      readonly holds: PutRecord[][];
+      readonly puts: NamedPut[];
+      readonly holds: NamedPut[][];
       readonly asked: Set<PutRecord>;
     };
 
@@ -133,10 +133,14 @@ export type PutState =
 export interface PutRecord {
   /** Its place among what this client has put. */
   readonly put: number;
-  readonly id: ObjectId;
+  /** Places of later puts that turned out to be of the same bytes (U4). */
+  readonly also: number[];
+  /** The newest by which it was put (M8). */
+  generation: number;
+  /** undefined: no worker has taken it yet (U4). */
+  name: PutName | undefined;
   readonly kind: number;
   readonly bytes: number;
-  readonly digest: Uint8Array;
   readonly inline: Uint8Array | undefined;
   state: PutState;
   /** Refs, tables and open stages that need it (U1). */
@@ -144,6 +148,10 @@ export interface PutRecord {
   /** Stages that wait for it. */
   readonly waiting: Set<StageRecord>;
 }
+
+export type NamedPut = PutRecord & { name: PutName };
+
+export const isNamed = (put: PutRecord): put is NamedPut => put.name !== undefined;
 
 // ------------------------------------------------------------------------------------------------ questions
 
@@ -155,7 +163,7 @@ export type Purpose =
   | { readonly w: "close" }
   | { readonly w: "resume"; readonly page: Page; readonly opening: number }
   | { readonly w: "cancel"; readonly cancel: Cancel }
-  | { readonly w: "put"; readonly put: PutRecord }
+  | { readonly w: "put"; readonly put: NamedPut }
   | { readonly w: "put-again"; readonly put: PutRecord; readonly of: Reopening }
   | { readonly w: "hold-again"; readonly of: Reopening }
   | { readonly w: "place" | "hold"; readonly put: PutRecord }
@@ -206,7 +214,7 @@ export type Wake =
   | { readonly w: "ask"; readonly ask: Ask }
   | { readonly w: "offer"; readonly put: PutRecord }
   | { readonly w: "hold"; readonly put: PutRecord }
-  | { readonly w: "tell-put"; readonly put: PutRecord }
+  | { readonly w: "tell-put"; readonly put: NamedPut }
   | { readonly w: "cancel"; readonly cancel: Cancel }
   | { readonly w: "get"; readonly get: Get };
 
@@ -248,8 +256,9 @@ export interface SessionState {
   droppedBytes: number;
 
   // ---- puts
+  /** By place; later puts of the same bytes are here by theirs, too. */
   readonly puts: Map<number, PutRecord>;
-  readonly putsById: Map<ObjectId, PutRecord>;
+  readonly putsById: Map<ObjectId, NamedPut>;
   /** Of this tick: who needs them says so before its flush. */
   freshPuts: PutRecord[];
   /** Not needed, and since when; oldest first. */

@@ -128,7 +128,7 @@ function takeWork(ctx: Context, event: Work): void {
     case "uploaded":
     case "upload-failed": {
       const put = state.puts.get(event.put);
-      if (put) onUploaded(ctx, put, event.e === "uploaded" ? undefined : event.error);
+      if (put) onUploaded(ctx, put, event.e === "uploaded" ? event.name : event.error);
       return;
     }
     case "get":

@@ -87,6 +87,10 @@ export class SessionPuts {
       failures: new Set<ErrorCode>(),
     };
     this.#values.set(id, value);
+    if (data.byteLength > limits.inlineBytesMax && this.#node.random.chance(0.5)) {
+      this.#stream(id, value);
+      return;
+    }
     const { ref, done } = this.#node.objects.puts.ref({ kind: 3, data }, data);
     const calm = this.#world.calm && this.#world.isAnotherThere(nobody);
     value.refs.push(ref);
@@ -107,10 +111,38 @@ export class SessionPuts {
     );
   }
 
+  /** As values are put that their worker names: there is no ref before it is there. */
+  #stream(id: ObjectId, value: PutValue): void {
+    const { data } = value;
+    const { objects, process } = this.#node;
+    const calm = this.#world.calm && this.#world.isAnotherThere(nobody);
+    this.#busy++;
+    process.tell(`streams ${id}`);
+    this.#node.hear(
+      objects.puts.stream(
+        { kind: 3, pieces: [data.subarray(0, 9), data.subarray(9)], byteLength: data.byteLength },
+        data,
+      ),
+      (ref) => {
+        this.#busy--;
+        if (ref.id !== id) throw new Violation("puts", `${id} was put, and is called ${ref.id}`);
+        value.refs.push(ref);
+      },
+      (error) => {
+        this.#busy--;
+        this.#couldNot(id, error, calm);
+      },
+    );
+  }
+
   /** Nobody was given the ref, but what was submitted meanwhile may read it. */
   #onFailed(id: ObjectId, value: PutValue, ref: PutRef<unknown>, error: unknown, calm: boolean): void {
     value.refs.splice(value.refs.indexOf(ref), 1);
     if (isVolleyError(error)) value.failures.add(error.code);
+    this.#couldNot(id, error, calm);
+  }
+
+  #couldNot(id: ObjectId, error: unknown, calm: boolean): void {
     this.#node.process.tell(`could not put ${id}: ${String(error)}`);
     this.#node.mustBeMisfortune(`the put of ${id}`, error);
     if (calm) throw new Violation("puts", `${this.#node.address} could not put ${id}: ${String(error)}`);

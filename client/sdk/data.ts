@@ -1,20 +1,23 @@
 /** Objects between this client and workers, in frames on a connection of their own. */
 
+import { contentId } from "../../proto/address.js";
 import { VolleyError } from "../../proto/errors.js";
-import { fetchObject, offerObject } from "../../proto/frames/data-plane.js";
+import { fetchObject, type ObjectName, offerObject } from "../../proto/frames/data-plane.js";
+import type { Payload } from "../../proto/frames/payload.js";
 import { FramePeer } from "../../proto/frames/peer.js";
 import type { ClientId, ObjectId, WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { Runtime } from "../../proto/runtime.js";
 import type { Transport } from "../../proto/transport/transport.js";
-import type { EncodedValue, ValueKind } from "../../proto/values/value.js";
+import { typedHeadBytes } from "../../proto/values/read-slices.js";
+import { type EncodedValue, type ValueKind, valueKind } from "../../proto/values/value.js";
 import type { Backend } from "./backend.js";
 
 export interface OfferedObject {
-  readonly id: ObjectId;
+  /** What it has to be; undefined: the worker digests what lands. */
+  readonly name: ObjectName | undefined;
   readonly kind: ValueKind;
-  readonly digest: Uint8Array;
-  readonly data: Uint8Array;
+  readonly payload: Payload;
 }
 
 /** At least this fast, or the transfer is given up. */
@@ -34,34 +37,31 @@ export class DataPlane {
     this.#runtime = runtime;
   }
 
-  /** Resolves when the worker has stored it. Rejects with NO_LISTENER, OUT_OF_MEMORY, TIMEOUT. */
-  async offer(worker: WorkerId, object: OfferedObject): Promise<void> {
+  /**
+   * Resolves with its name when the worker has stored it. Rejects with NO_LISTENER, OUT_OF_MEMORY, TIMEOUT, and
+   * INVALID_ARGUMENT when it is not what its name says.
+   */
+  async offer(worker: WorkerId, object: OfferedObject): Promise<ObjectName> {
     const { transport, frames } = await this.#open();
-    const { id, kind, digest, data } = object;
-    await offerObject({
-      transport,
-      frames,
-      to: worker,
-      id,
-      kind,
-      digest,
-      payload: data,
-      timeoutMs: timeoutFor(data.byteLength),
-    });
+    const timeoutMs = timeoutFor(object.payload.byteLength);
+    const { digest } = await offerObject({ transport, frames, to: worker, ...object, timeoutMs });
+    return { id: contentId(digest), digest };
   }
 
   /**
-   * The payload is this client's own memory. `expected`: the digest that the scheduler knows; what lands must have it.
+   * The payload is this client's own memory, and lies so that a typed array can be a view on it. `expected`: the digest
+   * that the scheduler knows; what lands must have it.
    */
   async fetch(worker: WorkerId, id: ObjectId, expected: Uint8Array | undefined, bytes: number): Promise<EncodedValue> {
     const { transport, frames } = await this.#open();
-    const allocate = (meta: { bytes: number }): Uint8Array => {
+    const allocate = (meta: { kind: ValueKind; bytes: number }): Uint8Array => {
       if (meta.bytes > limits.objectBytesMax)
         throw new VolleyError(
           "TOO_LARGE",
           `object ${id} of ${meta.bytes} bytes is over the limit of ${limits.objectBytesMax}`,
         );
-      return new Uint8Array(Buffer.allocUnsafeSlow(meta.bytes).buffer);
+      const before = meta.kind === valueKind.msgpack ? -typedHeadBytes & 7 : 0;
+      return new Uint8Array(Buffer.allocUnsafeSlow(before + meta.bytes).buffer, before);
     };
     const { kind, data } = await fetchObject({
       transport,

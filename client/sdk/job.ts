@@ -16,7 +16,7 @@ import type { Objects } from "./objects.js";
 import { type Patience, within } from "./patience.js";
 import type { Requests } from "./requests.js";
 import type { StackTraces } from "./stack-traces.js";
-import { decodeAligned } from "./value-of.js";
+import { decodeFetched } from "./value-of.js";
 
 /** The scheduler sends what changes; asking again renews that, and brings what was lost on the way. */
 const askAgainMs = 2_000;
@@ -144,7 +144,10 @@ export class RemoteJob<V = unknown[]> implements Job<V> {
           yield {
             bytes: item?.data.byteLength ?? stored?.bytes ?? 0,
             kind: item?.kind ?? ((stored?.kind ?? valueKind.msgpack) as ValueKind),
-            fetch: async () => decodeAligned(item ?? (await this.#objects.fetch(objectIdOf(page.base, task)))) as T,
+            fetch: async () => {
+              const encoded = item ? Promise.resolve(item) : this.#objects.fetch(objectIdOf(page.base, task));
+              return (await decodeFetched(this.#objects, encoded)) as T;
+            },
           };
         }
       }

@@ -1,22 +1,21 @@
 /**
  * What the client can put again when the cluster has lost it: the encoded bytes of the newest puts, within a budget,
- * and of others the caller's own value as long as the caller holds it. Either may have been changed since, so bytes are
- * good only if they still have the digest.
+ * and of others the caller's own value as long as the caller holds it. Either may have been changed since, so whoever
+ * takes it looks whether it still has the digest.
  */
-import { digestOf, equalBytes } from "../../proto/digest.js";
-import { type EncodedValue, encodeValue } from "../../proto/values/value.js";
+import type { Payload } from "../../proto/frames/payload.js";
 
 const keptBytesMax = 32 * 1024 * 1024;
 
-interface Named {
-  readonly kind: number;
-  readonly digest: Uint8Array;
-}
+export type Kept =
+  | { readonly k: "bytes"; readonly payload: Payload }
+  /** To be encoded again. */
+  | { readonly k: "value"; readonly value: object };
 
-export class KeptValues<N extends Named> {
+export class KeptValues<N extends object> {
   readonly #bytesMax: number;
   /** Oldest first. */
-  readonly #data = new Map<N, Uint8Array>();
+  readonly #payloads = new Map<N, Payload>();
   readonly #values = new Map<N, WeakRef<object>>();
   #bytes = 0;
 
@@ -24,43 +23,35 @@ export class KeptValues<N extends Named> {
     this.#bytesMax = bytesMax;
   }
 
-  keep(note: N, data: Uint8Array, value?: unknown): void {
+  keep(note: N, payload: Payload, value?: unknown): void {
     if (typeof value === "object" && value !== null) this.#values.set(note, new WeakRef(value));
-    this.#forgetData(note);
-    if (data.byteLength > this.#bytesMax) return;
-    this.#data.set(note, data);
-    this.#bytes += data.byteLength;
-    for (const oldest of this.#data.keys()) {
+    this.#forgetPayload(note);
+    if (payload.byteLength > this.#bytesMax) return;
+    this.#payloads.set(note, payload);
+    this.#bytes += payload.byteLength;
+    for (const oldest of this.#payloads.keys()) {
       if (this.#bytes <= this.#bytesMax) return;
-      this.#forgetData(oldest);
+      this.#forgetPayload(oldest);
     }
   }
 
   forget(note: N): void {
-    this.#forgetData(note);
+    this.#forgetPayload(note);
     this.#values.delete(note);
   }
 
-  #forgetData(note: N): void {
-    const data = this.#data.get(note);
-    if (!data) return;
-    this.#data.delete(note);
-    this.#bytes -= data.byteLength;
+  #forgetPayload(note: N): void {
+    const payload = this.#payloads.get(note);
+    if (!payload) return;
+    this.#payloads.delete(note);
+    this.#bytes -= payload.byteLength;
   }
 
   /** undefined: it is not to be had here any more. */
-  find(note: N): Uint8Array | undefined {
-    const isIt = ({ kind, data }: EncodedValue): boolean =>
-      kind === note.kind && equalBytes(digestOf(kind, data), note.digest);
-    const data = this.#data.get(note);
-    if (data && isIt({ kind: note.kind as EncodedValue["kind"], data })) return data;
+  find(note: N): Kept | undefined {
+    const payload = this.#payloads.get(note);
+    if (payload) return { k: "bytes", payload };
     const value = this.#values.get(note)?.deref();
-    if (value === undefined) return undefined;
-    try {
-      const encoded = encodeValue(value);
-      return isIt(encoded) ? encoded.data : undefined;
-    } catch {
-      return undefined;
-    }
+    return value && { k: "value", value };
   }
 }

@@ -18,8 +18,14 @@ export async function natsBackend(options: NatsBackendOptions): Promise<Backend>
   const onError = (error: unknown): void => options.onError(error);
   const control = await connectNats({ url, name: options.name, connectTimeoutMs, onError });
   const opened: { close(): Promise<void> }[] = [control];
-  const second = async (name: string) => {
-    const transport = await connectNats({ url, name: `${options.name}-${name}`, connectTimeoutMs, onError });
+  const second = async (name: string, reuseMemory = false) => {
+    const transport = await connectNats({
+      url,
+      name: `${options.name}-${name}`,
+      connectTimeoutMs,
+      reuseMemory,
+      onError,
+    });
     opened.push(transport);
     return transport;
   };
@@ -33,7 +39,7 @@ export async function natsBackend(options: NatsBackendOptions): Promise<Backend>
     url,
     control,
     frames: () =>
-      (frames ??= retryable(second("frames"), () => {
+      (frames ??= retryable(second("frames", true), () => {
         frames = undefined;
       })),
     durable: () =>

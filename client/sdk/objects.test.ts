@@ -44,11 +44,11 @@ function addWorker(name: string): void {
     accept: (put) => {
       const error = refuse.get(name);
       if (error) throw error;
-      if (held.has(put.id)) return "have";
+      if (put.id && held.has(put.id)) return "have";
       const target = new Uint8Array(put.bytes);
       return {
         target,
-        commit: () => void held.set(put.id, { kind: put.kind as ValueKind, digest: put.digest, data: target }),
+        commit: ({ id, digest }) => void held.set(id, { kind: put.kind as ValueKind, digest, data: target }),
         abort: () => undefined,
       };
     },

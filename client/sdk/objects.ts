@@ -3,14 +3,16 @@
  * puts.ts' business.
  */
 
-import { contentDigest } from "../../proto/address.js";
-import { digestInTurns, digestOf, equalBytes, hexOf } from "../../proto/digest.js";
+import { contentDigest, contentId } from "../../proto/address.js";
+import { digestInTurns, digestOf, equalBytes } from "../../proto/digest.js";
 import { joined } from "../../proto/durable/durable.js";
 import { openObject } from "../../proto/durable/objects.js";
 import { type ErrorCode, isVolleyError, VolleyError, type WireError } from "../../proto/errors.js";
-import { type ObjectBase, type ObjectId, objectIdOf, type WorkerId } from "../../proto/ids.js";
+import type { ObjectName } from "../../proto/frames/data-plane.js";
+import type { ObjectId, WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { ObjectLocation } from "../../proto/messages/results.js";
+import { type EncodedPieces, encodeInTurns, joinPieces } from "../../proto/values/in-turns.js";
 import { errorOfTask } from "../../proto/values/thrown.js";
 import { type EncodedValue, encodeValue, type ValueKind, valueKind } from "../../proto/values/value.js";
 import type { Admit, EncodedContent } from "./api.js";
@@ -53,8 +55,6 @@ const elsewhere: ReadonlySet<ErrorCode> = new Set([
   "OUT_OF_MEMORY",
 ]);
 
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-
 /** Raw bytes are the caller's own array, which it may change while they travel: under the name of what they were. */
 const ownBytes = (encoded: EncodedValue): EncodedValue =>
   encoded.kind === valueKind.bytes ? { kind: encoded.kind, data: new Uint8Array(encoded.data) } : encoded;
@@ -66,9 +66,12 @@ export class Objects {
   readonly #data: DataPlane;
   readonly #durable = new Set<ObjectId>();
   readonly #fetching = new Map<number, Fetching>();
+  /** A turn of the event loop. */
+  readonly turn: () => Promise<void>;
   #nextGet = 1;
 
   constructor(session: Session, backend: Backend, data: DataPlane) {
+    this.turn = () => session.turn();
     this.#session = session;
     this.#backend = backend;
     this.#data = data;
@@ -79,10 +82,16 @@ export class Objects {
     });
   }
 
-  /** Throws TASK_UNSERIALIZABLE, TOO_LARGE. */
+  /**
+   * A value above limits.frameBytes is read while it is sent, and must not change until the put has ended. Throws
+   * TASK_UNSERIALIZABLE, TOO_LARGE.
+   */
   async put<T>(value: T, options: { durable?: boolean } = {}): Promise<PutRef<T>> {
     this.#session.assertOpen();
-    return this.#put<T>(ownBytes(encodeValue(value)), value, options);
+    if (options.durable) return new PutRef<T>(this.#session.id, await this.keep(ownBytes(encodeValue(value))));
+    const begun = encodeInTurns(value, this.turn);
+    // What is small is read before the caller can change it.
+    return this.#put(begun instanceof Promise ? await begun : begun, value);
   }
 
   /** The same of bytes that are encoded already. Throws CORRUPT if they cannot be read as what they are said to be. */
@@ -90,16 +99,14 @@ export class Objects {
     this.#session.assertOpen();
     const own = { kind, data: new Uint8Array(data) };
     checkEncoded(own);
-    return this.#put<T>(own, undefined, options);
+    if (options.durable) return new PutRef<T>(this.#session.id, await this.keep(own));
+    return this.#put<T>({ kind, pieces: [own.data], byteLength: own.data.byteLength }, undefined);
   }
 
-  async #put<T>(encoded: EncodedValue, value: unknown, options: { durable?: boolean }): Promise<PutRef<T>> {
-    if (options.durable) return new PutRef<T>(this.#session.id, await this.keep(encoded));
-    const { kind, data } = encoded;
-    // Whoever waits for a large put does not make the rest of the program wait for its hash.
-    const digest = data.byteLength > limits.frameBytes ? await digestInTurns(kind, data, turn) : digestOf(kind, data);
+  async #put<T>(encoded: EncodedPieces, value: T | undefined): Promise<PutRef<T>> {
     this.#session.assertOpen();
-    const { ref, done } = this.puts.ref<T>(encoded, value as T, digest);
+    if (encoded.byteLength > limits.frameBytes) return this.puts.stream<T>(encoded, value);
+    const { ref, done } = this.puts.ref<T>(joinPieces(encoded), value);
     await done;
     return ref;
   }
@@ -122,12 +129,15 @@ export class Objects {
 
   /** The same for bytes that this client has. */
   async keep(encoded: EncodedValue): Promise<ObjectId> {
-    const id = objectIdOf(`c${hexOf(digestOf(encoded.kind, encoded.data))}` as ObjectBase, 0);
-    if (!this.#durable.has(id)) await this.#keep(id, encoded);
+    const { kind, data } = encoded;
+    const large = data.byteLength > limits.frameBytes;
+    const digest = large ? await digestInTurns(kind, data, this.turn) : digestOf(kind, data);
+    const id = contentId(digest);
+    if (!this.#durable.has(id)) await this.#keep({ id, digest }, encoded);
     return id;
   }
 
-  async #keep(id: ObjectId, { kind, data }: EncodedValue): Promise<void> {
+  async #keep({ id, digest }: ObjectName, { kind, data }: EncodedValue): Promise<void> {
     const bytes = data.byteLength;
     if (bytes > limits.durableObjectBytesMax) {
       throw new VolleyError(
@@ -137,10 +147,7 @@ export class Objects {
     }
     const durable = await this.#backend.durable();
     await durable.objects.put(id, data);
-    await this.#session.requests.ask(
-      { t: "put", session: this.#session.id, id, kind, bytes, digest: digestOf(kind, data) },
-      "ok",
-    );
+    await this.#session.requests.ask({ t: "put", session: this.#session.id, id, kind, bytes, digest }, "ok");
     this.#durable.add(id);
     if (this.#durable.size <= durableMax) return;
     for (const oldest of this.#durable) {

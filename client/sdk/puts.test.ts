@@ -3,6 +3,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { type Table, tableFromArrays } from "apache-arrow";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { contentId } from "../../proto/address.js";
 import { modelDurable } from "../../proto/durable/testing/model.js";
 import { VolleyError } from "../../proto/errors.js";
 import { serveData } from "../../proto/frames/data-plane.js";
@@ -41,7 +42,14 @@ beforeEach(async () => {
     accept: (put) => {
       offers++;
       if (full-- > 0) throw new VolleyError("OUT_OF_MEMORY", "full for now");
-      return { target: new Uint8Array(put.bytes), commit: () => void held.add(put.id), abort: () => undefined };
+      return {
+        target: new Uint8Array(put.bytes),
+        commit: ({ id, digest }) => {
+          if (id !== contentId(digest)) throw new VolleyError("INVALID_ARGUMENT", "not what its name says");
+          held.add(id);
+        },
+        abort: () => undefined,
+      };
     },
   });
   closers = [() => frames.close(), () => transport.close()];

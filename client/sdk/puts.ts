@@ -1,13 +1,20 @@
 /**
  * What this client puts: its values' bytes, on their way into the cluster and kept in case it loses them. Where each
  * put is, who needs it and when it is put again the session decides (session/placing.ts, session/needs.ts). Ids follow
- * from the bytes, so the same value is put once.
+ * from the bytes, so the same value is stored once.
+ *
+ * What is named before it is sent is digested here, and not sent when it is there already; what is streamed is digested
+ * by the worker as it lands, and has a name after that.
  */
 import { Table } from "apache-arrow";
-import { digestOf, hexOf } from "../../proto/digest.js";
-import { VolleyError } from "../../proto/errors.js";
-import { type ObjectBase, type ObjectId, objectIdOf, type WorkerId } from "../../proto/ids.js";
+import { contentId } from "../../proto/address.js";
+import { digestOf } from "../../proto/digest.js";
+import { isVolleyError, VolleyError } from "../../proto/errors.js";
+import type { ObjectName } from "../../proto/frames/data-plane.js";
+import { type Payload, payloadOf } from "../../proto/frames/payload.js";
+import type { ObjectId, WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
+import { type EncodedPieces, encodeInTurns } from "../../proto/values/in-turns.js";
 import { type EncodedValue, encodeValue, type ValueKind, valueKind } from "../../proto/values/value.js";
 import { putOf } from "../../session/session.js";
 import type { DataPlane } from "./data.js";
@@ -21,24 +28,39 @@ export interface Put {
   /** Counts what this client puts. */
   readonly put: number;
   readonly id: ObjectId;
-  readonly kind: ValueKind;
-  readonly digest: Uint8Array;
   /** Resolves when tasks may read it. Never an unhandled rejection. */
   readonly done: Promise<void>;
 }
 
-interface Entry extends Put {
+interface Entry {
+  readonly put: number;
+  readonly kind: ValueKind;
+  name: ObjectName | undefined;
+  readonly done: Promise<void>;
   settle: { resolve(): void; reject(error: VolleyError): void } | undefined;
   /** While it is being uploaded. */
-  data: Uint8Array | undefined;
+  payload: Payload | undefined;
   forgotten: boolean;
 }
+
+type NamedEntry = Entry & { readonly name: ObjectName };
+
+function assertFits(bytes: number): void {
+  if (bytes > limits.objectBytesMax)
+    throw new VolleyError(
+      "TOO_LARGE",
+      `value of ${bytes} bytes is over the limit of ${limits.objectBytesMax} for one object; split it`,
+    );
+}
+
+const lost = (entry: Entry | undefined, put: number): VolleyError =>
+  new VolleyError("OBJECT_LOST", `object ${entry?.name?.id ?? put} is gone, and its value is not here any more`);
 
 export class Puts implements PutCarrier {
   readonly #session: Session;
   readonly #data: DataPlane;
   readonly #entries = new Map<number, Entry>();
-  readonly #tables = new WeakMap<Table, Entry>();
+  readonly #tables = new WeakMap<Table, NamedEntry>();
   readonly #kept = new KeptValues<Entry>();
   readonly #held = new WeakMap<PutRef<unknown>, number>();
   readonly #collected: FinalizationRegistry<number>;
@@ -52,7 +74,8 @@ export class Puts implements PutCarrier {
 
   get(id: ObjectId): Put | undefined {
     const known = putOf(this.#session.state, id);
-    return known && this.#entries.get(known.put);
+    const entry = known && this.#entries.get(known.put);
+    return entry && { put: entry.put, id, done: entry.done };
   }
 
   /** The bytes of a small value that this client has put. */
@@ -62,12 +85,38 @@ export class Puts implements PutCarrier {
   }
 
   /** A ref that the caller holds; the object is put when `done`. */
-  ref<T>(encoded: EncodedValue, value: T, digest?: Uint8Array): { ref: PutRef<T>; done: Promise<void> } {
-    const { id, put, done } = this.start(encoded, value, digest);
+  ref<T>(encoded: EncodedValue, value: T | undefined): { ref: PutRef<T>; done: Promise<void> } {
+    const { id, put, done } = this.start(encoded, value);
     const ref = new PutRef<T>(this.#session.id, id);
     this.#needWhile(ref, put);
     this.#held.set(ref, put);
     return { ref, done };
+  }
+
+  /** The ref of a value that is sent as it lies, once it is put: nothing of it may change until then. */
+  async stream<T>({ kind, pieces, byteLength }: EncodedPieces, value: T | undefined): Promise<PutRef<T>> {
+    assertFits(byteLength);
+    this.#session.stayAlive();
+    const put = this.#next++;
+    const payload = payloadOf(pieces);
+    const entry = this.#enter(put, kind, undefined, payload);
+    this.#session.takeUntilFlush({
+      e: "put",
+      put: { put, name: undefined, kind, bytes: byteLength, inline: undefined },
+    });
+    this.#session.take({ e: "put-needed", put });
+    try {
+      await entry.done;
+      const { id } = entry.name as ObjectName;
+      const known = putOf(this.#session.state, id)?.put ?? put;
+      this.#kept.keep(this.#entries.get(known) ?? entry, payload, value);
+      const ref = new PutRef<T>(this.#session.id, id);
+      this.#needWhile(ref, put);
+      this.#held.set(ref, put);
+      return ref;
+    } finally {
+      this.#session.take({ e: "put-unneeded", put });
+    }
   }
 
   #needWhile(holder: object, put: number): void {
@@ -83,42 +132,41 @@ export class Puts implements PutCarrier {
     this.#session.take({ e: "put-unneeded", put });
   }
 
-  /**
-   * Starts to put an encoded value; the caller must not change its bytes until it is done. `digest`: its own, where
-   * the caller has it; a worker does not take what has another.
-   */
-  start(encoded: EncodedValue, value?: unknown, digest = digestOf(encoded.kind, encoded.data)): Put {
-    const { kind, data } = encoded;
-    if (data.byteLength > limits.objectBytesMax)
-      throw new VolleyError(
-        "TOO_LARGE",
-        `value of ${data.byteLength} bytes is over the limit of ${limits.objectBytesMax} for one object; split it`,
-      );
-    const id = objectIdOf(`c${hexOf(digest)}` as ObjectBase, 0);
+  /** Starts to put an encoded value; the caller must not change its bytes until it is done. */
+  start(encoded: EncodedValue, value?: unknown): Put {
+    const { put, name, done } = this.#start(encoded, value);
+    return { put, id: name.id, done };
+  }
+
+  #start({ kind, data }: EncodedValue, value: unknown): NamedEntry {
+    assertFits(data.byteLength);
+    const digest = digestOf(kind, data);
+    const name: ObjectName = { id: contentId(digest), digest };
     this.#session.stayAlive();
     // An inline object is put again after a scheduler's restart, so its bytes must be this client's own.
     const inline = data.byteLength <= limits.inlineBytesMax ? data.slice() : undefined;
-    const known = putOf(this.#session.state, id);
+    const payload = payloadOf(data);
+    const known = putOf(this.#session.state, name.id);
     const before = known && this.#entries.get(known.put);
     if (before) {
-      if (!inline) this.#kept.keep(before, data, value);
-      return before;
+      if (!inline) this.#kept.keep(before, payload, value);
+      return { ...before, name };
     }
-    const entry = this.#enter({ put: this.#next++, id, kind, digest }, inline ? undefined : data);
-    if (!inline) this.#kept.keep(entry, data, value);
-    const { put } = entry;
-    this.#session.takeUntilFlush({ e: "put", put: { put, id, kind, bytes: data.byteLength, digest, inline } });
-    return entry;
+    const put = this.#next++;
+    const entry = this.#enter(put, kind, name, inline ? undefined : payload);
+    if (!inline) this.#kept.keep(entry, payload, value);
+    this.#session.takeUntilFlush({ e: "put", put: { put, name, kind, bytes: data.byteLength, inline } });
+    return entry as NamedEntry;
   }
 
-  #enter(facts: Omit<Put, "done">, data: Uint8Array | undefined): Entry {
+  #enter(put: number, kind: ValueKind, name: ObjectName | undefined, payload: Payload | undefined): Entry {
     let settle: Entry["settle"];
     const done = new Promise<void>((resolve, reject) => {
       settle = { resolve, reject };
     });
     done.catch(() => undefined);
-    const entry: Entry = { ...facts, done, settle, data, forgotten: false };
-    this.#entries.set(facts.put, entry);
+    const entry: Entry = { put, kind, name, done, settle, payload, forgotten: false };
+    this.#entries.set(put, entry);
     return entry;
   }
 
@@ -129,7 +177,7 @@ export class Puts implements PutCarrier {
   encodeArgument(value: unknown): EncodedValue | Put {
     const table = value instanceof Table ? value : undefined;
     const known = table && this.#tables.get(table);
-    if (known && !known.forgotten) return known;
+    if (known && !known.forgotten) return { put: known.put, id: known.name.id, done: known.done };
     const encoded = encodeValue(value);
     if (encoded.data.byteLength <= valueBytesMax) return encoded;
     const put = this.start(
@@ -138,7 +186,7 @@ export class Puts implements PutCarrier {
     );
     const entry = this.#entries.get(put.put);
     if (table && entry) {
-      this.#tables.set(table, entry);
+      this.#tables.set(table, entry as NamedEntry);
       this.#needWhile(table, put.put);
     }
     return put;
@@ -153,20 +201,35 @@ export class Puts implements PutCarrier {
   async #upload(put: number, worker: WorkerId): Promise<void> {
     const entry = this.#entries.get(put);
     try {
-      if (entry) entry.data ??= this.#kept.find(entry);
-      if (!entry?.data)
-        throw new VolleyError("OBJECT_LOST", `object ${entry?.id ?? put} is gone, and its value is not here any more`);
-      const { id, kind, digest, data } = entry;
-      await this.#data.offer(worker, { id, kind, digest, data });
-      this.#session.take({ e: "uploaded", put });
+      if (entry) entry.payload ??= await this.#again(entry);
+      if (!entry?.payload) throw lost(entry, put);
+      const { name, kind, payload } = entry;
+      const given = await this.#data.offer(worker, { name, kind, payload }).catch((error: unknown) => {
+        // It was changed since it was put.
+        throw name && isVolleyError(error) && error.code === "INVALID_ARGUMENT" ? lost(entry, put) : error;
+      });
+      entry.name ??= given;
+      this.#session.take({ e: "uploaded", put, name: entry.name });
     } catch (error) {
       this.#session.take({ e: "upload-failed", put, error: this.#session.failureOf(error) });
     }
   }
 
+  /** What was kept of it; whether it is still the same its worker looks. */
+  async #again(entry: Entry): Promise<Payload | undefined> {
+    const kept = this.#kept.find(entry);
+    if (kept?.k !== "value") return kept?.payload;
+    try {
+      const { kind, pieces } = await encodeInTurns(kept.value, () => this.#session.turn());
+      return kind === entry.kind ? payloadOf(pieces) : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
   uploadOver(put: number): void {
     const entry = this.#entries.get(put);
-    if (entry) entry.data = undefined;
+    if (entry) entry.payload = undefined;
   }
 
   done(put: number, error: VolleyError | undefined): void {

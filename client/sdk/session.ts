@@ -14,7 +14,7 @@ import { limits } from "../../proto/limits.js";
 import { type ClientRequest, type ClientRequestOf, clientMessage, clientReply } from "../../proto/messages/client.js";
 import type { ObjectLocation } from "../../proto/messages/results.js";
 import type { StageSpec } from "../../proto/messages/stage.js";
-import { type Runtime, realRuntime, type Stop } from "../../proto/runtime.js";
+import { nextTurn, type Runtime, realRuntime, type Stop } from "../../proto/runtime.js";
 import { subjects } from "../../proto/subjects.js";
 import type { Subscription, Transport } from "../../proto/transport/transport.js";
 import {
@@ -351,6 +351,11 @@ export class Session {
   }
 
   // ---------------------------------------------------------------------------------------------- bytes
+
+  /** A turn of the event loop. */
+  turn(): Promise<void> {
+    return nextTurn(this.#runtime);
+  }
 
   /** A put or a get: what else is said of it in this tick belongs to it, and what is asked travels at its end. */
   takeUntilFlush(event: Extract<SessionEvent, { e: "put" | "get" }>): void {

@@ -2,6 +2,7 @@
 import { VolleyError } from "../../proto/errors.js";
 import { type ObjectId, objectIdOf } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
+import { decodeInTurns } from "../../proto/values/in-turns.js";
 import { decodeValue, type EncodedValue, valueKind } from "../../proto/values/value.js";
 import type { Outcome } from "../../session/session.js";
 import type { Admit, EncodedContent } from "./api.js";
@@ -17,13 +18,19 @@ import type { StageHandle } from "./stage.js";
  * again, so each caller gets memory of its own to write into; large ones are fetched anew each time. And an Arrow
  * stream is read in place, so it must stand at a multiple of 8.
  */
-export function decodeAligned(encoded: EncodedValue): unknown {
+function aligned(encoded: EncodedValue): EncodedValue {
   const { kind, data } = encoded;
   const isView = kind === valueKind.bytes || kind === valueKind.arrow;
   const copied =
     isView && (data.byteLength <= limits.inlineBytesMax || (kind === valueKind.arrow && data.byteOffset % 8 !== 0));
-  return decodeValue(copied ? { kind, data: new Uint8Array(data) } : encoded);
+  return copied ? { kind, data: new Uint8Array(data) } : encoded;
 }
+
+const decodeAligned = (encoded: EncodedValue): unknown => decodeValue(aligned(encoded));
+
+/** Of what was fetched, which may be large: with turns of the event loop between, if it is. */
+export const decodeFetched = async (objects: Objects, fetched: Promise<EncodedValue>): Promise<unknown> =>
+  decodeInTurns(aligned(await fetched), objects.turn);
 
 export class Values {
   readonly #objects: Objects;
@@ -38,7 +45,7 @@ export class Values {
   #of(outcome: Outcome, id: () => ObjectId, patience?: Patience): unknown {
     if (outcome.o === "inline") return decodeAligned(outcome.value);
     if (outcome.o === "failed") throw this.#stacks.errorOf(outcome.error);
-    return this.#objects.fetch(id(), { patience, shown: outcome.stored.digest }).then(decodeAligned);
+    return decodeFetched(this.#objects, this.#objects.fetch(id(), { patience, shown: outcome.stored.digest }));
   }
 
   #settled(handle: StageHandle, task: number, patience?: Patience): unknown {
@@ -50,7 +57,7 @@ export class Values {
 
   async #object<T>(ref: { id: ObjectId }, patience: Patience | undefined, admit: Admit | undefined): Promise<T> {
     if (ref instanceof PutRef) ref.assertHeld();
-    return decodeAligned(await this.#objects.fetch(ref.id, { patience, admit })) as T;
+    return (await decodeFetched(this.#objects, this.#objects.fetch(ref.id, { patience, admit }))) as T;
   }
 
   /** `admit` is asked for objects by id only. */

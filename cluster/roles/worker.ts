@@ -107,9 +107,15 @@ export async function runWorker(config: ConfigOf<typeof workerConfig>): Promise<
     if (why) refuse(why);
   };
   const control = await connectNats({ url: config.url, name: `volley-worker-${worker}`, onError });
-  const frames = await connectNats({ url: config.url, name: `volley-worker-frames-${worker}`, onError });
-  // Blobs are large: they go with the frames, so that they do not delay the beats.
-  const durable = openStores(frames);
+  const frames = await connectNats({
+    url: config.url,
+    name: `volley-worker-frames-${worker}`,
+    reuseMemory: true,
+    onError,
+  });
+  // Blobs are large, so they do not go where beats would be late behind them; and they are kept, as frames are not.
+  const blobs = await connectNats({ url: config.url, name: `volley-worker-durable-${worker}`, onError });
+  const durable = openStores(blobs);
   let metrics: WorkerMetrics | undefined;
   const agent = new Agent({
     worker,
@@ -145,11 +151,15 @@ export async function runWorker(config: ConfigOf<typeof workerConfig>): Promise<
     });
   }
   agent.start();
+  // It ends by itself, too, when it has drained.
+  const closeBlobs = (): void => void blobs.close();
+  agent.ended.then(closeBlobs, closeBlobs);
   const ended = Promise.race([agent.ended, refused]);
   ended.catch(() => undefined);
   const patience = new AbortController();
   const stop = async (): Promise<void> => {
     await agent.stop();
+    await blobs.close();
     await server?.close();
   };
   try {

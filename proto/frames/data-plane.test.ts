@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type LocalNats, startLocalNats } from "../../cluster/local/nats-server.js";
+import { putObjectId } from "../address.js";
 import { digestOf } from "../digest.js";
 import { VolleyError } from "../errors.js";
 import type { ObjectId } from "../ids.js";
@@ -11,7 +12,16 @@ import { connectNats } from "../transport/nats.js";
 import { MemoryNetwork } from "../transport/testing/memory.js";
 import type { Transport } from "../transport/transport.js";
 import type { ValueKind } from "../values/value.js";
-import { type Acceptance, fetchObject, type Lookup, offerObject, type PutRequest, serveData } from "./data-plane.js";
+import {
+  type Acceptance,
+  fetchObject,
+  type Lookup,
+  type Offered,
+  offerObject,
+  type PutRequest,
+  serveData,
+} from "./data-plane.js";
+import { payloadOf } from "./payload.js";
 import { FramePeer } from "./peer.js";
 
 interface Network {
@@ -58,20 +68,20 @@ class Holder {
   refuse: VolleyError | undefined;
   onCommit: (put: PutRequest) => void = () => undefined;
 
-  lookup(id: ObjectId): Lookup | undefined {
+  lookup(id: ObjectId, _wanted: { suspect?: boolean | undefined }): Lookup | undefined {
     const data = this.objects.get(id);
     return data && { kind, digest: digestOf(kind, data), data, release: () => this.released++ };
   }
 
   accept(put: PutRequest): Acceptance | "have" {
     if (this.refuse) throw this.refuse;
-    if (this.objects.has(put.id)) return "have";
+    if (put.id && this.objects.has(put.id)) return "have";
     const target = new Uint8Array(new SharedArrayBuffer(put.bytes));
     return {
       target,
-      commit: () => {
+      commit: ({ id }) => {
         this.onCommit(put);
-        this.objects.set(put.id, target);
+        this.objects.set(id, target);
       },
       abort: () => this.aborted++,
     };
@@ -100,7 +110,7 @@ describe.each([
   }> => {
     const [here, there] = [await peer("here"), await peer("there")];
     const holder = new Holder();
-    serveData({ ...there, lookup: (id) => holder.lookup(id), accept: (put) => holder.accept(put) });
+    serveData({ ...there, lookup: (id, wanted) => holder.lookup(id, wanted), accept: (put) => holder.accept(put) });
     await Promise.all([here.transport.flush(), there.transport.flush()]);
     return { here, there, holder };
   };
@@ -154,11 +164,12 @@ describe.each([
   it("offers: sent, then have; a refusal and a failed commit reach the offerer", async () => {
     const { here, holder } = await setup();
     const payload = new Uint8Array(randomBytes(3_000_000));
-    const offer = (id: ObjectId): Promise<string> =>
-      offerObject({ ...here, to: "there", id, kind, digest: digestOf(kind, payload), payload });
-    expect(await offer(idOf(7))).toBe("sent");
+    const digest = digestOf(kind, payload);
+    const offer = (id: ObjectId): Promise<Offered> =>
+      offerObject({ ...here, to: "there", name: { id, digest }, kind, payload });
+    expect(await offer(idOf(7))).toEqual({ had: false, digest });
     expect(Buffer.compare(holder.objects.get(idOf(7)) as Uint8Array, payload)).toBe(0);
-    expect(await offer(idOf(7))).toBe("have");
+    expect(await offer(idOf(7))).toEqual({ had: true, digest });
     holder.refuse = new VolleyError("OUT_OF_MEMORY", "full");
     await expect(offer(idOf(8))).rejects.toMatchObject({ code: "OUT_OF_MEMORY", message: "full" });
     holder.refuse = undefined;
@@ -169,10 +180,34 @@ describe.each([
     expect(holder.objects.has(idOf(9))).toBe(false);
     expect(holder.aborted).toBe(1);
     await expect(
-      offerObject({ ...here, to: "nobody", id: idOf(1), kind, digest: digestOf(kind, payload), payload }),
+      offerObject({ ...here, to: "nobody", name: { id: idOf(1), digest }, kind, payload }),
     ).rejects.toMatchObject({
       code: "NO_LISTENER",
     });
+  });
+
+  it("what is offered without a name, in pieces, is named by what lands", async () => {
+    const { here, holder } = await setup();
+    const whole = new Uint8Array(randomBytes(3_000_000));
+    const payload = payloadOf([whole.subarray(0, 7), whole.subarray(7, 2_000_000), whole.subarray(2_000_000)]);
+    const { digest } = await offerObject({ ...here, to: "there", kind, payload });
+    expect(Buffer.compare(digest, digestOf(kind, whole))).toBe(0);
+    expect(Buffer.compare(holder.objects.get(putObjectId(kind, whole)) as Uint8Array, whole)).toBe(0);
+  });
+
+  it("a fetch does not take other bytes than those that were announced", async () => {
+    const { here, holder } = await setup();
+    const data = new Uint8Array(randomBytes(3_000_000));
+    const digest = digestOf(kind, data);
+    const suspects: unknown[] = [];
+    holder.lookup = (_id, wanted) => {
+      suspects.push(wanted.suspect);
+      // Somebody has written into the object's memory; asked once more, the holder has it right.
+      const held = suspects.length === 1 ? data.map((byte, i) => (i === 1_000_000 ? byte ^ 1 : byte)) : data;
+      return { kind, digest, data: held, release: () => undefined };
+    };
+    const fetched = await fetchObject({ ...here, from: "there", id: idOf(1), allocate, timeoutMs: patienceMs });
+    expect([suspects, Buffer.compare(fetched.data, data)]).toEqual([[undefined, true], 0]);
   });
 
   it("a transfer cut by the network is begun again and ends whole", async () => {
@@ -199,14 +234,13 @@ describe.each([
     const offering = offerObject({
       ...here,
       to: "there",
-      id: idOf(2),
+      name: { id: idOf(2), digest: digestOf(kind, source) },
       kind,
-      digest: digestOf(kind, source),
       payload: source,
     });
     await new Promise((resolve) => setImmediate(resolve));
     await network.bounce();
-    expect(["sent", "have"]).toContain(await offering);
+    expect((await offering).digest).toEqual(digestOf(kind, source));
     expect(Buffer.compare(holder.objects.get(idOf(2)) as Uint8Array, source)).toBe(0);
   });
 
@@ -243,9 +277,8 @@ describe.each([
       offerObject({
         ...here,
         to: "there",
-        id: idOf(3),
+        name: { id: idOf(3), digest: digestOf(kind, payload) },
         kind,
-        digest: digestOf(kind, payload),
         payload,
         timeoutMs: patienceMs,
       }),

@@ -6,6 +6,7 @@
  * time is over: objects are immutable, so that changes nothing but the time.
  */
 
+import { contentId } from "../address.js";
 import { decodeMessage, encodeMessage } from "../codec.js";
 import { equalBytes, RunningDigest } from "../digest.js";
 import { type ErrorCode, fromWireError, isVolleyError, toWireError, VolleyError } from "../errors.js";
@@ -16,11 +17,17 @@ import { pause, type Runtime } from "../runtime.js";
 import { subjects } from "../subjects.js";
 import type { Subscription, Transport } from "../transport/transport.js";
 import type { ValueKind } from "../values/value.js";
+import type { Payload } from "./payload.js";
 import type { FramePeer } from "./peer.js";
 
 export interface ObjectMeta {
   readonly kind: ValueKind;
   readonly bytes: number;
+  readonly digest: Uint8Array;
+}
+
+export interface ObjectName {
+  readonly id: ObjectId;
   readonly digest: Uint8Array;
 }
 
@@ -49,11 +56,11 @@ export interface OfferOptions {
   readonly frames: FramePeer;
   /** The peer that shall take the object. */
   readonly to: string;
-  readonly id: ObjectId;
+  /** What it is called and has to be; absent: it is named by what lands there. */
+  readonly name?: ObjectName | undefined;
   readonly kind: ValueKind;
-  readonly digest: Uint8Array;
   /** Must not change until the offer has settled. */
-  readonly payload: Uint8Array;
+  readonly payload: Payload | Uint8Array;
   /** For everything together. Default: limits.requestTimeoutMs plus a second per 8 MiB. */
   readonly timeoutMs?: number;
 }
@@ -69,10 +76,10 @@ export interface Lookup extends Omit<ObjectMeta, "bytes"> {
 export interface Acceptance {
   readonly target: Uint8Array;
   /**
-   * Every byte is in the target; `digest` is of what landed there, and not what the offer said. The offerer hears of
+   * Every byte is in the target; the digest is of what landed there, and not what the offer said. The offerer hears of
    * success only after this.
    */
-  commit(digest: Uint8Array): void | Promise<void>;
+  commit(name: ObjectName): void | Promise<void>;
   /** The transfer failed; the target is not written to any more. */
   abort(): void;
 }
@@ -90,6 +97,7 @@ export interface ServeOptions {
   onError?(error: unknown, where: string): void;
 }
 
+const nothing: Uint8Array = new Uint8Array(0);
 const retryIntervalMs = 100;
 /** What the network did, as opposed to what the other side said. */
 const transient: ReadonlySet<ErrorCode> = new Set(["DISCONNECTED", "CORRUPT"]);
@@ -112,7 +120,7 @@ export async function fetchObject(options: FetchOptions): Promise<ObjectMeta & {
       const reply = await ask(
         options.transport,
         from,
-        { t: "get", id, stream, to: frames.peer, ...wanted(options, suspect) },
+        { t: "get", id, stream, to: frames.peer, digested: true, ...wanted(options, suspect) },
         remainingMs(),
       );
       if (reply.t !== "sending") throw unexpected(from, reply);
@@ -151,25 +159,28 @@ const wanted = ({ digest }: FetchOptions, suspect: boolean): { digest?: Uint8Arr
   ...(suspect ? { suspect } : {}),
 });
 
-/**
- * Offers an object. "have": the other side had it already. Rejects with the other side's reason, NO_LISTENER, TIMEOUT,
- * CORRUPT (the payload is not what `digest` says) or CLOSED.
- */
-export async function offerObject(options: OfferOptions): Promise<"sent" | "have"> {
-  const { frames, to, id, kind, digest, payload } = options;
+export interface Offered {
+  /** The other side had it already. */
+  readonly had: boolean;
+  readonly digest: Uint8Array;
+}
+
+/** Offers an object. Rejects with the other side's reason, NO_LISTENER, TIMEOUT, CORRUPT or CLOSED. */
+export async function offerObject(options: OfferOptions): Promise<Offered> {
+  const { frames, to, name, kind, payload } = options;
   const timeoutMs =
     options.timeoutMs ?? limits.requestTimeoutMs + Math.ceil(payload.byteLength / (8 * 1024 * 1024)) * 1_000;
-  return again(`offer of ${id} to ${to}`, timeoutMs, options, async (remainingMs) => {
+  return again(`offer of ${name?.id ?? "an object"} to ${to}`, timeoutMs, options, async (remainingMs) => {
     const reply = await ask(
       options.transport,
       to,
-      { t: "put", id, kind, bytes: payload.byteLength, digest, from: frames.peer },
+      { t: "put", ...name, kind, bytes: payload.byteLength, from: frames.peer },
       remainingMs(),
     );
-    if (reply.t === "have") return "have";
+    if (reply.t === "have" && name) return { had: true, digest: name.digest };
     if (reply.t !== "send") throw unexpected(to, reply);
-    await frames.send({ to: reply.to, stream: reply.stream, payload });
-    return "sent";
+    const digest = await frames.send({ to: reply.to, stream: reply.stream, payload });
+    return { had: false, digest: name?.digest ?? digest };
   });
 }
 
@@ -201,7 +212,8 @@ async function serveGet(
   try {
     respond({ t: "sending", kind: found.kind, bytes: found.data.byteLength, digest: found.digest });
     // The receiver knows, and begins again if it wants to.
-    await options.frames.send({ to: get.to, stream: get.stream, payload: found.data }).catch(() => undefined);
+    const { to, stream, digested = false } = get;
+    await options.frames.send({ to, stream, digested, payload: found.data }).catch(() => undefined);
   } finally {
     found.release();
   }
@@ -215,12 +227,17 @@ async function servePut(options: ServeOptions, put: PutRequest, respond: (reply:
   }
   try {
     const landing = new RunningDigest(put.kind);
+    let digest = nothing;
     const incoming = options.frames.open({
       bytes: put.bytes,
       target: accepted.target,
       from: put.from,
       landed: (piece) => landing.add(piece),
-      accept: () => accepted.commit(landing.end()),
+      accept: () => {
+        digest = landing.end();
+        return accepted.commit({ id: put.id ?? contentId(digest), digest });
+      },
+      said: () => digest,
     });
     respond({ t: "send", stream: incoming.stream, to: options.frames.peer });
     incoming.done.catch(() => accepted.abort());

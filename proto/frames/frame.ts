@@ -6,8 +6,9 @@
  *
  * Little-endian. Streams are at most 16 letters and digits, padded with zeros. What `offset` and body mean:
  *   data     body is the payload from `offset` on, `total` the payload's size
+ *   digested the same of a stream whose receiver compares the digest of the whole: the checksum leaves out the body
  *   credit   the receiver has room up to `offset`; the sender may send that far
- *   done     the receiver has the whole payload and has accepted it
+ *   done     the receiver has the whole payload and has accepted it; body is what it says of it
  *   refuse   the receiver has ended the stream; body is a WireError as msgpack
  *   abandon  the sender has ended the stream; body is a WireError as msgpack
  *   probe    a request: is the stream alive on your side (`offset` 0: as receiver, 1: as sender)? Answered with one
@@ -17,7 +18,7 @@ import { crc32 } from "node:zlib";
 import { VolleyError } from "../errors.js";
 import { limits } from "../limits.js";
 
-export const frameType = { data: 1, credit: 2, done: 3, refuse: 4, abandon: 5, probe: 6 } as const;
+export const frameType = { data: 1, credit: 2, done: 3, refuse: 4, abandon: 5, probe: 6, digested: 7 } as const;
 export type FrameType = (typeof frameType)[keyof typeof frameType];
 
 export interface Frame {
@@ -69,7 +70,8 @@ export function encodeFrameHead(frame: Frame): Uint8Array {
   out.write(frame.from, fixedBytes, "latin1");
   const headSum = crc32(out.subarray(checkedFrom));
   // Node's crc32 gives 0, not the initial value, for an empty array without memory.
-  out.writeUInt32LE(frame.body.byteLength === 0 ? headSum : crc32(frame.body, headSum), 0);
+  const bare = frame.body.byteLength === 0 || frame.type === frameType.digested;
+  out.writeUInt32LE(bare ? headSum : crc32(frame.body, headSum), 0);
   return out;
 }
 
@@ -95,12 +97,12 @@ export function decodeFrame(data: Uint8Array): Frame {
   if (view.getUint16(4, true) !== magic) throw corrupt("not one of ours");
   if (data[6] !== version) throw corrupt(`version ${data[6]}, expected ${version}`);
   const claimed = view.getUint32(0, true);
-  const sum = crc32(data.subarray(checkedFrom));
-  if (claimed !== sum) throw corrupt(`checksum ${sum.toString(16)}, announced was ${claimed.toString(16)}`);
   const senderBytes = data[fixedBytes - 1] as number;
   const head = fixedBytes + senderBytes;
   const type = data[7] as number;
-  if (type < frameType.data || type > frameType.probe) throw corrupt(`unknown type ${type}`);
+  const sum = crc32(data.subarray(checkedFrom, type === frameType.digested ? head : undefined));
+  if (claimed !== sum) throw corrupt(`checksum ${sum.toString(16)}, announced was ${claimed.toString(16)}`);
+  if (type < frameType.data || type > frameType.digested) throw corrupt(`unknown type ${type}`);
   if (senderBytes > senderBytesMax || head > data.byteLength) throw corrupt(`sender of ${senderBytes} bytes`);
   return {
     type: type as FrameType,

@@ -4,9 +4,12 @@
  * receiver.ts and sender.ts.
  *
  * F1 A sender has at most the credit it was given in flight: `firstCreditBytes` unasked, the rest as the receiver makes
- * room. F2 A stream ends exactly once on each side, with success or a coded error. If one side ends it, the other is
- * told, or finds out by probing. F3 The bytes in the target are exactly those sent (checksum per frame), or the stream
- * fails. Nothing is written after it has ended. F4 Streams of one sender take turns, frame by frame.
+ *    room.
+ * F2 A stream ends exactly once on each side, with success or a coded error. If one side ends it, the other is told, or
+ *    finds out by probing.
+ * F3 The bytes in the target are exactly those sent, or the stream fails: each frame has a checksum, or whoever opened
+ *    the stream compares the digest of the whole. Nothing is written after it has ended.
+ * F4 Streams of one sender take turns, frame by frame.
  */
 
 import { hexOf } from "../digest.js";
@@ -48,6 +51,7 @@ export interface FramePeerOptions {
 }
 
 const nothing = new Uint8Array(0);
+const isData = (type: number): boolean => type === frameType.data || type === frameType.digested;
 
 export class FramePeer {
   readonly peer: string;
@@ -123,10 +127,10 @@ export class FramePeer {
   }
 
   /**
-   * Resolves when the receiver has the whole payload and has accepted it. Rejects with the receiver's reason, or
+   * Resolves, with what the receiver says of it, when it has the whole payload and has accepted it. Rejects with the receiver's reason, or
    * DISCONNECTED, TIMEOUT, NO_LISTENER (the receiver has gone), CORRUPT, CLOSED.
    */
-  async send(options: SendOptions): Promise<void> {
+  async send(options: SendOptions): Promise<Uint8Array> {
     this.#refuseIfClosed();
     if (!isStream(options.stream))
       throw new VolleyError(
@@ -136,7 +140,7 @@ export class FramePeer {
     if (this.#transport.status !== "connected")
       throw new VolleyError("DISCONNECTED", `no connection to NATS for stream ${options.stream}`);
     this.#startTimer();
-    await this.#sender.send(options);
+    return this.#sender.send(options);
   }
 
   /** Ends every stream with CLOSED, and tells the other sides. Leaves the transport open. Idempotent. */
@@ -161,7 +165,7 @@ export class FramePeer {
         return frameBytesFor(transport.payloadBytesMax);
       },
       post: (to, type, stream, offset, total, body = nothing) => {
-        if (type === frameType.data) this.#onFrame?.("out", body.byteLength);
+        if (isData(type)) this.#onFrame?.("out", body.byteLength);
         transport.publishParts(
           subjects.frames(to),
           encodeFrameHead({ type, stream, from: this.peer, offset, total, body }),
@@ -196,6 +200,7 @@ export class FramePeer {
     }
     switch (frame.type) {
       case frameType.data:
+      case frameType.digested:
         this.#onFrame?.("in", frame.body.byteLength);
         this.#receiver.onData(frame);
         return;

@@ -30,6 +30,8 @@ export interface OpenOptions {
   readonly from?: string;
   /** Runs when every byte is there; the sender hears of success only after it, and of its failure if it throws. */
   readonly accept?: () => void | Promise<void>;
+  /** What the sender is told of a payload that was accepted. */
+  readonly said?: () => Uint8Array;
 }
 
 export interface IncomingStream {
@@ -44,6 +46,7 @@ interface Incoming {
   readonly total: number;
   readonly target: Uint8Array;
   readonly accept: (() => void | Promise<void>) | undefined;
+  readonly said: (() => Uint8Array) | undefined;
   readonly landed: ((piece: Uint8Array) => void) | undefined;
   readonly resolve: () => void;
   readonly reject: (error: VolleyError) => void;
@@ -96,6 +99,7 @@ export class FrameReceiver {
         total: bytes,
         target,
         accept: options.accept,
+        said: options.said,
         landed: options.landed,
         resolve,
         reject,
@@ -241,7 +245,8 @@ export class FrameReceiver {
       return;
     }
     if (!this.#streams.delete(incoming.stream)) return; // It was cancelled while it was being accepted.
-    this.#link.post(incoming.from as string, frameType.done, incoming.stream, incoming.total, incoming.total);
+    const { from, stream, total } = incoming;
+    this.#link.post(from as string, frameType.done, stream, total, total, incoming.said?.());
     incoming.resolve();
   }
 

@@ -3,7 +3,7 @@
  * handed to its connection but not yet got rid of: the client library itself bounds nothing.
  */
 import { isVolleyError, VolleyError } from "../errors.js";
-import { type Frame, frameType, type Liveness, liveness } from "./frame.js";
+import { type Frame, type FrameType, frameType, type Liveness, liveness } from "./frame.js";
 import {
   decodeFailure,
   encodeFailure,
@@ -15,20 +15,24 @@ import {
   peerGone,
   streamIdle,
 } from "./link.js";
+import { type Payload, payloadOf } from "./payload.js";
 
 export interface SendOptions {
   readonly to: string;
   /** Minted by the receiver. */
   readonly stream: string;
   /** Must not change until the send has settled. May lie in shared memory. */
-  readonly payload: Uint8Array;
+  readonly payload: Payload | Uint8Array;
+  /** The receiver compares the digest of the whole, so that frames need no checksum of their bodies. */
+  readonly digested?: boolean;
 }
 
 interface Outgoing {
   readonly stream: string;
   readonly to: string;
-  readonly payload: Uint8Array;
-  readonly resolve: () => void;
+  readonly payload: Payload;
+  readonly type: FrameType;
+  readonly resolve: (said: Uint8Array) => void;
   readonly reject: (error: VolleyError) => void;
   sent: number;
   granted: number;
@@ -42,6 +46,7 @@ const outboundBytesMax = 8 * 1024 * 1024;
 const barrierBytes = 2 * 1024 * 1024;
 /** Bytes sent in one turn of the event loop. */
 const turnBytesMax = 2 * 1024 * 1024;
+const nothing = new Uint8Array(0);
 
 export class FrameSender {
   readonly #link: FrameLink;
@@ -62,8 +67,10 @@ export class FrameSender {
     return this.#streams.size;
   }
 
-  send(options: SendOptions): Promise<void> {
-    const { to, stream, payload } = options;
+  /** Resolves with what the receiver says of the payload. */
+  send(options: SendOptions): Promise<Uint8Array> {
+    const { to, stream } = options;
+    const payload = options.payload instanceof Uint8Array ? payloadOf(options.payload) : options.payload;
     if (this.#streams.has(stream))
       return Promise.reject(new VolleyError("CONFLICT", `stream ${stream} is being sent already`));
     return new Promise((resolve, reject) => {
@@ -71,6 +78,7 @@ export class FrameSender {
         stream,
         to,
         payload,
+        type: options.digested ? frameType.digested : frameType.data,
         resolve,
         reject,
         sent: 0,
@@ -97,7 +105,7 @@ export class FrameSender {
   onDone(frame: Frame): void {
     const outgoing = this.#streams.get(frame.stream);
     if (!outgoing) return;
-    if (outgoing.sent === outgoing.payload.byteLength) this.#end(outgoing, undefined);
+    if (outgoing.sent === outgoing.payload.byteLength) this.#end(outgoing, undefined, frame.body.slice());
     else
       this.#abandon(
         outgoing,
@@ -161,11 +169,11 @@ export class FrameSender {
     const bytes = Math.min(this.#link.frameBytes, outgoing.granted - from);
     this.#link.post(
       outgoing.to,
-      frameType.data,
+      outgoing.type,
       outgoing.stream,
       from,
       outgoing.payload.byteLength,
-      outgoing.payload.subarray(from, from + bytes),
+      outgoing.payload.part(from, bytes),
     );
     outgoing.sent = from + bytes;
     outgoing.started = true;
@@ -210,11 +218,11 @@ export class FrameSender {
     );
   }
 
-  #end(outgoing: Outgoing, error: VolleyError | undefined): void {
+  #end(outgoing: Outgoing, error: VolleyError | undefined, said = nothing): void {
     if (this.#streams.get(outgoing.stream) !== outgoing) return;
     this.#streams.delete(outgoing.stream);
     this.#ready.delete(outgoing);
     if (error) outgoing.reject(error);
-    else outgoing.resolve();
+    else outgoing.resolve(said);
   }
 }

@@ -11,7 +11,7 @@ export const dataRequest = z.discriminatedUnion("t", [
   /**
    * Send object `id` as stream `stream` to `to`, an id of a frame peer. Answered at once with its size, or an error.
    * `digest`: that content or none. `suspect`: what came before did not have it, so the holder checks its own bytes
-   * first.
+   * first. `digested`: who asks compares the digest of the whole, so that frames need no checksum of their own.
    */
   z.object({
     t: z.literal("get"),
@@ -20,14 +20,18 @@ export const dataRequest = z.discriminatedUnion("t", [
     to: z.string().max(64),
     digest: bytes.optional(),
     suspect: z.boolean().optional(),
+    digested: z.boolean().optional(),
   }),
-  /** Offers an object. Answered with the stream to send it on, or `have`, or an error. */
+  /**
+   * Offers an object. Answered with the stream to send it on, or `have`, or an error. Without `id` and `digest` it is
+   * named by what lands, and the stream's end says the digest.
+   */
   z.object({
     t: z.literal("put"),
-    id: objectId,
+    id: objectId.optional(),
     kind: valueKind,
     bytes: count,
-    digest: bytes,
+    digest: bytes.optional(),
     from: z.string().max(64),
   }),
 ]);

@@ -26,6 +26,11 @@ export interface ConnectNatsOptions {
   /** How long to try for the first connection. Default 10,000. */
   readonly connectTimeoutMs?: number;
   /**
+   * Large messages land in the memory of those before, for a connection whose subscriptions borrow (frames); those of
+   * others are copied. `natsConnection` must not be used for messages then.
+   */
+  readonly reuseMemory?: boolean;
+  /**
    * Hears what handlers throw (`where` is the subject) and what the server complains of. Without it such an error ends
    * the process.
    */
@@ -178,15 +183,17 @@ class NatsTransportImpl implements NatsTransport {
   readonly #listeners = new Set<(status: TransportStatus) => void>();
   readonly #pending = new PendingRequests();
   readonly #inbox: string;
+  readonly #keepBytesMin: number;
   #status: TransportStatus = "connected";
   #closing: Promise<void> | undefined;
 
   constructor(connection: NatsConnection, options: ConnectNatsOptions, inbox: string) {
     this.#inbox = inbox;
     this.natsConnection = connection;
+    this.#keepBytesMin = options.reuseMemory ? Number.POSITIVE_INFINITY : copyBytesMax;
     this.#onError = options.onError?.bind(options) ?? throwUnheard;
     connection.subscribe(`${this.#inbox}.*`, { callback: (error, msg) => this.#answered(error, msg) });
-    presizeBuffers(connection);
+    presizeBuffers(connection, options.reuseMemory === true);
     void this.#watch();
     void connection.closed().then(() => this.#setStatus("closed"));
   }
@@ -231,7 +238,12 @@ class NatsTransportImpl implements NatsTransport {
           if (error) throw error;
           const data = msg.data;
           handler(
-            new NatsMessage(msg, subject, borrow || data.byteLength > copyBytesMax ? data : new Uint8Array(data), this),
+            new NatsMessage(
+              msg,
+              subject,
+              borrow || data.byteLength > this.#keepBytesMin ? data : new Uint8Array(data),
+              this,
+            ),
           );
         } catch (thrown) {
           this.#onError(thrown, subject);
@@ -294,7 +306,7 @@ class NatsTransportImpl implements NatsTransport {
     const data = msg.data;
     if (data.byteLength === 0 && msg.headers?.code === 503)
       this.#pending.fail(token, noListener(this.#pending.subjectOf(token) ?? "?"));
-    else this.#pending.answer(token, data.byteLength > copyBytesMax ? data : new Uint8Array(data));
+    else this.#pending.answer(token, data.byteLength > this.#keepBytesMin ? data : new Uint8Array(data));
   }
 
   async #watch(): Promise<void> {

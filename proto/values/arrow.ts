@@ -37,7 +37,7 @@ import {
 } from "apache-arrow";
 import { isVolleyError } from "../errors.js";
 import { type Step, unserializable } from "./path.js";
-import { decodeTable, encodeTable, type Placing } from "./table.js";
+import { decodeTable, encodeTable, type Placing, tablePieces } from "./table.js";
 
 const isOwn = (made: { prototype: object }, value: object): boolean =>
   Object.prototype.isPrototypeOf.call(made.prototype, value);
@@ -66,25 +66,37 @@ const isVectorLike = (value: Shape): boolean =>
  * The stream of a table or record batch, ours or another copy's; undefined if the value is neither. Throws
  * TASK_UNSERIALIZABLE.
  */
-export function encodeForeignOrOwn(value: object, trail: readonly Step[], place?: Placing): Uint8Array | undefined {
-  if (isOwn(Table, value)) return encodeAny(value as Table, trail, place);
-  if (isOwn(RecordBatch, value)) return encodeAny(new Table([value as RecordBatch]), trail, place);
-  const shape = value as unknown as Shape;
-  if (isOwn(Vector, value) || isVectorLike(shape)) throw unserializable(trail, "an Arrow vector; wrap it in a table");
-  if (isTable(shape)) return encodeForeign(value as unknown as ForeignTable, trail);
-  if (!isBatch(shape)) return undefined;
-  const batch = value as unknown as ForeignBatch & { schema: ForeignSchema };
-  return encodeForeign({ schema: batch.schema, batches: [batch], numRows: batch.data.length }, trail);
+export const encodeForeignOrOwn = (value: object, trail: readonly Step[], place?: Placing): Uint8Array | undefined =>
+  inForm(value, trail, { own: (table) => encodeTable(table, place), joined: (stream) => stream });
+
+/** The same in pieces, views on the value's memory where they can be. */
+export const piecesOfForeignOrOwn = (value: object): readonly Uint8Array[] | undefined =>
+  inForm(value, [], { own: (table) => tablePieces(table).pieces, joined: (stream) => [stream] });
+
+interface Form<T> {
+  own(table: Table): T;
+  joined(stream: Uint8Array): T;
 }
 
-function encodeAny(table: Table, trail: readonly Step[], place: Placing | undefined): Uint8Array {
+function inForm<T>(value: object, trail: readonly Step[], form: Form<T>): T | undefined {
+  if (isOwn(Table, value)) return encodeAny(value as Table, trail, form);
+  if (isOwn(RecordBatch, value)) return encodeAny(new Table([value as RecordBatch]), trail, form);
+  const shape = value as unknown as Shape;
+  if (isOwn(Vector, value) || isVectorLike(shape)) throw unserializable(trail, "an Arrow vector; wrap it in a table");
+  if (isTable(shape)) return form.joined(encodeForeign(value as unknown as ForeignTable, trail));
+  if (!isBatch(shape)) return undefined;
+  const batch = value as unknown as ForeignBatch & { schema: ForeignSchema };
+  return form.joined(encodeForeign({ schema: batch.schema, batches: [batch], numRows: batch.data.length }, trail));
+}
+
+function encodeAny<T>(table: Table, trail: readonly Step[], form: Form<T>): T {
   const own =
     isOwn(Schema, table.schema) &&
     table.schema.fields.every((field) => isOwn(Field, field) && isOwnType(field.type as DataType)) &&
     table.batches.every((batch) => isOwn(RecordBatch, batch) && isOwnData(batch.data as Data));
-  if (!own) return encodeForeign(table as unknown as ForeignTable, trail);
+  if (!own) return form.joined(encodeForeign(table as unknown as ForeignTable, trail));
   try {
-    return encodeTable(table, place);
+    return form.own(table);
   } catch (error) {
     if (isVolleyError(error)) throw error;
     throw unserializable(

@@ -1,12 +1,16 @@
 /**
  * msgpack's bytes: numbers, texts, heads of lists and maps, extensions. Small values are cut from one slab; a value
- * that outgrows it gets memory of its own. Which values may be written is write.ts.
+ * that outgrows it gets memory of its own, or is written in pieces, of which large bytes are pieces as they are. Which
+ * values may be written is write.ts.
  */
 import { VolleyError } from "../errors.js";
 import { limits } from "../limits.js";
 import { extension } from "./extensions.js";
 
 const slabBytes = 32 * 1024;
+const pieceBytes = 1024 * 1024;
+/** From here on bytes become a piece, without being copied. */
+const ownPieceBytesMin = 256 * 1024;
 
 let target: Buffer<ArrayBuffer> = Buffer.allocUnsafeSlow(slabBytes);
 let memory: ArrayBuffer = target.buffer;
@@ -14,6 +18,9 @@ let view = new DataView(memory);
 /** Of the value that is being written. */
 let start = 0;
 let at = 0;
+/** What a value that is written in pieces has had so far. */
+let pieces: Uint8Array[] | undefined;
+let piecesBytes = 0;
 
 /** Where the writer was, while it writes another value. */
 export interface Place {
@@ -21,6 +28,8 @@ export interface Place {
   readonly memory: ArrayBuffer;
   readonly start: number;
   readonly at: number;
+  readonly pieces: Uint8Array[] | undefined;
+  readonly piecesBytes: number;
 }
 
 /** A value begins. */
@@ -39,14 +48,67 @@ export function abandon(): void {
 
 /** A value inside the writing of another: begins on bytes of its own; {@link resume} goes back. */
 export function interrupt(): Place {
-  const place = { target, memory, start, at };
+  const place = { target, memory, start, at, pieces, piecesBytes };
+  pieces = undefined;
   renew();
   return place;
 }
 
-export function resume(place: Place): void {
-  ({ target, memory, start, at } = place);
+/** Goes on there. Returns where it was. */
+export function resume(place: Place): Place {
+  const before = { target, memory, start, at, pieces, piecesBytes };
+  ({ target, memory, start, at, pieces, piecesBytes } = place);
   view = new DataView(memory);
+  return before;
+}
+
+/** The place of a value that is to be written in pieces. */
+export function placeOfPieces(): Place {
+  const slab = Buffer.allocUnsafeSlow(slabBytes);
+  return { target: slab, memory: slab.buffer, start: 0, at: 0, pieces: [], piecesBytes: 0 };
+}
+
+/** Of the value that is written in pieces, so far. */
+export const piecesWritten = (): number => piecesBytes + at - start;
+
+/** The value that is written in pieces ends. */
+export function endPieces(): { readonly pieces: readonly Uint8Array[]; readonly byteLength: number } {
+  cutPiece(pieces ?? []);
+  return { pieces: pieces ?? [], byteLength: piecesBytes };
+}
+
+function cutPiece(list: Uint8Array[]): void {
+  if (at > start) list.push(written());
+  piecesBytes += at - start;
+  start = at;
+}
+
+function nextPiece(list: Uint8Array[], bytes: number): void {
+  cutPiece(list);
+  assertFits(piecesBytes + bytes);
+  target = Buffer.allocUnsafeSlow(Math.max(pieceBytes, bytes));
+  memory = target.buffer;
+  view = new DataView(memory);
+  start = 0;
+  at = 0;
+}
+
+/** True: the bytes are a piece now. */
+function addedAsPiece(bytes: Uint8Array): boolean {
+  if (!pieces || bytes.byteLength < ownPieceBytesMin) return false;
+  cutPiece(pieces);
+  assertFits(piecesBytes + bytes.byteLength);
+  pieces.push(bytes);
+  piecesBytes += bytes.byteLength;
+  return true;
+}
+
+function assertFits(bytes: number): void {
+  if (bytes > limits.objectBytesMax)
+    throw new VolleyError(
+      "TOO_LARGE",
+      `the value takes more than ${limits.objectBytesMax} bytes, the limit for one object; split it`,
+    );
 }
 
 function renew(): void {
@@ -60,12 +122,12 @@ function renew(): void {
 /** Room for `bytes` more. */
 function room(bytes: number): void {
   if (at + bytes <= target.byteLength) return;
+  if (pieces) {
+    nextPiece(pieces, bytes);
+    return;
+  }
   const used = at - start;
-  if (used + bytes > limits.objectBytesMax)
-    throw new VolleyError(
-      "TOO_LARGE",
-      `the value takes more than ${limits.objectBytesMax} bytes, the limit for one object; split it`,
-    );
+  assertFits(used + bytes);
   const grown = Buffer.allocUnsafeSlow(
     Math.max(slabBytes * 2, Math.min(limits.objectBytesMax, used * 2), used + bytes + 1024),
   );
@@ -213,6 +275,7 @@ export function writeBytes(bytes: Uint8Array): void {
     target[at++] = 0xc4;
     target[at++] = length;
   } else head(length, 0, -1, 0xc5);
+  if (addedAsPiece(bytes)) return;
   room(length);
   target.set(bytes, at);
   at += length;
@@ -226,9 +289,10 @@ export function writeExtension(type: number, code: number | undefined, bytes: Ui
     target[at++] = 0xc7;
     target[at++] = length;
   } else head(length, 0, -1, 0xc8);
-  room(1 + length);
+  room(pieces && length > ownPieceBytesMin ? 2 : 1 + length);
   target[at++] = type;
   if (code !== undefined) target[at++] = code;
+  if (addedAsPiece(bytes)) return;
   target.set(bytes, at);
   at += bytes.byteLength;
 }

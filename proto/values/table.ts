@@ -54,6 +54,18 @@ class PieceWriter extends RecordBatchStreamWriter {
 export function encodeTable(table: Table): Uint8Array<ArrayBuffer>;
 export function encodeTable(table: Table, place: Placing | undefined): Uint8Array;
 export function encodeTable(table: Table, place?: Placing): Uint8Array {
+  const { pieces, bytes } = tablePieces(table);
+  const stream = place?.(bytes) ?? new Uint8Array(bytes);
+  let at = 0;
+  for (const piece of pieces) {
+    stream.set(piece, at);
+    at += piece.byteLength;
+  }
+  return stream;
+}
+
+/** The stream's pieces, in order: views on the table's columns where these are as they are written. */
+export function tablePieces(table: Table): { readonly pieces: readonly Uint8Array[]; readonly bytes: number } {
   const writer = new PieceWriter();
   let dictionaries = 0;
   writer.write(hasDictionary(table.schema.fields) ? renumbered(table, () => dictionaries++) : table);
@@ -64,13 +76,7 @@ export function encodeTable(table: Table, place?: Placing): Uint8Array {
       `a table of ${table.numRows} rows has batches of different schemas (the first ones, of one schema, have ${writer.rows} rows); give all batches one schema`,
     );
   }
-  const stream = place?.(writer.bytes) ?? new Uint8Array(writer.bytes);
-  let at = 0;
-  for (const piece of writer.pieces) {
-    stream.set(piece, at);
-    at += piece.byteLength;
-  }
-  return stream;
+  return writer;
 }
 
 /**

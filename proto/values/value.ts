@@ -16,6 +16,7 @@ import { encodeForeignOrOwn } from "./arrow.js";
 import { type ErrorFields, errorFrom } from "./error-fields.js";
 import { extension } from "./extensions.js";
 import { type EncodedValue, valueKind } from "./kind.js";
+import type { ReadMany } from "./read-slices.js";
 import { decodeTable, encodeTable, type Placing } from "./table.js";
 import { checkView, writeValue } from "./write.js";
 
@@ -70,6 +71,11 @@ function pairs(list: readonly unknown[]): [string, unknown][] {
 }
 
 const packr = new Packr({ useRecords: false, moreTypes: true, copyBuffers: true });
+
+/** Of a value that is read in slices (read-slices.ts). */
+export const readMany: ReadMany = (data, take) => {
+  packr.unpackMultiple(data, (value, _start, end) => (take(value, end as number) ? undefined : false));
+};
 const empty = new Uint8Array(0);
 
 const constant = (...bytes: number[]): EncodedValue => ({ kind: valueKind.msgpack, data: Uint8Array.from(bytes) });

@@ -18,6 +18,7 @@ import {
   interrupt,
   isWellFormed,
   mark,
+  type Place,
   resume,
   writeBigInt,
   writeBytes,
@@ -52,11 +53,37 @@ export function writeValue(value: unknown): Uint8Array {
     return written();
   } catch (error) {
     abandon();
-    throw error instanceof VolleyError ? error : refused(`a value whose reading threw ${thrownText(error)}`, error);
+    throw asRefusal(error);
   } finally {
     if (trail.length > 0) trail = [];
     if (above.length > 0) above = [];
     busy = false;
+  }
+}
+
+const asRefusal = (error: unknown): VolleyError =>
+  error instanceof VolleyError ? error : refused(`a value whose reading threw ${thrownText(error)}`, error);
+
+/** Where a value that is written in slices is, between them. */
+export interface Walk {
+  trail: Step[];
+  above: object[];
+  place: Place;
+}
+
+/** Goes on with the value of this walk for one slice. What is being written outside of it is as it was afterwards. */
+export function writeSlice<T>(walk: Walk, slice: () => T): T {
+  const outer = { trail, above, busy };
+  ({ trail, above } = walk);
+  busy = true;
+  const place = resume(walk.place);
+  try {
+    return slice();
+  } catch (error) {
+    throw asRefusal(error);
+  } finally {
+    Object.assign(walk, { trail, above, place: resume(place) });
+    ({ trail, above, busy } = outer);
   }
 }
 
@@ -86,7 +113,7 @@ function writeWithin(value: unknown): Uint8Array {
 
 const refused = (what: string, cause?: unknown): VolleyError => unserializable(trail, what, cause);
 
-function writeAny(value: unknown): void {
+export function writeAny(value: unknown): void {
   switch (typeof value) {
     case "number":
       writeNumber(value);
@@ -117,19 +144,28 @@ function writeAny(value: unknown): void {
 const functionName = (value: { readonly name: unknown }): string =>
   typeof value.name === "string" && value.name !== "" ? value.name : "anonymous";
 
-function writeObject(value: object): void {
+/** Into an object or list; {@link leave} goes out of it. */
+export function enter(value: object): void {
   if (above.includes(value)) throw refused("a cycle");
   if (above.length >= depthMax) throw refused(`nested deeper than ${depthMax} levels`);
   above.push(value);
+}
+
+export function leave(): void {
+  above.pop();
+}
+
+function writeObject(value: object): void {
+  enter(value);
   const proto: unknown = Object.getPrototypeOf(value);
   if (Array.isArray(value)) writeArray(value, proto);
   else if (proto === Object.prototype) writePlain(value, Object.keys(value), false);
   else writeOther(value, proto);
-  above.pop();
+  leave();
 }
 
 /** Into the value of a property or item; the trail is kept for those that may be refused. */
-function writeInner(item: unknown, step: Step): void {
+export function writeInner(item: unknown, step: Step): void {
   if (typeof item === "number") writeNumber(item);
   else if (typeof item === "string") writeString(item);
   else {
@@ -139,19 +175,35 @@ function writeInner(item: unknown, step: Step): void {
   }
 }
 
+/** The same of what is written in slices. */
+export function* writeInnerInSlices(step: Step, slices: Iterable<void>): Generator<void> {
+  trail.push(step);
+  yield* slices;
+  trail.pop();
+}
+
 function writeArray(value: readonly unknown[], proto: unknown): void {
+  const { length } = value;
+  writeArrayHead(value, proto);
+  for (let i = 0; i < length; i++) writeInner(itemOf(value, i), i);
+}
+
+/** Throws for an array that is more than its items. */
+export function writeArrayHead(value: readonly unknown[], proto: unknown): void {
   if (proto !== Array.prototype && !isNative(proto, "Array")) throw refused(`an instance of ${className(value)}`);
   const length = value.length;
   if (hasMoreThanItems(value, length)) throw refused("an array with properties of its own besides its items");
   head(length, 0x90, 0xf, 0xdc);
-  for (let i = 0; i < length; i++) {
-    const item = value[i];
-    if (item === undefined && !Object.hasOwn(value, i)) {
-      trail.push(i);
-      throw refused("a hole of a sparse array (Array.from makes it undefined)");
-    }
-    writeInner(item, i);
+}
+
+/** Throws for a hole. */
+export function itemOf(value: readonly unknown[], index: number): unknown {
+  const item = value[index];
+  if (item === undefined && !Object.hasOwn(value, index)) {
+    trail.push(index);
+    throw refused("a hole of a sparse array (Array.from makes it undefined)");
   }
+  return item;
 }
 
 /**
@@ -190,8 +242,8 @@ const hasSymbols = (value: object): boolean => {
 };
 
 function writePlain(value: object, keys: readonly string[], bare: boolean): void {
-  if (hasSymbols(value)) throw refused("an object with a symbol as a key");
-  if (bare || keys.some(isOddKey)) {
+  if (bare || !canBeMap(value, keys)) {
+    if (bare && hasSymbols(value)) throw refused("an object with a symbol as a key");
     writeEntries(value, keys, bare);
     return;
   }
@@ -200,6 +252,12 @@ function writePlain(value: object, keys: readonly string[], bare: boolean): void
     writeString(key);
     writeInner((value as Record<string, unknown>)[key], key);
   }
+}
+
+/** Whether the object can be written as a map of msgpack. Throws for one with symbols as keys. */
+export function canBeMap(value: object, keys: readonly string[]): boolean {
+  if (hasSymbols(value)) throw refused("an object with a symbol as a key");
+  return !keys.some(isOddKey);
 }
 
 /** msgpackr renames the one, and reads no string that is not UTF-8 as a key. */

@@ -14,6 +14,7 @@ import type { ClientReply, ClientRequest, ClientRequestOf } from "../../proto/me
 import type { ResultSegment } from "../../proto/messages/results.js";
 import type { ArgSpec, StageSpec } from "../../proto/messages/stage.js";
 import { PackWriter } from "../../proto/values/pack.js";
+import type { PutName } from "../events.js";
 import { newSession, nextWakeMs, type SessionCommand, type SessionEvent, sessionStep } from "../session.js";
 
 type Answer = ClientReply extends infer R ? (R extends { epoch: unknown } ? Omit<R, "epoch"> : never) : never;
@@ -106,16 +107,20 @@ export class SessionRig {
   }
 
   put(put: number, bytes: number): ObjectId {
-    const id = `c${String(put).padStart(32, "0")}-0` as ObjectId;
+    const { id } = this.nameOf(put);
     const inline = bytes <= 4_096 ? new Uint8Array(bytes) : undefined;
-    this.take({ e: "put", put: { put, id, kind: 3, bytes, digest: new Uint8Array(16).fill(put), inline } });
+    this.take({ e: "put", put: { put, name: this.nameOf(put), kind: 3, bytes, inline } });
     return id;
   }
 
-  /** A large put goes to a worker, which takes it. */
-  place(put: number): void {
+  nameOf(put: number): PutName {
+    return { id: `c${String(put).padStart(32, "0")}-0` as ObjectId, digest: new Uint8Array(16).fill(put) };
+  }
+
+  /** A large put goes to a worker, which takes it; `content`: whose bytes it has. */
+  place(put: number, content = put): void {
     this.answer("place", { t: "placed", worker: "w1" as WorkerId });
-    this.take({ e: "uploaded", put });
+    this.take({ e: "uploaded", put, name: this.nameOf(content) });
     this.answer("hold", { t: "held", missing: [] });
   }
 

@@ -58,10 +58,20 @@ describe("peers", () => {
     rig().closing.push(() => frames.close());
     const payload = new Uint8Array(10_000);
     const offer = (id: string, digest: Uint8Array) =>
-      offerObject({ transport, frames, to: "w1", id: id as ObjectId, kind: 3, digest, payload, timeoutMs: patienceMs });
+      offerObject({
+        transport,
+        frames,
+        to: "w1",
+        name: { id: id as ObjectId, digest },
+        kind: 3,
+        payload,
+        timeoutMs: patienceMs,
+      });
     await expect(offer(`s${job}_1-0`, digestOf(3, payload))).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
     const wrong = digestOf(3, new Uint8Array(5));
-    await expect(offer(`c${Buffer.from(wrong).toString("hex")}-0`, wrong)).rejects.toMatchObject({ code: "CORRUPT" });
+    await expect(offer(`c${Buffer.from(wrong).toString("hex")}-0`, wrong)).rejects.toMatchObject({
+      code: "INVALID_ARGUMENT",
+    });
     await eventually(() => expect(rig().agents[0]?.figures().store.usedBytes).toBe(0));
   });
 });

@@ -3,7 +3,8 @@
  * knows where it is.
  */
 
-import { equalBytes, hexOf } from "../../proto/digest.js";
+import { contentId } from "../../proto/address.js";
+import { equalBytes } from "../../proto/digest.js";
 import { VolleyError } from "../../proto/errors.js";
 import {
   type Acceptance,
@@ -82,31 +83,29 @@ export class PeerObjects {
   }
 
   async #accept(put: PutRequest): Promise<Acceptance | "have"> {
-    if (put.id !== `c${hexOf(put.digest)}-0`)
-      throw new VolleyError(
-        "INVALID_ARGUMENT",
-        `object ${put.id} is not named by its bytes; only such objects can be put`,
-      );
-    if (put.bytes > limits.objectBytesMax)
+    const { id, kind, bytes, digest: named } = put;
+    if ((id === undefined) !== (named === undefined) || (named && id !== contentId(named)))
+      throw new VolleyError("INVALID_ARGUMENT", `object ${id} is not named by its bytes; only such objects can be put`);
+    if (bytes > limits.objectBytesMax)
       throw new VolleyError(
         "TOO_LARGE",
-        `object ${put.id} of ${put.bytes} bytes is over the limit of ${limits.objectBytesMax}`,
+        `${id ? `object ${id}` : "an object"} of ${bytes} bytes is over the limit of ${limits.objectBytesMax}`,
       );
     if (this.#leaves()) throw new VolleyError("WORKER_LOST", "this worker is leaving: put it to another");
-    if (this.#store.has(put.id, put.digest)) {
-      this.#store.own(put.id);
-      await this.#announce(put);
+    if (id && named && this.#store.has(id, named)) {
+      this.#store.own(id);
+      await this.#announce({ id, kind, bytes, digest: named });
       return "have";
     }
-    const room = await this.#store.allocate(put.bytes);
+    const room = await this.#store.allocate(bytes);
     let open = true;
     return {
       target: room.view,
-      commit: async (digest) => {
-        if (!equalBytes(digest, put.digest)) throw spoilt(put);
+      commit: async ({ id, digest }) => {
+        if (named && !equalBytes(digest, named)) throw notThose(put);
         open = false;
-        this.#store.seal(put.id, room, { kind: put.kind, digest: put.digest });
-        await this.#announce(put);
+        this.#store.seal(id, room, { kind, digest });
+        await this.#announce({ id, kind, bytes, digest });
       },
       abort: () => {
         if (open) this.#store.abandon(room);
@@ -116,9 +115,8 @@ export class PeerObjects {
   }
 
   /** Resolves when the scheduler has acknowledged it. */
-  async #announce(put: PutRequest): Promise<void> {
+  async #announce(object: StoredObject): Promise<void> {
     const token = this.#nextToken++;
-    const object: StoredObject = { id: put.id, bytes: put.bytes, kind: put.kind, digest: put.digest };
     const stop = new AbortController();
     const acknowledged = new Promise<"acknowledged">((resolve) =>
       this.#tokens.set(token, () => resolve("acknowledged")),
@@ -134,10 +132,11 @@ export class PeerObjects {
     if (outcome === "late")
       throw new VolleyError(
         "NO_SCHEDULER",
-        `no scheduler has acknowledged object ${put.id} within ${announceTimeoutMs} ms`,
+        `no scheduler has acknowledged object ${object.id} within ${announceTimeoutMs} ms`,
       );
   }
 }
 
-const spoilt = ({ id, bytes }: PutRequest): VolleyError =>
-  new VolleyError("CORRUPT", `object ${id} of ${bytes} bytes does not have the digest it was announced with`);
+/** Every frame was intact: the bytes are others than those of the name, and sending them once more does not help. */
+const notThose = ({ id, bytes }: PutRequest): VolleyError =>
+  new VolleyError("INVALID_ARGUMENT", `the ${bytes} bytes put as object ${id} do not have the digest of its name`);

@@ -116,7 +116,7 @@ export class AgentRig {
     this.closing.push(() => frames.close());
     const digest = digestOf(kind, payload);
     const id = `c${Buffer.from(digest).toString("hex")}-0` as ObjectId;
-    await offerObject({ transport, frames, to: worker, id, kind, digest, payload, timeoutMs: patienceMs });
+    await offerObject({ transport, frames, to: worker, name: { id, digest }, kind, payload, timeoutMs: patienceMs });
     return id;
   }
 
