@@ -7,7 +7,7 @@ import { pino } from "pino";
 import { openStores } from "../../proto/durable/nats.js";
 import { isName, type WorkerId } from "../../proto/ids.js";
 import { sleep as delay } from "../../proto/timer.js";
-import { asRefusedSubject, connectNats } from "../../proto/transport/nats.js";
+import { asRefusedSubject, connectNats, type NatsTransport } from "../../proto/transport/nats.js";
 import { Agent } from "../../worker/shell/agent.js";
 import { WorkerMetrics } from "../../worker/shell/metrics.js";
 import { processParts } from "../../worker/shell/parts.js";
@@ -90,6 +90,18 @@ export interface RunningWorker {
  */
 const joinPatienceMs = 5_000;
 
+/** Frames and blobs are large: beats would be late behind them. Blobs are kept, as frames are not. */
+async function connectAll(
+  url: string,
+  worker: WorkerId,
+  onError: (error: unknown, where: string) => void,
+): Promise<Record<"control" | "frames" | "blobs", NatsTransport>> {
+  const control = await connectNats({ url, name: `volley-worker-${worker}`, onError });
+  const frames = await connectNats({ url, name: `volley-worker-frames-${worker}`, reuseMemory: true, onError });
+  const blobs = await connectNats({ url, name: `volley-worker-durable-${worker}`, onError });
+  return { control, frames, blobs };
+}
+
 /** Starts a worker; resolves when it serves. */
 export async function runWorker(config: ConfigOf<typeof workerConfig>): Promise<RunningWorker> {
   const log = pino({ name: "worker", level: config.logLevel }, pino.destination({ fd: 2, sync: true }));
@@ -106,16 +118,7 @@ export async function runWorker(config: ConfigOf<typeof workerConfig>): Promise<
     const why = asRefusedSubject(error);
     if (why) refuse(why);
   };
-  const control = await connectNats({ url: config.url, name: `volley-worker-${worker}`, onError });
-  const frames = await connectNats({
-    url: config.url,
-    name: `volley-worker-frames-${worker}`,
-    reuseMemory: true,
-    onError,
-  });
-  // Blobs are large, so they do not go where beats would be late behind them; and they are kept, as frames are not.
-  const blobs = await connectNats({ url: config.url, name: `volley-worker-durable-${worker}`, onError });
-  const durable = openStores(blobs);
+  const { control, frames, blobs } = await connectAll(config.url, worker, onError);
   let metrics: WorkerMetrics | undefined;
   const agent = new Agent({
     worker,
@@ -127,7 +130,7 @@ export async function runWorker(config: ConfigOf<typeof workerConfig>): Promise<
     ...(config.bundleFolder === "" ? {} : { bundleFolder: config.bundleFolder }),
     control,
     frames,
-    durable,
+    durable: openStores(blobs),
     log,
     parts: {
       ...processParts,

@@ -127,8 +127,8 @@ export class FramePeer {
   }
 
   /**
-   * Resolves, with what the receiver says of it, when it has the whole payload and has accepted it. Rejects with the receiver's reason, or
-   * DISCONNECTED, TIMEOUT, NO_LISTENER (the receiver has gone), CORRUPT, CLOSED.
+   * Resolves, with what the receiver says of it, when it has the whole payload and has accepted it. Rejects with the
+   * receiver's reason, or DISCONNECTED, TIMEOUT, NO_LISTENER (the receiver has gone), CORRUPT, CLOSED.
    */
   async send(options: SendOptions): Promise<Uint8Array> {
     this.#refuseIfClosed();
