@@ -29,6 +29,7 @@ import {
   writeString,
   written,
 } from "./bytes.js";
+import { className, isForeignPlain, isNative } from "./classes.js";
 import { errorFields } from "./error-fields.js";
 import { extension, typedCodes } from "./extensions.js";
 import { type Step, unserializable } from "./path.js";
@@ -289,27 +290,6 @@ function writeOther(value: object, proto: unknown): void {
     writeExtension(extension.typed, typedCodes.ArrayBuffer, new Uint8Array(value));
   } else if (isForeignPlain(proto as object)) writePlain(value, Object.keys(value), false);
   else throw refused(`an instance of ${className(value)}`);
-}
-
-/** Of another realm, whose Object.prototype is not ours. */
-const isForeignPlain = (proto: object): boolean =>
-  Object.getPrototypeOf(proto) === null && Object.hasOwn(proto, "hasOwnProperty");
-
-const className = (value: object): string => {
-  const name: unknown = (value as { constructor?: { name?: unknown } }).constructor?.name;
-  return typeof name === "string" && name !== "" ? name : "a class";
-};
-
-/** The prototype of a class of the language, of this realm or another. */
-function isNative(proto: unknown, name: string): boolean {
-  if (typeof proto !== "object" || proto === null || !Object.hasOwn(proto, "constructor")) return false;
-  const made: unknown = proto.constructor;
-  return (
-    typeof made === "function" &&
-    made.name === name &&
-    made.prototype === proto &&
-    /\[native code\]\s*\}$/.test(Function.prototype.toString.call(made))
-  );
 }
 
 /** Refuses subclasses and added properties, which would be lost. */
