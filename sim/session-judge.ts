@@ -14,8 +14,9 @@ export function* disagreements(session: SessionState, state: State): IterableIte
   for (const stage of job.stages.values())
     if (!stage.released && !session.stages.has(stage.index) && !listed.has(stage.index))
       yield `stage ${stage.index} of ${id}, which its client has given back, is kept`;
-  for (const { id: object, state: at } of session.puts.values()) {
-    if (at.p !== "placed" || at.again || at.awaited) continue;
+  for (const { name, state: at } of session.puts.values()) {
+    if (at.p !== "placed" || at.again || at.awaited || !name) continue;
+    const object = name.id;
     const put = state.puts.get(object);
     if (!put?.owners.has(id)) yield `${object}, which ${id} has put, is not known to be its own`;
     else if (put.presence.is === "missing") yield `${object} is gone, and ${id} does not put it again`;
