@@ -86,7 +86,7 @@ export const sessionMutants: Readonly<Record<string, Mutant>> = {
   "puts-without-generations": {
     doc: "the word that a put is not needed takes away the next put of the same value",
     area: "session",
-    edits: [session("liveness", "generation: put", "generation: 1")],
+    edits: [session("liveness", "bytes, generation, });", "bytes, generation: 1 });")],
   },
   "release-lost-with-its-beat": {
     doc: "what is given back is forgotten before the scheduler has said that it knows",
