@@ -35,6 +35,8 @@ interface Submitted {
 /** A get that fails is repeated so often after the last fault. */
 const fetchesMax = 5;
 const fetchAgainMs = 2_000;
+/** However long the run: between its doings a client pauses no longer, so that it ends in time. */
+const pauseMsMax = 40_000;
 /** Before it closes a session rests, so that it can be seen whether all that was said is known (watch.ts). */
 const restMs = 10_000;
 
@@ -162,7 +164,8 @@ export class SessionClient {
         this.#hasLooked = true;
         this.#puts.lookAtAll();
       }
-      this.#node.later(this.#random.delay(this.#plan.withinMs / this.#plan.stages), () => this.#act());
+      const pauseMs = this.#random.delay(this.#plan.withinMs / this.#plan.stages);
+      this.#node.later(Math.min(pauseMs, pauseMsMax), () => this.#act());
     }
   }
 
