@@ -34,8 +34,11 @@ export type WorkerEvent =
   | { e: "unready"; lease: LeaseId; error: WireError; giveBack: boolean }
   /** While it is prepared: what it waits for, if that has changed. */
   | { e: "waits"; lease: LeaseId; for: "inputs" | "memory" }
-  /** Results of tasks of a running lease. */
-  | { e: "results"; lease: LeaseId; segment: ResultSegment; slotTimeUs: number }
+  /**
+   * Results of tasks of a running lease. `elsewhere`: large ones that are in the durable store alone; this worker's own
+   * has another content under their ids.
+   */
+  | { e: "results"; lease: LeaseId; segment: ResultSegment; slotTimeUs: number; elsewhere?: true }
   /** The run started from task `limit.to` on will not start any more. */
   | { e: "limited"; lease: LeaseId; to: number }
   /** The answer to `recall`: the run has not begun, and is over without `vacated` and `ended`. */

@@ -98,7 +98,7 @@ export function takeResults(state: WorkerState, event: EventOf<"results">, out: 
   if (!entry || !hasRun(entry)) {
     // Results of an older epoch: nobody will ask for these objects (unless the same content is held for another
     // reason).
-    if (segment.r === "stored") {
+    if (segment.r === "stored" && !event.elsewhere) {
       const orphans = storedIds(entry, segment.from, segment.stored.length).filter((id) => !state.objects.has(id));
       if (orphans.length > 0) out.push({ c: "free", ids: orphans });
     }
@@ -109,7 +109,7 @@ export function takeResults(state: WorkerState, event: EventOf<"results">, out: 
     `results [${segment.from}, ${segment.to}) of lease ${event.lease} are outside [${entry.lease.from}, ${entry.lease.to})`,
   );
   pushCommit(state, entry, segment, event.slotTimeUs);
-  if (segment.r === "stored") {
+  if (segment.r === "stored" && !event.elsewhere) {
     storedIds(entry, segment.from, segment.stored.length).forEach((id, i) => {
       const stored = segment.stored[i];
       if (stored) hold(state, { id, ...stored });

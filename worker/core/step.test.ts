@@ -162,6 +162,26 @@ describe("commits (M2)", () => {
   });
 });
 
+test("a result that only the durable store has leaves what is held here under its id as it is", () => {
+  const w = new Harness().join().running("a", 0, 1);
+  const digestOf = (seed: number) => new Uint8Array(16).fill(seed);
+  const made = (seed: number) => ({
+    r: "stored" as const,
+    stage: 3,
+    from: 0,
+    to: 1,
+    stored: [{ bytes: 1, kind: 2, digest: digestOf(seed) }],
+  });
+  const id = "sj_3-0" as ObjectId;
+  w.results("a", made(1));
+  w.ended("a");
+  w.running("b", 0, 1);
+  w.do({ e: "results", lease: "b" as LeaseId, segment: made(2), slotTimeUs: 1, elsewhere: true });
+  expect(w.state.objects.get(id)?.digest).toEqual(digestOf(1));
+  const commits = w.flush().flatMap((message) => (message.t === "commits" ? message.commits : []));
+  expect(commits.map(({ segment }) => segment)).toContainEqual(made(2));
+});
+
 describe("epochs (M6)", () => {
   test("a lower epoch is refused and counted", () => {
     const h = new Harness().join(5);

@@ -234,6 +234,7 @@ export class LeaseRun {
         lease,
         segment: { r: "stored", stage, from: task, to: task + 1, stored: [{ bytes: data.byteLength, kind, digest }] },
         slotTimeUs,
+        ...(isHeld ? {} : { elsewhere: true as const }),
       });
     } catch (error) {
       const wire = toWireError(error);
