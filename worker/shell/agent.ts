@@ -183,10 +183,13 @@ export class Agent {
   #flushSoon(): void {
     if (this.#flushing) return;
     this.#flushing = true;
-    this.#runtime.soon(() => {
-      this.#flushing = false;
-      this.#tell({ e: "flush" });
-    });
+    // What was told in this microtask may give rise to more in the next.
+    queueMicrotask(() =>
+      this.#runtime.atTickEnd(() => {
+        this.#flushing = false;
+        this.#tell({ e: "flush" });
+      }),
+    );
   }
 
   #carryOut(command: WorkerCommand): void {
