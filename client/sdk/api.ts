@@ -237,6 +237,10 @@ export interface Cluster extends AsyncDisposable {
    * not know). The version stands in the ids of its results.
    */
   kernel<F = (...args: never[]) => Table>(name: string, version?: number): RemoteFunction<F>;
+  /**
+   * A value that takes more than 512 KiB is read while it is sent: it must not change until the put has ended. Smaller
+   * ones, and durable ones, are what they were when they were passed.
+   */
   put<T>(value: T, options?: { durable?: boolean }): Promise<ObjectRef<T>>;
   /**
    * Puts bytes that are encoded already: `{ kind: valueKind.arrow, data }` of an Arrow IPC stream from a file, say.
