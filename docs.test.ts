@@ -131,11 +131,20 @@ describe("reference pages", () => {
       .filter((file) => existsSync(file))
       .map((file) => readFileSync(file, "utf8"))
       .join("\n");
-    const files = ["proto", "session", "scheduler", "worker", "kernels", "data", "client", "cluster"].flatMap(
-      (folder) =>
-        readdirSync(path.join(root, folder), { recursive: true, encoding: "utf8" })
-          .filter((file) => /(?<!\.test)\.ts$/.test(file) && !/(?:^|\/)testing\//.test(file))
-          .map((file) => path.join(root, folder, file)),
+    const files = [
+      "proto",
+      "session",
+      "scheduler",
+      "worker",
+      "threads",
+      "kernels",
+      "data",
+      "client",
+      "cluster",
+    ].flatMap((folder) =>
+      readdirSync(path.join(root, folder), { recursive: true, encoding: "utf8" })
+        .filter((file) => /(?<!\.test)\.ts$/.test(file) && !/(?:^|\/)testing\//.test(file))
+        .map((file) => path.join(root, folder, file)),
     );
     // Quoted or read from an environment: VOLLEY_JOURNAL, a stream's name, is neither a key nor read.
     const used = new Set(

@@ -10,7 +10,7 @@ import type { LocalCluster } from "../cluster/local/local-cluster.js";
 import { startTestCluster } from "../cluster/local/testing/test-cluster.js";
 import { mutate, sampleStream, sampleTable, structureBytes } from "../data/ingest/testing/mutants.js";
 
-const mutants = 10_000;
+const mutations = 10_000;
 const clients = 4;
 const arrowType = "application/vnd.apache.arrow.stream";
 /**
@@ -67,7 +67,7 @@ test("10,000 mutated Arrow streams are each answered, and nothing grows", { time
   const counts: Record<string, number> = {};
   let next = 1;
   const client = async (): Promise<void> => {
-    for (let seed = next++; seed <= mutants; seed = next++) {
+    for (let seed = next++; seed <= mutations; seed = next++) {
       const { stream, structure, rows } = streams[seed % streams.length] as (typeof streams)[number];
       const answer = await upload(arrowType, mutate(stream, structure, seed));
       if (answer.status === 201) expect(answer.rows, `seed ${seed}`).toBe(rows);
@@ -76,8 +76,8 @@ test("10,000 mutated Arrow streams are each answered, and nothing grows", { time
     }
   };
   await Promise.all(Array.from({ length: clients }, client));
-  expect((counts[201] ?? 0) + (counts[400] ?? 0)).toBe(mutants);
-  expect(counts[400]).toBeGreaterThan(mutants / 2);
+  expect((counts[201] ?? 0) + (counts[400] ?? 0)).toBe(mutations);
+  expect(counts[400]).toBeGreaterThan(mutations / 2);
   expect(gatewayPid()).toBe(pid);
   expect(residentMib() - before).toBeLessThan(growthMibMax);
 });

@@ -71,12 +71,12 @@ describe("a client whose own code keeps its event loop busy", () => {
 
   test(`for ${blockedMs / 1000} s loses nothing: it is heard all the while, and what was made meanwhile is there`, async () => {
     const watch = await connectNats({ url: local.urls.scheduler, name: "session-test" });
-    const beats: string[] = [];
+    const heartbeats: string[] = [];
     // What is said while this loop is busy waits in the server's socket and is counted after.
     watch.subscribe(subjects.schedulerClient, ({ data }) => {
       const request = decodeMessage(clientRequest, data);
       // The thread speaks for no epoch; what the loop itself says names that of its scheduler.
-      if (request.t === "beat" && request.epoch === 0) beats.push(request.session);
+      if (request.t === "heartbeat" && request.epoch === 0) heartbeats.push(request.session);
     });
     await using busy = await connect({ url: local.url });
     const own = await busy.deploy<typeof work>(new URL("./work.js", import.meta.url));
@@ -86,7 +86,7 @@ describe("a client whose own code keeps its event loop busy", () => {
     const running = own.pick.submit(2, blockedMs / 2, 500_000);
     const uploading = busy.put(new Uint8Array(3_000_000).fill(8));
     await new Promise((resolve) => setTimeout(resolve, 300));
-    beats.length = 0;
+    heartbeats.length = 0;
     const until = performance.now() + blockedMs;
     while (performance.now() < until);
     const [first, second, third] = await Promise.all([busy.get(held), busy.get(running), uploading]);
@@ -94,8 +94,8 @@ describe("a client whose own code keeps its event loop busy", () => {
     expect((await busy.get(put))[999_999]).toBe(7);
     expect((await busy.get(third))[0]).toBe(8);
     expect(await busy.get(own.seen.submit([held, running]))).toEqual([first.picked, second.picked]);
-    // The thread beats every 5 s; the loop itself could not.
-    expect(beats.length).toBeGreaterThanOrEqual(blockedMs / 6_000);
+    // The thread heartbeats every 5 s; the loop itself could not.
+    expect(heartbeats.length).toBeGreaterThanOrEqual(blockedMs / 6_000);
     await watch.close();
   });
 });

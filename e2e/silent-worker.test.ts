@@ -23,10 +23,11 @@ test("a worker stands still for 9 s with the sole copies of random results and o
     const drawn = lib.draw.map([0, 1, 2, 3], { shared: [1, 20_000, "/dev/null"] });
     const before = (await cluster.get(drawn)).map(sha256);
     const w2 = await own.startWorker("w2");
-    const heard = async (): Promise<string[]> => (await cluster.workers()).workers.map(({ worker }) => worker).sort();
-    await expect.poll(heard).toEqual(["w1", "w2"]);
+    const received = async (): Promise<string[]> =>
+      (await cluster.workers()).workers.map(({ worker }) => worker).sort();
+    await expect.poll(received).toEqual(["w1", "w2"]);
     own.worker("w1").signal("SIGSTOP");
-    await expect.poll(heard).toEqual(["w2"]);
+    await expect.poll(received).toEqual(["w2"]);
     // Asked for while nobody who is heard has it: it waits, and is not an error.
     const read = lib.fingerprint.map(drawn);
     const whole = lib.fingerprints.submit(drawn);

@@ -69,13 +69,13 @@ const examples: Record<string, (output: string) => void> = {
   },
   "founding-strategy": (output) => {
     expect(output).toContain("14 of 168 price files read");
-    const figures = (line: RegExp): number[] => (line.exec(output) ?? []).slice(1).map(Number);
-    const [difference = 0] = figures(/^point in time: .* difference (-?[\d.]+) %$/m);
+    const stats = (line: RegExp): number[] => (line.exec(output) ?? []).slice(1).map(Number);
+    const [difference = 0] = stats(/^point in time: .* difference (-?[\d.]+) %$/m);
     expect(output).toContain("planted in 14 years: 15.0 %");
     // 335 positions of about 35 % deviation a year.
     expect(Math.abs(difference - 15)).toBeLessThan(4);
     const tooMuch = (mistake: string): number =>
-      figures(new RegExp(`^${mistake}: .*, (-?[\\d.]+) % too much$`, "m"))[0] ?? 0;
+      stats(new RegExp(`^${mistake}: .*, (-?[\\d.]+) % too much$`, "m"))[0] ?? 0;
     expect(tooMuch("filing of the same evening")).toBeGreaterThan(3);
     expect(tooMuch("no publication lag")).toBeGreaterThan(8);
     expect(tooMuch("restated values")).toBeGreaterThan(4);

@@ -63,7 +63,7 @@ function argsOf({ name }: Kernel): unknown[] {
  * Columns that may be absent, so that another one tells: rows without a symbol are those of one, whose dates come
  * twice.
  */
-const toldBy: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+const emittedBy: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   "backtest.signals": { symbol: "date" },
   "backtest.weights": { symbol: "date" },
 };
@@ -129,7 +129,7 @@ describe.each(reading)("%s", (name, kernel) => {
         refused++;
         expect(refusal.code, refusal.message).toBe("INVALID_ARGUMENT");
         expect(refusal.message).toContain(`${name}: `);
-        const other = put ? undefined : toldBy[name]?.[column];
+        const other = put ? undefined : emittedBy[name]?.[column];
         expect(refusal.message).toContain(JSON.stringify(other ?? column));
         if (other === undefined) expect(refusal.message).toMatch(why);
         expect(refusal.details, refusal.message).toMatchObject({ kernel: name, column: other ?? column });

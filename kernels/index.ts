@@ -6,7 +6,7 @@ export { type Causality, causalityText, causalityWith } from "./catalog/causalit
 export type { KernelDescription } from "./catalog/description.js";
 export { shortName } from "./catalog/names.js";
 export { allParametersOf, factsOf, type ParameterText } from "./declaration-text.js";
-export { defineFeature, type Feature, type FeatureStream } from "./features/form.js";
+export { defineFeature, type Feature, type FeatureStream } from "./features/feature.js";
 export { type FeatureName, type FeatureParameters, feature } from "./features/index.js";
 export { defineKernel, type Kernel, type KernelDeclaration, tableArg } from "./kernel.js";
 export { describeKernel, kernelNamed, newestKernels } from "./named.js";

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { decodeMessage, encodeMessage } from "./codec.js";
 import { clientRequest } from "./messages/client.js";
 import { dataRequest } from "./messages/data.js";
-import { workerOrders } from "./messages/worker.js";
+import { schedulerCommands } from "./messages/worker.js";
 import { fc } from "./testing/drawn.js";
 
 const schema = z.object({
@@ -46,7 +46,7 @@ describe("messages", () => {
   });
 
   it("that are no messages are refused, whatever the bytes", () => {
-    for (const some of [clientRequest, workerOrders, dataRequest]) {
+    for (const some of [clientRequest, schedulerCommands, dataRequest]) {
       fc.assert(
         fc.property(fc.uint8Array({ maxLength: 100 }), (bytes) => {
           expect(() => decodeMessage(some, bytes)).toThrow(expect.objectContaining({ code: "INVALID_ARGUMENT" }));

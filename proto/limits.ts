@@ -25,8 +25,10 @@ export const limits = {
   argsPerTaskMax: 64,
   /** Stages of a session kept without their results, to make again what is lost of those that read them. */
   shelvedStagesMax: 10_000,
-  /** Stages that one beat of a client names as waited for, and as released; the next beat names further ones. */
-  beatStagesMax: 10_000,
+  /**
+   * Stages that one heartbeat of a client names as waited for, and as released; the next heartbeat names further ones.
+   */
+  heartbeatStagesMax: 10_000,
   jobsListedMax: 1_000,
   /** Followers of jobs, all jobs together. */
   watchesMax: 10_000,
@@ -62,5 +64,5 @@ export const limits = {
   retryBackoffMsFirst: 100,
   retryBackoffMsMax: 30_000,
   /** Times a task may be executing on a worker that dies before it is quarantined (I8). */
-  blamesMax: 3,
+  strikesMax: 3,
 } as const;

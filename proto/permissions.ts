@@ -1,6 +1,6 @@
 /**
  * What each role may say and hear on NATS, as permissions of a user of its own: only the scheduler writes the journal
- * and snapshots, orders workers and tells clients of results; a worker cannot speak as a client nor a client as a
+ * and snapshots, commands workers and tells clients of results; a worker cannot speak as a client nor a client as a
  * worker; nobody but the scheduler deletes. docs/security.md shows the same lists for servers of one's own; local
  * clusters generate the users.
  */

@@ -25,13 +25,13 @@ export function tryCancel(ctx: Context, cancel: Cancel): void {
   const over = state.phase.p === "closing" || state.phase.p === "closed";
   const open = record && !over ? [...record.results.open(from, Math.min(to, record.count))] : [];
   if (!record || open.length === 0) end(ctx, cancel, undefined);
-  else if (state.telling.queue.has(record)) {
+  else if (state.restoring.queue.has(record)) {
     if (nowMs <= cancel.deadlineMs) state.timers.add(nowMs + lookAgainMs, { w: "cancel", cancel });
     else {
       const text = `the scheduler could not be told of stage ${stage} within ${limits.requestTimeoutMs} ms`;
       end(ctx, cancel, new VolleyError("TIMEOUT", text));
     }
-  } else if (state.phase.p !== "open" || record.toldIn !== state.opening) {
+  } else if (state.phase.p !== "open" || record.sentIn !== state.opening) {
     // The scheduler has not heard of it, and what is ended here is not sent (S3).
     for (const run of open) fail(ctx, record, run, cancelled);
     end(ctx, cancel, undefined);

@@ -3,8 +3,8 @@ import { EpochWatch } from "./epoch-watch.js";
 
 test("the epoch to believe is the highest heard", () => {
   const watch = new EpochWatch(1_000);
-  const heard = [3, 3, 2, 5, 3, 5].map((epoch) => watch.admits(epoch, 0));
-  expect(heard).toEqual([true, true, false, true, false, true]);
+  const received = [3, 3, 2, 5, 3, 5].map((epoch) => watch.admits(epoch, 0));
+  expect(received).toEqual([true, true, false, true, false, true]);
   expect(watch.admits(3, 900)).toBe(false);
 });
 

@@ -10,7 +10,7 @@ const fallenMsDefault = 15_000;
 export class EpochWatch {
   readonly #fallenMs: number;
   #epoch = 0;
-  #heardMs = 0;
+  #receivedMs = 0;
   /** Since when a lower one has been heard, and none of the highest. */
   #lowerSinceMs: number | undefined;
 
@@ -26,13 +26,13 @@ export class EpochWatch {
   admits(epoch: number, nowMs: number): boolean {
     if (epoch < this.#epoch && !this.#isFallen(nowMs)) return false;
     this.#epoch = epoch;
-    this.#heardMs = nowMs;
+    this.#receivedMs = nowMs;
     this.#lowerSinceMs = undefined;
     return true;
   }
 
   #isFallen(nowMs: number): boolean {
     this.#lowerSinceMs ??= nowMs;
-    return Math.min(nowMs - this.#lowerSinceMs, nowMs - this.#heardMs) > this.#fallenMs;
+    return Math.min(nowMs - this.#lowerSinceMs, nowMs - this.#receivedMs) > this.#fallenMs;
   }
 }

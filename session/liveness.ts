@@ -17,7 +17,7 @@ import type { Context, NamedPut, Phase, Purpose, PutRecord, Reopening, SessionSt
 
 const intervalMsMin = 10;
 const holdsMax = 1_000;
-const tellsMax = 16;
+const sendsMax = 16;
 /** Failures of the way; what is refused otherwise is not told again. */
 const passing: ReadonlySet<ErrorCode> = new Set([
   "NO_SCHEDULER",
@@ -40,7 +40,7 @@ export const factsOf = ({ name, kind, bytes, generation }: NamedPut): ClientRequ
   generation,
 });
 
-export function tellPut(ctx: Context, put: NamedPut, purpose: Purpose): void {
+export function sendPut(ctx: Context, put: NamedPut, purpose: Purpose): void {
   const { session } = ctx.state.options;
   const { inline } = put;
   ask(ctx, { t: "put", session, ...factsOf(put), ...(inline ? { inline } : {}) }, "ok", purpose);
@@ -58,17 +58,17 @@ export function onOpenReply(
 ): void {
   state.intervalMs = Math.max(intervalMsMin, heartbeatIntervalMs);
   state.openedEpoch = epoch;
-  heardOfEngine(state, engine);
+  onEngine(state, engine);
 }
 
 /** What is known stays when a scheduler that has just started knows of no worker yet. */
-export function heardOfEngine(state: SessionState, engine: string | undefined): void {
+export function onEngine(state: SessionState, engine: string | undefined): void {
   if (engine !== undefined && (engine !== "" || state.engine === undefined)) state.engine = engine;
 }
 
-export function heard(ctx: Context, epoch: number): void {
+export function received(ctx: Context, epoch: number): void {
   const { state } = ctx;
-  state.heardMs = ctx.nowMs;
+  state.receivedMs = ctx.nowMs;
   if (epoch === state.epoch) return;
   // A lower one: the cluster came back from an older copy (epoch-watch.ts).
   state.epoch = epoch;
@@ -105,8 +105,8 @@ export function onReopened(ctx: Context, answer: ClientReply | VolleyError): voi
   for (const put of state.putsById.values()) (put.inline ? puts : placed).push(put);
   const holds: NamedPut[][] = [];
   for (let at = 0; at < placed.length; at += holdsMax) holds.push(placed.slice(at, at + holdsMax));
-  lost.reopening = { r: "telling", puts: puts.reverse(), holds: holds.reverse(), asked: new Set() };
-  tellPuts(ctx, lost);
+  lost.reopening = { r: "restoring", puts: puts.reverse(), holds: holds.reverse(), asked: new Set() };
+  sendPuts(ctx, lost);
 }
 
 function tryLater(lost: Lost, why: VolleyError): void {
@@ -115,35 +115,35 @@ function tryLater(lost: Lost, why: VolleyError): void {
 }
 
 /** Tells the scheduler what is in the cluster: small values first, then who holds the large ones. */
-function tellPuts(ctx: Context, lost: Lost): void {
-  const telling = lost.reopening;
-  if (telling.r !== "telling") return;
+function sendPuts(ctx: Context, lost: Lost): void {
+  const restoring = lost.reopening;
+  if (restoring.r !== "restoring") return;
   const { session, client } = ctx.state.options;
-  while (telling.asked.size < tellsMax) {
-    const put = telling.puts.pop();
+  while (restoring.asked.size < sendsMax) {
+    const put = restoring.puts.pop();
     if (!put) break;
-    telling.asked.add(put);
-    tellPut(ctx, put, { w: "put-again", put, of: telling });
+    restoring.asked.add(put);
+    sendPut(ctx, put, { w: "put-again", put, of: restoring });
   }
-  if (telling.asked.size > 0) return;
-  const page = telling.holds.pop();
+  if (restoring.asked.size > 0) return;
+  const page = restoring.holds.pop();
   if (!page) {
     complete(ctx);
     return;
   }
-  // What is missing is said again with the beats, when workers have had time to say what they hold.
-  ask(ctx, { t: "hold", session, client, objects: page.map(factsOf) }, "held", { w: "hold-again", of: telling });
+  // What is missing is said again with the heartbeats, when workers have had time to say what they hold.
+  ask(ctx, { t: "hold", session, client, objects: page.map(factsOf) }, "held", { w: "hold-again", of: restoring });
 }
 
 /** The answer to something that an opening tells; `put`: that, or a page of large ones. */
-export function onToldAgain(
+export function onSentAgain(
   ctx: Context,
   of: Reopening,
   put: PutRecord | undefined,
   answer: ClientReply | VolleyError,
 ): void {
   const lost = ctx.state.phase;
-  if (lost.p !== "lost" || lost.reopening !== of || of.r !== "telling") return;
+  if (lost.p !== "lost" || lost.reopening !== of || of.r !== "restoring") return;
   if (isVolleyError(answer)) {
     if (!put || passing.has(answer.code)) {
       tryLater(lost, answer);
@@ -153,7 +153,7 @@ export function onToldAgain(
     if (put.state.p === "placed") forget(ctx, put, answer);
   }
   if (put) of.asked.delete(put);
-  tellPuts(ctx, lost);
+  sendPuts(ctx, lost);
 }
 
 /** All of it has been told. What is open is sent again; what was shown stays (S3). */
@@ -168,14 +168,14 @@ function complete(ctx: Context): void {
   state.opening++;
   state.openedMs = ctx.nowMs;
   state.phase = { p: "open" };
-  state.telling.queue.clear();
+  state.restoring.queue.clear();
   for (const { stage, run } of readButUnseen(state.stages.values())) fail(ctx, stage, run, readUnseen);
   for (const stage of state.stages.values()) {
     if (stage.state.s === "open") stage.state.resends = 0;
     // Refs to large results must stay good; of small ones the values are here, and they are told when something reads
     // them.
-    else if (stage.state.s === "settled" && stage.results.hasStored) state.telling.queue.add(stage);
+    else if (stage.state.s === "settled" && stage.results.hasStored) state.restoring.queue.add(stage);
   }
-  ctx.due.tell = true;
+  ctx.due.emit = true;
   resendIncomplete(ctx);
 }

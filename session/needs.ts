@@ -3,10 +3,10 @@
  *
  * U1 An object is this session's from its put until nothing here needs it: no ref, no table that the caller still has,
  *    no stage that is to be sent or has not ended. A few that were needed last linger, because loops pass the same
- *    value again and again. Then a beat lists it as dropped (M8).
+ *    value again and again. Then a heartbeat lists it as dropped (M8).
  */
 import type { VolleyError } from "../proto/errors.js";
-import { listDropped } from "./beat.js";
+import { listDropped } from "./heartbeat.js";
 import type { Context, PutRecord } from "./state.js";
 
 const lingerMs = 30_000;
@@ -69,7 +69,7 @@ export function giveBack(ctx: Context, put: PutRecord): void {
   leave(ctx, put);
   if (state.p === "placing") put.state = { p: "leaving", way: state.way };
   else if (state.p === "placed" && state.again) put.state = { p: "leaving", way: state.again };
-  else if (state.p === "telling") put.state = { p: "leaving", way: undefined };
+  else if (state.p === "restoring") put.state = { p: "leaving", way: undefined };
   else {
     go(ctx, put, undefined);
     listDropped(ctx, put);

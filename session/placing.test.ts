@@ -17,11 +17,11 @@ const placed = (put: number): ObjectId => {
   rig.place(put);
   return id;
 };
-const beat = (missing: ObjectId[] = [], awaited: ObjectId[] = []) => {
+const heartbeat = (missing: ObjectId[] = [], awaited: ObjectId[] = []) => {
   rig.advance(1_000);
-  const asked = rig.asked("beat");
+  const asked = rig.asked("heartbeat");
   const lists = { ...(missing.length > 0 ? { missing } : {}), ...(awaited.length > 0 ? { awaited } : {}) };
-  rig.answer("beat", { t: "beat", known: true, ...lists });
+  rig.answer("heartbeat", { t: "heartbeat", known: true, ...lists });
   return asked;
 };
 const full = new VolleyError("OUT_OF_MEMORY", "full for now");
@@ -47,7 +47,7 @@ describe("a stage", () => {
     rig.answer("place", { t: "error", error: { code: "NO_WORKERS", message: "none" } });
     expect(rig.state.stages.get(0)?.results.outcome(0)).toMatchObject({ o: "failed", error: { code: "NO_WORKERS" } });
     expect([rig.state.putsById.has(id), rig.of("put-forgotten").length]).toEqual([false, 1]);
-    expect(beat().dropped).toBe(undefined);
+    expect(heartbeat().dropped).toBe(undefined);
   });
 
   test("whose put a worker has given up half-way is offered again", () => {
@@ -67,11 +67,11 @@ describe("a stage", () => {
     rig.submit({ index: 0, puts: [1, 2] });
     rig.answer("put", { t: "ok" });
     rig.place(2);
-    expect(beat().dropped).toBe(undefined);
+    expect(heartbeat().dropped).toBe(undefined);
     rig.update(results(0, 0, 1));
-    expect(beat().dropped?.map(({ generation }) => generation)).toEqual([1]);
+    expect(heartbeat().dropped?.map(({ generation }) => generation)).toEqual([1]);
     expect(rig.state.putsById.has(lingers)).toBe(true);
-    for (let i = 0; i < 31; i++) beat();
+    for (let i = 0; i < 31; i++) heartbeat();
     expect(rig.state.putsById.has(lingers)).toBe(false);
   });
 });
@@ -87,7 +87,7 @@ describe("the way to a worker", () => {
       rig.take({ e: "upload-failed", put: 1, error: new VolleyError("NO_LISTENER", "away") });
       while (!rig.isAsked("place") && rig.of("put-done").length === 0) {
         rig.advance(10);
-        if (rig.isAsked("beat")) rig.answer("beat", { t: "beat", known: true });
+        if (rig.isAsked("heartbeat")) rig.answer("heartbeat", { t: "heartbeat", known: true });
       }
     }
     expect(rig.of("put-done").map(({ error }) => error?.code)).toEqual(["NO_LISTENER"]);
@@ -103,11 +103,11 @@ describe("the way to a worker", () => {
     rig.take({ e: "put-needed", put: 2 });
     rig.answer("place", { t: "placed", worker: "w1" as WorkerId });
     rig.take({ e: "upload-failed", put: 2, error: full });
-    expect(rig.asked("beat").dropped?.map(({ id }) => id)).toEqual([old]);
-    rig.answer("beat", { t: "beat", known: true });
+    expect(rig.asked("heartbeat").dropped?.map(({ id }) => id)).toEqual([old]);
+    rig.answer("heartbeat", { t: "heartbeat", known: true });
     for (let i = 0; i < 119; i++) {
       rig.advance(1_000);
-      if (rig.isAsked("beat")) rig.answer("beat", { t: "beat", known: true });
+      if (rig.isAsked("heartbeat")) rig.answer("heartbeat", { t: "heartbeat", known: true });
       if (!rig.isAsked("place")) continue;
       rig.answer("place", { t: "placed", worker: "w1" as WorkerId });
       rig.take({ e: "upload-failed", put: 2, error: full });
@@ -137,7 +137,7 @@ describe("the way to a worker", () => {
   test("to a scheduler that has just taken over is waited for until its workers are there", () => {
     rig.advance(1_000);
     rig.epoch = 2;
-    rig.answer("beat", { t: "beat", known: false });
+    rig.answer("heartbeat", { t: "heartbeat", known: false });
     rig.answer("open", { t: "opened", heartbeatIntervalMs: 1_000 });
     rig.put(1, large);
     rig.take({ e: "put-needed", put: 1 });
@@ -165,7 +165,7 @@ describe("the way to a worker", () => {
     rig.take({ e: "put-needed", put: 1 });
     rig.answer("place", { t: "error", error: { ...none, details: { joiningMs: 9_000 } } });
     rig.advance(500);
-    if (rig.isAsked("beat")) rig.answer("beat", { t: "beat", known: true });
+    if (rig.isAsked("heartbeat")) rig.answer("heartbeat", { t: "heartbeat", known: true });
     rig.answer("place", { t: "error", error: none });
     expect(rig.of("put-done").map(({ error }) => error?.code)).toEqual(["NO_WORKERS"]);
   });
@@ -192,8 +192,8 @@ describe("the way to a worker", () => {
 describe("a put that was lost", () => {
   test("is put again, once however often it is called missing, and what reads it is sent all the same", () => {
     const id = placed(1);
-    beat([id]);
-    beat([id]);
+    heartbeat([id]);
+    heartbeat([id]);
     rig.submit({ index: 0, puts: [1] });
     expect(rig.published).toEqual([0]);
     rig.place(1);
@@ -203,31 +203,31 @@ describe("a put that was lost", () => {
 
   test("and whose value is gone is given back, so that what reads it ends", () => {
     const id = placed(1);
-    beat([id]);
+    heartbeat([id]);
     rig.answer("place", { t: "placed", worker: "w1" as WorkerId });
     rig.take({ e: "upload-failed", put: 1, error: new VolleyError("OBJECT_LOST", "gone") });
-    expect(beat().dropped).toEqual([{ id, generation: 1 }]);
+    expect(heartbeat().dropped).toEqual([{ id, generation: 1 }]);
     expect(rig.state.putsById.has(id)).toBe(false);
   });
 
   test("whose holder is silent is put again if its value is here; if not its ref is kept, and it is tried once", () => {
     const id = placed(1);
-    beat([], [id]);
+    heartbeat([], [id]);
     rig.answer("place", { t: "placed", worker: "w1" as WorkerId });
     rig.take({ e: "upload-failed", put: 1, error: new VolleyError("OBJECT_LOST", "gone") });
-    for (let i = 0; i < 3; i++) expect(beat([], [id]).dropped ?? []).toEqual([]);
+    for (let i = 0; i < 3; i++) expect(heartbeat([], [id]).dropped ?? []).toEqual([]);
     expect(rig.of("upload")).toHaveLength(2);
     expect(rig.state.putsById.has(id)).toBe(true);
     // Its holder did not come back.
-    beat([id]);
+    heartbeat([id]);
     rig.answer("place", { t: "placed", worker: "w1" as WorkerId });
     rig.take({ e: "upload-failed", put: 1, error: new VolleyError("OBJECT_LOST", "gone") });
-    expect(beat().dropped).toEqual([{ id, generation: 1 }]);
+    expect(heartbeat().dropped).toEqual([{ id, generation: 1 }]);
   });
 
   test("is offered again for two minutes while one worker after the other dies of something else", () => {
     const id = placed(1);
-    beat([id]);
+    heartbeat([id]);
     const began = rig.nowMs;
     const isKept = (): boolean => rig.state.putsById.has(id);
     for (let i = 0; i < 150 && isKept(); i++) {
@@ -236,34 +236,34 @@ describe("a put that was lost", () => {
         rig.take({ e: "upload-failed", put: 1, error: new VolleyError("TIMEOUT", "no answer") });
       }
       rig.advance(1_000);
-      if (rig.isAsked("beat")) rig.answer("beat", { t: "beat", known: true });
+      if (rig.isAsked("heartbeat")) rig.answer("heartbeat", { t: "heartbeat", known: true });
     }
     expect(isKept()).toBe(false);
     expect(rig.nowMs - began).toBeGreaterThan(115_000);
   });
 
-  test("during a reopening is called missing by a beat after it, and then put again", () => {
+  test("during a reopening is called missing by a heartbeat after it, and then put again", () => {
     const id = placed(1);
     rig.restart();
     // The new scheduler has not heard of any holder yet: that is not the end of it.
     rig.answer("hold", { t: "held", missing: [id] });
     expect([rig.state.phase.p, rig.state.putsById.has(id)]).toEqual(["open", true]);
-    beat([id]);
+    heartbeat([id]);
     rig.place(1);
     expect(rig.of("upload")).toHaveLength(2);
   });
 
   test("while it is put again and needed no more is dropped after it has arrived", () => {
     const id = placed(1);
-    beat([id]);
+    heartbeat([id]);
     rig.take({ e: "put-unneeded", put: 1 });
     for (let i = 0; i < 31; i++) {
       rig.advance(1_000);
-      if (rig.isAsked("beat")) rig.answer("beat", { t: "beat", known: true });
+      if (rig.isAsked("heartbeat")) rig.answer("heartbeat", { t: "heartbeat", known: true });
     }
     expect(rig.state.putsById.has(id)).toBe(false);
     rig.place(1);
-    expect(beat().dropped).toEqual([{ id, generation: 1 }]);
+    expect(heartbeat().dropped).toEqual([{ id, generation: 1 }]);
     expect(rig.state.offers.running).toBe(0);
   });
 
@@ -293,9 +293,9 @@ describe("a put without a name", () => {
     const dropped: unknown[] = [];
     for (let i = 0; i < 32; i++) {
       rig.advance(1_000);
-      if (!rig.isAsked("beat")) continue;
-      dropped.push(...(rig.asked("beat").dropped ?? []));
-      rig.answer("beat", { t: "beat", known: true });
+      if (!rig.isAsked("heartbeat")) continue;
+      dropped.push(...(rig.asked("heartbeat").dropped ?? []));
+      rig.answer("heartbeat", { t: "heartbeat", known: true });
     }
     return dropped;
   };
@@ -333,7 +333,7 @@ describe("a put without a name", () => {
     rig.take({ e: "put-unneeded", put: 2 });
     linger();
     rig.place(2, 1);
-    expect(beat().dropped ?? []).toEqual([]);
+    expect(heartbeat().dropped ?? []).toEqual([]);
     rig.take({ e: "put-unneeded", put: 1 });
     expect(linger()).toEqual([{ id, generation: 2 }]);
   });
@@ -349,6 +349,6 @@ describe("a put without a name", () => {
     rig.answer("place", { t: "placed", worker: "w1" as WorkerId });
     rig.take({ e: "upload-failed", put: 2, error: new VolleyError("OBJECT_LOST", "gone") });
     expect(rig.of("put-done").map(({ error }) => error?.code)).toEqual([undefined, "OBJECT_LOST"]);
-    expect(beat().dropped ?? []).toEqual([]);
+    expect(heartbeat().dropped ?? []).toEqual([]);
   });
 });

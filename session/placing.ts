@@ -15,9 +15,9 @@ import type { ObjectId } from "../proto/ids.js";
 import { limits } from "../proto/limits.js";
 import type { ClientReply } from "../proto/messages/client.js";
 import { ask } from "./asks.js";
-import { beatSoon, listDropped } from "./beat.js";
 import type { NewPut, PutName } from "./events.js";
-import { factsOf, lose, tellPut } from "./liveness.js";
+import { heartbeatSoon, listDropped } from "./heartbeat.js";
+import { factsOf, lose, sendPut } from "./liveness.js";
 import { forget, giveBack, giveBackLingering, go as leaveForGood } from "./needs.js";
 import { onPutDone } from "./sending.js";
 import { type Context, isNamed, type NamedPut, type Placement, type PutRecord } from "./state.js";
@@ -56,14 +56,14 @@ export function onPut(ctx: Context, { inline, ...facts }: NewPut): void {
     also: [],
     generation: facts.put,
     inline,
-    state: inline ? { p: "telling", lost: 0 } : { p: "placing", way: firstWay },
+    state: inline ? { p: "restoring", lost: 0 } : { p: "placing", way: firstWay },
     needs: 0,
     waiting: new Set(),
   };
   state.puts.set(put.put, put);
   if (isNamed(put)) state.putsById.set(put.name.id, put);
   state.freshPuts.push(put);
-  if (inline && isNamed(put)) tellPut(ctx, put, { w: "put", put });
+  if (inline && isNamed(put)) sendPut(ctx, put, { w: "put", put });
   else {
     state.offers.queue.add(put);
     offerNext(ctx);
@@ -71,12 +71,17 @@ export function onPut(ctx: Context, { inline, ...facts }: NewPut): void {
 }
 
 /** A small value has been told, or cannot be. */
-export function onPutTold(ctx: Context, put: NamedPut, answer: Answer): void {
+export function onPutSent(ctx: Context, put: NamedPut, answer: Answer): void {
   const { state } = put;
-  if (state.p === "telling" && isVolleyError(answer) && answer.code === "JOB_NOT_FOUND" && state.lost < lostTriesMax) {
-    put.state = { p: "telling", lost: state.lost + 1 };
+  if (
+    state.p === "restoring" &&
+    isVolleyError(answer) &&
+    answer.code === "JOB_NOT_FOUND" &&
+    state.lost < lostTriesMax
+  ) {
+    put.state = { p: "restoring", lost: state.lost + 1 };
     lose(ctx);
-    ctx.state.timers.add(ctx.nowMs + lostPauseMs, { w: "tell-put", put });
+    ctx.state.timers.add(ctx.nowMs + lostPauseMs, { w: "send-put", put });
     return;
   }
   end(ctx, put, isVolleyError(answer) ? answer : undefined);
@@ -171,7 +176,7 @@ function onWayFailed(ctx: Context, put: PutRecord, { tries, failingSinceMs }: Pl
   }
   if (full) {
     giveBackLingering(ctx);
-    beatSoon(ctx);
+    heartbeatSoon(ctx);
   }
   go(put, { at: "pausing", tries, failingSinceMs: since });
   state.timers.add(nowMs + Math.min(offerPauseMs * tries, offerPauseMsMax), { w: "offer", put });

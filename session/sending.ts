@@ -66,7 +66,7 @@ export function onSubmitted(ctx: Context, { index, spec, base, reads, puts }: Ne
 function awaitPut(ctx: Context, stage: StageRecord, open: OpenState, put: PutRecord): void {
   need(ctx, put);
   const { p } = put.state;
-  if ((p !== "telling" && p !== "placing") || put.waiting.has(stage)) return;
+  if ((p !== "restoring" && p !== "placing") || put.waiting.has(stage)) return;
   open.uploads++;
   put.waiting.add(stage);
 }
@@ -102,7 +102,7 @@ function queue(state: SessionState, stage: StageRecord, open: OpenState): void {
 
 /** The scheduler has no such stage, and what is open of it is to go out once more. */
 export function sendOnceMore(ctx: Context, stage: StageRecord): void {
-  stage.toldIn = 0;
+  stage.sentIn = 0;
   if (stage.state.s === "open") queue(ctx.state, stage, stage.state);
   ctx.due.send = true;
 }
@@ -115,7 +115,7 @@ export function resendIncomplete(ctx: Context): void {
   for (const stage of state.stages.values()) {
     const open = stage.state;
     if (open.s !== "open") continue;
-    if (open.at === "sent" && stage.toldIn === state.opening && stage.results.settled > 0) continue;
+    if (open.at === "sent" && stage.sentIn === state.opening && stage.results.settled > 0) continue;
     open.at = "outbox";
     state.outbox.push(stage);
   }
@@ -126,7 +126,7 @@ export function resendIncomplete(ctx: Context): void {
 /** The scheduler does not know the stage: it is sent again, a few times. */
 export function onUnknown(ctx: Context, stage: StageRecord, error: WireError): void {
   const open = stage.state;
-  if (open.s !== "open" || open.at === "outbox" || ctx.state.telling.queue.has(stage)) return;
+  if (open.s !== "open" || open.at === "outbox" || ctx.state.restoring.queue.has(stage)) return;
   if (++open.resends > resendsMax) {
     failAll(ctx, stage, error);
     return;
@@ -180,14 +180,14 @@ export function send(ctx: Context): void {
     batch.push(open.spec);
     bytes += size;
     open.at = "sent";
-    onTold(ctx, stage);
+    onRestored(ctx, stage);
   }
   if (batch.length > 0) publish(ctx, batch);
 }
 
 /** The scheduler has been told of it, or the message is on its way. */
-export function onTold({ state, nowMs }: Context, stage: StageRecord): void {
-  stage.toldIn = state.opening;
+export function onRestored({ state, nowMs }: Context, stage: StageRecord): void {
+  stage.sentIn = state.opening;
   if (stage.state.s === "open") stage.state.sentAtMs = nowMs;
 }
 
@@ -197,12 +197,12 @@ export function onTold({ state, nowMs }: Context, stage: StageRecord): void {
  */
 function whenSendable(ctx: Context, stage: StageRecord, { uploads, reads }: OpenState): "now" | "later" | "never" {
   const { state } = ctx;
-  const { queue: telling } = state.telling;
-  if (telling.has(stage)) return "never";
+  const { queue: restoring } = state.restoring;
+  if (restoring.has(stage)) return "never";
   if (uploads > 0) return "later";
   let when: "now" | "later" = "now";
   for (const read of reads) {
-    if (read.toldIn === state.opening) continue;
+    if (read.sentIn === state.opening) continue;
     when = "later";
     if (read.state.s !== "settled") continue;
     if (read.state.untold) {
@@ -213,13 +213,13 @@ function whenSendable(ctx: Context, stage: StageRecord, { uploads, reads }: Open
       });
       return "never";
     }
-    telling.add(read);
-    ctx.due.tell = true;
+    restoring.add(read);
+    ctx.due.emit = true;
   }
   if (when === "later" || stage.results.settled === 0) return when;
   // Partly settled: as what it is, and not whole.
-  telling.add(stage);
-  ctx.due.tell = true;
+  restoring.add(stage);
+  ctx.due.emit = true;
   return "never";
 }
 

@@ -194,7 +194,7 @@ describe("a scheduler's restart", () => {
     rig.answer("open", { t: "opened", heartbeatIntervalMs: 1_000 });
     expect(rig.asked("resume").stages).toHaveLength(2);
     rig.answer("resume", { t: "ok" });
-    expect(rig.state.telling.queue.size).toBe(0);
+    expect(rig.state.restoring.queue.size).toBe(0);
   });
 
   test("that is heard of by an update: late results of the first do not count any more", () => {
@@ -225,7 +225,7 @@ describe("a scheduler's restart", () => {
     rig.submit({ index: 0 });
     rig.epoch++;
     rig.advance(1_000);
-    rig.answer("beat", { t: "beat", known: false });
+    rig.answer("heartbeat", { t: "heartbeat", known: false });
     const before = rig.published.length;
     const through = (): void => {
       rig.answer("open", { t: "opened", heartbeatIntervalMs: 1_000 });
@@ -274,7 +274,7 @@ describe("silence", () => {
     expect(rig.state.phase.p).toBe("open");
     rig.epoch++;
     rig.advance(1_000);
-    rig.answer("beat", { t: "beat", known: false });
+    rig.answer("heartbeat", { t: "heartbeat", known: false });
     for (let i = 0; i < 12; i++) {
       rig.answer("open", refused("TIMEOUT"));
       rig.advance(1_000);

@@ -3,7 +3,7 @@ import type { WireError } from "../proto/errors.js";
 import type { ResultSegment } from "../proto/messages/results.js";
 import { unneed } from "./needs.js";
 import type { TaskRun } from "./results.js";
-import { noteReads } from "./shown-inputs.js";
+import { markReads } from "./shown-inputs.js";
 import type { Context, StageRecord } from "./state.js";
 
 /** Takes the segment's results as far as they are news (I1). */
@@ -12,7 +12,7 @@ export function accept(ctx: Context, stage: StageRecord, segment: ResultSegment)
   try {
     fresh = stage.results.accept(segment);
   } catch (error) {
-    ctx.out.push({ c: "fault", error }); // Dropped; the next beat asks for it again.
+    ctx.out.push({ c: "fault", error }); // Dropped; the next heartbeat asks for it again.
     return;
   }
   for (const { from, to } of fresh)
@@ -36,7 +36,7 @@ function onComplete(ctx: Context, stage: StageRecord): void {
   if (state.s === "growing") {
     stage.state = { s: "settled", callee: undefined, untold: undefined };
   } else {
-    noteReads(stage);
+    markReads(stage);
     const { fn, name, options } = state.spec;
     stage.state = {
       s: "settled",

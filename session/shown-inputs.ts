@@ -28,7 +28,7 @@ function* taken(leaf: ArgLeaf, runs: readonly TaskRun[]): IterableIterator<[stag
 }
 
 /** Notes with the inputs of a stage that are not here which of their tasks its results were made from. */
-export function noteReads({ state, results }: StageRecord): void {
+export function markReads({ state, results }: StageRecord): void {
   if (state.s !== "open") return;
   const open = new Map<number, StageRecord>();
   for (const upstream of state.reads) if (upstream.state.s === "open") open.set(upstream.index, upstream);
@@ -48,7 +48,7 @@ export function* readButUnseen(stages: Iterable<StageRecord>): IterableIterator<
   // A stage reads stages of lower indexes alone: whoever read it has been looked at before it.
   const open = [...stages].filter((stage) => stage.state.s === "open").sort((a, b) => b.index - a.index);
   for (const stage of open) {
-    noteReads(stage);
+    markReads(stage);
     if (stage.state.s !== "open" || stage.state.readUnseen.length === 0 || stage.state.spec.options.pure) continue;
     for (const { from, to } of stage.state.readUnseen)
       for (const run of [...stage.results.open(from, Math.min(to, stage.count))]) yield { stage, run };

@@ -32,7 +32,7 @@ export type Reopening =
   | { readonly r: "asking" }
   /** What was put is told anew; `puts` and `holds` are still to be told, `asked` are under way. */
   | {
-      readonly r: "telling";
+      readonly r: "restoring";
       readonly puts: NamedPut[];
       readonly holds: NamedPut[][];
       readonly asked: Set<PutRecord>;
@@ -47,7 +47,7 @@ export type Phase =
   | { readonly p: "closing"; readonly reason: VolleyError }
   | { readonly p: "closed"; readonly reason: VolleyError };
 
-/** The one beat that may be under way, and whether another is to follow it at once. */
+/** The one heartbeat that may be under way, and whether another is to follow it at once. */
 export type Beating = { readonly b: "idle" } | { readonly b: "asked" } | { readonly b: "asked-and-due" };
 
 // ------------------------------------------------------------------------------------------------ stages
@@ -88,7 +88,7 @@ export interface StageRecord {
   state: StageState;
   readonly results: StageResults;
   /** The opening of the session in which the scheduler that spoke was told of it; 0: never. */
-  toldIn: number;
+  sentIn: number;
   /** Open stages that read it. */
   readers: number;
   refs: "held" | "gone";
@@ -117,7 +117,7 @@ export type Placement =
 
 export type PutState =
   /** Small: the scheduler is being told; `lost`: so often it did not know the session. */
-  | { readonly p: "telling"; readonly lost: number }
+  | { readonly p: "restoring"; readonly lost: number }
   | { readonly p: "placing"; readonly way: Placement }
   /** Tasks may read it. `again`: it was lost, and is on its way once more. */
   /**
@@ -159,7 +159,7 @@ export const isNamed = (put: PutRecord): put is NamedPut => put.name !== undefin
 export type Purpose =
   | { readonly w: "open" }
   | { readonly w: "reopen" }
-  | { readonly w: "beat"; readonly sent: ClientRequestOf<"beat"> }
+  | { readonly w: "heartbeat"; readonly sent: ClientRequestOf<"heartbeat"> }
   | { readonly w: "close" }
   | { readonly w: "resume"; readonly page: Page; readonly opening: number }
   | { readonly w: "cancel"; readonly cancel: Cancel }
@@ -214,7 +214,7 @@ export type Wake =
   | { readonly w: "ask"; readonly ask: Ask }
   | { readonly w: "offer"; readonly put: PutRecord }
   | { readonly w: "hold"; readonly put: PutRecord }
-  | { readonly w: "tell-put"; readonly put: NamedPut }
+  | { readonly w: "send-put"; readonly put: NamedPut }
   | { readonly w: "cancel"; readonly cancel: Cancel }
   | { readonly w: "get"; readonly get: Get };
 
@@ -234,7 +234,7 @@ export interface SessionState {
   opening: number;
   engine: string | undefined;
   intervalMs: number;
-  heardMs: number;
+  receivedMs: number;
   turnedMs: number;
   beating: Beating;
   readonly asks: Map<number, Ask>;
@@ -244,13 +244,13 @@ export interface SessionState {
   readonly stages: Map<number, StageRecord>;
   outbox: StageRecord[];
   readonly window: SendWindow<StageRecord>;
-  readonly telling: {
+  readonly restoring: {
     readonly queue: Set<StageRecord>;
     run: { readonly opening: number; readonly pages: Iterator<Page>; readonly split: Page[] } | undefined;
   };
   readonly cancels: Map<number, Cancel>;
 
-  // ---- what is given back: until a beat that lists it has been answered
+  // ---- what is given back: until a heartbeat that lists it has been answered
   released: number[];
   dropped: { readonly id: ObjectId; readonly generation: number }[];
   droppedBytes: number;
@@ -284,7 +284,7 @@ export function newSession(options: SessionOptions): SessionState {
     opening: 0,
     engine: undefined,
     intervalMs: limits.heartbeatIntervalMs,
-    heardMs: 0,
+    receivedMs: 0,
     turnedMs: 0,
     beating: { b: "idle" },
     asks: new Map(),
@@ -292,7 +292,7 @@ export function newSession(options: SessionOptions): SessionState {
     stages: new Map(),
     outbox: [],
     window: new SendWindow(),
-    telling: { queue: new Set(), run: undefined },
+    restoring: { queue: new Set(), run: undefined },
     cancels: new Map(),
     released: [],
     dropped: [],
@@ -319,12 +319,12 @@ export interface Context {
 /** Once at the end of the step. */
 export interface Due {
   send: boolean;
-  tell: boolean;
+  emit: boolean;
   locate: boolean;
 }
 
 /** Whether the scheduler that speaks has not been told yet all that this session has. */
-export const isUnsettled = (state: SessionState): boolean => state.phase.p === "lost" || state.telling.queue.size > 0;
+export const isUnsettled = (state: SessionState): boolean => state.phase.p === "lost" || state.restoring.queue.size > 0;
 
 export const newStage = (index: number, base: ObjectBase): StageRecord => ({
   index,
@@ -332,7 +332,7 @@ export const newStage = (index: number, base: ObjectBase): StageRecord => ({
   count: 0,
   state: { s: "growing" },
   results: new StageResults(),
-  toldIn: 0,
+  sentIn: 0,
   readers: 0,
   refs: "held",
 });

@@ -5,14 +5,14 @@
 import { isVolleyError, VolleyError } from "../proto/errors.js";
 import type { ClientReply, ClientReplyOf, ClientUpdate } from "../proto/messages/client.js";
 import { ask, type Ended, onReply, onUnanswered, tryAsk } from "./asks.js";
-import { onBeatOver, onListed } from "./beat.js";
 import { onCancel, onCancelReply, tryCancel } from "./cancels.js";
 import type { SessionCommand, SessionEvent } from "./events.js";
 import { askLocations, locate, lookAgain, onFetched, onGet, onGetEnded, onLocated } from "./gets.js";
-import { askOpen, heard, heardOfEngine, lose, onOpenReply, onReopened, onToldAgain, tellPut } from "./liveness.js";
+import { onHeartbeatOver, onListed } from "./heartbeat.js";
+import { askOpen, lose, onEngine, onOpenReply, onReopened, onSentAgain, received, sendPut } from "./liveness.js";
 import { lookAtFreshPuts, need, unneed } from "./needs.js";
-import { hold, offer, onAwaited, onHeld, onMissing, onPlaced, onPut, onPutTold, onUploaded } from "./placing.js";
-import { onTaken, tell } from "./retelling.js";
+import { hold, offer, onAwaited, onHeld, onMissing, onPlaced, onPut, onPutSent, onUploaded } from "./placing.js";
+import { emit, onTaken } from "./restoring.js";
 import { onBegan, onSubmitted, onUnbuilt, onUnknown, onUnsent, resendIncomplete, send } from "./sending.js";
 import { accept, onReleased } from "./settling.js";
 import type { Context, SessionState, Wake } from "./state.js";
@@ -21,17 +21,17 @@ import { beginTurns, turn } from "./turns.js";
 const closeTimeoutMs = 1_000;
 
 export function sessionStep(state: SessionState, event: SessionEvent, nowMs: number): SessionCommand[] {
-  const ctx: Context = { state, nowMs, out: [], due: { send: false, tell: false, locate: false } };
+  const ctx: Context = { state, nowMs, out: [], due: { send: false, emit: false, locate: false } };
   take(ctx, event);
   // One may give work to another: what was told lets what reads it go, and what goes may have to be told of first.
   const { due } = ctx;
-  while (due.send || due.tell || due.locate) {
-    const { send: sends, tell: tells, locate: locates } = due;
+  while (due.send || due.emit || due.locate) {
+    const { send: sends, emit: asksHeartbeat, locate: locates } = due;
     due.send = false;
-    due.tell = false;
+    due.emit = false;
     due.locate = false;
     if (sends) send(ctx);
-    if (tells) tell(ctx);
+    if (asksHeartbeat) emit(ctx);
     if (locates) askLocations(ctx);
   }
   return ctx.out;
@@ -166,8 +166,8 @@ function wake(ctx: Context, due: Wake): void {
     case "hold":
       hold(ctx, due.put);
       return;
-    case "tell-put":
-      tellPut(ctx, due.put, { w: "put", put: due.put });
+    case "send-put":
+      sendPut(ctx, due.put, { w: "put", put: due.put });
       return;
     case "cancel":
       tryCancel(ctx, due.cancel);
@@ -183,7 +183,7 @@ function wake(ctx: Context, due: Wake): void {
 function onUpdate(ctx: Context, { session, epoch, segments }: ClientUpdate): void {
   const { state } = ctx;
   if (session !== state.options.session || !state.epochs.admits(epoch, ctx.nowMs)) return;
-  heard(ctx, epoch);
+  received(ctx, epoch);
   for (const segment of segments) {
     const stage = state.stages.get(segment.stage);
     if (!stage || stage.state.s === "growing") continue;
@@ -195,7 +195,7 @@ function onUpdate(ctx: Context, { session, epoch, segments }: ClientUpdate): voi
 function onReplied(ctx: Context, id: number, reply: ClientReply): void {
   if (!ctx.state.asks.has(id)) return;
   const counts = ctx.state.epochs.admits(reply.epoch, ctx.nowMs);
-  if (counts) heard(ctx, reply.epoch);
+  if (counts) received(ctx, reply.epoch);
   onEnded(ctx, onReply(ctx, id, reply, counts));
 }
 
@@ -210,8 +210,8 @@ function onEnded(ctx: Context, ended: Ended | undefined): void {
     case "reopen":
       onReopened(ctx, answer);
       return;
-    case "beat":
-      onBeat(ctx, purpose.sent, answer);
+    case "heartbeat":
+      onHeartbeat(ctx, purpose.sent, answer);
       return;
     case "close":
       onClosed(ctx);
@@ -223,13 +223,13 @@ function onEnded(ctx: Context, ended: Ended | undefined): void {
       onCancelReply(ctx, purpose.cancel, answer);
       return;
     case "put":
-      onPutTold(ctx, purpose.put, answer);
+      onPutSent(ctx, purpose.put, answer);
       return;
     case "put-again":
-      onToldAgain(ctx, purpose.of, purpose.put, answer);
+      onSentAgain(ctx, purpose.of, purpose.put, answer);
       return;
     case "hold-again":
-      onToldAgain(ctx, purpose.of, undefined, answer);
+      onSentAgain(ctx, purpose.of, undefined, answer);
       return;
     case "place":
       onPlaced(ctx, purpose.put, answer);
@@ -249,16 +249,16 @@ function onEnded(ctx: Context, ended: Ended | undefined): void {
   }
 }
 
-function onBeat(ctx: Context, sent: Parameters<typeof onListed>[1], answer: ClientReply | VolleyError): void {
+function onHeartbeat(ctx: Context, sent: Parameters<typeof onListed>[1], answer: ClientReply | VolleyError): void {
   // When it was not answered the next one tries again; S4 ends the waits if none gets through.
-  if (!isVolleyError(answer) && answer.t === "beat") {
-    heardOfEngine(ctx.state, answer.engine);
+  if (!isVolleyError(answer) && answer.t === "heartbeat") {
+    onEngine(ctx.state, answer.engine);
     onListed(ctx.state, sent);
     if (answer.missing) onMissing(ctx, answer.missing);
     if (answer.awaited) onAwaited(ctx, answer.awaited);
     if (!answer.known) lose(ctx);
   }
-  onBeatOver(ctx);
+  onHeartbeatOver(ctx);
 }
 
 // ------------------------------------------------------------------------------------------------ opening and closing

@@ -1,11 +1,11 @@
 /**
- * What is done at every turn (once a beat).
+ * What is done at every turn (once a heartbeat).
  *
  * S4 Nothing waits for ever: when the cluster is not heard, or the session cannot be opened again, for `unreachableMs`,
  *    every wait ends with DISCONNECTED. Time in which this process itself stood still does not count.
  */
 import { VolleyError } from "../proto/errors.js";
-import { beat } from "./beat.js";
+import { heartbeat } from "./heartbeat.js";
 import { reopen } from "./liveness.js";
 import { sweepPuts } from "./needs.js";
 import type { Context } from "./state.js";
@@ -18,7 +18,7 @@ const unreachableMsDefault = 60_000;
 /** The turns begin: with the first opening. */
 export function beginTurns({ state, nowMs }: Context): void {
   state.turnedMs = nowMs;
-  state.heardMs = nowMs;
+  state.receivedMs = nowMs;
   nextTurn(state, nowMs);
 }
 
@@ -33,7 +33,7 @@ export function turn(ctx: Context): void {
   state.turnedMs = nowMs;
   nextTurn(state, nowMs);
   if (stillMs > stoodStillMs) {
-    state.heardMs += stillMs;
+    state.receivedMs += stillMs;
     if (phase.p === "lost") phase.sinceMs += stillMs;
   }
   loseHope(ctx);
@@ -41,8 +41,8 @@ export function turn(ctx: Context): void {
     reopen(ctx, phase);
     return;
   }
-  beat(ctx);
-  if (state.telling.queue.size > 0) ctx.due.tell = true;
+  heartbeat(ctx);
+  if (state.restoring.queue.size > 0) ctx.due.emit = true;
   sweepPuts(ctx);
 }
 
@@ -50,13 +50,13 @@ export function turn(ctx: Context): void {
 function loseHope({ state, nowMs, out }: Context): void {
   const patienceMs = state.options.unreachableMs ?? unreachableMsDefault;
   const { phase } = state;
-  const silentMs = nowMs - state.heardMs;
+  const silentMs = nowMs - state.receivedMs;
   const lostMs = phase.p === "lost" ? nowMs - phase.sinceMs : 0;
   if (silentMs <= patienceMs && lostMs <= patienceMs) return;
   const what = silentMs > patienceMs ? "nothing was heard from the scheduler" : "the session could not be opened again";
   const text = `${what} for ${Math.round(Math.max(silentMs, lostMs) / 1000)} s; the tasks may still run: wait for their refs again when the cluster is back`;
   const cause = phase.p === "lost" ? phase.why : undefined;
   out.push({ c: "give-up", error: new VolleyError("DISCONNECTED", text, { cause }) });
-  state.heardMs = nowMs;
+  state.receivedMs = nowMs;
   if (phase.p === "lost") phase.sinceMs = nowMs;
 }

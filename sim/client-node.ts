@@ -89,10 +89,10 @@ export class ClientNode {
   }
 
   /** What comes of a promise of the product's; a throw of these is judged as one of any actor. */
-  hear<T>(promise: Promise<T>, taken: (value: T) => void, failed: (error: unknown) => void): void {
+  receive<T>(promise: Promise<T>, taken: (value: T) => void, failed: (error: unknown) => void): void {
     promise.then(
-      (value) => this.process.hear(() => taken(value)),
-      (error: unknown) => this.process.hear(() => failed(error)),
+      (value) => this.process.receive(() => taken(value)),
+      (error: unknown) => this.process.receive(() => failed(error)),
     );
   }
 

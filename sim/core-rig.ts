@@ -36,7 +36,7 @@ export class Rig {
   readonly commands: Command[] = [];
   #token = 0;
   #seq = new Map<WorkerId, number>();
-  /** Of the processes that said hello last. */
+  /** Of the processes that registered last. */
   readonly instances = new Map<WorkerId, Instance | undefined>();
 
   /** Off where very many steps are taken: the check looks at everything there is. */
@@ -81,7 +81,7 @@ export class Rig {
     return answer?.c === "reply" ? answer.message : undefined;
   }
 
-  hear(request: WorkerRequest): Command[] {
+  receive(request: WorkerRequest): Command[] {
     const out = this.#take(step(this.state, { e: "worker", request }, this.now));
     for (const command of [...out])
       if (command.c === "digest")
@@ -119,16 +119,16 @@ export class Rig {
     this.ask({ t: "open", client, session, tenant, version: PROTOCOL_VERSION });
   }
 
-  join(worker: WorkerId, slots = 1, about: Partial<WorkerRequestOf<"hello">> = {}): Command[] {
+  join(worker: WorkerId, slots = 1, about: Partial<WorkerRequestOf<"register">> = {}): Command[] {
     if (about.instance !== this.instances.get(worker)) this.#seq.delete(worker);
     this.instances.set(worker, about.instance);
     const facts = { node: "n", pid: 1, version: PROTOCOL_VERSION, slots, storeBudgetBytes: 1e9, ...about };
-    return this.hear({ t: "hello", worker, leases: [], objects: [], ...facts });
+    return this.receive({ t: "register", worker, leases: [], objects: [], ...facts });
   }
 
-  beat(worker: WorkerId, leases: HeldLease[] = []): Command[] {
-    return this.hear({
-      t: "beat",
+  heartbeat(worker: WorkerId, leases: HeldLease[] = []): Command[] {
+    return this.receive({
+      t: "heartbeat",
       worker,
       instance: this.instances.get(worker),
       epoch: this.state.epoch,
@@ -147,7 +147,7 @@ export class Rig {
   ): Command[] {
     const seq = options.seq ?? this.#seq.get(worker) ?? 0;
     this.#seq.set(worker, seq + 1);
-    return this.hear({
+    return this.receive({
       t: "commits",
       worker,
       instance: this.instances.get(worker),
@@ -165,7 +165,7 @@ export class Rig {
 }
 
 export const leasesIn = (commands: Command[]): Lease[] =>
-  commands.flatMap((c) => (c.c === "order" && c.order.o === "lease" ? [c.order.lease] : []));
+  commands.flatMap((c) => (c.c === "command" && c.command.o === "lease" ? [c.command.lease] : []));
 export const updatesIn = (commands: Command[]): ResultSegment[] =>
   commands.flatMap((c) => (c.c === "update" ? [c.segment] : []));
 

@@ -113,11 +113,11 @@ export class Disk {
     const sinceMs = this.#clock.nowMs;
     return new Promise((resolve, reject) => {
       const answer = (afterMs: number, settle: () => void): void =>
-        this.#clock.after(afterMs, () => process.hear(settle));
+        this.#clock.after(afterMs, () => process.receive(settle));
       const arrive = (): void => {
         if (caller.isCut()) {
           if (process.dead) return;
-          if (this.#clock.nowMs - sinceMs > deadlineMs) process.hear(() => reject(outOfReach(what)));
+          if (this.#clock.nowMs - sinceMs > deadlineMs) process.receive(() => reject(outOfReach(what)));
           else this.#clock.after(lookAgainMs, arrive);
           return;
         }

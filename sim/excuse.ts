@@ -45,7 +45,7 @@ export class Excuses {
       case "CANCELLED":
         return this.#facts.isCancelled(stage.spec.index, task);
       case "TASK_QUARANTINED":
-        return this.#truth.mayHaveKilled(job, stage.spec.index, task) >= limits.blamesMax;
+        return this.#truth.mayHaveKilled(job, stage.spec.index, task) >= limits.strikesMax;
       case "NONDETERMINISTIC":
         return stage.spec.options.pure && this.#truth.contentsOf(objectIdOf(stage.base, task)) > 1;
       case "OBJECT_LOST":

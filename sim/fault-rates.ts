@@ -21,7 +21,7 @@ export interface FaultRates extends WorkRates {
   readonly workerDrainMs: number;
   readonly workerCutMs: number;
   readonly schedulerCrashMs: number;
-  readonly usurpationMs: number;
+  readonly takeoverMs: number;
   readonly schedulerCutMs: number;
   readonly clientCutMs: number;
   readonly workerPauseMs: number;
@@ -57,7 +57,7 @@ export function randomFaults(random: Random): FaultRates {
     workerDrainMs: rate(0.3, 2_000, 12_000),
     workerCutMs: rate(0.35, 3_000, 15_000),
     schedulerCrashMs: rate(0.4, 1_500, 12_000),
-    usurpationMs: rate(0.25, 3_000, 15_000),
+    takeoverMs: rate(0.25, 3_000, 15_000),
     schedulerCutMs: rate(0.15, 4_000, 15_000),
     clientCutMs: rate(0.2, 4_000, 15_000),
     workerPauseMs: rate(0.3, 3_000, 15_000),

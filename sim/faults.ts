@@ -57,7 +57,7 @@ export class FaultPlan {
     this.#every(rates.workerDrainMs, () => this.#drainWorker());
     this.#every(rates.workerCutMs, () => this.#cutOff(this.#anyOf(this.#world.liveWorkers)?.address));
     this.#every(rates.schedulerCrashMs, () => this.#crashScheduler());
-    this.#every(rates.usurpationMs, () => this.#usurp());
+    this.#every(rates.takeoverMs, () => this.#takeOver());
     this.#every(rates.schedulerCutMs, () => this.#cutOff(this.#anyOf(this.#world.liveSchedulers)?.address));
     this.#every(rates.clientCutMs, () => this.#cutOff(this.#anyOf(this.#world.clients)?.address));
   }
@@ -124,10 +124,10 @@ export class FaultPlan {
    * A second scheduler starts while the first still speaks; now and then the first is cut off meanwhile, and comes back
    * as if nothing had happened.
    */
-  #usurp(): void {
+  #takeOver(): void {
     const [first] = this.#world.liveSchedulers;
     if (!first || this.#world.liveSchedulers.length > 1) return;
-    this.#world.counts.schedulerUsurpations++;
+    this.#world.counts.schedulerTakeovers++;
     if (this.#random.chance(0.4)) this.#cutOff(first.address);
     this.#world.addScheduler();
     this.#soon(this.#random.delay(4_000), () => first.die("its machine was taken away"));
@@ -154,7 +154,7 @@ export class FaultPlan {
     const { network, counts, story } = this.#world;
     if (network.away) return;
     counts.outages++;
-    story.tell("broker", "is away");
+    story.emit("broker", "is away");
     network.away = true;
     this.#soon(
       this.#random.chance(0.4)
@@ -167,14 +167,14 @@ export class FaultPlan {
   #reconnect(): void {
     const { network, story } = this.#world;
     if (!network.away) return;
-    story.tell("broker", "is back");
+    story.emit("broker", "is back");
     network.away = false;
   }
 
   #cutOff(address: string | undefined): void {
     if (address === undefined || this.#cut.has(address)) return;
     this.#world.counts.partitions++;
-    this.#world.story.tell(address, "is cut off");
+    this.#world.story.emit(address, "is cut off");
     this.#cut.add(address);
     this.#world.network.cut(address);
     // Short of and beyond heartbeatTimeoutMs.
@@ -185,7 +185,7 @@ export class FaultPlan {
 
   #heal(address: string): void {
     if (!this.#cut.delete(address)) return;
-    this.#world.story.tell(address, "is reachable again");
+    this.#world.story.emit(address, "is reachable again");
     this.#world.network.heal(address);
   }
 }

@@ -7,12 +7,12 @@ import type { World } from "./world.js";
 
 export class GrantJudge {
   readonly #world: World;
-  readonly #tell: (what: string) => void;
+  readonly #emit: (what: string) => void;
   readonly #leased = new Map<LeaseId, { job: JobId; durable: boolean }>();
 
-  constructor(world: World, tell: (what: string) => void) {
+  constructor(world: World, emit: (what: string) => void) {
     this.#world = world;
-    this.#tell = tell;
+    this.#emit = emit;
   }
 
   /** Whose lease it was, also after its end. */
@@ -26,7 +26,7 @@ export class GrantJudge {
     grants.set(lease.lease, { atMs: clock.nowMs, epoch, lease });
     this.#world.truth.granted(lease, worker);
     this.#leased.set(lease.lease, { job: lease.job, durable: lease.durable });
-    this.#tell(
+    this.#emit(
       `leases ${lease.lease} to ${worker}: ${lease.job} stage ${lease.stage} [${lease.from}, ${lease.to}) attempt ${lease.attempt}`,
     );
     this.#checkOrder(lease, state);
@@ -46,7 +46,7 @@ export class GrantJudge {
       for (const stage of job.stages.values()) {
         if (!stage.queue.isEmpty && stage.spec.options.priority > lease.options.priority)
           throw new Violation(
-            "order",
+            "command",
             `stage ${lease.stage} of ${lease.job} is leased before stage ${stage.index} of ${job.id}, which has a higher priority`,
           );
       }

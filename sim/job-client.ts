@@ -77,14 +77,14 @@ export class JobClient {
     this.#plan = this.#makePlan();
     this.#doing = "its session";
     const { cancelAfterMs } = this.#plan;
-    this.#node.hear(this.#node.open(), () => this.#attempt("the submission", () => this.#submit()), rethrow);
+    this.#node.receive(this.#node.open(), () => this.#attempt("the submission", () => this.#submit()), rethrow);
     if (cancelAfterMs !== undefined) this.#node.later(cancelAfterMs, () => this.#cancel());
   }
 
   /** Does it, again and again while misfortunes keep it from succeeding. */
   #attempt(what: string, run: () => Promise<void>): void {
     this.#doing = what;
-    this.#node.hear(
+    this.#node.receive(
       run(),
       () => undefined,
       (error) => {
@@ -154,7 +154,9 @@ export class JobClient {
   #excuses(code: ErrorCode): boolean {
     const { truth, disk } = this.#world;
     if (code === "TASK_QUARANTINED")
-      return this.#anyTask((stage, task) => truth.mayHaveKilled(this.#job, stage.spec.index, task) >= limits.blamesMax);
+      return this.#anyTask(
+        (stage, task) => truth.mayHaveKilled(this.#job, stage.spec.index, task) >= limits.strikesMax,
+      );
     if (code === "NONDETERMINISTIC")
       return this.#anyTask((stage, task) => truth.contentsOf(objectIdOf(stage.base, task)) > 1);
     return code === "CANCELLED" && disk.facts.jobs.get(this.#job)?.ended === "cancelled";
@@ -176,7 +178,7 @@ export class JobClient {
         throw new Violation("tenants", `${this.#job} of ${this.#tenant} was answered with ${job} of ${model.tenant}`);
       this.#model = model;
     }
-    this.process.tell(`${job} is accepted${existed ? ", it existed" : ""}`);
+    this.process.emit(`${job} is accepted${existed ? ", it existed" : ""}`);
     this.#job = job;
   }
 
@@ -187,8 +189,8 @@ export class JobClient {
   #cancel(): void {
     if (this.#done) return;
     this.#cancelled = true;
-    this.process.tell(`cancels ${this.#job}`);
-    this.#node.hear(
+    this.process.emit(`cancels ${this.#job}`);
+    this.#node.receive(
       this.#remote.cancel(),
       () => undefined,
       (error) => {
@@ -213,19 +215,19 @@ export class JobClient {
     const facts = this.#world.disk.facts.factsOf(this.#job);
     let committed = 0;
     for (const tasks of facts.commits.values()) committed += tasks.size;
-    const say = (shown: string, truth: string): never => {
+    const send = (shown: string, truth: string): never => {
       throw new Violation("I6", `${this.#job} is shown with ${shown}, in the journal: ${truth}`);
     };
-    if (status.succeeded > committed) say(`${status.succeeded} tasks succeeded`, `${committed}`);
+    if (status.succeeded > committed) send(`${status.succeeded} tasks succeeded`, `${committed}`);
     if (status.digest !== undefined && facts.digest !== status.digest)
-      say(`digest ${status.digest}`, `${facts.digest}`);
+      send(`digest ${status.digest}`, `${facts.digest}`);
     if (status.state !== "running" && facts.ended !== status.state)
-      say(`state ${status.state}`, facts.ended ?? "running");
+      send(`state ${status.state}`, facts.ended ?? "running");
   }
 
   async #conclude(status: JobStatus): Promise<void> {
     const { state, error, digest } = status;
-    this.process.tell(`${this.#job} ${state}${error ? ` (${error.code})` : ""}`);
+    this.process.emit(`${this.#job} ${state}${error ? ` (${error.code})` : ""}`);
     const { flawless } = this.#model;
     if (state === "cancelled") {
       if (!this.#cancelled && this.#plan.key === undefined)
@@ -307,7 +309,7 @@ export class JobClient {
     const finish = (): void => {
       this.#done = true;
     };
-    this.#node.hear(this.#node.session.close(), finish, rethrow);
+    this.#node.receive(this.#node.session.close(), finish, rethrow);
   }
 }
 

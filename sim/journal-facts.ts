@@ -61,7 +61,7 @@ export class JournalFacts {
     return this.jobs.get(job)?.commits.get(stage)?.get(task);
   }
 
-  #noteFailure(job: JobId, stage: number, task: number): void {
+  #markFailure(job: JobId, stage: number, task: number): void {
     const facts = this.factsOf(job);
     const failures = (facts.failures.get(`${stage}/${task}`) ?? 0) + 1;
     facts.failures.set(`${stage}/${task}`, failures);
@@ -91,7 +91,7 @@ export class JournalFacts {
         });
         return;
       case "retry":
-        this.#noteFailure(record.job, record.stage, record.task);
+        this.#markFailure(record.job, record.stage, record.task);
         return;
       case "commit": {
         const facts = this.factsOf(record.job);

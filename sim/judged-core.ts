@@ -41,7 +41,7 @@ export class CoreJudge {
     this.#world = world;
     this.#process = process;
     this.#silence = new SilenceJudge(world, process, () => this.epoch === world.epoch);
-    this.#grants = new GrantJudge(world, (what) => process.tell(what));
+    this.#grants = new GrantJudge(world, (what) => process.emit(what));
     const real = corePort({ offload });
     this.port = {
       ...real,
@@ -76,7 +76,7 @@ export class CoreJudge {
       const isQuiet = this.#world.resting || (event.e === "tick" && commands.length === 0);
       if (!isQuiet || counts.steps % quietSteps === 0) checkInvariants(state);
     } catch (error) {
-      this.#process.tell(`fails in ${describe(event)}`);
+      this.#process.emit(`fails in ${describe(event)}`);
       throw error;
     }
     this.#checkEpoch(event, commands, state);
@@ -90,15 +90,15 @@ export class CoreJudge {
     this.#state = state;
     this.#world.epoch = Math.max(this.#world.epoch, epoch);
     this.#world.truth.forgetKills();
-    this.#process.tell(`serves as epoch ${epoch}`);
+    this.#process.emit(`serves as epoch ${epoch}`);
     // Of what others wrote since, it cannot know.
     if (this.#restored && this.#world.disk.facts.epoch === epoch)
       compareWithReplay(this.#world, state, "a snapshot and the entries behind it");
   }
 
   #listen(event: Event): void {
-    if (event.e === "worker") this.#silence.heard(event.request.worker);
-    else if (event.e === "client" && "client" in event.request) this.#silence.heard(event.request.client);
+    if (event.e === "worker") this.#silence.received(event.request.worker);
+    else if (event.e === "client" && "client" in event.request) this.#silence.received(event.request.client);
   }
 
   #checkEpoch(event: Event, commands: readonly Command[], { epoch }: State): void {
@@ -114,16 +114,16 @@ export class CoreJudge {
     switch (command.c) {
       case "record":
         this.#given++;
-        this.#process.tell(`${cause} -> record ${describeRecord(command.record)}`);
+        this.#process.emit(`${cause} -> record ${describeRecord(command.record)}`);
         return;
-      case "order":
-        if (command.order.o === "cancel") this.#world.truth.cancelled(command.order.lease);
-        if (command.order.o === "lease")
-          this.#grants.granted(command.order.lease, command.worker, state.epoch as Epoch, state);
+      case "command":
+        if (command.command.o === "cancel") this.#world.truth.cancelled(command.command.lease);
+        if (command.command.o === "lease")
+          this.#grants.granted(command.command.lease, command.worker, state.epoch as Epoch, state);
         return;
       case "log":
         this.#silence.onLog(command.text, command.fields ?? {}, cause);
-        this.#process.tell(`${cause} -> ${command.text} ${JSON.stringify(command.fields ?? {})}`);
+        this.#process.emit(`${cause} -> ${command.text} ${JSON.stringify(command.fields ?? {})}`);
         return;
       default:
         return;

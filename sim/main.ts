@@ -1,10 +1,10 @@
 /**
- * `npm run sim -- --seeds N`, `--seed S` with the story, `--json`, `--plant NAME`, `--plants`. Exit 1 on any violation,
- * or any plant that is not caught.
+ * `npm run sim -- --seeds N`, `--seed S` with the story, `--json`, `--mutation NAME`, `--mutations`. Exit 1 on any
+ * violation, or any mutation that is not caught.
  */
 import { parseArgs } from "node:util";
-import { mutants } from "./mutants.js";
-import { huntAll, tableOf, type Violated, withPlant } from "./plant-hunt.js";
+import { huntAll, tableOf, type Violated, withMutation } from "./mutation-hunt.js";
+import { mutations } from "./mutations.js";
 import { replayHelp, runReplay } from "./replay.js";
 import { type Outcome, type SimulationOptions, simulate } from "./simulation.js";
 
@@ -14,8 +14,8 @@ const help = `volley simulation: scheduler, workers and clients, as they are, on
   --from S       first seed of the run (default 1)
   --seed S       run one seed and print its story
   --lines N      lines of the story to keep (default 400)
-  --plant NAME   with a planted bug, until it is caught: ${Object.keys(mutants).join(", ")}
-  --plants       every planted bug until it is caught, within --seeds (default 300), two at a time; exit 1 if one is not
+  --mutation NAME   with a mutation, until it is caught: ${Object.keys(mutations).join(", ")}
+  --mutations       every mutation until it is caught, within --seeds (default 300), two at a time; exit 1 if one is not
                  (a seed that is not clean without the bug, under the same misfortunes, does not count)
   --json         one JSON object on the last line
 ${replayHelp}`;
@@ -29,7 +29,7 @@ interface Summary {
   seconds: number;
   faults: Record<string, number>;
   violations: Violated[];
-  /** With a planted bug: what seeds show without it, which for that reason do not count. */
+  /** With a mutation: what seeds show without it, which for that reason do not count. */
   unclean: Violated[];
 }
 
@@ -39,13 +39,13 @@ function add(summary: Summary, { seed, counts, network, virtualMs, violation }: 
   summary.executions += counts.executions;
   summary.resultsChecked += counts.resultsChecked;
   summary.virtualSeconds += virtualMs / 1000;
-  const { workerCrashes, schedulerCrashes, schedulerUsurpations, drains, partitions, pauses, outages, clientCrashes } =
+  const { workerCrashes, schedulerCrashes, schedulerTakeovers, drains, partitions, pauses, outages, clientCrashes } =
     counts;
   const { lost, duplicated, reordered } = network;
   for (const [name, count] of Object.entries({
     workerCrashes,
     schedulerCrashes,
-    schedulerUsurpations,
+    schedulerTakeovers,
     drains,
     partitions,
     pauses,
@@ -77,8 +77,8 @@ async function main(): Promise<number> {
       from: { type: "string", default: "1" },
       seed: { type: "string" },
       lines: { type: "string", default: "400" },
-      plant: { type: "string" },
-      plants: { type: "boolean", default: false },
+      mutation: { type: "string" },
+      mutations: { type: "boolean", default: false },
       json: { type: "boolean", default: false },
       help: { type: "boolean", short: "h", default: false },
     },
@@ -87,7 +87,7 @@ async function main(): Promise<number> {
     console.log(help);
     return 0;
   }
-  if (values.plants) {
+  if (values.mutations) {
     const catches = await huntAll(whole(values.seeds ?? "300", "seeds"));
     console.log(values.json ? JSON.stringify(catches) : tableOf(catches));
     return catches.every(({ rule }) => rule !== undefined) ? 0 : 1;
@@ -100,7 +100,7 @@ async function main(): Promise<number> {
     seed === undefined
       ? runMany(run, seeds, from, values.json, control)
       : runOne(run, whole(seed, "seed"), lines, values.json);
-  return values.plant === undefined ? go(simulate) : withPlant(values.plant, go);
+  return values.mutation === undefined ? go(simulate) : withMutation(values.mutation, go);
 }
 
 async function runOne(run: Run, seed: number, storyKept: number, json: boolean): Promise<number> {
@@ -122,7 +122,7 @@ async function runOne(run: Run, seed: number, storyKept: number, json: boolean):
   return violation ? 1 : 0;
 }
 
-/** `control`: the same without a planted bug; the first violation that it does not show ends it. */
+/** `control`: the same without a mutation; the first violation that it does not show ends it. */
 async function runMany(run: Run, seeds: number, from: number, json: boolean, control?: Run): Promise<number> {
   const startedMs = performance.now();
   const summary: Summary = {

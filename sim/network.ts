@@ -42,7 +42,7 @@ export class Network {
   readonly clock: Clock;
   readonly random: Random;
   #away = false;
-  readonly #hear: (address: string, run: () => void) => void;
+  readonly #receive: (address: string, run: () => void) => void;
   readonly #subscribers = new Map<string, Subscriber[]>();
   readonly #cut = new Set<string>();
   readonly #gone = new Set<string>();
@@ -50,11 +50,11 @@ export class Network {
   /** By address: who is told that the way is interrupted or free again. */
   readonly #watchers = new Map<string, Set<() => void>>();
 
-  /** `hear`: lets the process of this address take what has come for it, now or when it can. */
-  constructor(clock: Clock, random: Random, hear: (address: string, run: () => void) => void) {
+  /** `receive`: lets the process of this address take what has come for it, now or when it can. */
+  constructor(clock: Clock, random: Random, receive: (address: string, run: () => void) => void) {
     this.clock = clock;
     this.random = random;
-    this.#hear = hear;
+    this.#receive = receive;
   }
 
   /** The broker is away: nobody is heard, and what is under way is lost. */
@@ -81,11 +81,11 @@ export class Network {
 
   cut(address: string): void {
     this.#cut.add(address);
-    this.#tell(address);
+    this.#emit(address);
   }
   heal(address: string): void {
     this.#cut.delete(address);
-    this.#tell(address);
+    this.#emit(address);
   }
   isCut(address: string): boolean {
     return this.#away || this.#cut.has(address);
@@ -96,7 +96,7 @@ export class Network {
     this.#watchers.set(address, watchers.add(changed));
   }
 
-  #tell(address: string): void {
+  #emit(address: string): void {
     for (const changed of this.#watchers.get(address) ?? []) changed();
   }
 
@@ -123,7 +123,7 @@ export class Network {
       if (this.isCut(from)) {
         interrupted = true;
         this.clock.after(100, arrive);
-      } else this.#hear(from, () => onEnd(interrupted));
+      } else this.#receive(from, () => onEnd(interrupted));
     };
     this.clock.after(this.random.delay(this.faults.delayMs), arrive);
   }
@@ -139,7 +139,7 @@ export class Network {
         }
         const respond =
           asker && ((answer: Uint8Array) => this.#answer(address, from, () => asker.answer(answer.slice())));
-        this.#hear(address, () => handler({ from, data: data.slice(), respond }));
+        this.#receive(address, () => handler({ from, data: data.slice(), respond }));
       }
     });
   }
@@ -147,7 +147,7 @@ export class Network {
   #answer(from: string, to: string, arrive: () => void): void {
     this.#carry(from, `${from} inbox ${to}`, () => {
       if (this.isCut(to)) this.counts.cut++;
-      else if (!this.#gone.has(to)) this.#hear(to, arrive);
+      else if (!this.#gone.has(to)) this.#receive(to, arrive);
     });
   }
 

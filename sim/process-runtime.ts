@@ -47,7 +47,7 @@ export function processRuntime(machine: Machine, process: Process, random: Rando
     },
     // Mostly at once; a turn may be a long one.
     soon: (run) => process.later(random.chance(0.8) ? 0 : random.delay(1), run),
-    atTickEnd: (run) => nextTick(() => process.hear(run)),
+    atTickEnd: (run) => nextTick(() => process.receive(run)),
     randomBytes: (bytes) => Uint8Array.from({ length: bytes }, () => random.between(0, 255)),
   };
 }

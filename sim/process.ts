@@ -39,8 +39,8 @@ export class Process {
     return this.#paused;
   }
 
-  tell(what: string): void {
-    this.#world.story.tell(this.address, what);
+  emit(what: string): void {
+    this.#world.story.emit(this.address, what);
   }
 
   /** A timer of this process. */
@@ -49,7 +49,7 @@ export class Process {
   }
 
   /** Something has come from outside: a message, an answer of the disk. */
-  hear(run: Run): void {
+  receive(run: Run): void {
     this.#due(this.#mail, run);
   }
 
@@ -64,14 +64,14 @@ export class Process {
 
   pause(): void {
     if (this.#dead || this.#paused) return;
-    this.tell("is paused");
+    this.emit("is paused");
     this.#paused = true;
   }
 
   /** `mailFirst`: what has come is read before timers fire; both happen. */
   resume(mailFirst: boolean): void {
     if (this.#dead || !this.#paused) return;
-    this.tell(`goes on: ${this.#timers.length} timers and ${this.#mail.length} messages are due`);
+    this.emit(`goes on: ${this.#timers.length} timers and ${this.#mail.length} messages are due`);
     this.#paused = false;
     const [first, then] = mailFirst ? [this.#mail, this.#timers] : [this.#timers, this.#mail];
     for (const run of [...first.splice(0), ...then.splice(0)]) this.#due(this.#timers, run);
@@ -80,7 +80,7 @@ export class Process {
   die(why: string): void {
     if (this.#dead) return;
     this.#dead = true;
-    this.tell(`dies: ${why}`);
+    this.emit(`dies: ${why}`);
     this.#world.network.remove(this.address);
     this.#timers.length = 0;
     this.#mail.length = 0;

@@ -54,7 +54,7 @@ class Captured {
     const facts = { node: "n", pid: 1, version: PROTOCOL_VERSION, slots: 1, storeBudgetBytes: 1e9 };
     return this.take({
       e: "worker",
-      request: { t: "hello", worker, leases: [], objects: [], ...facts },
+      request: { t: "register", worker, leases: [], objects: [], ...facts },
     });
   }
 

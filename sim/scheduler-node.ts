@@ -49,9 +49,9 @@ export class SchedulerNode {
   }
 
   start(): void {
-    this.process.tell("starts");
+    this.process.emit("starts");
     this.process.later(this.#random.delay(20), () => {
-      this.#serve().catch((error: unknown) => this.process.hear(() => this.#couldNotStart(error)));
+      this.#serve().catch((error: unknown) => this.process.receive(() => this.#couldNotStart(error)));
     });
   }
 
@@ -110,9 +110,9 @@ export class SchedulerNode {
   }
 
   #log(): ShellLog {
-    const tell = (fields: object, text: string): void => this.process.tell(`${text} ${JSON.stringify(fields)}`);
+    const emit = (fields: object, text: string): void => this.process.emit(`${text} ${JSON.stringify(fields)}`);
     // What the core says is told by the judge, with its cause.
-    return { info: unheard, warn: tell, error: tell };
+    return { info: unheard, warn: emit, error: emit };
   }
 }
 

@@ -135,7 +135,7 @@ export class SessionClient {
     this.#node.transport.subscribe(subjects.client(this.address as ClientId), ({ data }) =>
       this.#onUpdate(decodeMessage(clientUpdate, data)),
     );
-    this.#node.hear(this.#node.open(), () => this.#act(), rethrow);
+    this.#node.receive(this.#node.open(), () => this.#act(), rethrow);
   }
 
   crash(): void {
@@ -176,7 +176,7 @@ export class SessionClient {
     const stage = [...this.#stages.values()].find(({ left }) => left > 0) ?? this.#stages.get(0);
     if (stage) {
       const task = [...stage.handle.stage.results.open(0, stage.spec.count)][0]?.from ?? 0;
-      this.#node.hear(
+      this.#node.receive(
         requests.ask({ t: "explain", job, stage: stage.spec.index, task }, "explanation"),
         ({ explanation }) => {
           if (explanation.reason === "" || explanation.text === "")
@@ -188,8 +188,8 @@ export class SessionClient {
         },
       );
     }
-    this.#node.hear(requests.ask({ t: "workers" }, "workers"), () => undefined, failed);
-    this.#node.hear(requests.ask({ t: "list", limit: 10 }, "jobs"), () => undefined, failed);
+    this.#node.receive(requests.ask({ t: "workers" }, "workers"), () => undefined, failed);
+    this.#node.receive(requests.ask({ t: "list", limit: 10 }, "jobs"), () => undefined, failed);
   }
 
   #mustBeMisfortune(what: string, error: unknown): void {
@@ -209,7 +209,7 @@ export class SessionClient {
     const left = spec.count;
     const stage: Submitted = { spec, handle, left, fetches: 0, released: false, completeIn: 0 };
     this.#stages.set(spec.index, stage);
-    this.process.tell(`submits stage ${spec.index}x${spec.count}`);
+    this.process.emit(`submits stage ${spec.index}x${spec.count}`);
     for (let task = 0; task < spec.count; task++) this.#await(stage, task);
   }
 
@@ -246,12 +246,12 @@ export class SessionClient {
     const { spec, handle } = this.#random.pick(open);
     const from = this.#random.between(0, spec.count - 1);
     this.#cancels.push({ stage: spec.index, from, to: spec.count });
-    this.process.tell(`cancels stage ${spec.index} from ${from}`);
+    this.process.emit(`cancels stage ${spec.index} from ${from}`);
     const over = (): void => {
       this.#cancelling--;
     };
     this.#cancelling++;
-    this.#node.hear(this.#node.session.cancel(handle, from, spec.count), over, (error) => {
+    this.#node.receive(this.#node.session.cancel(handle, from, spec.count), over, (error) => {
       over();
       this.#mustBeMisfortune("a cancel", error);
     });
@@ -266,10 +266,10 @@ export class SessionClient {
 
   #close(): void {
     this.#closing = true;
-    this.#node.hear(
+    this.#node.receive(
       this.#node.session.close(),
       () => {
-        this.process.tell("is done");
+        this.process.emit("is done");
         this.#done = true;
       },
       rethrow,
@@ -321,7 +321,7 @@ export class SessionClient {
   #fetch(stage: Submitted, task: number, shown: Uint8Array, tries: number): void {
     const { index } = stage.spec;
     stage.fetches++;
-    this.#node.hear(
+    this.#node.receive(
       this.#node.objects.fetch(this.#model.objectOf(index, task), { shown }),
       ({ data }) => {
         stage.fetches--;

@@ -1,6 +1,6 @@
 /**
- * Whether a session and the scheduler agree on what the session still has. For a moment they may not, for beats ask and
- * tell again; what stays so is lost, or kept for nobody.
+ * Whether a session and the scheduler agree on what the session still has. For a moment they may not, for heartbeats
+ * ask and tell again; what stays so is lost, or kept for nobody.
  */
 import type { State } from "../scheduler/core/index.js";
 import type { SessionState } from "../session/state.js";
@@ -9,7 +9,7 @@ import type { SessionState } from "../session/state.js";
 export function* disagreements(session: SessionState, state: State): IterableIterator<string> {
   const { session: id } = session.options;
   const job = state.jobs.get(id);
-  if (session.phase.p !== "open" || session.telling.run || job?.kind !== "session") return;
+  if (session.phase.p !== "open" || session.restoring.run || job?.kind !== "session") return;
   const listed = new Set(session.released);
   for (const stage of job.stages.values())
     if (!stage.released && !session.stages.has(stage.index) && !listed.has(stage.index))

@@ -96,8 +96,8 @@ export class SessionPuts {
     value.refs.push(ref);
     value.underWay++;
     this.#busy++;
-    this.#node.process.tell(`puts ${id}`);
-    this.#node.hear(
+    this.#node.process.emit(`puts ${id}`);
+    this.#node.receive(
       done,
       () => {
         value.underWay--;
@@ -117,8 +117,8 @@ export class SessionPuts {
     const { objects, process } = this.#node;
     const calm = this.#world.calm && this.#world.isAnotherThere(nobody);
     this.#busy++;
-    process.tell(`streams ${id}`);
-    this.#node.hear(
+    process.emit(`streams ${id}`);
+    this.#node.receive(
       objects.puts.stream(
         { kind: 3, pieces: [data.subarray(0, 9), data.subarray(9)], byteLength: data.byteLength },
         data,
@@ -143,7 +143,7 @@ export class SessionPuts {
   }
 
   #couldNot(id: ObjectId, error: unknown, calm: boolean): void {
-    this.#node.process.tell(`could not put ${id}: ${String(error)}`);
+    this.#node.process.emit(`could not put ${id}: ${String(error)}`);
     this.#node.mustBeMisfortune(`the put of ${id}`, error);
     if (calm) throw new Violation("puts", `${this.#node.address} could not put ${id}: ${String(error)}`);
   }
@@ -169,7 +169,7 @@ export class SessionPuts {
   /** What it has put it can have, and it can put again what was lost. */
   #get(id: ObjectId, value: PutValue, tries: number): void {
     this.#busy++;
-    this.#node.hear(
+    this.#node.receive(
       this.#node.objects.fetch(id),
       ({ data }) => {
         this.#busy--;

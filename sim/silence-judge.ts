@@ -19,7 +19,7 @@ export class SilenceJudge {
   #openMs = 0;
   #lookedAtMs: number;
   /** By address: which process was heard last, and when in that time. */
-  readonly #heard = new Map<string, { process: Process; openMs: number }>();
+  readonly #received = new Map<string, { process: Process; openMs: number }>();
 
   /** By address: the process that had the name before. */
   readonly #succeeded = new Map<string, Process>();
@@ -51,12 +51,12 @@ export class SilenceJudge {
     return this.#openMs + (isOpen ? clock.nowMs - this.#lookedAtMs : 0);
   }
 
-  heard(address: string): void {
+  received(address: string): void {
     const process = this.#world.processes.get(address);
     if (!process) return;
-    const before = this.#heard.get(address);
+    const before = this.#received.get(address);
     if (before && before.process !== process) this.#succeeded.set(address, before.process);
-    this.#heard.set(address, { process, openMs: this.#openUntilNowMs() });
+    this.#received.set(address, { process, openMs: this.#openUntilNowMs() });
   }
 
   onLog(text: string, fields: Readonly<Record<string, string | number>>, cause: string): void {
@@ -67,7 +67,7 @@ export class SilenceJudge {
 
   /** `superseded`: another process has come under its name, which is used again only when its owner is dead. */
   #onLost(worker: string, superseded: boolean): void {
-    const last = this.#heard.get(worker);
+    const last = this.#received.get(worker);
     const before = this.#succeeded.get(worker);
     this.#succeeded.delete(worker);
     if (before?.dead) this.#world.truth.buried(before);
@@ -80,7 +80,7 @@ export class SilenceJudge {
 
   #onClosed(session: string): void {
     const client = session.replace(/^session-/, "");
-    const last = this.#heard.get(client);
+    const last = this.#received.get(client);
     if (!session.startsWith("session-") || !last) return;
     const silentMs = this.#openUntilNowMs() - last.openMs;
     if (silentMs < limits.sessionTimeoutMs - slackMs)

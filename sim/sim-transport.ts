@@ -50,7 +50,7 @@ export class SimTransport implements Transport {
       : random.delay(reconnectMs);
     clock.after(lateMs, () => {
       if (this.#network.isCut(this.#process.address) !== cut) return;
-      this.#process.hear(() => this.#become(cut ? "disconnected" : "connected"));
+      this.#process.receive(() => this.#become(cut ? "disconnected" : "connected"));
     });
   }
 

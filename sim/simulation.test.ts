@@ -21,7 +21,7 @@ describe("the simulated cluster", () => {
       restores: 0,
       workerCrashes: 0,
       schedulerCrashes: 0,
-      schedulerUsurpations: 0,
+      schedulerTakeovers: 0,
       drains: 0,
       partitions: 0,
       pauses: 0,

@@ -73,7 +73,7 @@ export class Simulation implements Victims {
     executions: 0,
     workerCrashes: 0,
     schedulerCrashes: 0,
-    schedulerUsurpations: 0,
+    schedulerTakeovers: 0,
     drains: 0,
     joins: 0,
     partitions: 0,
@@ -112,7 +112,7 @@ export class Simulation implements Victims {
     this.#seed = options.seed;
     this.#random = new Random(options.seed);
     this.story = new Story({ kept: options.storyKept ?? 400, now: () => this.clock.nowMs });
-    this.network = new Network(this.clock, this.fork(), (address, run) => this.processes.get(address)?.hear(run));
+    this.network = new Network(this.clock, this.fork(), (address, run) => this.processes.get(address)?.receive(run));
     this.disk = new Disk(this.clock, this.fork());
     this.disk.facts.onForget = (job) => {
       this.truth.forget(job);
@@ -159,7 +159,7 @@ export class Simulation implements Victims {
   violate(violation: Violation): void {
     if (this.#violation) return;
     this.#violation = { rule: violation.rule, message: violation.message };
-    this.story.tell("oracle", `VIOLATION ${violation.message}`);
+    this.story.emit("oracle", `VIOLATION ${violation.message}`);
   }
 
   guard(actor: string, run: () => void): void {
@@ -281,7 +281,7 @@ export class Simulation implements Victims {
 
   /** The last fault is over: everybody can reach everybody, one scheduler speaks, and somebody works. */
   #calmDown(): void {
-    this.story.tell("world", "faults stop");
+    this.story.emit("world", "faults stop");
     this.calm = true;
     this.network.faults = calmNetwork;
     this.#faults.healAll();
@@ -307,7 +307,7 @@ export class Simulation implements Victims {
 
   /** Long after: what ended has been forgotten; who submits it again gets it anew. */
   async #comeBackLater(): Promise<void> {
-    this.story.tell("world", "days pass");
+    this.story.emit("world", "days pass");
     this.clock.jump(endedJobsKeptMs + 24 * 3_600_000);
     await this.#advance(this.clock.nowMs + forgettingMs, () => false);
     this.guard("oracle", () => checkForgotten(this.#finalState, this.liveWorkers));

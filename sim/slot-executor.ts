@@ -223,7 +223,7 @@ export class SlotExecutor implements AgentPool {
     const times = world.executions.get(`${lease.job}/${lease.stage}/${task}`) ?? 1;
     if (alwaysFails(traits, task) || times <= traits.failFirst) {
       world.truth.ended(lease.job, lease.stage, task, lease.lease, "threw");
-      this.#tellHeld(active, 0);
+      this.#emitHeld(active, 0);
       const error: WireError = { code: "TASK_FAILED", message: `${traits.name} threw at task ${task}` };
       listener.results({ r: "failed", stage: lease.stage, from: task, to: task + 1, error }, slotTimeUs);
       active.held.from = task + 1;
@@ -232,7 +232,7 @@ export class SlotExecutor implements AgentPool {
     }
     const value = this.#evaluate(active, task);
     if (isLarge(traits, task)) {
-      this.#tellHeld(active, 0);
+      this.#emitHeld(active, 0);
       const { kind, data } = value;
       listener.large({
         task,
@@ -245,12 +245,12 @@ export class SlotExecutor implements AgentPool {
       active.held.from = task + 1;
     } else {
       active.held.values.push(value);
-      if (random.chance(0.4) || active.next >= active.to) this.#tellHeld(active, slotTimeUs);
+      if (random.chance(0.4) || active.next >= active.to) this.#emitHeld(active, slotTimeUs);
     }
     this.#execute(active);
   }
 
-  #tellHeld({ lease, held, spec, listener }: Active, slotTimeUs: number): void {
+  #emitHeld({ lease, held, spec, listener }: Active, slotTimeUs: number): void {
     if (held.values.length === 0) return;
     const pack = new PackWriter();
     for (const value of held.values) pack.add(value);
@@ -278,17 +278,17 @@ export class SlotExecutor implements AgentPool {
     active.ended = true;
     const staged = (this.#threads.get(active.slot) ?? []).filter((one) => one !== active);
     this.#threads.set(active.slot, staged);
-    const tell = (): void => {
-      if (!active.killed || random.chance(0.5)) this.#tellHeld(active, 0);
+    const emit = (): void => {
+      if (!active.killed || random.chance(0.5)) this.#emitHeld(active, 0);
     };
     const late = random.chance(0.3);
-    if (!late) tell();
+    if (!late) emit();
     active.vacate();
     if (staged[0]) this.#execute(staged[0]);
     if (!late) active.end();
     else
       runtime.after(random.delay(1), () => {
-        tell();
+        emit();
         active.end();
       });
   }

@@ -24,7 +24,7 @@ export class Story {
     return (this.#hash >>> 0).toString(16).padStart(8, "0");
   }
 
-  tell(actor: string, what: string): void {
+  emit(actor: string, what: string): void {
     const line = `${this.#now().toFixed(3).padStart(12)} ${actor.padEnd(12)} ${what}`;
     for (let i = 0; i < line.length; i++) this.#hash = Math.imul(this.#hash ^ line.charCodeAt(i), 0x0100_0193);
     this.#count++;

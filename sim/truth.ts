@@ -32,7 +32,7 @@ interface Execution {
 
 /** How long after its end a task may still be taken for executing: its report may not have been heard. */
 const reportMs = 10_000;
-/** A death may come before any beat could say what was executing. */
+/** A death may come before any heartbeat could say what was executing. */
 const killsSlack = 2;
 
 export class Truth {
@@ -103,7 +103,7 @@ export class Truth {
     this.#lost.add(process);
   }
 
-  /** It has said goodbye. `takeable`: somebody was there, or would have come back, who could take what only it held. */
+  /** It has deregistered. `takeable`: somebody was there, or would have come back, who could take what only it held. */
   left(process: Process, takeable: boolean): void {
     this.#running.delete(process);
     this.#lost.add(process);
@@ -140,16 +140,16 @@ export class Truth {
   #judgeAgain(lease: Lease, task: number, epoch: number): void {
     const { job, stage, options } = lease;
     const name = `task ${task} of stage ${stage} of ${job}`;
-    if (this.hasKilled(job, stage, task) >= limits.blamesMax + killsSlack)
+    if (this.hasKilled(job, stage, task) >= limits.strikesMax + killsSlack)
       throw new Violation(
-        "blame",
+        "strike",
         `${name} is run again, although ${this.hasKilled(job, stage, task)} workers have died of it`,
       );
     if (this.#world.lapsed.has(job)) return;
     const before = this.executionsOf(job, stage, task).filter((one) => one.epoch === epoch);
-    const heard = before.filter((one) => this.#isHeard(one));
+    const received = before.filter((one) => this.#isReachable(one));
     const grantedAtMs = this.#world.grants.get(lease.lease)?.atMs ?? 0;
-    const made = heard.find(
+    const made = received.find(
       (one) =>
         one.outcome === "result" &&
         (one.endedAtMs ?? 0) < grantedAtMs &&
@@ -160,7 +160,7 @@ export class Truth {
         "needless",
         `${name} is run again under lease ${lease.lease}, although it has a result, made under lease ${made.lease}`,
       );
-    const threw = heard.filter(({ outcome, endedAtMs }) => outcome === "threw" && (endedAtMs ?? 0) < grantedAtMs);
+    const threw = received.filter(({ outcome, endedAtMs }) => outcome === "threw" && (endedAtMs ?? 0) < grantedAtMs);
     if (threw.length > options.retries)
       throw new Violation(
         "retries",
@@ -178,7 +178,7 @@ export class Truth {
   }
 
   /** What came of it must have been heard by the scheduler: nobody died, was taken for dead, or was told to stop. */
-  #isHeard({ process, lease }: Execution): boolean {
+  #isReachable({ process, lease }: Execution): boolean {
     return !process.dead && !this.#lost.has(process) && !this.#cancelled.has(lease);
   }
 
@@ -215,7 +215,7 @@ export class Truth {
     for (const [key, { endedAtMs, startedAtMs }] of this.#running.get(process) ?? []) {
       if (endedAtMs !== undefined && nowMs - endedAtMs > reportMs) continue;
       add(this.#mayHaveKilled, key);
-      // A beat has said that it runs.
+      // A heartbeat has said that it runs.
       if (endedAtMs === undefined && nowMs - startedAtMs > 2 * limits.heartbeatIntervalMs) add(this.#hasKilled, key);
     }
     this.#running.delete(process);

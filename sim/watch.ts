@@ -20,7 +20,7 @@ export interface Watched extends World {
 }
 
 const lookEveryMs = 1_000;
-/** A worker may hold a lease that is over for so long: beats ask, and the answer may be lost. */
+/** A worker may hold a lease that is over for so long: heartbeats ask, and the answer may be lost. */
 const strayMsMax = 3_500;
 /** Queued tasks may wait so long beside a worker that has nothing to do. */
 const idleMsMax = 4_000;

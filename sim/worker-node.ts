@@ -61,12 +61,12 @@ export class WorkerNode {
   }
 
   start(): void {
-    this.process.tell(`joins with ${this.#slots} slots`);
+    this.process.emit(`joins with ${this.#slots} slots`);
     this.#agent.start();
     this.#agent.ended.then(
-      () => this.process.hear(() => this.process.die("drained")),
+      () => this.process.receive(() => this.process.die("drained")),
       (error: unknown) =>
-        this.process.hear(() => {
+        this.process.receive(() => {
           if (error instanceof Violation) throw error;
           throw new Violation("agent", `${this.id} cannot go on: ${String((error as Error)?.stack ?? error)}`);
         }),
@@ -74,7 +74,7 @@ export class WorkerNode {
   }
 
   drain(): void {
-    this.process.tell("drains");
+    this.process.emit("drains");
     this.#agent.drain().catch(unheard);
   }
 
@@ -84,17 +84,17 @@ export class WorkerNode {
     this.#world.truth.died(this.process);
   }
 
-  /** Its goodbye is said: what it held is with others, if there are any. */
+  /** Its deregistration is said: what it held is with others, if there are any. */
   #part(): void {
     // Without a word of a scheduler it goes in the end.
-    const wasHeard = this.state.leave?.free !== false;
-    this.#world.truth.left(this.process, wasHeard && this.#world.isAnotherThere(this.id));
+    const wasReachable = this.state.leave?.free !== false;
+    this.#world.truth.left(this.process, wasReachable && this.#world.isAnotherThere(this.id));
   }
 
   #assemble(): Agent {
     const { network, disk } = this.#world;
     const runtime = this.#runtime;
-    const log = (fields: object, text: string): void => this.process.tell(`${text} ${JSON.stringify(fields)}`);
+    const log = (fields: object, text: string): void => this.process.emit(`${text} ${JSON.stringify(fields)}`);
     return new Agent({
       worker: this.id,
       node: "model",
@@ -150,7 +150,7 @@ export class WorkerNode {
 
   #step(state: WorkerState, event: WorkerEvent, nowMs: number): WorkerCommand[] {
     this.#world.counts.steps++;
-    const stale = event.e === "orders" && event.message.epoch < state.epoch;
+    const stale = event.e === "commands" && event.message.epoch < state.epoch;
     const commands = workerStep(state, event, nowMs);
     checkWorkerInvariants(state);
     if (commands.some(({ c }) => c === "stopped")) this.#part();

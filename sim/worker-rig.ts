@@ -2,7 +2,7 @@
 import { expect } from "vitest";
 import type { Epoch, JobId, LeaseId, ObjectBase, WorkerId } from "../proto/ids.js";
 import type { ResultSegment } from "../proto/messages/results.js";
-import type { Lease, WorkerOrder, WorkerRequest } from "../proto/messages/worker.js";
+import type { Lease, SchedulerCommand, WorkerRequest } from "../proto/messages/worker.js";
 import type { WorkerCommand, WorkerEvent } from "../worker/core/events.js";
 import { checkWorkerInvariants, createWorkerState, type WorkerState } from "../worker/core/state.js";
 import { workerStep } from "../worker/core/step.js";
@@ -47,16 +47,16 @@ export class Harness {
     checkWorkerInvariants(this.state);
     return out;
   }
-  orders(orders: WorkerOrder[], epoch = 1): WorkerCommand[] {
-    return this.do({ e: "orders", message: { t: "orders", epoch: epoch as Epoch, orders } });
+  commands(commands: SchedulerCommand[], epoch = 1): WorkerCommand[] {
+    return this.do({ e: "commands", message: { t: "commands", epoch: epoch as Epoch, commands } });
   }
   join(epoch = 1): this {
     this.do({ e: "start" });
-    this.orders([{ o: "welcome", heartbeatIntervalMs: 1000 }], epoch);
+    this.commands([{ o: "welcome", heartbeatIntervalMs: 1000 }], epoch);
     return this;
   }
   lease(id: string, from = 0, to = 10): WorkerCommand[] {
-    return this.orders([{ o: "lease", lease: leaseOf(id, from, to) }]);
+    return this.commands([{ o: "lease", lease: leaseOf(id, from, to) }]);
   }
   running(id: string, from = 0, to = 10): this {
     this.lease(id, from, to);

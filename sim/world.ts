@@ -16,7 +16,7 @@ export interface Counts {
   executions: number;
   workerCrashes: number;
   schedulerCrashes: number;
-  schedulerUsurpations: number;
+  schedulerTakeovers: number;
   drains: number;
   joins: number;
   partitions: number;

@@ -11,7 +11,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { Float64, makeData, Table, Vector } from "apache-arrow";
 import { setEngine } from "../../kernels/features/engine.js";
-import type { Feature } from "../../kernels/features/form.js";
+import type { Feature } from "../../kernels/features/feature.js";
 import { features } from "../../kernels/features/index.js";
 import { requireKernel } from "../../kernels/registry.js";
 import { openWasmEngine, type WasmEngine } from "../../kernels/wasm/engine.js";

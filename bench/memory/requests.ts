@@ -82,8 +82,8 @@ const mostStages = (): StageSpec[] =>
 
 const refs = 100_000;
 const argumentBytes = 7_000_000;
-/** Far more than a beat may name, so it is refused; it has to be read for that. */
-const beatStages = 500_000;
+/** Far more than a heartbeat may name, so it is refused; it has to be read for that. */
+const heartbeatStages = 500_000;
 const locatedIds = 10_000;
 
 export interface SingleRequest {
@@ -96,10 +96,10 @@ export interface SingleRequest {
 
 const opened = (asker: Asker): Promise<void> => asker.open();
 const job = "bench-job" as JobId;
-const beat = (asker: Asker, stages: number): Promise<ClientReply> => {
+const heartbeat = (asker: Asker, stages: number): Promise<ClientReply> => {
   const waiting = Array.from({ length: stages }, (_, i) => i);
   const { client, session } = asker;
-  return asker.ask({ t: "beat", client, session, epoch: 0 as Epoch, waiting, released: [] });
+  return asker.ask({ t: "heartbeat", client, session, epoch: 0 as Epoch, waiting, released: [] });
 };
 const submit = (asker: Asker, stages: StageSpec[]): Promise<ClientReply> => {
   const { client, tenant } = asker;
@@ -129,14 +129,14 @@ export const singleRequests: readonly SingleRequest[] = [
     run: (asker) => asker.stages([stage(0, 1, [{ a: "value", kind: 3, data: new Uint8Array(argumentBytes) }])]),
   },
   {
-    name: `a beat of ${beatStages} stages, which is refused`,
+    name: `a heartbeat of ${heartbeatStages} stages, which is refused`,
     prepare: opened,
-    run: (asker) => beat(asker, beatStages),
+    run: (asker) => heartbeat(asker, heartbeatStages),
   },
   {
-    name: `a beat of ${limits.beatStagesMax} stages`,
+    name: `a heartbeat of ${limits.heartbeatStagesMax} stages`,
     prepare: opened,
-    run: (asker) => beat(asker, limits.beatStagesMax),
+    run: (asker) => heartbeat(asker, limits.heartbeatStagesMax),
   },
   {
     name: `where ${locatedIds} objects are`,

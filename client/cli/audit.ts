@@ -84,14 +84,14 @@ export async function audit(name: string, options: AuditCommandOptions, output: 
     );
   const inputs = await Promise.all(options.data.map(inputOf));
   await withCluster(options, async (cluster) => {
-    let told = 0;
+    let emitted = 0;
     const report = await auditFunction(cluster, await functionOf(cluster, name), inputs, {
       args,
       cuts: options.cuts,
       ...(options.time === undefined ? {} : { time: options.time }),
       onProgress: ({ done, of }) => {
-        if (done === of || done - told < of / 10) return;
-        told = done;
+        if (done === of || done - emitted < of / 10) return;
+        emitted = done;
         output.note(`${done} of ${of} checks`);
       },
     });

@@ -53,14 +53,14 @@ async function bar(): Promise<View> {
 }
 
 function lines(output: Output): View {
-  let toldAtMs = Number.NEGATIVE_INFINITY;
-  let toldState = "";
+  let shownAtMs = Number.NEGATIVE_INFINITY;
+  let shownState = "";
   return {
     update(status) {
       const now = performance.now();
-      if (status.state === toldState && now - toldAtMs < lineIntervalMs) return;
-      toldAtMs = now;
-      toldState = status.state;
+      if (status.state === shownState && now - shownAtMs < lineIntervalMs) return;
+      shownAtMs = now;
+      shownState = status.state;
       output.note(
         `${status.job}: ${status.state}, ${status.succeeded}/${status.tasks} tasks${detailOf(status) ? ` (${detailOf(status)})` : ""}`,
       );

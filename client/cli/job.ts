@@ -50,7 +50,7 @@ export async function job(id: string, options: JobOptions, output: Output): Prom
 }
 
 async function writeResults(cluster: Cluster, id: string, options: JobOptions, output: Output): Promise<void> {
-  const { render } = await import("../gateway/result-form.js");
+  const { render } = await import("../gateway/result-rendering.js");
   const { body } = await render(options.format, cluster.job(id).stream(options.stage), { job: id });
   if (options.output === undefined) {
     await toStdout(body);

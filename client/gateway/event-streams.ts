@@ -97,7 +97,7 @@ export class EventStreams {
   async #follow(id: string, followed: Followed, out: ServerResponse, over: Promise<void>): Promise<void> {
     const stream = new Stream(out);
     this.#streams.add(stream);
-    const heartbeat = setInterval(() => this.#beat(stream), this.#options.heartbeatMs);
+    const heartbeat = setInterval(() => this.#heartbeat(stream), this.#options.heartbeatMs);
     let reader: Reader | undefined;
     try {
       stream.write(Buffer.from("retry: 1000\n\n"));
@@ -156,7 +156,7 @@ export class EventStreams {
     }
   }
 
-  #beat(stream: Stream): void {
+  #heartbeat(stream: Stream): void {
     if (!stream.out.writableNeedDrain) stream.write(Buffer.from(": still here\n\n"));
     else if (performance.now() - stream.waitsSinceMs > this.#options.stallMs) this.#drop(stream, "stalled");
   }

@@ -334,13 +334,13 @@ describe("Parquet uploads", () => {
     const seen: Record<number, number> = {};
     for (let seed = 0; seed < 1_000; seed++) {
       const random = randomOf(seed + 77);
-      const mutant = Buffer.from(file);
+      const mutation = Buffer.from(file);
       for (let change = 1 + random(3); change > 0; change--) {
-        const at = random(2) === 0 ? mutant.length - 1 - random(900) : random(mutant.length);
-        mutant[at] =
-          random(3) === 0 ? ([0, 255, 127, 128][random(4)] as number) : (mutant[at] as number) ^ (1 << random(8));
+        const at = random(2) === 0 ? mutation.length - 1 - random(900) : random(mutation.length);
+        mutation[at] =
+          random(3) === 0 ? ([0, 255, 127, 128][random(4)] as number) : (mutation[at] as number) ^ (1 << random(8));
       }
-      const { status } = await upload(mutant);
+      const { status } = await upload(mutation);
       seen[status] = (seen[status] ?? 0) + 1;
     }
     expect(

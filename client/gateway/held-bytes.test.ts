@@ -8,7 +8,7 @@ import { encodeValue, valueKind } from "../../proto/values/value.js";
 import type { App } from "./context.js";
 import { buildGateway, type GatewayOptions } from "./gateway.js";
 import { ByteBudget, bytesOf, decodedBytes, Hold } from "./held-bytes.js";
-import { render } from "./result-form.js";
+import { render } from "./result-rendering.js";
 import { FakeCluster } from "./testing/fake-cluster.js";
 
 const token = "a-token-of-some-length";

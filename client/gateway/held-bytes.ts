@@ -91,10 +91,10 @@ export class Hold {
   readonly #costs: number[] = [];
   #state: "looking" | "giving" | "closed" = "looking";
   #drained: (() => void) | undefined;
-  #tellFull: () => void = () => undefined;
+  #signalFull: () => void = () => undefined;
   /** Resolves when the next value does not fit beside those that are held. */
   readonly full = new Promise<"full">((resolve) => {
-    this.#tellFull = () => resolve("full");
+    this.#signalFull = () => resolve("full");
   });
 
   constructor(budget: ByteBudget, patienceMs: number) {
@@ -107,7 +107,7 @@ export class Hold {
     const cost = bytes <= uncountedBytes ? 0 : decodedBytes(bytes, kind);
     if (cost > 0 && !(this.#state === "looking" && this.#costs.length > 0 && this.#budget.tryTake(cost))) {
       if (this.#costs.length > 0) {
-        this.#tellFull();
+        this.#signalFull();
         await new Promise<void>((resolve) => {
           this.#drained = resolve;
         });

@@ -9,7 +9,7 @@ import { explanation } from "../../proto/messages/explanation.js";
 import { type JobStatus, jobStatus } from "../../proto/messages/status.js";
 import { type App, type Context, jobOf, stageOf } from "./context.js";
 import { uncountedBytes } from "./held-bytes.js";
-import { formOf, forms, render } from "./result-form.js";
+import { mediaTypeOf, mediaTypes, render } from "./result-rendering.js";
 import { acceptedShape, errorShape, explainQuery, idParams, listQuery, resultQuery } from "./shapes.js";
 
 /** Graphs are parsed by proto's own parser, whose faults carry paths; the schema in the route is its description. */
@@ -175,7 +175,7 @@ function resultRoute(app: App, { cluster, answers }: Context): void {
         tags: ["jobs"],
         params: idParams,
         querystring: resultQuery,
-        produces: Object.values(forms),
+        produces: Object.values(mediaTypes),
         response: {
           200: z.any(),
           304: z.any(),
@@ -188,13 +188,13 @@ function resultRoute(app: App, { cluster, answers }: Context): void {
       },
     },
     async (request, reply) => {
-      const form = formOf(request.headers.accept);
+      const mediaType = mediaTypeOf(request.headers.accept);
       const job = jobOf(cluster, request.params.id);
       const status = await job.status();
       const stage = finishedStage(status, request.query.stage);
       reply.header("vary", "accept");
       if (status.digest !== undefined) {
-        const tag = `"${status.digest}.${stage}.${form}"`;
+        const tag = `"${status.digest}.${stage}.${mediaType}"`;
         reply.header("x-volley-digest", status.digest).header("etag", tag);
         if (request.headers["if-none-match"]?.split(",").some((given) => given.trim() === tag))
           return reply.code(304).send(undefined);
@@ -206,7 +206,7 @@ function resultRoute(app: App, { cluster, answers }: Context): void {
         stage: status.stages.find(({ index }) => index === stage)?.name ?? String(stage),
         digest: status.digest ?? null,
       };
-      const rendered = await render(form, values, head, hold);
+      const rendered = await render(mediaType, values, head, hold);
       return reply.type(rendered.contentType).send(rendered.body);
     },
   );

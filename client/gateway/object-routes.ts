@@ -13,15 +13,15 @@ import { isObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import { valueKind } from "../../proto/values/kind.js";
 import type { App, Context } from "./context.js";
-import { type Form, formOf, forms, render } from "./result-form.js";
+import { type MediaType, mediaTypeOf, mediaTypes, render } from "./result-rendering.js";
 import { errorShape, idParams, uploadedShape, uploadQuery } from "./shapes.js";
 
 const formats: Readonly<Record<string, IngestFormat | "parquet">> = {
-  [forms.arrow]: "arrow",
+  [mediaTypes.arrow]: "arrow",
   "application/vnd.apache.arrow.file": "arrow",
-  [forms.parquet]: "parquet",
-  [forms.csv]: "csv",
-  [forms.json]: "json",
+  [mediaTypes.parquet]: "parquet",
+  [mediaTypes.csv]: "csv",
+  [mediaTypes.json]: "json",
 };
 const getTimeoutMs = 20_000;
 
@@ -77,21 +77,26 @@ export function objectRoutes(app: App, context: Context): void {
         summary: "Read an object",
         tags: ["objects"],
         params: idParams,
-        produces: Object.values(forms),
+        produces: Object.values(mediaTypes),
         response: { 200: z.any(), 404: errorShape, 406: errorShape, 429: errorShape },
       },
     },
-    async (request, reply) => giveObject(context, request.params.id, formOf(request.headers.accept), reply),
+    async (request, reply) => giveObject(context, request.params.id, mediaTypeOf(request.headers.accept), reply),
   );
 }
 
-async function giveObject(context: Context, id: string, form: Form, reply: FastifyReply): Promise<FastifyReply> {
+async function giveObject(
+  context: Context,
+  id: string,
+  mediaType: MediaType,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
   if (!isObjectId(id))
     throw new VolleyError("OBJECT_NOT_FOUND", `there is no object ${JSON.stringify(id)}: that is not an object's id`);
   const hold = context.answers.enter(reply);
-  const found = (): FastifyReply => reply.header("vary", "accept").header("etag", `"${id}.${form}"`);
+  const found = (): FastifyReply => reply.header("vary", "accept").header("etag", `"${id}.${mediaType}"`);
   const options = { timeoutMs: getTimeoutMs, admit: hold.admit };
-  if (form === "arrow") {
+  if (mediaType === "arrow") {
     const content = await context.cluster.getEncoded({ id }, options);
     if (content.kind !== valueKind.arrow)
       throw new VolleyError(
@@ -100,7 +105,7 @@ async function giveObject(context: Context, id: string, form: Form, reply: Fasti
       );
     // As it lies there: nothing is decoded, and of what is in the durable store a few pieces are here at a time.
     return found()
-      .type(forms.arrow)
+      .type(mediaTypes.arrow)
       .header("content-length", content.bytes)
       .send(Readable.from(content.pieces(), { objectMode: false }));
   }
@@ -108,7 +113,7 @@ async function giveObject(context: Context, id: string, form: Form, reply: Fasti
   const one = async function* (): AsyncGenerator<unknown> {
     yield value;
   };
-  const rendered = await render(form, one(), { object: id }, hold);
+  const rendered = await render(mediaType, one(), { object: id }, hold);
   return found().type(rendered.contentType).send(rendered.body);
 }
 

@@ -65,9 +65,9 @@ describe("asCompleted", () => {
 });
 
 describe("release", () => {
-  const released = (): number[] => rig.scheduler.of("beat").flatMap((beat) => beat.released);
+  const released = (): number[] => rig.scheduler.of("heartbeat").flatMap((heartbeat) => heartbeat.released);
 
-  test("of a map gives its stage back with the next beat, while its refs are still held", async () => {
+  test("of a map gives its stage back with the next heartbeat, while its refs are still held", async () => {
     rig.scheduler.execute((a) => a);
     const f = await rig.impure<(a: number) => number>();
     const map = f.map([1, 2, 3]);
@@ -89,8 +89,8 @@ describe("release", () => {
     await rig.cluster.get(refs);
     rig.cluster.release(refs.slice(0, 2));
     rig.cluster.release(refs[0] as ObjectRef<number>);
-    const beats = rig.scheduler.of("beat").length;
-    await until("two beats", () => rig.scheduler.of("beat").length > beats + 2);
+    const heartbeats = rig.scheduler.of("heartbeat").length;
+    await until("two heartbeats", () => rig.scheduler.of("heartbeat").length > heartbeats + 2);
     expect(released()).toEqual([]);
     expect(await rig.cluster.get(refs[2] as ObjectRef<number>)).toBe(3);
     rig.cluster.release(refs[2] as ObjectRef<number>);
@@ -104,8 +104,8 @@ describe("release", () => {
     await until("sent", () => rig.stagesSent().length === 2);
     rig.cluster.release(first);
     settle(value(0, 0, 1));
-    const beats = rig.scheduler.of("beat").length;
-    await until("two beats", () => rig.scheduler.of("beat").length > beats + 2);
+    const heartbeats = rig.scheduler.of("heartbeat").length;
+    await until("two heartbeats", () => rig.scheduler.of("heartbeat").length > heartbeats + 2);
     expect(released()).toEqual([]);
     settle(value(1, 0, 2));
     expect(await rig.cluster.get(second)).toBe(2);
@@ -115,7 +115,7 @@ describe("release", () => {
   test("of a value that was put drops it", async () => {
     const ref = await rig.cluster.put([1, 2]);
     rig.cluster.release(ref);
-    await until("dropped", () => rig.scheduler.of("beat").some(({ dropped }) => dropped?.[0]?.id === ref.id));
+    await until("dropped", () => rig.scheduler.of("heartbeat").some(({ dropped }) => dropped?.[0]?.id === ref.id));
     await expect(rig.cluster.get(ref)).rejects.toMatchObject({ message: expect.stringContaining("released") });
   });
 });

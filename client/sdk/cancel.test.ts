@@ -53,8 +53,8 @@ describe("cancel", () => {
     await until("sent", () => rig.stagesSent().length === 1);
     await rig.cluster.cancel(map);
     await expect(rig.cluster.get(map)).rejects.toMatchObject(cancelled);
-    const beats = rig.scheduler.of("beat").length;
-    await until("two beats", () => rig.scheduler.of("beat").length > beats + 2);
+    const heartbeats = rig.scheduler.of("heartbeat").length;
+    await until("two heartbeats", () => rig.scheduler.of("heartbeat").length > heartbeats + 2);
     expect(rig.stagesSent()).toHaveLength(1);
   });
 
@@ -87,7 +87,7 @@ describe("cancel", () => {
   test("of what was submitted in the same tick asks the scheduler after telling it of the task", async () => {
     const f = await rig.impure<(a: number) => number>();
     await rig.cluster.cancel(f.submit(1));
-    expect(rig.scheduler.heard.filter(({ t }) => t === "stages" || t === "cancel").map(({ t }) => t)).toEqual([
+    expect(rig.scheduler.received.filter(({ t }) => t === "stages" || t === "cancel").map(({ t }) => t)).toEqual([
       "stages",
       "cancel",
     ]);

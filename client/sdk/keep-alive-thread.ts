@@ -6,14 +6,14 @@ import { parentPort, workerData } from "node:worker_threads";
 import { connectNats, type NatsTransport } from "../../proto/transport/nats.js";
 import type { KeepAliveData } from "./keep-alive.js";
 
-const { url, subject, alive, bye, intervalMs, said } = workerData as KeepAliveData;
+const { url, subject, alive, deregister, intervalMs, sent } = workerData as KeepAliveData;
 /** Between tries to connect, when the server is away at the start; later the connection comes back by itself. */
 const retryMs = 5_000;
-const byeTimeoutMs = 200;
+const deregisterTimeoutMs = 200;
 
 let transport: NatsTransport | undefined;
 
-function say(data: Uint8Array): void {
+function send(data: Uint8Array): void {
   try {
     transport?.publish(subject, data);
   } catch {
@@ -29,26 +29,26 @@ async function connect(): Promise<void> {
       connectTimeoutMs: retryMs,
       onError: () => undefined,
     });
-    say(alive);
+    send(alive);
   } catch {
     setTimeout(() => void connect(), retryMs);
   }
 }
 
-setInterval(() => say(alive), Math.min(intervalMs, 60_000));
+setInterval(() => send(alive), Math.min(intervalMs, 60_000));
 void connect();
 
 /** The process exits, and waits for this thread. */
 parentPort?.on("message", () => {
   const done = (): void => {
-    Atomics.store(said, 0, 1);
-    Atomics.notify(said, 0);
+    Atomics.store(sent, 0, 1);
+    Atomics.notify(sent, 0);
   };
   if (transport?.status !== "connected") {
     done();
     return;
   }
-  say(bye);
-  setTimeout(done, byeTimeoutMs);
+  send(deregister);
+  setTimeout(done, deregisterTimeoutMs);
   transport.flush().then(done, done);
 });

@@ -8,36 +8,40 @@ import { Worker } from "node:worker_threads";
 
 /** Well below limits.sessionTimeoutMs, and seldom. */
 const intervalMs = 5_000;
-const byeTimeoutMs = 300;
+const deregisterTimeoutMs = 300;
 
 export interface KeepAliveMessages {
   readonly subject: string;
   /** Sent every now and then. */
   readonly alive: Uint8Array;
   /** Sent when the process exits. */
-  readonly bye: Uint8Array;
+  readonly deregister: Uint8Array;
 }
 
 export interface KeepAliveData extends KeepAliveMessages {
   readonly url: string;
   readonly intervalMs: number;
-  /** 1: the bye has been sent, or cannot be. */
-  readonly said: Int32Array;
+  /** 1: the deregistration has been sent, or cannot be. */
+  readonly sent: Int32Array;
 }
 
-export interface KeptAlive {
+export interface KeepAliveHandle {
   /** The session has been closed: nothing more is said. */
   stop(): void;
 }
 
-const open = new Set<{ sayBye(): void }>();
+const open = new Set<{ deregister(): void }>();
 const onExit = (): void => {
-  for (const one of open) one.sayBye();
+  for (const one of open) one.deregister();
 };
 
-export function keepAlive(url: string, messages: KeepAliveMessages, onError: (error: unknown) => void): KeptAlive {
-  const said = new Int32Array(new SharedArrayBuffer(4));
-  const data: KeepAliveData = { ...messages, url, intervalMs, said };
+export function keepAlive(
+  url: string,
+  messages: KeepAliveMessages,
+  onError: (error: unknown) => void,
+): KeepAliveHandle {
+  const sent = new Int32Array(new SharedArrayBuffer(4));
+  const data: KeepAliveData = { ...messages, url, intervalMs, sent };
   const thread = new Worker(new URL("./keep-alive-thread.js", import.meta.url), {
     workerData: data,
     name: "volley-alive",
@@ -46,16 +50,16 @@ export function keepAlive(url: string, messages: KeepAliveMessages, onError: (er
   });
   thread.unref();
   const entry = {
-    sayBye(): void {
-      thread.postMessage("bye");
-      Atomics.wait(said, 0, 0, byeTimeoutMs);
+    deregister(): void {
+      thread.postMessage("deregister");
+      Atomics.wait(sent, 0, 0, deregisterTimeoutMs);
     },
   };
   const forget = (): void => {
     open.delete(entry);
     if (open.size === 0) process.off("exit", onExit);
   };
-  // Without it the session lives by the beats of the event loop, as long as that turns.
+  // Without it the session lives by the heartbeats of the event loop, as long as that turns.
   thread.on("error", (error) => {
     forget();
     onError(error);

@@ -57,9 +57,13 @@ beforeEach(async () => {
     if (request.t === "place") return { t: "placed", worker: "w1" as WorkerId };
     if (request.t === "hold")
       return { t: "held", missing: request.objects.map(({ id }) => id).filter((id) => !held.has(id)) };
-    if (request.t === "beat") {
+    if (request.t === "heartbeat") {
       for (const { id } of request.dropped ?? []) held.delete(id);
-      return { t: "beat", known: scheduler.sessions.has(request.session), ...(missing.length > 0 ? { missing } : {}) };
+      return {
+        t: "heartbeat",
+        known: scheduler.sessions.has(request.session),
+        ...(missing.length > 0 ? { missing } : {}),
+      };
     }
     return undefined;
   };
@@ -78,9 +82,9 @@ afterEach(async () => {
 });
 
 const bytes = (fill: number, size = 1_000_000): Uint8Array => new Uint8Array(size).fill(fill);
-/** Each once: a beat that was not answered in time is sent again. */
+/** Each once: a heartbeat that was not answered in time is sent again. */
 const dropped = (): { id: ObjectId; generation: number }[] => {
-  const listed = scheduler.of("beat").flatMap((beat) => beat.dropped ?? []);
+  const listed = scheduler.of("heartbeat").flatMap((heartbeat) => heartbeat.dropped ?? []);
   return [...new Map(listed.map((one) => [`${one.id} ${one.generation}`, one])).values()];
 };
 const f = <A>(): RemoteFunction<(a: A) => number> => cluster.kernel<(a: A) => number>("identity");
@@ -99,8 +103,8 @@ describe("what is not needed any more is given back:", () => {
   test("nothing while its stage has not ended", async () => {
     const refs = Array.from({ length: 8 }, (_, i) => f<Uint8Array>().submit(bytes(i)));
     await until("sent", () => scheduler.of("stages").flatMap(({ stages }) => stages).length === 8);
-    const beats = scheduler.of("beat").length;
-    await until("three beats", () => scheduler.of("beat").length > beats + 3);
+    const heartbeats = scheduler.of("heartbeat").length;
+    await until("three heartbeats", () => scheduler.of("heartbeat").length > heartbeats + 3);
     expect([dropped().length, held.size, refs.length]).toEqual([0, 8, 8]);
   });
 

@@ -18,10 +18,10 @@ import { type EncodedPieces, encodeInTurns } from "../../proto/values/in-turns.j
 import { type EncodedValue, encodeValue, type ValueKind, valueKind } from "../../proto/values/value.js";
 import { putOf } from "../../session/session.js";
 import type { DataPlane } from "./data.js";
-import { KeptValues } from "./kept-values.js";
 import { PutRef } from "./refs.js";
 import type { PutCarrier, Session } from "./session.js";
 import { valueBytesMax } from "./sizes.js";
+import { ValueCache } from "./value-cache.js";
 
 /** An object that this client has put. */
 export interface Put {
@@ -61,7 +61,7 @@ export class Puts implements PutCarrier {
   readonly #data: DataPlane;
   readonly #entries = new Map<number, Entry>();
   readonly #tables = new WeakMap<Table, NamedEntry>();
-  readonly #kept = new KeptValues<Entry>();
+  readonly #kept = new ValueCache<Entry>();
   readonly #held = new WeakMap<PutRef<unknown>, number>();
   readonly #collected: FinalizationRegistry<number>;
   #next = 1;

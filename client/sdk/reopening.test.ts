@@ -11,7 +11,7 @@ import { sessionRig } from "./testing/session-rig.js";
 const rig = sessionRig();
 
 describe("losses", () => {
-  test("a stage that the scheduler never got is sent again when the beat shows it", async () => {
+  test("a stage that the scheduler never got is sent again when the heartbeat shows it", async () => {
     const f = await rig.impure<(a: number) => number>();
     let lost = 0;
     rig.scheduler.onStage = () => lost++;
@@ -19,7 +19,7 @@ describe("losses", () => {
     await until("sent", () => lost === 1);
     rig.scheduler.execute((a) => a);
     rig.scheduler.onRequest = (request) => {
-      if (request.t === "beat")
+      if (request.t === "heartbeat")
         for (const stage of request.waiting)
           rig.scheduler.send(request.client, request.session, [
             { r: "failed", stage, from: 0, to: 0, error: { code: "SESSION_LOST", message: "not known" } },

@@ -181,7 +181,7 @@ describe("results", () => {
     const ref = f.submit(1);
     await until(
       "sent",
-      () => rig.stagesSent().length >= 1 && rig.scheduler.of("beat").some(({ epoch }) => (epoch as number) === 5),
+      () => rig.stagesSent().length >= 1 && rig.scheduler.of("heartbeat").some(({ epoch }) => (epoch as number) === 5),
     );
     const { client, session, stages } = rig.scheduler.of("stages")[0] as ClientRequest & { t: "stages" };
     rig.scheduler.send(client, session, [resultsOf(stages[0] as never, () => "stale")], 4);
@@ -232,7 +232,7 @@ describe("refs that are dropped", () => {
   setFlagsFromString("--expose-gc");
   const collect = runInNewContext("gc") as () => void;
 
-  test("release their stage with the next beat once it is complete", async () => {
+  test("release their stage with the next heartbeat once it is complete", async () => {
     rig.scheduler.execute((a) => a);
     const f = await rig.impure<(a: number) => number>();
     await (async () => {
@@ -240,7 +240,7 @@ describe("refs that are dropped", () => {
     })();
     await until("released", () => {
       collect();
-      return rig.scheduler.of("beat").some(({ released }) => released.includes(0));
+      return rig.scheduler.of("heartbeat").some(({ released }) => released.includes(0));
     });
   });
 });
@@ -277,7 +277,7 @@ describe("graphs", () => {
     const second = graph.each(f, first);
     graph.all(f, second, { shared: [first] });
     const job = await rig.cluster.run(graph);
-    expect(order.filter((t) => t !== "beat")).toEqual(["put", "put", "put", "submit"]);
+    expect(order.filter((t) => t !== "heartbeat")).toEqual(["put", "put", "put", "submit"]);
     const [submit] = rig.scheduler.of("submit");
     expect(job.id).toBe(submit?.job);
     expect(submit?.stages.map(({ args }) => args)).toMatchObject([

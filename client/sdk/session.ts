@@ -30,7 +30,7 @@ import {
   sessionStep,
   stageOf,
 } from "../../session/session.js";
-import type { KeepAliveMessages, KeptAlive } from "./keep-alive.js";
+import type { KeepAliveHandle, KeepAliveMessages } from "./keep-alive.js";
 import { Requests } from "./requests.js";
 import { ClientStage, StageHandle } from "./stage.js";
 
@@ -42,7 +42,7 @@ export interface SessionOptions {
   /** After this long without a word from the scheduler, waits end with DISCONNECTED. Default 60 s. */
   readonly unreachableMs?: number;
   /** Says that this process lives while the event loop is busy. */
-  keepAlive?(messages: KeepAliveMessages): KeptAlive;
+  keepAlive?(messages: KeepAliveMessages): KeepAliveHandle;
   /** Faults that no caller can be told of. */
   onError?(error: unknown): void;
   /** Default: this process. */
@@ -96,7 +96,7 @@ export class Session {
   #nextCancel = 1;
   #subscription: Subscription | undefined;
   #stopStatus: (() => void) | undefined;
-  #alive: KeptAlive | undefined;
+  #alive: KeepAliveHandle | undefined;
 
   constructor(options: SessionOptions) {
     const { transport, client, session, tenant, unreachableMs } = options;
@@ -369,13 +369,13 @@ export class Session {
   stayAlive(): void {
     const { client, session, keepAlive } = this.#options;
     if (this.#alive || !keepAlive || closedBy(this.state)) return;
-    const epoch = 0 as ClientRequestOf<"beat">["epoch"];
-    const beat: ClientRequest = { t: "beat", client, session, epoch, waiting: [], released: [] };
+    const epoch = 0 as ClientRequestOf<"heartbeat">["epoch"];
+    const heartbeat: ClientRequest = { t: "heartbeat", client, session, epoch, waiting: [], released: [] };
     const close: ClientRequest = { t: "close", client, session };
     this.#alive = keepAlive({
       subject: subjects.schedulerClient,
-      alive: encodeMessage(beat),
-      bye: encodeMessage(close),
+      alive: encodeMessage(heartbeat),
+      deregister: encodeMessage(close),
     });
   }
 

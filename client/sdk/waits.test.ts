@@ -63,10 +63,10 @@ describe("a timeout", () => {
       outputs: [0],
       error: undefined,
     } as unknown as JobStatus;
-    const figures = { tasks: 1, succeeded: 1, reused: 0, executed: 1, retried: 0, slotTimeUs: 0, resultBytes: 0 };
+    const stats = { tasks: 1, succeeded: 1, reused: 0, executed: 1, retried: 0, slotTimeUs: 0, resultBytes: 0 };
     scheduler.onRequest = (request) =>
       request.t === "watch"
-        ? { t: "status", status: { ...status, ...figures, state: ++asked < 2 ? "running" : "succeeded" } }
+        ? { t: "status", status: { ...status, ...stats, state: ++asked < 2 ? "running" : "succeeded" } }
         : undefined;
     expect(await cluster.job("j").done({ timeoutMs })).toMatchObject({ state: "succeeded" });
   });

@@ -182,11 +182,11 @@ async function readPid(shell: ChildProcess, exit: Promise<ProcessEnd>): Promise<
     );
   });
   const died = exit.then(async (end) => {
-    const told = await Promise.race([
+    const emitted = await Promise.race([
       pid,
       new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), 50)),
     ]);
-    if (told !== undefined) return told;
+    if (emitted !== undefined) return emitted;
     throw new VolleyError("INTERNAL", `The guardian process ended at once: ${end.how}.`);
   });
   try {

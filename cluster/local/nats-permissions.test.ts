@@ -19,14 +19,14 @@ beforeAll(async () => {
   nats = await startLocalNats();
   admin = await connectNats({ url: nats.url, name: "admin" });
   for (const role of natsRoles) {
-    const heard = new Set<string>();
-    refused[role] = heard;
+    const received = new Set<string>();
+    refused[role] = received;
     transports[role] = await connectNats({
       url: nats.urls[role],
       name: role,
       onError: (error) => {
         const { operation, subject } = error as { operation?: string; subject?: string };
-        heard.add(`${operation} ${subject}`);
+        received.add(`${operation} ${subject}`);
       },
     });
   }
@@ -153,15 +153,15 @@ describe("with their users", () => {
 
   it("questions are answered to who asked, and nobody else hears the answer", async () => {
     const { client, worker, scheduler } = transports;
-    const heard: string[] = [];
+    const received: string[] = [];
     const listening = scheduler.subscribe("volley.scheduler.question", (message) => message.respond(Uint8Array.of(7)));
     const serving = worker.subscribe("volley.data.w2", (message) => message.respond(Uint8Array.of(8)));
-    const spying = client.subscribe("_INBOX.client.>", (message) => void heard.push(message.subject));
+    const spying = client.subscribe("_INBOX.client.>", (message) => void received.push(message.subject));
     await Promise.all([scheduler.flush(), worker.flush(), client.flush()]);
     expect(await worker.request("volley.scheduler.question", Uint8Array.of(1), { timeoutMs: patienceMs })).toEqual(
       Uint8Array.of(7),
     );
-    expect(heard).toEqual([]);
+    expect(received).toEqual([]);
     expect(await client.request("volley.data.w2", Uint8Array.of(1), { timeoutMs: patienceMs })).toEqual(
       Uint8Array.of(8),
     );

@@ -173,9 +173,9 @@ async function waitUntilHealthy(server: GuardedProcess, portsFile: string, timeo
 
 async function readPorts(path: string): Promise<Ports | undefined> {
   try {
-    const told = JSON.parse(await readFile(path, "utf8")) as { nats?: string[]; monitoring?: string[] };
+    const emitted = JSON.parse(await readFile(path, "utf8")) as { nats?: string[]; monitoring?: string[] };
     const portOf = (urls: string[] | undefined) => Number(new URL(urls?.[0] ?? "").port);
-    return { client: portOf(told.nats), monitor: portOf(told.monitoring) };
+    return { client: portOf(emitted.nats), monitor: portOf(emitted.monitoring) };
   } catch {
     return undefined; // Not written yet, or half written.
   }

@@ -44,9 +44,9 @@ export interface RoleOptions {
  * says so.
  */
 export async function startRole(options: RoleOptions): Promise<RoleInstance> {
-  let tellReady: (message: ReadyMessage) => void = () => {};
+  let signalReady: (message: ReadyMessage) => void = () => {};
   const ready = new Promise<ReadyMessage>((resolve) => {
-    tellReady = resolve;
+    signalReady = resolve;
   });
   const child = await spawnGuarded({
     command: process.execPath,
@@ -54,7 +54,7 @@ export async function startRole(options: RoleOptions): Promise<RoleInstance> {
     env: { ...options.env, VOLLEY_URL: undefined, VOLLEY_TOKEN: undefined, [secretsKey]: "ipc" },
     ipc: true,
     onMessage(message) {
-      if (isReady(message)) tellReady(message);
+      if (isReady(message)) signalReady(message);
     },
     ...(options.onLine ? { onLine: options.onLine } : {}),
   });

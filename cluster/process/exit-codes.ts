@@ -55,7 +55,7 @@ export function toCliFailure(error: unknown): CliFailure {
       ...(error.details ? { details: error.details } : {}),
     };
   }
-  const file = fileTrouble(error);
+  const file = fileFault(error);
   if (file !== undefined) return { code: "USAGE", message: file, exitCode: exitCodes.usage };
   return {
     code: "INTERNAL",
@@ -64,7 +64,7 @@ export function toCliFailure(error: unknown): CliFailure {
   };
 }
 
-const fileTroubles: Readonly<Record<string, string>> = {
+const fileFaults: Readonly<Record<string, string>> = {
   ENOENT: "there is no such file or folder",
   ENOTDIR: "a part of the path is a file and no folder",
   EISDIR: "it is a folder",
@@ -76,8 +76,8 @@ const fileTroubles: Readonly<Record<string, string>> = {
 };
 
 /** A file that the command was told to read or write, and cannot. */
-function fileTrouble(error: unknown): string | undefined {
+function fileFault(error: unknown): string | undefined {
   const { code, path } = (error ?? {}) as { code?: unknown; path?: unknown };
-  const why = typeof code === "string" && typeof path === "string" ? fileTroubles[code] : undefined;
+  const why = typeof code === "string" && typeof path === "string" ? fileFaults[code] : undefined;
   return why === undefined ? undefined : `${String(path)}: ${why}`;
 }

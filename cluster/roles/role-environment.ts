@@ -24,7 +24,7 @@ export async function roleEnvironment(
   warn: (text: string) => void = toStderr,
 ): Promise<Env> {
   const found: Record<string, string | undefined> = { ...env };
-  if (env[secretsKey] === "ipc") Object.assign(found, await toldSecrets());
+  if (env[secretsKey] === "ipc") Object.assign(found, await receivedSecrets());
   for (const key of secretKeys) {
     const path = env[`${key}_FILE`];
     if (path) found[key] = secretFile(`${key}_FILE`, path, warn);
@@ -37,19 +37,19 @@ export async function roleEnvironment(
 }
 
 /** Over IPC, from the parent that said it would tell. */
-async function toldSecrets(): Promise<Env> {
-  const told = new Promise<Env>((resolve) => {
-    const hear = (message: unknown): void => {
+async function receivedSecrets(): Promise<Env> {
+  const emitted = new Promise<Env>((resolve) => {
+    const receive = (message: unknown): void => {
       if (typeof message !== "object" || message === null || !("secrets" in message)) return;
-      process.off("message", hear);
+      process.off("message", receive);
       resolve(message.secrets as Env);
     };
-    process.on("message", hear);
+    process.on("message", receive);
   });
   const stop = new AbortController();
   try {
     const late = sleep(secretsTimeoutMs, undefined, { signal: stop.signal }).catch(() => undefined);
-    const secrets = await Promise.race([told, late]);
+    const secrets = await Promise.race([emitted, late]);
     if (!secrets)
       throw new VolleyError(
         "INVALID_ARGUMENT",

@@ -27,7 +27,7 @@ test("joins, runs a kernel, shows its metrics, drains and ends", async () => {
   );
   try {
     expect(worker.worker).toBe("w-main");
-    expect(scheduler.heard[0]).toMatchObject({ t: "hello", worker: "w-main", slots: 2, pid: process.pid });
+    expect(scheduler.received[0]).toMatchObject({ t: "register", worker: "w-main", slots: 2, pid: process.pid });
     const options = { retries: 0, timeoutMs: patienceMs, pure: true, priority: 0 };
     const base = "p0123456789abcdef0123456789abcdef" as ObjectBase;
     const fn = { kernel: "volley.echo", version: 1 };
@@ -46,7 +46,7 @@ test("joins, runs a kernel, shows its metrics, drains and ends", async () => {
       durable: true,
       options,
     };
-    scheduler.order("w-main", { o: "lease", lease });
+    scheduler.command("w-main", { o: "lease", lease });
     await scheduler.ended("1.1");
     expect([0, 500, 999].map((task) => scheduler.value("1.1", task))).toEqual([0, 500, 999]);
 
@@ -61,7 +61,7 @@ test("joins, runs a kernel, shows its metrics, drains and ends", async () => {
     ]);
 
     await worker.drain();
-    await eventually(() => expect(scheduler.heard.at(-1)).toMatchObject({ t: "bye", worker: "w-main" }));
+    await eventually(() => expect(scheduler.received.at(-1)).toMatchObject({ t: "deregister", worker: "w-main" }));
   } finally {
     await worker.stop();
   }

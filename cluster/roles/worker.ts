@@ -90,7 +90,7 @@ export interface RunningWorker {
  */
 const joinPatienceMs = 5_000;
 
-/** Frames and blobs are large: beats would be late behind them. Blobs are kept, as frames are not. */
+/** Frames and blobs are large: heartbeats would be late behind them. Blobs are kept, as frames are not. */
 async function connectAll(
   url: string,
   worker: WorkerId,
@@ -134,8 +134,8 @@ export async function runWorker(config: ConfigOf<typeof workerConfig>): Promise<
     log,
     parts: {
       ...processParts,
-      metrics: (figures, about) => {
-        metrics = new WorkerMetrics(figures, about);
+      metrics: (stats, about) => {
+        metrics = new WorkerMetrics(stats, about);
         return metrics;
       },
     },
@@ -148,7 +148,7 @@ export async function runWorker(config: ConfigOf<typeof workerConfig>): Promise<
       contentType: registry.contentType,
       scrape: () => registry.metrics(),
       health: () => {
-        const { slots, slotsBusy, leases, joined } = agent.figures();
+        const { slots, slotsBusy, leases, joined } = agent.stats();
         return { ok: control.status === "connected", role: "worker", worker, joined, slots, slotsBusy, leases };
       },
     });

@@ -35,11 +35,11 @@ import { columnsMax, invalidData } from "./ingested.js";
 
 /** How a column's values lie in memory. */
 export type Layout =
-  | { readonly form: "null" }
-  | { readonly form: "bits" }
-  | { readonly form: "fixed"; readonly width: number }
+  | { readonly kind: "null" }
+  | { readonly kind: "bits" }
+  | { readonly kind: "fixed"; readonly width: number }
   /** Offsets of 4 or 8 bytes; `text`: must be UTF-8. */
-  | { readonly form: "variable"; readonly offsetBytes: 4 | 8; readonly text: boolean };
+  | { readonly kind: "variable"; readonly offsetBytes: 4 | 8; readonly text: boolean };
 
 /** A type as it comes in, and the Arrow type it is given out as (large text becomes text: one batch is below 2 GiB). */
 export interface FlatType {
@@ -205,7 +205,7 @@ function readField(field: FlatTable): FieldSpec {
   const encoding = field.table(4);
   const spec = { ...flat, name, nullable: field.flag(1) };
   if (!encoding) return spec;
-  if (flat.layout.form === "null" || flat.layout.form === "bits")
+  if (flat.layout.kind === "null" || flat.layout.kind === "bits")
     throw invalidData(`Arrow column ${JSON.stringify(name)} is a dictionary of ${typeNames[kind]}, which is not taken`);
   const indexType = encoding.table(1);
   const bits = indexType?.i32(0) ?? 32;
@@ -222,13 +222,13 @@ function readField(field: FlatTable): FieldSpec {
   };
 }
 
-const fixed = (width: number, type: DataType): FlatType => ({ layout: { form: "fixed", width }, type });
+const fixed = (width: number, type: DataType): FlatType => ({ layout: { kind: "fixed", width }, type });
 
 function readType(kind: number, type: FlatTable, name: string): FlatType {
   const column = `Arrow column ${JSON.stringify(name)}`;
   switch (kind) {
     case 1:
-      return { layout: { form: "null" }, type: new Null() };
+      return { layout: { kind: "null" }, type: new Null() };
     case 2:
       return readInt(type, column);
     case 3: {
@@ -238,12 +238,12 @@ function readType(kind: number, type: FlatTable, name: string): FlatType {
     }
     case 4:
     case 19:
-      return { layout: { form: "variable", offsetBytes: kind === 4 ? 4 : 8, text: false }, type: new Binary() };
+      return { layout: { kind: "variable", offsetBytes: kind === 4 ? 4 : 8, text: false }, type: new Binary() };
     case 5:
     case 20:
-      return { layout: { form: "variable", offsetBytes: kind === 5 ? 4 : 8, text: true }, type: new Utf8() };
+      return { layout: { kind: "variable", offsetBytes: kind === 5 ? 4 : 8, text: true }, type: new Utf8() };
     case 6:
-      return { layout: { form: "bits" }, type: new Bool() };
+      return { layout: { kind: "bits" }, type: new Bool() };
     case 7: {
       const [precision, scale, bits] = [type.i32(0), type.i32(1), type.i32(2, 128)];
       if (bits !== 128 || precision < 1 || precision > 38 || Math.abs(scale) > 38)
@@ -304,7 +304,7 @@ function readTime(type: FlatTable, column: string): FlatType {
     fixed(8, new TimeMicrosecond()),
     fixed(8, new TimeNanosecond()),
   ][unit];
-  if (made?.layout.form !== "fixed" || made.layout.width * 8 !== bits)
+  if (made?.layout.kind !== "fixed" || made.layout.width * 8 !== bits)
     throw invalidData(`${column} is a time of unit ${unit} in ${bits} bits`);
   return made;
 }

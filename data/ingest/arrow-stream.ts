@@ -226,7 +226,7 @@ class BatchReader {
     const what = `column ${JSON.stringify(field.name)}`;
     if (!field.dictionary) return this.flat(field, what);
     const { width, signed } = field.dictionary.index;
-    const raw = this.flat({ layout: { form: "fixed", width }, type: field.type }, what);
+    const raw = this.flat({ layout: { kind: "fixed", width }, type: field.type }, what);
     if (!words && raw.length > 0) throw this.#fault(what, "comes before its dictionary");
     const count = (words ?? []).reduce((sum, piece) => sum + piece.length, 0);
     return {
@@ -244,12 +244,12 @@ class BatchReader {
     if (length !== this.#batch.rows)
       throw this.#fault(what, `has ${length} values in a batch of ${this.#batch.rows} rows`);
     const { layout } = flat;
-    if (layout.form === "null") return { length, validity: undefined, values: new Uint8Array(0), offsets: undefined };
+    if (layout.kind === "null") return { length, validity: undefined, values: new Uint8Array(0), offsets: undefined };
     if (nulls > length) throw this.#fault(what, `announces ${nulls} nulls among ${length} values`);
     const validity = this.#validity(length, nulls, what);
-    if (layout.form === "bits")
+    if (layout.kind === "bits")
       return { length, validity, values: this.#take((length + 7) >> 3, what), offsets: undefined };
-    if (layout.form === "fixed")
+    if (layout.kind === "fixed")
       return { length, validity, values: this.#take(length * layout.width, what), offsets: undefined };
     const offsets = this.#offsets(length, layout.offsetBytes, what);
     const values = this.#take(Number(offsets.at(-1) ?? 0), what);

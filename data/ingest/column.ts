@@ -87,7 +87,7 @@ const dataOf = (props: AnyProps): Data => makeData(props as never) as unknown as
 export function mergePieces(flat: FlatType, pieces: readonly Piece[]): Data {
   const length = lengthOf(pieces);
   const { layout, type } = flat;
-  switch (layout.form) {
+  switch (layout.kind) {
     case "null":
       return dataOf({ type, length, nullCount: length });
     case "bits":
@@ -160,7 +160,7 @@ const endOf = (piece: Piece, i: number): number => Number(piece.offsets?.[i + 1]
 /** One value's bytes as a map key. */
 function keyOf(layout: Layout, piece: Piece, i: number): string {
   const [from, to] =
-    layout.form === "fixed" ? [i * layout.width, (i + 1) * layout.width] : [startOf(piece, i), endOf(piece, i)];
+    layout.kind === "fixed" ? [i * layout.width, (i + 1) * layout.width] : [startOf(piece, i), endOf(piece, i)];
   return Buffer.from(piece.values.buffer, piece.values.byteOffset + from, to - from).toString("latin1");
 }
 
@@ -225,7 +225,7 @@ function numberOf(layout: Layout, piece: Piece, at: number, numbers: Map<string,
   words.push({
     length: 1,
     validity: undefined,
-    values: layout.form === "fixed" ? piece.values.subarray(at * layout.width, (at + 1) * layout.width) : piece.values,
+    values: layout.kind === "fixed" ? piece.values.subarray(at * layout.width, (at + 1) * layout.width) : piece.values,
     offsets: piece.offsets?.subarray(at, at + 2),
   });
   return number;

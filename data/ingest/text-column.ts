@@ -157,8 +157,8 @@ class Growing<A extends Float64Array | Float32Array | Int32Array | BigInt64Array
   }
 }
 
-const fixedOf = (width: number, type: DataType): FlatType => ({ layout: { form: "fixed", width }, type });
-const utf8: FlatType = { layout: { form: "variable", offsetBytes: 4, text: true }, type: new Utf8() };
+const fixedOf = (width: number, type: DataType): FlatType => ({ layout: { kind: "fixed", width }, type });
+const utf8: FlatType = { layout: { kind: "variable", offsetBytes: 4, text: true }, type: new Utf8() };
 
 /**
  * Second pass: values in order, undefined for null. A value that the type cannot hold is INVALID_DATA naming `where`.
@@ -252,7 +252,7 @@ export class TextColumn {
       case "int64":
         return fixedOf(8, new Int64());
       case "bool":
-        return { layout: { form: "bits" }, type: new Bool() };
+        return { layout: { kind: "bits" }, type: new Bool() };
       case "date":
         return fixedOf(4, new DateDay());
       case "timestamp":

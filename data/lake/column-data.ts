@@ -89,14 +89,14 @@ class Bytes {
 }
 
 /** Bytes of a row, whatever its value; text and bytes of no fixed size have more. */
-function rowBytes({ form }: ColumnType): number {
-  switch (form.form) {
+function rowBytes({ layout }: ColumnType): number {
+  switch (layout.kind) {
     case "fixed":
-      return form.make(0).BYTES_PER_ELEMENT;
+      return layout.make(0).BYTES_PER_ELEMENT;
     case "bool":
       return 1 / 8;
     case "fixed-bytes":
-      return form.width;
+      return layout.width;
     default:
       return 4;
   }
@@ -115,7 +115,7 @@ export interface ColumnBuilder {
  * where that depends on its values.
  */
 export function columnBuilder(column: ColumnType, rows: number, budget: BytesBudget): ColumnBuilder {
-  const { type, form } = column;
+  const { type, layout } = column;
   budget.take(Math.ceil(rows * (rowBytes(column) + 1 / 8)));
   const validity = new Validity(rows);
   let at = 0;
@@ -135,10 +135,10 @@ export function columnBuilder(column: ColumnType, rows: number, budget: BytesBud
       return dataOf({ type, length: rows, ...validity.finish(), ...done() });
     },
   });
-  switch (form.form) {
+  switch (layout.kind) {
     case "fixed": {
-      const values = form.make(rows);
-      const { from, narrow = false } = form;
+      const values = layout.make(rows);
+      const { from, narrow = false } = layout;
       return build(fixedSetter(values, from, narrow), () => ({ data: values }));
     }
     case "bool": {
@@ -166,13 +166,13 @@ export function columnBuilder(column: ColumnType, rows: number, budget: BytesBud
       );
     }
     case "fixed-bytes": {
-      const data = new Uint8Array(rows * form.width);
+      const data = new Uint8Array(rows * layout.width);
       return build(
         (i, value) => {
           if (value === null) return;
-          if ((value as Uint8Array).byteLength !== form.width)
-            throw new Error(`has ${(value as Uint8Array).byteLength} bytes in row ${i}, not ${form.width}`);
-          data.set(value as Uint8Array, i * form.width);
+          if ((value as Uint8Array).byteLength !== layout.width)
+            throw new Error(`has ${(value as Uint8Array).byteLength} bytes in row ${i}, not ${layout.width}`);
+          data.set(value as Uint8Array, i * layout.width);
         },
         () => ({ data }),
       );

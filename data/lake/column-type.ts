@@ -38,19 +38,19 @@ export type FixedArray = NumberArray | BigInt64Array | BigUint64Array;
  * How a column's values are laid out in Arrow. `narrow`: the file holds them in more bits, and what does not fit is
  * refused.
  */
-export type Form =
+export type ValueLayout =
   | {
-      readonly form: "fixed";
+      readonly kind: "fixed";
       readonly make: (length: number) => FixedArray;
       readonly from?: (raw: unknown) => number | bigint;
       readonly narrow?: boolean;
     }
-  | { readonly form: "bool" | "text" | "dictionary" | "bytes" }
-  | { readonly form: "fixed-bytes"; readonly width: number };
+  | { readonly kind: "bool" | "text" | "dictionary" | "bytes" }
+  | { readonly kind: "fixed-bytes"; readonly width: number };
 
 export interface ColumnType {
   readonly type: DataType;
-  readonly form: Form;
+  readonly layout: ValueLayout;
   /** The element as hyparquet is to read it: logical types whose meaning is given here are left out. */
   readonly element: SchemaElement;
 }
@@ -59,20 +59,20 @@ const fixed = (
   type: DataType,
   make: (length: number) => FixedArray,
   more: { from?: (raw: unknown) => number | bigint; narrow?: boolean } = {},
-): [DataType, Form] => [type, { form: "fixed", make, ...more }];
+): [DataType, ValueLayout] => [type, { kind: "fixed", make, ...more }];
 const int64s = (length: number): FixedArray => new BigInt64Array(length);
 
 /** Undefined if there is no Arrow type for it here. `dictionary`: text was a dictionary when it was written. */
 export function columnType(element: SchemaElement, dictionary: boolean): ColumnType | undefined {
   const found = typeOf(element, dictionary);
   if (!found) return undefined;
-  const [type, form] = found;
+  const [type, layout] = found;
   const { converted_type: _, logical_type: __, ...bare } = element;
-  const text = form.form === "text" || form.form === "dictionary";
-  return { type, form, element: text ? { ...bare, converted_type: "UTF8" } : bare };
+  const text = layout.kind === "text" || layout.kind === "dictionary";
+  return { type, layout, element: text ? { ...bare, converted_type: "UTF8" } : bare };
 }
 
-function typeOf(element: SchemaElement, dictionary: boolean): [DataType, Form] | undefined {
+function typeOf(element: SchemaElement, dictionary: boolean): [DataType, ValueLayout] | undefined {
   const { type, converted_type: converted, logical_type: logical, type_length: width = 0 } = element;
   const integer = integerOf(element);
   if (
@@ -85,7 +85,7 @@ function typeOf(element: SchemaElement, dictionary: boolean): [DataType, Form] |
   if (converted === "DECIMAL") return decimal(element);
   switch (type) {
     case "BOOLEAN":
-      return [new Bool(), { form: "bool" }];
+      return [new Bool(), { kind: "bool" }];
     case "INT32":
       if (converted === "DATE" || logical?.type === "DATE") return fixed(new DateDay(), (n) => new Int32Array(n));
       if (converted === "TIME_MILLIS" || logical?.type === "TIME") return undefined;
@@ -108,15 +108,15 @@ function typeOf(element: SchemaElement, dictionary: boolean): [DataType, Form] |
         converted === "ENUM" ||
         converted === "JSON" ||
         ["STRING", "ENUM", "JSON"].includes(logical?.type ?? "");
-      if (!text) return [new Binary(), { form: "bytes" }];
+      if (!text) return [new Binary(), { kind: "bytes" }];
       // The dictionary is made anew from the values, in the order of first use.
       return dictionary
-        ? [new Dictionary(new Utf8(), new Int32(), 0), { form: "dictionary" }]
-        : [new Utf8(), { form: "text" }];
+        ? [new Dictionary(new Utf8(), new Int32(), 0), { kind: "dictionary" }]
+        : [new Utf8(), { kind: "text" }];
     }
     case "FIXED_LEN_BYTE_ARRAY":
       if (logical?.type === "FLOAT16") return fixed(new Float32(), (n) => new Float32Array(n), { from: halfFloat });
-      return width > 0 && width <= 65_536 ? [new FixedSizeBinary(width), { form: "fixed-bytes", width }] : undefined;
+      return width > 0 && width <= 65_536 ? [new FixedSizeBinary(width), { kind: "fixed-bytes", width }] : undefined;
     default:
       return undefined;
   }
@@ -128,7 +128,7 @@ function integerOf({ converted_type: converted, logical_type: logical }: SchemaE
   return match ? `${match[1] === "U" ? "u" : "i"}${match[2]}` : "";
 }
 
-function int32(integer: string): [DataType, Form] {
+function int32(integer: string): [DataType, ValueLayout] {
   switch (integer) {
     case "i8":
       return fixed(new Int8(), (n) => new Int8Array(n), { narrow: true });
@@ -145,7 +145,10 @@ function int32(integer: string): [DataType, Form] {
   }
 }
 
-function timestamp({ converted_type: converted, logical_type: logical }: SchemaElement): [DataType, Form] | undefined {
+function timestamp({
+  converted_type: converted,
+  logical_type: logical,
+}: SchemaElement): [DataType, ValueLayout] | undefined {
   const given = logical?.type === "TIMESTAMP" ? logical : undefined;
   const unit =
     given?.unit ??
@@ -158,7 +161,7 @@ function timestamp({ converted_type: converted, logical_type: logical }: SchemaE
 }
 
 /** Decimals become float64: the nearest number to the decimal value. */
-function decimal({ type, scale = 0 }: SchemaElement): [DataType, Form] | undefined {
+function decimal({ type, scale = 0 }: SchemaElement): [DataType, ValueLayout] | undefined {
   if (scale < 0 || scale > 22) return undefined;
   const divisor = 10 ** scale;
   const from = (raw: unknown): number =>

@@ -54,14 +54,14 @@ describe.each([
     const footer = new DataView(file.buffer, file.byteOffset).getUint32(file.length - 8, true) + 8;
     for (let seed = 0; seed < 1_500; seed++) {
       const random = randomOf(seed * 7 + name.length);
-      const mutant = file.slice();
+      const mutation = file.slice();
       for (let change = 1 + random(3); change > 0; change--) {
         // Half of the changes hit the footer, where a change is about structure.
         const at = random(2) === 0 ? file.length - 1 - random(footer) : random(file.length);
-        mutant[at] =
-          random(3) === 0 ? ([0, 255, 127, 128][random(4)] as number) : (mutant[at] as number) ^ (1 << random(8));
+        mutation[at] =
+          random(3) === 0 ? ([0, 255, 127, 128][random(4)] as number) : (mutation[at] as number) ^ (1 << random(8));
       }
-      const result = (await outcome(mutant)).replace(/ .*/, "");
+      const result = (await outcome(mutation)).replace(/ .*/, "");
       seen.set(result, (seen.get(result) ?? 0) + 1);
     }
     expect([...seen.values()].reduce((sum, count) => sum + count, 0)).toBe(1_500);

@@ -72,9 +72,9 @@ export function statementsOf(
     if (known === undefined) continue;
     const wrong = random.uniform(at + 2) < restatedShare;
     const error = wrong ? within(restatement * random.normal(at + 3)) : 0;
-    const said = equity * (1 + error);
+    const sent = equity * (1 + error);
     const earnings = equity - before;
-    out.push({ event, known, book: said, earnings: earnings + said - equity, version: 1, shown: level * (1 + error) });
+    out.push({ event, known, book: sent, earnings: earnings + sent - equity, version: 1, shown: level * (1 + error) });
     if (!wrong) continue;
     const corrected = calendar.days[indexFrom(calendar, known + random.whole(at + 4, 60, 200))];
     if (corrected !== undefined)

@@ -11,10 +11,10 @@ import { VolleyError } from "../../proto/errors.js";
 import { ByKeys } from "../columns/by-keys.js";
 import { columnFault, kinds, type NamedColumn, namedColumn, unsortedFault } from "../columns/named-column.js";
 import { type Axis, axisOf, type Scale, scaleOf } from "../columns/time-axis.js";
-import { type Prepared, type RightSide, rightSideOf } from "./kept.js";
 import { type LeftRows, locate, type Progress, startOf } from "./merge.js";
 import type { OutputOptions, PairedColumn } from "./options.js";
 import { joinedTable, planOutput } from "./output.js";
+import { type Prepared, type RightSide, rightSideOf } from "./side-cache.js";
 import type { SortedGroups } from "./sorted-groups.js";
 
 export interface JoinPlan {

@@ -6,9 +6,9 @@ import { kinds, type NamedColumn, namedColumn } from "../columns/named-column.js
 import { axisOf, type Scale, ticksOf } from "../columns/time-axis.js";
 import { defineKernel, parseArg, tableArg } from "../kernel.js";
 import { type AsofCarry, type AsofStream, carryArg, type JoinPlan, joinOnce, openJoin } from "./engine.js";
-import type { Prepared } from "./kept.js";
 import { byOption, decidingText, outputOptions, pairedColumn } from "./options.js";
 import { lookAhead, lookBack, lookNear } from "./select.js";
+import type { Prepared } from "./side-cache.js";
 import { firstOfEquals, groupSorted, lastOfEquals, type SortedGroups } from "./sorted-groups.js";
 
 const kernelName = "asof.join";

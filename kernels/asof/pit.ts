@@ -18,10 +18,10 @@ import { type Axis, axisOf, type Scale, ticksOf } from "../columns/time-axis.js"
 import { defineKernel, parseArg, tableArg } from "../kernel.js";
 import { type AsofCarry, type AsofStream, carryArg, type JoinPlan, joinOnce, openJoin } from "./engine.js";
 import { groupFacts } from "./fact-groups.js";
-import type { Prepared } from "./kept.js";
 import { byOption, decidingText, outputOptions } from "./options.js";
 import { publicationOptions, sessionsColumn, shiftedAxis, visibleAxis } from "./publication.js";
 import { dropOld, lookBack } from "./select.js";
+import type { Prepared } from "./side-cache.js";
 
 const kernelName = "asof.pit";
 

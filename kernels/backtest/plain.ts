@@ -67,8 +67,8 @@ function runSymbol(market: Market, plan: Plan, run: Run, s: number, from: number
   let last = Number.NaN;
   for (let row = from; row < to; row++) {
     const now = close[row] as number;
-    const heard = flags[row] as number;
-    const act = sameClose ? heard : pending;
+    const received = flags[row] as number;
+    const act = sameClose ? received : pending;
     if (act !== 0) {
       const price = fillPrices[row] as number;
       if (price > 0) {
@@ -108,8 +108,8 @@ function runSymbol(market: Market, plan: Plan, run: Run, s: number, from: number
         }
       }
     }
-    if (heard !== 0 && !sameClose && now > 0) {
-      pending = heard;
+    if (received !== 0 && !sameClose && now > 0) {
+      pending = received;
       since = row;
     }
     if (now > 0) last = now;

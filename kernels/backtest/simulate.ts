@@ -108,7 +108,7 @@ class Simulation {
         if (atOpen) this.#settle(s, row, atOpen, Pass.all);
         if (stopping) this.#guard(s, row);
         if (fill === "next-close") this.#settle(s, row, close, Pass.all);
-        this.#hear(s, row);
+        this.#receive(s, row);
         if (fill === "same-close") this.#settle(s, row, close, Pass.all);
         if (delisted) this.#delist(s, row);
         const price = close[row] as number;
@@ -153,7 +153,7 @@ class Simulation {
       if (fill === "next-open") settleAll(open as Float64Array);
       if (this.#stopping) each((s, row) => this.#guard(s, row));
       if (fill === "next-close") settleAll(this.#close);
-      each((s, row) => this.#hear(s, row));
+      each((s, row) => this.#receive(s, row));
       if (fill === "same-close") settleAll(this.#close);
       if (delisted) each((s, row) => this.#delist(s, row));
       this.#markShared(run, d, active, count, next);
@@ -219,13 +219,13 @@ class Simulation {
   }
 
   /** A decision replaces the one before it. A bar without a close decides nothing. */
-  #hear(s: number, row: number): void {
+  #receive(s: number, row: number): void {
     const { flags, weights } = this.#plan;
     if (flags) {
-      const heard = flags[row] as number;
-      if (heard === 0 || !((this.#close[row] as number) > 0)) return;
+      const received = flags[row] as number;
+      if (received === 0 || !((this.#close[row] as number) > 0)) return;
       if (this.#stopped[s] === 1 && this.#plan.fill === "same-close") return;
-      this.#flags[s] = heard;
+      this.#flags[s] = received;
       this.#decided[s] = row;
     } else {
       const weight = (weights as Float64Array)[row] as number;
@@ -238,26 +238,26 @@ class Simulation {
 
   #settle(s: number, row: number, prices: Float64Array, pass: number): void {
     if (this.#plan.flags) {
-      const heard = this.#flags[s] as number;
-      if (heard === 0) return;
+      const received = this.#flags[s] as number;
+      if (received === 0) return;
       const price = prices[row] as number;
-      if (price > 0) this.#act(s, row, heard, price, pass);
+      if (price > 0) this.#act(s, row, received, price, pass);
     } else if (!Number.isNaN(this.#weight[s] as number)) {
       const price = prices[row] as number;
       if (price > 0) this.#rebalance(s, row, price, pass);
     }
   }
 
-  #act(s: number, row: number, heard: number, price: number, pass: number): void {
+  #act(s: number, row: number, received: number, price: number, pass: number): void {
     const held = this.#position[s] as number;
-    const action = actions[heard * 3 + (held > 0 ? 2 : held < 0 ? 0 : 1)] as number;
+    const action = actions[received * 3 + (held > 0 ? 2 : held < 0 ? 0 : 1)] as number;
     const buys = action === Go.long || (action === Go.flat && held < 0);
     if (pass !== Pass.all && action !== Go.nothing && buys !== (pass === Pass.purchases)) return;
     this.#flags[s] = 0;
     if (action === Go.nothing) return;
     if (action === Go.flat) {
       this.#exit(s, row, this.#decided[s] as number, Cause.signal, price);
-      if (this.#book.volumeShort && this.#position[s] !== 0) this.#flags[s] = heard;
+      if (this.#book.volumeShort && this.#position[s] !== 0) this.#flags[s] = received;
     } else this.#enter(s, row, price, action === Go.long, held);
   }
 

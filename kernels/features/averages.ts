@@ -1,6 +1,6 @@
 /** Moving averages. */
 import { z } from "zod";
-import { defineFeature, type Feature } from "./form.js";
+import { defineFeature, type Feature } from "./feature.js";
 import {
   gapsOption,
   minPeriodsFit,

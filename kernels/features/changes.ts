@@ -1,7 +1,7 @@
 /** Changes from bar to bar, and running totals. */
 import { z } from "zod";
 import { logarithm } from "../arithmetic/logarithm.js";
-import { defineFeature, type Feature } from "./form.js";
+import { defineFeature, type Feature } from "./feature.js";
 import { bars, windowMax } from "./options.js";
 import { delayRoom, openDelay, pushDelay } from "./parts/delay.js";
 

@@ -19,7 +19,7 @@ type Columns<N extends Names> = { readonly [K in keyof N]: Float64Array };
  * An export of features.wasm: the build writes it as a call of a loop of kernels/wasm/assembly, with one of the
  * constants beside that loop. Features of one form share it.
  */
-export interface WasmForm {
+export interface WasmExport {
   readonly exportName: string;
   readonly loop: string;
   /** The loop's first argument; of loops that have but one form absent. */
@@ -51,5 +51,5 @@ export interface FeatureDeclaration<P extends z.ZodObject, I extends Names = Nam
   /** Appends bars [from, to): writes the same range of every output and advances the state. */
   run(state: Float64Array, inputs: Columns<I>, from: number, to: number, outputs: Columns<O>): void;
   /** Its form in WebAssembly, many columns to a call. */
-  readonly wasm?: WasmForm;
+  readonly wasm?: WasmExport;
 }

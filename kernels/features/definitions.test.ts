@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { fc } from "../../proto/testing/drawn.js";
 import { casesPerKernel } from "../testing/property-cases.js";
-import type { Feature } from "./form.js";
+import type { Feature } from "./feature.js";
 import { features } from "./index.js";
 import { inputsOf, parametersOf, seriesOf } from "./testing/cases.js";
 import { type AnyParameters, definitions, ownUnits } from "./testing/definitions.js";

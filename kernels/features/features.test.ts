@@ -3,7 +3,7 @@ import { fc } from "../../proto/testing/drawn.js";
 import { barsOf } from "../sweep/bars.js";
 import { readOracle, realPrices } from "../sweep/testing/real-prices.js";
 import { casesPerKernel } from "../testing/property-cases.js";
-import type { Feature } from "./form.js";
+import type { Feature } from "./feature.js";
 import { feature, features } from "./index.js";
 import { bitsOf, inputsOf, parametersOf, wildSeries } from "./testing/cases.js";
 

@@ -2,7 +2,7 @@
 import type { z } from "zod";
 import { dema, ema, rma, sma, tema, wma } from "./averages.js";
 import { cummax, cummin, cumprod, cumsum, diff, ffill, logReturn, pctChange, shift } from "./changes.js";
-import type { Feature } from "./form.js";
+import type { Feature } from "./feature.js";
 import { macd, rsi } from "./oscillators.js";
 import {
   rollingKurt,

@@ -1,6 +1,6 @@
 /** Oscillators. */
 import { z } from "zod";
-import { defineFeature } from "./form.js";
+import { defineFeature } from "./feature.js";
 import { bars, recursiveNulls, seedOption, windowOption } from "./options.js";
 import { macdLine, macdRoom, macdSignal, openMacd, pushMacd } from "./parts/convergence.js";
 import { openRsi, pushRsi, rsiRoom } from "./parts/strength.js";

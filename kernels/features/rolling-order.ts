@@ -1,6 +1,6 @@
 /** Order statistics of a window of one column. */
 import { z } from "zod";
-import { defineFeature } from "./form.js";
+import { defineFeature } from "./feature.js";
 import { windowed, windowNulls } from "./options.js";
 import {
   type Interpolation,

@@ -1,6 +1,6 @@
 /** Statistics of a window of two columns. */
 import type { z } from "zod";
-import { defineFeature } from "./form.js";
+import { defineFeature } from "./feature.js";
 import { ddofOption, pairNulls, windowed } from "./options.js";
 import { openPair, pairCount, pairRoom, pairXx, pairXy, pairYy, pushPair } from "./parts/window-pair.js";
 

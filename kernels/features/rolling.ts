@@ -1,6 +1,6 @@
 /** Statistics of a window of one column. */
 import { z } from "zod";
-import { defineFeature, type Feature } from "./form.js";
+import { defineFeature, type Feature } from "./feature.js";
 import { ddofOption, windowed, windowNulls } from "./options.js";
 import { extremeRoom, openExtreme, pushExtreme } from "./parts/window-extreme.js";
 import { momentMean, momentsRoom, momentVariance, openMoments, pushMoments } from "./parts/window-moments.js";

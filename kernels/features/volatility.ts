@@ -1,7 +1,7 @@
 /** Ranges and volatility. */
 import { z } from "zod";
 import { logarithm } from "../arithmetic/logarithm.js";
-import { defineFeature } from "./form.js";
+import { defineFeature } from "./feature.js";
 import {
   ddofOption,
   minPeriodsFit,

@@ -1,6 +1,6 @@
 /** Features of prices with volume. */
 import { z } from "zod";
-import { defineFeature } from "./form.js";
+import { defineFeature } from "./feature.js";
 import { bars, minPeriodsFit, minPeriodsOption, pairNulls, windowed } from "./options.js";
 import { openSum, pushSum, sumRoom } from "./parts/window-sum.js";
 

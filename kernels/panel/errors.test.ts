@@ -26,7 +26,7 @@ const good = {
   use: flags(true, true, null, false),
 };
 const table = new Table(good);
-const spells = new Table({ symbol: texts("A", "B"), from: days(0, 0), to: days(1, null) });
+const intervals = new Table({ symbol: texts("A", "B"), from: days(0, 0), to: days(1, null) });
 const delistings = new Table({ symbol: texts("B"), date: days(0) });
 
 /** Code and message of what the kernel throws; a program reads kernel and column in the details. */
@@ -62,7 +62,7 @@ const calls: Readonly<
   neutralise: { params: { columns: ["x"], method: "regress", exposures: ["y"] }, columns: ["date", "symbol", "x"] },
   universe: {
     params: { bounds: "closed", keep: ["x"] },
-    beside: [spells, delistings],
+    beside: [intervals, delistings],
     columns: ["date", "symbol", "x", "member"],
   },
   pivot: { params: { columns: ["x"], symbols: ["B", "600519"] }, columns: ["date", "B", "600519"] },
@@ -194,9 +194,9 @@ describe("columns", () => {
         meaning: "count",
       }),
     ).toContain('panel.quantile_returns: two columns of the result are named "n"');
-    expect(refusal("universe", new Table({ ...good, member: good.use }), spells, null, { bounds: "closed" })).toContain(
-      'two columns of the result are named "member"',
-    );
+    expect(
+      refusal("universe", new Table({ ...good, member: good.use }), intervals, null, { bounds: "closed" }),
+    ).toContain('two columns of the result are named "member"');
   });
 
   it("by default are those of numbers that have no other role", () => {
@@ -246,31 +246,31 @@ describe("tables beside the panel", () => {
   const run = (given: unknown, ended: unknown, params: Record<string, unknown> = { bounds: "half-open" }): string =>
     refusal("universe", table, given, ended, params);
 
-  it("spells and delistings are checked with their columns", () => {
+  it("intervals and delistings are checked with their columns", () => {
     expect(run(new Table({ symbol: texts("A"), from: days(0) }), null)).toContain(
-      'panel.universe: column "to" is missing in the spells table',
+      'panel.universe: column "to" is missing in the intervals table',
     );
     expect(run(new Table({ symbol: texts("A"), from: days(3), to: days(1) }), null)).toContain(
-      'column "to" of the spells table is 1970-01-02T00:00:00.000Z in row 0, before from 1970-01-04T00:00:00.000Z',
+      'column "to" of the intervals table is 1970-01-02T00:00:00.000Z in row 0, before from 1970-01-04T00:00:00.000Z',
     );
     expect(run(new Table({ symbol: texts(null), from: days(0), to: days(1) }), null)).toContain(
-      'column "symbol" of the spells table is null in row 0',
+      'column "symbol" of the intervals table is null in row 0',
     );
     expect(run(new Table({ symbol: texts("A"), from: floats(0), to: floats(1) }), null)).toContain(
-      'column "from" of the spells table is Float64, but column "date" of the panel table is Date32<DAY>',
+      'column "from" of the intervals table is Float64, but column "date" of the panel table is Date32<DAY>',
     );
     expect(run(new Table({ symbol: vectorFromArray(new Int32Array([1])), from: days(0), to: days(1) }), null)).toMatch(
       /column "symbol" of the .* table is .*; cast one of them/,
     );
-    expect(run(spells, new Table({ symbol: texts("A"), date: days(null) }))).toContain(
+    expect(run(intervals, new Table({ symbol: texts("A"), date: days(null) }))).toContain(
       'column "date" of the delistings table is null in row 0',
     );
-    expect(run(spells, new Table({ symbol: texts("A"), day: days(1) }))).toContain(
+    expect(run(intervals, new Table({ symbol: texts("A"), day: days(1) }))).toContain(
       'column "date" is missing in the delistings table',
     );
-    expect(run(spells, null, {})).toContain("panel.universe: params.bounds is undefined");
-    expect(run(3, null)).toContain("panel.universe: spells is 3: expected an Arrow table");
-    expect(run(spells, undefined)).toContain("panel.universe: delistings is undefined");
+    expect(run(intervals, null, {})).toContain("panel.universe: params.bounds is undefined");
+    expect(run(3, null)).toContain("panel.universe: intervals is 3: expected an Arrow table");
+    expect(run(intervals, undefined)).toContain("panel.universe: delistings is undefined");
   });
 
   it("wide tables have ascending dates, each once, and columns of numbers", () => {

@@ -63,7 +63,7 @@ const same = (made: string, expected: string, kernel: string): void => {
 };
 
 const factorOptions = { factor: "x", buckets: 3, meaning: "count" };
-const spells = new Table({
+const intervals = new Table({
   symbol: texts(["A", "A", "600519", "B"]),
   from: days([0, 9, null, 4]),
   to: days([6, null, 7, 12]),
@@ -86,7 +86,7 @@ const piecewise: Readonly<Record<string, Piecewise>> = {
   demean: { params: { columns: ["x"], group: "sector", keep: ["price"] } },
   winsorize: { params: { columns: ["x"], method: "mad" } },
   neutralise: { params: { columns: ["x"], method: "regress", exposures: ["y"], group: "sector" } },
-  universe: { params: { bounds: "closed", output: "rows" }, beside: [spells, ended] },
+  universe: { params: { bounds: "closed", output: "rows" }, beside: [intervals, ended] },
   pivot: { params: { columns: ["x", "y"], symbols: ["A", "600519", "nobody"] } },
   forward_returns: { params: { price: "price", horizons: [2], keep: ["x"] }, after: 2 },
   ic: { params: { factor: "x", returns: ["y", "z"] } },

@@ -21,12 +21,12 @@ const texts = (values: readonly string[]): Vector => vectorFromArray(values, new
 
 const date = fc.integer({ min: -2, max: 20 });
 const name = fc.constantFrom("600519", "A", "AA", "gone");
-const spellArbitrary = fc
+const intervalArbitrary = fc
   .tuple(name, fc.option(date, { freq: 4 }), fc.option(fc.integer({ min: 0, max: 12 }), { freq: 4 }))
   .map(([symbol, from, length]) => ({ symbol, from, to: length === null ? null : (from ?? 0) + length }));
 
 describe("panel.universe", () => {
-  it("holds a row if a spell holds its date that no delisting ended before", () => {
+  it("holds a row if an interval holds its date that no delisting ended before", () => {
     const delisting = fc.record({ symbol: name, date });
     const options = fc.record({
       bounds: fc.constantFrom("half-open", "closed"),
@@ -35,12 +35,12 @@ describe("panel.universe", () => {
     fc.assert(
       fc.property(
         panels,
-        fc.array(spellArbitrary, { maxLength: 6 }),
+        fc.array(intervalArbitrary, { maxLength: 6 }),
         fc.array(delisting, { maxLength: 4 }),
         options,
-        (rows, spells, ends, params) => {
+        (rows, intervals, ends, params) => {
           const expected = rows.map((row) =>
-            spells.some(({ symbol, from, to }) => {
+            intervals.some(({ symbol, from, to }) => {
               const since = from ?? -Infinity;
               const held =
                 symbol === row.symbol &&
@@ -55,15 +55,15 @@ describe("panel.universe", () => {
               return held && !ended;
             }),
           );
-          const spellTable = new Table({
-            symbol: texts(spells.map((s) => s.symbol)),
-            from: days(spells.map((s) => s.from)),
-            to: days(spells.map((s) => s.to)),
+          const intervalTable = new Table({
+            symbol: texts(intervals.map((s) => s.symbol)),
+            from: days(intervals.map((s) => s.from)),
+            to: days(intervals.map((s) => s.to)),
           });
           const endTable = new Table({ symbol: texts(ends.map((e) => e.symbol)), date: days(ends.map((e) => e.date)) });
-          const flagged = run("universe", tableOfRows(rows), spellTable, ends.length > 0 ? endTable : null, params);
+          const flagged = run("universe", tableOfRows(rows), intervalTable, ends.length > 0 ? endTable : null, params);
           expect([...(flagged.getChild("member") ?? [])]).toEqual(expected);
-          const members = run("universe", tableOfRows(rows), spellTable, ends.length > 0 ? endTable : null, {
+          const members = run("universe", tableOfRows(rows), intervalTable, ends.length > 0 ? endTable : null, {
             ...params,
             output: "rows",
           });
@@ -94,9 +94,9 @@ describe("panel.universe", () => {
       date: vectorFromArray([at(0), at(10), at(24)], new Timestamp(TimeUnit.MILLISECOND)),
       symbol: texts(["A", "A", "A"]),
     });
-    const spells = new Table({ symbol: texts(["A"]), from: days([1]), to: days([2]) });
+    const intervals = new Table({ symbol: texts(["A"]), from: days([1]), to: days([2]) });
     const member = (bounds: string): unknown[] => [
-      ...(run("universe", bars, spells, null, { bounds }).getChild("member") ?? []),
+      ...(run("universe", bars, intervals, null, { bounds }).getChild("member") ?? []),
     ];
     expect(member("half-open")).toEqual([true, true, false]);
     expect(member("closed")).toEqual([true, true, true]);

@@ -1,10 +1,10 @@
 /**
- * `panel.universe`: which rows were members of the universe on their date, from spells of membership and delistings.
+ * `panel.universe`: which rows were members of the universe on their date, from intervals of membership and delistings.
  * Taking today's list instead is the survivorship mistake.
  *
- * U1  A row is a member if a spell of its symbol holds its date, and no delisting ended that spell before.
- * U2  A delisting ends the spells that began on or before it; a symbol that is used again later has a spell that begins
- * after it.
+ * U1  A row is a member if an interval of its symbol holds its date, and no delisting ended that interval before.
+ * U2  A delisting ends the intervals that began on or before it; a symbol that is used again later has an interval that
+ * begins after it.
  */
 
 import { type Table, Vector } from "apache-arrow";
@@ -21,10 +21,10 @@ import { axesShape, axisColumns, family, keptColumns, tableOf } from "./wire.js"
 
 const kernelName = "panel.universe";
 
-const spellNames = z.strictObject({
+const intervalNames = z.strictObject({
   symbol: columnName.default("symbol"),
-  from: columnName.default("from").describe("First date of the spell; null: since ever."),
-  to: columnName.default("to").describe("End of the spell; null: still a member."),
+  from: columnName.default("from").describe("First date of the interval; null: since ever."),
+  to: columnName.default("to").describe("End of the interval; null: still a member."),
 });
 
 const parameters = z.strictObject({
@@ -45,7 +45,7 @@ const parameters = z.strictObject({
     .optional()
     .describe("Columns that go through, after date and symbol; default: all."),
   as: columnName.default("member").describe("Name of the boolean column."),
-  spells: spellNames.prefault({}).describe("Which columns of the spells are what."),
+  intervals: intervalNames.prefault({}).describe("Which columns of the intervals are what."),
   delistings: z
     .strictObject({ symbol: columnName.default("symbol"), date: columnName.default("date") })
     .prefault({})
@@ -99,7 +99,7 @@ function timesOf(panel: Panel, from: NamedColumn, to: NamedColumn, delisted: Nam
     const value = shownValue(to, row);
     throw columnFault(
       to,
-      `is ${value} in row ${row}, before ${from.name} ${shownValue(from, row)}; a spell ends after it begins`,
+      `is ${value} in row ${row}, before ${from.name} ${shownValue(from, row)}; an interval ends after it begins`,
       { row, value },
     );
   }
@@ -108,27 +108,31 @@ function timesOf(panel: Panel, from: NamedColumn, to: NamedColumn, delisted: Nam
 
 const isMissing = ({ hi }: Axis, row: number): boolean => Number.isNaN(hi[row]);
 
-function membership(panel: Panel, spells: Table, delistings: Table | null, params: Parameters): Uint8Array {
-  const symbol = symbolColumn(kernelName, "spells", spells, params.spells.symbol);
-  const [from, to] = [params.spells.from, params.spells.to].map((name) =>
-    dateColumn(kernelName, "spells", spells, name, false),
+function membership(panel: Panel, intervals: Table, delistings: Table | null, params: Parameters): Uint8Array {
+  const symbol = symbolColumn(kernelName, "intervals", intervals, params.intervals.symbol);
+  const [from, to] = [params.intervals.from, params.intervals.to].map((name) =>
+    dateColumn(kernelName, "intervals", intervals, name, false),
   ) as [NamedColumn, NamedColumn];
   const ended = delistings ? symbolColumn(kernelName, "delistings", delistings, params.delistings.symbol) : undefined;
   const delisted = delistings ? dateColumn(kernelName, "delistings", delistings, params.delistings.date) : undefined;
   const times = timesOf(panel, from, to, delisted);
-  const spellsBy = bySymbol(symbol);
+  const intervalsBy = bySymbol(symbol);
   const endsBy = ended && bySymbol(ended);
   const rows = panel.table.numRows;
-  const spellGroups = spellsBy.keys.leftIds([panel.symbol], rows);
+  const intervalGroups = intervalsBy.keys.leftIds([panel.symbol], rows);
   const endGroups = endsBy?.keys.leftIds([panel.symbol], rows);
   const members = new Uint8Array(rows);
   for (let row = 0; row < rows; row++) {
-    const group = spellGroups[row] as number;
+    const group = intervalGroups[row] as number;
     if (group < 0) continue;
-    for (let k = spellsBy.starts[group] as number; k < (spellsBy.starts[group + 1] as number); k++) {
-      const spell = spellsBy.rows[k] as number;
-      if (!holds(times, row, spell, params.bounds)) continue;
-      if (endsBy && endGroups && wasDelisted(times, row, spell, endsBy, endGroups[row] as number, params.delistingDay))
+    for (let k = intervalsBy.starts[group] as number; k < (intervalsBy.starts[group + 1] as number); k++) {
+      const interval = intervalsBy.rows[k] as number;
+      if (!holds(times, row, interval, params.bounds)) continue;
+      if (
+        endsBy &&
+        endGroups &&
+        wasDelisted(times, row, interval, endsBy, endGroups[row] as number, params.delistingDay)
+      )
         continue;
       members[row] = 1;
       break;
@@ -137,17 +141,17 @@ function membership(panel: Panel, spells: Table, delistings: Table | null, param
   return members;
 }
 
-function holds({ panel, from, to }: Times, row: number, spell: number, bounds: Parameters["bounds"]): boolean {
-  if (!isMissing(from, spell) && compareTimes(panel, row, from, spell) < 0) return false;
-  if (isMissing(to, spell)) return true;
-  const past = compareTimes(panel, row, to, spell);
+function holds({ panel, from, to }: Times, row: number, interval: number, bounds: Parameters["bounds"]): boolean {
+  if (!isMissing(from, interval) && compareTimes(panel, row, from, interval) < 0) return false;
+  if (isMissing(to, interval)) return true;
+  const past = compareTimes(panel, row, to, interval);
   return bounds === "closed" ? past <= 0 : past < 0;
 }
 
 function wasDelisted(
   { panel, from, delisted }: Times,
   row: number,
-  spell: number,
+  interval: number,
   ends: BySymbol,
   group: number,
   day: Parameters["delistingDay"],
@@ -157,14 +161,14 @@ function wasDelisted(
     const end = ends.rows[k] as number;
     const past = compareTimes(panel, row, delisted, end);
     if (past < 0 || (past === 0 && day === "member")) continue;
-    if (isMissing(from, spell) || compareTimes(from, spell, delisted, end) <= 0) return true;
+    if (isMissing(from, interval) || compareTimes(from, interval, delisted, end) <= 0) return true;
   }
   return false;
 }
 
-function universe(table: Table, spells: Table, delistings: Table | null, params: Parameters): Table {
+function universe(table: Table, intervals: Table, delistings: Table | null, params: Parameters): Table {
   const panel = panelOf(kernelName, table, params);
-  const members = membership(panel, spells, delistings, params);
+  const members = membership(panel, intervals, delistings, params);
   const keep =
     params.keep ??
     table.schema.fields.map(({ name }) => name).filter((name) => name !== params.date && name !== params.symbol);
@@ -182,13 +186,13 @@ export const panelUniverse = defineKernel({
   name: kernelName,
   version: 1,
   causality: "causal",
-  doc: "Which rows were members of the universe on their date, from spells of membership (symbol, from, to) and delistings (symbol, last date; null for none). A symbol without a spell is no member. Dates and timestamps compare as instants, a date as its midnight in UTC.",
+  doc: "Which rows were members of the universe on their date, from intervals of membership (symbol, from, to) and delistings (symbol, last date; null for none). A symbol without an interval is no member. Dates and timestamps compare as instants, a date as its midnight in UTC.",
   family,
   columns: {
     inputs: [
       ...axisColumns,
       {
-        name: "spells.from, spells.to, delistings.date",
+        name: "intervals.from, intervals.to, delistings.date",
         type: "date, timestamp, integer or ISO text",
         doc: "of the kind of the panel's dates",
       },
@@ -201,9 +205,9 @@ export const panelUniverse = defineKernel({
   costNs: 60,
   args: [
     ["table", tableArg],
-    ["spells", tableArg],
+    ["intervals", tableArg],
     ["delistings", tableArg.nullable()],
     ["params", parameters],
   ],
-  run: ({ table, spells, delistings, params }) => universe(table, spells, delistings, params),
+  run: ({ table, intervals, delistings, params }) => universe(table, intervals, delistings, params),
 });

@@ -2,13 +2,13 @@ import { createHash } from "node:crypto";
 import { deflateSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { Differences } from "./conformance.js";
-import { compareKept, type KeptColumns } from "./conformance-blocks.js";
+import { compareStored, type StoredColumns } from "./conformance-blocks.js";
 
 const rows = 1_000;
 const packed = (values: Float64Array): string => deflateSync(Buffer.from(values.buffer)).toString("base64");
 
 /** What conformance_blocks.py makes of whole numbers, which add exactly. */
-function keptOf(values: Float64Array, edges: number[] = [], also: number[] = []): KeptColumns {
+function storedOf(values: Float64Array, edges: number[] = [], also: number[] = []): StoredColumns {
   const bits = new Uint8Array(Math.ceil(rows / 8));
   const starts = [...Array.from({ length: Math.ceil(rows / 64) }, (_, i) => i * 64), ...edges].sort((a, b) => a - b);
   const sums = new Float64Array(starts.length);
@@ -29,7 +29,7 @@ function keptOf(values: Float64Array, edges: number[] = [], also: number[] = [])
 const values = Float64Array.from({ length: rows }, (_, i) => (i % 50 === 3 ? Number.NaN : 100 + ((i * 37) % 101)));
 const compared = (ours: Float64Array): ReturnType<Differences["result"]> => {
   const into = new Differences();
-  compareKept(keptOf(values), 0, ours, into, true);
+  compareStored(storedOf(values), 0, ours, into, true);
   return into.result();
 };
 const changed = (change: (ours: Float64Array) => void): Float64Array => {
@@ -94,10 +94,10 @@ describe("columns kept by blocks", () => {
   });
 
   it("leave nothing uncompared where blocks have edges and rows are kept themselves", () => {
-    const kept = keptOf(values, [70, 80], [70, 71, 72, 73, 74, 75, 76, 77, 78, 79]);
+    const kept = storedOf(values, [70, 80], [70, 71, 72, 73, 74, 75, 76, 77, 78, 79]);
     const into = new Differences();
     const theirs = values[79] as number;
-    compareKept(
+    compareStored(
       kept,
       0,
       changed((ours) => ours.fill(Number.NaN, 71, 79).fill(500, 79, 80)),

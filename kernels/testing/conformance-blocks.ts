@@ -18,7 +18,7 @@ import { inflateSync } from "node:zlib";
 import { VolleyError } from "../../proto/errors.js";
 import type { Differences } from "./conformance.js";
 
-export interface KeptColumn {
+export interface StoredColumn {
   readonly rows: number;
   /** Which of the masks. */
   readonly mask: number;
@@ -32,10 +32,10 @@ export interface KeptColumn {
   readonly also?: string;
 }
 
-export interface KeptColumns {
+export interface StoredColumns {
   /** A bit for every row, the lowest first, deflated, base64: set where there is a value. */
   readonly masks: readonly string[];
-  readonly columns: readonly KeptColumn[];
+  readonly columns: readonly StoredColumn[];
   /** Rows where a block begins, besides every 64th. */
   readonly edges?: readonly number[];
   readonly also?: Readonly<Record<string, readonly number[]>>;
@@ -102,14 +102,14 @@ function weightedSum(ours: Float64Array, there: (row: number) => boolean, from: 
  * Counts what differs between ours (NaN is missing) and column `index`. `unscaled`: it counts for the absolute
  * difference.
  */
-export function compareKept(
-  kept: KeptColumns,
+export function compareStored(
+  kept: StoredColumns,
   index: number,
   ours: Float64Array,
   into: Differences,
   unscaled: boolean,
 ): void {
-  const column = kept.columns[index] as KeptColumn;
+  const column = kept.columns[index] as StoredColumn;
   if (ours.length !== column.rows) throw new VolleyError("INTERNAL", `${ours.length} values against ${column.rows}`);
   const mask = inflated(kept.masks[column.mask] as string);
   const there = (row: number): boolean => (((mask[row >> 3] as number) >> (row & 7)) & 1) === 1;
@@ -145,5 +145,5 @@ export function compareKept(
   if (column.digest !== undefined && !differs && column.digest !== digestOf(ours)) into.difference(0.5, 1, unscaled);
 }
 
-const unpackedSums = ({ sums }: KeptColumn): Float64Array =>
+const unpackedSums = ({ sums }: StoredColumn): Float64Array =>
   sums === undefined ? new Float64Array(0) : unpackedNumbers(sums);

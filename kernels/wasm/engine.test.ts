@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { afterEach, describe, expect, it } from "vitest";
 import { fc } from "../../proto/testing/drawn.js";
-import type { Feature } from "../features/form.js";
+import type { Feature } from "../features/feature.js";
 import { features } from "../features/index.js";
 import { bitsOf, inputsOf, parametersOf, seriesOf, wildSeries } from "../features/testing/cases.js";
 import { openWasmEngine, regionBytesMin, type WasmEngine } from "./engine.js";

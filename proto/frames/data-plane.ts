@@ -237,7 +237,7 @@ async function servePut(options: ServeOptions, put: PutRequest, respond: (reply:
         digest = landing.end();
         return accepted.commit({ id: put.id ?? contentId(digest), digest });
       },
-      said: () => digest,
+      sent: () => digest,
     });
     respond({ t: "send", stream: incoming.stream, to: options.frames.peer });
     incoming.done.catch(() => accepted.abort());

@@ -39,16 +39,16 @@ describe.each([
   const peer = async (
     name: string,
     options: Partial<FramePeerOptions> = {},
-  ): Promise<{ frames: FramePeer; transport: Transport; heard: unknown[] }> => {
+  ): Promise<{ frames: FramePeer; transport: Transport; received: unknown[] }> => {
     const transport = await network.connect(name);
-    const heard: unknown[] = [];
-    const frames = new FramePeer({ transport, peer: name, onError: (error) => heard.push(error), ...options });
+    const received: unknown[] = [];
+    const frames = new FramePeer({ transport, peer: name, onError: (error) => received.push(error), ...options });
     await transport.flush();
     cleanups.push(async () => {
       await frames.close();
       await transport.close();
     });
-    return { frames, transport, heard };
+    return { frames, transport, received };
   };
 
   beforeAll(async () => {
@@ -220,7 +220,7 @@ describe.each([
     a.transport.publish(to, Buffer.from("not a frame"));
     await a.transport.flush();
     await b.transport.flush();
-    expect(b.heard).toEqual([code("CORRUPT"), code("CORRUPT")]);
+    expect(b.received).toEqual([code("CORRUPT"), code("CORRUPT")]);
   });
 
   it("F3 writes nothing after a cancel", async () => {

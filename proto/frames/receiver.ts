@@ -31,7 +31,7 @@ export interface OpenOptions {
   /** Runs when every byte is there; the sender hears of success only after it, and of its failure if it throws. */
   readonly accept?: () => void | Promise<void>;
   /** What the sender is told of a payload that was accepted. */
-  readonly said?: () => Uint8Array;
+  readonly sent?: () => Uint8Array;
 }
 
 export interface IncomingStream {
@@ -46,7 +46,7 @@ interface Incoming {
   readonly total: number;
   readonly target: Uint8Array;
   readonly accept: (() => void | Promise<void>) | undefined;
-  readonly said: (() => Uint8Array) | undefined;
+  readonly sent: (() => Uint8Array) | undefined;
   readonly landed: ((piece: Uint8Array) => void) | undefined;
   readonly resolve: () => void;
   readonly reject: (error: VolleyError) => void;
@@ -99,7 +99,7 @@ export class FrameReceiver {
         total: bytes,
         target,
         accept: options.accept,
-        said: options.said,
+        sent: options.sent,
         landed: options.landed,
         resolve,
         reject,
@@ -246,7 +246,7 @@ export class FrameReceiver {
     }
     if (!this.#streams.delete(incoming.stream)) return; // It was cancelled while it was being accepted.
     const { from, stream, total } = incoming;
-    this.#link.post(from as string, frameType.done, stream, total, total, incoming.said?.());
+    this.#link.post(from as string, frameType.done, stream, total, total, incoming.sent?.());
     incoming.resolve();
   }
 

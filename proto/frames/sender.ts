@@ -32,7 +32,7 @@ interface Outgoing {
   readonly to: string;
   readonly payload: Payload;
   readonly type: FrameType;
-  readonly resolve: (said: Uint8Array) => void;
+  readonly resolve: (sent: Uint8Array) => void;
   readonly reject: (error: VolleyError) => void;
   sent: number;
   granted: number;
@@ -218,11 +218,11 @@ export class FrameSender {
     );
   }
 
-  #end(outgoing: Outgoing, error: VolleyError | undefined, said = nothing): void {
+  #end(outgoing: Outgoing, error: VolleyError | undefined, sent = nothing): void {
     if (this.#streams.get(outgoing.stream) !== outgoing) return;
     this.#streams.delete(outgoing.stream);
     this.#ready.delete(outgoing);
     if (error) outgoing.reject(error);
-    else outgoing.resolve(said);
+    else outgoing.resolve(sent);
   }
 }

@@ -5,10 +5,10 @@
  * Delivery is at most once (NATS core), so every message is either a request that is repeated until answered, or
  * reconciled by heartbeats; every handler is idempotent. Numbered rules that code cites (those left out: worker.ts):
  *   M1 `stages`/`submit` are idempotent by (job, stage index): the same again is ignored, other content is CONFLICT.
- *   M5 a client's beat lists the stages it still waits for, and what is missing of them; the scheduler sends that
+ *   M5 a client's heartbeat lists the stages it still waits for, and what is missing of them; the scheduler sends that
  *      again, and no more.
- *   M8 what a client has put is its session's from `hold` (or `put`) until a beat lists it as dropped; of the two the
- *      higher generation is the later.
+ *   M8 what a client has put is its session's from `hold` (or `put`) until a heartbeat lists it as dropped; of the two
+ *      the higher generation is the later.
  */
 import { z } from "zod";
 import { limits } from "../limits.js";
@@ -64,20 +64,20 @@ export const clientRequest = z.discriminatedUnion("t", [
    * `dropped`: objects it put likewise.
    */
   z.object({
-    t: z.literal("beat"),
+    t: z.literal("heartbeat"),
     client: clientId,
     session: jobId,
     epoch,
-    waiting: z.array(count).max(limits.beatStagesMax),
+    waiting: z.array(count).max(limits.heartbeatStagesMax),
     /**
      * Of stages in `waiting` that are settled in part: the runs [from, to) that are missing, as from, to, from, to, …
      * Of the others all is.
      */
     gaps: z
       .array(z.tuple([count, z.array(u32)]))
-      .max(limits.beatStagesMax)
+      .max(limits.heartbeatStagesMax)
       .optional(),
-    released: z.array(count).max(limits.beatStagesMax),
+    released: z.array(count).max(limits.heartbeatStagesMax),
     dropped: z.array(z.object({ id: objectId, generation: count })).optional(),
   }),
   z.object({ t: z.literal("close"), client: clientId, session: jobId }),
@@ -159,7 +159,7 @@ export const clientReply = z.discriminatedUnion("t", [
    * that can, and not to be dropped for that.
    */
   z.object({
-    t: z.literal("beat"),
+    t: z.literal("heartbeat"),
     epoch,
     known: z.boolean(),
     missing: z.array(objectId).optional(),

@@ -3,10 +3,10 @@
  * client.ts. Numbered rules that code cites:
  *   M2 `commits` are kept by the worker until `ack`ed by seq, and sent again every commitResendMs.
  *   M3 leases are idempotent by lease id, at every phase of the lease's life.
- *   M4 a worker's beat lists the leases it holds; the scheduler sends again what is missing and revokes what it does
- *      not know.
+ *   M4 a worker's heartbeat lists the leases it holds; the scheduler sends again what is missing and revokes what it
+ *      does not know.
  *   M6 whatever carries an epoch below the highest seen is refused; clients hold to it too.
- *   M7 of processes under one worker's name the one that said hello last is the worker; the others are refused, and
+ *   M7 of processes under one worker's name the one that registered last is the worker; the others are refused, and
  *      what they report does not count.
  */
 import { z } from "zod";
@@ -70,7 +70,7 @@ export const workerRequest = z.discriminatedUnion("t", [
    * that come under one name is never taken for the other (M7).
    */
   z.object({
-    t: z.literal("hello"),
+    t: z.literal("register"),
     worker: workerId,
     instance: instance.optional(),
     followed: z.object({ epoch, start: schedulerStart }).optional(),
@@ -89,7 +89,7 @@ export const workerRequest = z.discriminatedUnion("t", [
     reportsTo: count.optional(),
   }),
   z.object({
-    t: z.literal("beat"),
+    t: z.literal("heartbeat"),
     worker: workerId,
     instance: instance.optional(),
     epoch,
@@ -97,7 +97,7 @@ export const workerRequest = z.discriminatedUnion("t", [
     slotsBusy: count,
     storeBytes: count,
     spilledBytes: count,
-    /** As in hello. */
+    /** As in registration. */
     reportsFrom: count.optional(),
     draining: z.boolean(),
   }),
@@ -130,7 +130,7 @@ export const workerRequest = z.discriminatedUnion("t", [
     removed: z.array(objectId),
   }),
   /** The worker has given everything back and leaves. */
-  z.object({ t: z.literal("bye"), worker: workerId, instance: instance.optional(), epoch }),
+  z.object({ t: z.literal("deregister"), worker: workerId, instance: instance.optional(), epoch }),
 ]);
 export type WorkerRequest = z.infer<typeof workerRequest>;
 export type WorkerRequestOf<T extends WorkerRequest["t"]> = Extract<WorkerRequest, { t: T }>;
@@ -161,20 +161,20 @@ export const lease = z.object({
   /** Results go to the durable store (if not inline) and carry digests. */
   durable: z.boolean(),
   options: stageOptions,
-  /** Say with a beat when it starts: it may have to be prepared first, so that nobody else can know (I8). */
-  tell: z.literal(true).optional(),
+  /** Say with a heartbeat when it starts: it may have to be prepared first, so that nobody else can know (I8). */
+  heartbeatAtStart: z.literal(true).optional(),
 });
 export type Lease = z.infer<typeof lease>;
 
-/** Published by the scheduler to subjects.worker(worker), and given as the reply to `hello` and `beat`. */
-export const workerOrder = z.discriminatedUnion("o", [
+/** Published by the scheduler to subjects.worker(worker), and given as the reply to `register` and `heartbeat`. */
+export const schedulerCommand = z.discriminatedUnion("o", [
   z.object({
     o: z.literal("welcome"),
     heartbeatIntervalMs: count,
     start: schedulerStart.optional(),
   }),
   z.object({ o: z.literal("refused"), error: wireError }),
-  /** The scheduler does not know this worker: say hello again. */
+  /** The scheduler does not know this worker: register again. */
   z.object({ o: z.literal("unknown") }),
   z.object({ o: z.literal("lease"), lease }),
   /**
@@ -197,16 +197,16 @@ export const workerOrder = z.discriminatedUnion("o", [
    * had.
    */
   z.object({ o: z.literal("fetch"), objects: z.array(objectLocation) }),
-  /** To a worker that drains: so many of its objects are still needed. At 0 it may say goodbye. */
+  /** To a worker that drains: so many of its objects are still needed. At 0 it may deregister. */
   z.object({ o: z.literal("leave"), needed: count }),
 ]);
-export type WorkerOrder = z.infer<typeof workerOrder>;
+export type SchedulerCommand = z.infer<typeof schedulerCommand>;
 
 /** For the process of this `instance` alone, whoever else listens under its name (M7). */
-export const workerOrders = z.object({
-  t: z.literal("orders"),
+export const schedulerCommands = z.object({
+  t: z.literal("commands"),
   epoch,
   instance: instance.optional(),
-  orders: z.array(workerOrder),
+  commands: z.array(schedulerCommand),
 });
-export type WorkerOrders = z.infer<typeof workerOrders>;
+export type SchedulerCommands = z.infer<typeof schedulerCommands>;

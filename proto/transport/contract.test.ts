@@ -76,9 +76,9 @@ describe.each([
 ])("transport: $form", ({ start }) => {
   let network: Network;
   let opened: Transport[] = [];
-  let heard: { error: unknown; where: string }[] = [];
+  let received: { error: unknown; where: string }[] = [];
   const open = async (name: string): Promise<Transport> => {
-    const transport = await network.connect(name, (error, where) => heard.push({ error, where }));
+    const transport = await network.connect(name, (error, where) => received.push({ error, where }));
     opened.push(transport);
     return transport;
   };
@@ -90,15 +90,15 @@ describe.each([
   afterEach(async () => {
     await Promise.all(opened.map((transport) => transport.close()));
     opened = [];
-    heard = [];
+    received = [];
   });
 
   it("T1 delivers to every subscriber in the publisher's order", async () => {
     const [a, b, c] = [await open("a"), await open("b"), await open("c")];
-    const atB = collect(b, "order", 5_000);
-    const atC = collect(c, "order", 5_000);
+    const atB = collect(b, "command", 5_000);
+    const atC = collect(c, "command", 5_000);
     await Promise.all([b.flush(), c.flush()]);
-    for (let i = 0; i < 5_000; i++) a.publish("order", bytes(String(i)));
+    for (let i = 0; i < 5_000; i++) a.publish("command", bytes(String(i)));
     await Promise.all([atB.all, atC.all]);
     expect(atB.got.map(text)).toEqual(Array.from({ length: 5_000 }, (_, i) => String(i)));
     expect(atC.got.map(text)).toEqual(atB.got.map(text));
@@ -204,7 +204,7 @@ describe.each([
     await done;
     await b.flush();
     expect(got).toEqual(["1", "2", "3"]);
-    expect(heard.map(({ error, where }) => `${where}: ${(error as Error).message}`)).toEqual([
+    expect(received.map(({ error, where }) => `${where}: ${(error as Error).message}`)).toEqual([
       "throwing: on 1",
       "throwing: on 2",
       "throwing: on 3",

@@ -52,7 +52,7 @@ export class Catalog<S extends { readonly base: ObjectBase }> {
   }
 
   /** To be called when a stage has its first result. */
-  noteResult(stage: S): void {
+  addResult(stage: S): void {
     const present = this.#shelves.get(stage.base);
     if (present !== undefined && isShelf(present) && present.stages.has(stage)) present.made.add(stage);
   }

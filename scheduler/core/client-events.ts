@@ -15,20 +15,20 @@ import { clusterEngine } from "./engines.js";
 import type { PutFacts, ReplyToken } from "./events.js";
 import { createSession } from "./job-record.js";
 import { countBlockers, setOpen, sourceOf } from "./links.js";
-import { heard } from "./liveness.js";
+import { received } from "./liveness.js";
 import { durableFacts, isReusable } from "./locate.js";
 import { makeAgain } from "./losses.js";
 import {
   admit,
   cancelTasks,
   commitSegment,
+  emit,
   endJob,
   failTasks,
   forgetIfUnused,
   freeObjects,
   objectIds,
   settleJob,
-  tell,
 } from "./progress.js";
 import { disown, dropPuts, missingOf } from "./puts.js";
 import { addStage, dropStage, forgetJob, write } from "./records.js";
@@ -80,7 +80,7 @@ export function onOpen(ctx: Context, request: ClientRequestOf<"open">, reply: Re
     state.jobs.set(id, session);
     state.sessions.set(client, session);
   }
-  heard(state, session);
+  received(state, session);
   answer(ctx, reply, {
     t: "opened",
     heartbeatIntervalMs: limits.heartbeatIntervalMs,
@@ -91,7 +91,7 @@ export function onOpen(ctx: Context, request: ClientRequestOf<"open">, reply: Re
 export function onStages(ctx: Context, request: ClientRequestOf<"stages">, bases: readonly ObjectBase[]): void {
   const session = sessionOf(ctx.state, request.session, request.client);
   if (!session) return;
-  heard(ctx.state, session);
+  received(ctx.state, session);
   request.stages.forEach((spec, i) => {
     if (session.stages.has(spec.index) || session.forgotten.has(spec.index)) return;
     addSessionStage(ctx, session, spec, bases[i] as ObjectBase);
@@ -172,17 +172,21 @@ function reuse(ctx: Context, stage: StageRecord): void {
   }
 }
 
-export function onClientBeat(ctx: Context, request: ClientRequestOf<"beat">, reply: ReplyToken | undefined): void {
+export function onClientHeartbeat(
+  ctx: Context,
+  request: ClientRequestOf<"heartbeat">,
+  reply: ReplyToken | undefined,
+): void {
   const { state } = ctx;
   const session = sessionOf(state, request.session, request.client);
   if (!session) {
-    answer(ctx, reply, { t: "beat", known: false });
+    answer(ctx, reply, { t: "heartbeat", known: false });
     return;
   }
-  heard(state, session);
+  received(state, session);
   const { missing, awaited } = session.missing.size > 0 ? missingOf(state, session) : { missing: [], awaited: [] };
   answer(ctx, reply, {
-    t: "beat",
+    t: "heartbeat",
     known: true,
     engine: clusterEngine(state),
     ...(missing.length > 0 ? { missing } : {}),
@@ -224,7 +228,7 @@ function resend(ctx: Context, stage: StageRecord, gaps: readonly number[] = [0, 
   for (let i = 0; i + 1 < gaps.length; i += 2) {
     const [from, to] = [gaps[i] as number, Math.min(gaps[i + 1] as number, stage.spec.count)];
     for (const segment of stage.results.overlapping(from, to))
-      tell(ctx, stage, sliceSegment(segment, Math.max(segment.from, from), Math.min(segment.to, to)));
+      emit(ctx, stage, sliceSegment(segment, Math.max(segment.from, from), Math.min(segment.to, to)));
   }
 }
 

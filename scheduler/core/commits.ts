@@ -10,17 +10,17 @@ import { PackReader } from "../../proto/values/pack.js";
 import { speaker } from "./departed.js";
 import { engineChange } from "./engines.js";
 import type { HeldSegment } from "./events.js";
-import { forgetOrder, isInOrder, noteStored } from "./holders.js";
+import { forgetOrder, isInOrder, markStored } from "./holders.js";
 import { closeLease, finishLease, onBack } from "./lease-ends.js";
-import { noteProgress } from "./lease-phase.js";
-import { heard } from "./liveness.js";
-import { order, sender } from "./orders.js";
-import { noteRan } from "./places.js";
+import { markProgress } from "./lease-phase.js";
+import { received } from "./liveness.js";
+import { markRan } from "./places.js";
 import { commitSegment, failTasks } from "./progress.js";
 import { onFailure } from "./retries.js";
 import { sliceSegment } from "./segments.js";
 import { isDraining } from "./standing.js";
 import type { Context, StageRecord, WorkerRecord } from "./state.js";
+import { sendCommand, sender } from "./worker-commands.js";
 
 /** Weight of a new measurement in the time per task. */
 const costWeight = 0.3;
@@ -50,27 +50,27 @@ export function onCommits(ctx: Context, message: WorkerRequestOf<"commits">): vo
     // I2: what was leased by another epoch, or by a worker given up for lost, commits nothing.
     const tasks = message.commits.reduce((sum, commit) => sum + commit.segment.to - commit.segment.from, 0);
     if (tasks > 0) ctx.out.push({ c: "count", metric: "commits_stale_refused", by: tasks });
-    order(ctx, sender(message), { o: "ack", seq: message.seq });
-    order(ctx, sender(message), { o: "unknown" });
+    sendCommand(ctx, sender(message), { o: "ack", seq: message.seq });
+    sendCommand(ctx, sender(message), { o: "unknown" });
     return;
   }
-  heard(state, worker);
+  received(state, worker);
   if (firstTime(worker, message.seq)) {
     const ordered = worker.touched.size === 0 && isInOrder(worker);
     const bases = ordered ? [] : message.commits.map(({ lease }) => worker.leases.get(lease)?.stage.base);
     for (const commit of message.commits) onCommit(ctx, worker, commit);
-    if (!ordered) noteStored(ctx, worker, message, bases);
+    if (!ordered) markStored(ctx, worker, message, bases);
     for (const back of message.back) onBack(ctx, worker, back);
-    for (const id of message.ran ?? []) noteRan(worker.leases.get(id));
+    for (const id of message.ran ?? []) markRan(worker.leases.get(id));
     for (const id of message.done) {
       const lease = worker.leases.get(id);
-      // While an earlier report is missing, the results that the lease owes may be in it; a beat asks again (M4).
+      // While an earlier report is missing, the results that the lease owes may be in it; a heartbeat asks again (M4).
       if (lease && worker.seen.isContiguous) closeLease(ctx, lease, "its worker says that it holds it no more");
     }
     forgetOrder(worker);
   }
   // Unless the worker leaves as soon as it has it.
-  order(ctx, worker, { o: "ack", seq: message.seq }, { gated: true, patient: !isDraining(worker) });
+  sendCommand(ctx, worker, { o: "ack", seq: message.seq }, { gated: true, patient: !isDraining(worker) });
 }
 
 function onCommit(ctx: Context, worker: WorkerRecord, commit: Commit): void {
@@ -111,8 +111,8 @@ function onCommit(ctx: Context, worker: WorkerRecord, commit: Commit): void {
     taken += to - from;
     lease.open.delete(from, to);
     lease.next = Math.max(lease.next, to);
-    noteProgress(lease);
-    noteBundle(worker, lease.stage);
+    markProgress(lease);
+    markBundle(worker, lease.stage);
     worker.tasksDone += to - from;
     const part = sliceSegment(segment, from, to);
     if (part.r === "failed") onFailure(ctx, lease.stage, from, to, part.error);
@@ -127,7 +127,7 @@ function onCommit(ctx: Context, worker: WorkerRecord, commit: Commit): void {
   if (lease.open.isEmpty && ctx.state.leases.has(lease.id)) finishLease(ctx, lease);
 }
 
-function noteBundle(worker: WorkerRecord, { spec: { fn } }: StageRecord): void {
+function markBundle(worker: WorkerRecord, { spec: { fn } }: StageRecord): void {
   if ("bundle" in fn && !worker.bundles.has(fn.bundle)) worker.bundles.add(fn.bundle);
 }
 
@@ -153,10 +153,10 @@ interface CommitOrigin {
 
 /** A result that is made again must be the same (I1). */
 function commitChecked(ctx: Context, stage: StageRecord, segment: Success, from: CommitOrigin): void {
-  const trouble = segment.to - segment.from === 1 ? stage.troubles.get(segment.from) : undefined;
-  if (stage.troubles.size > 0 && segment.to - segment.from > 1) {
+  const failureRecord = segment.to - segment.from === 1 ? stage.failureRecords.get(segment.from) : undefined;
+  if (stage.failureRecords.size > 0 && segment.to - segment.from > 1) {
     for (let i = segment.from; i < segment.to; i++) {
-      if (stage.troubles.get(i)?.expected === undefined) continue;
+      if (stage.failureRecords.get(i)?.expected === undefined) continue;
       if (i > segment.from) commitChecked(ctx, stage, sliceSegment(segment, segment.from, i) as typeof segment, from);
       commitChecked(ctx, stage, sliceSegment(segment, i, i + 1) as typeof segment, { ...from, slotTimeUs: 0 });
       if (i + 1 < segment.to)
@@ -167,16 +167,16 @@ function commitChecked(ctx: Context, stage: StageRecord, segment: Success, from:
       return;
     }
   }
-  if (trouble?.expected) {
+  if (failureRecord?.expected) {
     const digest = segment.r === "stored" ? segment.stored[0]?.digest : undefined;
-    if (!digest || !sameBytes(digest, trouble.expected)) {
+    if (!digest || !sameBytes(digest, failureRecord.expected)) {
       const change = engineChange(stage, ctx.state.workers.get(from.worker), segment.from);
       if (change) failTasks(ctx, stage, segment.from, segment.to, change);
       else
         alarm(ctx, stage, segment.from, `made again, task ${segment.from} of stage ${stage.index} gave another result`);
       return;
     }
-    trouble.expected = undefined;
+    failureRecord.expected = undefined;
   }
   if (stage.spec.options.pure && !stage.strayed && ctx.state.catalog.isShared(stage.base))
     commitShared(ctx, stage, segment, from);

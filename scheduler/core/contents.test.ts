@@ -1,7 +1,9 @@
 /** Which bytes an id stands for: those of its commit, whatever workers hold under the same name. */
+
 import { describe, expect, test } from "vitest";
 import type { Epoch, JobId, ObjectId } from "../../proto/ids.js";
 import type { Commit, Lease, StoredObject } from "../../proto/messages/worker.js";
+import { PROTOCOL_VERSION } from "../../proto/version.js";
 import {
   client,
   inline,
@@ -26,14 +28,14 @@ const held = (seed: number, of = id): StoredObject => ({
   digest: new Uint8Array(16).fill(seed),
 });
 const freedBy = (commands: Command[], worker: string): unknown[] =>
-  commands.flatMap((c) => (c.c === "order" && c.worker === worker && c.order.o === "free" ? [c.order] : []));
+  commands.flatMap((c) => (c.c === "command" && c.worker === worker && c.command.o === "free" ? [c.command] : []));
 const workersOf = (rig: Rig, of = id): string[] => {
   const reply = rig.ask({ t: "locate", ids: [of] });
   return reply?.t === "located" ? (reply.locations[0]?.workers ?? []) : [];
 };
 let seq = 100;
-const tell = (rig: Rig, worker: typeof w1, added: StoredObject[]): Command[] =>
-  rig.hear({ t: "objects", worker, epoch: rig.state.epoch as Epoch, seq: seq++, added, removed: [] });
+const emit = (rig: Rig, worker: typeof w1, added: StoredObject[]): Command[] =>
+  rig.receive({ t: "objects", worker, epoch: rig.state.epoch as Epoch, seq: seq++, added, removed: [] });
 
 function started(...stages: ReturnType<typeof spec>[]): Rig {
   const rig = new Rig();
@@ -48,26 +50,26 @@ describe("holders", () => {
   test("of another content than the committed are none: they are told to drop that content, and only that", () => {
     const rig = started(spec(0, 1));
     rig.commit(w1, [stored(one(leasesIn(rig.commands)), 1)]);
-    expect(freedBy(tell(rig, w2, [held(2)]), w2)).toEqual([
+    expect(freedBy(emit(rig, w2, [held(2)]), w2)).toEqual([
       { o: "free", ids: [id], digests: [new Uint8Array(16).fill(2)] },
     ]);
     expect(workersOf(rig)).toEqual([w1]);
-    tell(rig, w2, [held(1)]);
+    emit(rig, w2, [held(1)]);
     expect(workersOf(rig)).toEqual([w1, w2]);
   });
 
   test("of a result that is not committed yet count only once it is, and only if it is that", () => {
     const rig = started(spec(0, 1));
-    tell(rig, w2, [held(2)]);
+    emit(rig, w2, [held(2)]);
     rig.commit(w1, [stored(one(leasesIn(rig.commands)), 1)]);
     expect(workersOf(rig)).toEqual([w1]);
-    expect(freedBy(tell(rig, w2, [held(2)]), w2)).toHaveLength(1);
+    expect(freedBy(emit(rig, w2, [held(2)]), w2)).toHaveLength(1);
   });
 
   test("that say they hold something else now have lost it", () => {
     const rig = started(spec(0, 1));
     rig.commit(w1, [stored(one(leasesIn(rig.commands)), 1)]);
-    tell(rig, w1, [held(2)]);
+    emit(rig, w1, [held(2)]);
     expect(updatesIn(rig.commands).at(-1)).toMatchObject({ r: "failed", error: { code: "OBJECT_LOST" } });
   });
 });
@@ -76,7 +78,7 @@ describe("a function that is declared pure and is not", () => {
   const other = { client: "other" as typeof client, session: "session2" as JobId };
   function twice(first: (lease: Lease) => Commit, second: (lease: Lease) => Commit): Rig {
     const rig = started(spec(0, 3, [], { pure: true }));
-    rig.ask({ t: "open", ...other, tenant, version: 1 });
+    rig.ask({ t: "open", ...other, tenant, version: PROTOCOL_VERSION });
     rig.ask({ t: "stages", ...other, stages: [spec(0, 3, [], { pure: true })] });
     // Both are being executed before either has a result.
     const leases = leasesIn(rig.commands);

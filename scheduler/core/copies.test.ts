@@ -5,13 +5,13 @@
 import { describe, expect, test } from "vitest";
 import type { Epoch, ObjectId, WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import type { Lease, StoredObject, WorkerOrder } from "../../proto/messages/worker.js";
+import type { Lease, SchedulerCommand, StoredObject } from "../../proto/messages/worker.js";
 import { client, leasesIn, Rig, runAll, session, spec, stored, updatesIn, w1, w2 } from "../../sim/core-rig.js";
 import { type Command, createState } from "./index.js";
 
 const w3 = "w3" as WorkerId;
-const ordersTo = (commands: Command[], worker: WorkerId, o: WorkerOrder["o"]): WorkerOrder[] =>
-  commands.flatMap((c) => (c.c === "order" && c.worker === worker && c.order.o === o ? [c.order] : []));
+const commandsTo = (commands: Command[], worker: WorkerId, o: SchedulerCommand["o"]): SchedulerCommand[] =>
+  commands.flatMap((c) => (c.c === "command" && c.worker === worker && c.command.o === o ? [c.command] : []));
 
 /** Results of `tasks` impure tasks, which cannot be made again, on w1; then the others join. */
 function start(tasks: number, others: readonly WorkerId[] = [w2], storeBudgetBytes = 1e9): Rig {
@@ -32,11 +32,11 @@ const object = (id: ObjectId, copy = false): StoredObject => ({
   ...(copy ? { copy: true as const } : {}),
 });
 let seq = 10_000;
-const tell = (rig: Rig, worker: WorkerId, added: StoredObject[], removed: ObjectId[] = []): Command[] =>
-  rig.hear({ t: "objects", worker, epoch: rig.state.epoch as Epoch, seq: seq++, added, removed });
-const drainBeat = (rig: Rig, worker: WorkerId): Command[] =>
-  rig.hear({
-    t: "beat",
+const emit = (rig: Rig, worker: WorkerId, added: StoredObject[], removed: ObjectId[] = []): Command[] =>
+  rig.receive({ t: "objects", worker, epoch: rig.state.epoch as Epoch, seq: seq++, added, removed });
+const drainHeartbeat = (rig: Rig, worker: WorkerId): Command[] =>
+  rig.receive({
+    t: "heartbeat",
     worker,
     epoch: rig.state.epoch,
     leases: [],
@@ -48,40 +48,41 @@ const drainBeat = (rig: Rig, worker: WorkerId): Command[] =>
 const wait = (rig: Rig, seconds: number): void => {
   for (let i = 0; i < seconds; i++) {
     rig.pass(1_000);
-    drainBeat(rig, w1);
-    rig.beat(w2);
+    drainHeartbeat(rig, w1);
+    rig.heartbeat(w2);
   }
 };
-const bye = (rig: Rig, worker: WorkerId): Command[] => rig.hear({ t: "bye", worker, epoch: rig.state.epoch });
+const deregister = (rig: Rig, worker: WorkerId): Command[] =>
+  rig.receive({ t: "deregister", worker, epoch: rig.state.epoch });
 const holders = (rig: Rig, task = 0): string[] => [...(rig.state.holders.get(idOf(task)) ?? [])];
 const losses = (rig: Rig): unknown[] => updatesIn(rig.commands).filter((s) => s.r === "failed");
 const movesTo = (commands: Command[], worker: WorkerId): ObjectId[] =>
-  ordersTo(commands, worker, "fetch").flatMap((o) => (o.o === "fetch" ? o.objects.map(({ id }) => id) : []));
-const lastLeave = (commands: Command[], worker: WorkerId): unknown => ordersTo(commands, worker, "leave").at(-1);
+  commandsTo(commands, worker, "fetch").flatMap((o) => (o.o === "fetch" ? o.objects.map(({ id }) => id) : []));
+const lastLeave = (commands: Command[], worker: WorkerId): unknown => commandsTo(commands, worker, "leave").at(-1);
 
 describe("copies", () => {
   test("a copy outlives the worker that made the object, and is kept from then on", () => {
     const rig = start(1);
-    expect(ordersTo(tell(rig, w2, [object(idOf(0), true)]), w2, "keep")).toEqual([]);
-    const out = bye(rig, w1);
-    expect(ordersTo(out, w2, "keep")).toEqual([{ o: "keep", ids: [idOf(0)] }]);
+    expect(commandsTo(emit(rig, w2, [object(idOf(0), true)]), w2, "keep")).toEqual([]);
+    const out = deregister(rig, w1);
+    expect(commandsTo(out, w2, "keep")).toEqual([{ o: "keep", ids: [idOf(0)] }]);
     expect(holders(rig)).toEqual([w2]);
     expect(losses(rig)).toEqual([]);
   });
 
   test("the word to keep it is said again to a worker that still calls it a copy", () => {
     const rig = start(1);
-    tell(rig, w2, [object(idOf(0), true)]);
-    bye(rig, w1);
-    expect(ordersTo(tell(rig, w2, [object(idOf(0), true)]), w2, "keep")).toHaveLength(1);
-    expect(ordersTo(tell(rig, w2, [object(idOf(0))]), w2, "keep")).toHaveLength(0);
+    emit(rig, w2, [object(idOf(0), true)]);
+    deregister(rig, w1);
+    expect(commandsTo(emit(rig, w2, [object(idOf(0), true)]), w2, "keep")).toHaveLength(1);
+    expect(commandsTo(emit(rig, w2, [object(idOf(0))]), w2, "keep")).toHaveLength(0);
   });
 
   test("a copy that is dropped meanwhile counts no more", () => {
     const rig = start(1);
-    tell(rig, w2, [object(idOf(0), true)]);
-    tell(rig, w2, [], [idOf(0)]);
-    bye(rig, w1);
+    emit(rig, w2, [object(idOf(0), true)]);
+    emit(rig, w2, [], [idOf(0)]);
+    deregister(rig, w1);
     expect(losses(rig)).toMatchObject([{ error: { code: "OBJECT_LOST" } }]);
   });
 
@@ -94,22 +95,22 @@ describe("copies", () => {
       session,
       objects: [{ id: put, kind: 2, bytes: 1e6, digest: object(put).digest, generation: 1 }],
     } as never);
-    tell(rig, w1, [object(put)]);
-    expect(ordersTo(tell(rig, w2, [object(put, true)]), w2, "keep")).toHaveLength(1);
-    expect(ordersTo(tell(rig, w3, [object(put, true)]), w3, "keep")).toHaveLength(0);
+    emit(rig, w1, [object(put)]);
+    expect(commandsTo(emit(rig, w2, [object(put, true)]), w2, "keep")).toHaveLength(1);
+    expect(commandsTo(emit(rig, w3, [object(put, true)]), w3, "keep")).toHaveLength(0);
   });
 });
 
 describe("a worker that leaves", () => {
   test("hands over what it alone holds, and may go when all of it is elsewhere", () => {
     const rig = start(3);
-    const out = drainBeat(rig, w1);
+    const out = drainHeartbeat(rig, w1);
     expect(movesTo(out, w2).sort()).toEqual([idOf(0), idOf(1), idOf(2)]);
     expect(lastLeave(out, w1)).toEqual({ o: "leave", needed: 3 });
-    tell(rig, w2, [object(idOf(0)), object(idOf(1))]);
-    expect(lastLeave(drainBeat(rig, w1), w1)).toEqual({ o: "leave", needed: 1 });
-    expect(lastLeave(tell(rig, w2, [object(idOf(2))]), w1)).toEqual({ o: "leave", needed: 0 });
-    bye(rig, w1);
+    emit(rig, w2, [object(idOf(0)), object(idOf(1))]);
+    expect(lastLeave(drainHeartbeat(rig, w1), w1)).toEqual({ o: "leave", needed: 1 });
+    expect(lastLeave(emit(rig, w2, [object(idOf(2))]), w1)).toEqual({ o: "leave", needed: 0 });
+    deregister(rig, w1);
     expect(losses(rig)).toEqual([]);
     expect(holders(rig, 2)).toEqual([w2]);
     expect(rig.state.drains.size).toBe(0);
@@ -117,25 +118,25 @@ describe("a worker that leaves", () => {
 
   test("keeps what an other has a copy of there, instead of sending it again", () => {
     const rig = start(1);
-    tell(rig, w2, [object(idOf(0), true)]);
-    const out = drainBeat(rig, w1);
-    expect(ordersTo(out, w2, "keep")).toHaveLength(1);
+    emit(rig, w2, [object(idOf(0), true)]);
+    const out = drainHeartbeat(rig, w1);
+    expect(commandsTo(out, w2, "keep")).toHaveLength(1);
     expect(movesTo(out, w2)).toEqual([]);
     expect(lastLeave(out, w1)).toEqual({ o: "leave", needed: 0 });
   });
 
   test("tries another worker when one cannot take an object, or dies of it", () => {
     const rig = start(1, [w2, w3]);
-    const first = movesTo(drainBeat(rig, w1), w2).length > 0 ? w2 : w3;
+    const first = movesTo(drainHeartbeat(rig, w1), w2).length > 0 ? w2 : w3;
     const second = first === w2 ? w3 : w2;
-    expect(movesTo(tell(rig, first, [], [idOf(0)]), second)).toEqual([idOf(0)]);
-    expect(movesTo(bye(rig, second), first)).toEqual([idOf(0)]);
-    expect(lastLeave(tell(rig, first, [object(idOf(0))]), w1)).toEqual({ o: "leave", needed: 0 });
+    expect(movesTo(emit(rig, first, [], [idOf(0)]), second)).toEqual([idOf(0)]);
+    expect(movesTo(deregister(rig, second), first)).toEqual([idOf(0)]);
+    expect(lastLeave(emit(rig, first, [object(idOf(0))]), w1)).toEqual({ o: "leave", needed: 0 });
   });
 
   test("asks again when nothing is heard of a move", () => {
     const rig = start(1);
-    drainBeat(rig, w1);
+    drainHeartbeat(rig, w1);
     const before = rig.commands.length;
     wait(rig, 8);
     expect(movesTo(rig.commands.slice(before), w2)).toEqual([idOf(0)]);
@@ -146,7 +147,7 @@ describe("a worker that leaves", () => {
     ["no other is large enough", [w2], 1e5],
   ])("goes at once when %s, and the log says what is lost with it", (_why, others, budget) => {
     const rig = start(2, others, budget);
-    const out = drainBeat(rig, w1);
+    const out = drainHeartbeat(rig, w1);
     expect(lastLeave(out, w1)).toMatchObject({ needed: 0 });
     expect(out).toContainEqual(
       expect.objectContaining({
@@ -159,9 +160,9 @@ describe("a worker that leaves", () => {
 
   test("goes when all that can take its objects leave as well", () => {
     const rig = start(1);
-    drainBeat(rig, w1);
-    drainBeat(rig, w2);
-    expect(lastLeave(tell(rig, w2, [], [idOf(0)]), w1)).toEqual({ o: "leave", needed: 0 });
+    drainHeartbeat(rig, w1);
+    drainHeartbeat(rig, w2);
+    expect(lastLeave(emit(rig, w2, [], [idOf(0)]), w1)).toEqual({ o: "leave", needed: 0 });
   });
 
   test("stays for what it makes while it leaves, and hands that over too", () => {
@@ -170,16 +171,16 @@ describe("a worker that leaves", () => {
     const lease = leasesIn(rig.commands).at(-1) as Lease;
     const holder = rig.state.workers.get(w1)?.leases.has(lease.lease) ? w1 : w2;
     const other = holder === w1 ? w2 : w1;
-    drainBeat(rig, holder);
+    drainHeartbeat(rig, holder);
     const out = rig.commit(holder, [stored(lease)], { done: [lease.lease] });
     expect(movesTo(out, other)).toContain(`s${session}_1-0`);
   });
 
   test("leaves nothing of what nobody needs any more", () => {
     const rig = start(1);
-    drainBeat(rig, w1);
+    drainHeartbeat(rig, w1);
     const out = rig.commands.length;
-    rig.ask({ t: "beat", client, session, epoch: rig.state.epoch, waiting: [], released: [0] });
+    rig.ask({ t: "heartbeat", client, session, epoch: rig.state.epoch, waiting: [], released: [0] });
     wait(rig, 8);
     expect(lastLeave(rig.commands.slice(out), w1)).toEqual({ o: "leave", needed: 0 });
   });
@@ -188,12 +189,12 @@ describe("a worker that leaves", () => {
 describe("a worker that leaves while the only other one is silent", () => {
   const silentMs = limits.heartbeatTimeoutMs + 2_000;
   const leftIn = (commands: Command[]): unknown => commands.find((c) => c.c === "log" && /leaves with/.test(c.text));
-  /** w2 has said nothing for so long that it counts as lost; w1 beats. */
+  /** w2 has said nothing for so long that it counts as lost; w1 heartbeats. */
   function scene(): Rig {
     const rig = start(1);
     for (let ms = 0; ms < silentMs; ms += 1_000) {
       rig.pass(1_000);
-      rig.beat(w1);
+      rig.heartbeat(w1);
     }
     expect(rig.state.workers.has(w2)).toBe(false);
     return rig;
@@ -202,18 +203,18 @@ describe("a worker that leaves while the only other one is silent", () => {
     const from = rig.commands.length;
     for (let i = 0; i < seconds; i++) {
       rig.pass(1_000);
-      drainBeat(rig, w1);
+      drainHeartbeat(rig, w1);
     }
     return rig.commands.slice(from);
   };
 
   test("stays until that one is back, and hands over what it alone holds", () => {
     const rig = scene();
-    expect(lastLeave(drainBeat(rig, w1), w1)).toEqual({ o: "leave", needed: 1 });
+    expect(lastLeave(drainHeartbeat(rig, w1), w1)).toEqual({ o: "leave", needed: 1 });
     expect(lastLeave(stay(rig, 30), w1)).toEqual({ o: "leave", needed: 1 });
     expect(movesTo(rig.join(w2), w2)).toEqual([idOf(0)]);
-    expect(lastLeave(tell(rig, w2, [object(idOf(0))]), w1)).toEqual({ o: "leave", needed: 0 });
-    bye(rig, w1);
+    expect(lastLeave(emit(rig, w2, [object(idOf(0))]), w1)).toEqual({ o: "leave", needed: 0 });
+    deregister(rig, w1);
     expect(losses(rig)).toEqual([]);
   });
 
@@ -226,28 +227,28 @@ describe("a worker that leaves while the only other one is silent", () => {
 
   test("goes when others fall silent one after the other for as long as one may be waited for", () => {
     const rig = scene();
-    drainBeat(rig, w1);
+    drainHeartbeat(rig, w1);
     let leave: unknown;
     for (let i = 0; i < limits.silentWorkerPatienceMs / 1_000 + 1; i++) {
       rig.pass(1_000);
       rig.join(`x${i}` as WorkerId, 1, { storeBudgetBytes: 1 });
-      leave = lastLeave(drainBeat(rig, w1), w1);
+      leave = lastLeave(drainHeartbeat(rig, w1), w1);
     }
     expect(leave).toEqual({ o: "leave", needed: 0 });
   });
 
   test("goes when what it holds is needed no more", () => {
     const rig = scene();
-    drainBeat(rig, w1);
-    rig.ask({ t: "beat", client, session, epoch: rig.state.epoch, waiting: [], released: [0] });
+    drainHeartbeat(rig, w1);
+    rig.ask({ t: "heartbeat", client, session, epoch: rig.state.epoch, waiting: [], released: [0] });
     expect(lastLeave(stay(rig, 8), w1)).toEqual({ o: "leave", needed: 0 });
   });
 
   test("hands over to one that joins after the word that it may go, if it is still there", () => {
     const rig = start(1, []);
-    expect(lastLeave(drainBeat(rig, w1), w1)).toEqual({ o: "leave", needed: 0 });
+    expect(lastLeave(drainHeartbeat(rig, w1), w1)).toEqual({ o: "leave", needed: 0 });
     expect(movesTo(rig.join(w2), w2)).toEqual([idOf(0)]);
-    expect(lastLeave(drainBeat(rig, w1), w1)).toEqual({ o: "leave", needed: 1 });
+    expect(lastLeave(drainHeartbeat(rig, w1), w1)).toEqual({ o: "leave", needed: 1 });
   });
 
   test("waits for sessions that have not said to a new scheduler what they were shown", () => {
@@ -255,14 +256,14 @@ describe("a worker that leaves while the only other one is silent", () => {
       const rig = new Rig(createState({ epoch: 2 as Epoch }));
       rig.join(w1, 4);
       rig.join(w2, 4);
-      tell(rig, w1, [object(idOf(0))]);
+      emit(rig, w1, [object(idOf(0))]);
       return rig;
     };
     const both = (rig: Rig, seconds: number): void => {
       for (let i = 0; i < seconds; i++) {
         rig.pass(1_000);
-        drainBeat(rig, w1);
-        rig.beat(w2);
+        drainHeartbeat(rig, w1);
+        rig.heartbeat(w2);
       }
     };
     const rig = restarted();
@@ -273,8 +274,8 @@ describe("a worker that leaves while the only other one is silent", () => {
     const segments = [{ r: "stored" as const, stage: 0, from: 0, to: 1, stored: [result] }];
     rig.ask({ t: "resume", session, client, stages: [{ spec: spec(0, 1), segments, last: true }] });
     expect(movesTo(rig.commands, w2)).toEqual([idOf(0)]);
-    expect(lastLeave(tell(rig, w2, [object(idOf(0))]), w1)).toEqual({ o: "leave", needed: 0 });
-    bye(rig, w1);
+    expect(lastLeave(emit(rig, w2, [object(idOf(0))]), w1)).toEqual({ o: "leave", needed: 0 });
+    deregister(rig, w1);
     expect(losses(rig)).toEqual([]);
     // One that is there and does not name it is not waited for; nor is one that does not come.
     const unnamed = restarted();
@@ -286,13 +287,13 @@ describe("a worker that leaves while the only other one is silent", () => {
     expect(lastLeave(alone.commands, w1)).toEqual({ o: "leave", needed: 0 });
   });
 
-  test("waits for those that have not said hello to a new scheduler yet", () => {
+  test("waits for those that have not registered to a new scheduler yet", () => {
     const rig = new Rig(createState({ epoch: 2 as Epoch }));
     rig.join(w1, 4);
     rig.open();
     rig.ask({ t: "stages", session, client, stages: [spec(0, 1)] });
     runAll(rig, w1, rig.commands.slice(), (lease: Lease) => stored(lease));
-    expect(lastLeave(drainBeat(rig, w1), w1)).toEqual({ o: "leave", needed: 1 });
+    expect(lastLeave(drainHeartbeat(rig, w1), w1)).toEqual({ o: "leave", needed: 1 });
     expect(lastLeave(stay(rig, 20), w1)).toEqual({ o: "leave", needed: 0 });
   });
 });

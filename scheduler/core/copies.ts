@@ -5,9 +5,9 @@
  * K1 An object that is needed and not in the durable store has a keeper as long as any worker that stays holds it: when
  *    the last keeper goes, a copy becomes kept. What clients put, and so what everybody reads, has two keepers as soon
  *    as another worker has fetched it anyway.
- * K2 A worker that leaves says goodbye only after the scheduler has said that nothing is needed of it any more: what it
+ * K2 A worker that leaves deregisters only after the scheduler has said that nothing is needed of it any more: what it
  *    alone holds is fetched by others first. What nobody can take (there is no other worker, none is large enough, or
- *    all fail) stays while somebody who is silent may come back, or has not said hello to a new scheduler yet; at most
+ *    all fail) stays while somebody who is silent may come back, or has not registered to a new scheduler yet; at most
  *    for limits.silentWorkerPatienceMs. Then it is said in the log, with its size. What it holds of sessions that have
  *    not come back to a new scheduler yet stays as long: nobody can say yet that it is not needed.
  * K3 Nothing here is remembered across a restart of the scheduler: workers tell what they hold, and that they leave.
@@ -17,10 +17,10 @@ import { limits } from "../../proto/limits.js";
 import type { ObjectLocation } from "../../proto/messages/results.js";
 import { createDrain, type Drain } from "./drain-record.js";
 import { locate } from "./locate.js";
-import { order } from "./orders.js";
 import { storeBytes } from "./segments.js";
 import { drainOf, isDraining, setStanding } from "./standing.js";
 import type { Context, State, WorkerRecord } from "./state.js";
+import { sendCommand } from "./worker-commands.js";
 
 /** From this version on workers understand `keep`, `fetch` and `leave`. */
 const versionFrom = 2;
@@ -32,21 +32,21 @@ const moveBytesMax = 256 * 1024 * 1024;
 const moveTimeoutMs = 5_000;
 const bytesPerSecondMin = 4 * 1024 * 1024;
 const triesMax = 3;
-/** Workers say hello to a new scheduler within a few beats, unless they are stopped just then. */
-const helloMs = 15_000;
+/** Workers register to a new scheduler within a few heartbeats, unless they are stopped just then. */
+const registeredMs = 15_000;
 /** A session that is there again has told what it was shown by then. */
 const resumeMs = 10_000;
 
 // ------------------------------------------------------------------------------------------------ keepers
 
 /** A worker holds an object. `copy`: it may drop it. */
-export function noteHolder(ctx: Context, worker: WorkerRecord, id: ObjectId, copy: boolean, joining: boolean): void {
+export function markHolder(ctx: Context, worker: WorkerRecord, id: ObjectId, copy: boolean, joining: boolean): void {
   const { state } = ctx;
   const isNew = !worker.objects.has(id);
   addHolder(state, id, worker.id);
   if (!copy) {
     worker.copies.delete(id);
-    noteKept(state, id, worker);
+    markKept(state, id, worker);
     return;
   }
   // It has not heard yet, or not any more, that it is to keep it.
@@ -92,8 +92,8 @@ export function keepEnough(ctx: Context, id: ObjectId): void {
 function keep(ctx: Context, worker: WorkerRecord, id: ObjectId): void {
   if (worker.version < versionFrom) return;
   worker.copies.delete(id);
-  order(ctx, worker, { o: "keep", ids: [id] });
-  noteKept(ctx.state, id, worker);
+  sendCommand(ctx, worker, { o: "keep", ids: [id] });
+  markKept(ctx.state, id, worker);
 }
 
 const isDurable = (state: State, id: ObjectId): boolean => locate(state, id).durable === true;
@@ -105,7 +105,7 @@ export function startDrain(ctx: Context, worker: WorkerRecord): void {
   if (isDraining(worker)) return;
   setStanding(worker, { w: "draining", drain: createDrain(worker.objects, ctx.state.listenedMs) });
   ctx.state.drains.add(worker);
-  ctx.state.stories.noteWorker("leaves, and takes no new leases", worker.id);
+  ctx.state.stories.addWorker("leaves, and takes no new leases", worker.id);
   // It keeps nothing from now on, so copies elsewhere may have to be kept.
   for (const id of worker.objects) if (!worker.copies.has(id)) keepEnough(ctx, id);
 }
@@ -124,12 +124,12 @@ function endMove(drain: Drain, id: ObjectId): void {
   drain.movingBytes -= move.bytes;
 }
 
-function noteKept(state: State, id: ObjectId, by: WorkerRecord): void {
+function markKept(state: State, id: ObjectId, by: WorkerRecord): void {
   if (!isDraining(by)) for (const drain of drainsOf(state)) endMove(drain, id);
 }
 
 /** The worker does not have the object: if it was to fetch it, that has failed. */
-export function noteMissing(state: State, id: ObjectId, worker: WorkerRecord): void {
+export function markMissing(state: State, id: ObjectId, worker: WorkerRecord): void {
   for (const drain of drainsOf(state)) if (drain.moving.get(id)?.to === worker.id) failMove(drain, id);
 }
 
@@ -162,7 +162,7 @@ export function retryDrains(state: State, come: WorkerRecord): void {
 
 /** Until when, in listening time, somebody may come who takes what is left of this one. */
 function patienceEndsMs(state: State, { sinceMs }: Drain): number {
-  let endMs = state.epoch > 1 ? helloMs : 0;
+  let endMs = state.epoch > 1 ? registeredMs : 0;
   for (const { worker, at } of state.silences)
     if (!state.workers.has(worker)) endMs = Math.max(endMs, at + limits.silentWorkerPatienceMs);
   return Math.min(endMs, sinceMs + limits.silentWorkerPatienceMs);
@@ -209,7 +209,7 @@ function advance(ctx: Context, worker: WorkerRecord, drain: Drain): void {
     });
   }
   drain.free = true;
-  order(ctx, worker, { o: "leave", needed: 0 });
+  sendCommand(ctx, worker, { o: "leave", needed: 0 });
 }
 
 /** False: there is more to look at when some of the moves are over. */
@@ -227,7 +227,7 @@ function giveMoves(ctx: Context, worker: WorkerRecord, drain: Drain): boolean {
     const untilMs = state.nowMs + moveTimeoutMs + (bytes / bytesPerSecondMin) * 1_000;
     drain.moving.set(id, { to: target.id, bytes, untilMs });
     drain.movingBytes += bytes;
-    order(ctx, target, { o: "fetch", objects: [location] });
+    sendCommand(ctx, target, { o: "fetch", objects: [location] });
   }
   return true;
 }
@@ -256,11 +256,11 @@ function mayBeAskedFor(state: State, worker: WorkerRecord): boolean {
   return false;
 }
 
-/** A beat of a worker that leaves is answered with how much is still needed of it. */
-export function tellDrain(ctx: Context, worker: WorkerRecord): void {
+/** A heartbeat of a worker that leaves is answered with how much is still needed of it. */
+export function emitDrain(ctx: Context, worker: WorkerRecord): void {
   const drain = drainOf(worker);
   if (!drain || worker.version < versionFrom) return;
-  order(ctx, worker, { o: "leave", needed: drain.free ? 0 : Math.max(1, drain.todo.size + drain.moving.size) });
+  sendCommand(ctx, worker, { o: "leave", needed: drain.free ? 0 : Math.max(1, drain.todo.size + drain.moving.size) });
 }
 
 function hasKeeper(state: State, id: ObjectId): boolean {

@@ -5,6 +5,6 @@ export interface Departed {
   readonly worker: WorkerId;
   /** superseded: another process has taken its name, and it may not join again while that one is there. */
   readonly how: "silent" | "superseded";
-  /** Tasks that were blamed for its death. */
+  /** Tasks that were given a strike for its death. */
   strikes: readonly { readonly job: JobId; readonly stage: number; readonly task: number }[];
 }

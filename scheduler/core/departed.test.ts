@@ -1,5 +1,6 @@
 /**
- * Two processes under one name, deaths and what is blamed for them, and processes that were called dead and are not.
+ * Two processes under one name, deaths and what is given a strike for them, and processes that were called dead and are
+ * not.
  */
 import { describe, expect, test } from "vitest";
 import type { BundleId, Epoch, Instance, JobId, LeaseId, ObjectId, SchedulerStart, WorkerId } from "../../proto/ids.js";
@@ -15,10 +16,10 @@ const verdictMs = 3 * limits.heartbeatTimeoutMs + 200;
 
 const refusals = (commands: readonly Command[]) =>
   commands.flatMap((c) =>
-    c.c === "order" && c.order.o === "refused" ? [{ to: c.instance, code: c.order.error.code }] : [],
+    c.c === "command" && c.command.o === "refused" ? [{ to: c.instance, code: c.command.error.code }] : [],
   );
-const beatOf = (rig: Rig, worker: WorkerId, instance: Instance): WorkerRequestOf<"beat"> => ({
-  t: "beat",
+const heartbeatOf = (rig: Rig, worker: WorkerId, instance: Instance): WorkerRequestOf<"heartbeat"> => ({
+  t: "heartbeat",
   worker,
   instance,
   epoch: rig.state.epoch,
@@ -31,8 +32,8 @@ const beatOf = (rig: Rig, worker: WorkerId, instance: Instance): WorkerRequestOf
 const running = (lease: { lease: LeaseId; from: number; to: number }) => [
   { lease: lease.lease, next: lease.from, to: lease.to, running: true },
 ];
-const blamesOf = (rig: Rig, task: number): number =>
-  rig.state.jobs.get(session)?.stages.get(0)?.troubles.get(task)?.blames ?? 0;
+const strikesOf = (rig: Rig, task: number): number =>
+  rig.state.jobs.get(session)?.stages.get(0)?.failureRecords.get(task)?.strikes ?? 0;
 
 function scene(count = 1): Rig {
   const rig = new Rig();
@@ -55,7 +56,7 @@ describe("a process under a name that is taken", () => {
     const rig = scene();
     const lease = one(leasesIn(rig.join(w1, 1, { instance: first })));
     const again = one(leasesIn(rig.join(w1, 1, { instance: second })));
-    const late = rig.hear({
+    const late = rig.receive({
       t: "commits",
       worker: w1,
       instance: first,
@@ -67,9 +68,9 @@ describe("a process under a name that is taken", () => {
     });
     expect(updatesIn(late)).toEqual([]);
     expect(refusals(late)).toEqual([{ to: first, code: "SUPERSEDED" }]);
-    expect(late.flatMap((c) => (c.c === "order" ? [c.instance] : []))).not.toContain(second);
-    expect(refusals(rig.hear(beatOf(rig, w1, first)))).toEqual([{ to: first, code: "SUPERSEDED" }]);
-    const byes = rig.hear({ t: "bye", worker: w1, instance: first, epoch: rig.state.epoch });
+    expect(late.flatMap((c) => (c.c === "command" ? [c.instance] : []))).not.toContain(second);
+    expect(refusals(rig.receive(heartbeatOf(rig, w1, first)))).toEqual([{ to: first, code: "SUPERSEDED" }]);
+    const byes = rig.receive({ t: "deregister", worker: w1, instance: first, epoch: rig.state.epoch });
     expect(refusals(byes)).toHaveLength(1);
     expect(rig.state.workers.get(w1)?.instance).toBe(second);
     expect(updatesIn(rig.commit(w1, [fill(again)], { seq: 0 }))).toHaveLength(1);
@@ -81,26 +82,26 @@ describe("a process under a name that is taken", () => {
     rig.join(w1, 1, { instance: second });
     expect(refusals(rig.join(w1, 1, { instance: first }))).toEqual([{ to: first, code: "SUPERSEDED" }]);
     expect(rig.state.workers.get(w1)?.instance).toBe(second);
-    rig.hear({ t: "bye", worker: w1, instance: second, epoch: rig.state.epoch });
+    rig.receive({ t: "deregister", worker: w1, instance: second, epoch: rig.state.epoch });
     rig.join(w1, 1, { instance: first });
     expect(rig.state.workers.get(w1)?.instance).toBe(first);
   });
 
-  test("orders say for which process they are, acknowledgements that waited for the journal too", () => {
+  test("commands say for which process they are, acknowledgements that waited for the journal too", () => {
     const rig = scene();
     rig.join(w1, 1, { instance: first });
     const out = [...rig.commit(w1, [], { seq: 5 }), ...rig.join(w1, 1, { instance: second })];
-    const acks = out.flatMap((c) => (c.c === "order" && c.order.o === "ack" ? [c.instance] : []));
+    const acks = out.flatMap((c) => (c.c === "command" && c.command.o === "ack" ? [c.instance] : []));
     expect(acks).toEqual([first]);
   });
 });
 
-describe("blame", () => {
+describe("strike", () => {
   test("three deaths while it was executing end a task; three restarts of a worker under its own name are three deaths", () => {
     const rig = scene();
     for (let i = 0; i < 4; i++) {
       const [lease] = leasesIn(rig.join(w1, 1, { instance: `process-${i}` as Instance }));
-      if (lease) rig.beat(w1, running(lease));
+      if (lease) rig.heartbeat(w1, running(lease));
     }
     expect(leasesIn(rig.commands)).toHaveLength(3);
     expect(rig.ask({ t: "explain", job: session, stage: 0, task: 0 })).toMatchObject({
@@ -116,36 +117,36 @@ describe("blame", () => {
     for (let i = 0; i < 3; i++) {
       const worker = `cut${i}` as WorkerId;
       const lease = one(leasesIn(rig.join(worker, 1, { instance: `process-${i}` as Instance })));
-      rig.beat(worker, running(lease));
+      rig.heartbeat(worker, running(lease));
       rig.pass(lostMs);
-      expect(blamesOf(rig, 0)).toBe(i + 1);
+      expect(strikesOf(rig, 0)).toBe(i + 1);
     }
     rig.join("cut1" as WorkerId, 1, { instance: "process-1" as Instance });
-    expect(blamesOf(rig, 0)).toBe(2);
-    rig.ask({ t: "beat", client, session, epoch: rig.state.epoch, waiting: [], released: [] });
+    expect(strikesOf(rig, 0)).toBe(2);
+    rig.ask({ t: "heartbeat", client, session, epoch: rig.state.epoch, waiting: [], released: [] });
     const out = rig.pass(verdictMs);
     expect(updatesIn(out)).toEqual([]);
     expect(one(leasesIn(rig.join(w2))).attempt).toBe(4);
   });
 
-  test("a process that lost its name to another, and lives, is blamed on nobody", () => {
+  test("a process that lost its name to another, and lives, is charged to nobody", () => {
     const rig = scene();
     const lease = one(leasesIn(rig.join(w1, 1, { instance: first })));
-    rig.beat(w1, running(lease));
+    rig.heartbeat(w1, running(lease));
     rig.join(w1, 1, { instance: second });
-    expect(blamesOf(rig, 0)).toBe(1);
-    rig.hear(beatOf(rig, w1, first));
-    expect(blamesOf(rig, 0)).toBe(0);
-    rig.hear(beatOf(rig, w1, first));
-    expect(blamesOf(rig, 0)).toBe(0);
+    expect(strikesOf(rig, 0)).toBe(1);
+    rig.receive(heartbeatOf(rig, w1, first));
+    expect(strikesOf(rig, 0)).toBe(0);
+    rig.receive(heartbeatOf(rig, w1, first));
+    expect(strikesOf(rig, 0)).toBe(0);
   });
 
-  test("a goodbye is no death", () => {
+  test("a deregistration is no death", () => {
     const rig = scene();
     const lease = one(leasesIn(rig.join(w1, 1, { instance: first })));
-    rig.beat(w1, running(lease));
-    rig.hear({ t: "bye", worker: w1, instance: first, epoch: rig.state.epoch });
-    expect(blamesOf(rig, 0)).toBe(0);
+    rig.heartbeat(w1, running(lease));
+    rig.receive({ t: "deregister", worker: w1, instance: first, epoch: rig.state.epoch });
+    expect(strikesOf(rig, 0)).toBe(0);
   });
 
   test("a lease that fetches its code or its inputs is not executing, until its worker says so", () => {
@@ -160,14 +161,16 @@ describe("blame", () => {
       rig.ask({ t: "stages", session, client, stages: [spec(1, 2, [{ a: "stage", stage: 0, edge: "broadcast" }])] });
       const lease = leasesIn(rig.commands).find((one) => rig.state.leases.get(one.lease)?.worker.id === w1);
       if (!lease) throw new Error("w1 has no lease");
-      expect(lease.tell).toBe(true);
-      if (starts) rig.beat(w1, running(lease));
+      expect(lease.heartbeatAtStart).toBe(true);
+      if (starts) rig.heartbeat(w1, running(lease));
       for (let i = 0; i < 6; i++) {
-        rig.beat(w2);
+        rig.heartbeat(w2);
         rig.pass(1_000);
       }
       expect(rig.state.workers.has(w1)).toBe(false);
-      expect(rig.state.jobs.get(session)?.stages.get(1)?.troubles.get(lease.from)?.blames ?? 0).toBe(starts ? 1 : 0);
+      expect(rig.state.jobs.get(session)?.stages.get(1)?.failureRecords.get(lease.from)?.strikes ?? 0).toBe(
+        starts ? 1 : 0,
+      );
     }
   });
 
@@ -179,11 +182,11 @@ describe("blame", () => {
     const stage = (index: number) => ({ ...spec(index, 1), fn });
     rig.ask({ t: "stages", session, client, stages: [stage(0)] });
     const fetching = one(leasesIn(rig.commands));
-    expect(fetching.tell).toBe(true);
+    expect(fetching.heartbeatAtStart).toBe(true);
     rig.commit(w1, [fill(fetching)], { done: [fetching.lease] });
     rig.commands.length = 0;
     rig.ask({ t: "stages", session, client, stages: [stage(1)] });
-    expect(one(leasesIn(rig.commands)).tell).toBeUndefined();
+    expect(one(leasesIn(rig.commands)).heartbeatAtStart).toBeUndefined();
   });
 });
 
@@ -212,7 +215,7 @@ describe("another start of the scheduler", () => {
       const rig = started(5, "bbbbbbbb");
       const out = rig.join(w1, 1, {
         instance: first,
-        followed: followed as WorkerRequestOf<"hello">["followed"] & object,
+        followed: followed as WorkerRequestOf<"register">["followed"] & object,
       });
       return out.flatMap((c) => (c.c === "outranked" ? [c.epoch] : []));
     };
@@ -232,9 +235,9 @@ describe("reports that come in another order than they were made", () => {
     const lease = one(leasesIn(rig.commands));
     const id = `s${session as JobId}_0-0` as ObjectId;
     rig.commit(w1, [stored(lease)], { seq: 2 });
-    rig.hear({ t: "objects", worker: w1, epoch: rig.state.epoch, seq: 1, added: [], removed: [id] });
+    rig.receive({ t: "objects", worker: w1, epoch: rig.state.epoch, seq: 1, added: [], removed: [id] });
     expect(rig.state.holders.get(id)?.has(w1)).toBe(true);
-    rig.hear({ t: "objects", worker: w1, epoch: rig.state.epoch, seq: 3, added: [], removed: [id] });
+    rig.receive({ t: "objects", worker: w1, epoch: rig.state.epoch, seq: 3, added: [], removed: [id] });
     expect(rig.state.holders.has(id)).toBe(false);
   });
 });

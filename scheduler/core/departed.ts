@@ -1,12 +1,12 @@
 /**
- * Worker processes that were given up: what their deaths are blamed on, and what is taken back when one turns out to
+ * Worker processes that were given up: what their deaths are charged to, and what is taken back when one turns out to
  * live.
  *
- * B1 Only a task that was executing is blamed, and only for a death: not for a goodbye.
+ * B1 Only a task that was executing is given a strike, and only for a death: not for a deregistration.
  * B2 A process that speaks again was not dead: its strikes are taken back. So the last strike does not end a task at
  * once, but after `verdictMs` in which
  *    none was taken back.
- * B3 Of two processes under one name the one that said hello last is the worker (M7). The other is refused as long as
+ * B3 Of two processes under one name the one that registered last is the worker (M7). The other is refused as long as
  * that one is there.
  */
 
@@ -16,11 +16,11 @@ import type { WorkerRequest } from "../../proto/messages/worker.js";
 import type { Departed } from "./departed-record.js";
 import type { ReplyToken } from "./events.js";
 import { canStart, isRunning } from "./lease-phase.js";
-import { order } from "./orders.js";
 import { failTasks } from "./progress.js";
-import { troubleOf } from "./stage.js";
+import { failureRecordOf } from "./stage.js";
 import { type Context, type LeaseRecord, type StageRecord, setStates, taskState, type WorkerRecord } from "./state.js";
 import { checkStep, workerMachine } from "./transitions.js";
+import { sendCommand } from "./worker-commands.js";
 
 /** A worker that was only cut off is back by then. */
 const verdictMs = 3 * limits.heartbeatTimeoutMs;
@@ -32,7 +32,7 @@ const departedMax = 1_024;
  */
 export function speaker(
   ctx: Context,
-  message: Exclude<WorkerRequest, { t: "hello" }>,
+  message: Exclude<WorkerRequest, { t: "register" }>,
   reply?: ReplyToken,
 ): WorkerRecord | undefined {
   const worker = ctx.state.workers.get(message.worker);
@@ -42,7 +42,7 @@ export function speaker(
   return undefined;
 }
 
-/** Whether the process that says hello may join; told the reason if not. `known`: who has its name. */
+/** Whether the process that registers may join; told the reason if not. `known`: who has its name. */
 export function mayJoin(
   ctx: Context,
   known: WorkerRecord | undefined,
@@ -67,7 +67,7 @@ function refuse(
   reply: ReplyToken | undefined,
 ): void {
   const message = `another process (pid ${worker.pid} on ${worker.node}) has joined under the name ${worker.id} and is this worker now; give every worker a name of its own`;
-  order(ctx, { id: worker.id, instance }, { o: "refused", error: { code: "SUPERSEDED", message } }, { reply });
+  sendCommand(ctx, { id: worker.id, instance }, { o: "refused", error: { code: "SUPERSEDED", message } }, { reply });
 }
 
 /** B2. */
@@ -75,27 +75,29 @@ function acquit(ctx: Context, instance: Instance | undefined): void {
   const departed = instance === undefined ? undefined : ctx.state.departed.get(instance);
   if (!departed || departed.strikes.length === 0) return;
   for (const { job, stage, task } of departed.strikes) {
-    const trouble = ctx.state.jobs.get(job)?.stages.get(stage)?.troubles.get(task);
-    if (trouble && trouble.blames > 0) trouble.blames--;
+    const failureRecord = ctx.state.jobs.get(job)?.stages.get(stage)?.failureRecords.get(task);
+    if (failureRecord && failureRecord.strikes > 0) failureRecord.strikes--;
   }
   const fields = { worker: departed.worker, strikes: departed.strikes.length };
   ctx.out.push({
     c: "log",
     level: "info",
-    text: "a worker that was called lost is alive: no task is blamed for it",
+    text: "a worker that was called lost is alive: no task is given a strike for it",
     fields,
   });
   departed.strikes = [];
 }
 
-/** The worker is gone, without a goodbye: blames what it executed. To be called before its leases are closed. */
-export function blame(ctx: Context, worker: WorkerRecord, how: Departed["how"]): void {
+/**
+ * The worker is gone, without a deregistration: strikes what it executed. To be called before its leases are closed.
+ */
+export function strike(ctx: Context, worker: WorkerRecord, how: Departed["how"]): void {
   const strikes: { job: StageRecord["job"]["id"]; stage: number; task: number }[] = [];
   for (const { stage, open } of executing(worker)) {
     const task = open.first()?.from;
     if (task === undefined) continue;
     strikes.push({ job: stage.job.id, stage: stage.index, task });
-    if (++troubleOf(stage, task).blames >= limits.blamesMax) awaitVerdict(ctx, stage, task, open);
+    if (++failureRecordOf(stage, task).strikes >= limits.strikesMax) awaitVerdict(ctx, stage, task, open);
   }
   if (worker.instance === undefined) return;
   const { departed } = ctx.state;
@@ -107,8 +109,8 @@ export function blame(ctx: Context, worker: WorkerRecord, how: Departed["how"]):
 }
 
 /**
- * B1: what beats or results said was running, and of leases that could start at once the oldest, as far as there were
- * slots for them.
+ * B1: what heartbeats or results said was running, and of leases that could start at once the oldest, as far as there
+ * were slots for them.
  */
 function executing(worker: WorkerRecord): LeaseRecord[] {
   const leases = [...worker.leases.values()];
@@ -118,18 +120,18 @@ function executing(worker: WorkerRecord): LeaseRecord[] {
 
 function awaitVerdict(ctx: Context, stage: StageRecord, task: number, open: LeaseRecord["open"]): void {
   open.delete(task, task + 1);
-  troubleOf(stage, task).attempts++;
+  failureRecordOf(stage, task).attempts++;
   setStates(ctx.state, stage, task, task + 1, taskState.retrying);
   ctx.state.retries.add(ctx.state.nowMs + verdictMs, { stage, task });
 }
 
 /** True: the task has killed as many workers as it may, and ends with that. */
 export function isQuarantined(ctx: Context, stage: StageRecord, task: number): boolean {
-  const blames = stage.troubles.get(task)?.blames ?? 0;
-  if (blames < limits.blamesMax) return false;
+  const strikes = stage.failureRecords.get(task)?.strikes ?? 0;
+  if (strikes < limits.strikesMax) return false;
   failTasks(ctx, stage, task, task + 1, {
     code: "TASK_QUARANTINED",
-    message: `task ${task} of stage ${stage.index} was executing on ${blames} workers that died; it is not tried again`,
+    message: `task ${task} of stage ${stage.index} was executing on ${strikes} workers that died; it is not tried again`,
   });
   return true;
 }

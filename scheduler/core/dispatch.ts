@@ -16,7 +16,6 @@ import { pinOf } from "./engines.js";
 import { gatherInputs } from "./inputs.js";
 import { hasRun, neverAsked, sent } from "./lease-phase.js";
 import { countBlockers, isReady, linkObject, upstreamAt } from "./links.js";
-import { order } from "./orders.js";
 import { leasesMax, leasesToRun } from "./places.js";
 import { failTasks } from "./progress.js";
 import { RangeSet } from "./ranges.js";
@@ -32,6 +31,7 @@ import {
   taskState,
   type WorkerRecord,
 } from "./state.js";
+import { sendCommand } from "./worker-commands.js";
 
 /**
  * A lease aims at this much work: long against a round trip (about 0.3 ms), short against a person's patience and a
@@ -170,7 +170,7 @@ function isAloneReady({ ready }: State): boolean {
   return true;
 }
 
-const attemptOf = (stage: StageRecord, task: number): number => (stage.troubles.get(task)?.attempts ?? 0) + 1;
+const attemptOf = (stage: StageRecord, task: number): number => (stage.failureRecords.get(task)?.attempts ?? 0) + 1;
 
 function grant(ctx: Context, stage: StageRecord, worker: WorkerRecord): void {
   const { state } = ctx;
@@ -179,7 +179,7 @@ function grant(ctx: Context, stage: StageRecord, worker: WorkerRecord): void {
   const { from } = range;
   let to = Math.min(range.to, from + leaseSize(state, stage));
   const attempt = attemptOf(stage, from);
-  if (stage.troubles.size > 0) {
+  if (stage.failureRecords.size > 0) {
     for (let i = from + 1; i < to; i++) {
       if (attemptOf(stage, i) !== attempt) to = i;
     }
@@ -218,7 +218,7 @@ function grant(ctx: Context, stage: StageRecord, worker: WorkerRecord): void {
     attempt,
     open,
     next: from,
-    tells: mustPrepare(stage, worker, gathered.inputs),
+    asksHeartbeat: mustPrepare(stage, worker, gathered.inputs),
     phase: sent,
     grantedAtMs: state.nowMs,
     sentAtMs: state.nowMs,
@@ -226,7 +226,7 @@ function grant(ctx: Context, stage: StageRecord, worker: WorkerRecord): void {
     askedFrom: Number.POSITIVE_INFINITY,
   };
   if (stage.engine === "") stage.pin ??= worker.family;
-  state.stories.noteLease("leased", lease, from, to);
+  state.stories.addLease("leased", lease, from, to);
   state.leases.set(lease.id, lease);
   worker.leases.set(lease.id, lease);
   addLease(stage, lease);
@@ -280,9 +280,9 @@ export function sendLease(
     since: Math.round(stage.job.submittedAtMs),
     durable: stage.job.kind === "durable",
     options: stage.spec.options,
-    ...(lease.tells ? { tell: true as const } : {}),
+    ...(lease.asksHeartbeat ? { heartbeatAtStart: true as const } : {}),
   };
-  order(ctx, lease.worker, { o: "lease", lease: message });
+  sendCommand(ctx, lease.worker, { o: "lease", lease: message });
 }
 
 /** Item packs and runs of objects are cut to the lease's range: item i - from belongs to task i. */

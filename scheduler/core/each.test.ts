@@ -38,7 +38,7 @@ const submit = (rig: Rig, ...stages: ReturnType<typeof spec>[]): void => {
 };
 
 const putIt = (rig: Rig): void => {
-  rig.hear({ t: "objects", worker: w1, epoch: rig.state.epoch, seq: 1_000, added: [facts], removed: [] });
+  rig.receive({ t: "objects", worker: w1, epoch: rig.state.epoch, seq: 1_000, added: [facts], removed: [] });
   rig.ask({ t: "hold", client, session, objects: [{ ...facts, generation: 1 }] });
 };
 
@@ -139,12 +139,12 @@ describe("a stage whose task i takes object i", () => {
     submit(rig, spec(0, 1));
     const blocker = one(leasesIn(rig.commands));
     submit(rig, spec(1, 2, [{ a: "each", of: [id, [0, 0, 1]] }]));
-    rig.hear({ t: "objects", worker: w1, epoch: rig.state.epoch, seq: 1_001, added: [], removed: [id] });
+    rig.receive({ t: "objects", worker: w1, epoch: rig.state.epoch, seq: 1_001, added: [], removed: [id] });
     const out = runAll(rig, w1, rig.commit(w1, [fill(blocker)], { done: [blocker.lease] }));
     expect(leasesIn(out).map((l) => [l.stage, l.from, l.to])).toEqual([[1, 1, 2]]);
     const why = rig.ask({ t: "explain", job: session, stage: 1, task: 0 }) as ClientReplyOf<"explanation">;
     expect(why.explanation.text).toContain(id);
-    const again = rig.hear({
+    const again = rig.receive({
       t: "objects",
       worker: w1,
       epoch: rig.state.epoch,
@@ -162,7 +162,7 @@ describe("a stage whose task i takes object i", () => {
     submit(rig, spec(0, 1));
     submit(rig, spec(1, 3, [{ a: "each", of: [stranger, id, [0, 0, 1]] }]));
     rig.ask({
-      t: "beat",
+      t: "heartbeat",
       client,
       session,
       epoch: rig.state.epoch,
@@ -170,7 +170,7 @@ describe("a stage whose task i takes object i", () => {
       released: [],
       dropped: [{ id, generation: 1 }],
     });
-    rig.hear({ t: "objects", worker: w1, epoch: rig.state.epoch, seq: 1_001, added: [], removed: [id] });
+    rig.receive({ t: "objects", worker: w1, epoch: rig.state.epoch, seq: 1_001, added: [], removed: [id] });
     runAll(rig, w1, rig.commands.slice());
     const ends = updatesIn(rig.commands).filter(({ stage }) => stage === 1);
     expect(ends.map((s) => [s.from, s.to, s.r === "failed" ? s.error.code : s.r])).toEqual([
@@ -198,7 +198,7 @@ describe("a stage whose task i takes object i", () => {
         },
       ]),
     );
-    rig.ask({ t: "beat", client, session, epoch: rig.state.epoch, waiting: [1], released: [0] });
+    rig.ask({ t: "heartbeat", client, session, epoch: rig.state.epoch, waiting: [1], released: [0] });
     expect(rig.state.jobs.get(session)?.stages.has(0)).toBe(true);
     const lease = leasesIn(rig.commands).at(-1) as Parameters<typeof fill>[0];
     runAll(rig, w1, rig.commit(w1, [fill(lease)], { done: [lease.lease] }));
@@ -214,7 +214,7 @@ describe("a stage whose task i takes object i", () => {
     const before = rig.commands.length;
     rig.join(w2, 1);
     submit(rig, spec(2, 2, [{ a: "each", of: [[0, 4, 2]] }]));
-    rig.hear({ t: "bye", worker: w1, epoch: rig.state.epoch });
+    rig.receive({ t: "deregister", worker: w1, epoch: rig.state.epoch });
     const out = runAll(rig, w2, rig.commands.slice(before), (lease) =>
       lease.stage === 0 ? stored(lease) : fill(lease),
     );
@@ -277,7 +277,7 @@ test.each([0, 8])(
     const made = `${base}-1` as ObjectId;
     const others = Array.from({ length: more }, (_, i) => ({ a: "task" as const, stage: i + 2, task: 0 }));
     const of = [[0, 0, 1], made] as EachRun[];
-    rig.hear({ t: "bye", worker: w1, epoch: rig.state.epoch });
+    rig.receive({ t: "deregister", worker: w1, epoch: rig.state.epoch });
     submit(rig, spec(1, 2, [{ a: "each", of }, ...others]));
     rig.commands.length = 0;
     rig.join(w2, 4);

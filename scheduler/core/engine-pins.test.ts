@@ -36,7 +36,7 @@ const pure = (index: number, count: number, engine: string, args: ArgSpec[] = []
 });
 const workersOf = (commands: Command[], stage: number): string[] =>
   commands.flatMap((c) =>
-    c.c === "order" && c.order.o === "lease" && c.order.lease.stage === stage ? [c.worker] : [],
+    c.c === "command" && c.command.o === "lease" && c.command.lease.stage === stage ? [c.worker] : [],
   );
 const warnings = (rig: Rig): string[] =>
   rig.commands.flatMap((c) => (c.c === "log" && c.level === "warn" ? [c.text] : []));
@@ -77,8 +77,10 @@ describe("addresses (E1)", () => {
     const rig = new Rig();
     const engine = (): string | undefined => {
       const reply = rig.ask({ t: "open", client, session, tenant, version: PROTOCOL_VERSION });
-      const beat = rig.ask({ t: "beat", client, session, epoch: rig.state.epoch, waiting: [], released: [] });
-      expect(beat?.t === "beat" ? beat.engine : undefined).toBe(reply?.t === "opened" ? reply.engine : undefined);
+      const heartbeat = rig.ask({ t: "heartbeat", client, session, epoch: rig.state.epoch, waiting: [], released: [] });
+      expect(heartbeat?.t === "heartbeat" ? heartbeat.engine : undefined).toBe(
+        reply?.t === "opened" ? reply.engine : undefined,
+      );
       return reply?.t === "opened" ? reply.engine : undefined;
     };
     expect(engine()).toBe("");
@@ -88,7 +90,7 @@ describe("addresses (E1)", () => {
     expect(engine()).toBe(engineA);
     rig.join(w3, 1, b);
     expect(engine()).toBe(engineB);
-    for (const worker of [w1, w2, w3]) rig.hear({ t: "bye", worker, epoch: rig.state.epoch });
+    for (const worker of [w1, w2, w3]) rig.receive({ t: "deregister", worker, epoch: rig.state.epoch });
     expect(engine()).toBe(engineB);
   });
 
@@ -192,7 +194,7 @@ describe("when no worker has the engine any more (E3)", () => {
     rig.join(w1, 1, a);
     submit(rig, "one", pure(0, 3, engineA));
     rig.commit(w1, [fill(leasesIn(rig.commands)[0] as Lease)]);
-    rig.hear({ t: "bye", worker: w1, epoch: rig.state.epoch });
+    rig.receive({ t: "deregister", worker: w1, epoch: rig.state.epoch });
     rig.commands.length = 0;
     rig.join(w2, 1, b);
     for (let i = 0; i < 5; i++)
@@ -242,7 +244,7 @@ describe("a lost result that is made again (E4)", () => {
     rig.open();
     stages(rig, pure(0, 1, engineA));
     rig.commit(w1, [stored(one(leasesIn(rig.commands)), 1)]);
-    rig.hear({ t: "bye", worker: w1, epoch: rig.state.epoch });
+    rig.receive({ t: "deregister", worker: w1, epoch: rig.state.epoch });
     rig.commands.length = 0;
     for (const [worker, about] of more) rig.join(worker, 1, about);
     return rig;
@@ -252,7 +254,7 @@ describe("a lost result that is made again (E4)", () => {
     const rig = lost([w2, b], [w3, a]);
     // The first to come may have got it: it alone was there.
     const [holder] = workersOf(rig.commands, 0);
-    if (holder === w2) rig.hear({ t: "bye", worker: w2, epoch: rig.state.epoch });
+    if (holder === w2) rig.receive({ t: "deregister", worker: w2, epoch: rig.state.epoch });
     const lease = leasesIn(rig.commands).at(-1) as Lease;
     expect(workersOf(rig.commands, 0).at(-1)).toBe(w3);
     rig.commit(w3, [stored(lease, 2)]);

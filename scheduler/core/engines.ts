@@ -32,7 +32,7 @@ export function enginesOf(state: State): Map<string, number> {
 }
 
 /** To be called when a worker has joined. */
-export function noteJoin(ctx: Context, worker: WorkerRecord): void {
+export function markJoin(ctx: Context, worker: WorkerRecord): void {
   const families = enginesOf(ctx.state);
   const family = engineFamily(worker.engine);
   if (families.size > 1 && families.get(family) === 1) {
@@ -94,18 +94,18 @@ export const engineToRecord = (stage: StageRecord, worker: WorkerRecord | undefi
   stage.engine === undefined || !worker || worker.family === stage.spec.options.engine ? undefined : worker.family;
 
 /** A commit says that this engine made results of the stage (E3, E5). */
-export function noteEngine(stage: StageRecord, engine: string): void {
+export function markEngine(stage: StageRecord, engine: string): void {
   if (stage.engine === "") stage.engine = engine;
-  else if (stage.engine !== engine) noteStrayed(stage);
+  else if (stage.engine !== engine) markStrayed(stage);
 }
 
-export function noteStrayed(stage: StageRecord): void {
+export function markStrayed(stage: StageRecord): void {
   stage.strayed = true;
   stage.ownOnly = true;
 }
 
 /** Before a commit of results of this engine is written: tells when it is not the one of the stage (E3). */
-export function noteStray(ctx: Context, stage: StageRecord, engine: string, tasks: number): void {
+export function markStray(ctx: Context, stage: StageRecord, engine: string, tasks: number): void {
   if (engine === (stage.engine || engine)) return;
   ctx.out.push({ c: "count", metric: "tasks_strayed", by: tasks, tenant: stage.job.tenant });
   if (stage.strayed) return;

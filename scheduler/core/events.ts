@@ -22,7 +22,7 @@ import type { ClientReply, ClientRequest } from "../../proto/messages/client.js"
 import type { ObjectLocation, ResultSegment } from "../../proto/messages/results.js";
 import type { StageSpec } from "../../proto/messages/stage.js";
 import type { JobState, JobStatus } from "../../proto/messages/status.js";
-import type { WorkerOrder, WorkerRequest } from "../../proto/messages/worker.js";
+import type { SchedulerCommand, WorkerRequest } from "../../proto/messages/worker.js";
 
 /** A handle of the shell's for an answer that is owed. The core passes it back untouched. */
 export type ReplyToken = number;
@@ -96,14 +96,14 @@ export type Event =
 export type Command =
   | { c: "reply"; to: ReplyToken; message: ClientReply; gated: boolean }
   /**
-   * Orders to one worker are batched into one message by the shell. With `reply`: as the answer to that request.
+   * Commands to one worker are batched into one message by the shell. With `reply`: as the answer to that request.
    * `patient`: nobody waits for it; it may travel some milliseconds later with what else is to be said.
    */
   | {
-      c: "order";
+      c: "command";
       worker: WorkerId;
       instance?: Instance | undefined;
-      order: WorkerOrder;
+      command: SchedulerCommand;
       gated: boolean;
       reply?: ReplyToken;
       patient?: boolean;

@@ -19,10 +19,10 @@ import { type LeaseRecord, type StageRecord, type State, tallyOf, taskState } fr
  * timer).
  */
 export function explain(state: State, stage: StageRecord, task: number): Explanation {
-  const trouble = stage.troubles.get(task);
-  const head = { job: stage.job.id, stage: stage.index, task, attempt: (trouble?.attempts ?? 0) + 1 };
-  const last = trouble?.lastError
-    ? `; the last try failed with ${trouble.lastError.code}: ${trouble.lastError.message}`
+  const failureRecord = stage.failureRecords.get(task);
+  const head = { job: stage.job.id, stage: stage.index, task, attempt: (failureRecord?.attempts ?? 0) + 1 };
+  const last = failureRecord?.lastError
+    ? `; the last try failed with ${failureRecord.lastError.code}: ${failureRecord.lastError.message}`
     : "";
   switch (stage.states.at(task)) {
     case taskState.succeeded:
@@ -50,14 +50,14 @@ export function explain(state: State, stage: StageRecord, task: number): Explana
       let dueMs = state.nowMs;
       for (const { atMs, item } of state.retries) if (item.stage === stage && item.task === task) dueMs = atMs;
       const wait = Math.max(0, Math.round(dueMs - state.nowMs));
-      if (trouble?.claimed?.silence)
+      if (failureRecord?.claimed?.silence)
         return {
           ...head,
-          ...waitForSilent(state, trouble.claimed.silence, "the worker that holds its result"),
+          ...waitForSilent(state, failureRecord.claimed.silence, "the worker that holds its result"),
           state: "retrying",
         };
-      if (trouble?.claimed) {
-        const left = Math.max(0, Math.round(trouble.claimed.at + claimPatienceMs(stage) - state.listenedMs));
+      if (failureRecord?.claimed) {
+        const left = Math.max(0, Math.round(failureRecord.claimed.at + claimPatienceMs(stage) - state.listenedMs));
         return {
           ...head,
           state: "retrying",
@@ -66,9 +66,9 @@ export function explain(state: State, stage: StageRecord, task: number): Explana
           retryInMs: left,
         };
       }
-      const blames = trouble?.blames ?? 0;
-      if (blames >= limits.blamesMax) {
-        const text = `it was executing on ${blames} workers that died; unless one of them turns out to live within ${wait} ms, it is not tried again`;
+      const strikes = failureRecord?.strikes ?? 0;
+      if (strikes >= limits.strikesMax) {
+        const text = `it was executing on ${strikes} workers that died; unless one of them turns out to live within ${wait} ms, it is not tried again`;
         return { ...head, state: "retrying", reason: "verdict", text, retryInMs: wait };
       }
       return {
@@ -193,7 +193,7 @@ function silentInputOf(stage: StageRecord, task: number): Silence | undefined {
   for (const { upstream, entry } of stage.links) {
     if (tallyOf(upstream, taskState.retrying) === 0) continue;
     const read = [...readBy(upstream, entry, task, task + 1)];
-    for (const [at, { claimed }] of upstream.troubles) {
+    for (const [at, { claimed }] of upstream.failureRecords) {
       const isRead = read.some(({ from, to }) => from <= at && at < to);
       if (isRead && claimed?.silence && upstream.states.at(at) === taskState.retrying) return claimed.silence;
     }

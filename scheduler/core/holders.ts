@@ -7,7 +7,7 @@
  */
 import { type ObjectBase, type ObjectId, objectIdOf } from "../../proto/ids.js";
 import type { WorkerRequestOf } from "../../proto/messages/worker.js";
-import { keepEnough, noteMissing } from "./copies.js";
+import { keepEnough, markMissing } from "./copies.js";
 import { loseObject } from "./losses.js";
 import { losePut } from "./puts.js";
 import type { Context, State, WorkerRecord } from "./state.js";
@@ -18,7 +18,7 @@ const touchedObjectsMax = 20_000;
 /** Every report up to the highest that has come is known, or known not to come. */
 export const isInOrder = ({ seen }: WorkerRecord): boolean => seen.isContiguous && (seen.isEmpty || seen.has(0));
 
-/** O1. `seq`: the number of the report, or of the last one before a hello. */
+/** O1. `seq`: the number of the report, or of the last one before a registration. */
 export function isNews(worker: WorkerRecord, id: ObjectId, seq: number, what: "there" | "gone"): boolean {
   const known = worker.touched.get(id);
   if (known && known.seq > seq) return false;
@@ -39,7 +39,7 @@ export function forgetOrder(worker: WorkerRecord): void {
 }
 
 /** Results that a report has committed are there from that report on; what is gone since is not held for them. */
-export function noteStored(
+export function markStored(
   ctx: Context,
   worker: WorkerRecord,
   { commits, seq }: WorkerRequestOf<"commits">,
@@ -59,7 +59,7 @@ export function noteStored(
 export function dropHolder(ctx: Context, worker: WorkerRecord, id: ObjectId): void {
   worker.objects.delete(id);
   worker.copies.delete(id);
-  noteMissing(ctx.state, id, worker);
+  markMissing(ctx.state, id, worker);
   forgetStranger(ctx.state, id, worker);
   const holders = ctx.state.holders.get(id);
   if (!holders?.delete(worker.id)) return;

@@ -31,7 +31,7 @@ export type Recall =
 interface Phased {
   readonly id: string;
   /** The worker says when it can start; until then it may be fetching what it needs (I8). */
-  readonly tells: boolean;
+  readonly asksHeartbeat: boolean;
   phase: LeasePhase;
   recall: Recall;
 }
@@ -58,11 +58,11 @@ export const isRunning = ({ phase }: Phased): boolean => phase.p === "running";
 export const hasRun = ({ phase }: Phased): boolean => phase.p === "ran";
 
 /** As far as is known, it runs as soon as a slot is free for it. */
-export const canStart = ({ phase, tells }: Phased): boolean =>
-  phase.p === "ready" || (!tells && (phase.p === "sent" || phase.p === "preparing"));
+export const canStart = ({ phase, asksHeartbeat }: Phased): boolean =>
+  phase.p === "ready" || (!asksHeartbeat && (phase.p === "sent" || phase.p === "preparing"));
 
-/** A beat lists it. Beats may overtake each other and reports; what has run does not run again. */
-export function noteHeld(lease: Phased, { running: runs, startable, waits }: HeldLease): void {
+/** A heartbeat lists it. Heartbeats may overtake each other and reports; what has run does not run again. */
+export function markHeld(lease: Phased, { running: runs, startable, waits }: HeldLease): void {
   const { p } = lease.phase;
   if (p === "ran") return;
   if (runs) setPhase(lease, running);
@@ -73,12 +73,12 @@ export function noteHeld(lease: Phased, { running: runs, startable, waits }: Hel
 }
 
 /** A result of it has come. */
-export function noteProgress(lease: Phased): void {
+export function markProgress(lease: Phased): void {
   if (lease.phase.p !== "ran" && lease.phase.p !== "running") setPhase(lease, running);
 }
 
 /** Its functions have returned; true if that is news. */
-export function noteReturned(lease: Phased): boolean {
+export function markReturned(lease: Phased): boolean {
   if (lease.phase.p === "ran") return false;
   setPhase(lease, ran);
   return true;
@@ -96,7 +96,7 @@ export function giveUpAsking(lease: Phased, notBeforeMs: number): void {
 }
 
 /** The worker has answered, also when it was not waited for any more. `empty`: there is nothing to give. */
-export function noteAnswer(lease: Phased, empty: boolean): void {
+export function markAnswer(lease: Phased, empty: boolean): void {
   if (empty) setRecall(lease, spent);
   else if (lease.recall.r === "asked") setRecall(lease, neverAsked);
 }

@@ -33,14 +33,14 @@ function ran(stages: StageSpec[], slots = 2, commit = make, options: { checked?:
 }
 
 const release = (rig: Rig, ...released: number[]): void => {
-  rig.ask({ t: "beat", client, session, epoch: rig.state.epoch, waiting: [], released });
+  rig.ask({ t: "heartbeat", client, session, epoch: rig.state.epoch, waiting: [], released });
 };
 
 /** w1 leaves, w2 comes and runs whatever is asked of it. Returns what was given out from then on. */
 function replaceWorker(rig: Rig, commit = make): Command[] {
   const before = rig.commands.length;
   rig.join(w2, 2);
-  rig.hear({ t: "bye", worker: w1, epoch: rig.state.epoch });
+  rig.receive({ t: "deregister", worker: w1, epoch: rig.state.epoch });
   runAll(rig, w2, rig.commands.slice(before), commit);
   return rig.commands.slice(before);
 }
@@ -76,7 +76,7 @@ describe.each(Object.keys(edges))("a chain of pure stages by edges %s", (kind) =
     expect(rig.state.holders.size).toBe(1);
     // And once more.
     rig.join(w1, 1);
-    rig.hear({ t: "bye", worker: w2, epoch: rig.state.epoch });
+    rig.receive({ t: "deregister", worker: w2, epoch: rig.state.epoch });
     runAll(rig, w1, rig.commands.slice(-20), make);
     expect(locate(rig, 4)).toMatchObject({ state: "ready", workers: [w1] });
   });
@@ -106,7 +106,7 @@ test("only what the lost tasks read is made again", () => {
   const stage = rig.state.jobs.get(session)?.stages.get(1);
   const before = rig.commands.length;
   const seq = (rig.state.workers.get(w1)?.seenMax ?? 0) + 1;
-  rig.hear({
+  rig.receive({
     t: "objects",
     worker: w1,
     epoch: rig.state.epoch,

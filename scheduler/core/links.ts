@@ -198,14 +198,14 @@ export function unmeet(upstream: StageRecord, entry: Dependent): boolean {
 
 /** Says to the stage's upstreams whether it has tasks to go; gives those to which that is news. */
 export function setOpen(stage: StageRecord, open: boolean): StageRecord[] {
-  const told: StageRecord[] = [];
+  const emitted: StageRecord[] = [];
   for (const { upstream, entry } of stage.links) {
     if (entry.open === open) continue;
     entry.open = open;
     upstream.openDependents += open ? 1 : -1;
-    told.push(upstream);
+    emitted.push(upstream);
   }
-  return told;
+  return emitted;
 }
 
 /** With fewer links than this, looking through them is the shorter way. */

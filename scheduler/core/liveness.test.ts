@@ -22,19 +22,19 @@ function scene(): Rig {
 test("a worker that is silent while others are heard is lost", () => {
   const rig = scene();
   for (let i = 0; i < 7; i++) {
-    rig.beat(w2);
+    rig.heartbeat(w2);
     rig.hush(1_000);
   }
   expect(alive(rig)).toEqual([w2]);
 });
 
-test("the first beat that is read after a pause of the scheduler condemns nobody whose beats wait behind it", () => {
+test("the first heartbeat that is read after a pause of the scheduler condemns nobody whose heartbeats wait behind it", () => {
   const rig = scene();
   rig.now += 60_000;
-  rig.beat(w2);
+  rig.heartbeat(w2);
   expect(alive(rig)).toEqual([w1, w2]);
   rig.hush(100, 100);
-  rig.beat(w1);
+  rig.heartbeat(w1);
   rig.hush(1_000);
   expect(alive(rig)).toEqual([w1, w2]);
   expect(rig.count("objects_lost")).toBe(0);
@@ -58,12 +58,12 @@ test("while nobody is heard nobody is lost, and whoever speaks first does not co
   rig.hush(300_000);
   expect(alive(rig)).toEqual([w1, w2]);
   expect(rig.state.sessions.size).toBe(1);
-  rig.beat(w2);
+  rig.heartbeat(w2);
   rig.hush(2_000);
-  rig.beat(w1);
-  rig.beat(w2);
+  rig.heartbeat(w1);
+  rig.heartbeat(w2);
   rig.hush(1_000);
-  rig.ask({ t: "beat", client, session, epoch: rig.state.epoch, waiting: [], released: [] });
+  rig.ask({ t: "heartbeat", client, session, epoch: rig.state.epoch, waiting: [], released: [] });
   rig.hush(1_000);
   expect(alive(rig)).toEqual([w1, w2]);
   expect(rig.state.sessions.size).toBe(1);
@@ -94,8 +94,8 @@ test("what was put and belongs to nobody yet is kept while nobody could have cla
   });
   for (let i = 0; i < 20; i++) {
     rig.hush(30_000, 0);
-    rig.beat(w1);
-    rig.beat(w2);
+    rig.heartbeat(w1);
+    rig.heartbeat(w2);
   }
   expect(rig.state.puts.has(id)).toBe(true);
 });
@@ -119,9 +119,9 @@ test("explain says how long a worker could have been heard and was not", () => {
 test("the results of a session are there after an outage of every length", () => {
   const rig = scene();
   rig.hush(3_600_000, 0);
-  rig.beat(w1);
-  rig.beat(w2);
-  rig.ask({ t: "beat", client, session, epoch: rig.state.epoch, waiting: [0], released: [] });
+  rig.heartbeat(w1);
+  rig.heartbeat(w2);
+  rig.ask({ t: "heartbeat", client, session, epoch: rig.state.epoch, waiting: [0], released: [] });
   rig.hush(200);
   const [located] = (
     rig.ask({ t: "locate", ids: [`s${session}_0-0` as ObjectId] }) as { locations: { state: string }[] }

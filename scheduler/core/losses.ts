@@ -13,7 +13,7 @@ import { isPerTask, setOpen, unmeet } from "./links.js";
 import { isDurablyMade } from "./locate.js";
 import { admit, commitSegment, failTasks } from "./progress.js";
 import { awaitResult, silentHolderOf } from "./silence.js";
-import { troubleOf } from "./stage.js";
+import { failureRecordOf } from "./stage.js";
 import { type Context, isStageComplete, type StageRecord, setStates, taskState, type WorkerRecord } from "./state.js";
 
 /** Nobody who is heard holds the object any more. */
@@ -34,7 +34,7 @@ export function loseObject(ctx: Context, id: ObjectId): void {
     setStates(state, stage, task, task + 1, taskState.waiting);
     block(ctx, stage, task);
     if (stage.spec.options.pure) {
-      troubleOf(stage, task).expected = stored.digest;
+      failureRecordOf(stage, task).expected = stored.digest;
       const gone = makeAgain(ctx, stage, task, task + 1);
       if (!gone) {
         ctx.out.push({ c: "count", metric: "objects_lost", by: 1, tenant: stage.job.tenant });
@@ -50,11 +50,12 @@ export function loseObject(ctx: Context, id: ObjectId): void {
 export function findAgain(ctx: Context, worker: WorkerRecord, object: StoredObject): void {
   const { base, index } = splitObjectId(object.id);
   for (const stage of [...ctx.state.catalog.of(base)]) {
-    const trouble = stage.troubles.get(index);
-    if (!trouble?.expected || trouble.claimed || !sameBytes(trouble.expected, object.digest)) continue;
+    const failureRecord = stage.failureRecords.get(index);
+    if (!failureRecord?.expected || failureRecord.claimed || !sameBytes(failureRecord.expected, object.digest))
+      continue;
     const state = stage.states.at(index);
     if (state !== taskState.waiting && state !== taskState.queued) continue;
-    trouble.expected = undefined;
+    failureRecord.expected = undefined;
     const { bytes, kind, digest } = object;
     const segment = { r: "stored" as const, stage: stage.index, from: index, to: index + 1 };
     addHolder(ctx.state, object.id, worker.id);

@@ -1,7 +1,7 @@
 /** Somebody whose silence would mean something. */
 export interface Peer {
   /** When it was last heard. */
-  heardMs: number;
+  receivedMs: number;
   /** The same in listening time (liveness.ts). */
-  heardAt: number;
+  receivedAt: number;
 }

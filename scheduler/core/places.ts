@@ -2,7 +2,7 @@
  * The places that a worker has for leases: one a slot, and one more each, so that the next is there when a slot's
  * thread returns. A lease that has run holds none, although its last results are still being stored.
  */
-import { hasRun, noteReturned } from "./lease-phase.js";
+import { hasRun, markReturned } from "./lease-phase.js";
 import { removeLease } from "./stage.js";
 import type { LeaseRecord, State, WorkerRecord } from "./state.js";
 
@@ -15,8 +15,8 @@ export const leasesMax = (worker: WorkerRecord): number => 2 * worker.slots;
 export const hasFreeSlot = (worker: WorkerRecord): boolean => leasesToRun(worker) < worker.slots;
 
 /** Its slot is free for others. */
-export function noteRan(lease: LeaseRecord | undefined): void {
-  if (lease && noteReturned(lease)) lease.worker.leasesRan++;
+export function markRan(lease: LeaseRecord | undefined): void {
+  if (lease && markReturned(lease)) lease.worker.leasesRan++;
 }
 
 /** Takes the lease out of the tables. Its open tasks must have been dealt with. */

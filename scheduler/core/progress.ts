@@ -12,13 +12,12 @@ import type { ResultSegment } from "../../proto/messages/results.js";
 import type { JobState } from "../../proto/messages/status.js";
 import { addHolder } from "./copies.js";
 import { concerned, isThere } from "./each.js";
-import { engineToRecord, noteStray } from "./engines.js";
+import { engineToRecord, markStray } from "./engines.js";
 import type { ChunkSegment, HeldSegment } from "./events.js";
 import { drop, letGo, shelve, useOf } from "./lineage.js";
 import { isPerTask, meet, setOpen } from "./links.js";
 import { isBaseKnown } from "./locate.js";
 import { considerOffload } from "./offload.js";
-import { order } from "./orders.js";
 import { endLease } from "./places.js";
 import { write } from "./records.js";
 import {
@@ -36,6 +35,7 @@ import {
 } from "./state.js";
 import { Turns } from "./turns.js";
 import { sendEnd } from "./watches.js";
+import { sendCommand } from "./worker-commands.js";
 
 // ------------------------------------------------------------------------------------------------ queueing
 
@@ -99,19 +99,19 @@ function revokeLeases(ctx: Context, stage: StageRecord, from: number, to: number
     const before = lease.open.size;
     lease.open.delete(from, to);
     if (lease.open.size === before) continue;
-    order(ctx, lease.worker, { o: "cancel", lease: lease.id });
+    sendCommand(ctx, lease.worker, { o: "cancel", lease: lease.id });
     for (const range of [...lease.open]) {
       lease.open.delete(range.from, range.to);
       requeue(ctx, stage, range.from, range.to);
     }
-    ctx.state.stories.noteLease("lease cancelled", lease, 0, 0);
+    ctx.state.stories.addLease("lease cancelled", lease, 0, 0);
     endLease(ctx.state, lease);
   }
 }
 
 // ------------------------------------------------------------------------------------------------ results
 
-export function tell(ctx: Context, stage: StageRecord, segment: HeldSegment): void {
+export function emit(ctx: Context, stage: StageRecord, segment: HeldSegment): void {
   const { job } = stage;
   // What it says itself the client need not hear, and what is made again of a stage whose refs are gone is nobody's to
   // hear.
@@ -140,7 +140,7 @@ export function commitSegment(
       ? undefined
       : engineToRecord(stage, ctx.state.workers.get(worker));
   const origin = { ...(worker ? { worker } : {}), ...(engine === undefined ? {} : { engine }) };
-  if (engine !== undefined) noteStray(ctx, stage, engine, segment.to - segment.from);
+  if (engine !== undefined) markStray(ctx, stage, engine, segment.to - segment.from);
   write(ctx, { k: "commit", job: job.id, segment, slotTimeUs, reused, ...origin }, job.kind === "durable");
   if (segment.r === "stored" && from.worker) {
     for (let i = segment.from; i < segment.to; i++) addHolder(ctx.state, objectIdOf(stage.base, i), from.worker);
@@ -151,7 +151,7 @@ export function commitSegment(
     by: segment.to - segment.from,
     tenant: job.tenant,
   });
-  tell(ctx, stage, segment);
+  emit(ctx, stage, segment);
   if (stage.dependents)
     for (const entry of stage.dependents.of(segment.from, segment.to))
       release(ctx, stage, entry, segment.from, segment.to);
@@ -218,7 +218,7 @@ function failRuns(ctx: Context, stage: StageRecord, from: number, to: number, er
     const segment: ResultSegment = { r: "failed", stage: stage.index, from: i, to: end, error };
     write(ctx, { k: "commit", job: stage.job.id, segment, slotTimeUs: 0, reused: false }, stage.job.kind === "durable");
     ctx.out.push({ c: "count", metric: "tasks_failed", by: end - i, tenant: stage.job.tenant, label: error.code });
-    tell(ctx, stage, segment);
+    emit(ctx, stage, segment);
     failed += end - i;
     i = end;
   }
@@ -312,7 +312,7 @@ export function freeObjects(ctx: Context, ids: Iterable<ObjectId>): void {
   }
   for (const [id, list] of byWorker) {
     const worker = ctx.state.workers.get(id);
-    if (worker) order(ctx, worker, { o: "free", ids: list });
+    if (worker) sendCommand(ctx, worker, { o: "free", ids: list });
   }
 }
 

@@ -2,7 +2,7 @@
 import type { ClientRequestOf } from "../../proto/messages/client.js";
 import { answer, jobNotFound, refuse } from "./client-events.js";
 import type { PutFacts, ReplyToken } from "./events.js";
-import { heard } from "./liveness.js";
+import { received } from "./liveness.js";
 import { createPut, isAway } from "./put-record.js";
 import { findPut, hold, own } from "./puts.js";
 import { write } from "./records.js";
@@ -14,7 +14,7 @@ export function onHold(ctx: Context, request: ClientRequestOf<"hold">, reply: Re
     refuse(ctx, reply, jobNotFound(request.session));
     return;
   }
-  heard(ctx.state, session);
+  received(ctx.state, session);
   const missing = request.objects.filter((object) => isAway(hold(ctx.state, session, object))).map(({ id }) => id);
   answer(ctx, reply, { t: "held", missing });
 }

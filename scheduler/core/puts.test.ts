@@ -32,20 +32,20 @@ class PutRig extends Rig {
     return (this.ask({ t: "hold", ...by, objects: [{ ...facts, generation }] }) as ClientReplyOf<"held">).missing;
   }
 
-  tell(worker: WorkerId, added: (typeof facts)[], removed: ObjectId[] = []) {
-    return this.hear({ t: "objects", worker, epoch: this.state.epoch, seq: this.#said++, added, removed });
+  emit(worker: WorkerId, added: (typeof facts)[], removed: ObjectId[] = []) {
+    return this.receive({ t: "objects", worker, epoch: this.state.epoch, seq: this.#said++, added, removed });
   }
 
-  beatWith(said: Partial<ClientRequestOf<"beat">>): ClientReplyOf<"beat"> {
+  heartbeatWith(said: Partial<ClientRequestOf<"heartbeat">>): ClientReplyOf<"heartbeat"> {
     return this.ask({
-      t: "beat",
+      t: "heartbeat",
       client,
       session,
       epoch: this.state.epoch,
       waiting: [],
       released: [],
       ...said,
-    }) as ClientReplyOf<"beat">;
+    }) as ClientReplyOf<"heartbeat">;
   }
 
   submit(...stages: ReturnType<typeof spec>[]): void {
@@ -54,7 +54,7 @@ class PutRig extends Rig {
 
   freed(): [string, string][] {
     return this.commands.flatMap((c) =>
-      c.c === "order" && c.order.o === "free" ? c.order.ids.map((one): [string, string] => [c.worker, one]) : [],
+      c.c === "command" && c.command.o === "free" ? c.command.ids.map((one): [string, string] => [c.worker, one]) : [],
     );
   }
 }
@@ -68,7 +68,7 @@ function started(): PutRig {
 }
 
 function put(rig = started()): PutRig {
-  rig.tell(w1, [facts]);
+  rig.emit(w1, [facts]);
   expect(rig.hold()).toEqual([]);
   return rig;
 }
@@ -77,12 +77,12 @@ describe("a put", () => {
   test("that its session drops is freed where it is, at once; one that it has put again since is not", () => {
     const rig = put();
     rig.hold(2);
-    rig.beatWith({ dropped: [{ id, generation: 1 }] });
+    rig.heartbeatWith({ dropped: [{ id, generation: 1 }] });
     expect(rig.freed()).toEqual([]);
-    rig.beatWith({ dropped: [{ id, generation: 2 }] });
+    rig.heartbeatWith({ dropped: [{ id, generation: 2 }] });
     expect(rig.freed()).toEqual([[w1, id]]);
     expect([rig.state.puts.size, rig.state.holders.size]).toEqual([0, 0]);
-    rig.beatWith({ dropped: [{ id, generation: 2 }] });
+    rig.heartbeatWith({ dropped: [{ id, generation: 2 }] });
     expect(rig.hold(3)).toEqual([id]);
   });
 
@@ -92,7 +92,7 @@ describe("a put", () => {
     rig.ask({ t: "open", ...other, tenant, version: PROTOCOL_VERSION });
     rig.hold(7, other);
     rig.submit(reads(0));
-    rig.beatWith({ dropped: [{ id, generation: 1 }] });
+    rig.heartbeatWith({ dropped: [{ id, generation: 1 }] });
     rig.ask({ t: "close", ...other });
     expect(rig.freed()).toEqual([]);
     runAll(rig, w1, rig.commands.slice());
@@ -104,9 +104,9 @@ describe("a put", () => {
     rig.submit(reads(0, { pure: true }));
     const lease = one(leasesIn(rig.commands));
     rig.commit(w1, [stored(lease)], { done: [lease.lease] });
-    rig.beatWith({ dropped: [{ id, generation: 1 }] });
+    rig.heartbeatWith({ dropped: [{ id, generation: 1 }] });
     expect(rig.freed()).toEqual([]);
-    rig.beatWith({ released: [0] });
+    rig.heartbeatWith({ released: [0] });
     expect(rig.freed().map(([, freed]) => freed)).toContain(id);
   });
 
@@ -114,9 +114,9 @@ describe("a put", () => {
     const rig = started();
     const inline = new Uint8Array(10);
     rig.ask({ t: "put", session, id, kind: 3, bytes: 10, digest: facts.digest, inline, generation: 4 });
-    rig.beatWith({ dropped: [{ id, generation: 3 }] });
+    rig.heartbeatWith({ dropped: [{ id, generation: 3 }] });
     expect(rig.state.puts.size).toBe(1);
-    rig.beatWith({ dropped: [{ id, generation: 4 }] });
+    rig.heartbeatWith({ dropped: [{ id, generation: 4 }] });
     expect(rig.state.puts.size).toBe(0);
   });
 
@@ -124,10 +124,10 @@ describe("a put", () => {
     const rig = put();
     rig.ask({ t: "close", session, client });
     expect(rig.freed()).toEqual([[w1, id]]);
-    rig.tell(w1, [facts]);
+    rig.emit(w1, [facts]);
     for (let ms = 0; ms < limits.sessionTimeoutMs + 120_000; ms += 4_000) {
       rig.pass(4_000);
-      for (const worker of [w1, w2]) rig.beat(worker);
+      for (const worker of [w1, w2]) rig.heartbeat(worker);
     }
     expect(rig.state.puts.size).toBe(0);
     expect(rig.freed()).toHaveLength(2);
@@ -135,23 +135,23 @@ describe("a put", () => {
 });
 
 describe("a put of which every copy is gone", () => {
-  const lost = (rig: PutRig) => rig.tell(w1, [], [id]);
+  const lost = (rig: PutRig) => rig.emit(w1, [], [id]);
 
-  test("is asked for with every beat; what reads it waits, and runs when it is there again, wherever", () => {
+  test("is asked for with every heartbeat; what reads it waits, and runs when it is there again, wherever", () => {
     const rig = put();
     lost(rig);
     rig.submit(reads(0), spec(1, 1, [{ a: "task", stage: 0, task: 0 }]));
     expect(leasesIn(rig.commands)).toEqual([]);
     for (let ms = 0; ms < limits.heartbeatTimeoutMs; ms += 1_000) {
       rig.pass(1_000);
-      for (const worker of [w1, w2]) rig.beat(worker);
+      for (const worker of [w1, w2]) rig.heartbeat(worker);
     }
-    for (let i = 0; i < 3; i++) expect(rig.beatWith({}).missing).toEqual([id]);
+    for (let i = 0; i < 3; i++) expect(rig.heartbeatWith({}).missing).toEqual([id]);
     expect(rig.ask({ t: "explain", job: session, stage: 0, task: 0 })).toMatchObject({
       explanation: { state: "waiting", reason: "inputs", text: expect.stringContaining(id) },
     });
-    rig.tell(w2, [facts]);
-    expect(rig.beatWith({}).missing).toBeUndefined();
+    rig.emit(w2, [facts]);
+    expect(rig.heartbeatWith({}).missing).toBeUndefined();
     runAll(rig, w1, rig.commands.slice());
     expect(updatesIn(rig.commands).map((s) => [s.stage, s.r])).toEqual([
       [0, "inline"],
@@ -172,17 +172,17 @@ describe("a put of which every copy is gone", () => {
     for (let i = 0; i < 10; i++) {
       rig.pass(1_000);
       for (const one of [w1, w2])
-        rig.beat(
+        rig.heartbeat(
           one,
           leases.slice(1).map((l) => ({ lease: l.lease, next: 0, to: 1, running: true })),
         );
     }
     expect(leasesIn(rig.commands).filter((l) => l.stage === 0)).toEqual([]);
-    rig.tell(w2, [facts]);
+    rig.emit(w2, [facts]);
     for (let i = 0; i < 4; i++) {
       rig.pass(1_000);
       for (const one of [w1, w2])
-        rig.beat(
+        rig.heartbeat(
           one,
           leases.slice(1).map((l) => ({ lease: l.lease, next: 0, to: 1, running: true })),
         );
@@ -194,11 +194,11 @@ describe("a put of which every copy is gone", () => {
     const rig = put();
     lost(rig);
     rig.submit(reads(0));
-    rig.beatWith({ dropped: [{ id, generation: 1 }] });
+    rig.heartbeatWith({ dropped: [{ id, generation: 1 }] });
     expect(updatesIn(rig.commands)).toMatchObject([
       { r: "failed", stage: 0, error: { code: "OBJECT_LOST", details: { object: id } } },
     ]);
-    rig.tell(w2, [facts]);
+    rig.emit(w2, [facts]);
     expect(rig.hold(2)).toEqual([]);
     rig.submit(reads(1));
     expect(leasesIn(rig.commands).map((l) => l.stage)).toEqual([1]);
@@ -210,8 +210,8 @@ describe("a put of which every copy is gone", () => {
     rig.submit(reads(0));
     for (let ms = 0; ms < limits.sessionTimeoutMs + 60_000; ms += 4_000) {
       rig.pass(4_000);
-      for (const worker of [w1, w2]) rig.beat(worker);
-      rig.beatWith({});
+      for (const worker of [w1, w2]) rig.heartbeat(worker);
+      rig.heartbeatWith({});
     }
     expect(updatesIn(rig.commands)).toMatchObject([{ r: "failed", stage: 0, error: { code: "OBJECT_LOST" } }]);
     expect(rig.state.puts.size).toBe(0);
@@ -232,7 +232,7 @@ test("whoever puts the bytes of what lies with a worker has them with the schedu
   const rig = new PutRig();
   rig.join(w1);
   rig.open();
-  rig.tell(w1, [facts]);
+  rig.emit(w1, [facts]);
   rig.hold();
   rig.ask({ t: "put", session, ...facts, inline: new Uint8Array(facts.bytes) });
   const job = "job" as JobId;
@@ -280,9 +280,9 @@ test("after a restart a put that its session holds waits for its worker, and is 
   rig.open();
   expect(rig.hold()).toEqual([id]);
   rig.submit(reads(0));
-  expect(rig.beatWith({}).missing).toBeUndefined();
+  expect(rig.heartbeatWith({}).missing).toBeUndefined();
   rig.join(w1);
-  rig.tell(w1, [facts]);
+  rig.emit(w1, [facts]);
   expect(leasesIn(rig.commands).map((l) => l.stage)).toEqual([0]);
   const late = new PutRig();
   late.join(w2);
@@ -291,14 +291,14 @@ test("after a restart a put that its session holds waits for its worker, and is 
   const passes = (ms: number): void => {
     for (let left = ms; left > 0; left -= 1_000) {
       late.pass(1_000);
-      late.beat(w2);
-      late.beatWith({});
+      late.heartbeat(w2);
+      late.heartbeatWith({});
     }
   };
   passes(limits.heartbeatTimeoutMs + 1_000);
   // Its client may put it again; it is not to give it up, for whoever holds it may be silent.
-  expect(late.beatWith({})).toMatchObject({ awaited: [id] });
-  expect(late.beatWith({}).missing).toBeUndefined();
+  expect(late.heartbeatWith({})).toMatchObject({ awaited: [id] });
+  expect(late.heartbeatWith({}).missing).toBeUndefined();
   passes(limits.silentWorkerPatienceMs);
-  expect(late.beatWith({}).missing).toEqual([id]);
+  expect(late.heartbeatWith({}).missing).toEqual([id]);
 });

@@ -4,8 +4,8 @@
  * P1 A put is kept while a session owns it (from `hold` or `put` until its client lists it as dropped) or a stage reads
  * it that has tasks to go or may
  *    run again. After that its copies are freed at once. Generations tell a late `dropped` from the owning that
- * followed it (M8). P2 A put whose every copy is gone is missing. Its owners are told with every beat and can put it
- * again; what reads it waits for that. If no owner is
+ * followed it (M8). P2 A put whose every copy is gone is missing. Its owners are told with every heartbeat and can put
+ * it again; what reads it waits for that. If no owner is
  *    left, or none has put it again in time, what reads it ends with OBJECT_LOST.
  */
 import type { ObjectId } from "../../proto/ids.js";

@@ -102,7 +102,7 @@ export function onResults(ctx: Context, request: ClientRequestOf<"results">, rep
   );
 }
 
-/** Workers say hello to a new scheduler within a few beats. */
+/** Workers register to a new scheduler within a few heartbeats. */
 const joinMs = 10_000;
 
 export function onPlace(ctx: Context, request: ClientRequestOf<"place">, reply: ReplyToken | undefined): void {
@@ -151,7 +151,7 @@ export function onWorkers(ctx: Context, reply: ReplyToken | undefined): void {
       storeBudgetBytes: worker.storeBudgetBytes,
       spilledBytes: worker.spilledBytes,
       tasksDone: worker.tasksDone,
-      lastHeardMs: worker.heardMs,
+      lastHeardMs: worker.receivedMs,
     }),
   );
   let running = 0;
@@ -161,7 +161,7 @@ export function onWorkers(ctx: Context, reply: ReplyToken | undefined): void {
 
 const storyLinesMax = 100;
 
-const told = (lines: readonly Line[]): StoryLine[] =>
+const emitted = (lines: readonly Line[]): StoryLine[] =>
   lines.slice(-storyLinesMax).map((line) => ({
     atMs: Math.round(line.atMs),
     text: line.what,
@@ -175,7 +175,7 @@ export function onStory(ctx: Context, request: ClientRequestOf<"story">, reply: 
   const { stories } = ctx.state;
   const { lease, worker } = request;
   const lines = lease !== undefined ? stories.ofLease(lease) : worker !== undefined ? stories.ofWorker(worker) : [];
-  answer(ctx, reply, { t: "story", lines: told(lines) });
+  answer(ctx, reply, { t: "story", lines: emitted(lines) });
 }
 
 export function onExplain(ctx: Context, request: ClientRequestOf<"explain">, reply: ReplyToken | undefined): void {
@@ -196,7 +196,7 @@ export function onExplain(ctx: Context, request: ClientRequestOf<"explain">, rep
     return;
   }
   try {
-    const story = told(state.stories.ofTask(job?.id ?? "", stage.index, request.task));
+    const story = emitted(state.stories.ofTask(job?.id ?? "", stage.index, request.task));
     const explanation = { ...explain(state, stage, request.task), ...(story.length > 0 ? { story } : {}) };
     answer(ctx, reply, { t: "explanation", explanation }, true);
   } catch (error) {

@@ -7,13 +7,13 @@
 import { invariant } from "../../proto/errors.js";
 import type { JobId, ObjectBase } from "../../proto/ids.js";
 import type { StageSpec } from "../../proto/messages/stage.js";
-import { noteEngine } from "./engines.js";
+import { markEngine } from "./engines.js";
 import type { HeldSegment, JournalRecord, PutFacts } from "./events.js";
 import { createDurable } from "./job-record.js";
 import { linkStage, unlinkStage } from "./links.js";
 import { createPut } from "./put-record.js";
 import { heapBytesOf } from "./segments.js";
-import { createStage, troubleOf } from "./stage.js";
+import { createStage, failureRecordOf } from "./stage.js";
 import {
   type Context,
   type DurableRecord,
@@ -50,9 +50,9 @@ export function applyRecord(state: State, record: JournalRecord): void {
       return;
     case "retry": {
       const stage = stageOf(state, record.job, record.stage);
-      const trouble = troubleOf(stage, record.task);
-      trouble.userFailures++;
-      trouble.lastError = record.error;
+      const failureRecord = failureRecordOf(stage, record.task);
+      failureRecord.userFailures++;
+      failureRecord.lastError = record.error;
       stage.retried++;
       stage.job.retried++;
       return;
@@ -91,8 +91,8 @@ export function applyRecord(state: State, record: JournalRecord): void {
     case "chunk":
       for (const part of record.parts) {
         const stage = stageOf(state, record.job, part.stage);
-        for (const replaced of stage.results.replace(part)) noteHeld(state, stage, replaced, -1);
-        noteHeld(state, stage, part, 1);
+        for (const replaced of stage.results.replace(part)) markHeld(state, stage, replaced, -1);
+        markHeld(state, stage, part, 1);
       }
       return;
     case "dropped":
@@ -170,16 +170,16 @@ export function addStage(state: State, job: JobRecord, spec: StageSpec, base: Ob
 
 export function enterResult(state: State, stage: StageRecord, segment: HeldSegment): void {
   stage.results.insert(segment);
-  noteHeld(state, stage, segment, 1);
+  markHeld(state, stage, segment, 1);
 }
 
 export function leaveResult(state: State, stage: StageRecord, segment: HeldSegment): void {
   stage.results.removeSegment(segment);
-  noteHeld(state, stage, segment, -1);
+  markHeld(state, stage, segment, -1);
 }
 
 /** A segment came (1) or goes (-1): what lies in the heap, and what is named in blobs. */
-function noteHeld(state: State, stage: StageRecord, segment: HeldSegment, sign: 1 | -1): void {
+function markHeld(state: State, stage: StageRecord, segment: HeldSegment, sign: 1 | -1): void {
   const { job } = stage;
   if (segment.r === "inline") {
     const bytes = sign * heapBytesOf(segment);
@@ -227,9 +227,9 @@ function applyCommit(state: State, record: Extract<JournalRecord, { k: "commit" 
   setStates(state, stage, segment.from, segment.to, segment.r === "failed" ? taskState.failed : taskState.succeeded);
   job.slotTimeUs += record.slotTimeUs;
   job.resultBytes += segmentBytes(segment);
-  if (record.engine !== undefined) noteEngine(stage, record.engine);
+  if (record.engine !== undefined) markEngine(stage, record.engine);
   if (segment.r === "failed") return;
-  state.catalog.noteResult(stage);
+  state.catalog.addResult(stage);
   if (record.reused) {
     stage.reused += count;
     job.reused += count;
@@ -252,7 +252,7 @@ export function dropStage(state: State, stage: StageRecord): void {
   job.stages.delete(stage.index);
   job.tasks -= stage.spec.count;
   job.argBytes -= stage.argBytes;
-  for (const segment of stage.results) noteHeld(state, stage, segment, -1);
+  for (const segment of stage.results) markHeld(state, stage, segment, -1);
   job.reused -= stage.reused;
   job.retried -= stage.retried;
   for (const [s, tasks] of stage.tally.entries()) job.tally[s] = (job.tally[s] as number) - tasks;

@@ -31,12 +31,12 @@ test.each([1, 7])(
   },
 );
 
-test("what a beat says was acknowledged is not waited for", () => {
+test("what a heartbeat says was acknowledged is not waited for", () => {
   const { rig, lease } = scene(1);
   rig.commit(w1, [], { seq: 3, done: [lease.lease] });
   expect(rig.state.leases.has(lease.lease)).toBe(true);
-  rig.hear({
-    t: "beat",
+  rig.receive({
+    t: "heartbeat",
     worker: w1,
     epoch: rig.state.epoch,
     leases: [],
@@ -59,48 +59,48 @@ function holding() {
   rig.ask({ t: "stages", session, client, stages: [spec(0, 1, [], { pure: true })] });
   const lease = one(leasesIn(rig.commands));
   const object = { id: `${lease.base}-0` as ObjectId, kind: 2, bytes: 1e6, digest: new Uint8Array(16).fill(1) };
-  const tell = (seq: number, added: StoredObject[], removed: ObjectId[] = []) =>
-    rig.hear({ t: "objects", worker: w1, epoch: rig.state.epoch, seq, added, removed });
+  const emit = (seq: number, added: StoredObject[], removed: ObjectId[] = []) =>
+    rig.receive({ t: "objects", worker: w1, epoch: rig.state.epoch, seq, added, removed });
   const isHeld = () => rig.state.holders.get(object.id)?.has(w1) === true;
-  return { rig, lease, object, tell, isHeld };
+  return { rig, lease, object, emit, isHeld };
 }
 
 test("a report that an object is gone counts although one after it has overtaken it", () => {
-  const { rig, lease, object, tell, isHeld } = holding();
+  const { rig, lease, object, emit, isHeld } = holding();
   rig.commit(w1, [stored(lease)], { seq: 1 });
   expect(isHeld()).toBe(true);
-  tell(3, []);
-  tell(2, [], [object.id]);
+  emit(3, []);
+  emit(2, [], [object.id]);
   expect(isHeld()).toBe(false);
 });
 
 test("it does not count when a later report has told that the object is there again", () => {
-  const { rig, lease, object, tell, isHeld } = holding();
+  const { rig, lease, object, emit, isHeld } = holding();
   rig.commit(w1, [stored(lease)], { seq: 1 });
-  tell(3, [object]);
-  tell(2, [], [object.id]);
+  emit(3, [object]);
+  emit(2, [], [object.id]);
   expect(isHeld()).toBe(true);
-  tell(4, [], [object.id]);
+  emit(4, [], [object.id]);
   expect(isHeld()).toBe(false);
   expect(rig.state.workers.get(w1)?.touched.size).toBe(0);
 });
 
 test("what is gone since is not held for a result, or a report, that comes late", () => {
   const late = holding();
-  late.tell(2, [], [late.object.id]);
+  late.emit(2, [], [late.object.id]);
   late.rig.commit(w1, [stored(late.lease)], { seq: 1 });
   expect(late.isHeld()).toBe(false);
   const told = holding();
   told.rig.commit(w1, [stored(told.lease)], { seq: 1 });
-  told.tell(3, [], [told.object.id]);
-  told.tell(2, [told.object]);
+  told.emit(3, [], [told.object.id]);
+  told.emit(2, [told.object]);
   expect(told.isHeld()).toBe(false);
 });
 
 test("a hello that comes late, or again, does not bring back what was reported gone after it", () => {
-  const { rig, lease, object, tell, isHeld } = holding();
+  const { rig, lease, object, emit, isHeld } = holding();
   rig.commit(w1, [stored(lease)], { seq: 1 });
-  tell(2, [], [object.id]);
+  emit(2, [], [object.id]);
   rig.join(w1, 1, { objects: [object], reportsFrom: 1, reportsTo: 2 });
   expect(isHeld()).toBe(false);
 });

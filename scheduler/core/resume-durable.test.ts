@@ -16,7 +16,7 @@ test.each(["before", "after"])(
     const lease = one(leasesIn(rig.commands));
     rig.commit(w1, [stored(lease)], { done: [lease.lease] });
     // The worker goes, and with it its copy; the session comes back to a scheduler that has the journal.
-    const leave = () => rig.hear({ t: "bye", worker: w1, epoch: rig.state.epoch });
+    const leave = () => rig.receive({ t: "deregister", worker: w1, epoch: rig.state.epoch });
     if (when === "before") leave();
     rig.open();
     const digest = new Uint8Array(16).fill(1);

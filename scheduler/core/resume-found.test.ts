@@ -25,7 +25,7 @@ describe("a large result that a worker told of while another call of the same co
     const base = rig.state.jobs.get(theirs)?.stages.get(0)?.base as ObjectBase;
     const id = objectIdOf(base, 0);
     rig.join(w1);
-    rig.hear({
+    rig.receive({
       t: "objects",
       worker: w1,
       epoch: rig.state.epoch,
@@ -48,17 +48,17 @@ describe("a large result that a worker told of while another call of the same co
     const drain = { leases: [], slotsBusy: 0, storeBytes: 0, spilledBytes: 0, draining: true };
     rig.join(w2);
     rig.ask({ t: "cancel", job: theirs, stage: 0, from: 0, to: 1 });
-    rig.hear({ t: "beat", worker: w1, epoch: rig.state.epoch, ...drain });
-    const ordersIn = () => rig.commands.flatMap((c) => (c.c === "order" && c.worker !== w2 ? [c.order] : []));
-    expect(ordersIn()).not.toContainEqual({ o: "leave", needed: 0 });
+    rig.receive({ t: "heartbeat", worker: w1, epoch: rig.state.epoch, ...drain });
+    const commandsIn = () => rig.commands.flatMap((c) => (c.c === "command" && c.worker !== w2 ? [c.command] : []));
+    expect(commandsIn()).not.toContainEqual({ o: "leave", needed: 0 });
     told();
-    const moved = rig.commands.flatMap((c) => (c.c === "order" && c.order.o === "fetch" ? c.order.objects : []));
+    const moved = rig.commands.flatMap((c) => (c.c === "command" && c.command.o === "fetch" ? c.command.objects : []));
     expect(moved.map((object) => object.id)).toEqual([id]);
   });
 
   test("is not called there when the worker has said since that it is gone", () => {
     const { rig, id, told } = start();
-    rig.hear({ t: "objects", worker: w1, epoch: rig.state.epoch, seq: 2, added: [], removed: [id] });
+    rig.receive({ t: "objects", worker: w1, epoch: rig.state.epoch, seq: 2, added: [], removed: [id] });
     told();
     expect(rig.ask({ t: "locate", ids: [id] })).toMatchObject({ locations: [{ state: "pending" }] });
   });

@@ -36,13 +36,13 @@ const storedOf = (stage: number, from: number, seeds: number[]): ResultSegment =
   to: from + seeds.length,
   stored: seeds.map((seed) => ({ bytes: 1e6, kind: 2, digest: digestOf(seed) })),
 });
-interface Told {
+interface Emitted {
   spec: StageSpec;
   base?: ObjectBase;
   segments?: ResultSegment[];
   last?: boolean;
 }
-const resume = (rig: Rig, ...stages: Told[]) =>
+const resume = (rig: Rig, ...stages: Emitted[]) =>
   rig.ask({
     t: "resume",
     session,
@@ -50,9 +50,9 @@ const resume = (rig: Rig, ...stages: Told[]) =>
     stages: stages.map(({ segments = [], last = true, ...rest }) => ({ ...rest, segments, last })),
   });
 const idOf = (stage: number, task: number) => objectIdOf(stageBaseOf(session, stage), task);
-const hello = (rig: Rig, worker: WorkerId, objects: { stage: number; task: number; seed: number }[]) => {
+const register = (rig: Rig, worker: WorkerId, objects: { stage: number; task: number; seed: number }[]) => {
   rig.join(worker);
-  return rig.hear({
+  return rig.receive({
     t: "objects",
     worker,
     epoch: rig.state.epoch,
@@ -67,7 +67,7 @@ const hello = (rig: Rig, worker: WorkerId, objects: { stage: number; task: numbe
   });
 };
 const freed = (rig: Rig): string[] =>
-  rig.commands.flatMap((c) => (c.c === "order" && c.order.o === "free" ? c.order.ids : []));
+  rig.commands.flatMap((c) => (c.c === "command" && c.command.o === "free" ? c.command.ids : []));
 const valuesOf = (rig: Rig, stage: number): unknown[] => {
   const reply = rig.ask({ t: "results", job: session, stage, from: 0, to: 0xffff_ffff });
   return reply?.t !== "results"
@@ -159,7 +159,7 @@ describe("large results", () => {
     expect(rig.ask({ t: "explain", job: session, stage: 0, task: 0 })).toMatchObject({
       explanation: { reason: "looked-for" },
     });
-    hello(rig, w1, [{ stage: 0, task: 0, seed: 7 }]);
+    register(rig, w1, [{ stage: 0, task: 0, seed: 7 }]);
     const lease = one(leasesIn(rig.commands));
     expect([lease.stage, lease.inputs.map((input) => [input.id, input.workers])]).toEqual([
       1,
@@ -172,7 +172,7 @@ describe("large results", () => {
 
   test("that a worker told of before the session was open again are kept for it", () => {
     const rig = new Rig();
-    hello(rig, w1, [{ stage: 0, task: 1, seed: 7 }]);
+    register(rig, w1, [{ stage: 0, task: 1, seed: 7 }]);
     rig.open();
     resume(rig, {
       spec: spec(0, 2),
@@ -187,11 +187,11 @@ describe("large results", () => {
 
   test("that two workers told of before the session was open again are known to be with both", () => {
     const rig = new Rig();
-    hello(rig, w2, [{ stage: 0, task: 0, seed: 7 }]);
-    hello(rig, w1, [{ stage: 0, task: 0, seed: 7 }]);
+    register(rig, w2, [{ stage: 0, task: 0, seed: 7 }]);
+    register(rig, w1, [{ stage: 0, task: 0, seed: 7 }]);
     rig.open();
     resume(rig, { spec: spec(0, 1), base: stageBaseOf(session, 0), segments: [storedOf(0, 0, [7])] });
-    rig.hear({ t: "objects", worker: w2, epoch: rig.state.epoch, seq: 1_001, added: [], removed: [idOf(0, 0)] });
+    rig.receive({ t: "objects", worker: w2, epoch: rig.state.epoch, seq: 1_001, added: [], removed: [idOf(0, 0)] });
     expect(rig.ask({ t: "locate", ids: [idOf(0, 0)] })).toMatchObject({
       locations: [{ state: "ready", workers: [w1] }],
     });
@@ -200,12 +200,12 @@ describe("large results", () => {
 
   test("that nobody asked for in time are freed at their next telling", () => {
     const rig = new Rig();
-    hello(rig, w1, [{ stage: 0, task: 0, seed: 7 }]);
+    register(rig, w1, [{ stage: 0, task: 0, seed: 7 }]);
     for (let ms = 0; ms <= limits.sessionTimeoutMs; ms += 4_000) {
       rig.pass(4_000);
-      rig.beat(w1);
+      rig.heartbeat(w1);
     }
-    rig.hear({
+    rig.receive({
       t: "objects",
       worker: w1,
       epoch: rig.state.epoch,
@@ -222,11 +222,11 @@ describe("large results", () => {
     rig.open();
     resume(rig, { spec: spec(0, 3), segments: [storedOf(0, 0, [7, 8])] });
     rig.ask({ t: "stages", session, client, stages: [spec(1, 3, [{ a: "stage", stage: 0, edge: "one-to-one" }])] });
-    hello(rig, w1, [{ stage: 0, task: 1, seed: 9 }]);
+    register(rig, w1, [{ stage: 0, task: 1, seed: 9 }]);
     runAll(rig, w1, rig.commands.slice());
     for (let i = 0; i < 31; i++) {
       rig.pass(2_000);
-      rig.beat(w1);
+      rig.heartbeat(w1);
       if (i === 28) expect(failuresOf(rig, 0)).toEqual([]);
     }
     expect(leasesIn(rig.commands).map((l) => [l.stage, l.from, l.to])).toEqual([
@@ -248,7 +248,7 @@ test("a pure result that nobody holds any more is made again where what made it 
   rig.commands.length = 0;
   for (let ms = 0; ms < 17_000; ms += 1_000) {
     rig.pass(1_000);
-    rig.beat(w1);
+    rig.heartbeat(w1);
   }
   const again = leasesIn(rig.commands).filter(({ from }) => from < 2);
   expect(again.length).toBeGreaterThan(0);
@@ -267,8 +267,8 @@ test("a large result that a worker told of is found although another call of the
   const base = rig.state.jobs.get(theirs)?.stages.get(0)?.base as ObjectBase;
   resume(rig, { spec: pure, base, segments: [storedOf(0, 0, [7])] });
   const id = objectIdOf(base, 0);
-  rig.hear({
-    t: "hello",
+  rig.receive({
+    t: "register",
     worker: w1,
     node: "n",
     pid: 1,
@@ -297,7 +297,7 @@ test.each(["before", "after"])(
     if (when === "before") told();
     for (let ms = 0; ms < 17_000; ms += 1_000) {
       rig.pass(1_000);
-      rig.beat(w1);
+      rig.heartbeat(w1);
     }
     expect(failuresOf(rig, 0)).toEqual([]);
     expect(rig.state.jobs.get(session)?.stages.get(0)?.results.at(0)?.r).toBe("stored");
@@ -316,7 +316,7 @@ test("another session's call of the same content that was cancelled is not waite
   resume(rig, { spec: pure, base, segments: [storedOf(0, 0, [7])] });
   rig.ask({ t: "stages", session, client, stages: [spec(1, 1, [{ a: "object", id: objectIdOf(base, 0) }])] });
   rig.join(w1);
-  rig.hear({
+  rig.receive({
     t: "objects",
     worker: w1,
     epoch: rig.state.epoch,
@@ -330,7 +330,7 @@ test("another session's call of the same content that was cancelled is not waite
 describe("a stage that has ended", () => {
   test("of which not all is said ends with SESSION_LOST where it is not, and nothing of it runs, neither now nor after a loss", () => {
     const rig = new Rig();
-    hello(rig, w1, [{ stage: 0, task: 1, seed: 7 }]);
+    register(rig, w1, [{ stage: 0, task: 1, seed: 7 }]);
     rig.open();
     resume(rig, {
       spec: spec(0, 3, [], { pure: true }),
@@ -338,7 +338,7 @@ describe("a stage that has ended", () => {
       segments: [storedOf(0, 1, [7])],
     });
     expect(failuresOf(rig, 0)).toEqual(["0-1 SESSION_LOST", "2-3 SESSION_LOST"]);
-    rig.hear({ t: "objects", worker: w1, epoch: rig.state.epoch, seq: 1_001, added: [], removed: [idOf(0, 1)] });
+    rig.receive({ t: "objects", worker: w1, epoch: rig.state.epoch, seq: 1_001, added: [], removed: [idOf(0, 1)] });
     expect(rig.ask({ t: "locate", ids: [idOf(0, 1)] })).toMatchObject({
       locations: [{ state: "failed", error: { code: "OBJECT_LOST" } }],
     });
@@ -384,7 +384,7 @@ test("a cancel is answered with what it did", () => {
   expect(cancel(0, 1, 3)).toMatchObject({ t: "cancelled", known: true, tasks: 2 });
   expect(cancel(0, 0, 4)).toMatchObject({ t: "cancelled", known: true, tasks: 2 });
   expect(cancel(0, 0, 4)).toMatchObject({ t: "cancelled", known: true, tasks: 0 });
-  rig.ask({ t: "beat", client, session, epoch: rig.state.epoch, waiting: [], released: [0] });
+  rig.ask({ t: "heartbeat", client, session, epoch: rig.state.epoch, waiting: [], released: [0] });
   expect(cancel(0, 0, 4)).toMatchObject({ t: "cancelled", known: true, tasks: 0 });
   runAll(rig, w1, rig.commands.slice(), stored);
 });

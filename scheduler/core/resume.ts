@@ -18,12 +18,12 @@ import { sameBytes } from "../../proto/same-bytes.js";
 import { answer, jobNotFound, refuse, startStage } from "./client-events.js";
 import { addHolder } from "./copies.js";
 import type { ReplyToken } from "./events.js";
-import { heard } from "./liveness.js";
+import { received } from "./liveness.js";
 import { isDurablyMade, standingOf } from "./locate.js";
 import { commitSegment, failTasks } from "./progress.js";
 import { addStage } from "./records.js";
 import { sliceSegment } from "./segments.js";
-import { troubleOf } from "./stage.js";
+import { failureRecordOf } from "./stage.js";
 import {
   type Context,
   type SessionRecord,
@@ -35,8 +35,8 @@ import {
 } from "./state.js";
 
 /**
- * How long a result that a worker should have is looked for, in listening time. Workers say hello to a new scheduler
- * within a few beats; one that is silent just then may have the only copy of what cannot be made again.
+ * How long a result that a worker should have is looked for, in listening time. Workers register to a new scheduler
+ * within a few heartbeats; one that is silent just then may have the only copy of what cannot be made again.
  */
 export const claimPatienceMs = (stage: StageRecord): number =>
   stage.spec.options.pure ? claimLookMs : limits.silentWorkerPatienceMs;
@@ -57,7 +57,7 @@ export function onResume(
     refuse(ctx, reply, jobNotFound(request.session as JobId));
     return;
   }
-  heard(ctx.state, session);
+  received(ctx.state, session);
   request.stages.forEach((resumed, i) => resumeStage(ctx, session, resumed, bases[i] as ObjectBase));
   answer(ctx, reply, { t: "ok" });
 }
@@ -109,7 +109,7 @@ function claim(ctx: Context, stage: StageRecord, segment: ResultSegment): void {
 
 function claimStored(ctx: Context, stage: StageRecord, task: number, stored: StoredResult): void {
   const { state } = ctx;
-  troubleOf(stage, task).claimed = { stored, at: state.listenedMs };
+  failureRecordOf(stage, task).claimed = { stored, at: state.listenedMs };
   setStates(state, stage, task, task + 1, taskState.retrying);
   state.retries.add(state.nowMs + claimLookMs, { stage, task });
   const id = objectIdOf(stage.base, task);
@@ -128,7 +128,7 @@ function claimStored(ctx: Context, stage: StageRecord, task: number, stored: Sto
 export function takeShared(ctx: Context, stage: StageRecord, task: number): boolean {
   const { state } = ctx;
   const id = objectIdOf(stage.base, task);
-  const digest = stage.troubles.get(task)?.claimed?.stored.digest;
+  const digest = stage.failureRecords.get(task)?.claimed?.stored.digest;
   if (!digest || standingOf(state, { id, digest }) !== "object") return false;
   if (!state.holders.has(id) && !isDurablyMade(state, id, digest)) return false;
   takeClaim(ctx, stage, task);
@@ -137,9 +137,9 @@ export function takeShared(ctx: Context, stage: StageRecord, task: number): bool
 
 /** The result is there. */
 function takeClaim(ctx: Context, stage: StageRecord, task: number): void {
-  const trouble = troubleOf(stage, task);
-  const { stored } = trouble.claimed ?? {};
-  trouble.claimed = undefined;
+  const failureRecord = failureRecordOf(stage, task);
+  const { stored } = failureRecord.claimed ?? {};
+  failureRecord.claimed = undefined;
   if (!stored || stage.states.at(task) !== taskState.retrying) return;
   commitSegment(
     ctx,
@@ -164,8 +164,8 @@ function failRest(ctx: Context, stage: StageRecord): void {
 export function findClaim(ctx: Context, worker: WorkerRecord, object: Pick<StoredObject, "id" | "digest">): void {
   const { base, index } = splitObjectId(object.id);
   for (const stage of [...ctx.state.catalog.of(base)]) {
-    const trouble = stage.troubles.get(index);
-    if (!trouble?.claimed || !sameBytes(trouble.claimed.stored.digest, object.digest)) continue;
+    const failureRecord = stage.failureRecords.get(index);
+    if (!failureRecord?.claimed || !sameBytes(failureRecord.claimed.stored.digest, object.digest)) continue;
     addHolder(ctx.state, object.id, worker.id);
     takeClaim(ctx, stage, index);
   }
@@ -175,7 +175,7 @@ export function findClaim(ctx: Context, worker: WorkerRecord, object: Pick<Store
  * Whether an object is kept although nobody knows that it is a result: soon after a start its session may come and say
  * that it was shown this. Other calls of the same content may be known before, and have no result of their own.
  */
-export function noteStranger(ctx: Context, worker: WorkerRecord, object: StoredObject): boolean {
+export function markStranger(ctx: Context, worker: WorkerRecord, object: StoredObject): boolean {
   const { state } = ctx;
   if (state.listenedMs > limits.sessionTimeoutMs) {
     state.strangers.clear();

@@ -6,7 +6,7 @@ import { failTasks, requeue } from "./progress.js";
 import { write } from "./records.js";
 import { claimPatienceMs, takeShared } from "./resume.js";
 import { needRoom } from "./room.js";
-import { troubleOf } from "./stage.js";
+import { failureRecordOf } from "./stage.js";
 import { type Context, type StageRecord, setStates, taskState } from "./state.js";
 
 /** Failures reported by workers that are not the function's own are retried this often. */
@@ -21,9 +21,9 @@ export function onFailure(ctx: Context, stage: StageRecord, from: number, to: nu
   const users = errorCatalogue[error.code].retry === "never";
   for (let task = from; task < to; task++) {
     if (stage.states.at(task) !== taskState.leased) continue;
-    const trouble = troubleOf(stage, task);
-    trouble.lastError = error;
-    const failures = users ? trouble.userFailures : ++trouble.infraFailures;
+    const failureRecord = failureRecordOf(stage, task);
+    failureRecord.lastError = error;
+    const failures = users ? failureRecord.userFailures : ++failureRecord.infraFailures;
     const { neededBytes } = error.code === "OUT_OF_MEMORY" ? (error.details ?? {}) : {};
     if (
       typeof neededBytes === "number" &&
@@ -39,7 +39,7 @@ export function onFailure(ctx: Context, stage: StageRecord, from: number, to: nu
     if (users)
       write(ctx, { k: "retry", job: stage.job.id, stage: stage.index, task, error }, stage.job.kind === "durable");
     ctx.out.push({ c: "count", metric: "tasks_retried", by: 1, tenant: stage.job.tenant });
-    trouble.attempts++;
+    failureRecord.attempts++;
     retryLater(ctx, stage, task, failures);
   }
 }
@@ -60,13 +60,13 @@ export function onRetryTimers(ctx: Context): void {
   for (let due = state.retries.take(state.nowMs); due; due = state.retries.take(state.nowMs)) {
     const { stage, task } = due;
     if (stage.states.at(task) !== taskState.retrying) continue;
-    const claimed = stage.troubles.get(task)?.claimed;
+    const claimed = stage.failureRecords.get(task)?.claimed;
     if (claimed && takeShared(ctx, stage, task)) continue;
     if (claimed && (claimed.silence || state.listenedMs - claimed.at < claimPatienceMs(stage)))
       state.retries.add(state.nowMs + limits.heartbeatIntervalMs, due);
     else if (claimed && stage.spec.options.pure) {
       // resume.ts: nobody has it. It is made again, and must be what was shown.
-      Object.assign(troubleOf(stage, task), { claimed: undefined, expected: claimed.stored.digest });
+      Object.assign(failureRecordOf(stage, task), { claimed: undefined, expected: claimed.stored.digest });
       ctx.out.push({ c: "count", metric: "objects_recomputed", by: 1, tenant: stage.job.tenant });
       requeue(ctx, stage, task, task + 1);
     } else if (claimed) {

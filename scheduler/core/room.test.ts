@@ -123,7 +123,7 @@ describe("a result", () => {
     rig.commit(w1, [outOfRoom(one(leasesIn(rig.commands)), 65 * MB)]);
     for (let i = 0; i < 20; i++) {
       rig.pass(100);
-      for (const worker of [w1, w2]) rig.beat(worker);
+      for (const worker of [w1, w2]) rig.heartbeat(worker);
     }
     const again = leasesIn(rig.commands)[1] as Lease;
     expect(rig.state.workers.get(w2)?.leases.has(again.lease)).toBe(true);
@@ -155,8 +155,8 @@ test("a lease that is given back again and again ends with the worker's own reas
       rig.commit(w1, [], { back: [{ lease: lease.lease, from: 0, to: 1, error }], done: [lease.lease] });
     for (let ms = 0; ms < 40_000 && !rig.state.leases.size; ms += 1_000) {
       rig.pass(1_000);
-      rig.beat(w1);
-      rig.ask({ t: "beat", client, session, epoch: rig.state.epoch, waiting: [], released: [] });
+      rig.heartbeat(w1);
+      rig.ask({ t: "heartbeat", client, session, epoch: rig.state.epoch, waiting: [], released: [] });
     }
   }
   expect(failures(rig)).toMatchObject([{ error: { code: "OUT_OF_MEMORY", message: "no room within 30000 ms" } }]);
@@ -198,10 +198,10 @@ test("explain tells a lease that waits for room, or for its inputs, from one tha
   const held = (waits?: "inputs" | "memory") => [
     { lease: lease.lease as LeaseId, next: 0, to: lease.to, running: false, ...(waits ? { waits } : {}) },
   ];
-  rig.beat(w1, held("memory"));
+  rig.heartbeat(w1, held("memory"));
   expect(explained(0)).toBe("no-room");
-  rig.beat(w1, held("inputs"));
+  rig.heartbeat(w1, held("inputs"));
   expect(explained(0)).toBe("fetching-inputs");
-  rig.beat(w1, held());
+  rig.heartbeat(w1, held());
   expect(explained(0)).toBe("behind-in-lease");
 });

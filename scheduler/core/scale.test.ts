@@ -76,7 +76,14 @@ const scenarios: Record<string, { n: number; run(n: number): void }> = {
         made,
         range(n, (i) => spec(i + 1, 1, [{ a: "task", stage: 0, task: i }])),
       );
-      made.ask({ t: "beat", client, session, epoch: made.state.epoch, waiting: [], released: range(n + 1, (i) => i) });
+      made.ask({
+        t: "heartbeat",
+        client,
+        session,
+        epoch: made.state.epoch,
+        waiting: [],
+        released: range(n + 1, (i) => i),
+      });
       work(made);
       expect(made.state.jobs.get(session)?.stages.size).toBe(0);
     },
@@ -135,7 +142,7 @@ const scenarios: Record<string, { n: number; run(n: number): void }> = {
         range(n, (i) => ({ ...spec(0, 1, [{ a: "value", kind: 3, data: Uint8Array.of(i, i >> 8) }], pure), index: i })),
       );
       work(made, stored);
-      made.hear({ t: "bye", worker: w1, epoch: made.state.epoch });
+      made.receive({ t: "deregister", worker: w1, epoch: made.state.epoch });
       made.join(w2, 1);
       made.commands.length = 0;
       stages(made, [spec(n, 1, refs(range(n, (i) => ({ a: "task", stage: i, task: 0 }))))]);

@@ -8,7 +8,7 @@ import { awaitResult, leftMs, silentHolderOf } from "./silence.js";
 import type { Silence } from "./silence-record.js";
 import { type Context, taskState } from "./state.js";
 
-/** Another process has the name, or this one has said goodbye. */
+/** Another process has the name, or this one has deregistered. */
 export function endSilence(ctx: Context, isOver: (silence: Silence) => boolean): void {
   const { silences } = ctx.state;
   if (silences.size === 0) return;
@@ -36,10 +36,10 @@ function settle(ctx: Context, id: ObjectId): void {
   }
   const { base, index } = splitObjectId(id);
   for (const stage of [...state.catalog.of(base)]) {
-    const trouble = stage.troubles.get(index);
-    const claimed = trouble?.claimed;
-    if (!trouble || !claimed?.silence || state.silences.has(claimed.silence)) continue;
-    trouble.claimed = undefined;
+    const failureRecord = stage.failureRecords.get(index);
+    const claimed = failureRecord?.claimed;
+    if (!failureRecord || !claimed?.silence || state.silences.has(claimed.silence)) continue;
+    failureRecord.claimed = undefined;
     if (stage.states.at(index) !== taskState.retrying) continue;
     if (other) awaitResult(ctx, stage, index, claimed.stored, other);
     else loseResult(ctx, stage, index, id);

@@ -21,17 +21,17 @@ class SilenceRig extends Rig {
   }
 
   /** Time passes; only these workers, and the client, are heard. */
-  while(ms: number, ...heard: WorkerId[]): void {
+  while(ms: number, ...received: WorkerId[]): void {
     for (let left = ms; left > 0; left -= 1_000) {
       this.pass(1_000);
-      for (const worker of heard) this.beat(worker);
-      this.sessionBeat();
+      for (const worker of received) this.heartbeat(worker);
+      this.sessionHeartbeat();
     }
   }
 
-  sessionBeat(said: { dropped?: { id: ObjectId; generation: number }[] } = {}): ClientReplyOf<"beat"> {
+  sessionHeartbeat(said: { dropped?: { id: ObjectId; generation: number }[] } = {}): ClientReplyOf<"heartbeat"> {
     const request = {
-      t: "beat" as const,
+      t: "heartbeat" as const,
       client,
       session,
       epoch: this.state.epoch,
@@ -39,12 +39,12 @@ class SilenceRig extends Rig {
       released: [],
       ...said,
     };
-    return this.ask(request) as ClientReplyOf<"beat">;
+    return this.ask(request) as ClientReplyOf<"heartbeat">;
   }
 
-  tell(worker: WorkerId, added: StoredObject[], instance = this.instances.get(worker)): void {
+  emit(worker: WorkerId, added: StoredObject[], instance = this.instances.get(worker)): void {
     const { epoch } = this.state;
-    this.hear({ t: "objects", worker, instance, epoch, seq: this.#said++, added, removed: [] });
+    this.receive({ t: "objects", worker, instance, epoch, seq: this.#said++, added, removed: [] });
   }
 
   hold(): void {
@@ -104,9 +104,9 @@ describe("the only copy of an impure result", () => {
     expect(rig.failures()).toEqual(["0 OBJECT_LOST"]);
   });
 
-  test("is lost when its worker says goodbye after all", () => {
+  test("is lost when its worker deregisters after all", () => {
     const rig = scene();
-    rig.hear({ t: "bye", worker: w1, instance: first, epoch: rig.state.epoch });
+    rig.receive({ t: "deregister", worker: w1, instance: first, epoch: rig.state.epoch });
     expect(rig.failures()).toEqual(["0 OBJECT_LOST"]);
   });
 
@@ -135,14 +135,14 @@ describe("the only copy of an impure result", () => {
     rig.ask({ t: "stages", session, client, stages: [spec(0, 1)] });
     runAll(rig, w1, rig.commands.slice(), make);
     rig.join(w2, 1, { instance: second });
-    rig.tell(w2, [{ ...rig.resultOf(0), copy: true }]);
+    rig.emit(w2, [{ ...rig.resultOf(0), copy: true }]);
     const w3 = "w3" as WorkerId;
     rig.join(w3);
     rig.while(silentMs, w3);
-    rig.hear({ t: "bye", worker: w2, instance: second, epoch: rig.state.epoch });
+    rig.receive({ t: "deregister", worker: w2, instance: second, epoch: rig.state.epoch });
     rig.while(1_000, w3);
     expect(rig.failures()).toEqual([]);
-    rig.hear({ t: "bye", worker: w1, instance: first, epoch: rig.state.epoch });
+    rig.receive({ t: "deregister", worker: w1, instance: first, epoch: rig.state.epoch });
     expect(rig.failures()).toEqual(["0 OBJECT_LOST"]);
   });
 });
@@ -183,7 +183,7 @@ describe("the only copy of a put", () => {
     rig.open();
     rig.join(w1, 1, { instance: first });
     rig.join(w2);
-    rig.tell(w1, [put]);
+    rig.emit(w1, [put]);
     rig.hold();
     // What is missing soon after a start of the scheduler is not asked for at once.
     rig.while(31_000, w1, w2);
@@ -196,22 +196,22 @@ describe("the only copy of a put", () => {
   test("is waited for: its client is asked for it, but not to give it up; and is there when its worker comes back", () => {
     const rig = putScene();
     expect(rig.explain(0)).toMatchObject({ explanation: { state: "waiting", reason: "holder-silent", worker: w1 } });
-    expect(rig.sessionBeat()).toMatchObject({ awaited: [putId] });
-    expect(rig.sessionBeat().missing).toBeUndefined();
+    expect(rig.sessionHeartbeat()).toMatchObject({ awaited: [putId] });
+    expect(rig.sessionHeartbeat().missing).toBeUndefined();
     rig.join(w1, 1, { instance: first, objects: [put] });
     expect(leasesIn(rig.commands).map((lease) => lease.stage)).toEqual([0]);
-    expect(rig.sessionBeat().awaited).toBeUndefined();
+    expect(rig.sessionHeartbeat().awaited).toBeUndefined();
   });
 
   test("may be put again meanwhile", () => {
     const rig = putScene();
-    rig.tell(w2, [put]);
+    rig.emit(w2, [put]);
     expect(leasesIn(rig.commands).map((lease) => lease.stage)).toEqual([0]);
   });
 
   test("that its client has dropped is waited for by what reads it, and no longer than its worker may come", () => {
     const rig = putScene();
-    rig.sessionBeat({ dropped: [{ id: putId, generation: 1 }] });
+    rig.sessionHeartbeat({ dropped: [{ id: putId, generation: 1 }] });
     rig.while(5_000, w2);
     expect(rig.failures()).toEqual([]);
     rig.while(limits.silentWorkerPatienceMs, w2);
@@ -221,6 +221,6 @@ describe("the only copy of a put", () => {
   test("is missing when another process has taken the name of its worker", () => {
     const rig = putScene();
     rig.join(w1, 1, { instance: second });
-    expect(rig.sessionBeat().missing).toEqual([putId]);
+    expect(rig.sessionHeartbeat().missing).toEqual([putId]);
   });
 });

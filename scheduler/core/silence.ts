@@ -5,14 +5,14 @@
  * Q1 A result that only a silent worker has, and that cannot be made again, is awaited: its task waits, and so does
  *    what reads it. A put likewise; its client puts it again if it can.
  * Q2 It is there again when any worker tells of it, with the digest that was committed.
- * Q3 The waiting ends, and it is lost, when another process takes the worker's name, when the worker says goodbye, or
+ * Q3 The waiting ends, and it is lost, when another process takes the worker's name, when the worker deregisters, or
  *    after limits.silentWorkerPatienceMs of listening time.
  */
 import type { ObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { StoredResult } from "../../proto/messages/results.js";
 import type { Silence } from "./silence-record.js";
-import { troubleOf } from "./stage.js";
+import { failureRecordOf } from "./stage.js";
 import {
   type Context,
   type PutRecord,
@@ -27,7 +27,7 @@ import {
  * The worker is silent: what it holds may come back, and one without anything may take what others hold. To be called
  * before its objects are dropped.
  */
-export function noteSilence(state: State, { id: worker, instance, objects }: WorkerRecord): void {
+export function markSilence(state: State, { id: worker, instance, objects }: WorkerRecord): void {
   state.silences.add({ worker, instance, at: state.listenedMs, objects: new Set(objects) });
 }
 
@@ -47,7 +47,7 @@ export function awaitResult(
   silence: Silence,
 ): void {
   const { state } = ctx;
-  troubleOf(stage, task).claimed = { stored, at: silence.at, silence };
+  failureRecordOf(stage, task).claimed = { stored, at: silence.at, silence };
   setStates(state, stage, task, task + 1, taskState.retrying);
   state.retries.add(state.nowMs + leftMs(state, silence), { stage, task });
 }

@@ -7,13 +7,13 @@ import type { WireError } from "../../proto/errors.js";
 import type { Epoch, JobId, ObjectBase, TenantId } from "../../proto/ids.js";
 import type { StageSpec } from "../../proto/messages/stage.js";
 import type { JobState } from "../../proto/messages/status.js";
-import { noteStrayed } from "./engines.js";
+import { markStrayed } from "./engines.js";
 import type { HeldSegment, PutFacts } from "./events.js";
 import { createDurable } from "./job-record.js";
 import { isDurableBlob } from "./offload.js";
 import { createPut } from "./put-record.js";
 import { addStage, enterObjects, enterResult } from "./records.js";
-import { troubleOf } from "./stage.js";
+import { failureRecordOf } from "./stage.js";
 import {
   createState,
   type DurableRecord,
@@ -110,7 +110,7 @@ function stageData(stage: StageRecord): StageData {
     if (stage.states.at(i) === taskState.cancelled) cancelled.push([i, end]);
     i = end;
   }
-  const failures = [...stage.troubles]
+  const failures = [...stage.failureRecords]
     .filter(([, t]) => t.userFailures > 0)
     .map(([task, t]): [number, number] => [task, t.userFailures]);
   failures.sort((a, b) => a[0] - b[0]);
@@ -163,14 +163,14 @@ function restoreJob(state: State, data: JobData): void {
       setStates(state, stage, segment.from, segment.to, next);
     }
     for (const [from, to] of item.cancelled) setStates(state, stage, from, to, taskState.cancelled);
-    for (const [task, failures] of item.failures) troubleOf(stage, task).userFailures = failures;
+    for (const [task, failures] of item.failures) failureRecordOf(stage, task).userFailures = failures;
     if (item.engine !== undefined) stage.engine = item.engine;
-    if (item.strayed) noteStrayed(stage);
+    if (item.strayed) markStrayed(stage);
     stage.reused = item.reused;
     stage.retried = item.retried;
     job.reused += item.reused;
     job.retried += item.retried;
-    if (item.segments.length > 0) state.catalog.noteResult(stage);
+    if (item.segments.length > 0) state.catalog.addResult(stage);
   }
   if (job.state === "running") state.unsettled.add(id);
 }

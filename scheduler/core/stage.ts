@@ -5,11 +5,11 @@ import { engineOfStage } from "../../proto/engine.js";
 import type { ObjectBase } from "../../proto/ids.js";
 import type { FunctionRef, StageSpec } from "../../proto/messages/stage.js";
 import { Dependents } from "./dependents.js";
+import type { FailureRecord } from "./failure-record.js";
 import { RangeSet } from "./ranges.js";
 import { SegmentTable } from "./segments.js";
 import type { Dependent, EachInput, JobRecord, LeaseRecord, Link, PutRecord, StageRecord } from "./state.js";
 import { TaskStates } from "./task-states.js";
-import type { Trouble } from "./trouble.js";
 
 const functionKey = (fn: FunctionRef): string =>
   "bundle" in fn ? `${fn.bundle}/${fn.export}` : `kernel/${fn.kernel}/${fn.version}`;
@@ -20,7 +20,7 @@ const noLinks: readonly Link[] = [];
 const noEach: readonly EachInput[] = [];
 const noLeases: ReadonlySet<LeaseRecord> = new Set();
 const noPuts: readonly PutRecord[] = [];
-const noTroubles: ReadonlyMap<number, Trouble> = new Map();
+const noFailureRecords: ReadonlyMap<number, FailureRecord> = new Map();
 
 export function addDependent(stage: StageRecord, entry: Dependent): void {
   stage.dependents ??= new Dependents();
@@ -70,7 +70,7 @@ export function createStage(job: JobRecord, spec: StageSpec, base: ObjectBase): 
     dependents: undefined,
     openDependents: 0,
     leases: noLeases,
-    troubles: noTroubles,
+    failureRecords: noFailureRecords,
     reused: 0,
     retried: 0,
     roomBytes: 0,
@@ -88,12 +88,19 @@ export function createStage(job: JobRecord, spec: StageSpec, base: ObjectBase): 
   };
 }
 
-export function troubleOf(stage: StageRecord, task: number): Trouble {
-  let trouble = stage.troubles.get(task);
-  if (!trouble) {
-    trouble = { attempts: 0, userFailures: 0, blames: 0, infraFailures: 0, lastError: undefined, expected: undefined };
-    if (stage.troubles === noTroubles) stage.troubles = new Map();
-    (stage.troubles as Map<number, Trouble>).set(task, trouble);
+export function failureRecordOf(stage: StageRecord, task: number): FailureRecord {
+  let failureRecord = stage.failureRecords.get(task);
+  if (!failureRecord) {
+    failureRecord = {
+      attempts: 0,
+      userFailures: 0,
+      strikes: 0,
+      infraFailures: 0,
+      lastError: undefined,
+      expected: undefined,
+    };
+    if (stage.failureRecords === noFailureRecords) stage.failureRecords = new Map();
+    (stage.failureRecords as Map<number, FailureRecord>).set(task, failureRecord);
   }
-  return trouble;
+  return failureRecord;
 }

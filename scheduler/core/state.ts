@@ -22,6 +22,7 @@ import { Catalog } from "./catalog.js";
 import type { Departed } from "./departed-record.js";
 import type { DependentOf, Dependents } from "./dependents.js";
 import type { BlobRefs, Command } from "./events.js";
+import type { FailureRecord } from "./failure-record.js";
 import type { DurableRecordOf, JobRecordOf, SessionRecordOf } from "./job-record.js";
 import type { LeasePhase, Recall } from "./lease-phase.js";
 import type { Peer } from "./peer.js";
@@ -33,9 +34,8 @@ import type { Silence } from "./silence-record.js";
 import type { Standing } from "./standing.js";
 import { Stories } from "./stories.js";
 import { isTaskStep, type TaskState, type TaskStates, taskState } from "./task-states.js";
-import { noteStep, refuseStep } from "./task-story.js";
+import { addStep, refuseStep } from "./task-story.js";
 import { Timers } from "./timers.js";
-import type { Trouble } from "./trouble.js";
 import type { Turns } from "./turns.js";
 
 export { isTerminal, type TaskState, taskState } from "./task-states.js";
@@ -92,7 +92,7 @@ export interface StageRecord {
   openDependents: number;
   leases: ReadonlySet<LeaseRecord>;
   /** What went wrong so far, by task; most tasks have none. */
-  troubles: ReadonlyMap<number, Trouble>;
+  failureRecords: ReadonlyMap<number, FailureRecord>;
   reused: number;
   retried: number;
   /** Of a worker's store that a task is known to need at once; 0 while any will do. */
@@ -131,7 +131,7 @@ export interface LeaseRecord {
   /** Tasks this lease still owes. Every task in state leased is open in exactly one lease (I3). */
   readonly open: RangeSet;
   /** The worker says when it can start; until then it may be fetching what it needs (I8). */
-  readonly tells: boolean;
+  readonly asksHeartbeat: boolean;
   /** First task that is not finished, as last heard. */
   next: number;
   phase: LeasePhase;
@@ -206,7 +206,7 @@ export interface State {
   /** How long peers could have been heard, in sum (liveness.ts). */
   listenedMs: number;
   /** Its value when anybody was last heard. */
-  heardSomebodyAt: number;
+  receivedAnyAt: number;
   leaseCounter: number;
   readonly jobs: Map<JobId, JobRecord>;
   /** `tenant/key` → job, for idempotent submission. */
@@ -271,7 +271,7 @@ export function createState(options: { epoch: Epoch; offload?: OffloadSizes }): 
     nowMs: 0,
     tickedMs: 0,
     listenedMs: 0,
-    heardSomebodyAt: 0,
+    receivedAnyAt: 0,
     leaseCounter: 0,
     jobs: new Map(),
     keys: new Map(),
@@ -343,7 +343,7 @@ export function setStates(state: State, stage: StageRecord, from: number, to: nu
         state.queued -= size - stage.queue.size;
       }
       states.fill(i, end, before, next);
-      noteStep(state, stage, i, end, before, next);
+      addStep(state, stage, i, end, before, next);
       tally[before] = (tally[before] as number) - (end - i);
       tally[next] = (tally[next] as number) + (end - i);
       all[before] = (all[before] as number) - (end - i);

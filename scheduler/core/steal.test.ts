@@ -7,7 +7,9 @@ import { client, leasesIn, Rig, runAll, session, spec, w1, w2 } from "../../sim/
 import type { Command } from "./index.js";
 
 const revokesIn = (commands: readonly Command[]): string[] =>
-  commands.flatMap((c) => (c.c === "order" && c.order.o === "revoke" ? [`${c.order.lease} ${c.order.keepTo}`] : []));
+  commands.flatMap((c) =>
+    c.c === "command" && c.command.o === "revoke" ? [`${c.command.lease} ${c.command.keepTo}`] : [],
+  );
 const known = (revokes: readonly string[]): Set<string> =>
   new Set(revokes.map((revoke) => revoke.split(" ")[0] as string));
 
@@ -31,15 +33,15 @@ function scene(idleSlots = 1): { rig: Rig; held: Lease[]; first: string[] } {
   return { rig, held, first: revokesIn(rig.commands) };
 }
 
-const beats = (rig: Rig): void => {
+const heartbeats = (rig: Rig): void => {
   const leases = [...(rig.state.workers.get(w1)?.leases.values() ?? [])].map(({ id, next, to }) => ({
     lease: id,
     next,
     to,
     running: true,
   }));
-  rig.beat(w1, leases);
-  rig.beat(w2);
+  rig.heartbeat(w1, leases);
+  rig.heartbeat(w2);
 };
 
 test("an idle slot asks one lease at a time, however many events pass", () => {
@@ -57,7 +59,7 @@ test("a revocation that is not answered does not keep others from being asked", 
   const [silent] = known(first);
   for (let i = 0; i < 5; i++) {
     rig.pass(1_000);
-    beats(rig);
+    heartbeats(rig);
   }
   const others = [...known(revokesIn(rig.commands))].filter((lease) => lease !== silent);
   expect(others.length).toBeGreaterThan(0);
@@ -68,14 +70,14 @@ test("what comes back after the patience is over was asked for: it is queued at 
   const [id, keepTo] = (first[0] as string).split(" ") as [string, string];
   for (let i = 0; i < 5; i++) {
     rig.pass(1_000);
-    beats(rig);
+    heartbeats(rig);
   }
   const lease = [...rig.state.leases.values()].find((one) => one.id === id);
   const { to } = lease as { to: number };
   rig.commands.length = 0;
   rig.commit(w1, [], { back: [{ lease: id as Lease["lease"], from: Number(keepTo), to }] });
   expect(leasesIn(rig.commands).some((granted) => granted.from === Number(keepTo))).toBe(true);
-  expect(lease?.stage.troubles.size).toBe(0);
+  expect(lease?.stage.failureRecords.size).toBe(0);
 });
 
 test("a lease that has started everything says so, is not asked again, and another is asked at once", () => {
@@ -88,7 +90,7 @@ test("a lease that has started everything says so, is not asked again, and anoth
   expect(known(revokesIn(rig.commands)).has(id)).toBe(false);
   for (let i = 0; i < 60; i++) {
     rig.pass(1_000);
-    beats(rig);
+    heartbeats(rig);
   }
   expect(known(revokesIn(rig.commands)).has(id)).toBe(false);
 });

@@ -9,15 +9,15 @@
 
 import { costUs, leaseFloorUs } from "./dispatch.js";
 import { pinOf } from "./engines.js";
-import { askBack, giveUpAsking, hasRun, isRunning, noteAnswer } from "./lease-phase.js";
-import { order } from "./orders.js";
+import { askBack, giveUpAsking, hasRun, isRunning, markAnswer } from "./lease-phase.js";
 import { leasesToRun } from "./places.js";
 import { isDraining } from "./standing.js";
 import type { Context, LeaseRecord, State } from "./state.js";
+import { sendCommand } from "./worker-commands.js";
 
 /** A lease's unstarted rest is worth moving if it is at least this much work. */
 const stealFloorUs = 5_000;
-/** Long against a beat, at which a revocation is sent again. */
+/** Long against a heartbeat, at which a revocation is sent again. */
 const patienceMs = 3_000;
 /** A lease that did not answer is not asked again before. */
 const againMs = 10_000;
@@ -50,7 +50,7 @@ export function steal(ctx: Context): void {
   const keepTo = isBehind(best) ? next : Math.min(best.to - 1, next + Math.max(1, Math.ceil((best.to - next) / 2)));
   best.askedFrom = Math.min(keepTo, best.askedFrom);
   askBack(best, state.nowMs);
-  state.stories.noteLease("asked back", best, keepTo, best.to);
+  state.stories.addLease("asked back", best, keepTo, best.to);
   ctx.out.push({ c: "count", metric: "leases_revoked", by: 1, tenant: best.stage.job.tenant });
   sendRevoke(ctx, best);
 }
@@ -85,12 +85,12 @@ export function repeatRevoke(ctx: Context, lease: LeaseRecord): void {
 }
 
 function sendRevoke(ctx: Context, lease: LeaseRecord): void {
-  order(ctx, lease.worker, { o: "revoke", lease: lease.id, keepTo: Math.min(lease.askedFrom, lease.to) });
+  sendCommand(ctx, lease.worker, { o: "revoke", lease: lease.id, keepTo: Math.min(lease.askedFrom, lease.to) });
 }
 
 /** The worker has given back [from, to) of the lease; an empty range says that there is nothing to give (T2). */
 export function revokeAnswered(lease: LeaseRecord, from: number, to: number): void {
-  noteAnswer(lease, from >= to);
+  markAnswer(lease, from >= to);
 }
 
 /** Whether the range from `from` on was asked for. */

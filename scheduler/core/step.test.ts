@@ -1,6 +1,6 @@
 /**
  * The core by hand: a scripted client and scripted workers, no clock and no network. Each test checks the invariants
- * after every step. The wide search through orders and faults is the simulation's (sim).
+ * after every step. The wide search through commands and faults is the simulation's (sim).
  */
 import { describe, expect, test } from "vitest";
 import type { Epoch, JobId, LeaseId, WorkerId } from "../../proto/ids.js";
@@ -42,7 +42,7 @@ describe("sessions", () => {
     expect(rig.records).toEqual([]);
   });
 
-  test("the same stage again changes nothing (M1), and its results are sent again when the client's beat lists it (M5)", () => {
+  test("the same stage again changes nothing (M1), and its results are sent again when the client's heartbeat lists it (M5)", () => {
     const rig = new Rig();
     rig.join(w1);
     rig.open();
@@ -53,16 +53,16 @@ describe("sessions", () => {
     expect(leasesIn(rig.commands)).toHaveLength(1);
     rig.commit(w1, [fill(lease)]);
     rig.pass(2_000);
-    rig.beat(w1);
+    rig.heartbeat(w1);
     rig.commands.length = 0;
-    rig.ask({ t: "beat", client, session, epoch: rig.state.epoch, waiting: [0, 7], released: [] });
+    rig.ask({ t: "heartbeat", client, session, epoch: rig.state.epoch, waiting: [0, 7], released: [] });
     expect(updatesIn(rig.commands).map((s) => [s.r, s.stage, s.to])).toEqual([
       ["inline", 0, 1],
       ["failed", 7, 0],
     ]);
   });
 
-  test("of a stage that is settled in part only what the beat names is sent again, and nothing where nothing is missing that is there (M5)", () => {
+  test("of a stage that is settled in part only what the heartbeat names is sent again, and nothing where nothing is missing that is there (M5)", () => {
     const rig = new Rig();
     rig.join(w1, 2);
     rig.open();
@@ -79,7 +79,7 @@ describe("sessions", () => {
       rig.pass(61_000 - (rig.now % 1_000));
       rig.join(w1, 2);
       rig.commands.length = 0;
-      rig.ask({ t: "beat", client, session, epoch, waiting: [0], gaps, released: [] });
+      rig.ask({ t: "heartbeat", client, session, epoch, waiting: [0], gaps, released: [] });
       return updatesIn(rig.commands).map((segment) => [segment.from, segment.to]);
     };
     expect(asked([[0, [0, 1]]])).toEqual([]);
@@ -112,7 +112,8 @@ describe("sessions", () => {
       rig,
       w1,
       rig.commands.filter(
-        (c) => c.c === "order" && c.order.o === "lease" && !(c.order.lease.stage === 0 && c.order.lease.from === 1),
+        (c) =>
+          c.c === "command" && c.command.o === "lease" && !(c.command.lease.stage === 0 && c.command.lease.from === 1),
       ),
     );
     expect(leasesIn(all).filter((l) => l.stage === 2)).toHaveLength(1);
@@ -143,9 +144,9 @@ describe("sessions", () => {
     rig.open();
     rig.ask({ t: "stages", session, client, stages: [spec(0, 1)] });
     rig.commit(w1, [stored(one(leasesIn(rig.commands)))]);
-    rig.ask({ t: "beat", client, session, epoch: rig.state.epoch, waiting: [], released: [0] });
+    rig.ask({ t: "heartbeat", client, session, epoch: rig.state.epoch, waiting: [], released: [0] });
     expect(rig.state.jobs.get(session)?.stages.size).toBe(0);
-    expect(rig.commands.some((c) => c.c === "order" && c.order.o === "free")).toBe(true);
+    expect(rig.commands.some((c) => c.c === "command" && c.command.o === "free")).toBe(true);
     rig.ask({ t: "stages", session, client, stages: [spec(0, 1)] });
     expect(rig.state.jobs.get(session)?.stages.size).toBe(0);
   });
@@ -158,7 +159,7 @@ describe("sessions", () => {
     const silence = (ms: number): void => {
       for (let left = ms; left > 0; left -= 1_000) {
         rig.pass(1_000);
-        rig.beat(w1);
+        rig.heartbeat(w1);
       }
     };
     silence(limits.sessionTimeoutMs - 1_000);
@@ -190,7 +191,7 @@ describe("exactly once", () => {
     expect(updatesIn(rig.commit(w1, [commit], { seq: 5 }))).toHaveLength(1);
     const again = rig.commit(w1, [commit], { seq: 5 });
     expect(updatesIn(again)).toEqual([]);
-    expect(again.filter((c) => c.c === "order" && c.order.o === "ack")).toHaveLength(1);
+    expect(again.filter((c) => c.c === "command" && c.command.o === "ack")).toHaveLength(1);
   });
 
   test("a worker given up for lost commits nothing; its task's second attempt does", () => {
@@ -207,16 +208,18 @@ describe("exactly once", () => {
     expect(rig.count("commits_stale_refused")).toBe(1);
   });
 
-  test("a lost lease message is sent again after a beat that does not list it (M4); an unknown lease is stopped", () => {
+  test("a lost lease message is sent again after a heartbeat that does not list it (M4); an unknown lease is stopped", () => {
     const rig = new Rig();
     rig.join(w1);
     rig.open();
     rig.ask({ t: "stages", session, client, stages: [spec(0, 1)] });
     const lease = one(leasesIn(rig.commands));
     rig.pass(2_000);
-    const out = rig.beat(w1, [{ lease: "1.99" as LeaseId, next: 0, to: 1, running: true }]);
+    const out = rig.heartbeat(w1, [{ lease: "1.99" as LeaseId, next: 0, to: 1, running: true }]);
     expect(leasesIn(out)).toEqual([lease]);
-    expect(out.flatMap((c) => (c.c === "order" && c.order.o === "cancel" ? [c.order.lease] : []))).toEqual(["1.99"]);
+    expect(out.flatMap((c) => (c.c === "command" && c.command.o === "cancel" ? [c.command.lease] : []))).toEqual([
+      "1.99",
+    ]);
   });
 });
 
@@ -229,7 +232,7 @@ describe("failures", () => {
     let lease = one(leasesIn(rig.commands));
     for (const code of ["BUNDLE_NOT_FOUND", "TASK_FAILED", "BUNDLE_NOT_FOUND"] as const) {
       expect(updatesIn(rig.commit(w1, [failed(lease, code)]))).toEqual([]);
-      rig.beat(w1);
+      rig.heartbeat(w1);
       lease = one(leasesIn(rig.pass(1_000)));
     }
     expect(lease.attempt).toBe(4);
@@ -245,10 +248,10 @@ describe("failures", () => {
     for (let i = 0; i < 3; i++) {
       const worker = `d${i}` as WorkerId;
       const lease = one(leasesIn(rig.join(worker)));
-      rig.beat(worker, [{ lease: lease.lease, next: lease.from, to: lease.to, running: true }]);
+      rig.heartbeat(worker, [{ lease: lease.lease, next: lease.from, to: lease.to, running: true }]);
       told.push(...updatesIn(rig.pass(limits.heartbeatTimeoutMs + 600)));
     }
-    rig.ask({ t: "beat", client, session, epoch: rig.state.epoch, waiting: [], released: [] });
+    rig.ask({ t: "heartbeat", client, session, epoch: rig.state.epoch, waiting: [], released: [] });
     // The last of them might still come back.
     expect(told).toEqual([]);
     told.push(...updatesIn(rig.pass(3 * limits.heartbeatTimeoutMs)));
@@ -311,9 +314,9 @@ describe("durable jobs", () => {
     expect(submitted).toMatchObject({ gated: true });
     const lease = one(leasesIn(rig.commands));
     const out = rig.commit(w1, [fill(lease)]);
-    expect(out.find((c) => c.c === "order" && c.order.o === "ack")).toMatchObject({ gated: true });
+    expect(out.find((c) => c.c === "command" && c.command.o === "ack")).toMatchObject({ gated: true });
     expect(out.findIndex((c) => c.c === "record")).toBeLessThan(
-      out.findIndex((c) => c.c === "order" && c.order.o === "ack"),
+      out.findIndex((c) => c.c === "command" && c.command.o === "ack"),
     );
   });
 
@@ -346,7 +349,7 @@ describe("durable jobs", () => {
     expect(committedBefore).toBeGreaterThan(0);
     const all = runAll(next, w1, next.join(w1, 2));
     for (let i = 0; i < 5 && status(next, "a")?.state === "running"; i++)
-      all.push(...runAll(next, w1, next.pass(1_000)), ...next.beat(w1));
+      all.push(...runAll(next, w1, next.pass(1_000)), ...next.heartbeat(w1));
     expect(status(next, "a")).toMatchObject({ state: "succeeded", executed: 16 });
     expect(leasesIn(all).reduce((sum, l) => sum + l.to - l.from, 0)).toBe(16 - committedBefore);
   });
@@ -358,7 +361,7 @@ describe("durable jobs", () => {
     const [lease] = leasesIn(rig.commands);
     const out = rig.commit(w1, [failed(lease as Lease)]);
     expect(status(rig, "a")).toMatchObject({ state: "failed", error: { code: "TASK_FAILED" } });
-    expect(out.some((c) => c.c === "order" && c.order.o === "cancel")).toBe(true);
+    expect(out.some((c) => c.c === "command" && c.command.o === "cancel")).toBe(true);
     expect(rig.state.leases.size).toBe(0);
   });
 });
@@ -382,7 +385,7 @@ describe("explain", () => {
     const lease = one(leasesIn(rig.join(w1)));
     expect(why(0, 1)).toEqual(["queued", "no-free-slot"]);
     expect(why(0)).toEqual(["leased", "behind-in-lease"]);
-    rig.beat(w1, [{ lease: lease.lease, next: 0, to: 1, running: true }]);
+    rig.heartbeat(w1, [{ lease: lease.lease, next: 0, to: 1, running: true }]);
     expect(why(0)).toEqual(["running", "executing"]);
     rig.commit(w1, [failed(lease)]);
     expect(why(0)).toEqual(["retrying", "backoff"]);

@@ -5,12 +5,21 @@
 import type { ObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import { causeOf, dueWith } from "./cause.js";
-import { answer, closeSession, onCancel, onClientBeat, onOpen, onStages, onSubmit, startJob } from "./client-events.js";
+import {
+  answer,
+  closeSession,
+  onCancel,
+  onClientHeartbeat,
+  onOpen,
+  onStages,
+  onSubmit,
+  startJob,
+} from "./client-events.js";
 import { onCommits } from "./commits.js";
 import { advanceDrains } from "./copies.js";
 import { dispatch } from "./dispatch.js";
 import type { Command, Event, ReplyToken } from "./events.js";
-import { heardSomebody, isHush, listen, silenceMs } from "./liveness.js";
+import { isHush, listen, receivedAny, silenceMs } from "./liveness.js";
 import { locate } from "./locate.js";
 import { onDropped, onOffloaded, sweepResults } from "./offload.js";
 import { endJob, freeObjects, objectIds } from "./progress.js";
@@ -25,7 +34,7 @@ import { sweepSilences } from "./silence-ends.js";
 import { type Context, type DurableRecord, type JobRecord, type State, sessionOf } from "./state.js";
 import { steal } from "./steal.js";
 import { sendChanges } from "./watches.js";
-import { onBeat, onBye, onHello, onObjects, removeWorker } from "./worker-events.js";
+import { onDeregister, onHeartbeat, onObjects, onRegister, removeWorker } from "./worker-events.js";
 
 /** Ended durable jobs are kept this long and this many, for their results and for reuse. */
 export const endedJobsKeptMs = 7 * 24 * 3_600_000;
@@ -48,11 +57,11 @@ export function step(state: State, event: Event, nowMs: number): Command[] {
   if (state.unsettled.size > 0) resume(ctx);
   switch (event.e) {
     case "client":
-      heardSomebody(state);
+      receivedAny(state);
       onClient(ctx, event);
       break;
     case "worker":
-      heardSomebody(state);
+      receivedAny(state);
       onWorker(ctx, event);
       break;
     case "digest":
@@ -104,8 +113,8 @@ function onClient(ctx: Context, event: Extract<Event, { e: "client" }>): void {
     case "resume":
       onResume(ctx, request, event.bases ?? [], reply);
       break;
-    case "beat":
-      onClientBeat(ctx, request, reply);
+    case "heartbeat":
+      onClientHeartbeat(ctx, request, reply);
       break;
     case "close": {
       const session = sessionOf(ctx.state, request.session, request.client);
@@ -158,11 +167,11 @@ function onClient(ctx: Context, event: Extract<Event, { e: "client" }>): void {
 function onWorker(ctx: Context, event: Extract<Event, { e: "worker" }>): void {
   const { request, reply } = event;
   switch (request.t) {
-    case "hello":
-      onHello(ctx, request, reply as ReplyToken | undefined);
+    case "register":
+      onRegister(ctx, request, reply as ReplyToken | undefined);
       break;
-    case "beat":
-      onBeat(ctx, request, reply);
+    case "heartbeat":
+      onHeartbeat(ctx, request, reply);
       break;
     case "commits":
       onCommits(ctx, request);
@@ -170,8 +179,8 @@ function onWorker(ctx: Context, event: Extract<Event, { e: "worker" }>): void {
     case "objects":
       onObjects(ctx, request);
       break;
-    case "bye":
-      onBye(ctx, request);
+    case "deregister":
+      onDeregister(ctx, request);
       break;
   }
 }

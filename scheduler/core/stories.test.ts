@@ -37,11 +37,11 @@ test("a task's story says who had it, why it came back, and by which event", () 
   ]);
   expect(story.map(({ cause }) => cause.replace(/^#\d+ /, ""))).toEqual([
     `stages of ${client}`,
-    `hello of ${w1}`,
+    `register of ${w1}`,
     "tick",
     "tick",
     "tick",
-    `hello of ${w2}`,
+    `register of ${w2}`,
     `commits of ${w2}`,
   ]);
   const numbers = story.map(({ cause }) => Number(/\d+/.exec(cause)?.[0]));
@@ -53,11 +53,11 @@ test("a lease and a worker have theirs, and a name that nobody knows has none", 
   const rig = scene(1);
   const lease = one(leasesIn(rig.join(w1)));
   rig.commit(w1, [fill(lease)], { done: [lease.lease] });
-  rig.hear({ t: "bye", worker: w1, epoch: rig.state.epoch });
+  rig.receive({ t: "deregister", worker: w1, epoch: rig.state.epoch });
   const told = (of: { worker: typeof w1 } | { lease: typeof lease.lease }): string[] =>
     (rig.ask({ t: "story", ...of }) as ClientReplyOf<"story">).lines.map(({ text }) => text);
   expect(told({ lease: lease.lease })).toEqual(["leased", "lease ended"]);
-  expect(told({ worker: w1 })).toEqual(["joined", "leased", "lease ended", "its worker said goodbye"]);
+  expect(told({ worker: w1 })).toEqual(["joined", "leased", "lease ended", "its worker deregistered"]);
   expect(told({ worker: w2 })).toEqual([]);
 });
 
@@ -94,7 +94,7 @@ test("a map of a million tasks that goes well does not push out what went wrong 
 
 test("no more lines are kept than the two rings hold", () => {
   const stories = new Stories(10);
-  for (let i = 0; i < 100; i++) stories.noteWorker(`step ${i}`, "w", i % 10 === 0);
+  for (let i = 0; i < 100; i++) stories.addWorker(`step ${i}`, "w", i % 10 === 0);
   const wrong = [0, 10, 20, 30, 40, 50, 60, 70, 80, 90];
   const well = [89, 91, 92, 93, 94, 95, 96, 97, 98, 99];
   expect(stories.ofWorker("w").map(({ what }) => Number(what.slice(5)))).toEqual(

@@ -92,7 +92,7 @@ export class Stories {
   }
 
   /** Of tasks [from, to). `wrong`: something went wrong, or had gone wrong with them before. */
-  noteTasks(what: string, job: string, stage: number, from: number, to: number, wrong: boolean): void {
+  addTasks(what: string, job: string, stage: number, from: number, to: number, wrong: boolean): void {
     const line = this.#line(what, wrong);
     line.job = job;
     line.stage = stage;
@@ -103,7 +103,7 @@ export class Stories {
   }
 
   /** Of tasks [from, to) of a lease; of none, of the lease itself. */
-  noteLease(what: string, lease: Leased, from: number, to: number, wrong = lease.attempt > 1): void {
+  addLease(what: string, lease: Leased, from: number, to: number, wrong = lease.attempt > 1): void {
     const line = this.#line(what, wrong);
     line.job = lease.stage.job.id;
     line.stage = lease.stage.index;
@@ -113,7 +113,7 @@ export class Stories {
     line.lease = lease.id;
   }
 
-  noteWorker(what: string, worker: string, wrong = false): void {
+  addWorker(what: string, worker: string, wrong = false): void {
     const line = this.#line(what, wrong);
     line.job = "";
     line.stage = line.from = line.to = 0;

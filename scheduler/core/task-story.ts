@@ -4,13 +4,13 @@ import { lineText, type Stories } from "./stories.js";
 import { type TaskState, taskState, taskStateName } from "./task-states.js";
 import { taskMachine } from "./transitions.js";
 
-interface Told {
+interface Emitted {
   readonly stories: Stories;
 }
 interface Stage {
   readonly job: { readonly id: string };
   readonly index: number;
-  readonly troubles: ReadonlyMap<number, unknown>;
+  readonly failureRecords: ReadonlyMap<number, unknown>;
 }
 
 /** Steps of a task with which nothing is wrong, by 8 * from + to. */
@@ -25,8 +25,8 @@ for (const from of Object.values(taskState))
     whys[8 * from + taskState[to as keyof typeof taskState]] = `${to}: ${why}`;
 
 /** To be called when tasks [from, to) have changed their state. A grant is told by its lease. */
-export function noteStep(
-  { stories }: Told,
+export function addStep(
+  { stories }: Emitted,
   stage: Stage,
   from: number,
   to: number,
@@ -35,12 +35,12 @@ export function noteStep(
 ): void {
   if (next === taskState.leased) return;
   const step = 8 * before + next;
-  const wrong = !smooth.has(step) || stage.troubles.has(from);
-  stories.noteTasks(whys[step] as string, stage.job.id, stage.index, from, to, wrong);
+  const wrong = !smooth.has(step) || stage.failureRecords.has(from);
+  stories.addTasks(whys[step] as string, stage.job.id, stage.index, from, to, wrong);
 }
 
 /** A step that is not in the table: a bug, told with what the task went through. */
-export function refuseStep({ stories }: Told, stage: Stage, task: number, from: TaskState, to: TaskState): never {
+export function refuseStep({ stories }: Emitted, stage: Stage, task: number, from: TaskState, to: TaskState): never {
   const { id } = stage.job;
   const story = stories.ofTask(id, stage.index, task).map((line) => `\n  ${lineText(line)}`);
   throw new InvariantViolation(

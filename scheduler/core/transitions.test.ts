@@ -6,10 +6,10 @@ import {
   canStart,
   hasRun,
   isRunning,
+  markAnswer,
+  markHeld,
+  markReturned,
   neverAsked,
-  noteAnswer,
-  noteHeld,
-  noteReturned,
   sent,
 } from "./lease-phase.js";
 import { createPut, setPresence, there } from "./put-record.js";
@@ -25,7 +25,7 @@ const held = (facts: { running?: boolean; startable?: true; waits?: "inputs" | "
   running: false,
   ...facts,
 });
-const lease = (tells = true) => ({ id: "l", tells, phase: sent, recall: neverAsked });
+const lease = (asksHeartbeat = true) => ({ id: "l", asksHeartbeat, phase: sent, recall: neverAsked });
 
 describe("every table", () => {
   test.each(Object.entries<Machine<string>>(machines))(
@@ -73,33 +73,33 @@ describe("a lease at its worker", () => {
   test("can start once its worker says so, or at once if nothing has to be brought for it", () => {
     const told = lease();
     expect(canStart(told)).toBe(false);
-    noteHeld(told, held({ waits: "inputs" }));
+    markHeld(told, held({ waits: "inputs" }));
     expect(canStart(told)).toBe(false);
-    noteHeld(told, held({ startable: true }));
+    markHeld(told, held({ startable: true }));
     expect(canStart(told)).toBe(true);
     expect(canStart(lease(false))).toBe(true);
   });
 
   test("whose tasks have all been executed is not executing while its last reports are on their way", () => {
     const done = lease();
-    noteHeld(done, held({ running: true, startable: true }));
+    markHeld(done, held({ running: true, startable: true }));
     expect(isRunning(done)).toBe(true);
-    noteHeld(done, held({}));
+    markHeld(done, held({}));
     expect([isRunning(done), canStart(done), hasRun(done)]).toEqual([false, false, false]);
   });
 
-  test("does not run again after it has run, whatever a late beat says", () => {
+  test("does not run again after it has run, whatever a late heartbeat says", () => {
     const done = lease();
-    expect([noteReturned(done), noteReturned(done)]).toEqual([true, false]);
-    noteHeld(done, held({ running: true, startable: true }));
+    expect([markReturned(done), markReturned(done)]).toEqual([true, false]);
+    markHeld(done, held({ running: true, startable: true }));
     expect([isRunning(done), hasRun(done)]).toEqual([false, true]);
   });
 
   test("that has nothing to give back is not asked again", () => {
     const asked = lease();
     askBack(asked, 5);
-    noteAnswer(asked, true);
-    noteAnswer(asked, false);
+    markAnswer(asked, true);
+    markAnswer(asked, false);
     expect(asked.recall).toEqual({ r: "spent" });
     expect(() => askBack(asked, 9)).toThrow("the recall of lease l cannot go from spent to asked");
   });

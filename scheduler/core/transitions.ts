@@ -73,25 +73,25 @@ export const leaseMachine: Machine<LeaseStateName> = {
   begins: { sent: "granted" },
   steps: {
     sent: {
-      preparing: "a beat says that inputs, code, memory or a slot are waited for",
-      ready: "a beat says that it can start",
-      running: "a beat or a commit says so",
+      preparing: "a heartbeat says that inputs, code, memory or a slot are waited for",
+      ready: "a heartbeat says that it can start",
+      running: "a heartbeat or a commit says so",
       ran: "its functions have returned",
     },
     preparing: {
-      ready: "a beat says that it can start",
-      running: "a beat or a commit says so",
+      ready: "a heartbeat says that it can start",
+      running: "a heartbeat or a commit says so",
       ran: "its functions have returned",
     },
-    ready: { running: "a beat or a commit says so", ran: "its functions have returned" },
+    ready: { running: "a heartbeat or a commit says so", ran: "its functions have returned" },
     running: {
-      finishing: "a beat says that nothing of it is executed",
-      ready: "a beat that was made before came after",
+      finishing: "a heartbeat says that nothing of it is executed",
+      ready: "a heartbeat that was made before came after",
       ran: "its functions have returned",
     },
     finishing: {
-      ready: "a beat says that it can start",
-      running: "a beat or a commit says so",
+      ready: "a heartbeat says that it can start",
+      running: "a heartbeat or a commit says so",
       ran: "its functions have returned",
     },
     ran: {},
@@ -122,24 +122,24 @@ export const recallMachine: Machine<RecallStateName> = {
 export type WorkerStateName = "active" | "draining" | "silent" | "superseded";
 
 export const workerMachine: Machine<WorkerStateName> = {
-  begins: { active: "hello" },
+  begins: { active: "registration" },
   steps: {
     active: {
-      draining: "a beat says that it leaves",
+      draining: "a heartbeat says that it leaves",
       silent: "not heard for heartbeatTimeoutMs",
-      superseded: "another process says hello under its name",
+      superseded: "another process registers under its name",
     },
     draining: {
       silent: "not heard for heartbeatTimeoutMs",
-      superseded: "another process says hello under its name",
+      superseded: "another process registers under its name",
     },
-    silent: { active: "the same process says hello" },
-    superseded: { active: "it says hello when the other one has gone" },
+    silent: { active: "the same process registers" },
+    superseded: { active: "it registers when the other one has gone" },
   },
   ends: {
-    active: "goodbye",
-    draining: "goodbye",
-    silent: "another process has its name, goodbye, or silentWorkerPatienceMs",
+    active: "deregistration",
+    draining: "deregistration",
+    silent: "another process has its name, deregistration, or silentWorkerPatienceMs",
     superseded: "many others have gone since",
   },
 };

@@ -30,7 +30,7 @@ test("a follower is answered with the status, and sent changes now and then and 
   const whole = fill(lease);
   rig.commands.length = 0;
   expect(sent(rig.pass(1_000))).toEqual([]); // Nothing has changed.
-  const after = runAll(rig, w1, [{ c: "order", worker: w1, order: { o: "lease", lease }, gated: false }]);
+  const after = runAll(rig, w1, [{ c: "command", worker: w1, command: { o: "lease", lease }, gated: false }]);
   expect(whole.segment.to).toBeGreaterThan(0);
   const all = sent(after);
   expect(all.slice(-2)).toEqual([

@@ -1,67 +1,70 @@
-/** What workers say apart from commits: hello, beats, objects, bye; and what follows when one is no longer heard. */
+/**
+ * What workers say apart from commits: registration, heartbeats, objects, deregistration; and what follows when one is
+ * no longer heard.
+ */
 
 import { engineFamily } from "../../proto/engine.js";
 import { limits } from "../../proto/limits.js";
 import type { HeldLease, StoredObject, WorkerRequestOf } from "../../proto/messages/worker.js";
 import { isCompatible, PROTOCOL_VERSION } from "../../proto/version.js";
 import { firstTime, knowReports } from "./commits.js";
-import { forgetDrains, noteHolder, retryDrains, startDrain, tellDrain } from "./copies.js";
-import { blame, mayJoin, speaker } from "./departed.js";
+import { emitDrain, forgetDrains, markHolder, retryDrains, startDrain } from "./copies.js";
+import { mayJoin, speaker, strike } from "./departed.js";
 import { sendLease } from "./dispatch.js";
-import { countEngines, noteJoin } from "./engines.js";
+import { countEngines, markJoin } from "./engines.js";
 import type { ReplyToken } from "./events.js";
 import { dropHolder, forgetOrder, isNews } from "./holders.js";
 import { closeLease } from "./lease-ends.js";
-import { noteHeld } from "./lease-phase.js";
-import { heard, silenceMs } from "./liveness.js";
+import { markHeld } from "./lease-phase.js";
+import { received, silenceMs } from "./liveness.js";
 import { standingOf } from "./locate.js";
 import { findAgain } from "./losses.js";
-import { order, sender } from "./orders.js";
-import { noteRan } from "./places.js";
+import { markRan } from "./places.js";
 import { createPut } from "./put-record.js";
 import { findPut } from "./puts.js";
 import { RangeSet } from "./ranges.js";
-import { findClaim, noteStranger } from "./resume.js";
-import { noteSilence } from "./silence.js";
+import { findClaim, markStranger } from "./resume.js";
+import { markSilence } from "./silence.js";
 import { endSilence } from "./silence-ends.js";
 import { active, isDraining, setStanding } from "./standing.js";
 import type { Context, WorkerRecord } from "./state.js";
 import { repeatRevoke } from "./steal.js";
+import { sendCommand, sender } from "./worker-commands.js";
 
-/** A lease that a beat does not list is sent again after this long; before, the two may have crossed. */
+/** A lease that a heartbeat does not list is sent again after this long; before, the two may have crossed. */
 const leaseResendMs = 1_500;
 
 // ------------------------------------------------------------------------------------------------ joining and beating
 
-export function onHello(ctx: Context, hello: WorkerRequestOf<"hello">, reply: ReplyToken | undefined): void {
+export function onRegister(ctx: Context, register: WorkerRequestOf<"register">, reply: ReplyToken | undefined): void {
   const { state } = ctx;
-  if (!isCompatible(hello.version)) {
-    const message = `worker ${hello.worker} speaks protocol ${hello.version}, this scheduler ${PROTOCOL_VERSION}; neighbours serve together, these do not`;
-    order(ctx, sender(hello), { o: "refused", error: { code: "VERSION_MISMATCH", message } }, { reply });
+  if (!isCompatible(register.version)) {
+    const message = `worker ${register.worker} speaks protocol ${register.version}, this scheduler ${PROTOCOL_VERSION}; neighbours serve together, these do not`;
+    sendCommand(ctx, sender(register), { o: "refused", error: { code: "VERSION_MISMATCH", message } }, { reply });
     return;
   }
-  if (isOutranked(ctx, hello)) return;
-  let worker = state.workers.get(hello.worker);
-  if (worker?.instance !== hello.instance || !worker) {
-    if (!mayJoin(ctx, worker, hello.instance, reply)) return;
+  if (isOutranked(ctx, register)) return;
+  let worker = state.workers.get(register.worker);
+  if (worker?.instance !== register.instance || !worker) {
+    if (!mayJoin(ctx, worker, register.instance, reply)) return;
     if (worker) removeWorker(ctx, worker, "superseded");
-    endSilence(ctx, (silence) => silence.worker === hello.worker && silence.instance !== hello.instance);
+    endSilence(ctx, (silence) => silence.worker === register.worker && silence.instance !== register.instance);
     worker = {
-      id: hello.worker,
-      instance: hello.instance,
-      node: hello.node,
-      pid: hello.pid,
-      volley: hello.volley,
-      engine: hello.engine,
-      family: engineFamily(hello.engine),
-      slots: hello.slots,
-      storeBudgetBytes: hello.storeBudgetBytes,
+      id: register.worker,
+      instance: register.instance,
+      node: register.node,
+      pid: register.pid,
+      volley: register.volley,
+      engine: register.engine,
+      family: engineFamily(register.engine),
+      slots: register.slots,
+      storeBudgetBytes: register.storeBudgetBytes,
       leases: new Map(),
       leasesRan: 0,
       objects: new Set(),
       copies: new Set(),
       standing: active,
-      version: hello.version,
+      version: register.version,
       seen: new RangeSet(),
       seenMax: -1,
       touched: new Map(),
@@ -71,8 +74,8 @@ export function onHello(ctx: Context, hello: WorkerRequestOf<"hello">, reply: Re
       storeBytes: 0,
       spilledBytes: 0,
       tasksDone: 0,
-      heardMs: state.nowMs,
-      heardAt: state.listenedMs,
+      receivedMs: state.nowMs,
+      receivedAt: state.listenedMs,
     };
     state.workers.set(worker.id, worker);
     state.slots += worker.slots;
@@ -82,27 +85,27 @@ export function onHello(ctx: Context, hello: WorkerRequestOf<"hello">, reply: Re
       text: "worker joined",
       fields: { worker: worker.id, node: worker.node, slots: worker.slots },
     });
-    state.stories.noteWorker("joined", worker.id);
+    state.stories.addWorker("joined", worker.id);
     countEngines(state);
-    noteJoin(ctx, worker);
+    markJoin(ctx, worker);
     retryDrains(state, worker);
   }
-  heard(state, worker);
-  knowReports(worker, hello.reportsFrom);
+  received(state, worker);
+  knowReports(worker, register.reportsFrom);
   // It tells what was held after those reports; of what later ones have said it knows nothing.
-  const lastSeq = hello.reportsTo === undefined ? Number.POSITIVE_INFINITY : hello.reportsTo - 1;
-  for (const object of lastSeq < worker.seenMax ? [] : hello.objects)
+  const lastSeq = register.reportsTo === undefined ? Number.POSITIVE_INFINITY : register.reportsTo - 1;
+  for (const object of lastSeq < worker.seenMax ? [] : register.objects)
     if (lastSeq === Number.POSITIVE_INFINITY || isNews(worker, object.id, lastSeq, "there"))
       addObject(ctx, worker, object, true);
   welcome(ctx, worker, reply);
-  reconcileLeases(ctx, worker, hello.leases, reply);
+  reconcileLeases(ctx, worker, register.leases, reply);
 }
 
 /**
  * The worker has followed a scheduler that this journal knows nothing of: it is an older copy of the one that scheduler
  * wrote.
  */
-function isOutranked(ctx: Context, { worker, followed }: WorkerRequestOf<"hello">): boolean {
+function isOutranked(ctx: Context, { worker, followed }: WorkerRequestOf<"register">): boolean {
   const { epoch, start } = ctx.state;
   if (
     !followed ||
@@ -117,29 +120,34 @@ function isOutranked(ctx: Context, { worker, followed }: WorkerRequestOf<"hello"
 function welcome(ctx: Context, worker: WorkerRecord, reply: ReplyToken | undefined): void {
   const { heartbeatIntervalMs } = limits;
   const { start } = ctx.state;
-  order(ctx, worker, { o: "welcome", heartbeatIntervalMs, ...(start === undefined ? {} : { start }) }, { reply });
+  sendCommand(ctx, worker, { o: "welcome", heartbeatIntervalMs, ...(start === undefined ? {} : { start }) }, { reply });
 }
 
-export function onBeat(ctx: Context, beat: WorkerRequestOf<"beat">, reply: ReplyToken | undefined): void {
+export function onHeartbeat(
+  ctx: Context,
+  heartbeat: WorkerRequestOf<"heartbeat">,
+  reply: ReplyToken | undefined,
+): void {
   const { state } = ctx;
-  const worker = speaker(ctx, beat, reply);
-  if (!worker || beat.epoch !== state.epoch) {
-    if (!state.workers.has(beat.worker) || worker) order(ctx, sender(beat), { o: "unknown" }, { reply });
+  const worker = speaker(ctx, heartbeat, reply);
+  if (!worker || heartbeat.epoch !== state.epoch) {
+    if (!state.workers.has(heartbeat.worker) || worker)
+      sendCommand(ctx, sender(heartbeat), { o: "unknown" }, { reply });
     return;
   }
-  heard(state, worker);
-  knowReports(worker, beat.reportsFrom);
-  worker.slotsBusy = beat.slotsBusy;
-  worker.storeBytes = beat.storeBytes;
-  worker.spilledBytes = beat.spilledBytes;
-  if (beat.draining && !isDraining(worker)) {
+  received(state, worker);
+  knowReports(worker, heartbeat.reportsFrom);
+  worker.slotsBusy = heartbeat.slotsBusy;
+  worker.storeBytes = heartbeat.storeBytes;
+  worker.spilledBytes = heartbeat.spilledBytes;
+  if (heartbeat.draining && !isDraining(worker)) {
     startDrain(ctx, worker);
     countEngines(state);
   }
-  reconcileLeases(ctx, worker, beat.leases, reply);
-  // A beat is always answered, so that the worker knows that it is known.
+  reconcileLeases(ctx, worker, heartbeat.leases, reply);
+  // A heartbeat is always answered, so that the worker knows that it is known.
   if (reply !== undefined) welcome(ctx, worker, reply);
-  tellDrain(ctx, worker);
+  emitDrain(ctx, worker);
 }
 
 /** M4: sends again what the worker should hold and does not, stops what it holds and should not. */
@@ -155,12 +163,12 @@ function reconcileLeases(
     listed.add(item.lease);
     const lease = worker.leases.get(item.lease);
     if (!lease) {
-      if (item.next < item.to) order(ctx, worker, { o: "cancel", lease: item.lease }, { reply });
+      if (item.next < item.to) sendCommand(ctx, worker, { o: "cancel", lease: item.lease }, { reply });
       continue;
     }
     lease.next = Math.max(lease.next, item.next);
-    if (item.ran) noteRan(lease);
-    else noteHeld(lease, item);
+    if (item.ran) markRan(lease);
+    else markHeld(lease, item);
     repeatRevoke(ctx, lease);
   }
   for (const lease of [...worker.leases.values()]) {
@@ -178,7 +186,7 @@ export function addObject(ctx: Context, worker: WorkerRecord, object: StoredObje
   const standing = standingOf(state, object);
   if (standing === "other") {
     // Of an execution that was not the one committed, or of an earlier job of the same id.
-    order(ctx, worker, { o: "free", ids: [object.id], digests: [object.digest] });
+    sendCommand(ctx, worker, { o: "free", ids: [object.id], digests: [object.digest] });
     dropHolder(ctx, worker, object.id);
     return;
   }
@@ -186,13 +194,13 @@ export function addObject(ctx: Context, worker: WorkerRecord, object: StoredObje
   if (standing === "uncommitted") {
     findClaim(ctx, worker, object);
     findAgain(ctx, worker, object);
-    if (!worker.objects.has(object.id)) noteStranger(ctx, worker, object);
+    if (!worker.objects.has(object.id)) markStranger(ctx, worker, object);
     return;
   }
   if (standing === "unknown") {
     // A put, or what is left of a stage that nobody knows any more: only bytes that name themselves are of use.
     if (!object.id.startsWith("c")) {
-      if (!noteStranger(ctx, worker, object)) order(ctx, worker, { o: "free", ids: [object.id] });
+      if (!markStranger(ctx, worker, object)) sendCommand(ctx, worker, { o: "free", ids: [object.id] });
       return;
     }
     state.puts.set(
@@ -200,7 +208,7 @@ export function addObject(ctx: Context, worker: WorkerRecord, object: StoredObje
       createPut({ id: object.id, kind: object.kind, bytes: object.bytes, digest: object.digest }, false),
     );
   }
-  noteHolder(ctx, worker, object.id, object.copy === true, joining);
+  markHolder(ctx, worker, object.id, object.copy === true, joining);
   const put = state.puts.get(object.id);
   if (put) findPut(ctx, put);
 }
@@ -209,42 +217,42 @@ export function onObjects(ctx: Context, message: WorkerRequestOf<"objects">): vo
   const { state } = ctx;
   const worker = speaker(ctx, message);
   if (!worker || message.epoch !== state.epoch) {
-    order(ctx, sender(message), { o: "unknown" });
+    sendCommand(ctx, sender(message), { o: "unknown" });
     return;
   }
-  heard(state, worker);
+  received(state, worker);
   const { seq } = message;
   if (firstTime(worker, seq)) {
     for (const object of message.added) if (isNews(worker, object.id, seq, "there")) addObject(ctx, worker, object);
     for (const id of message.removed) if (isNews(worker, id, seq, "gone")) dropHolder(ctx, worker, id);
     forgetOrder(worker);
   }
-  order(ctx, worker, { o: "ack", seq: message.seq }, { gated: true });
+  sendCommand(ctx, worker, { o: "ack", seq: message.seq }, { gated: true });
 }
 
 // ------------------------------------------------------------------------------------------------ leaving
 
-export function onBye(ctx: Context, bye: WorkerRequestOf<"bye">): void {
-  const worker = speaker(ctx, bye);
+export function onDeregister(ctx: Context, deregister: WorkerRequestOf<"deregister">): void {
+  const worker = speaker(ctx, deregister);
   if (worker) removeWorker(ctx, worker, "left");
-  endSilence(ctx, (silence) => silence.worker === bye.worker && silence.instance === bye.instance);
+  endSilence(ctx, (silence) => silence.worker === deregister.worker && silence.instance === deregister.instance);
 }
 
 const departureTexts = {
-  left: "its worker said goodbye",
+  left: "its worker deregistered",
   silent: "its worker is silent",
   superseded: "another process has its worker's name",
 };
 
 /**
- * The worker is gone: its leases return, its objects are lost where it held the last copy. Unless it said goodbye, what
- * it executed is blamed (I8).
+ * The worker is gone: its leases return, its objects are lost where it held the last copy. Unless it deregistered, what
+ * it executed is given a strike (I8).
  */
 export function removeWorker(ctx: Context, worker: WorkerRecord, how: "left" | "silent" | "superseded"): void {
   const { state } = ctx;
   state.workers.delete(worker.id);
   state.slots -= worker.slots;
-  state.stories.noteWorker(departureTexts[how], worker.id, true);
+  state.stories.addWorker(departureTexts[how], worker.id, true);
   countEngines(state);
   if (how !== "left") {
     const { id, leases, objects } = worker;
@@ -259,11 +267,11 @@ export function removeWorker(ctx: Context, worker: WorkerRecord, how: "left" | "
       { c: "count", metric: "workers_lost", by: 1 },
       { c: "log", level: "warn", text: "worker lost", fields },
     );
-    blame(ctx, worker, how);
+    strike(ctx, worker, how);
     setStanding(worker, { w: how });
   }
   forgetDrains(state, worker);
-  if (how === "silent") noteSilence(state, worker);
+  if (how === "silent") markSilence(state, worker);
   for (const lease of [...worker.leases.values()]) closeLease(ctx, lease, departureTexts[how]);
   for (const id of [...worker.objects]) dropHolder(ctx, worker, id);
 }

@@ -78,19 +78,19 @@ export class BlobEffects {
       });
   }
 
-  tell(what: Deferred): void {
-    this.#tell(what).catch((error: unknown) => {
+  emit(what: Deferred): void {
+    this.#emit(what).catch((error: unknown) => {
       this.#failed("results could not be read back", error);
       if (!this.#options.alive()) return;
-      // An update is asked for again by the client's beat (M5); a digest is what the job's end waits for.
+      // An update is asked for again by the client's heartbeat (M5); a digest is what the job's end waits for.
       if (what.d === "digest")
-        this.#options.runtime.after(digestRetryMs, () => this.#options.alive() && this.tell(what));
+        this.#options.runtime.after(digestRetryMs, () => this.#options.alive() && this.emit(what));
       else if (what.d !== "update")
         this.#options.answer(what.to, { t: "error", epoch: this.#options.epoch, error: toWireError(error) });
     });
   }
 
-  async #tell(what: Deferred): Promise<void> {
+  async #emit(what: Deferred): Promise<void> {
     const { chunks, epoch, answer, update, dispatch } = this.#options;
     switch (what.d) {
       case "results": {

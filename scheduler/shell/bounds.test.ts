@@ -42,7 +42,7 @@ describe("bounded", () => {
     );
   });
 
-  test("faults of sessions that never said goodbye", () => {
+  test("faults of sessions that never deregistered", () => {
     const stages = new SessionStages({
       stageOf: () => undefined,
       sizeOf: () => undefined,

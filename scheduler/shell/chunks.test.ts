@@ -258,7 +258,7 @@ test("a session's small results leave the heap only when they are many, and its 
   expect(rig.state.looseBytes).toBeLessThan(offload.sessionBytes + offload.chunkBytes);
   rig.pass(2_000);
   const from = rig.commands.length;
-  rig.ask({ t: "beat", client, session, epoch: rig.state.epoch, waiting: [0], released: [] });
+  rig.ask({ t: "heartbeat", client, session, epoch: rig.state.epoch, waiting: [0], released: [] });
   let told = 0;
   for (const command of rig.commands.slice(from)) {
     if (command.c === "update") told += command.segment.to - command.segment.from;

@@ -39,7 +39,7 @@ export function checkPut({ id, kind, bytes, digest, inline }: ClientRequestOf<"p
  */
 export function dropMisnamed(request: WorkerRequest, onMisnamed: (error: WireError) => void): void {
   if (request.t === "objects") request.added = request.added.filter((object) => isNamedRightly(object, onMisnamed));
-  else if (request.t === "hello")
+  else if (request.t === "register")
     request.objects = request.objects.filter((object) => isNamedRightly(object, onMisnamed));
 }
 

@@ -18,7 +18,7 @@ export interface SessionSize {
   argBytes: number;
 }
 
-export interface SchedulerFigures {
+export interface SchedulerStats {
   readonly queued: number;
   readonly running: number;
   readonly workers: number;
@@ -48,8 +48,8 @@ export interface CorePort<S> {
    * What pure functions of users are addressed with ("": not known); undefined of a core that knows nothing of engines.
    */
   engineOf(state: S): string | undefined;
-  /** The event of the last step, for log lines: `#12 beat of w1`. */
+  /** The event of the last step, for log lines: `#12 heartbeat of w1`. */
   causeOf(state: S): string;
   /** For gauges; read when metrics are scraped. */
-  figures(state: S): SchedulerFigures;
+  stats(state: S): SchedulerStats;
 }

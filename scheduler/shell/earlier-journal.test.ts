@@ -72,7 +72,7 @@ test("a snapshot of the version before gives the state that it was taken of", ()
     state.jobs
       .get("open" as JobId)
       ?.stages.get(0)
-      ?.troubles.get(0)?.userFailures,
+      ?.failureRecords.get(0)?.userFailures,
   ).toBe(1);
   expect(state.jobs.get("done" as JobId)).toMatchObject({ digest: { d: "known", digest: "feed" } });
 });

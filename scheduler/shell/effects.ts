@@ -21,7 +21,7 @@ import type { BlobEffects } from "./blob-effects.js";
 import { Outbox } from "./outbox.js";
 import type { ReplyBook } from "./reply-book.js";
 
-type Said = Extract<Command, { c: "reply" | "status" | "order" | "offload" | "drop" | "deferred" }>;
+type Sent = Extract<Command, { c: "reply" | "status" | "command" | "offload" | "drop" | "deferred" }>;
 
 /**
  * How long a patient order waits for others to the same worker: a message and a wake-up less for each task that is
@@ -51,7 +51,7 @@ export interface EffectsOptions {
 export class Effects {
   readonly #options: EffectsOptions;
   readonly #outbox: Outbox;
-  #gated: { readonly after: number; readonly command: Said }[] = [];
+  #gated: { readonly after: number; readonly command: Sent }[] = [];
   #flushing = false;
   #isLateFlushDue = false;
   #closed = false;
@@ -85,7 +85,7 @@ export class Effects {
         case "update":
           this.#outbox.update(command.client, command.session, command.segment);
           break;
-        case "order":
+        case "command":
         case "status":
         case "reply":
           this.#gate(command);
@@ -119,7 +119,7 @@ export class Effects {
   }
 
   /** Something of the shell's own to a session's client. */
-  tell(client: ClientId, session: JobId, segment: ResultSegment): void {
+  emit(client: ClientId, session: JobId, segment: ResultSegment): void {
     if (this.#closed) return;
     this.#outbox.update(client, session, segment);
     this.#schedule();
@@ -135,7 +135,7 @@ export class Effects {
     let released = 0;
     while (released < this.#gated.length && (this.#gated[released]?.after ?? 0) <= durable) released++;
     if (released === 0) return;
-    for (const { command } of this.#gated.splice(0, released)) this.#say(command);
+    for (const { command } of this.#gated.splice(0, released)) this.#release(command);
     this.#schedule();
   }
 
@@ -164,13 +164,13 @@ export class Effects {
     queueMicrotask(() => this.flush());
   }
 
-  #gate(command: Said): void {
+  #gate(command: Sent): void {
     const { given, durable } = this.#options.journal;
-    if (!command.gated || given === durable) this.#say(command);
+    if (!command.gated || given === durable) this.#release(command);
     else this.#gated.push({ after: given, command });
   }
 
-  #say(command: Said): void {
+  #release(command: Sent): void {
     switch (command.c) {
       case "reply":
         this.#reply(command.to, command.message);
@@ -185,21 +185,21 @@ export class Effects {
         this.#options.blobs.drop(command.blobs);
         return;
       case "deferred":
-        this.#options.blobs.tell(command.what);
+        this.#options.blobs.emit(command.what);
         return;
     }
     const owed = command.reply === undefined ? undefined : this.#options.replies.find(command.reply);
     if (owed) {
       owed.worker = command.worker;
       owed.instance = command.instance;
-      owed.orders.push(command.order);
-    } else this.#outbox.order(command.worker, command.instance, command.order, command.patient);
+      owed.commands.push(command.command);
+    } else this.#outbox.command(command.worker, command.instance, command.command, command.patient);
   }
 
   #answerWorker(token: number): void {
     const owed = this.#options.replies.take(token);
     if (!owed) return;
-    const [first, ...rest] = this.#outbox.encodeOrders(owed.orders, owed.instance);
+    const [first, ...rest] = this.#outbox.encodeCommands(owed.commands, owed.instance);
     if (first) this.#respond("worker", owed.message, first);
     // A request has one answer; what does not fit into it goes the other way to the worker.
     for (const data of rest) if (owed.worker) this.#publish("worker", subjects.worker(owed.worker), data);

@@ -1,4 +1,5 @@
 /** Submissions at the boundary: what they are addressed with, and that the same graph stays the same submission. */
+
 import { afterEach, expect, test } from "vitest";
 import { decodeMessage, encodeMessage } from "../../proto/codec.js";
 import { modelDurable } from "../../proto/durable/testing/model.js";
@@ -8,6 +9,7 @@ import type { StageSpec } from "../../proto/messages/stage.js";
 import { subjects } from "../../proto/subjects.js";
 import { patienceMs } from "../../proto/testing/patience.js";
 import { MemoryNetwork } from "../../proto/transport/testing/memory.js";
+import { PROTOCOL_VERSION } from "../../proto/version.js";
 import type { State } from "../core/index.js";
 import { SchedulerMetrics } from "./metrics.js";
 import { realCore } from "./real-core.js";
@@ -50,19 +52,19 @@ test("a durable job's pure functions of users are addressed with the engine of t
     );
   const join = (worker: string, slots: number, v8: string): Promise<Uint8Array> => {
     const engine = { runtime: "node", v8, arch: "x64" };
-    const hello = {
-      t: "hello",
+    const register = {
+      t: "register",
       worker,
       node: "n",
       pid: 1,
-      version: 1,
+      version: PROTOCOL_VERSION,
       engine,
       slots,
       storeBudgetBytes: 1e9,
       leases: [],
       objects: [],
     };
-    return transport.request(subjects.schedulerWorker, encodeMessage(hello), { timeoutMs: patienceMs });
+    return transport.request(subjects.schedulerWorker, encodeMessage(register), { timeoutMs: patienceMs });
   };
   const submit = (job: string, key?: string): Promise<ClientReply> => {
     const request = {

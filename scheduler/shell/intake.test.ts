@@ -37,7 +37,7 @@ describe("intake", () => {
       error: { code: "INVALID_ARGUMENT", details: { path: "job" } },
     });
     expect(await ask(encodeMessage({ t: "nothing" }))).toMatchObject({ t: "error" });
-    expect((await askAsWorker(encodeMessage({ t: "hello", worker: "!" }))).orders).toMatchObject([
+    expect((await askAsWorker(encodeMessage({ t: "register", worker: "!" }))).commands).toMatchObject([
       { o: "refused", error: { code: "INVALID_ARGUMENT" } },
     ]);
     for (let i = 0; i < 300; i++)
@@ -99,7 +99,7 @@ describe("intake", () => {
     const objects = [object(data), object(data, other), made];
     publish(subjects.schedulerWorker, { t: "objects", worker, epoch: 1, seq: 0, added: objects, removed: [] });
     publish(subjects.schedulerWorker, {
-      t: "hello",
+      t: "register",
       worker,
       node: "n",
       pid: 1,
@@ -110,16 +110,16 @@ describe("intake", () => {
       objects,
     });
     await ask({ t: "workers" });
-    const heard = core.events.flatMap((event) =>
+    const received = core.events.flatMap((event) =>
       event.e !== "worker"
         ? []
         : event.request.t === "objects"
           ? [event.request.added]
-          : event.request.t === "hello"
+          : event.request.t === "register"
             ? [event.request.objects]
             : [],
     );
-    expect(heard.map((list) => list.map(({ id }) => id))).toEqual([
+    expect(received.map((list) => list.map(({ id }) => id))).toEqual([
       [objects[0]?.id, made.id],
       [objects[0]?.id, made.id],
     ]);

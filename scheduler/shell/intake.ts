@@ -169,7 +169,7 @@ export class Intake {
         encodeMessage(
           from === "client" || message.subject === subjects.schedulerQuestion
             ? { t: "error", epoch, error: wire }
-            : { t: "orders", epoch, orders: [{ o: "refused", error: wire }] },
+            : { t: "commands", epoch, commands: [{ o: "refused", error: wire }] },
         ),
       );
     }

@@ -3,7 +3,7 @@ import { type IntervalHistogram, monitorEventLoopDelay } from "node:perf_hooks";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { TenantId } from "../../proto/ids.js";
 import type { Command, CounterName } from "../core/events.js";
-import type { SchedulerFigures } from "./core-port.js";
+import type { SchedulerStats } from "./core-port.js";
 
 type Count = Extract<Command, { c: "count" }>;
 type Observe = Extract<Command, { c: "observe" }>;
@@ -55,7 +55,7 @@ export class SchedulerMetrics {
   readonly #delay: IntervalHistogram;
   readonly #received = { client: { messages: 0, bytes: 0 }, worker: { messages: 0, bytes: 0 } };
   readonly #sent = { client: { messages: 0, bytes: 0 }, worker: { messages: 0, bytes: 0 } };
-  #figures: (() => SchedulerFigures) | undefined;
+  #stats: (() => SchedulerStats) | undefined;
 
   constructor() {
     const registers = [this.registry];
@@ -92,8 +92,8 @@ export class SchedulerMetrics {
   }
 
   /** Where the gauges come from, once there is a state. */
-  watch(figures: () => SchedulerFigures): void {
-    this.#figures = figures;
+  watch(stats: () => SchedulerStats): void {
+    this.#stats = stats;
   }
 
   count(command: Count): void {
@@ -221,15 +221,15 @@ export class SchedulerMetrics {
         { quantile },
       );
     this.#delay.reset();
-    const figures = this.#figures?.();
-    if (!figures) return;
-    this.set("tasks_queued", "Tasks that wait for a slot.", figures.queued);
-    this.set("tasks_running", "Tasks in leases.", figures.running);
-    this.set("workers", "Workers that have joined.", figures.workers);
-    this.#setEngines(figures.engines);
-    this.set("slots", "Slots of workers that take leases.", figures.slots);
-    this.set("sessions", "Open sessions.", figures.sessions);
+    const stats = this.#stats?.();
+    if (!stats) return;
+    this.set("tasks_queued", "Tasks that wait for a slot.", stats.queued);
+    this.set("tasks_running", "Tasks in leases.", stats.running);
+    this.set("workers", "Workers that have joined.", stats.workers);
+    this.#setEngines(stats.engines);
+    this.set("slots", "Slots of workers that take leases.", stats.slots);
+    this.set("sessions", "Open sessions.", stats.sessions);
     for (const state of jobStates)
-      this.set("jobs", "Durable jobs that are known, by state.", figures.jobs[state] ?? 0, { state });
+      this.set("jobs", "Durable jobs that are known, by state.", stats.jobs[state] ?? 0, { state });
   }
 }

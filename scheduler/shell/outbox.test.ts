@@ -3,7 +3,7 @@ import { decodeMessage } from "../../proto/codec.js";
 import type { ClientId, Epoch, JobId, LeaseId, ObjectBase, ObjectId, WorkerId } from "../../proto/ids.js";
 import { clientUpdate } from "../../proto/messages/client.js";
 import type { ResultSegment } from "../../proto/messages/results.js";
-import { type WorkerOrder, workerOrders } from "../../proto/messages/worker.js";
+import { type SchedulerCommand, schedulerCommands } from "../../proto/messages/worker.js";
 import { patienceMs } from "../../proto/testing/patience.js";
 import { PackReader, PackWriter } from "../../proto/values/pack.js";
 import { Outbox } from "./outbox.js";
@@ -44,7 +44,7 @@ const inline = (from: number, to: number, bytesEach: number): ResultSegment => (
   pack: pack(from, to, bytesEach),
 });
 
-function lease(n: number, argBytes: number, inputs = 0): WorkerOrder {
+function lease(n: number, argBytes: number, inputs = 0): SchedulerCommand {
   return {
     o: "lease",
     lease: {
@@ -69,8 +69,8 @@ function lease(n: number, argBytes: number, inputs = 0): WorkerOrder {
   };
 }
 
-const ordersIn = (sent: Uint8Array[]): WorkerOrder[] =>
-  sent.flatMap((data) => decodeMessage(workerOrders, data).orders);
+const commandsIn = (sent: Uint8Array[]): SchedulerCommand[] =>
+  sent.flatMap((data) => decodeMessage(schedulerCommands, data).commands);
 
 /** Every task's result as its first byte, in the order in which they were sent. */
 function resultsIn(sent: Uint8Array[]): Map<number, number> {
@@ -89,75 +89,75 @@ function resultsIn(sent: Uint8Array[]): Map<number, number> {
 }
 
 describe("outbox", () => {
-  test("sends the orders of a turn to a worker as one message, in order", () => {
+  test("sends the commands of a turn to a worker as one message, in order", () => {
     const { outbox, sent } = setUp();
-    const orders: WorkerOrder[] = [{ o: "ack", seq: 1 }, lease(1, 10), { o: "ack", seq: 2 }];
-    for (const order of orders) outbox.order(worker, undefined, order);
+    const commands: SchedulerCommand[] = [{ o: "ack", seq: 1 }, lease(1, 10), { o: "ack", seq: 2 }];
+    for (const command of commands) outbox.command(worker, undefined, command);
     expect(sent.length).toBe(0);
     outbox.flush();
     expect(sent.length).toBe(1);
-    expect(ordersIn(sent).map((order) => order.o)).toEqual(["ack", "lease", "ack"]);
+    expect(commandsIn(sent).map((command) => command.o)).toEqual(["ack", "lease", "ack"]);
     outbox.flush();
     expect(sent.length).toBe(1);
   });
 
   test("keeps what is patient until something else goes to the same worker, or everything goes", () => {
     const { outbox, sent } = setUp();
-    outbox.order(worker, undefined, { o: "ack", seq: 1 }, true);
+    outbox.command(worker, undefined, { o: "ack", seq: 1 }, true);
     expect(outbox.flush()).toBe(true);
     expect(sent.length).toBe(0);
-    outbox.order(worker, undefined, lease(1, 10));
+    outbox.command(worker, undefined, lease(1, 10));
     expect(outbox.flush()).toBe(false);
-    expect(ordersIn(sent).map((order) => order.o)).toEqual(["ack", "lease"]);
-    outbox.order(worker, undefined, { o: "ack", seq: 2 }, true);
+    expect(commandsIn(sent).map((command) => command.o)).toEqual(["ack", "lease"]);
+    outbox.command(worker, undefined, { o: "ack", seq: 2 }, true);
     outbox.flush();
     expect(sent.length).toBe(1);
     expect(outbox.flush(true)).toBe(false);
-    expect(ordersIn(sent).at(-1)).toEqual({ o: "ack", seq: 2 });
+    expect(commandsIn(sent).at(-1)).toEqual({ o: "ack", seq: 2 });
   });
 
   test("tells clients before workers", () => {
-    const order: string[] = [];
+    const command: string[] = [];
     const outbox = new Outbox({
       epoch: 2 as Epoch,
       messageBytesMax: 4_096,
       payloadBytesMax: 8_192,
-      sendToWorker: () => order.push("worker"),
-      sendToClient: () => order.push("client"),
-      onOversize: (what) => order.push(what),
+      sendToWorker: () => command.push("worker"),
+      sendToClient: () => command.push("client"),
+      onOversize: (what) => command.push(what),
     });
-    outbox.order(worker, undefined, lease(1, 10));
+    outbox.command(worker, undefined, lease(1, 10));
     outbox.update(client, session, inline(0, 1, 10));
     outbox.flush();
-    expect(order).toEqual(["client", "worker"]);
+    expect(command).toEqual(["client", "worker"]);
   });
 
-  test("cuts orders into several messages before the limit", () => {
+  test("cuts commands into several messages before the limit", () => {
     const { outbox, sent } = setUp();
-    for (let i = 0; i < 20; i++) outbox.order(worker, undefined, lease(i, 1_000));
+    for (let i = 0; i < 20; i++) outbox.command(worker, undefined, lease(i, 1_000));
     outbox.flush();
     expect(sent.length).toBeGreaterThan(4);
-    expect(ordersIn(sent).map((order) => (order.o === "lease" ? order.lease.lease : ""))).toEqual(
+    expect(commandsIn(sent).map((command) => (command.o === "lease" ? command.lease.lease : ""))).toEqual(
       Array.from({ length: 20 }, (_, i) => `2.${i}`),
     );
   });
 
   test("leaves out locations where a lease would not fit with them", () => {
     const { outbox, sent, oversize } = setUp();
-    outbox.order(worker, undefined, lease(1, 100, 200));
+    outbox.command(worker, undefined, lease(1, 100, 200));
     outbox.flush();
-    const [order] = ordersIn(sent);
-    expect(order?.o === "lease" && order.lease.inputs).toEqual([]);
+    const [command] = commandsIn(sent);
+    expect(command?.o === "lease" && command.lease.inputs).toEqual([]);
     expect(oversize).toEqual([]);
   });
 
   test("reports what no cut makes small enough, and sends the rest", () => {
     const { outbox, sent, oversize } = setUp();
-    outbox.order(worker, undefined, { o: "ack", seq: 1 });
-    outbox.order(worker, undefined, lease(1, 10_000));
-    outbox.order(worker, undefined, { o: "ack", seq: 2 });
+    outbox.command(worker, undefined, { o: "ack", seq: 1 });
+    outbox.command(worker, undefined, lease(1, 10_000));
+    outbox.command(worker, undefined, { o: "ack", seq: 2 });
     outbox.flush();
-    expect(ordersIn(sent)).toEqual([
+    expect(commandsIn(sent)).toEqual([
       { o: "ack", seq: 1 },
       { o: "ack", seq: 2 },
     ]);
@@ -167,9 +167,9 @@ describe("outbox", () => {
   test("splits ids to free", () => {
     const { outbox, sent } = setUp();
     const ids = Array.from({ length: 1_000 }, (_, i) => `ss1_0-${i}` as ObjectId);
-    outbox.order(worker, undefined, { o: "free", ids });
+    outbox.command(worker, undefined, { o: "free", ids });
     outbox.flush();
-    expect(ordersIn(sent).flatMap((order) => (order.o === "free" ? order.ids : []))).toEqual(ids);
+    expect(commandsIn(sent).flatMap((command) => (command.o === "free" ? command.ids : []))).toEqual(ids);
   });
 
   test("splits a large pack so that every task's result arrives once and no message is over the limit", () => {

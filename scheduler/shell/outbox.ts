@@ -13,7 +13,7 @@ import { wireErrorBytes } from "../../proto/errors.js";
 import type { ClientId, Epoch, Instance, JobId, WorkerId } from "../../proto/ids.js";
 import type { ResultSegment } from "../../proto/messages/results.js";
 import type { ArgSpec } from "../../proto/messages/stage.js";
-import type { WorkerOrder } from "../../proto/messages/worker.js";
+import type { SchedulerCommand } from "../../proto/messages/worker.js";
 import { PackReader } from "../../proto/values/pack.js";
 
 export interface OutboxOptions {
@@ -43,10 +43,10 @@ function argBytes(args: readonly ArgSpec[]): number {
   return sum(args.map((arg) => foldArg(arg, bytesOf, (of) => 12 + sum(of))));
 }
 
-export function orderBytes(order: WorkerOrder): number {
-  if (order.o === "free") return 16 + 96 * order.ids.length;
-  if (order.o !== "lease") return 80;
-  const { lease } = order;
+export function commandBytes(command: SchedulerCommand): number {
+  if (command.o === "free") return 16 + 96 * command.ids.length;
+  if (command.o !== "lease") return 80;
+  const { lease } = command;
   let bytes = 512 + argBytes(lease.args) + 96 * lease.bases.length;
   for (const input of lease.inputs) bytes += 192 + (input.inline?.byteLength ?? 0) + 48 * (input.workers?.length ?? 0);
   return bytes;
@@ -105,9 +105,9 @@ interface Updates {
   bytes: number;
 }
 
-interface Orders {
+interface WaitingCommands {
   readonly instance: Instance | undefined;
-  list: WorkerOrder[];
+  list: SchedulerCommand[];
   bytes: number;
   /** None of them need go now. */
   patient: boolean;
@@ -116,7 +116,7 @@ interface Orders {
 export class Outbox {
   readonly #options: OutboxOptions;
   readonly #cutBytes: number;
-  readonly #orders = new Map<WorkerId, Orders>();
+  readonly #commands = new Map<WorkerId, WaitingCommands>();
   /** By session: a client has one. */
   readonly #updates = new Map<JobId, Updates>();
 
@@ -125,21 +125,21 @@ export class Outbox {
     this.#cutBytes = Math.min(options.messageBytesMax, options.payloadBytesMax) - headBytes;
   }
 
-  order(worker: WorkerId, instance: Instance | undefined, order: WorkerOrder, patient = false): void {
-    const bytes = orderBytes(order);
-    const waiting = this.#orders.get(worker);
+  command(worker: WorkerId, instance: Instance | undefined, command: SchedulerCommand, patient = false): void {
+    const bytes = commandBytes(command);
+    const waiting = this.#commands.get(worker);
     if (waiting?.instance !== instance || !waiting) {
-      if (waiting) this.#sendOrders(worker, waiting);
-      this.#orders.set(worker, { instance, list: [order], bytes, patient });
+      if (waiting) this.#sendCommands(worker, waiting);
+      this.#commands.set(worker, { instance, list: [command], bytes, patient });
       return;
     }
     if (!patient) waiting.patient = false;
     if (waiting.bytes + bytes > this.#cutBytes) {
-      this.#sendOrders(worker, waiting);
+      this.#sendCommands(worker, waiting);
       waiting.list = [];
       waiting.bytes = 0;
     }
-    waiting.list.push(order);
+    waiting.list.push(command);
     waiting.bytes += bytes;
   }
 
@@ -174,41 +174,41 @@ export class Outbox {
   flush(all = false): boolean {
     for (const [session, { client, segments }] of this.#updates) this.#sendSegments(client, session, segments);
     this.#updates.clear();
-    for (const [worker, waiting] of this.#orders) {
+    for (const [worker, waiting] of this.#commands) {
       if (waiting.patient && !all) continue;
-      this.#sendOrders(worker, waiting);
-      this.#orders.delete(worker);
+      this.#sendCommands(worker, waiting);
+      this.#commands.delete(worker);
     }
-    return this.#orders.size > 0;
+    return this.#commands.size > 0;
   }
 
-  /** The orders as messages; almost always one. */
-  encodeOrders(orders: readonly WorkerOrder[], instance?: Instance): Uint8Array[] {
+  /** The commands as messages; almost always one. */
+  encodeCommands(commands: readonly SchedulerCommand[], instance?: Instance): Uint8Array[] {
     const { epoch, payloadBytesMax, onOversize } = this.#options;
-    const data = encodeMessage({ t: "orders", epoch, ...(instance === undefined ? {} : { instance }), orders });
+    const data = encodeMessage({ t: "commands", epoch, ...(instance === undefined ? {} : { instance }), commands });
     if (data.byteLength <= payloadBytesMax) return [data];
-    const first = orders[0];
-    if (orders.length > 1) {
-      const half = orders.length >> 1;
+    const first = commands[0];
+    if (commands.length > 1) {
+      const half = commands.length >> 1;
       return [
-        ...this.encodeOrders(orders.slice(0, half), instance),
-        ...this.encodeOrders(orders.slice(half), instance),
+        ...this.encodeCommands(commands.slice(0, half), instance),
+        ...this.encodeCommands(commands.slice(half), instance),
       ];
     }
     // Locations are a convenience: the worker asks for those that are not told.
     if (first?.o === "lease" && first.lease.inputs.length > 0)
-      return this.encodeOrders([{ o: "lease", lease: { ...first.lease, inputs: [] } }], instance);
+      return this.encodeCommands([{ o: "lease", lease: { ...first.lease, inputs: [] } }], instance);
     if (first?.o === "free" && first.ids.length > 1) {
       const half = first.ids.length >> 1;
       const parts = [first.ids.slice(0, half), first.ids.slice(half)];
-      return parts.flatMap((ids) => this.encodeOrders([{ o: "free", ids }], instance));
+      return parts.flatMap((ids) => this.encodeCommands([{ o: "free", ids }], instance));
     }
     onOversize(`order ${first?.o ?? "none"}`, data.byteLength);
     return [];
   }
 
-  #sendOrders(worker: WorkerId, { list, instance }: Orders): void {
-    for (const data of this.encodeOrders(list, instance)) this.#options.sendToWorker(worker, data);
+  #sendCommands(worker: WorkerId, { list, instance }: WaitingCommands): void {
+    for (const data of this.encodeCommands(list, instance)) this.#options.sendToWorker(worker, data);
   }
 
   #sendSegments(client: ClientId, session: JobId, segments: readonly ResultSegment[]): void {

@@ -8,12 +8,13 @@ import type { ClientId, JobId, TenantId, WorkerId } from "../../proto/ids.js";
 import { type ClientReply, type ClientRequest, clientReply } from "../../proto/messages/client.js";
 import type { StageSpec } from "../../proto/messages/stage.js";
 import type { JobStatus } from "../../proto/messages/status.js";
-import { type Lease, type WorkerOrder, workerOrders } from "../../proto/messages/worker.js";
+import { type Lease, type SchedulerCommand, schedulerCommands } from "../../proto/messages/worker.js";
 import { subjects } from "../../proto/subjects.js";
-import { patienceMs } from "../../proto/testing/patience.js";
+import { patienceMs, until } from "../../proto/testing/patience.js";
 import { MemoryNetwork } from "../../proto/transport/testing/memory.js";
 import type { Transport } from "../../proto/transport/transport.js";
 import { PackWriter } from "../../proto/values/pack.js";
+import { PROTOCOL_VERSION } from "../../proto/version.js";
 import type { State } from "../core/index.js";
 import { SchedulerMetrics } from "./metrics.js";
 import { realCore } from "./real-core.js";
@@ -66,13 +67,13 @@ class EchoWorker {
     transport.subscribe(subjects.worker(worker), ({ data }) => this.#take(data));
   }
 
-  async hello(): Promise<void> {
+  async register(): Promise<void> {
     const request = {
-      t: "hello",
+      t: "register",
       worker,
       node: "n",
       pid: 1,
-      version: 1,
+      version: PROTOCOL_VERSION,
       slots: 2,
       storeBudgetBytes: 1e9,
       leases: [],
@@ -84,12 +85,12 @@ class EchoWorker {
   }
 
   #take(data: Uint8Array): void {
-    const { epoch, orders } = decodeMessage(workerOrders, data);
+    const { epoch, commands } = decodeMessage(schedulerCommands, data);
     this.#epoch = epoch;
-    for (const order of orders) this.#order(order);
+    for (const order of commands) this.#order(order);
   }
 
-  #order(order: WorkerOrder): void {
+  #order(order: SchedulerCommand): void {
     if (order.o !== "lease" || !this.#onLease(order.lease)) return;
     const { lease, stage, from, to } = order.lease;
     const pack = new PackWriter();
@@ -128,11 +129,14 @@ async function statusWhen(
   job: JobId,
   holds: (status: JobStatus) => boolean,
 ): Promise<JobStatus> {
-  for (;;) {
+  let found: JobStatus | undefined;
+  await until("the job's status", async () => {
     const reply = await ask({ t: "status", job });
     if (reply.t !== "status") throw new Error(JSON.stringify(reply));
-    if (holds(reply.status)) return reply.status;
-  }
+    found = reply.status;
+    return holds(found);
+  });
+  return found as JobStatus;
 }
 
 const stage = (index: number, count: number, args: StageSpec["args"] = []): StageSpec => ({
@@ -159,7 +163,7 @@ describe("shell and core", () => {
     const network = new MemoryNetwork();
     const first = await startShell(network, durable);
     const ask = asker(network.connect("client"));
-    await new EchoWorker(network.connect("worker")).hello();
+    await new EchoWorker(network.connect("worker")).register();
     expect(
       await ask(submitOf(job, [stage(0, 500), stage(1, 1, [{ a: "stage", stage: 0, edge: "all" }])])),
     ).toMatchObject({ t: "submitted", existed: false });
@@ -179,7 +183,7 @@ describe("shell and core", () => {
     const ask = asker(network.connect("client"));
     const before = network.connect("worker-before");
     let left = 3;
-    await new EchoWorker(before, () => left-- > 0).hello();
+    await new EchoWorker(before, () => left-- > 0).register();
     await ask(submitOf(job, [stage(0, 1_000)]));
     const half = await statusWhen(ask, job, (status) => status.succeeded > 0 && left < 0);
     expect(half.succeeded).toBeLessThan(1_000);
@@ -194,7 +198,7 @@ describe("shell and core", () => {
       leases.push(lease);
       run += lease.to - lease.from;
       return true;
-    }).hello();
+    }).register();
     const done = await statusWhen(ask, job, (status) => status.state !== "running");
     expect(done).toMatchObject({ state: "succeeded", succeeded: 1_000, executed: 1_000 });
     expect(run).toBe(1_000 - restarted.succeeded);
@@ -217,7 +221,7 @@ describe("shell and core", () => {
     await new EchoWorker(network.connect("worker"), (lease) => {
       for (let i = lease.from; i < lease.to; i++) results.push(i);
       return true;
-    }).hello();
+    }).register();
     await statusWhen(ask, job, (status) => status.state === "succeeded");
     expect(new Set(results).size).toBe(3_000);
   });
@@ -227,7 +231,7 @@ describe("shell and core", () => {
     const network = new MemoryNetwork();
     const shell = await startShell(network, durable);
     const ask = asker(network.connect("client"));
-    await new EchoWorker(network.connect("worker")).hello();
+    await new EchoWorker(network.connect("worker")).register();
     let captured: State | undefined;
     const spying = {
       ...realCore,

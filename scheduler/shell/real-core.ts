@@ -13,7 +13,7 @@ import {
   snapshot,
   step,
 } from "../core/index.js";
-import type { CorePort, SchedulerFigures } from "./core-port.js";
+import type { CorePort, SchedulerStats } from "./core-port.js";
 
 /** `offload`: when results leave the heap; default as in the core. */
 export const corePort = (options: { readonly offload?: OffloadSizes } = {}): CorePort<State> => ({
@@ -40,12 +40,12 @@ export const corePort = (options: { readonly offload?: OffloadSizes } = {}): Cor
   },
   engineOf: clusterEngine,
   causeOf: ({ stories }) => causeText(stories.cause),
-  figures: figuresOf,
+  stats: statsOf,
 });
 
 export const realCore = corePort();
 
-function figuresOf(state: State): SchedulerFigures {
+function statsOf(state: State): SchedulerStats {
   let running = 0;
   for (const lease of state.leases.values()) running += lease.open.size;
   const jobs: Record<string, number> = {};

@@ -54,7 +54,7 @@ export interface RecoveryOptions<S> {
 }
 
 /** Entries read while looking for snapshots are kept up to this size, so that most journals are read once. */
-const keptBytesMax = 64 * 1024 * 1024;
+const cacheBytesMax = 64 * 1024 * 1024;
 /** Tries of the epoch entry against a predecessor that is still appending. */
 const takeoverTriesMax = 1_000;
 
@@ -165,7 +165,7 @@ class Replay<S> {
     for await (const { seq, data } of durable.journal.read(0)) {
       first ??= { seq, data };
       bytes += data.byteLength;
-      if (bytes > keptBytesMax) this.#kept = undefined;
+      if (bytes > cacheBytesMax) this.#kept = undefined;
       this.#kept?.push({ seq, data });
       const marker = markerOf(seq, data);
       if (marker) markers.push(marker);

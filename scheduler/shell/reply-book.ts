@@ -3,7 +3,7 @@
  * asker has given up long before).
  */
 import type { Instance, WorkerId } from "../../proto/ids.js";
-import type { WorkerOrder } from "../../proto/messages/worker.js";
+import type { SchedulerCommand } from "../../proto/messages/worker.js";
 import type { Message } from "../../proto/transport/transport.js";
 import type { ReplyToken } from "../core/events.js";
 
@@ -11,8 +11,8 @@ export interface Owed {
   readonly message: Message;
   readonly kind: "client" | "worker";
   readonly sinceMs: number;
-  /** Orders gathered for the answer to a worker. */
-  readonly orders: WorkerOrder[];
+  /** Commands gathered for the answer to a worker. */
+  readonly commands: SchedulerCommand[];
   /** Who asked, known from the first of them. */
   worker: WorkerId | undefined;
   instance: Instance | undefined;
@@ -52,7 +52,7 @@ export class ReplyBook {
       message,
       kind,
       sinceMs: this.#nowMs(),
-      orders: [],
+      commands: [],
       worker: undefined,
       instance: undefined,
     });

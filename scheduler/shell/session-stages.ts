@@ -2,9 +2,9 @@
  * The boundary check of `stages` messages: which of a session's new stages the core may see, and under which bases.
  *
  * A stage whose upstream the core does not know is not passed on: the message that brought the upstream was lost, the
- * client's beat will say that it waits for both, and both come again (M1, M5). If it keeps coming without its upstream,
- * it ends with SESSION_LOST instead of going round for ever. A stage that cannot be right ends with its fault, and the
- * stages that read it with UPSTREAM_FAILED.
+ * client's heartbeat will say that it waits for both, and both come again (M1, M5). If it keeps coming without its
+ * upstream, it ends with SESSION_LOST instead of going round for ever. A stage that cannot be right ends with its
+ * fault, and the stages that read it with UPSTREAM_FAILED.
  */
 import { stageBase } from "../../proto/address.js";
 import { argsBytes, stagesRead } from "../../proto/args.js";
@@ -27,13 +27,13 @@ export interface SessionStagesOptions {
 }
 
 /** Faults of one session; most sessions have none. */
-interface Troubles {
+interface SessionFaults {
   readonly rejected: Set<number>;
   readonly orphaned: Map<number, number>;
 }
 
 const orphanedMax = 3;
-const troublesKept = 10_000;
+const faultsMax = 10_000;
 const sessionsKept = 1_000;
 
 const needsCheck = (arg: ArgSpec): boolean =>
@@ -80,7 +80,7 @@ function grow(size: SessionSize, stage: StageSpec): void {
 
 export class SessionStages {
   readonly #options: SessionStagesOptions;
-  readonly #troubles = new Map<JobId, Troubles>();
+  readonly #failureRecords = new Map<JobId, SessionFaults>();
 
   constructor(options: SessionStagesOptions) {
     this.#options = options;
@@ -88,11 +88,11 @@ export class SessionStages {
 
   /** Sessions of which something is kept. */
   get size(): number {
-    return this.#troubles.size;
+    return this.#failureRecords.size;
   }
 
   forget(session: JobId): void {
-    this.#troubles.delete(session);
+    this.#failureRecords.delete(session);
   }
 
   /** The request as the core may see it, with the bases of its stages; the same object when nothing was wrong. */
@@ -178,20 +178,20 @@ export class SessionStages {
   }
 
   #orphan(client: ClientId, session: JobId, stage: StageSpec, missing: number): false {
-    const troubles = this.#of(session);
-    if (troubles.rejected.has(missing)) {
+    const failureRecords = this.#of(session);
+    if (failureRecords.rejected.has(missing)) {
       this.#reject(client, session, stage, {
         code: "UPSTREAM_FAILED",
         message: `stage ${missing}, which stage ${stage.index} reads, was refused`,
       });
       return false;
     }
-    const times = (troubles.orphaned.get(stage.index) ?? 0) + 1;
+    const times = (failureRecords.orphaned.get(stage.index) ?? 0) + 1;
     if (times < orphanedMax) {
-      if (troubles.orphaned.size < troublesKept) troubles.orphaned.set(stage.index, times);
+      if (failureRecords.orphaned.size < faultsMax) failureRecords.orphaned.set(stage.index, times);
       return false;
     }
-    troubles.orphaned.delete(stage.index);
+    failureRecords.orphaned.delete(stage.index);
     this.#reject(client, session, stage, {
       code: "SESSION_LOST",
       message: `stage ${stage.index} reads stage ${missing}, which the scheduler does not know (it restarted, or the stage was released); submit both again`,
@@ -202,22 +202,22 @@ export class SessionStages {
   #reject(client: ClientId, session: JobId, stage: StageSpec, error: WireError): void {
     const { rejected } = this.#of(session);
     // What its client is asked to send again may come yet, and what reads it with it.
-    if (rejected.size < troublesKept && error.code !== "SESSION_LOST") rejected.add(stage.index);
+    if (rejected.size < faultsMax && error.code !== "SESSION_LOST") rejected.add(stage.index);
     this.#options.fail(client, session, { r: "failed", stage: stage.index, from: 0, to: stage.count, error });
   }
 
-  #of(session: JobId): Troubles {
-    const known = this.#troubles.get(session);
+  #of(session: JobId): SessionFaults {
+    const known = this.#failureRecords.get(session);
     if (known) return known;
-    // Of sessions that never said goodbye: the oldest is long over, or gets its patience anew.
-    if (this.#troubles.size >= sessionsKept)
-      for (const oldest of this.#troubles.keys()) {
-        this.#troubles.delete(oldest);
+    // Of sessions that never deregistered: the oldest is long over, or gets its patience anew.
+    if (this.#failureRecords.size >= sessionsKept)
+      for (const oldest of this.#failureRecords.keys()) {
+        this.#failureRecords.delete(oldest);
         break;
       }
-    const troubles: Troubles = { rejected: new Set(), orphaned: new Map() };
-    this.#troubles.set(session, troubles);
-    return troubles;
+    const failureRecords: SessionFaults = { rejected: new Set(), orphaned: new Map() };
+    this.#failureRecords.set(session, failureRecords);
+    return failureRecords;
   }
 }
 

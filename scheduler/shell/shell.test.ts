@@ -8,7 +8,7 @@ import { MemoryNetwork } from "../../proto/transport/testing/memory.js";
 import { PackWriter } from "../../proto/values/pack.js";
 import type { Command } from "../core/events.js";
 import { cancelRecord, entriesOf, faultyDurable, type ScriptedState } from "./testing/scripted-core.js";
-import { client, closeRigs, heard, ok, rig, session, submit, submitScript, worker } from "./testing/shell-rig.js";
+import { client, closeRigs, ok, received, rig, session, submit, submitScript, worker } from "./testing/shell-rig.js";
 
 afterEach(closeRigs);
 
@@ -35,18 +35,19 @@ describe("gate", () => {
   test("gated commands keep their order and pass only as far as the journal has come", async () => {
     const durable = faultyDurable(modelDurable());
     let n = 0;
-    const { publish, until, orders } = await rig((_state, event) => {
+    const { publish, until, commands } = await rig((_state, event) => {
       if (event.e !== "worker") return [];
       n++;
       return [
         { c: "record", record: cancelRecord(n) },
-        { c: "order", worker, order: { o: "ack", seq: n }, gated: true },
-        { c: "order", worker, order: { o: "ack", seq: 1_000 + n }, gated: false },
+        { c: "command", worker, command: { o: "ack", seq: n }, gated: true },
+        { c: "command", worker, command: { o: "ack", seq: 1_000 + n }, gated: false },
       ];
     }, durable);
     durable.journal.mode = "hold";
-    for (let i = 0; i < 3; i++) publish(subjects.schedulerWorker, { t: "bye", worker, epoch: 1 });
-    const seqs = () => orders.flatMap((message) => message.orders.map((order) => (order.o === "ack" ? order.seq : -1)));
+    for (let i = 0; i < 3; i++) publish(subjects.schedulerWorker, { t: "deregister", worker, epoch: 1 });
+    const seqs = () =>
+      commands.flatMap((message) => message.commands.map((order) => (order.o === "ack" ? order.seq : -1)));
     await until(() => seqs().length === 3);
     expect(seqs()).toEqual([1_001, 1_002, 1_003]);
     durable.journal.release();
@@ -87,7 +88,7 @@ describe("restart and fence", () => {
     const old = await rig(submitScript, durable, {}, network);
     const fresh = await rig(submitScript, durable, {}, new MemoryNetwork());
     expect(fresh.shell.epoch).toBe(2);
-    const answered = heard(old.ask(submit("job1")));
+    const answered = received(old.ask(submit("job1")));
     await old.died;
     expect(answered()).toBe(false);
     expect(old.fatal).toMatchObject([{ code: 1, error: { code: "FENCED" } }]);
@@ -99,7 +100,7 @@ describe("restart and fence", () => {
     const durable = modelDurable();
     const old = await rig(submitScript, durable);
     await rig(submitScript, durable);
-    old.publish(subjects.schedulerWorker, { t: "bye", worker, epoch: 2 });
+    old.publish(subjects.schedulerWorker, { t: "deregister", worker, epoch: 2 });
     await old.died;
     expect(old.fatal).toMatchObject([{ code: 1, error: { code: "FENCED" } }]);
   });
@@ -108,7 +109,7 @@ describe("restart and fence", () => {
     const durable = modelDurable();
     const old = await rig(submitScript, durable);
     await old.ask(submit("job1"));
-    old.publish(subjects.schedulerWorker, { t: "bye", worker, epoch: 9 });
+    old.publish(subjects.schedulerWorker, { t: "deregister", worker, epoch: 9 });
     await old.died;
     expect(old.fatal).toMatchObject([
       { code: 75, error: { code: "STALE_EPOCH", message: expect.stringContaining("followed a scheduler of epoch 9") } },
@@ -121,7 +122,8 @@ describe("restart and fence", () => {
 
   test("an epoch that no scheduler could ever go above is no epoch", async () => {
     const { publish, ask, fatal } = await rig(submitScript);
-    for (const epoch of [2 ** 40, 2 ** 31, 2 ** 31 - 1]) publish(subjects.schedulerWorker, { t: "bye", worker, epoch });
+    for (const epoch of [2 ** 40, 2 ** 31, 2 ** 31 - 1])
+      publish(subjects.schedulerWorker, { t: "deregister", worker, epoch });
     expect(await ask(submit("job1"))).toMatchObject({ t: "submitted" });
     expect(fatal).toEqual([]);
   });
@@ -132,7 +134,7 @@ describe("restart and fence", () => {
       if (event.e === "client" && event.request.t === "workers") throw new InvariantViolation("I1: planted");
       return submitScript(state, event, 0);
     }, durable);
-    const answered = heard(ask({ t: "workers" }));
+    const answered = received(ask({ t: "workers" }));
     await died;
     expect(answered()).toBe(false);
     expect(fatal).toMatchObject([{ code: 70, error: { message: "I1: planted" } }]);
@@ -159,9 +161,9 @@ describe("restart and fence", () => {
   });
 });
 
-describe("orders and answers", () => {
-  const hello: WorkerRequest = {
-    t: "hello",
+describe("commands and answers", () => {
+  const register: WorkerRequest = {
+    t: "register",
     worker,
     node: "n",
     pid: 1,
@@ -172,25 +174,25 @@ describe("orders and answers", () => {
     objects: [],
   };
 
-  test("a worker's request is answered with the orders meant for it, and with none if there are none", async () => {
-    const { askAsWorker, until, orders } = await rig((_state, event) => {
-      if (event.e !== "worker" || event.request.t !== "hello") return [];
+  test("a worker's request is answered with the commands meant for it, and with none if there are none", async () => {
+    const { askAsWorker, until, commands } = await rig((_state, event) => {
+      if (event.e !== "worker" || event.request.t !== "register") return [];
       return [
         {
-          c: "order",
+          c: "command",
           worker,
-          order: { o: "welcome", heartbeatIntervalMs: 1 },
+          command: { o: "welcome", heartbeatIntervalMs: 1 },
           gated: false,
           ...(event.reply === undefined ? {} : { reply: event.reply }),
         },
-        { c: "order", worker, order: { o: "drain" }, gated: false },
+        { c: "command", worker, command: { o: "drain" }, gated: false },
       ];
     });
-    const answer = await askAsWorker(hello);
-    expect(answer.orders).toEqual([{ o: "welcome", heartbeatIntervalMs: 1 }]);
-    await until(() => orders.length === 1);
-    expect(orders[0]?.orders).toEqual([{ o: "drain" }]);
-    expect((await askAsWorker({ t: "bye", worker, epoch: 1 as Epoch })).orders).toEqual([]);
+    const answer = await askAsWorker(register);
+    expect(answer.commands).toEqual([{ o: "welcome", heartbeatIntervalMs: 1 }]);
+    await until(() => commands.length === 1);
+    expect(commands[0]?.commands).toEqual([{ o: "drain" }]);
+    expect((await askAsWorker({ t: "deregister", worker, epoch: 1 as Epoch })).commands).toEqual([]);
   });
 
   test("messages of one batch give one message to each worker and client", async () => {
@@ -198,18 +200,18 @@ describe("orders and answers", () => {
     pack.add({ kind: 0, data: new Uint8Array(0) });
     const packed = pack.finish();
     let seq = 0;
-    const { publish, until, orders, updates } = await rig((_state, event) => {
+    const { publish, until, commands, updates } = await rig((_state, event) => {
       if (event.e !== "worker") return [];
       const n = seq++;
       return [
-        { c: "order", worker, order: { o: "ack", seq: n }, gated: false },
+        { c: "command", worker, command: { o: "ack", seq: n }, gated: false },
         { c: "update", client, session, segment: { r: "inline", stage: 0, from: n, to: n + 1, pack: packed } },
       ];
     });
-    for (let i = 0; i < 50; i++) publish(subjects.schedulerWorker, { t: "bye", worker, epoch: 1 });
+    for (let i = 0; i < 50; i++) publish(subjects.schedulerWorker, { t: "deregister", worker, epoch: 1 });
     await until(() => updates.reduce((sum, update) => sum + update.segments.length, 0) === 50);
-    await until(() => orders.reduce((sum, message) => sum + message.orders.length, 0) === 50);
-    expect(orders.length).toBeLessThan(25);
+    await until(() => commands.reduce((sum, message) => sum + message.commands.length, 0) === 50);
+    expect(commands.length).toBeLessThan(25);
     expect(updates.length).toBeLessThan(25);
   });
 

@@ -18,10 +18,10 @@ import { ChunkStore } from "./chunks.js";
 import { MonotonicClock } from "./clock.js";
 import type { CorePort } from "./core-port.js";
 import { Effects } from "./effects.js";
-import { askEveryMs, Hearing } from "./hearing.js";
 import { Intake } from "./intake.js";
 import { nonceBytes } from "./journal-format.js";
 import { JournalWriter } from "./journal-writer.js";
+import { askEveryMs, ListeningTime } from "./listening-time.js";
 import type { SchedulerMetrics } from "./metrics.js";
 import { type Recovered, recover } from "./recovery.js";
 import { ReplyBook } from "./reply-book.js";
@@ -88,7 +88,7 @@ export class SchedulerShell<S> {
   readonly #effects: Effects;
   readonly #intake: Intake;
   readonly #snapshotter: Snapshotter;
-  readonly #hearing: Hearing;
+  readonly #listeningTime: ListeningTime;
   readonly #events: Event[] = [];
   #stepping = false;
   #phase: "serving" | "stopping" | "stopped" | "dead" = "serving";
@@ -189,7 +189,7 @@ export class SchedulerShell<S> {
       sizeOf: (session) => core.sizeOf(state, session),
       engine: () => core.engineOf(state),
       dispatch: (event) => this.dispatch(event),
-      fail: (client, session, segment) => this.#effects.tell(client, session, segment),
+      fail: (client, session, segment) => this.#effects.emit(client, session, segment),
       onMalformed: (from, error, bytes) => this.#onMalformed(from, error, bytes),
       onReceived: (from, bytes) => metrics.received(from, bytes),
       onLaterEpoch: (later) => this.#outranked(later),
@@ -212,14 +212,14 @@ export class SchedulerShell<S> {
         log.error({ error: String(error) }, "no snapshot: the journal is kept whole");
       },
     });
-    this.#hearing = this.#listen();
+    this.#listeningTime = this.#listen();
     this.#entriesSince = recovered.entries;
-    metrics.watch(() => core.figures(state));
+    metrics.watch(() => core.stats(state));
   }
 
-  #listen(): Hearing {
+  #listen(): ListeningTime {
     const { transport, metrics, log } = this.#options;
-    return new Hearing({
+    return new ListeningTime({
       transport,
       nowMs: () => this.#runtime.nowMs(),
       graceMsMax: limits.heartbeatTimeoutMs,
@@ -242,7 +242,7 @@ export class SchedulerShell<S> {
       alive: () => this.#phase !== "dead" && this.#phase !== "stopped",
       dispatch: (event) => this.dispatch(event),
       answer: (to, message) => this.#effects.answer(to, message),
-      update: (client, session, segment) => this.#effects.tell(client, session, segment),
+      update: (client, session, segment) => this.#effects.emit(client, session, segment),
       log: (level, text, fields) => log[level](fields ?? {}, text),
     });
   }
@@ -318,14 +318,14 @@ export class SchedulerShell<S> {
     const { core, tickMs } = this.#options;
     this.dispatch({ e: "tick", listenedMs: 0 });
     this.#tickedAtMs = this.#clock.nowMs();
-    const stopAsking = this.#runtime.every(askEveryMs, () => this.#hearing.ask());
+    const stopAsking = this.#runtime.every(askEveryMs, () => this.#listeningTime.ask());
     const stopTick = this.#runtime.every(tickMs, () => {
       const nowMs = this.#clock.nowMs();
       const wakeMs = core.nextWakeMs(this.#state);
       this.#replies.sweep();
       if ((wakeMs === undefined || wakeMs > nowMs) && nowMs - this.#tickedAtMs < idleTickMs) return;
       this.#tickedAtMs = nowMs;
-      this.dispatch({ e: "tick", listenedMs: this.#hearing.take() });
+      this.dispatch({ e: "tick", listenedMs: this.#listeningTime.take() });
     });
     this.#stopTicking = () => {
       stopTick();

@@ -132,11 +132,11 @@ export class SessionRig {
     return this.take({ e: "update", update: { t: "update", epoch: epoch as Epoch, session, segments } });
   }
 
-  /** Another scheduler speaks: it answers the next beat. */
+  /** Another scheduler speaks: it answers the next heartbeat. */
   restart(): void {
     this.epoch++;
     this.advance(1_000);
-    this.answer("beat", { t: "beat", known: false });
+    this.answer("heartbeat", { t: "heartbeat", known: false });
     this.answer("open", { t: "opened", heartbeatIntervalMs: 1_000 });
   }
 

@@ -3,8 +3,8 @@
  *
  * `workerStep(state, event, nowMs)` (step.ts) mutates the state and returns commands in order; the shell, or the
  * simulator, carries them out. The core owns: leases from order to acknowledged end (M3), slots, the outbox of commits
- * (M2), joining, beats, epochs (M6), revoke, cancel, drain. The shell owns: bytes (inputs, code, the object store),
- * threads, the network and the clock.
+ * (M2), joining, heartbeats, epochs (M6), revoke, cancel, drain. The shell owns: bytes (inputs, code, the object
+ * store), threads, the network and the clock.
  *
  * What the shell owes the core:
  *   W1 `prepare` is answered by exactly one `ready` or `unready`, unless `release` came first.
@@ -21,13 +21,13 @@
 import type { WireError } from "../../proto/errors.js";
 import type { LeaseId, ObjectId } from "../../proto/ids.js";
 import type { ObjectLocation, ResultSegment } from "../../proto/messages/results.js";
-import type { Lease, StoredObject, WorkerOrders, WorkerRequest } from "../../proto/messages/worker.js";
+import type { Lease, SchedulerCommands, StoredObject, WorkerRequest } from "../../proto/messages/worker.js";
 
 export type WorkerEvent =
-  /** Once, first: the worker says hello. */
+  /** Once, first: the worker registers. */
   | { e: "start" }
-  /** A WorkerOrders message, pushed or as the answer to a hello or beat. */
-  | { e: "orders"; message: WorkerOrders }
+  /** A WorkerOrders message, pushed or as the answer to a registration or heartbeat. */
+  | { e: "commands"; message: SchedulerCommands }
   /** Inputs and code of the lease are at hand and stay so until `release`. */
   | { e: "ready"; lease: LeaseId }
   /** They are not. `giveBack`: the cluster's fault, so the tasks go back; otherwise the tasks fail with `error`. */
@@ -61,13 +61,13 @@ export type WorkerEvent =
   | { e: "connected" }
   /** Ends a turn: buffered commits are sent. */
   | { e: "flush" }
-  /** Time has passed: beats, hello again, commits again. */
+  /** Time has passed: heartbeats, registration again, commits again. */
   | { e: "tick"; storeBytes: number; spilledBytes: number };
 
 export type WorkerCommand =
   /**
-   * To subjects.schedulerWorker. `answered`: as a request whose answer comes back as event `orders` (hello, beat);
-   * otherwise published.
+   * To subjects.schedulerWorker. `answered`: as a request whose answer comes back as event `commands` (registration,
+   * heartbeat); otherwise published.
    */
   | { c: "send"; message: WorkerRequest; answered: boolean }
   /** Bring inputs and code of this lease; answered by `ready` or `unready` (W1). */
@@ -97,7 +97,7 @@ export type WorkerCommand =
   | { c: "objectsAcked"; token: number }
   /** The first welcome of an epoch. */
   | { c: "joined"; epoch: number; heartbeatIntervalMs: number }
-  /** Drained: everything is acknowledged and `bye` is on its way. The process may end. */
+  /** Drained: everything is acknowledged and `deregister` is on its way. The process may end. */
   | { c: "stopped" }
   /** The scheduler will not have this worker (VERSION_MISMATCH, SUPERSEDED). The process ends with this error. */
   | { c: "refused"; error: WireError }
@@ -108,7 +108,7 @@ export type WorkerCounter =
   | "commits_sent"
   | "commits_resent"
   | "commits_voided"
-  | "orders_stale_refused"
+  | "commands_stale_refused"
   | "leases_taken"
   | "leases_given_back"
   | "tasks_done";

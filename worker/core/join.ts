@@ -1,7 +1,7 @@
 /** Joining a scheduler, beating, and following the next one (M4, M6). */
 
 import type { Epoch } from "../../proto/ids.js";
-import type { HeldLease, WorkerOrder, WorkerOrders } from "../../proto/messages/worker.js";
+import type { HeldLease, SchedulerCommand, SchedulerCommands } from "../../proto/messages/worker.js";
 import type { WorkerCommand } from "./events.js";
 import { dropLease } from "./leases.js";
 import { firstOpenSeq, resend, voidOutbox } from "./outbox.js";
@@ -13,8 +13,8 @@ import { nextTask, slotsBusy, type WorkerState } from "./state.js";
  */
 const announceEveryMs = 5_000;
 const objectsPerAnnounce = 500;
-/** Objects named in one hello; more of them make more hellos. */
-const objectsPerHello = 4_000;
+/** Objects named in one registration; more of them make more registrations. */
+const objectsPerRegister = 4_000;
 
 type Out = WorkerCommand[];
 
@@ -38,19 +38,19 @@ function heldLeases(state: WorkerState): HeldLease[] {
   return held;
 }
 
-export function hello(state: WorkerState, nowMs: number, out: Out): void {
+export function register(state: WorkerState, nowMs: number, out: Out): void {
   const objects = [...state.objects.values()];
   const leases = heldLeases(state);
   let at = 0;
   do {
-    const page = objects.slice(at, at + objectsPerHello);
-    at += objectsPerHello;
+    const page = objects.slice(at, at + objectsPerRegister);
+    at += objectsPerRegister;
     const more = at < objects.length;
     out.push({
       c: "send",
       answered: true,
       message: {
-        t: "hello",
+        t: "register",
         ...state.identity,
         ...(state.followed ? { followed: state.followed } : {}),
         leases: more ? [] : leases,
@@ -60,15 +60,15 @@ export function hello(state: WorkerState, nowMs: number, out: Out): void {
       },
     });
   } while (at < objects.length);
-  state.link = { l: "joining", helloAtMs: nowMs + state.heartbeatIntervalMs };
+  state.link = { l: "joining", registerAtMs: nowMs + state.heartbeatIntervalMs };
 }
 
-export function beat(state: WorkerState, nowMs: number, out: Out): void {
+export function heartbeat(state: WorkerState, nowMs: number, out: Out): void {
   out.push({
     c: "send",
     answered: true,
     message: {
-      t: "beat",
+      t: "heartbeat",
       worker: state.identity.worker,
       instance: state.identity.instance,
       epoch: state.epoch as Epoch,
@@ -80,24 +80,24 @@ export function beat(state: WorkerState, nowMs: number, out: Out): void {
       reportsFrom: firstOpenSeq(state),
     },
   });
-  state.link = { l: "joined", beatAtMs: nowMs + state.heartbeatIntervalMs };
+  state.link = { l: "joined", heartbeatAtMs: nowMs + state.heartbeatIntervalMs };
 }
 
 export function announce(state: WorkerState, nowMs: number): void {
-  const first = state.announce.told < state.objects.size ? state.announce.told : 0;
+  const first = state.announce.emitted < state.objects.size ? state.announce.emitted : 0;
   let at = 0;
   for (const [id, object] of state.objects) {
     if (at >= first && !state.pending.removed.has(id)) state.pending.added.set(id, object);
     if (++at >= first + objectsPerAnnounce) break;
   }
-  state.announce = { atMs: nowMs + announceEveryMs, told: at };
+  state.announce = { atMs: nowMs + announceEveryMs, emitted: at };
 }
 
 /**
  * A new scheduler speaks: the leases and commits of the old one are void, and it must learn what this worker holds.
  * Objects stay: what the old one had not acknowledged is told to the new one.
  */
-export function enterEpoch(state: WorkerState, message: WorkerOrders, nowMs: number, out: Out): void {
+export function enterEpoch(state: WorkerState, message: SchedulerCommands, nowMs: number, out: Out): void {
   const wasJoined = state.link.l === "joined";
   state.epoch = message.epoch;
   for (const id of [...state.leases.keys()]) dropLease(state, id, out);
@@ -106,25 +106,25 @@ export function enterEpoch(state: WorkerState, message: WorkerOrders, nowMs: num
   if (voided > 0) out.push({ c: "count", metric: "commits_voided", by: voided });
   if (wasJoined)
     out.push({ c: "log", level: "info", text: "a new scheduler speaks", fields: { epoch: message.epoch } });
-  // While joining, only the answer to a hello carries one of these; anything else is from a scheduler that has not
-  // heard of this worker yet.
-  const answersHello = message.orders.some(
-    (order) => order.o === "welcome" || order.o === "unknown" || order.o === "refused",
+  // While joining, only the answer to a registration carries one of these; anything else is from a scheduler that has
+  // not heard of this worker yet.
+  const answersRegister = message.commands.some(
+    (command) => command.o === "welcome" || command.o === "unknown" || command.o === "refused",
   );
-  if (wasJoined || !answersHello) hello(state, nowMs, out);
+  if (wasJoined || !answersRegister) register(state, nowMs, out);
 }
 
 export function welcome(
   state: WorkerState,
-  order: Extract<WorkerOrder, { o: "welcome" }>,
+  command: Extract<SchedulerCommand, { o: "welcome" }>,
   nowMs: number,
   out: Out,
 ): void {
   const wasJoining = state.link.l === "joining";
-  if (order.start !== undefined) state.followed = { epoch: state.epoch as Epoch, start: order.start };
-  state.heartbeatIntervalMs = order.heartbeatIntervalMs;
-  state.link = { l: "joined", beatAtMs: nowMs + order.heartbeatIntervalMs };
+  if (command.start !== undefined) state.followed = { epoch: state.epoch as Epoch, start: command.start };
+  state.heartbeatIntervalMs = command.heartbeatIntervalMs;
+  state.link = { l: "joined", heartbeatAtMs: nowMs + command.heartbeatIntervalMs };
   if (!wasJoining) return;
-  out.push({ c: "joined", epoch: state.epoch, heartbeatIntervalMs: order.heartbeatIntervalMs });
+  out.push({ c: "joined", epoch: state.epoch, heartbeatIntervalMs: command.heartbeatIntervalMs });
   resend(state, nowMs, 0, out);
 }

@@ -59,7 +59,7 @@ export function dropLease(state: WorkerState, id: LeaseId, out: Out): void {
   if (entry.phase.p !== "finishing") out.push({ c: "release", lease: id });
 }
 
-export function noteWait(state: WorkerState, event: EventOf<"waits">): void {
+export function markWait(state: WorkerState, event: EventOf<"waits">): void {
   const entry = state.leases.get(event.lease);
   if (entry?.phase.p === "preparing") entry.phase = { p: "preparing", waits: event.for };
 }

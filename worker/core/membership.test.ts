@@ -1,4 +1,4 @@
-/** What a worker process says of itself, which orders are for it, and what it says before it may be too late. */
+/** What a worker process says of itself, which commands are for it, and what it says before it may be too late. */
 import { describe, expect, test } from "vitest";
 import type { Epoch, Instance, LeaseId, ObjectId, SchedulerStart } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
@@ -19,7 +19,7 @@ describe("a worker process", () => {
   test("names itself in everything it says", () => {
     const h = harness();
     const said: WorkerRequest[] = sent(h.do({ e: "start" }));
-    h.orders([{ o: "welcome", ...intervals }]);
+    h.commands([{ o: "welcome", ...intervals }]);
     h.running("1.1");
     h.results("1.1", inline(0, 10));
     h.do({ e: "objects", added: [], removed: [`c${"0".repeat(32)}-0` as ObjectId] });
@@ -29,11 +29,14 @@ describe("a worker process", () => {
     for (let round = 0; round < 3; round++) {
       const more = h.flush();
       said.push(...more);
-      for (const message of more) if ("seq" in message) said.push(...sent(h.orders([{ o: "ack", seq: message.seq }])));
+      for (const message of more)
+        if ("seq" in message) said.push(...sent(h.commands([{ o: "ack", seq: message.seq }])));
       for (const message of said.slice())
-        if ("seq" in message) said.push(...sent(h.orders([{ o: "ack", seq: message.seq }])));
+        if ("seq" in message) said.push(...sent(h.commands([{ o: "ack", seq: message.seq }])));
     }
-    expect(new Set(said.map((message) => message.t))).toEqual(new Set(["hello", "commits", "objects", "beat", "bye"]));
+    expect(new Set(said.map((message) => message.t))).toEqual(
+      new Set(["register", "commits", "objects", "heartbeat", "deregister"]),
+    );
     expect(said.filter((message) => message.instance !== mine)).toEqual([]);
   });
 
@@ -41,12 +44,12 @@ describe("a worker process", () => {
     const h = harness().join();
     const order = (instance: string) =>
       h.do({
-        e: "orders",
+        e: "commands",
         message: {
-          t: "orders",
+          t: "commands",
           epoch: 1 as Epoch,
           instance: instance as Instance,
-          orders: [{ o: "lease", lease: leaseOf("1.1") }],
+          commands: [{ o: "lease", lease: leaseOf("1.1") }],
         },
       });
     expect(kinds(order("other"))).toEqual(["count"]);
@@ -57,19 +60,19 @@ describe("a worker process", () => {
   test("ends when it is told that another has its name", () => {
     const h = harness().join();
     const error = { code: "SUPERSEDED", message: "another" } as const;
-    expect(h.orders([{ o: "refused", error }])).toContainEqual({ c: "refused", error });
+    expect(h.commands([{ o: "refused", error }])).toContainEqual({ c: "refused", error });
   });
 
   test("says whom it has followed, once it was welcomed", () => {
     const h = harness();
     expect(sent(h.do({ e: "start" }))[0]).not.toHaveProperty("followed");
-    h.orders([{ o: "welcome", ...intervals, start: "abcdefgh" as SchedulerStart }], 7);
-    expect(sent(h.orders([{ o: "unknown" }], 7))).toMatchObject([
-      { t: "hello", followed: { epoch: 7, start: "abcdefgh" } },
+    h.commands([{ o: "welcome", ...intervals, start: "abcdefgh" as SchedulerStart }], 7);
+    expect(sent(h.commands([{ o: "unknown" }], 7))).toMatchObject([
+      { t: "register", followed: { epoch: 7, start: "abcdefgh" } },
     ]);
-    h.orders([{ o: "welcome", ...intervals, start: "12345678" as SchedulerStart }], 8);
-    expect(sent(h.orders([{ o: "unknown" }], 8))).toMatchObject([
-      { t: "hello", followed: { epoch: 8, start: "12345678" } },
+    h.commands([{ o: "welcome", ...intervals, start: "12345678" as SchedulerStart }], 8);
+    expect(sent(h.commands([{ o: "unknown" }], 8))).toMatchObject([
+      { t: "register", followed: { epoch: 8, start: "12345678" } },
     ]);
   });
 
@@ -77,10 +80,10 @@ describe("a worker process", () => {
     const h = harness().join();
     h.lease("1.1");
     expect(kinds(h.do({ e: "ready", lease: "1.1" as LeaseId }))).toEqual(["run"]);
-    h.orders([{ o: "lease", lease: { ...leaseOf("1.2"), tell: true } }]);
+    h.commands([{ o: "lease", lease: { ...leaseOf("1.2"), heartbeatAtStart: true } }]);
     const out = h.do({ e: "ready", lease: "1.2" as LeaseId });
     expect(kinds(out)).toEqual(["send", "run"]);
-    expect(sent(out)).toMatchObject([{ t: "beat", leases: [{ lease: "1.1" }, { lease: "1.2", running: true }] }]);
+    expect(sent(out)).toMatchObject([{ t: "heartbeat", leases: [{ lease: "1.1" }, { lease: "1.2", running: true }] }]);
   });
 });
 

@@ -6,7 +6,7 @@ describe("revoke and cancel", () => {
   test("the unstarted rest of a waiting lease goes back at once", () => {
     const h = new Harness().join();
     h.lease("1.1");
-    h.orders([{ o: "revoke", lease: "1.1" as LeaseId, keepTo: 4 }]);
+    h.commands([{ o: "revoke", lease: "1.1" as LeaseId, keepTo: 4 }]);
     expect(h.flush()).toMatchObject([{ back: [{ lease: "1.1", from: 4, to: 10 }], done: [] }]);
     expect(h.do({ e: "ready", lease: "1.1" as LeaseId })).toContainEqual({
       c: "run",
@@ -19,12 +19,12 @@ describe("revoke and cancel", () => {
 
   test("a running lease is limited, and gives back from where the thread surely stops", () => {
     const h = new Harness().join().running("1.1");
-    expect(h.orders([{ o: "revoke", lease: "1.1" as LeaseId, keepTo: 3 }])).toEqual([
+    expect(h.commands([{ o: "revoke", lease: "1.1" as LeaseId, keepTo: 3 }])).toEqual([
       { c: "limit", lease: "1.1", to: 3 },
     ]);
     h.do({ e: "limited", lease: "1.1" as LeaseId, to: 6 });
     expect(h.flush()).toMatchObject([{ back: [{ from: 6, to: 10 }], done: [] }]);
-    h.orders([{ o: "revoke", lease: "1.1" as LeaseId, keepTo: 6 }]);
+    h.commands([{ o: "revoke", lease: "1.1" as LeaseId, keepTo: 6 }]);
     h.results("1.1", inline(0, 6));
     h.ended("1.1");
     expect(h.flush()).toMatchObject([{ back: [], done: ["1.1"] }]);
@@ -32,14 +32,14 @@ describe("revoke and cancel", () => {
 
   test("a revocation that meets nothing unstarted is answered all the same: by an empty range, or by the end of the lease", () => {
     const h = new Harness().join().running("1.1");
-    h.orders([{ o: "revoke", lease: "1.1" as LeaseId, keepTo: 9 }]);
+    h.commands([{ o: "revoke", lease: "1.1" as LeaseId, keepTo: 9 }]);
     h.do({ e: "limited", lease: "1.1" as LeaseId, to: 10 });
     expect(h.flush()).toMatchObject([{ back: [{ lease: "1.1", from: 10, to: 10 }], done: [] }]);
     h.results("1.1", inline(0, 10));
     h.ended("1.1");
-    for (const message of h.flush()) if (message.t === "commits") h.orders([{ o: "ack", seq: message.seq }]);
-    h.orders([{ o: "ack", seq: 1 }]);
-    h.orders([{ o: "revoke", lease: "1.1" as LeaseId, keepTo: 9 }]);
+    for (const message of h.flush()) if (message.t === "commits") h.commands([{ o: "ack", seq: message.seq }]);
+    h.commands([{ o: "ack", seq: 1 }]);
+    h.commands([{ o: "revoke", lease: "1.1" as LeaseId, keepTo: 9 }]);
     expect(h.flush()).toMatchObject([{ back: [], done: ["1.1"] }]);
   });
 
@@ -52,9 +52,9 @@ describe("revoke and cancel", () => {
 
   test("cancel kills what runs, ends what waits, and outruns a lease that is still under way", () => {
     const h = new Harness().join().running("1.1");
-    expect(h.orders([{ o: "cancel", lease: "1.1" as LeaseId }])).toEqual([{ c: "kill", lease: "1.1" }]);
+    expect(h.commands([{ o: "cancel", lease: "1.1" as LeaseId }])).toEqual([{ c: "kill", lease: "1.1" }]);
     h.lease("1.2");
-    h.orders([
+    h.commands([
       { o: "cancel", lease: "1.2" as LeaseId },
       { o: "cancel", lease: "1.3" as LeaseId },
     ]);

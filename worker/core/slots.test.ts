@@ -12,7 +12,7 @@ const runs = (commands: readonly WorkerCommand[]): string[] =>
 const phaseOf = (h: Harness, id: string): unknown => h.state.leases.get(id as LeaseId)?.phase;
 const ready = (h: Harness, id: string, priority = 0): WorkerCommand[] => {
   const lease = leaseOf(id);
-  h.orders([{ o: "lease", lease: { ...lease, options: { ...lease.options, priority } } }]);
+  h.commands([{ o: "lease", lease: { ...lease, options: { ...lease.options, priority } } }]);
   return h.do({ e: "ready", lease: id as LeaseId });
 };
 
@@ -71,7 +71,7 @@ describe("staging", () => {
   test("a revocation reaches what is staged; what is stored already answers with nothing", () => {
     const h = new Harness().join();
     for (const id of ["1.1", "1.2", "1.3"]) ready(h, id);
-    const revoke = (id: string): WorkerCommand[] => h.orders([{ o: "revoke", lease: id as LeaseId, keepTo: 0 }]);
+    const revoke = (id: string): WorkerCommand[] => h.commands([{ o: "revoke", lease: id as LeaseId, keepTo: 0 }]);
     expect(revoke("1.3")).toEqual([{ c: "limit", lease: "1.3", to: 0 }]);
     h.do({ e: "limited", lease: "1.3" as LeaseId, to: 0 });
     h.ended("1.3");
@@ -88,7 +88,7 @@ describe("staging", () => {
     expect(h.do({ e: "drain" })).toContainEqual({ c: "limit", lease: "1.3", to: 0 });
     const other = new Harness().join();
     for (const id of ["1.1", "1.2", "1.3"]) ready(other, id);
-    other.orders([{ o: "welcome", heartbeatIntervalMs: 1000 }], 2);
+    other.commands([{ o: "welcome", heartbeatIntervalMs: 1000 }], 2);
     expect(phaseOf(other, "1.3")).toEqual({ p: "void", slot: 0 });
     other.ended("1.3");
     other.ended("1.1");
@@ -118,7 +118,7 @@ describe("a task that awaits others", () => {
     const h = new Harness().join().running("1.1").running("1.2");
     h.do({ e: "blocked", lease: "1.1" as LeaseId });
     expect(slotsBusy(h.state)).toBe(1);
-    expect(h.orders([{ o: "cancel", lease: "1.1" as LeaseId }])).toContainEqual({ c: "kill", lease: "1.1" });
+    expect(h.commands([{ o: "cancel", lease: "1.1" as LeaseId }])).toContainEqual({ c: "kill", lease: "1.1" });
     expect(runs(ready(h, "1.3"))).toEqual(["1.3 on 0"]);
     h.ended("1.1");
     expect(h.flush()).toMatchObject([{ back: [{ lease: "1.1", from: 0, to: 10 }], done: ["1.1"] }]);
@@ -146,7 +146,7 @@ test("whatever the order of events, slots and leases agree, and nothing waits be
         else if (what === 4 && storing) h.do({ e: "ended", lease: storing });
         else if (what === 5 && running) h.do({ e: "blocked", lease: running });
         else if (what === 6 && blocked) h.do({ e: "unblocked", lease: blocked });
-        else if (what === 7 && running) h.orders([{ o: "cancel", lease: running }]);
+        else if (what === 7 && running) h.commands([{ o: "cancel", lease: running }]);
         // The harness checks the invariants after every step.
         if (slotsBusy(h.state) < 2) expect(held("ready")).toEqual([]);
       }

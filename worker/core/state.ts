@@ -56,8 +56,8 @@ export interface HeldEntry {
 }
 
 export type Link =
-  /** Hello has been or will be sent; again at `helloAtMs`. */
-  { l: "joining"; helloAtMs: number } | { l: "joined"; beatAtMs: number } | { l: "left" };
+  /** Registration has been or will be sent; again at `registerAtMs`. */
+  { l: "joining"; registerAtMs: number } | { l: "joined"; heartbeatAtMs: number } | { l: "left" };
 
 type Buffered = Extract<WorkerRequest, { t: "commits" | "objects" }>;
 
@@ -94,7 +94,7 @@ export interface WorkerState {
   /**
    * When the next page of objects is told again, and which objects (in order of arrival) have been told in this round.
    */
-  announce: { atMs: number; told: number };
+  announce: { atMs: number; emitted: number };
   readonly pending: {
     commits: { commit: Commit; bytes: number }[];
     done: LeaseId[];
@@ -117,7 +117,7 @@ export function createWorkerState(identity: WorkerIdentity, heartbeatIntervalMs:
     identity,
     epoch: 0,
     followed: undefined,
-    link: { l: "joining", helloAtMs: 0 },
+    link: { l: "joining", registerAtMs: 0 },
     draining: false,
     leave: undefined,
     heartbeatIntervalMs,
@@ -127,7 +127,7 @@ export function createWorkerState(identity: WorkerIdentity, heartbeatIntervalMs:
     slots: Array.from({ length: identity.slots }, () => ({ now: undefined, next: undefined })),
     over: new Set(),
     objects: new Map(),
-    announce: { atMs: 0, told: 0 },
+    announce: { atMs: 0, emitted: 0 },
     pending: { commits: [], done: [], ran: [], back: [], added: new Map(), removed: new Set(), tokens: [] },
     outbox: new Map(),
     nextSeq: 1,

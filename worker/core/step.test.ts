@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Epoch, LeaseId, ObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import type { WorkerOrder } from "../../proto/messages/worker.js";
+import type { SchedulerCommand } from "../../proto/messages/worker.js";
 import { fc } from "../../proto/testing/drawn.js";
 import { Harness, inline, kinds, leaseOf, sent } from "../../sim/worker-rig.js";
 import type { WorkerCommand } from "./events.js";
@@ -9,14 +9,14 @@ import { checkWorkerInvariants, leasesRememberedMax } from "./state.js";
 import { workerStep } from "./step.js";
 
 describe("joining", () => {
-  test("hello is sent at once and again until it is answered, then beats follow", () => {
+  test("hello is sent at once and again until it is answered, then heartbeats follow", () => {
     const h = new Harness();
-    expect(sent(h.do({ e: "start" }))).toMatchObject([{ t: "hello", worker: "w1", slots: 2 }]);
+    expect(sent(h.do({ e: "start" }))).toMatchObject([{ t: "register", worker: "w1", slots: 2 }]);
     expect(sent(h.tick(500))).toEqual([]);
-    expect(sent(h.tick(600))).toMatchObject([{ t: "hello" }]);
-    expect(kinds(h.orders([{ o: "welcome", heartbeatIntervalMs: 1000 }]))).toContain("joined");
+    expect(sent(h.tick(600))).toMatchObject([{ t: "register" }]);
+    expect(kinds(h.commands([{ o: "welcome", heartbeatIntervalMs: 1000 }]))).toContain("joined");
     expect(sent(h.tick(500))).toEqual([]);
-    expect(sent(h.tick(500))).toMatchObject([{ t: "beat", epoch: 1, leases: [] }]);
+    expect(sent(h.tick(500))).toMatchObject([{ t: "heartbeat", epoch: 1, leases: [] }]);
   });
 
   test("a scheduler that does not know the worker is told everything again, and unacknowledged commits follow the welcome", () => {
@@ -24,10 +24,10 @@ describe("joining", () => {
     h.results("1.1", inline(0, 10));
     h.ended("1.1");
     h.flush();
-    expect(sent(h.orders([{ o: "unknown" }]))).toMatchObject([
-      { t: "hello", leases: [{ lease: "1.1", next: 10, running: false }] },
+    expect(sent(h.commands([{ o: "unknown" }]))).toMatchObject([
+      { t: "register", leases: [{ lease: "1.1", next: 10, running: false }] },
     ]);
-    expect(sent(h.orders([{ o: "welcome", heartbeatIntervalMs: 1000 }]))).toMatchObject([
+    expect(sent(h.commands([{ o: "welcome", heartbeatIntervalMs: 1000 }]))).toMatchObject([
       { t: "commits", done: ["1.1"] },
     ]);
   });
@@ -41,14 +41,14 @@ describe("joining", () => {
       digest: new Uint8Array(16),
     }));
     h.do({ e: "objects", added, removed: [] });
-    const hellos = sent(h.orders([{ o: "unknown" }]));
-    expect(hellos.map((m) => m.t === "hello" && m.objects.length)).toEqual([4000, 4000, 1000]);
+    const registrations = sent(h.commands([{ o: "unknown" }]));
+    expect(registrations.map((m) => m.t === "register" && m.objects.length)).toEqual([4000, 4000, 1000]);
   });
 
   test("a refusal is handed out with its reason", () => {
     const h = new Harness();
     h.do({ e: "start" });
-    expect(h.orders([{ o: "refused", error: { code: "VERSION_MISMATCH", message: "too old" } }])).toContainEqual({
+    expect(h.commands([{ o: "refused", error: { code: "VERSION_MISMATCH", message: "too old" } }])).toContainEqual({
       c: "refused",
       error: { code: "VERSION_MISMATCH", message: "too old" },
     });
@@ -72,7 +72,7 @@ describe("leases", () => {
     const [message] = h.flush();
     expect(message).toMatchObject({ t: "commits", seq: 1, done: ["1.1"], back: [] });
     expect(message?.t === "commits" && message.commits.length).toBe(2);
-    h.orders([{ o: "ack", seq: 1 }]);
+    h.commands([{ o: "ack", seq: 1 }]);
     expect(h.state.leases.size).toBe(0);
     expect(h.state.over.has("1.1" as LeaseId)).toBe(true);
   });
@@ -87,7 +87,7 @@ describe("leases", () => {
     h.ended("1.1");
     h.flush();
     expect(kinds(h.lease("1.1"))).toEqual([]); // finishing
-    h.orders([{ o: "ack", seq: 1 }]);
+    h.commands([{ o: "ack", seq: 1 }]);
     expect(kinds(h.lease("1.1"))).toEqual([]); // over
     expect(h.flush()).toMatchObject([{ t: "commits", commits: [], done: ["1.1"] }]);
   });
@@ -138,7 +138,7 @@ describe("commits (M2)", () => {
     h.flush();
     expect(sent(h.tick(limits.commitResendMs - 100)).filter((m) => m.t === "commits")).toEqual([]);
     expect(sent(h.tick(100)).filter((m) => m.t === "commits")).toMatchObject([{ seq: 1 }]);
-    h.orders([{ o: "ack", seq: 1 }]);
+    h.commands([{ o: "ack", seq: 1 }]);
     expect(sent(h.tick(5000)).filter((m) => m.t === "commits")).toEqual([]);
   });
 
@@ -158,7 +158,7 @@ describe("commits (M2)", () => {
     const h = new Harness().join().running("1.1");
     h.results("1.1", inline(0, 1));
     h.flush();
-    expect(sent(h.do({ e: "connected" })).map((m) => m.t)).toEqual(["beat", "commits"]);
+    expect(sent(h.do({ e: "connected" })).map((m) => m.t)).toEqual(["heartbeat", "commits"]);
   });
 });
 
@@ -185,11 +185,11 @@ test("a result that only the durable store has leaves what is held here under it
 describe("epochs (M6)", () => {
   test("a lower epoch is refused and counted", () => {
     const h = new Harness().join(5);
-    const out = h.orders([{ o: "lease", lease: leaseOf("4.1") }], 4);
-    expect(out).toEqual([{ c: "count", metric: "orders_stale_refused", by: 1 }]);
+    const out = h.commands([{ o: "lease", lease: leaseOf("4.1") }], 4);
+    expect(out).toEqual([{ c: "count", metric: "commands_stale_refused", by: 1 }]);
   });
 
-  test("a higher epoch voids leases and commits, says hello, and keeps telling objects until they are acknowledged", () => {
+  test("a higher epoch voids leases and commits, registers, and keeps telling objects until they are acknowledged", () => {
     const h = new Harness().join().running("1.1");
     h.lease("1.2");
     h.results("1.1", {
@@ -206,15 +206,15 @@ describe("epochs (M6)", () => {
       token: 7,
     });
     h.flush();
-    const out = h.orders([{ o: "unknown" }], 2);
+    const out = h.commands([{ o: "unknown" }], 2);
     expect(out).toContainEqual({ c: "kill", lease: "1.1" });
     expect(out).toContainEqual({ c: "release", lease: "1.2" });
     expect(out).toContainEqual({ c: "count", metric: "commits_voided", by: 1 });
-    expect(sent(out)).toMatchObject([{ t: "hello", leases: [], objects: [{ id: "sj_3-0" }, { id: "c00-0" }] }]);
-    h.orders([{ o: "welcome", heartbeatIntervalMs: 1000 }], 2);
+    expect(sent(out)).toMatchObject([{ t: "register", leases: [], objects: [{ id: "sj_3-0" }, { id: "c00-0" }] }]);
+    h.commands([{ o: "welcome", heartbeatIntervalMs: 1000 }], 2);
     const [objects] = h.flush();
     expect(objects).toMatchObject({ t: "objects", epoch: 2, added: [{ id: "c00-0" }] });
-    expect(h.orders([{ o: "ack", seq: objects?.t === "objects" ? objects.seq : -1 }], 2)).toContainEqual({
+    expect(h.commands([{ o: "ack", seq: objects?.t === "objects" ? objects.seq : -1 }], 2)).toContainEqual({
       c: "objectsAcked",
       token: 7,
     });
@@ -248,9 +248,9 @@ describe("drain", () => {
     h.lease("1.4");
     const [message] = h.flush();
     expect(message?.t === "commits" && message.back.length).toBe(4);
-    const last = h.orders([{ o: "ack", seq: 1 }]);
+    const last = h.commands([{ o: "ack", seq: 1 }]);
     expect(kinds(last)).toEqual(["send", "stopped"]);
-    expect(sent(last)).toMatchObject([{ t: "bye" }]);
+    expect(sent(last)).toMatchObject([{ t: "deregister" }]);
   });
 
   test("without a scheduler it ends at once", () => {
@@ -266,8 +266,8 @@ test("remembered leases are bounded", () => {
     workerStep(
       h.state,
       {
-        e: "orders",
-        message: { t: "orders", epoch: 1 as Epoch, orders: [{ o: "cancel", lease: `1.${i}` as LeaseId }] },
+        e: "commands",
+        message: { t: "commands", epoch: 1 as Epoch, commands: [{ o: "cancel", lease: `1.${i}` as LeaseId }] },
       },
       0,
     );
@@ -279,7 +279,7 @@ test("remembered leases are bounded", () => {
  * The worker against a scheduler that says anything at any time: every task of every lease is committed or given back
  * exactly once per lease.
  */
-test("random orders: invariants hold, and every lease ends with each of its tasks accounted for once", () => {
+test("random commands: invariants hold, and every lease ends with each of its tasks accounted for once", () => {
   const action = fc.oneof(
     fc.record({ a: fc.constant("lease" as const), n: fc.nat(8), size: fc.integer({ min: 1, max: 6 }) }),
     fc.record({
@@ -302,24 +302,24 @@ test("random orders: invariants hold, and every lease ends with each of its task
       const accounted = new Map<string, number[]>();
       const sizes = new Map<string, number>();
       const over = new Map<string, number>();
-      const heard = new Set<number>();
+      const received = new Set<number>();
       const runs = new Map<string, { to: number; next: number }>();
-      const hear = (commands: WorkerCommand[]): void => {
+      const receive = (commands: WorkerCommand[]): void => {
         for (const c of commands) {
           if (c.c === "run") runs.set(c.lease.lease, { to: c.to, next: c.from });
           if (c.c === "kill") {
             runs.delete(c.lease);
-            hear(h.ended(c.lease));
+            receive(h.ended(c.lease));
           }
           if (c.c === "limit") {
             const run = runs.get(c.lease);
             if (run) {
               run.to = Math.min(run.to, Math.max(c.to, run.next));
-              hear(h.do({ e: "limited", lease: c.lease, to: run.to }));
+              receive(h.do({ e: "limited", lease: c.lease, to: run.to }));
             }
           }
-          if (c.c !== "send" || c.message.t !== "commits" || heard.has(c.message.seq)) continue;
-          heard.add(c.message.seq);
+          if (c.c !== "send" || c.message.t !== "commits" || received.has(c.message.seq)) continue;
+          received.add(c.message.seq);
           for (const { lease, segment } of c.message.commits)
             for (let t = segment.from; t < segment.to; t++) accounted.get(lease)?.push(t);
           for (const { lease, from, to } of c.message.back)
@@ -327,7 +327,7 @@ test("random orders: invariants hold, and every lease ends with each of its task
           for (const lease of c.message.done) over.set(lease, (over.get(lease) ?? 0) + 1);
         }
       };
-      const orders = (o: WorkerOrder[]): void => hear(h.orders(o));
+      const commands = (o: SchedulerCommand[]): void => receive(h.commands(o));
       for (const step of actions) {
         const id = `1.${step.n}` as LeaseId;
         const run = runs.get(id);
@@ -336,27 +336,29 @@ test("random orders: invariants hold, and every lease ends with each of its task
             accounted.set(id, []);
             sizes.set(id, step.size);
           }
-          orders([{ o: "lease", lease: leaseOf(id, 0, step.size) }]);
-        } else if (step.a === "ready") hear(h.do({ e: "ready", lease: id }));
+          commands([{ o: "lease", lease: leaseOf(id, 0, step.size) }]);
+        } else if (step.a === "ready") receive(h.do({ e: "ready", lease: id }));
         else if (step.a === "unready")
-          hear(h.do({ e: "unready", lease: id, error: { code: "TIMEOUT", message: "" }, giveBack: step.n % 2 === 0 }));
-        else if (step.a === "cancel") orders([{ o: "cancel", lease: id }]);
-        else if (step.a === "revoke") orders([{ o: "revoke", lease: id, keepTo: step.at }]);
+          receive(
+            h.do({ e: "unready", lease: id, error: { code: "TIMEOUT", message: "" }, giveBack: step.n % 2 === 0 }),
+          );
+        else if (step.a === "cancel") commands([{ o: "cancel", lease: id }]);
+        else if (step.a === "revoke") commands([{ o: "revoke", lease: id, keepTo: step.at }]);
         else if (step.a === "results" && run && run.next < run.to) {
-          hear(h.results(id, inline(run.next, run.next + 1)));
+          receive(h.results(id, inline(run.next, run.next + 1)));
           run.next++;
         } else if (step.a === "ended" && run) {
           runs.delete(id);
-          hear(h.ended(id));
-        } else if (step.a === "ackAll") orders([...h.state.outbox.keys()].map((seq) => ({ o: "ack" as const, seq })));
-        else if (step.a === "flush") hear(h.do({ e: "flush" }));
+          receive(h.ended(id));
+        } else if (step.a === "ackAll") commands([...h.state.outbox.keys()].map((seq) => ({ o: "ack" as const, seq })));
+        else if (step.a === "flush") receive(h.do({ e: "flush" }));
         else if (step.a === "tick") {
           h.now += 50;
-          hear(h.do({ e: "tick", storeBytes: 0, spilledBytes: 0 }));
+          receive(h.do({ e: "tick", storeBytes: 0, spilledBytes: 0 }));
         }
       }
-      for (const id of accounted.keys()) orders([{ o: "cancel", lease: id as LeaseId }]);
-      hear(h.do({ e: "flush" }));
+      for (const id of accounted.keys()) commands([{ o: "cancel", lease: id as LeaseId }]);
+      receive(h.do({ e: "flush" }));
       for (const [id, tasks] of accounted) {
         expect(
           [...tasks].sort((a, b) => a - b),

@@ -8,10 +8,10 @@
 import { type Epoch, type ObjectId, splitObjectId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
 import type { ObjectLocation } from "../../proto/messages/results.js";
-import type { StoredObject, WorkerOrder, WorkerOrders } from "../../proto/messages/worker.js";
+import type { SchedulerCommand, SchedulerCommands, StoredObject } from "../../proto/messages/worker.js";
 import { sameBytes } from "../../proto/same-bytes.js";
 import type { WorkerCommand, WorkerEvent } from "./events.js";
-import { announce, beat, enterEpoch, hello, welcome } from "./join.js";
+import { announce, enterEpoch, heartbeat, register, welcome } from "./join.js";
 import {
   cancel,
   endRun,
@@ -19,7 +19,7 @@ import {
   hasRun,
   limited,
   markReady,
-  noteWait,
+  markWait,
   refuseLease,
   revoke,
   takeLease,
@@ -37,16 +37,16 @@ export function workerStep(state: WorkerState, event: WorkerEvent, nowMs: number
   if (state.link.l === "left") return out;
   switch (event.e) {
     case "start":
-      hello(state, nowMs, out);
+      register(state, nowMs, out);
       break;
-    case "orders":
-      takeOrders(state, event.message, nowMs, out);
+    case "commands":
+      takeCommands(state, event.message, nowMs, out);
       break;
     case "ready":
       markReady(state, event.lease);
       break;
     case "waits":
-      noteWait(state, event);
+      markWait(state, event);
       break;
     case "unready":
       refuseLease(state, event, out);
@@ -74,7 +74,7 @@ export function workerStep(state: WorkerState, event: WorkerEvent, nowMs: number
       endRun(state, event.lease, out);
       break;
     case "objects":
-      noteObjects(state, event);
+      markObjects(state, event);
       break;
     case "drain":
       drain(state, nowMs, out);
@@ -98,81 +98,81 @@ export function workerStep(state: WorkerState, event: WorkerEvent, nowMs: number
 function start(state: WorkerState, nowMs: number, out: Out): void {
   const started: Out = [];
   assign(state, started);
-  if (state.link.l === "joined" && started.some((command) => command.c === "run" && command.lease.tell))
-    beat(state, nowMs, out);
+  if (state.link.l === "joined" && started.some((command) => command.c === "run" && command.lease.heartbeatAtStart))
+    heartbeat(state, nowMs, out);
   out.push(...started);
 }
 
 function tick(state: WorkerState, event: EventOf<"tick">, nowMs: number, out: Out): void {
   state.storeBytes = event.storeBytes;
   state.spilledBytes = event.spilledBytes;
-  if (state.link.l === "joining" && nowMs >= state.link.helloAtMs) hello(state, nowMs, out);
-  else if (state.link.l === "joined" && nowMs >= state.link.beatAtMs) beat(state, nowMs, out);
+  if (state.link.l === "joining" && nowMs >= state.link.registerAtMs) register(state, nowMs, out);
+  else if (state.link.l === "joined" && nowMs >= state.link.heartbeatAtMs) heartbeat(state, nowMs, out);
   if (state.link.l === "joined" && !state.draining && nowMs >= state.announce.atMs) announce(state, nowMs);
   flush(state, nowMs, out);
   resend(state, nowMs, limits.commitResendMs, out);
 }
 
 function reconnect(state: WorkerState, nowMs: number, out: Out): void {
-  if (state.link.l === "joining") hello(state, nowMs, out);
-  else beat(state, nowMs, out);
+  if (state.link.l === "joining") register(state, nowMs, out);
+  else heartbeat(state, nowMs, out);
   resend(state, nowMs, 0, out);
 }
 
-// ------------------------------------------------------------------------------------------------ orders
+// ------------------------------------------------------------------------------------------------ commands
 
-function takeOrders(state: WorkerState, message: WorkerOrders, nowMs: number, out: Out): void {
+function takeCommands(state: WorkerState, message: SchedulerCommands, nowMs: number, out: Out): void {
   const { instance } = state.identity;
   if (
     message.epoch < state.epoch ||
     (message.instance !== undefined && instance !== undefined && message.instance !== instance)
   ) {
-    out.push({ c: "count", metric: "orders_stale_refused", by: message.orders.length });
+    out.push({ c: "count", metric: "commands_stale_refused", by: message.commands.length });
     return;
   }
   if (message.epoch > state.epoch) enterEpoch(state, message, nowMs, out);
-  for (const order of message.orders) takeOrder(state, order, nowMs, out);
+  for (const command of message.commands) takeCommand(state, command, nowMs, out);
 }
 
-function takeOrder(state: WorkerState, order: WorkerOrder, nowMs: number, out: Out): void {
-  switch (order.o) {
+function takeCommand(state: WorkerState, command: SchedulerCommand, nowMs: number, out: Out): void {
+  switch (command.o) {
     case "welcome":
-      welcome(state, order, nowMs, out);
+      welcome(state, command, nowMs, out);
       return;
     case "refused":
-      state.link = { l: "joining", helloAtMs: nowMs + state.heartbeatIntervalMs };
-      out.push({ c: "refused", error: order.error });
+      state.link = { l: "joining", registerAtMs: nowMs + state.heartbeatIntervalMs };
+      out.push({ c: "refused", error: command.error });
       return;
     case "unknown":
-      // While joining a hello is under way, and is sent again until it is answered.
-      if (state.link.l === "joined") hello(state, nowMs, out);
+      // While joining a registration is under way, and is sent again until it is answered.
+      if (state.link.l === "joined") register(state, nowMs, out);
       return;
     case "lease":
-      takeLease(state, order.lease, out);
+      takeLease(state, command.lease, out);
       return;
     case "revoke":
-      revoke(state, order.lease, order.keepTo, out);
+      revoke(state, command.lease, command.keepTo, out);
       return;
     case "cancel":
-      cancel(state, order.lease, out);
+      cancel(state, command.lease, out);
       return;
     case "ack":
-      acknowledge(state, order.seq, out);
+      acknowledge(state, command.seq, out);
       return;
     case "free":
-      free(state, order.ids, order.digests, out);
+      free(state, command.ids, command.digests, out);
       return;
     case "drain":
       drain(state, nowMs, out);
       return;
     case "keep":
-      keep(state, order.ids, out);
+      keep(state, command.ids, out);
       return;
     case "fetch":
-      fetch(state, order.objects, out);
+      fetch(state, command.objects, out);
       return;
     case "leave":
-      if (state.draining) state.leave = { free: order.needed === 0, untilMs: nowMs + limits.drainGraceMs };
+      if (state.draining) state.leave = { free: command.needed === 0, untilMs: nowMs + limits.drainGraceMs };
       return;
   }
 }
@@ -232,7 +232,7 @@ function acknowledge(state: WorkerState, seq: number, out: Out): void {
 
 // ------------------------------------------------------------------------------------------------ objects, drain
 
-function noteObjects(state: WorkerState, event: EventOf<"objects">): void {
+function markObjects(state: WorkerState, event: EventOf<"objects">): void {
   const { pending } = state;
   for (const object of event.added) {
     hold(state, object);
@@ -275,7 +275,7 @@ function drain(state: WorkerState, nowMs: number, out: Out): void {
   if (state.draining) return;
   state.draining = true;
   // Said at once: others must fetch what only this worker holds.
-  if (state.link.l === "joined") beat(state, nowMs, out);
+  if (state.link.l === "joined") heartbeat(state, nowMs, out);
   for (const [id, entry] of [...state.leases]) {
     if (hasRun(entry)) out.push({ c: "limit", lease: id, to: entry.lease.from });
     else if (entry.phase.p === "preparing" || entry.phase.p === "ready") giveBackFrom(state, id, entry.lease.from, out);
@@ -303,7 +303,11 @@ function leaveIfDrained(state: WorkerState, nowMs: number, out: Out): void {
       });
   }
   if (state.epoch > 0)
-    out.push({ c: "send", answered: false, message: { t: "bye", worker, instance, epoch: state.epoch as Epoch } });
+    out.push({
+      c: "send",
+      answered: false,
+      message: { t: "deregister", worker, instance, epoch: state.epoch as Epoch },
+    });
   out.push({ c: "stopped" });
   state.link = { l: "left" };
 }

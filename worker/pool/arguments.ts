@@ -211,10 +211,10 @@ export class ArgumentDecoder {
     }
     const places = parts.map((part) => ("pack" in part ? "" : "handle" in part.one ? part.one.handle : "")).join();
     const key = `a${name}:${places}`;
-    const kept = this.#cache.get(key) as KeptList | undefined;
+    const kept = this.#cache.get(key) as CachedList | undefined;
     if (kept && sameBytes(kept.parts, parts)) return this.#copies(kept.template, as.kernel, make);
     const template = new Template(this.#list(parts, false));
-    this.#cache.set(key, { template, parts } satisfies KeptList, template.bytes + bytes);
+    this.#cache.set(key, { template, parts } satisfies CachedList, template.bytes + bytes);
     return this.#copies(template, as.kernel, make);
   }
 
@@ -263,7 +263,7 @@ export class ArgumentDecoder {
   }
 }
 
-interface KeptList {
+interface CachedList {
   readonly template: Template;
   readonly parts: AllParts;
 }

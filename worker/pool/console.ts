@@ -33,7 +33,7 @@ export class ConsoleRelay {
       Object.defineProperty(console, method, {
         configurable: true,
         writable: true,
-        value: (...args: unknown[]) => this.say(level, safeFormat(args)),
+        value: (...args: unknown[]) => this.send(level, safeFormat(args)),
       });
     }
     for (const [stream, level] of [
@@ -44,7 +44,7 @@ export class ConsoleRelay {
         configurable: true,
         writable: true,
         value: (chunk: unknown, encoding?: unknown, done?: unknown) => {
-          this.say(level, String(chunk).replace(/\n$/, ""));
+          this.send(level, String(chunk).replace(/\n$/, ""));
           const callback = typeof encoding === "function" ? encoding : done;
           if (typeof callback === "function") queueMicrotask(callback as () => void);
           return true;
@@ -53,7 +53,7 @@ export class ConsoleRelay {
     }
   }
 
-  say(level: LogLevel, text: string): void {
+  send(level: LogLevel, text: string): void {
     const now = monotonicMs();
     if (now - this.#windowMs >= 1000) {
       this.#windowMs = now;

@@ -73,7 +73,7 @@ export class SlotRun implements Run {
   #killedFor: "timeout" | "cancel" | "memory" | undefined;
   #starved: WireError | undefined;
   #timer: NodeJS.Timeout | undefined;
-  /** The last task with a result, for the blame after a death. */
+  /** The last task with a result, for the strike after a death. */
   #lastResult: number;
   #larges = 0;
   #room: ResultRoom | undefined;
@@ -82,7 +82,7 @@ export class SlotRun implements Run {
    * the first task.
    */
   #decodedInVain: number | undefined;
-  #largeHeard: (() => void) | undefined;
+  #largeReceived: (() => void) | undefined;
   readonly vacated: Promise<void>;
   readonly done: Promise<void>;
 
@@ -208,7 +208,7 @@ export class SlotRun implements Run {
           continue;
         }
         const last = next;
-        next = this.#blame(next, error);
+        next = this.#strike(next, error);
         idleDeaths = next === last ? idleDeaths + 1 : 0;
         if (idleDeaths >= idleDeathsMax) {
           this.#failRest(next, {
@@ -229,7 +229,7 @@ export class SlotRun implements Run {
       const reply = await this.#host.execute(message);
       this.collect();
       if (!reply.fault) this.#vacate();
-      if (this.#larges < this.#channel.larges) await this.#heardAllLarges();
+      if (this.#larges < this.#channel.larges) await this.#receivedAllLarges();
       return reply;
     } catch (error) {
       this.collect();
@@ -239,16 +239,16 @@ export class SlotRun implements Run {
     }
   }
 
-  #heardAllLarges(): Promise<void> {
+  #receivedAllLarges(): Promise<void> {
     return new Promise((resolve) => {
-      this.#largeHeard = () => {
+      this.#largeReceived = () => {
         if (this.#larges >= this.#channel.larges) resolve();
       };
     });
   }
 
   /** After a death: fails the task that was executing and returns the one after it. */
-  #blame(next: number, error: unknown): number {
+  #strike(next: number, error: unknown): number {
     const channel = this.#channel;
     const timeoutMs = this.#killedFor === "timeout" ? this.#spec.timeoutMs : undefined;
     const wire = { ...(this.#starved ?? causeOfDeath(error, timeoutMs, this.#host.heapBytesMax)) };
@@ -260,19 +260,19 @@ export class SlotRun implements Run {
       this.#decodedInVain = culprit;
       return Math.max(next, culprit);
     }
-    let told = wire.message;
+    let emitted = wire.message;
     if (phase === "module" || phase === "arguments") {
       const what =
         phase === "module" ? "while its module was loading" : "while the arguments that its tasks share were decoded";
-      this.#failRest(next, { ...wire, message: `${told} (${what})` });
+      this.#failRest(next, { ...wire, message: `${emitted} (${what})` });
       return this.#to;
     }
-    if (phase === "task") told += " (while its arguments were decoded, before the function was called)";
+    if (phase === "task") emitted += " (while its arguments were decoded, before the function was called)";
     if (culprit < 0) return Math.max(next, this.#lastResult + 1);
     // Its result is there: it died after the task had ended.
     if (culprit <= this.#lastResult) return culprit + 1;
     this.#listener.results(
-      { r: "failed", stage: this.#spec.stage, from: culprit, to: culprit + 1, error: { ...wire, message: told } },
+      { r: "failed", stage: this.#spec.stage, from: culprit, to: culprit + 1, error: { ...wire, message: emitted } },
       Math.round(channel.executingMs(monotonicMs()) * 1000),
     );
     this.#lastResult = culprit;
@@ -350,7 +350,7 @@ export class SlotRun implements Run {
     this.#larges++;
     const stored = this.#underWay(task, data.byteLength);
     this.#listener.large({ task, kind, data, digest, sha256, slotTimeUs: timeUs, stored });
-    this.#largeHeard?.();
+    this.#largeReceived?.();
   }
 
   #underWay(task: number, bytes: number): () => void {

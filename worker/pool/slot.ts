@@ -2,7 +2,7 @@
  * A slot: one thread of its own, and the runs it has.
  *
  * A run may be given while another executes: it waits in the thread, which goes on with it the moment the one before
- * has returned. So that each of them can be limited, read and blamed by itself, they take two channels in turn.
+ * has returned. So that each of them can be limited, read and given a strike by itself, they take two channels in turn.
  */
 import type { WireError } from "../../proto/errors.js";
 import { limits } from "../../proto/limits.js";
@@ -64,7 +64,7 @@ export class Slot implements RunHost {
       messagesMax: 4,
       env: threadEnv(process.env),
       workerData,
-      onMessage: (message) => this.#hear(message),
+      onMessage: (message) => this.#receive(message),
       onError: (error) => this.onError(error),
     });
   }
@@ -133,7 +133,7 @@ export class Slot implements RunHost {
   }
 
   /** The thread's own messages, and what user code posts to a parent it takes for its own. */
-  #hear(message: unknown): void {
+  #receive(message: unknown): void {
     if (typeof message === "number") {
       this.#lanes[message]?.run?.collect();
       return;

@@ -63,7 +63,7 @@ function strayed(what: string, error: unknown): void {
   const where = context
     ? `task ${context.job}/${context.stage}/${context.task}, which had ended`
     : "code outside of any task";
-  relay.say("error", `${what} from ${where}: ${failure.stack ?? failure.message}`);
+  relay.send("error", `${what} from ${where}: ${failure.stack ?? failure.message}`);
 }
 process.on("uncaughtException", (error) => strayed("uncaught exception", error));
 process.on("unhandledRejection", (reason) => strayed("unhandled rejection", reason));

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { digestOf } from "../../proto/digest.js";
 import { objectBlobName } from "../../proto/durable/objects.js";
 import { type Epoch, type ObjectBase, objectIdOf, type WorkerId } from "../../proto/ids.js";
-import type { WorkerOrder } from "../../proto/messages/worker.js";
+import type { SchedulerCommand } from "../../proto/messages/worker.js";
 import { encodeValue } from "../../proto/values/value.js";
 
 import { job, lease, locationOf, packOf, rigOfEachTest, value } from "./testing/agent-rig.js";
@@ -16,7 +16,7 @@ describe("inputs", () => {
     const other = await rig().startAgent("w2");
     const stream = tableToIPC(tableFromArrays({ x: Float64Array.from({ length: 100_000 }, (_, i) => i) }), "stream");
     const id = await rig().putInto("w1", 2, stream);
-    rig().scheduler.order("w2", {
+    rig().scheduler.command("w2", {
       o: "lease",
       lease: lease("1.1", "sumOf", [{ a: "object", id }], {
         to: 4,
@@ -25,9 +25,9 @@ describe("inputs", () => {
     });
     await rig().scheduler.ended("1.1");
     expect([0, 3].map((task) => rig().scheduler.value("1.1", task))).toEqual([4_999_950_000, 4_999_950_000]);
-    expect(other.figures().store.objects).toBe(1);
+    expect(other.stats().store.objects).toBe(1);
     // A message that is not answered soon is sent again.
-    const added = rig().scheduler.heard.flatMap((m) => (m.t === "objects" && m.worker === "w2" ? m.added : []));
+    const added = rig().scheduler.received.flatMap((m) => (m.t === "objects" && m.worker === "w2" ? m.added : []));
     expect(new Set(added.map((object) => `${object.id} ${object.copy}`))).toEqual(new Set([`${id} true`]));
   });
 
@@ -36,10 +36,10 @@ describe("inputs", () => {
     const id = objectIdOf(`s${job}_5` as ObjectBase, 0);
     const committed = new Uint8Array(20_000).fill(3);
     // An execution of this worker's that another one was quicker than.
-    rig().scheduler.order("w1", { o: "lease", lease: lease("1.1", "filled", [value(7)]) });
+    rig().scheduler.command("w1", { o: "lease", lease: lease("1.1", "filled", [value(7)]) });
     await rig().scheduler.ended("1.1");
     await rig().durable.objects.put(objectBlobName(id, digestOf(3, committed)), committed);
-    rig().scheduler.order("w1", {
+    rig().scheduler.command("w1", {
       o: "lease",
       lease: lease("1.2", "first", [{ a: "object", id }], {
         stage: 6,
@@ -63,7 +63,7 @@ describe("inputs", () => {
           ? request.ids.map((asked) => locationOf(asked, 3, data, { durable: true, workers: ["gone" as WorkerId] }))
           : [],
     });
-    rig().scheduler.order("w1", { o: "lease", lease: lease("1.1", "first", [{ a: "object", id }]) });
+    rig().scheduler.command("w1", { o: "lease", lease: lease("1.1", "first", [{ a: "object", id }]) });
     await rig().scheduler.ended("1.1");
     expect(rig().scheduler.value("1.1", 0)).toBe(42);
   });
@@ -72,7 +72,7 @@ describe("inputs", () => {
     await rig().startAgent("w1");
     const id = objectIdOf("p0123456789abcdef0123456789abcdef" as ObjectBase, 0);
     rig().scheduler.answer = () => ({ t: "located", epoch: 1 as Epoch, locations: [{ id, state: "unknown" }] });
-    rig().scheduler.order("w1", { o: "lease", lease: lease("1.1", "first", [{ a: "object", id }], { to: 9 }) });
+    rig().scheduler.command("w1", { o: "lease", lease: lease("1.1", "first", [{ a: "object", id }], { to: 9 }) });
     await rig().scheduler.ended("1.1");
     expect(rig().scheduler.back).toMatchObject([{ lease: "1.1", from: 0, to: 9, error: { code: "OBJECT_LOST" } }]);
     expect(rig().scheduler.commits).toEqual([]);
@@ -88,7 +88,7 @@ describe("inputs", () => {
     );
     const location = locationOf(id, 3, data, { durable: true });
     rig().scheduler.answer = () => ({ t: "located", epoch: 1 as Epoch, locations: [location] });
-    rig().scheduler.order("w1", {
+    rig().scheduler.command("w1", {
       o: "lease",
       lease: lease("1.1", "first", [{ a: "object", id }], { inputs: [location] }),
     });
@@ -130,13 +130,13 @@ describe("inputs", () => {
         ],
       };
     };
-    const all = (id: string): WorkerOrder => ({
+    const all = (id: string): SchedulerCommand => ({
       o: "lease",
       lease: lease(id, "total", [{ a: "stage", stage: 2, edge: "all" }], { bases: [[2, base, 4]], to: 2 }),
     });
-    rig().scheduler.order("w1", all("1.1"));
+    rig().scheduler.command("w1", all("1.1"));
     await rig().scheduler.ended("1.1");
-    rig().scheduler.order("w1", all("1.2"));
+    rig().scheduler.command("w1", all("1.2"));
     await rig().scheduler.ended("1.2");
     expect([rig().scheduler.value("1.1", 1), rig().scheduler.value("1.2", 0)]).toEqual([50_007, 50_007]);
     expect(asked.filter((t) => t === "results")).toHaveLength(2);
@@ -149,7 +149,7 @@ describe("inputs", () => {
       ...locationOf(objectIdOf(base, i), 1, encodeValue(i * 100).data, {}),
       inline: encodeValue(i * 100).data,
     }));
-    rig().scheduler.order("w1", {
+    rig().scheduler.command("w1", {
       o: "lease",
       lease: lease("1.1", "double", [{ a: "stage", stage: 2, edge: "one-to-one" }], {
         from: 6,

@@ -20,11 +20,11 @@ describe("peers", () => {
         confirmed = true;
         return id;
       });
-    await eventually(() => expect(rig().scheduler.heard.some((m) => m.t === "objects")).toBe(true));
+    await eventually(() => expect(rig().scheduler.received.some((m) => m.t === "objects")).toBe(true));
     expect(confirmed).toBe(false);
     rig().scheduler.acks = true;
     const id = await put;
-    expect(rig().scheduler.heard.find((m) => m.t === "objects")).toMatchObject({
+    expect(rig().scheduler.received.find((m) => m.t === "objects")).toMatchObject({
       added: [{ id, bytes: 100_000, kind: 3 }],
     });
   });
@@ -46,8 +46,8 @@ describe("peers", () => {
         timeoutMs: patienceMs,
       });
     expect(Buffer.compare((await fetch()).data, payload)).toBe(0);
-    rig().scheduler.order("w1", { o: "free", ids: [id] });
-    await eventually(() => expect(agent.figures().store).toMatchObject({ objects: 0, usedBytes: 0 }));
+    rig().scheduler.command("w1", { o: "free", ids: [id] });
+    await eventually(() => expect(agent.stats().store).toMatchObject({ objects: 0, usedBytes: 0 }));
     await expect(fetch()).rejects.toMatchObject({ code: "OBJECT_NOT_FOUND" });
   });
 
@@ -72,6 +72,6 @@ describe("peers", () => {
     await expect(offer(`c${Buffer.from(wrong).toString("hex")}-0`, wrong)).rejects.toMatchObject({
       code: "INVALID_ARGUMENT",
     });
-    await eventually(() => expect(rig().agents[0]?.figures().store.usedBytes).toBe(0));
+    await eventually(() => expect(rig().agents[0]?.stats().store.usedBytes).toBe(0));
   });
 });

@@ -11,7 +11,7 @@ const rig = rigOfEachTest();
 describe("a lease", () => {
   test("runs a bundle's function over a range, from a pack cut to the range", async () => {
     await rig().startAgent("w1");
-    rig().scheduler.order("w1", {
+    rig().scheduler.command("w1", {
       o: "lease",
       lease: lease("1.1", "add", [{ a: "item", pack: packOf([10, 20, 30]) }, value(1)], { from: 100, to: 103 }),
     });
@@ -22,7 +22,7 @@ describe("a lease", () => {
 
   test("of a durable job carries digests, and its large results are in the durable store before they are committed", async () => {
     await rig().startAgent("w1");
-    rig().scheduler.order(
+    rig().scheduler.command(
       "w1",
       { o: "lease", lease: lease("1.1", "large", [{ a: "index" }], { from: 3, to: 5, durable: true }) },
       { o: "lease", lease: lease("1.2", "double", [value(4)], { durable: true }) },
@@ -49,7 +49,7 @@ describe("a lease", () => {
     // worker, with another result.
     for (const epoch of [1, 2]) {
       rig().scheduler.epoch = epoch;
-      rig().scheduler.order("w1", {
+      rig().scheduler.command("w1", {
         o: "lease",
         lease: lease(`${epoch}.1`, "filled", [value(6 + epoch)], { durable: true }),
       });
@@ -65,7 +65,7 @@ describe("a lease", () => {
 
   test("of code that is not in the store fails its tasks with BUNDLE_NOT_FOUND", async () => {
     await rig().startAgent("w1");
-    rig().scheduler.order("w1", {
+    rig().scheduler.command("w1", {
       o: "lease",
       lease: lease("1.1", "f", [], { fn: { bundle: "e".repeat(64) as BundleId, export: "f" }, to: 3 }),
     });
@@ -75,13 +75,15 @@ describe("a lease", () => {
 });
 
 describe("the agent", () => {
-  test("beats while its only slot is busy, and a cancelled lease ends", async () => {
+  test("heartbeats while its only slot is busy, and a cancelled lease ends", async () => {
     await rig().startAgent("w1");
-    rig().scheduler.order("w1", { o: "lease", lease: lease("1.1", "wait", [value(60_000)]) });
+    rig().scheduler.command("w1", { o: "lease", lease: lease("1.1", "wait", [value(60_000)]) });
     await eventually(() =>
-      expect(rig().scheduler.heard.filter((m) => m.t === "beat" && m.leases[0]?.running).length).toBeGreaterThan(2),
+      expect(
+        rig().scheduler.received.filter((m) => m.t === "heartbeat" && m.leases[0]?.running).length,
+      ).toBeGreaterThan(2),
     );
-    rig().scheduler.order("w1", { o: "cancel", lease: "1.1" as LeaseId });
+    rig().scheduler.command("w1", { o: "cancel", lease: "1.1" as LeaseId });
     await rig().scheduler.ended("1.1");
     expect(rig().scheduler.back).toEqual([{ lease: "1.1", from: 0, to: 1 }]);
   });
@@ -89,18 +91,18 @@ describe("the agent", () => {
   test("follows a new scheduler: old leases end, and it tells what it holds", async () => {
     await rig().startAgent("w1");
     const id = await rig().putInto("w1", 3, new Uint8Array(10_000).fill(1));
-    rig().scheduler.order("w1", { o: "lease", lease: lease("1.1", "wait", [value(60_000)]) });
+    rig().scheduler.command("w1", { o: "lease", lease: lease("1.1", "wait", [value(60_000)]) });
     await eventually(() =>
-      expect(rig().scheduler.heard.some((m) => m.t === "beat" && m.leases.length === 1)).toBe(true),
+      expect(rig().scheduler.received.some((m) => m.t === "heartbeat" && m.leases.length === 1)).toBe(true),
     );
     rig().scheduler.epoch = 2;
     rig().scheduler.known.clear();
-    rig().scheduler.heard.length = 0;
+    rig().scheduler.received.length = 0;
     await eventually(() =>
-      expect(rig().scheduler.heard.some((m) => m.t === "hello" && m.objects.length === 1)).toBe(true),
+      expect(rig().scheduler.received.some((m) => m.t === "register" && m.objects.length === 1)).toBe(true),
     );
-    expect(rig().scheduler.heard.find((m) => m.t === "hello")).toMatchObject({ leases: [], objects: [{ id }] });
-    rig().scheduler.order("w1", { o: "lease", lease: lease("2.1", "double", [value(21)]) });
+    expect(rig().scheduler.received.find((m) => m.t === "register")).toMatchObject({ leases: [], objects: [{ id }] });
+    rig().scheduler.command("w1", { o: "lease", lease: lease("2.1", "double", [value(21)]) });
     await rig().scheduler.ended("2.1");
     expect(rig().scheduler.value("2.1", 0)).toBe(42);
     expect(rig().scheduler.done).not.toContain("1.1");
@@ -108,9 +110,9 @@ describe("the agent", () => {
 
   test("sends commits again after the network was away", async () => {
     await rig().startAgent("w1");
-    rig().scheduler.order("w1", { o: "lease", lease: lease("1.1", "wait", [value(150)]) });
+    rig().scheduler.command("w1", { o: "lease", lease: lease("1.1", "wait", [value(150)]) });
     await eventually(() =>
-      expect(rig().scheduler.heard.some((m) => m.t === "beat" && m.leases.length === 1)).toBe(true),
+      expect(rig().scheduler.received.some((m) => m.t === "heartbeat" && m.leases.length === 1)).toBe(true),
     );
     rig().network.setDown(true);
     await new Promise((resolve) => setTimeout(resolve, 300));
@@ -122,14 +124,14 @@ describe("the agent", () => {
 
   test("drains: the running task finishes, the rest goes back, bye is the last word", async () => {
     const agent = await rig().startAgent("w1");
-    rig().scheduler.order(
+    rig().scheduler.command(
       "w1",
       { o: "lease", lease: lease("1.1", "wait", [value(60)], { to: 50 }) },
       { o: "lease", lease: lease("1.2", "wait", [value(60)], { to: 50 }) },
     );
     await eventually(() => expect(rig().scheduler.commits.length).toBeGreaterThan(0));
     await agent.drain();
-    await eventually(() => expect(rig().scheduler.heard.at(-1)?.t).toBe("bye"));
+    await eventually(() => expect(rig().scheduler.received.at(-1)?.t).toBe("deregister"));
     const finished = rig().scheduler.commits.reduce((sum, { segment }) => sum + segment.to - segment.from, 0);
     expect(finished).toBeGreaterThan(0);
     expect(finished + rig().scheduler.back.reduce((sum, { from, to }) => sum + to - from, 0)).toBe(100);

@@ -1,6 +1,6 @@
 /**
  * The worker's agent: carries out what the core commands, and tells it what happens. Lives on the main thread, which
- * never runs user code, so that beats go out whatever the slots do.
+ * never runs user code, so that heartbeats go out whatever the slots do.
  */
 
 import { decodeMessage, encodeMessage } from "../../proto/codec.js";
@@ -8,7 +8,7 @@ import { fromWireError, isVolleyError, VolleyError } from "../../proto/errors.js
 import type { FramePeer } from "../../proto/frames/peer.js";
 import type { LeaseId, ObjectId, WorkerId } from "../../proto/ids.js";
 import { limits } from "../../proto/limits.js";
-import { type WorkerRequest, workerOrders } from "../../proto/messages/worker.js";
+import { schedulerCommands, type WorkerRequest } from "../../proto/messages/worker.js";
 import type { Runtime } from "../../proto/runtime.js";
 import { subjects } from "../../proto/subjects.js";
 import type { Subscription } from "../../proto/transport/transport.js";
@@ -62,9 +62,9 @@ export class Agent {
       this.#joined = resolve;
     });
     const made = assemble(options, {
-      tell: (event) => this.#tell(event),
-      tellHeld: (id) => this.#tellHeld(id),
-      figures: () => this.figures(),
+      emit: (event) => this.#emit(event),
+      emitHeld: (id) => this.#emitHeld(id),
+      stats: () => this.stats(),
       leasesTaken: () => this.#leasesTaken,
     });
     this.#runtime = made.runtime;
@@ -79,7 +79,7 @@ export class Agent {
     this.#context = made.context;
   }
 
-  figures() {
+  stats() {
     return {
       slots: this.#options.slots,
       slotsBusy: slotsBusy(this.#state),
@@ -102,25 +102,27 @@ export class Agent {
       frames: this.#framePeer,
       onError: (error, where) => log.error({ error: String(error), where }, "data plane"),
     });
-    const orders: Subscription = control.subscribe(subjects.worker(this.worker), (message) => this.#hear(message.data));
+    const commands: Subscription = control.subscribe(subjects.worker(this.worker), (message) =>
+      this.#receive(message.data),
+    );
     const stopWatching = control.onStatus((status) => {
-      if (status === "connected") this.#tell({ e: "connected" });
+      if (status === "connected") this.#emit({ e: "connected" });
       if (status === "closed" && this.#closed === undefined)
         this.#end.reject(new VolleyError("DISCONNECTED", "the connection to NATS was closed"));
     });
     const stopTicking = this.#runtime.every(tickMs, () => this.#tick());
     this.#cleanup.push(
       () => serving.unsubscribe(),
-      () => orders.unsubscribe(),
+      () => commands.unsubscribe(),
       stopWatching,
       stopTicking,
     );
-    this.#tell({ e: "start" });
+    this.#emit({ e: "start" });
   }
 
   /** Gives back what has not started, finishes what runs, says bye. Resolves then. */
   async drain(): Promise<void> {
-    this.#tell({ e: "drain" });
+    this.#emit({ e: "drain" });
     await this.ended;
   }
 
@@ -141,9 +143,9 @@ export class Agent {
   }
 
   /** What the scheduler takes to be here is not, or is something else: it hears what is. */
-  #tellHeld(id: ObjectId): void {
+  #emitHeld(id: ObjectId): void {
     const held = this.#store.meta(id);
-    this.#tell({ e: "objects", added: held ? [{ id, ...held }] : [], removed: held ? [] : [id] });
+    this.#emit({ e: "objects", added: held ? [{ id, ...held }] : [], removed: held ? [] : [id] });
   }
 
   // ---------------------------------------------------------------------------------------------- the core's loop
@@ -151,18 +153,18 @@ export class Agent {
   #tick(): void {
     const { usedBytes, copyBytes, spilledBytes } = this.#store.stats;
     // Copies are as good as free: they go when their room is needed.
-    this.#tell({ e: "tick", storeBytes: Math.max(0, usedBytes - copyBytes), spilledBytes });
+    this.#emit({ e: "tick", storeBytes: Math.max(0, usedBytes - copyBytes), spilledBytes });
   }
 
-  #hear(data: Uint8Array): void {
-    this.#tell({ e: "orders", message: decodeMessage(workerOrders, data) });
+  #receive(data: Uint8Array): void {
+    this.#emit({ e: "commands", message: decodeMessage(schedulerCommands, data) });
   }
 
   /**
    * Steps the core. Events that commands give rise to at once wait for their turn. A flush ends the event loop's turn
    * (W5).
    */
-  #tell(event: WorkerEvent): void {
+  #emit(event: WorkerEvent): void {
     if (this.#closed !== undefined) return;
     this.#events.push(event);
     if (event.e !== "flush") this.#flushSoon();
@@ -187,7 +189,7 @@ export class Agent {
     queueMicrotask(() =>
       this.#runtime.atTickEnd(() => {
         this.#flushing = false;
-        this.#tell({ e: "flush" });
+        this.#emit({ e: "flush" });
       }),
     );
   }
@@ -207,14 +209,14 @@ export class Agent {
         this.#leases.get(command.lease.lease)?.start(command.slot, command.from, command.to);
         return;
       case "recall":
-        if (this.#leases.get(command.lease)?.recall()) this.#tell({ e: "recalled", lease: command.lease });
+        if (this.#leases.get(command.lease)?.recall()) this.#emit({ e: "recalled", lease: command.lease });
         return;
       case "resume":
         // No task awaits others yet.
         return;
       case "limit": {
         const to = this.#leases.get(command.lease)?.limit(command.to);
-        if (to !== undefined) this.#tell({ e: "limited", lease: command.lease, to });
+        if (to !== undefined) this.#emit({ e: "limited", lease: command.lease, to });
         return;
       }
       case "kill":
@@ -234,7 +236,7 @@ export class Agent {
         return;
       case "fetch":
         for (const location of command.objects)
-          void this.#objects.take(location).then(() => this.#tellHeld(location.id));
+          void this.#objects.take(location).then(() => this.#emitHeld(location.id));
         return;
       case "objectsAcked":
         this.#peers.acknowledged(command.token);
@@ -278,8 +280,8 @@ export class Agent {
     control
       .request(subjects.schedulerWorker, data, { timeoutMs: limits.heartbeatTimeoutMs })
       .then(
-        (reply) => this.#hear(reply),
-        // The next hello or beat asks again.
+        (reply) => this.#receive(reply),
+        // The next registration or heartbeat asks again.
         () => undefined,
       )
       .catch((error: unknown) => log.error({ error: String(error) }, `the answer to ${message.t}`));

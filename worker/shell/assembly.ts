@@ -18,7 +18,7 @@ import { InputRoom } from "../store/input-room.js";
 import type { ObjectStore } from "../store/store.js";
 import { InputResolver } from "./inputs.js";
 import type { LeaseRunContext } from "./lease-run.js";
-import type { WorkerFigures } from "./metrics.js";
+import type { WorkerStats } from "./metrics.js";
 import { ObjectFetcher } from "./objects.js";
 import { type AgentMetrics, type AgentParts, type AgentPool, processParts } from "./parts.js";
 import { PeerObjects } from "./peer-objects.js";
@@ -48,10 +48,10 @@ export interface AgentOptions {
 
 /** What the agent does for its parts. */
 export interface AgentHooks {
-  tell(event: WorkerEvent): void;
+  emit(event: WorkerEvent): void;
   /** What the scheduler takes to be here is not, or is something else. */
-  tellHeld(id: ObjectId): void;
-  figures(): WorkerFigures;
+  emitHeld(id: ObjectId): void;
+  stats(): WorkerStats;
   /** Grows with every lease taken. */
   leasesTaken(): number;
 }
@@ -73,7 +73,7 @@ export function assemble(options: AgentOptions, hooks: AgentHooks): Assembly {
   const { runtime = realRuntime, parts = processParts } = options;
   const about = { volley: packageVersion(), engine: ownEngine() };
   const state = stateOf(options, about, runtime);
-  const metrics = parts.metrics(() => hooks.figures(), about);
+  const metrics = parts.metrics(() => hooks.stats(), about);
   const store = storeOf(options, hooks, runtime, parts);
   const pool = poolOf(options, store, parts);
   const { worker, frames, log } = options;
@@ -88,7 +88,7 @@ export function assemble(options: AgentOptions, hooks: AgentHooks): Assembly {
   const objects = fetcherOf(options, hooks, made);
   const peers = new PeerObjects(
     store,
-    (event) => hooks.tell(event),
+    (event) => hooks.emit(event),
     () => state.draining,
     runtime,
   );
@@ -131,9 +131,9 @@ function storeOf(
     ...(spillParent === undefined ? {} : { spillParent }),
     onLost: (id, error) => {
       log.error({ id, error: String(error) }, "an object was lost");
-      hooks.tellHeld(id);
+      hooks.emitHeld(id);
     },
-    onDropped: (id) => hooks.tell({ e: "objects", added: [], removed: [id] }),
+    onDropped: (id) => hooks.emit({ e: "objects", added: [], removed: [id] }),
   });
 }
 
@@ -165,8 +165,8 @@ function fetcherOf(
     runtime,
     onFetched: (bytes, seconds) => metrics.fetched(bytes, seconds),
     order: () => hooks.leasesTaken(),
-    onCopied: (object) => hooks.tell({ e: "objects", added: [object], removed: [] }),
-    onMissing: (id) => hooks.tellHeld(id),
+    onCopied: (object) => hooks.emit({ e: "objects", added: [object], removed: [] }),
+    onMissing: (id) => hooks.emitHeld(id),
   });
 }
 
@@ -184,7 +184,7 @@ function leaseContextOf(
     runtime,
     bundles: parts.bundles(durable.bundles, bundleFolder),
     durable: durable.objects,
-    tell: (event) => hooks.tell(event),
+    emit: (event) => hooks.emit(event),
     onSlotTime: (us) => metrics.slotTime(us),
     onEnded: (seconds) => metrics.lease(seconds),
     onFault: (error, where) => log.error({ error: String(error), where }, "lease"),

@@ -76,7 +76,7 @@ async function run(
     inputs: { prepareNow: () => ({ args: [], release: () => undefined }) },
     durable: { put },
     runtime: realRuntime,
-    tell: (event: WorkerEvent) => {
+    emit: (event: WorkerEvent) => {
       events.push(event);
       if (event.e === "ended") ended();
     },

@@ -24,7 +24,7 @@ export interface LeaseRunContext {
   readonly bundles: AgentBundles;
   readonly durable: BlobWriter;
   readonly runtime: Runtime;
-  tell(event: WorkerEvent): void;
+  emit(event: WorkerEvent): void;
   onSlotTime(us: number): void;
   onEnded(seconds: number): void;
   onFault(error: unknown, where: string): void;
@@ -72,13 +72,13 @@ export class LeaseRun {
 
   #ready(fn: ThreadFunction, inputs: PreparedInputs): void {
     this.#prepared = { ...inputs, fn };
-    this.#context.tell({ e: "ready", lease: this.#lease.lease });
+    this.#context.emit({ e: "ready", lease: this.#lease.lease });
   }
 
   async #bring(): Promise<void> {
     const { lease } = this.#lease;
     try {
-      const waits = (what: "inputs" | "memory"): void => this.#context.tell({ e: "waits", lease, for: what });
+      const waits = (what: "inputs" | "memory"): void => this.#context.emit({ e: "waits", lease, for: what });
       const [fn, inputs] = await settleBoth(
         this.#code(),
         this.#context.inputs.prepare(this.#lease, () => this.#signal(), waits),
@@ -93,7 +93,7 @@ export class LeaseRun {
       if (this.#released) return;
       const wire = toWireError(error);
       if (!isVolleyError(error)) this.#context.onFault(error, "prepare");
-      this.#context.tell({
+      this.#context.emit({
         e: "unready",
         lease,
         error: wire,
@@ -149,7 +149,7 @@ export class LeaseRun {
       {
         results: (segment, slotTimeUs) => {
           this.#context.onSlotTime(slotTimeUs);
-          this.#context.tell({ e: "results", lease, segment, slotTimeUs });
+          this.#context.emit({ e: "results", lease, segment, slotTimeUs });
         },
         large: (result) => {
           const stored = this.#store(result).finally(() => this.#storing.delete(stored));
@@ -159,7 +159,7 @@ export class LeaseRun {
     );
     this.#run = run;
     void run.vacated.then(() => {
-      if (this.#run === run) this.#context.tell({ e: "vacated", lease });
+      if (this.#run === run) this.#context.emit({ e: "vacated", lease });
     });
     void run.done
       .then(() => Promise.all(this.#storing))
@@ -167,7 +167,7 @@ export class LeaseRun {
         if (this.#run !== run) return;
         this.#run = undefined;
         this.#context.onEnded((this.#context.runtime.nowMs() - this.#startedAtMs) / 1000);
-        this.#context.tell({ e: "ended", lease });
+        this.#context.emit({ e: "ended", lease });
       });
   }
 
@@ -229,7 +229,7 @@ export class LeaseRun {
       // made is not asked for any more; or, where it lies in the durable store as well, somebody else's content has
       // come by.
       if (!isHeld && !durable) return;
-      this.#context.tell({
+      this.#context.emit({
         e: "results",
         lease,
         segment: { r: "stored", stage, from: task, to: task + 1, stored: [{ bytes: data.byteLength, kind, digest }] },
@@ -241,7 +241,7 @@ export class LeaseRun {
       // Too large is so everywhere, and a full store is this worker's own; with the durable store out of reach the task
       // goes back.
       if (wire.code === "TOO_LARGE" || wire.code === "OUT_OF_MEMORY") {
-        this.#context.tell({
+        this.#context.emit({
           e: "results",
           lease,
           segment: { r: "failed", stage, from: task, to: task + 1, error: wire },

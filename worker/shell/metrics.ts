@@ -5,7 +5,7 @@ import type { EngineFacts } from "../../proto/engine.js";
 import type { WorkerCounter } from "../core/events.js";
 import type { StoreStats } from "../store/store.js";
 
-export interface WorkerFigures {
+export interface WorkerStats {
   readonly slots: number;
   readonly slotsBusy: number;
   readonly threadsReplaced: number;
@@ -18,7 +18,7 @@ const counters: Record<WorkerCounter, string> = {
   commits_sent: "Commits (runs of finished tasks) sent.",
   commits_resent: "Messages of commits sent again because no acknowledgement came.",
   commits_voided: "Commits dropped because a new scheduler had taken over.",
-  orders_stale_refused: "Orders of a deposed scheduler, or for another process of this name, that were refused.",
+  commands_stale_refused: "Commands of a deposed scheduler, or for another process of this name, that were refused.",
   leases_taken: "Leases taken.",
   leases_given_back: "Leases given back unstarted.",
   tasks_done: "Tasks with a result or a failure.",
@@ -36,7 +36,7 @@ export class WorkerMetrics {
   readonly #fetchedBytes: Counter;
   readonly #delay = monitorEventLoopDelay({ resolution: 10 });
 
-  constructor(figures: () => WorkerFigures, about: { volley: string; engine: EngineFacts }) {
+  constructor(stats: () => WorkerStats, about: { volley: string; engine: EngineFacts }) {
     const registers = [this.registry];
     const { runtime, v8, arch } = about.engine;
     new Gauge({
@@ -80,18 +80,18 @@ export class WorkerMetrics {
       help: "Bytes of inputs brought here.",
       registers,
     });
-    this.#addGauges(figures);
+    this.#addGauges(stats);
   }
 
-  #addGauges(figures: () => WorkerFigures): void {
+  #addGauges(stats: () => WorkerStats): void {
     const registers = [this.registry];
-    const gauge = (name: string, help: string, read: (now: WorkerFigures) => number): void => {
+    const gauge = (name: string, help: string, read: (now: WorkerStats) => number): void => {
       new Gauge({
         name,
         help,
         registers,
         collect() {
-          this.set(read(figures()));
+          this.set(read(stats()));
         },
       });
     };

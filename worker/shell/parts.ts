@@ -7,7 +7,7 @@ import { workerStep } from "../core/step.js";
 import { SlotPool, type SlotPoolOptions } from "../pool/pool.js";
 import { ObjectStore, type StoreOptions } from "../store/store.js";
 import { BundleCache } from "./bundles.js";
-import { type WorkerFigures, WorkerMetrics } from "./metrics.js";
+import { WorkerMetrics, type WorkerStats } from "./metrics.js";
 
 export type AgentPool = Pick<SlotPool, "run" | "close" | "threadsReplaced">;
 export type AgentBundles = Pick<BundleCache, "url" | "urlNow">;
@@ -19,7 +19,7 @@ export interface AgentParts {
   pool(options: SlotPoolOptions): AgentPool;
   store(options: StoreOptions): ObjectStore;
   bundles(...options: ConstructorParameters<typeof BundleCache>): AgentBundles;
-  metrics(figures: () => WorkerFigures, about: { volley: string; engine: EngineFacts }): AgentMetrics;
+  metrics(stats: () => WorkerStats, about: { volley: string; engine: EngineFacts }): AgentMetrics;
 }
 
 export const processParts: AgentParts = {
@@ -27,5 +27,5 @@ export const processParts: AgentParts = {
   pool: (options) => new SlotPool(options),
   store: (options) => new ObjectStore(options),
   bundles: (...options) => new BundleCache(...options),
-  metrics: (figures, about) => new WorkerMetrics(figures, about),
+  metrics: (stats, about) => new WorkerMetrics(stats, about),
 };

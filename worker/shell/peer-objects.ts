@@ -28,7 +28,7 @@ const announceTimeoutMs = 8_000;
 
 export class PeerObjects {
   readonly #store: ObjectStore;
-  readonly #tell: (event: WorkerEvent) => void;
+  readonly #emit: (event: WorkerEvent) => void;
   readonly #leaves: () => boolean;
   readonly #runtime: Runtime;
   /** Puts that the scheduler has not acknowledged. */
@@ -37,13 +37,13 @@ export class PeerObjects {
 
   constructor(
     store: ObjectStore,
-    tell: (event: WorkerEvent) => void,
+    emit: (event: WorkerEvent) => void,
     leaves: () => boolean,
     runtime: Runtime = realRuntime,
   ) {
     this.#runtime = runtime;
     this.#store = store;
-    this.#tell = tell;
+    this.#emit = emit;
     this.#leaves = leaves;
   }
 
@@ -67,7 +67,7 @@ export class PeerObjects {
   ): Promise<Lookup | undefined> {
     const held = this.#store.meta(id);
     if (!held || (digest && !equalBytes(held.digest, digest))) {
-      this.#tell({ e: "objects", added: held ? [{ id, ...held }] : [], removed: held ? [] : [id] });
+      this.#emit({ e: "objects", added: held ? [{ id, ...held }] : [], removed: held ? [] : [id] });
       return undefined;
     }
     const pin = await this.#store.pin(id, digest);
@@ -76,7 +76,7 @@ export class PeerObjects {
     } catch {
       pin.release();
       this.#store.free(id);
-      this.#tell({ e: "objects", added: [], removed: [id] });
+      this.#emit({ e: "objects", added: [], removed: [id] });
       return undefined;
     }
     return { kind: pin.kind as ValueKind, digest: pin.digest, data: pin.view, release: pin.release };
@@ -121,7 +121,7 @@ export class PeerObjects {
     const acknowledged = new Promise<"acknowledged">((resolve) =>
       this.#tokens.set(token, () => resolve("acknowledged")),
     );
-    this.#tell({ e: "objects", added: [object], removed: [], token });
+    this.#emit({ e: "objects", added: [object], removed: [], token });
     const late = pause(this.#runtime, announceTimeoutMs, stop.signal).then(
       () => "late" as const,
       () => "late" as const,

@@ -19,7 +19,7 @@ import { followJob } from "../follow.js";
 import { interruption } from "../interruption.js";
 import { createOutput, type Output } from "../output.js";
 import { describeEvent } from "../up.js";
-import { megabytes, seconds, whole } from "./figures.js";
+import { megabytes, seconds, whole } from "./number-text.js";
 import { readOutcome, type SweepOutcome } from "./outcome.js";
 import { type Gateway, runOverHttp, uploadCsv } from "./over-http.js";
 import { combinationsIn, demoFamilies, sweepGraph } from "./plan.js";

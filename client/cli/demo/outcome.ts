@@ -6,15 +6,15 @@ import { type DemoFamily, demoFamilies, demoSettings } from "./plan.js";
 const statistics = ["sharpe", "cagr", "maxDrawdown", "totalReturn", "volatility", "trades"] as const;
 
 /** null: not defined, as the Sharpe ratio of a strategy that never traded. */
-export type SideFigures = Readonly<Record<(typeof statistics)[number], number | null>>;
+export type SideValues = Readonly<Record<(typeof statistics)[number], number | null>>;
 
 export interface StrategyOutcome {
   readonly name: string;
   readonly title: string;
   /** As text, e.g. `fast 33, slow 222`; empty for the benchmark. */
   readonly parameters: string;
-  readonly inSample: SideFigures;
-  readonly outOfSample: SideFigures;
+  readonly inSample: SideValues;
+  readonly outOfSample: SideValues;
   readonly probabilisticSharpe: number | null;
   readonly deflatedSharpe: number | null;
   /** Value per bar, starting with 1. */
@@ -61,8 +61,8 @@ export function readOutcome(tableOf: (stage: string) => Table): SweepOutcome {
   );
   const strategy = (name: string, title: string): StrategyOutcome => {
     const row = rowOf.get(name) ?? -1;
-    const side = (suffix: "In" | "Out"): SideFigures =>
-      Object.fromEntries(statistics.map((key) => [key, figure(verdict, `${key}${suffix}`, row)])) as SideFigures;
+    const side = (suffix: "In" | "Out"): SideValues =>
+      Object.fromEntries(statistics.map((key) => [key, figure(verdict, `${key}${suffix}`, row)])) as SideValues;
     return {
       name,
       title,

@@ -33,10 +33,10 @@ async function request(
   });
   if (response.ok) return response;
   const body = await response.text();
-  const said = refused.safeParse(safeJson(body));
+  const sent = refused.safeParse(safeJson(body));
   throw new VolleyError(
     "INTERNAL",
-    `the gateway answered ${init.method ?? "GET"} ${path} with ${response.status}: ${said.success ? `${said.data.error.code}, ${said.data.error.message}` : body.slice(0, 300)}`,
+    `the gateway answered ${init.method ?? "GET"} ${path} with ${response.status}: ${sent.success ? `${sent.data.error.code}, ${sent.data.error.message}` : body.slice(0, 300)}`,
   );
 }
 

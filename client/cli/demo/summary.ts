@@ -1,8 +1,8 @@
 /** What the demo prints when it is done: the table of the winners, and the line that says what it took. */
 import Table from "cli-table3";
 import colours from "picocolors";
-import { chance, megabytes, percent, ratio, seconds, whole } from "./figures.js";
-import type { FamilyOutcome, SideFigures, StrategyOutcome, SweepOutcome } from "./outcome.js";
+import { chance, megabytes, percent, ratio, seconds, whole } from "./number-text.js";
+import type { FamilyOutcome, SideValues, StrategyOutcome, SweepOutcome } from "./outcome.js";
 import type { RunFacts } from "./report/page.js";
 
 /** Two lines for each strategy, in and out of sample, so that it fits a narrow terminal. */
@@ -14,7 +14,7 @@ export function summaryTable({ families, benchmark, luckSharpe, trials }: SweepO
     colAligns: ["left", "left", "right", "right", "right", "right", "right"],
   });
   const row = ({ title, parameters, inSample, outOfSample }: StrategyOutcome, deflated: string): string[] => {
-    const both = (show: (side: SideFigures) => string): string => `${show(inSample)}\n${show(outOfSample)}`;
+    const both = (show: (side: SideValues) => string): string => `${show(inSample)}\n${show(outOfSample)}`;
     return [
       `${colours.bold(title)}\n${colours.dim(parameters)}`,
       colours.dim("in sample\nout of sample"),

@@ -23,13 +23,13 @@ type Answer = ClientReply extends infer R ? (R extends { epoch: unknown } ? Omit
 export class ScriptedScheduler {
   epoch = 1;
   /** Everything heard, oldest first. */
-  readonly heard: ClientRequest[] = [];
+  readonly received: ClientRequest[] = [];
   /** Opened sessions. A restart forgets them. */
   readonly sessions = new Map<JobId, ClientId>();
   heartbeatIntervalMs = 20;
   /** What it says pure functions are addressed with. */
   engine: string | undefined;
-  /** Called for every message but `open` and `beat`, which have usual answers. */
+  /** Called for every message but `open` and `heartbeat`, which have usual answers. */
   onRequest: (request: ClientRequest) => Answer | undefined = () => undefined;
   /** What it was told of stages that it had not heard of, by stage and task; of this epoch. */
   readonly told = new Map<number, Map<number, ResultSegment>>();
@@ -47,7 +47,7 @@ export class ScriptedScheduler {
     const transport = this.#network.connect("scheduler");
     transport.subscribe(subjects.schedulerClient, (message) => {
       const request = decodeMessage(clientRequest, message.data);
-      this.heard.push(request);
+      this.received.push(request);
       const answer = this.#answer(request);
       if (answer) message.respond(encodeMessage({ ...answer, epoch: this.epoch }));
     });
@@ -63,8 +63,8 @@ export class ScriptedScheduler {
         ...(this.engine === undefined ? {} : { engine: this.engine }),
       };
     }
-    if (request.t === "beat")
-      return this.onRequest(request) ?? { t: "beat", known: this.sessions.has(request.session) };
+    if (request.t === "heartbeat")
+      return this.onRequest(request) ?? { t: "heartbeat", known: this.sessions.has(request.session) };
     if (request.t === "stages") {
       if (this.sessions.has(request.session)) for (const stage of request.stages) this.onStage(stage, request);
       return undefined;
@@ -97,7 +97,7 @@ export class ScriptedScheduler {
   }
 
   of<T extends ClientRequest["t"]>(t: T): ClientRequestOf<T>[] {
-    return this.heard.filter((request): request is ClientRequestOf<T> => request.t === t);
+    return this.received.filter((request): request is ClientRequestOf<T> => request.t === t);
   }
 
   async stop(): Promise<void> {
@@ -128,9 +128,9 @@ export class ScriptedScheduler {
   }
 }
 
-type Told = Pick<ScriptedScheduler, "valueOf">;
+type Emitted = Pick<ScriptedScheduler, "valueOf">;
 
-function argumentOf(arg: ArgSpec, task: number, told: Told | undefined): unknown {
+function argumentOf(arg: ArgSpec, task: number, told: Emitted | undefined): unknown {
   if (arg.a === "item") return decodeValue(new PackReader(arg.pack).at(task));
   if (arg.a === "value") return decodeValue({ kind: arg.kind as ValueKind, data: arg.data });
   if (arg.a === "task") return told?.valueOf(arg.stage, arg.task) ?? arg;
@@ -145,7 +145,7 @@ function argumentOf(arg: ArgSpec, task: number, told: Told | undefined): unknown
 }
 
 /** `told`: where values of named tasks are; without it they stay names. */
-export function resultsOf(stage: StageSpec, run: (...args: unknown[]) => unknown, told?: Told): ResultSegment {
+export function resultsOf(stage: StageSpec, run: (...args: unknown[]) => unknown, told?: Emitted): ResultSegment {
   const pack = new PackWriter();
   for (let task = 0; task < stage.count; task++)
     pack.add(encodeValue(run(...stage.args.map((arg) => argumentOf(arg, task, told)))));

@@ -29,7 +29,7 @@ async function download(url: string, context: ResolveContext): Promise<Uint8Arra
     const total = Number(response.headers.get("content-length") ?? 0);
     const parts: Uint8Array[] = [];
     let received = 0;
-    let told = 0;
+    let emitted = 0;
     for await (const part of response.body as unknown as AsyncIterable<Uint8Array>) {
       timer.stop();
       timer = lateAfter(idleTimeoutMs);
@@ -37,8 +37,8 @@ async function download(url: string, context: ResolveContext): Promise<Uint8Arra
       received += part.length;
       if (received > archiveBytesMax) throw new Error(`it is larger than ${archiveBytesMax} bytes`);
       const percent = total > 0 ? Math.floor((received / total) * 10) * 10 : 0;
-      if (percent > told) context.onProgress(`downloaded ${percent} % of ${(total / 1e6).toFixed(1)} MB`);
-      told = Math.max(told, percent);
+      if (percent > emitted) context.onProgress(`downloaded ${percent} % of ${(total / 1e6).toFixed(1)} MB`);
+      emitted = Math.max(emitted, percent);
     }
     return Buffer.concat(parts);
   } catch (error) {

@@ -73,7 +73,7 @@ export async function withCacheLock<T>(context: ResolveContext, work: () => Prom
   await mkdir(cache, { recursive: true, mode: 0o700 });
   const lock = join(cache, ".lock");
   const mine = `${process.pid} ${randomUUID()}`;
-  let told = false;
+  let emitted = false;
   for (;;) {
     context.signal?.throwIfAborted();
     const taken = await writeFile(lock, mine, { flag: "wx" }).then(
@@ -90,8 +90,8 @@ export async function withCacheLock<T>(context: ResolveContext, work: () => Prom
       await rm(lock, { force: true });
       continue;
     }
-    if (!told) context.onProgress(`waiting for process ${holder}, which is provisioning nats-server`);
-    told = true;
+    if (!emitted) context.onProgress(`waiting for process ${holder}, which is provisioning nats-server`);
+    emitted = true;
     await delay(lockPollMs, undefined, context.signal ? { signal: context.signal } : {});
   }
   try {

@@ -8,11 +8,11 @@ import { boolVector, dayVector, float64Vector, textVector } from "../../columns/
 import { optionalFloat64Column } from "../../columns/reading.js";
 import { conformanceColumns, conformanceRows, type Gaps } from "../../features/testing/conformance-bars.js";
 import { type ConformanceRow, Differences } from "../../testing/conformance.js";
-import { compareKept, type KeptColumns } from "../../testing/conformance-blocks.js";
+import { compareStored, type StoredColumns } from "../../testing/conformance-blocks.js";
 import { backtestSignals } from "../signals.js";
 import { backtestWeights } from "../weights.js";
 
-interface Fixture extends KeptColumns {
+interface Fixture extends StoredColumns {
   readonly vectorbt: string;
   /** By the script's names: of each scale the number of orders, and which of the columns is the account's value. */
   readonly runs: Readonly<
@@ -118,7 +118,7 @@ function compare(
     const { bars: table, params } = tableAt(scale);
     const kernel = name in weightRuns ? backtestWeights : backtestSignals;
     const tables = kernel.run(table, params) as { equity: Table; statistics: Table };
-    compareKept(fixture, value, optionalFloat64Column(tables.equity, "value"), differences, scale === 1);
+    compareStored(fixture, value, optionalFloat64Column(tables.equity, "value"), differences, scale === 1);
     const ours = Number(tables.statistics.getChild("orders")?.get(0));
     differences.difference(Math.abs(ours - orders), Math.abs(ours - orders) / orders, scale === 1);
   }

@@ -3,7 +3,7 @@
  * ones.
  */
 import fc from "fast-check";
-import type { Feature } from "../form.js";
+import type { Feature } from "../feature.js";
 
 /** Sometimes longer than the whole series. */
 const window = fc.oneof(

@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import { VolleyError } from "../../../proto/errors.js";
 import { type ConformanceRow, Differences, unexplainedRelMax, worstOf } from "../../testing/conformance.js";
-import { compareKept, type KeptColumns } from "../../testing/conformance-blocks.js";
+import { compareStored, type StoredColumns } from "../../testing/conformance-blocks.js";
 import { features } from "../index.js";
 import { conformanceColumns, conformanceRows, type Gaps } from "./conformance-bars.js";
 
@@ -28,7 +28,7 @@ interface Cell {
   readonly runs: readonly Run[];
 }
 
-interface Fixture extends KeptColumns {
+interface Fixture extends StoredColumns {
   readonly peer: string;
   readonly version: string;
   readonly cells: readonly Cell[];
@@ -92,7 +92,7 @@ function compare(cell: Cell, { scale, gaps, column }: Run, fixture: Fixture, int
     (input) => columns[cell.inputs?.[input] ?? input] ?? new Float64Array(conformanceRows).fill(Number.NaN),
   );
   const ours = feature.batch(cell.params, ...inputs)[place] as Float64Array;
-  compareKept(fixture, column, ours, into, scale === 1);
+  compareStored(fixture, column, ours, into, scale === 1);
 }
 
 const optionOf = ({ params, output }: Cell, outputs: number): string =>

@@ -7,7 +7,7 @@ import { DataType, type Table } from "apache-arrow";
 import { optionalFloat64Column } from "../../columns/reading.js";
 import type { Kernel } from "../../kernel.js";
 import { type ConformanceRow, Differences } from "../../testing/conformance.js";
-import { compareKept, type KeptColumns } from "../../testing/conformance-blocks.js";
+import { compareStored, type StoredColumns } from "../../testing/conformance-blocks.js";
 import { panelKernels } from "../index.js";
 import { conformancePanel } from "./conformance-panel.js";
 
@@ -27,7 +27,7 @@ interface PeerCell {
   readonly columns: readonly number[];
 }
 
-interface Fixture extends KeptColumns {
+interface Fixture extends StoredColumns {
   readonly peers: Readonly<Record<Peer, string>>;
   readonly scales: readonly number[];
   readonly cells: readonly PeerCell[];
@@ -85,7 +85,7 @@ export function panelConformance(): ConformanceRow[] {
     const differences = new Differences();
     cell.columns.forEach((index, at) => {
       const table = inputs[at]?.(cell.kernel) as Table;
-      compareKept(kept, index, oursOf(cell, table), differences, scales[at] === 1);
+      compareStored(kept, index, oursOf(cell, table), differences, scales[at] === 1);
     });
     const peer = `${cell.peer} ${peers[cell.peer]}`;
     return {

@@ -44,7 +44,7 @@ const series: Readonly<Record<string, Values>> = {
   ...longSeries(),
 };
 const seriesBars = Object.values(series).reduce((total, { length }) => total + length, 0);
-const peerFigures = { ...oracle.series, ...oracle.long };
+const peerValues = { ...oracle.series, ...oracle.long };
 
 const missing = (value: unknown): number => (typeof value === "number" ? value : Number.NaN);
 
@@ -64,7 +64,7 @@ function rowOf(
  * Figures of every series, each against its own size; or `together`, those of all series as one column, where one of
  * them is 0.
  */
-function figures(ours: (r: Values) => unknown, theirs: (name: string) => unknown, together = false): Differences {
+function values(ours: (r: Values) => unknown, theirs: (name: string) => unknown, together = false): Differences {
   const differences = new Differences();
   const pairs = Object.entries(series).map(([name, r]) => [missing(ours(r)), missing(theirs(name))] as const);
   const columns = together ? [pairs] : pairs.map((pair) => [pair]);
@@ -127,8 +127,8 @@ function returnRows(): ConformanceRow[] {
   const plain = new Map(Object.values(series).map((r) => [r, statisticsOf(r)]));
   const rows = statistics.map(([key, peer, call]) => {
     const theirs: Readonly<Record<string, Readonly<Record<string, unknown>>>> =
-      peer === "vectorbt" ? oracle.vectorbt : peerFigures;
-    const differences = figures(
+      peer === "vectorbt" ? oracle.vectorbt : peerValues;
+    const differences = values(
       (r) => plain.get(r)?.[key],
       (name) => theirs[name]?.[key],
       near0.has(`${key} ${peer}`),
@@ -136,9 +136,9 @@ function returnRows(): ConformanceRow[] {
     return rowOf(["stats.returns", `→ ${key}`, peer, call], seriesBars, differences, excuses[`${key} ${peer}`]);
   });
   const optional = (option: string, params: object, key: string, figure: string, call: string): ConformanceRow => {
-    const differences = figures(
+    const differences = values(
       (r) => statisticsOf(r, params)?.[key],
-      (name) => peerFigures[name]?.[figure],
+      (name) => peerValues[name]?.[figure],
     );
     return rowOf(["stats.returns", `${option}, → ${key}`, "empyrical-reloaded", call], seriesBars, differences);
   };
@@ -160,7 +160,7 @@ function drawdownRow(): ConformanceRow {
   const differences = new Differences();
   for (const [name, r] of Object.entries(series)) {
     const ours = rowsOf(statsDrawdowns.run(tableOf({ r }), { top: 5 }) as Table);
-    const theirs = peerFigures[name]?.drawdowns ?? [];
+    const theirs = peerValues[name]?.drawdowns ?? [];
     const five = (depths: readonly unknown[]): number[] => [0, 1, 2, 3, 4].map((i) => missing(depths[i]));
     differences.add(five(ours.map(({ depth }) => depth)), five(theirs.map(([depth]) => depth)), true);
   }
@@ -179,9 +179,9 @@ function sharpeRows(): ConformanceRow[] {
         "stats.norm.cdf, skew, kurtosis in the formula",
       ],
       seriesBars,
-      figures(
+      values(
         (r) => probabilistic(r)?.probability,
-        (name) => peerFigures[name]?.probabilistic,
+        (name) => peerValues[name]?.probabilistic,
       ),
     ),
     rowOf(
@@ -192,9 +192,9 @@ function sharpeRows(): ConformanceRow[] {
         "stats.norm.ppf, skew, kurtosis in the formula",
       ],
       seriesBars,
-      figures(
+      values(
         (r) => probabilistic(r)?.minTrackRecord,
-        (name) => peerFigures[name]?.minTrackRecord,
+        (name) => peerValues[name]?.minTrackRecord,
       ),
     ),
   ];
@@ -202,7 +202,7 @@ function sharpeRows(): ConformanceRow[] {
     const differences = new Differences();
     for (const [name, r] of Object.entries(series)) {
       const [row] = rowsOf(statsSharpeDeflated.run(tableOf({ r }), null, { trials, variance }) as Table);
-      const [luck, probability] = peerFigures[name]?.deflated[at] ?? [];
+      const [luck, probability] = peerValues[name]?.deflated[at] ?? [];
       differences.add([missing(row?.luckSharpe)], [missing(luck)], true);
       differences.add([missing(row?.deflated)], [missing(probability)], true);
     }
@@ -302,10 +302,10 @@ function overfittingRow(): ConformanceRow {
   const cases = [...oracle.overfitting, ...oracle.longOverfitting.map((one) => ({ ...one, returns: rotated }))];
   const differences = new Differences();
   for (const { blocks, returns, ...theirs } of cases) {
-    const figuresOf: Readonly<Record<string, unknown>> = theirs;
+    const statsOf: Readonly<Record<string, unknown>> = theirs;
     const table = tableOf(Object.fromEntries(returns.map((values, i) => [`trial${i}`, values])));
     const [row] = rowsOf(pbo.run(table, { blocks }) as Table);
-    for (const key of overfittingKeys) differences.add([missing(row?.[key])], [missing(figuresOf[key])], true);
+    for (const key of overfittingKeys) differences.add([missing(row?.[key])], [missing(statsOf[key])], true);
   }
   const bars = cases.reduce((total, { returns }) => total + (returns[0]?.length ?? 0), 0);
   return rowOf(

@@ -5,7 +5,7 @@ import { VolleyError } from "../../../proto/errors.js";
 import { float64Vector } from "../../columns/building.js";
 
 type Ranges = readonly (readonly [number, number])[];
-type Figures = Readonly<Record<string, number | null>>;
+type Values = Readonly<Record<string, number | null>>;
 /**
  * Of three counts of trials and variances of their Sharpe ratios: SR*, and the probability of a Sharpe ratio above it.
  */
@@ -16,14 +16,14 @@ export interface StatisticsOracle {
   readonly made: Readonly<Record<string, string>>;
   /** Series that both sides make for themselves (conformance-rows.ts). */
   readonly long: Readonly<
-    Record<string, Figures & Deflated & { readonly drawdowns: readonly (readonly (number | null)[])[] }>
+    Record<string, Values & Deflated & { readonly drawdowns: readonly (readonly (number | null)[])[] }>
   >;
   /** By series. */
-  readonly vectorbt: Readonly<Record<string, Figures>>;
+  readonly vectorbt: Readonly<Record<string, Values>>;
   readonly series: Readonly<
     Record<
       string,
-      Figures &
+      Values &
         Deflated & {
           readonly returns: readonly (number | null)[];
           readonly drawdowns: readonly (readonly (number | null)[])[];
@@ -49,12 +49,12 @@ export interface StatisticsOracle {
     pathIds: readonly (readonly number[])[];
     found: readonly (readonly [Ranges, readonly Ranges[]])[];
   }[];
-  readonly overfitting: readonly (Figures & {
+  readonly overfitting: readonly (Values & {
     readonly blocks: number;
     readonly returns: readonly (readonly number[])[];
   })[];
   /** Of trials that both sides make for themselves. */
-  readonly longOverfitting: readonly (Figures & { readonly blocks: number })[];
+  readonly longOverfitting: readonly (Values & { readonly blocks: number })[];
   readonly bootstrap: BootstrapCase;
   readonly longBootstrap: BootstrapCase;
 }

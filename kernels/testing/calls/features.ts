@@ -3,7 +3,7 @@ import { Table, type Vector } from "apache-arrow";
 import { decodeValue, encodeValue } from "../../../proto/values/value.js";
 import { dayVector, float64Vector, textVector } from "../../columns/building.js";
 import type { WireResult } from "../../features/carry.js";
-import type { Feature } from "../../features/form.js";
+import type { Feature } from "../../features/feature.js";
 import { features } from "../../features/index.js";
 import type { DrawnKernel } from "./call.js";
 import { type Draw, days, joined, pieces } from "./draw.js";

@@ -96,7 +96,7 @@ const universe: DrawnKernel = {
   rows: [4, 24],
   whole: between,
   draw: (draw, rows) => {
-    const spells = draw.list(draw.int(0, 8), () => ({
+    const intervals = draw.list(draw.int(0, 8), () => ({
       symbol: draw.pick(symbols),
       from: draw.chance(0.2) ? undefined : draw.int(0, 8),
       length: draw.int(0, 6),
@@ -112,11 +112,11 @@ const universe: DrawnKernel = {
       args: [
         panelTable(draw, cellsOf(draw, rows)),
         new Table({
-          symbol: textVector(spells.map(({ symbol }) => symbol)),
-          from: dates(spells.map(({ from }) => from)),
-          to: dates(spells.map(({ from = 0, length }) => (length === 6 ? undefined : from + length))),
+          symbol: textVector(intervals.map(({ symbol }) => symbol)),
+          from: dates(intervals.map(({ from }) => from)),
+          to: dates(intervals.map(({ from = 0, length }) => (length === 6 ? undefined : from + length))),
           // A spell since ever was always known.
-          announced: dayVector(Int32Array.from(spells, ({ from = -1_000 }) => from)),
+          announced: dayVector(Int32Array.from(intervals, ({ from = -1_000 }) => from)),
         }),
         new Table({
           symbol: textVector(delisted.map(({ symbol }) => symbol)),

@@ -45,7 +45,7 @@ export function scriptedCore(script: Script = () => []): ScriptedCore {
     sizeOf: () => undefined,
     engineOf: () => undefined,
     causeOf: () => "#1 scripted",
-    figures: () => ({ queued: 0, running: 0, workers: 0, engines: new Map(), slots: 0, sessions: 0, jobs: {} }),
+    stats: () => ({ queued: 0, running: 0, workers: 0, engines: new Map(), slots: 0, sessions: 0, jobs: {} }),
   };
   return core;
 }

@@ -14,7 +14,7 @@ import {
   clientUpdate,
 } from "../../../proto/messages/client.js";
 import type { StageSpec } from "../../../proto/messages/stage.js";
-import { type WorkerOrders, type WorkerRequest, workerOrders } from "../../../proto/messages/worker.js";
+import { type SchedulerCommands, schedulerCommands, type WorkerRequest } from "../../../proto/messages/worker.js";
 import { subjects } from "../../../proto/subjects.js";
 import { patienceMs } from "../../../proto/testing/patience.js";
 import { MemoryNetwork } from "../../../proto/transport/testing/memory.js";
@@ -42,10 +42,10 @@ export interface Rig {
   /** Resolves when the shell has said that the process must end. */
   readonly died: Promise<void>;
   ask(request: ClientRequest | Uint8Array): Promise<ClientReply>;
-  askAsWorker(request: WorkerRequest | Uint8Array): Promise<WorkerOrders>;
+  askAsWorker(request: WorkerRequest | Uint8Array): Promise<SchedulerCommands>;
   publish(subject: string, message: unknown): void;
   readonly updates: ClientUpdate[];
-  readonly orders: WorkerOrders[];
+  readonly commands: SchedulerCommands[];
   /** Resolves when the condition holds after some message has arrived. */
   until(condition: () => boolean): Promise<void>;
 }
@@ -84,7 +84,7 @@ export async function rig(
   );
   const peer = network.connect("peer");
   const updates: ClientUpdate[] = [];
-  const orders: WorkerOrders[] = [];
+  const commands: SchedulerCommands[] = [];
   let wake: (() => void)[] = [];
   const arrived = () => {
     for (const resolve of wake.splice(0)) resolve();
@@ -94,7 +94,7 @@ export async function rig(
     arrived();
   });
   peer.subscribe(subjects.worker(worker), ({ data }) => {
-    orders.push(decodeMessage(workerOrders, data));
+    commands.push(decodeMessage(schedulerCommands, data));
     arrived();
   });
   const bytes = (message: unknown): Uint8Array => (message instanceof Uint8Array ? message : encodeMessage(message));
@@ -106,7 +106,7 @@ export async function rig(
     fatal,
     died,
     updates,
-    orders,
+    commands,
     ask: async (request) =>
       decodeMessage(
         clientReply,
@@ -114,7 +114,7 @@ export async function rig(
       ),
     askAsWorker: async (request) =>
       decodeMessage(
-        workerOrders,
+        schedulerCommands,
         await peer.request(subjects.schedulerWorker, bytes(request), { timeoutMs: patienceMs }),
       ),
     publish: (subject, message) => peer.publish(subject, bytes(message)),
@@ -161,7 +161,7 @@ export const submitScript: Script = (state, event) => {
 };
 
 /** Whether the promise has been fulfilled; its failure (the connection is closed at the end of a test) is expected. */
-export function heard(answer: Promise<unknown>): () => boolean {
+export function received(answer: Promise<unknown>): () => boolean {
   let fulfilled = false;
   answer.then(
     () => {

@@ -15,7 +15,7 @@ import { SlotPool } from "../pool.js";
 import type { LargeResult, Run, RunSpec } from "../run-spec.js";
 import { hostileModule } from "./hostile-module.js";
 
-export interface Heard {
+export interface Received {
   readonly values: Map<number, unknown>;
   readonly errors: Map<number, WireError>;
   readonly digests: Map<number, Uint8Array>;
@@ -76,9 +76,9 @@ export class SlotRig {
   start(
     what: RunSpec,
     on: (task: number) => void = () => undefined,
-  ): { run: Run; outcome: Heard; done: Promise<Heard> } {
-    const outcome: Heard = { values: new Map(), errors: new Map(), digests: new Map(), large: new Map(), order: [] };
-    const heard = (task: number): void => {
+  ): { run: Run; outcome: Received; done: Promise<Received> } {
+    const outcome: Received = { values: new Map(), errors: new Map(), digests: new Map(), large: new Map(), order: [] };
+    const received = (task: number): void => {
       expect(outcome.order, "a result came twice").not.toContain(task);
       outcome.order.push(task);
       on(task);
@@ -86,7 +86,7 @@ export class SlotRig {
     const run = this.pool.run(0, what, {
       results(segment) {
         for (let task = segment.from; task < segment.to; task++) {
-          heard(task);
+          received(task);
           if (segment.r === "failed") outcome.errors.set(task, segment.error);
           if (segment.r !== "inline") continue;
           const at = task - segment.from;
@@ -95,7 +95,7 @@ export class SlotRig {
         }
       },
       large(result) {
-        heard(result.task);
+        received(result.task);
         outcome.large.set(result.task, result);
         outcome.values.set(result.task, decodeValue(result as unknown as EncodedValue));
         result.stored();
@@ -104,7 +104,7 @@ export class SlotRig {
     return { run, outcome, done: run.done.then(() => outcome) };
   }
 
-  execute(name: string, from: number, to: number, more: Partial<RunSpec> = {}): Promise<Heard> {
+  execute(name: string, from: number, to: number, more: Partial<RunSpec> = {}): Promise<Received> {
     return this.start(this.spec(name, from, to, more)).done;
   }
 }

@@ -2,19 +2,24 @@ import { expect } from "vitest";
 import { decodeMessage, encodeMessage } from "../../../proto/codec.js";
 import type { Epoch, LeaseId, WorkerId } from "../../../proto/ids.js";
 import { type ClientReply, type ClientRequest, clientRequest } from "../../../proto/messages/client.js";
-import { type Commit, type WorkerOrder, type WorkerRequest, workerRequest } from "../../../proto/messages/worker.js";
+import {
+  type Commit,
+  type SchedulerCommand,
+  type WorkerRequest,
+  workerRequest,
+} from "../../../proto/messages/worker.js";
 import { subjects } from "../../../proto/subjects.js";
 import { eventually } from "../../../proto/testing/patience.js";
 import type { Message, Transport } from "../../../proto/transport/transport.js";
 import { PackReader } from "../../../proto/values/pack.js";
 import { decodeValue } from "../../../proto/values/value.js";
 
-/** Speaks as a scheduler: answers hello and beats, acknowledges, and notes what it was told. */
+/** Speaks as a scheduler: answers registration and heartbeats, acknowledges, and notes what it was told. */
 export class FakeScheduler {
   epoch = 1;
   acks = true;
   known = new Set<string>();
-  readonly heard: WorkerRequest[] = [];
+  readonly received: WorkerRequest[] = [];
   readonly commits: Commit[] = [];
   readonly done: LeaseId[] = [];
   readonly back: { lease: LeaseId; from: number; to: number }[] = [];
@@ -34,32 +39,32 @@ export class FakeScheduler {
     );
   }
 
-  order(worker: string, ...orders: WorkerOrder[]): void {
+  command(worker: string, ...commands: SchedulerCommand[]): void {
     this.#transport.publish(
       subjects.worker(worker as WorkerId),
-      encodeMessage({ t: "orders", epoch: this.epoch, orders }),
+      encodeMessage({ t: "commands", epoch: this.epoch, commands }),
     );
   }
 
   #worker(message: Message): void {
     const request = decodeMessage(workerRequest, message.data);
-    this.heard.push(request);
-    const orders = (...list: WorkerOrder[]): void =>
-      message.respond(encodeMessage({ t: "orders", epoch: this.epoch, orders: list }));
-    if (request.t === "hello") {
+    this.received.push(request);
+    const commands = (...list: SchedulerCommand[]): void =>
+      message.respond(encodeMessage({ t: "commands", epoch: this.epoch, commands: list }));
+    if (request.t === "register") {
       this.known.add(request.worker);
-      orders({ o: "welcome", heartbeatIntervalMs: 100 });
-    } else if (request.t === "beat")
-      orders(...(this.known.has(request.worker) && request.epoch === this.epoch ? [] : [{ o: "unknown" as const }]));
+      commands({ o: "welcome", heartbeatIntervalMs: 100 });
+    } else if (request.t === "heartbeat")
+      commands(...(this.known.has(request.worker) && request.epoch === this.epoch ? [] : [{ o: "unknown" as const }]));
     else if (request.t === "commits" && request.epoch === this.epoch && this.acks) {
-      this.order(request.worker, { o: "ack", seq: request.seq });
+      this.command(request.worker, { o: "ack", seq: request.seq });
       if (this.#seen.has(`${request.worker}/${request.seq}`)) return;
       this.#seen.add(`${request.worker}/${request.seq}`);
       this.commits.push(...request.commits);
       this.done.push(...request.done);
       this.back.push(...request.back);
     } else if (request.t === "objects" && request.epoch === this.epoch && this.acks)
-      this.order(request.worker, { o: "ack", seq: request.seq });
+      this.command(request.worker, { o: "ack", seq: request.seq });
   }
 
   async ended(...leases: string[]): Promise<void> {

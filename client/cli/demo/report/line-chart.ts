@@ -2,7 +2,7 @@
  * Curves over the years as inline SVG: value of the accounts, or their fall from the peak. Colours are classes of the
  * page's style sheet.
  */
-import { isoDay } from "../figures.js";
+import { isoDay } from "../number-text.js";
 import type { SweepOutcome } from "../outcome.js";
 
 export interface Curve {

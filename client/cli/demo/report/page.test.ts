@@ -1,12 +1,12 @@
 import { inflateSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import type { FamilyOutcome, SideFigures, SweepOutcome } from "../outcome.js";
+import type { FamilyOutcome, SideValues, SweepOutcome } from "../outcome.js";
 import { summaryJson, summaryTable } from "../summary.js";
 import { type RunFacts, reportPage } from "./page.js";
 import { pngDataUrl } from "./png.js";
 
 const bars = 600;
-const figures = (sharpe: number | null): SideFigures => ({
+const values = (sharpe: number | null): SideValues => ({
   sharpe,
   cagr: 0.05,
   maxDrawdown: -0.2,
@@ -20,8 +20,8 @@ const family = (name: string, deflatedSharpe: number, out: number | null): Famil
   name,
   title: `Family <${name}>`,
   parameters: "a 1, b 2",
-  inSample: figures(0.5),
-  outOfSample: figures(out),
+  inSample: values(0.5),
+  outOfSample: values(out),
   probabilisticSharpe: 0.9,
   deflatedSharpe,
   equity: equity(0.001),
@@ -41,8 +41,8 @@ const outcome: SweepOutcome = {
     name: "buy-and-hold",
     title: "Buy and hold",
     parameters: "",
-    inSample: figures(0.1),
-    outOfSample: figures(0.6),
+    inSample: values(0.1),
+    outOfSample: values(0.6),
     probabilisticSharpe: 0.6,
     deflatedSharpe: 0.6,
     equity: equity(0.0005),

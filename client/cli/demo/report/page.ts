@@ -1,5 +1,5 @@
 /** The report: one HTML file that needs nothing else, neither network nor fonts, and reads without its script. */
-import { chance, isoDay, megabytes, percent, ratio, seconds, whole } from "../figures.js";
+import { chance, isoDay, megabytes, percent, ratio, seconds, whole } from "../number-text.js";
 import type { FamilyOutcome, StrategyOutcome, SweepOutcome } from "../outcome.js";
 import { demoSettings, tradesMin } from "../plan.js";
 import { fullColour, heatMap, legendGradient, map } from "./heat-map.js";
@@ -91,8 +91,8 @@ function finding({ families, benchmark, trials, luckSharpe }: SweepOutcome): str
 }
 
 function verdictTable(strategies: readonly StrategyOutcome[]): string {
-  const side = (figures: StrategyOutcome["inSample"]): string =>
-    `<td class="gap"><b>${ratio(figures.sharpe)}</b></td><td>${percent(figures.cagr)}</td><td>${percent(figures.maxDrawdown)}</td><td>${whole(figures.trades)}</td>`;
+  const side = (values: StrategyOutcome["inSample"]): string =>
+    `<td class="gap"><b>${ratio(values.sharpe)}</b></td><td>${percent(values.cagr)}</td><td>${percent(values.maxDrawdown)}</td><td>${whole(values.trades)}</td>`;
   const heads = '<th class="gap">Sharpe</th><th>CAGR</th><th>max. drawdown</th><th>trades</th>';
   const rows = strategies.map((s) => {
     const trials = "trials" in s ? `${s.parameters} · ${whole((s as FamilyOutcome).trials)} trials` : "the benchmark";

@@ -1,15 +1,15 @@
-/** Bugs planted in the scheduler's shell, and in what the two sides say to each other. */
-import type { Edit, Mutant } from "./mutant.js";
+/** Mutations of the scheduler's shell, and in what the two sides say to each other. */
+import type { Edit, Mutation } from "./mutation.js";
 
 const shell = (file: string, find: string, put: string): Edit => ({ file: `scheduler/shell/${file}.js`, find, put });
 const core = (file: string, find: string, put: string): Edit => ({ file: `scheduler/core/${file}.js`, find, put });
 const worker = (file: string, find: string, put: string): Edit => ({ file: `worker/core/${file}.js`, find, put });
 
-const takeovers = { usurpationMs: 2_000, schedulerCutMs: 6_000, workerCutMs: 4_000 };
+const takeovers = { takeoverMs: 2_000, schedulerCutMs: 6_000, workerCutMs: 4_000 };
 const restarts = { schedulerCrashMs: 1_500 };
 const lossy = { network: { loss: 0.1, duplication: 0.05, reorder: 0.1, delayMs: 2 } };
 
-export const shellMutants: Readonly<Record<string, Mutant>> = {
+export const shellMutants: Readonly<Record<string, Mutation>> = {
   "commit-acknowledged-before-append": {
     doc: "replies and acks do not wait for the journal",
     area: "shell",
@@ -80,8 +80,8 @@ export const shellMutants: Readonly<Record<string, Mutant>> = {
     doc: "time in which the process was stopped counts as time in which others were silent",
     area: "shell",
     edits: [
-      shell("hearing", "this.#answered ? Math.min(spanMs, spanMsMax) : 0", "spanMs"),
-      shell("hearing", "Math.min(this.#graceMs, counted) / 2", "0"),
+      shell("listening-time", "this.#answered ? Math.min(spanMs, spanMsMax) : 0", "spanMs"),
+      shell("listening-time", "Math.min(this.#graceMs, counted) / 2", "0"),
     ],
     faults: { schedulerPauseMs: 3_000 },
   },
@@ -98,7 +98,7 @@ export const shellMutants: Readonly<Record<string, Mutant>> = {
     ],
     faults: {
       ...restarts,
-      usurpationMs: 2_000,
+      takeoverMs: 2_000,
       network: { loss: 0, duplication: 0.3, reorder: 0.3, delayMs: 20 },
     },
   },
@@ -121,7 +121,7 @@ export const shellMutants: Readonly<Record<string, Mutant>> = {
     faults: { workerCrashMs: 2_000 },
   },
   "results-not-resent": {
-    doc: "the scheduler does not send results again that a client's beat asks for",
+    doc: "the scheduler does not send results again that a client's heartbeat asks for",
     area: "sessions",
     edits: [core("client-events", "if (stage) resend(ctx, stage, gaps.get(index));", "if (stage) undefined;")],
     faults: lossy,
@@ -133,7 +133,7 @@ export const shellMutants: Readonly<Record<string, Mutant>> = {
     faults: lossy,
   },
   "leases-not-resent": {
-    doc: "the scheduler does not send leases again that a worker's beat does not list",
+    doc: "the scheduler does not send leases again that a worker's heartbeat does not list",
     area: "reports",
     edits: [
       core(

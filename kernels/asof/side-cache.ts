@@ -26,7 +26,7 @@ export interface RightSide {
   readonly prepared: Map<string, Prepared>;
 }
 
-interface Kept {
+interface CachedSide {
   readonly tables: readonly WeakRef<Table>[];
   readonly deciding: string;
   readonly side: RightSide;
@@ -36,18 +36,18 @@ interface Kept {
  * Right tables at a time that a thread's tasks take turns with; each is about as large as its columns of keys and
  * times.
  */
-const keptMax = 4;
+const cachedMax = 4;
 
 /** Least recently used first. */
-let kept: readonly Kept[] = [];
+let cached: readonly CachedSide[] = [];
 
 /**
  * The side prepared from these tables before, or a new one. `deciding`: kernel and parameters that `make` and what is
  * prepared depend on.
  */
 export function rightSideOf(tables: readonly Table[], deciding: string, make: () => ByKeys): RightSide {
-  const alive = kept.filter((one) => one.tables.every((table) => table.deref()));
-  const isSame = (one: Kept): boolean =>
+  const alive = cached.filter((one) => one.tables.every((table) => table.deref()));
+  const isSame = (one: CachedSide): boolean =>
     one.deciding === deciding &&
     one.tables.length === tables.length &&
     one.tables.every((table, i) => table.deref() === tables[i]);
@@ -56,6 +56,6 @@ export function rightSideOf(tables: readonly Table[], deciding: string, make: ()
     deciding,
     side: { keys: make(), prepared: new Map() },
   };
-  kept = [...alive.filter((one) => one !== found), found].slice(-keptMax);
+  cached = [...alive.filter((one) => one !== found), found].slice(-cachedMax);
   return found.side;
 }

@@ -1,4 +1,4 @@
-/** What a planted bug is: small, plausible mistakes, as replacements in the compiled product (mutant-tree.ts). */
+/** What a mutation is: small, plausible mistakes, as replacements in the compiled product (mutation-tree.ts). */
 import type { FaultRates } from "./fault-rates.js";
 
 export interface Edit {
@@ -8,11 +8,11 @@ export interface Edit {
   readonly put: string;
 }
 
-export interface Mutant {
+export interface Mutation {
   readonly doc: string;
   readonly area:
     | "lineage"
-    | "blame"
+    | "strike"
     | "retries"
     | "reuse"
     | "stealing"
@@ -22,7 +22,7 @@ export interface Mutant {
     | "sessions"
     | "keys"
     | "objects"
-    | "order"
+    | "command"
     | "shell"
     | "agent"
     | "session";

@@ -5,29 +5,29 @@
  */
 import type { Payload } from "../../proto/frames/payload.js";
 
-const keptBytesMax = 32 * 1024 * 1024;
+const cacheBytesMax = 32 * 1024 * 1024;
 
 export type Kept =
   | { readonly k: "bytes"; readonly payload: Payload }
   /** To be encoded again. */
   | { readonly k: "value"; readonly value: object };
 
-export class KeptValues<N extends object> {
+export class ValueCache<N extends object> {
   readonly #bytesMax: number;
   /** Oldest first. */
   readonly #payloads = new Map<N, Payload>();
   readonly #values = new Map<N, WeakRef<object>>();
   #bytes = 0;
 
-  constructor(bytesMax = keptBytesMax) {
+  constructor(bytesMax = cacheBytesMax) {
     this.#bytesMax = bytesMax;
   }
 
-  keep(note: N, payload: Payload, value?: unknown): void {
-    if (typeof value === "object" && value !== null) this.#values.set(note, new WeakRef(value));
-    this.#forgetPayload(note);
+  keep(cached: N, payload: Payload, value?: unknown): void {
+    if (typeof value === "object" && value !== null) this.#values.set(cached, new WeakRef(value));
+    this.#forgetPayload(cached);
     if (payload.byteLength > this.#bytesMax) return;
-    this.#payloads.set(note, payload);
+    this.#payloads.set(cached, payload);
     this.#bytes += payload.byteLength;
     for (const oldest of this.#payloads.keys()) {
       if (this.#bytes <= this.#bytesMax) return;
@@ -35,23 +35,23 @@ export class KeptValues<N extends object> {
     }
   }
 
-  forget(note: N): void {
-    this.#forgetPayload(note);
-    this.#values.delete(note);
+  forget(cached: N): void {
+    this.#forgetPayload(cached);
+    this.#values.delete(cached);
   }
 
-  #forgetPayload(note: N): void {
-    const payload = this.#payloads.get(note);
+  #forgetPayload(cached: N): void {
+    const payload = this.#payloads.get(cached);
     if (!payload) return;
-    this.#payloads.delete(note);
+    this.#payloads.delete(cached);
     this.#bytes -= payload.byteLength;
   }
 
   /** undefined: it is not to be had here any more. */
-  find(note: N): Kept | undefined {
-    const payload = this.#payloads.get(note);
+  find(cached: N): Kept | undefined {
+    const payload = this.#payloads.get(cached);
     if (payload) return { k: "bytes", payload };
-    const value = this.#values.get(note)?.deref();
+    const value = this.#values.get(cached)?.deref();
     return value && { k: "value", value };
   }
 }

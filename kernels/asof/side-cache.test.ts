@@ -5,7 +5,7 @@ import { Int32, Table, TimestampMillisecond, TimestampSecond, Utf8, type Vector,
 import { describe, expect, it } from "vitest";
 import { ByKeys } from "../columns/by-keys.js";
 import { requireKernel } from "../registry.js";
-import { rightSideOf } from "./kept.js";
+import { rightSideOf } from "./side-cache.js";
 
 const join = requireKernel("asof.join", 1);
 const pit = requireKernel("asof.pit", 1);

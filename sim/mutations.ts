@@ -1,7 +1,7 @@
 /**
- * Planted bugs in the cores themselves: small, plausible mistakes, as replacements in the compiled product. Nothing in
- * the cores knows of them: a copy of the compiled tree is changed (mutant-tree.ts), and the simulation runs the copy. A
- * text that does not occur exactly once is an error, so that a plant cannot die silently when the code around it
+ * Mutations in the cores themselves: small, plausible mistakes, as replacements in the compiled product. Nothing in
+ * the cores knows of them: a copy of the compiled tree is changed (mutation-tree.ts), and the simulation runs the copy.
+ * A text that does not occur exactly once is an error, so that a mutation cannot die silently when the code around it
  * changes.
  *
  * Not here, for nobody could see them: a worker that confirms a put before the scheduler has heard of it (the session
@@ -9,10 +9,10 @@
  * session's end of which readers in other sessions are not told (no client here reads another session's results: the
  * tests of the scheduler's core do); a get that is not tried elsewhere (whoever asked asks again).
  */
-import { agentMutants } from "./agent-mutants.js";
-import type { Edit, Mutant } from "./mutant.js";
-import { sessionMutants } from "./session-mutants.js";
-import { shellMutants } from "./shell-mutants.js";
+import { agentMutants } from "./agent-mutations.js";
+import type { Edit, Mutation } from "./mutation.js";
+import { sessionMutants } from "./session-mutations.js";
+import { shellMutants } from "./shell-mutations.js";
 
 const core = (file: string, find: string, put: string): Edit => ({ file: `scheduler/core/${file}.js`, find, put });
 const worker = (file: string, find: string, put: string): Edit => ({ file: `worker/core/${file}.js`, find, put });
@@ -23,18 +23,22 @@ const liars = { ...deaths, badWork: 0.5 };
 const tight = { ...deaths, ballastBytes: 56 * 1024 };
 const takeovers = { schedulerCrashMs: 2_000, workerDrainMs: 2_000 };
 
-export const mutants: Readonly<Record<string, Mutant>> = {
+export const mutations: Readonly<Record<string, Mutation>> = {
   "lost-digest-forgotten": {
     doc: "the digest of a lost pure result is not kept for the one that is made again",
     area: "lineage",
-    edits: [core("losses", "troubleOf(stage, task).expected = stored.digest;", "")],
+    edits: [core("losses", "failureRecordOf(stage, task).expected = stored.digest;", "")],
     faults: liars,
   },
   "digests-compared-by-length": {
     doc: "a result that is made again is compared by the length of its digest",
     area: "lineage",
     edits: [
-      core("commits", "!sameBytes(digest, trouble.expected)", "digest.byteLength !== trouble.expected.byteLength"),
+      core(
+        "commits",
+        "!sameBytes(digest, failureRecord.expected)",
+        "digest.byteLength !== failureRecord.expected.byteLength",
+      ),
     ],
     faults: liars,
   },
@@ -68,26 +72,26 @@ export const mutants: Readonly<Record<string, Mutant>> = {
     },
   },
   "executing-task-not-blamed": {
-    doc: "a task that was executing on a worker that died is not blamed",
-    area: "blame",
-    edits: [core("worker-events", "blame(ctx, worker, how);", "")],
+    doc: "a task that was executing on a worker that died is given no strike",
+    area: "strike",
+    edits: [core("worker-events", "strike(ctx, worker, how);", "")],
     faults: liars,
   },
   "blamed-twice": {
     doc: "a death counts for two",
-    area: "blame",
-    edits: [core("departed", "++troubleOf(stage, task).blames", "(troubleOf(stage, task).blames += 2)")],
+    area: "strike",
+    edits: [core("departed", "++failureRecordOf(stage, task).strikes", "(failureRecordOf(stage, task).strikes += 2)")],
     faults: liars,
   },
   "quarantined-late": {
     doc: "a task is quarantined after many more deaths than the limit",
-    area: "blame",
-    edits: [core("departed", ".blames >= limits.blamesMax", ".blames >= 3 * limits.blamesMax")],
+    area: "strike",
+    edits: [core("departed", ".strikes >= limits.strikesMax", ".strikes >= 3 * limits.strikesMax")],
     faults: liars,
   },
   "goodbye-taken-for-death": {
-    doc: "a worker that says goodbye is counted as lost",
-    area: "blame",
+    doc: "a worker that deregisters is counted as lost",
+    area: "strike",
     edits: [core("worker-events", 'removeWorker(ctx, worker, "left")', 'removeWorker(ctx, worker, "silent")')],
     faults: { workerDrainMs: 2_000 },
   },
@@ -129,8 +133,8 @@ export const mutants: Readonly<Record<string, Mutant>> = {
     edits: [
       core(
         "retries",
-        "const failures = users ? trouble.userFailures : ++trouble.infraFailures;",
-        "const failures = users ? trouble.userFailures++ : ++trouble.infraFailures;",
+        "const failures = users ? failureRecord.userFailures : ++failureRecord.infraFailures;",
+        "const failures = users ? failureRecord.userFailures++ : ++failureRecord.infraFailures;",
       ),
     ],
   },
@@ -142,7 +146,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   "retries-forgotten-by-snapshot": {
     doc: "a snapshot does not say how often a task has failed",
     area: "retries",
-    edits: [core("snapshot", "troubleOf(stage, task).userFailures = failures;", "")],
+    edits: [core("snapshot", "failureRecordOf(stage, task).userFailures = failures;", "")],
   },
   "session-results-reused-durably": {
     doc: "a durable job takes a session's result for its own",
@@ -242,7 +246,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   "held-objects-not-told": {
     doc: "a scheduler does not listen to what a worker says in its hello that it holds",
     area: "objects",
-    edits: [core("worker-events", "lastSeq < worker.seenMax ? [] : hello.objects", "[]")],
+    edits: [core("worker-events", "lastSeq < worker.seenMax ? [] : register.objects", "[]")],
     faults: takeovers,
   },
   "needed-objects-freed": {
@@ -253,7 +257,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   "priorities-upside-down": {
     doc: "the lowest priority goes first",
-    area: "order",
+    area: "command",
     edits: [
       core("dispatch", "let bestPriority = Number.NEGATIVE_INFINITY;", "let bestPriority = Number.POSITIVE_INFINITY;"),
       core("dispatch", "if (priority <= bestPriority)", "if (priority >= bestPriority)"),

@@ -1,5 +1,5 @@
-/** Bugs planted in the worker's agent: its leases, inputs, objects and store. */
-import type { Edit, Mutant } from "./mutant.js";
+/** Mutations of the worker's agent: its leases, inputs, objects and store. */
+import type { Edit, Mutation } from "./mutation.js";
 
 const agent = (file: string, find: string, put: string): Edit => ({ file: `worker/shell/${file}.js`, find, put });
 const deaths = { workerCrashMs: 1_500 };
@@ -7,7 +7,7 @@ const liars = { ...deaths, badWork: 0.5 };
 /** Stores that hold a few objects, so that copies have to go. */
 const tight = { ...deaths, ballastBytes: 56 * 1024 };
 
-export const agentMutants: Readonly<Record<string, Mutant>> = {
+export const agentMutants: Readonly<Record<string, Mutation>> = {
   "durable-result-not-kept": {
     doc: "a large result of a durable job is told before it is in the durable store, and never put there",
     area: "agent",
@@ -54,7 +54,7 @@ export const agentMutants: Readonly<Record<string, Mutant>> = {
     edits: [
       agent(
         "assembly",
-        'onDropped: (id) => hooks.tell({ e: "objects", added: [], removed: [id] })',
+        'onDropped: (id) => hooks.emit({ e: "objects", added: [], removed: [id] })',
         "onDropped: () => {}",
       ),
     ],
@@ -78,7 +78,7 @@ export const agentMutants: Readonly<Record<string, Mutant>> = {
     edits: [
       agent(
         "peer-objects",
-        'this.#tell({ e: "objects", added: held ? [{ id, ...held }] : [], removed: held ? [] : [id] });',
+        'this.#emit({ e: "objects", added: held ? [{ id, ...held }] : [], removed: held ? [] : [id] });',
         "",
       ),
     ],

@@ -3,13 +3,13 @@ import type { WireError } from "../../proto/errors.js";
 import type { StoredResult } from "../../proto/messages/results.js";
 import type { Silence } from "./silence-record.js";
 
-export interface Trouble {
+export interface FailureRecord {
   /** Tries that ended without a commit. */
   attempts: number;
   /** Failures of the user's own function (these spend `retries`; durable). */
   userFailures: number;
   /** Deaths of workers that were executing the task (I8). */
-  blames: number;
+  strikes: number;
   /** Failures that a worker reported and that were not the function's. */
   infraFailures: number;
   lastError: WireError | undefined;

@@ -1,16 +1,16 @@
 /**
- * Which planted bugs the simulation catches, by which rule, and after how many seeds: each in a process of its own, two
+ * Which mutations the simulation catches, by which rule, and after how many seeds: each in a process of its own, two
  * at a time. What a seed shows counts as a catch only if the same seed is clean, under the same misfortunes, without
- * the plant: else it is a fault of the product, or of a judge, and is said to be one.
+ * the mutation: else it is a fault of the product, or of a judge, and is said to be one.
  */
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { withMutant } from "./mutant-tree.js";
-import { mutants } from "./mutants.js";
+import { withMutationTree } from "./mutated-tree.js";
+import { mutations } from "./mutations.js";
 import { type Outcome, type SimulationOptions, simulate } from "./simulation.js";
 
 export interface Catch {
-  readonly plant: string;
+  readonly mutation: string;
   readonly area: string;
   readonly doc: string;
   /** Seeds that were run, the one that caught it with them. */
@@ -19,7 +19,7 @@ export interface Catch {
   /** undefined: not caught. */
   readonly rule: string | undefined;
   readonly message: string;
-  /** Seeds that are not clean without the plant, with what they show. */
+  /** Seeds that are not clean without the mutation, with what they show. */
   readonly unclean: readonly Violated[];
 }
 
@@ -32,31 +32,31 @@ export interface Violated {
 type Run = (options: SimulationOptions) => Promise<Outcome>;
 
 /** Runs `use` with a simulation in which this bug is planted, and one without it under the same misfortunes. */
-export function withPlant<T>(name: string, use: (run: Run, control: Run) => Promise<T>): Promise<T> {
-  const mutant = mutants[name];
-  if (!mutant)
+export function withMutation<T>(name: string, use: (run: Run, control: Run) => Promise<T>): Promise<T> {
+  const mutation = mutations[name];
+  if (!mutation)
     throw new RangeError(
-      `no planted bug is named ${JSON.stringify(name)}; there are: ${Object.keys(mutants).join(", ")}`,
+      `no mutation is named ${JSON.stringify(name)}; there are: ${Object.keys(mutations).join(", ")}`,
     );
   const under =
     (run: Run): Run =>
     (options) =>
-      run({ ...options, faults: { ...mutant.faults, ...options.faults } });
-  return withMutant(mutant.edits, (run) => use(under(run), under(simulate)));
+      run({ ...options, faults: { ...mutation.faults, ...options.faults } });
+  return withMutationTree(mutation.edits, (run) => use(under(run), under(simulate)));
 }
 
 const processesMax = 2;
 
-/** Every planted bug (or those named), each until it is caught or `seeds` seeds have been run. */
+/** Every mutation (or those named), each until it is caught or `seeds` seeds have been run. */
 export async function huntAll(seeds: number, names?: readonly string[]): Promise<Catch[]> {
-  const known = Object.entries(mutants).map(([plant, { doc, area }]) => ({ plant, area, doc }));
-  const all = names ? known.filter(({ plant }) => names.includes(plant)) : known;
+  const known = Object.entries(mutations).map(([mutation, { doc, area }]) => ({ mutation, area, doc }));
+  const all = names ? known.filter(({ mutation }) => names.includes(mutation)) : known;
   const caught: Catch[] = [];
   let next = 0;
   const work = async (): Promise<void> => {
     for (let at = next++; at < all.length; at = next++) {
       const item = all[at] as (typeof all)[number];
-      caught[at] = { ...item, ...(await hunt(item.plant, seeds)) };
+      caught[at] = { ...item, ...(await hunt(item.mutation, seeds)) };
     }
   };
   await Promise.all(Array.from({ length: processesMax }, work));
@@ -70,12 +70,12 @@ interface Report {
   readonly unclean: readonly Violated[];
 }
 
-function hunt(plant: string, seeds: number): Promise<Omit<Catch, "plant" | "area" | "doc">> {
+function hunt(mutation: string, seeds: number): Promise<Omit<Catch, "mutation" | "area" | "doc">> {
   const main = fileURLToPath(new URL("main.js", import.meta.url));
   return new Promise((resolve) => {
     execFile(
       process.execPath,
-      [main, "--plant", plant, "--seeds", String(seeds), "--json"],
+      [main, "--mutation", mutation, "--seeds", String(seeds), "--json"],
       { maxBuffer: 1 << 26 },
       (error, stdout, stderr) => {
         const line = stdout.trimEnd().split("\n").at(-1) ?? "";
@@ -106,9 +106,9 @@ function hunt(plant: string, seeds: number): Promise<Omit<Catch, "plant" | "area
 const firstLine = (message = ""): string => message.split("\n")[0]?.slice(0, 200) ?? "";
 
 export function tableOf(caught: readonly Catch[]): string {
-  const rows = caught.map(({ plant, area, seeds, seconds, rule, message, unclean }) =>
+  const rows = caught.map(({ mutation, area, seeds, seconds, rule, message, unclean }) =>
     [
-      plant.padEnd(36),
+      mutation.padEnd(36),
       area.padEnd(10),
       (rule === undefined ? `NOT in ${seeds}` : String(seeds)).padEnd(11),
       `${seconds.toFixed(1)} s`.padEnd(8),
@@ -118,15 +118,15 @@ export function tableOf(caught: readonly Catch[]): string {
     ].join(" "),
   );
   const found = caught.filter(({ rule }) => rule !== undefined).length;
-  const faults = caught.flatMap(({ plant, unclean }) =>
-    unclean.map(({ seed, message }) => `without ${plant}, seed ${seed}: ${firstLine(message)}`),
+  const faults = caught.flatMap(({ mutation, unclean }) =>
+    unclean.map(({ seed, message }) => `without ${mutation}, seed ${seed}: ${firstLine(message)}`),
   );
   return [
-    ["plant".padEnd(36), "area".padEnd(10), "seeds".padEnd(11), "time".padEnd(8), "control".padEnd(10), "rule"].join(
+    ["mutation".padEnd(36), "area".padEnd(10), "seeds".padEnd(11), "time".padEnd(8), "control".padEnd(10), "rule"].join(
       " ",
     ),
     ...rows,
     ...faults,
-    `${found} of ${caught.length} planted bugs are caught, each at a seed that is clean without it`,
+    `${found} of ${caught.length} mutations are caught, each at a seed that is clean without it`,
   ].join("\n");
 }

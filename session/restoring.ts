@@ -13,7 +13,7 @@ import type { ClientReply } from "../proto/messages/client.js";
 import { ask } from "./asks.js";
 import { lose } from "./liveness.js";
 import { pagesOf, splitPage } from "./pages.js";
-import { onTold, sendAgainWithReads } from "./sending.js";
+import { onRestored, sendAgainWithReads } from "./sending.js";
 import { failAll } from "./settling.js";
 import type { Context, Page } from "./state.js";
 
@@ -29,63 +29,63 @@ const passing: ReadonlySet<ErrorCode> = new Set([
 ]);
 
 /** Tells what there is to tell, unless it is doing so. */
-export function tell(ctx: Context): void {
+export function emit(ctx: Context): void {
   const { state } = ctx;
-  if (state.telling.run || state.phase.p !== "open") return;
-  tellNext(ctx);
+  if (state.restoring.run || state.phase.p !== "open") return;
+  restoreNext(ctx);
 }
 
-function tellNext(ctx: Context): void {
+function restoreNext(ctx: Context): void {
   const { state } = ctx;
-  const { telling } = state;
+  const { restoring } = state;
   for (;;) {
-    if (telling.run && telling.run.opening !== state.opening) telling.run = undefined;
-    if (telling.queue.size === 0) {
+    if (restoring.run && restoring.run.opening !== state.opening) restoring.run = undefined;
+    if (restoring.queue.size === 0) {
       // Everything that was to be told has been: what reads it may go.
-      if (telling.run) ctx.due.send = true;
-      telling.run = undefined;
+      if (restoring.run) ctx.due.send = true;
+      restoring.run = undefined;
       return;
     }
-    const ordered = [...telling.queue].sort((a, b) => a.index - b.index);
-    telling.run ??= { opening: state.opening, pages: pagesOf(ordered), split: [] };
-    const page = telling.run.split.shift() ?? (telling.run.pages.next().value as Page | undefined);
+    const ordered = [...restoring.queue].sort((a, b) => a.index - b.index);
+    restoring.run ??= { opening: state.opening, pages: pagesOf(ordered), split: [] };
+    const page = restoring.run.split.shift() ?? (restoring.run.pages.next().value as Page | undefined);
     if (page) {
       const { session, client } = state.options;
       const purpose = { w: "resume", page, opening: state.opening } as const;
       ask(ctx, { t: "resume", session, client, stages: page.stages }, "ok", purpose);
       return;
     }
-    telling.run = undefined;
+    restoring.run = undefined;
     ctx.due.send = true;
   }
 }
 
 export function onTaken(ctx: Context, page: Page, opening: number, answer: ClientReply | VolleyError): void {
   const { state } = ctx;
-  const { telling } = state;
+  const { restoring } = state;
   // What was told in an earlier opening is void.
   if (opening !== state.opening || state.phase.p !== "open") {
-    telling.run = undefined;
-    ctx.due.tell = true;
+    restoring.run = undefined;
+    ctx.due.emit = true;
     return;
   }
   if (!isVolleyError(answer)) {
-    for (const stage of page.ends) if (telling.queue.delete(stage)) onTold(ctx, stage);
+    for (const stage of page.ends) if (restoring.queue.delete(stage)) onRestored(ctx, stage);
   } else if (answer.code === "JOB_NOT_FOUND" || passing.has(answer.code)) {
-    telling.run = undefined;
+    restoring.run = undefined;
     if (answer.code === "JOB_NOT_FOUND") lose(ctx);
     return;
   } else if (page.stages.length > 1) {
     // One that is refused must not keep the others from being told.
-    telling.run?.split.unshift(...splitPage(page));
+    restoring.run?.split.unshift(...splitPage(page));
   } else onRefused(ctx, page, answer);
-  tellNext(ctx);
+  restoreNext(ctx);
 }
 
 function onRefused(ctx: Context, page: Page, error: VolleyError): void {
   const index = page.stages[0]?.spec.index;
   const stage = page.ends[0] ?? (index === undefined ? undefined : ctx.state.stages.get(index));
-  if (!stage || !ctx.state.telling.queue.delete(stage)) return;
+  if (!stage || !ctx.state.restoring.queue.delete(stage)) return;
   // What it reads was sent without an answer, and may have been lost on its way.
   if (error.code === "INVALID_GRAPH" && sendAgainWithReads(ctx, stage)) return;
   if (stage.state.s === "settled") stage.state.untold = toWireError(error);

@@ -1,29 +1,29 @@
-/** Bugs planted in the client's session: what is sent, told again, given back and asked for. */
-import type { Edit, Mutant } from "./mutant.js";
+/** Mutations of the client's session: what is sent, told again, given back and asked for. */
+import type { Edit, Mutation } from "./mutation.js";
 
 const session = (file: string, find: string, put: string): Edit => ({ file: `session/${file}.js`, find, put });
 const restarts = { schedulerCrashMs: 1_500 };
 const losses = { network: { loss: 0.05, duplication: 0, reorder: 0, delayMs: 1 } };
 const deaths = { workerCrashMs: 1_500 };
 
-export const sessionMutants: Readonly<Record<string, Mutant>> = {
+export const sessionMutants: Readonly<Record<string, Mutation>> = {
   "shown-results-not-told": {
     doc: "a scheduler that took over is not told of large results that were shown",
     area: "session",
-    edits: [session("liveness", "state.telling.queue.add(stage);", "{}")],
+    edits: [session("liveness", "state.restoring.queue.add(stage);", "{}")],
     faults: restarts,
   },
   "opening-counts-before-puts-are-told": {
     doc: "stages are sent to a scheduler that took over before it knows what they read of the client's",
     area: "session",
-    edits: [session("liveness", "if (telling.asked.size > 0) return;", "")],
+    edits: [session("liveness", "if (restoring.asked.size > 0) return;", "")],
     faults: { ...restarts, ...losses },
   },
   "older-epoch-believed": {
     doc: "answers and results of a deposed scheduler count",
     area: "session",
     edits: [session("epoch-watch", "if (epoch < this.#epoch && !this.#isFallen(nowMs)) return false;", "")],
-    faults: { usurpationMs: 1_500 },
+    faults: { takeoverMs: 1_500 },
   },
   "sent-before-what-it-reads": {
     doc: "a stage is sent though the scheduler was not told of what it reads",
@@ -32,9 +32,9 @@ export const sessionMutants: Readonly<Record<string, Mutant>> = {
     faults: restarts,
   },
   "results-never-asked-for": {
-    doc: "beats do not ask for results that are due",
+    doc: "heartbeats do not ask for results that are due",
     area: "session",
-    edits: [session("beat", "waiting.push(index);", "")],
+    edits: [session("heartbeat", "waiting.push(index);", "")],
     faults: losses,
   },
   "released-while-it-is-read": {
@@ -93,7 +93,7 @@ export const sessionMutants: Readonly<Record<string, Mutant>> = {
     area: "session",
     edits: [
       session(
-        "beat",
+        "heartbeat",
         'state.beating = { b: "asked" };',
         'state.beating = { b: "asked" }; state.released = []; state.dropped = [];',
       ),

@@ -1,6 +1,6 @@
-/** Orders to workers, each to one process and to no other of its name (M7). */
+/** Commands to workers, each to one process and to no other of its name (M7). */
 import type { Instance, WorkerId } from "../../proto/ids.js";
-import type { WorkerOrder } from "../../proto/messages/worker.js";
+import type { SchedulerCommand } from "../../proto/messages/worker.js";
 import type { ReplyToken } from "./events.js";
 import type { Context } from "./state.js";
 
@@ -10,18 +10,18 @@ export interface Addressee {
   readonly instance: Instance | undefined;
 }
 
-export function order(
+export function sendCommand(
   ctx: Context,
   to: Addressee,
-  what: WorkerOrder,
+  what: SchedulerCommand,
   options: { gated?: boolean; reply?: ReplyToken | undefined; patient?: boolean } = {},
 ): void {
   const { id: worker, instance } = to;
   ctx.out.push({
-    c: "order",
+    c: "command",
     worker,
     instance,
-    order: what,
+    command: what,
     gated: options.gated ?? false,
     ...(options.reply === undefined ? {} : { reply: options.reply }),
     ...(options.patient ? { patient: true } : {}),

@@ -20,7 +20,7 @@ const spanMsMax = 500;
 /** A span this long was a gap. */
 const gapMs = 1_000;
 
-export interface HearingOptions {
+export interface ListeningTimeOptions {
   readonly transport: Pick<Transport, "flush">;
   /** Monotonic. */
   readonly nowMs: () => number;
@@ -29,25 +29,25 @@ export interface HearingOptions {
   onDeaf?(ms: number): void;
 }
 
-export class Hearing {
-  readonly #options: HearingOptions;
+export class ListeningTime {
+  readonly #options: ListeningTimeOptions;
   #probing = false;
   /** When the last answered question was asked. */
   #askedMs: number;
   #answered = true;
-  #heardMs = 0;
+  #receivedMs = 0;
   #graceMs = 0;
 
-  constructor(options: HearingOptions) {
+  constructor(options: ListeningTimeOptions) {
     this.#options = options;
     this.#askedMs = options.nowMs();
   }
 
   /** Milliseconds since the last call in which whoever spoke was heard. */
   take(): number {
-    const heardMs = this.#heardMs;
-    this.#heardMs = 0;
-    return heardMs;
+    const receivedMs = this.#receivedMs;
+    this.#receivedMs = 0;
+    return receivedMs;
   }
 
   /** Asks the server. To be called well more often than every {@link spanMsMax}. */
@@ -74,7 +74,7 @@ export class Hearing {
     }
     const half = Math.min(this.#graceMs, counted) / 2;
     this.#graceMs -= 2 * half;
-    this.#heardMs += counted - half;
+    this.#receivedMs += counted - half;
   }
 
   #onFailure(): void {

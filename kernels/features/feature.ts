@@ -64,10 +64,10 @@ export function defineFeature<
     run: ({ table, params, carry }): Table | WireResult =>
       applyToTable(declaration, own(params), table as Table, params, carry),
   });
-  return { ...declaration, name: exact.name, kernel, parse, ...forms(declaration, wireName, parse) };
+  return { ...declaration, name: exact.name, kernel, parse, ...implementations(declaration, wireName, parse) };
 }
 
-function forms<P extends z.ZodObject>(
+function implementations<P extends z.ZodObject>(
   declaration: FeatureDeclaration<P>,
   wireName: string,
   parse: (params: unknown) => z.output<P>,

@@ -1,9 +1,9 @@
-/** A copy of the compiled tree, as far as the simulation loads it, with a planted bug in it. */
+/** A copy of the compiled tree, as far as the simulation loads it, with a mutation in it. */
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import type { Edit } from "./mutant.js";
+import type { Edit } from "./mutation.js";
 import type { simulate } from "./simulation.js";
 
 /** What the simulation loads, by the table of imports in docs/ARCHITECTURE.md. */
@@ -16,6 +16,7 @@ const folders = [
   "scheduler/shell",
   "session",
   "sim",
+  "threads",
   "worker",
 ];
 
@@ -29,7 +30,7 @@ export function mutate(text: string, { file, find, put }: Edit): string {
   const parts = text.split(patternOf(find));
   if (parts.length !== 2) {
     throw new Error(
-      `a planted bug replaces ${JSON.stringify(find)} in ${file}, where it stands ${parts.length - 1} times instead of once: write the plant anew`,
+      `a mutation replaces ${JSON.stringify(find)} in ${file}, where it stands ${parts.length - 1} times instead of once: write the mutation anew`,
     );
   }
   return parts.join(put);
@@ -58,7 +59,10 @@ export function mutatedFiles(edits: readonly Edit[]): ReadonlyMap<string, string
 }
 
 /** Runs `use` with the simulation of a mutated product; the copy is removed afterwards. */
-export async function withMutant<T>(edits: readonly Edit[], use: (run: typeof simulate) => Promise<T>): Promise<T> {
+export async function withMutationTree<T>(
+  edits: readonly Edit[],
+  use: (run: typeof simulate) => Promise<T>,
+): Promise<T> {
   const texts = mutatedFiles(edits);
   const root = mkdtempSync(path.join(os.tmpdir(), "volley-mutant-"));
   const copy = path.join(root, "dist");

@@ -10,18 +10,18 @@ import { isVolleyError, VolleyError } from "../../proto/errors.js";
 import { ByteBudget, bytesOf, Hold } from "./held-bytes.js";
 import { type Plain, plain, plainRows } from "./plain-json.js";
 
-export const forms = {
+export const mediaTypes = {
   json: "application/json",
   arrow: "application/vnd.apache.arrow.stream",
   csv: "text/csv",
   parquet: "application/vnd.apache.parquet",
 } as const;
-export type Form = keyof typeof forms;
+export type MediaType = keyof typeof mediaTypes;
 
 /**
  * The best form by the Accept header's weights; between equals, JSON first. NOT_ACCEPTABLE if it names none of ours.
  */
-export function formOf(accept: string | undefined): Form {
+export function mediaTypeOf(accept: string | undefined): MediaType {
   const ranges = (accept?.trim() ? accept : "*/*").split(",").map((part) => {
     const [range = "", ...parameters] = part.split(";").map((text) => text.trim().toLowerCase());
     const weight = parameters.find((text) => text.startsWith("q="));
@@ -35,15 +35,15 @@ export function formOf(accept: string | undefined): Form {
       .sort((a, b) => specific(b.range) - specific(a.range))[0];
     return best?.weight ?? 0;
   };
-  const [first] = (Object.keys(forms) as Form[])
-    .map((form) => ({ form, weight: weightOf(forms[form]) }))
+  const [first] = (Object.keys(mediaTypes) as MediaType[])
+    .map((mediaType) => ({ mediaType, weight: weightOf(mediaTypes[mediaType]) }))
     .sort((a, b) => b.weight - a.weight);
   if (!first || first.weight === 0)
     throw new VolleyError(
       "NOT_ACCEPTABLE",
-      `a result can be given as ${Object.values(forms).join(", ")}, but Accept is ${JSON.stringify(accept)}`,
+      `a result can be given as ${Object.values(mediaTypes).join(", ")}, but Accept is ${JSON.stringify(accept)}`,
     );
-  return first.form;
+  return first.mediaType;
 }
 
 export interface Rendered {
@@ -115,21 +115,21 @@ const unbounded = (): Hold => new Hold(new ByteBudget(Number.POSITIVE_INFINITY),
  * closes it when the answer has ended.
  */
 export async function render(
-  form: Form,
+  mediaType: MediaType,
   values: AsyncIterable<unknown>,
   head: Readonly<Record<string, unknown>>,
   hold = unbounded(),
 ): Promise<Rendered> {
   const looked = await lookAhead(values, hold);
-  switch (form) {
+  switch (mediaType) {
     case "arrow":
-      return { contentType: forms.arrow, body: arrowStream(looked) };
+      return { contentType: mediaTypes.arrow, body: arrowStream(looked) };
     case "parquet":
-      return { contentType: forms.parquet, body: parquetStream(looked) };
+      return { contentType: mediaTypes.parquet, body: parquetStream(looked) };
     case "csv":
-      return { contentType: `${forms.csv}; charset=utf-8; header=present`, body: csvStream(looked) };
+      return { contentType: `${mediaTypes.csv}; charset=utf-8; header=present`, body: csvStream(looked) };
     case "json":
-      return { contentType: `${forms.json}; charset=utf-8`, body: bytesFrom(joined(jsonParts(looked, head))) };
+      return { contentType: `${mediaTypes.json}; charset=utf-8`, body: bytesFrom(joined(jsonParts(looked, head))) };
   }
 }
 
@@ -140,9 +140,11 @@ const notAcceptable = (why: string): VolleyError => new VolleyError("NOT_ACCEPTA
 /** Names and types of columns; ids of dictionaries do not count. */
 const shapeOf = (schema: Schema): string => schema.fields.map((field) => `${field.name}: ${field.type}`).join(", ");
 
-function asTable(value: unknown, schema: Schema | undefined, index: number, form: string): Table {
+function asTable(value: unknown, schema: Schema | undefined, index: number, mediaType: string): Table {
   if (!(value instanceof Table))
-    throw notAcceptable(`result ${index} is not a table, so it cannot be given as ${form}; ask for application/json`);
+    throw notAcceptable(
+      `result ${index} is not a table, so it cannot be given as ${mediaType}; ask for application/json`,
+    );
   if (schema && shapeOf(schema) !== shapeOf(value.schema)) {
     throw notAcceptable(
       `the results are tables of different columns (${shapeOf(schema)} and, at result ${index}, ${shapeOf(value.schema)}); ask for application/json`,
@@ -239,7 +241,7 @@ function encoderOf(schema: Schema): ParquetEncoder {
     // Whether later tables have nulls is not known when the file begins.
     return new ParquetEncoder(schema, () => true);
   } catch (error) {
-    throw isVolleyError(error) ? notAcceptable(`${error.message}; or ask for ${forms.arrow}`) : error;
+    throw isVolleyError(error) ? notAcceptable(`${error.message}; or ask for ${mediaTypes.arrow}`) : error;
   }
 }
 

@@ -1,12 +1,12 @@
 import { expect, test } from "vitest";
-import { Hearing } from "./hearing.js";
+import { ListeningTime } from "./listening-time.js";
 
 /** A clock by hand, and a server whose answers come when the test says so. */
 class Scene {
   now = 0;
   readonly deaf: number[] = [];
   #answers: { resolve(): void; reject(error: Error): void }[] = [];
-  readonly hearing = new Hearing({
+  readonly listeningTime = new ListeningTime({
     transport: { flush: () => new Promise<void>((resolve, reject) => this.#answers.push({ resolve, reject })) },
     nowMs: () => this.now,
     graceMsMax: 5_000,
@@ -25,36 +25,36 @@ class Scene {
   }
   /** A healthy while: asked every 150 ms, answered after 2. */
   async well(ms: number): Promise<number> {
-    let heard = 0;
+    let received = 0;
     for (const end = this.now + ms; this.now < end; ) {
-      this.hearing.ask();
+      this.listeningTime.ask();
       this.now += 2;
       await this.answer();
       this.now += 148;
-      heard += this.hearing.take();
+      received += this.listeningTime.take();
     }
-    return heard;
+    return received;
   }
 }
 
 test("while the server answers, all time counts", async () => {
   const scene = new Scene();
-  const heard = await scene.well(60_000);
-  expect(heard).toBeGreaterThan(59_500);
-  expect(heard).toBeLessThanOrEqual(60_000);
+  const received = await scene.well(60_000);
+  expect(received).toBeGreaterThan(59_500);
+  expect(received).toBeLessThanOrEqual(60_000);
   expect(scene.deaf).toEqual([]);
 });
 
 test("a stopped server: the time until it answers counts as good as nothing, and the time behind it half until the others had theirs", async () => {
   const scene = new Scene();
   await scene.well(1_500);
-  scene.hearing.ask();
+  scene.listeningTime.ask();
   for (let i = 0; i < 200; i++) {
     scene.now += 100;
-    scene.hearing.ask();
+    scene.listeningTime.ask();
   }
   await scene.answer();
-  const during = scene.hearing.take();
+  const during = scene.listeningTime.take();
   expect(during).toBeLessThanOrEqual(500);
   const behind = await scene.well(5_000);
   expect(during + behind).toBeLessThan(3_500);
@@ -72,27 +72,27 @@ test("a stopped process counts no more", async () => {
 test("without a connection nothing counts", async () => {
   const scene = new Scene();
   await scene.well(1_500);
-  let heard = 0;
+  let received = 0;
   for (let i = 0; i < 1_000; i++) {
-    scene.hearing.ask();
+    scene.listeningTime.ask();
     scene.now += 300;
     await scene.fail();
-    heard += scene.hearing.take();
+    received += scene.listeningTime.take();
   }
-  expect(heard).toBe(0);
+  expect(received).toBe(0);
   expect(await scene.well(5_000)).toBeLessThan(3_000);
   expect(scene.deaf.length).toBe(1);
 });
 
 test("a process that stalls all the time judges late, and not never", async () => {
   const scene = new Scene();
-  let heard = 0;
+  let received = 0;
   for (let i = 0; i < 60; i++) {
-    scene.hearing.ask();
+    scene.listeningTime.ask();
     scene.now += 2_000;
     await scene.answer();
-    heard += scene.hearing.take();
+    received += scene.listeningTime.take();
   }
-  expect(heard).toBeGreaterThan(10_000);
-  expect(heard).toBeLessThan(60_000);
+  expect(received).toBeGreaterThan(10_000);
+  expect(received).toBeLessThan(60_000);
 });
