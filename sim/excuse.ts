@@ -32,6 +32,19 @@ export class Excuses {
   readonly #truth: Truth;
   readonly #model: JobModel;
   readonly #facts: ClientFacts;
+  /**
+   * What has been found out of each object: a graph has more paths than objects. Of reads it holds for one question, as
+   * answers are shown between two; of the rest for one turn.
+   */
+  readonly #known = {
+    lost: new Map<string, boolean>(),
+    failed: new Map<string, boolean>(),
+    read: new Map<string, boolean>(),
+  };
+  #forgets = false;
+  /** Who reads an object, of the stages there were when it was last asked. */
+  readonly #readers = new Map<string, { reader: StageModel; at: number }[]>();
+  #indexed = 0;
 
   constructor(truth: Truth, model: JobModel, facts: ClientFacts) {
     this.#truth = truth;
@@ -40,6 +53,18 @@ export class Excuses {
   }
 
   explains(code: ErrorCode, stage: StageModel, task: number): boolean {
+    this.#known.read.clear();
+    if (!this.#forgets) {
+      this.#forgets = true;
+      queueMicrotask(() => {
+        this.#forgets = false;
+        for (const known of Object.values(this.#known)) known.clear();
+      });
+    }
+    return this.#explains(code, stage, task);
+  }
+
+  #explains(code: ErrorCode, stage: StageModel, task: number): boolean {
     const { job } = this.#model;
     switch (code) {
       case "CANCELLED":
@@ -82,6 +107,10 @@ export class Excuses {
 
   /** Every copy is truly gone, and it cannot be made again. */
   #isLost(id: ObjectId): boolean {
+    return once(this.#known.lost, id, () => this.#findLost(id));
+  }
+
+  #findLost(id: ObjectId): boolean {
     const maker = this.#makerOf(id);
     if (!maker) return this.#truth.hasDied(id) || this.#facts.putHasFailed(id) || this.#facts.putWasReleased(id);
     const { stage, task } = maker;
@@ -99,23 +128,43 @@ export class Excuses {
    */
   #wasRead(stage: StageModel, task: number): boolean {
     const id = objectIdOf(stage.base, task);
-    for (const reader of this.#model.stages.values()) {
-      if (reader.spec.index <= stage.spec.index) continue;
-      for (let at = 0; at < reader.count; at++) {
-        if (!this.#inputsOf(reader, at).includes(id)) continue;
-        if (reader.shown.has(at) || this.#wasRead(reader, at)) return true;
-      }
-    }
-    return false;
+    return once(this.#known.read, id, () => this.#findRead(id));
+  }
+
+  #findRead(id: ObjectId): boolean {
+    return this.#readersOf(id).some(({ reader, at }) => reader.shown.has(at) || this.#wasRead(reader, at));
+  }
+
+  #readersOf(id: ObjectId): readonly { reader: StageModel; at: number }[] {
+    const stages = [...this.#model.stages.values()];
+    for (const reader of stages.slice(this.#indexed))
+      for (let at = 0; at < reader.count; at++)
+        for (const read of new Set(this.#inputsOf(reader, at))) {
+          const readers = this.#readers.get(read) ?? [];
+          readers.push({ reader, at });
+          this.#readers.set(read, readers);
+        }
+    this.#indexed = stages.length;
+    return this.#readers.get(id) ?? [];
   }
 
   #mayHaveFailed(id: ObjectId): boolean {
+    return once(this.#known.failed, id, () => this.#findFailed(id));
+  }
+
+  #findFailed(id: ObjectId): boolean {
     const maker = this.#makerOf(id);
     if (!maker) return false;
     const { stage, task } = maker;
     if (stage.expected[task] === undefined || this.#isLost(id)) return true;
     for (const code of ["CANCELLED", "TASK_QUARANTINED", "NONDETERMINISTIC", "SESSION_LOST"] as const)
-      if (this.explains(code, stage, task)) return true;
+      if (this.#explains(code, stage, task)) return true;
     return this.#inputsOf(stage, task).some((input) => this.#isLost(input) || this.#mayHaveFailed(input));
   }
+}
+
+function once(known: Map<string, boolean>, id: ObjectId, find: () => boolean): boolean {
+  const found = known.get(id) ?? find();
+  known.set(id, found);
+  return found;
 }
