@@ -6,6 +6,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import * as arrow from "apache-arrow";
 import { errorCatalogue, isVolleyError, VolleyError } from "../../proto/errors.js";
 import type { JobId } from "../../proto/ids.js";
+import { valueKind } from "../../proto/values/kind.js";
 
 export interface TaskContext {
   readonly job: JobId;
@@ -56,6 +57,7 @@ export const volleyInTasks = Object.freeze({
   VolleyError,
   isVolleyError,
   errorCatalogue,
+  valueKind,
   ...Object.fromEntries(
     ["connect", "bootstrapGraph", "cpcvGraph", "overfittingGraph", "walkForwardGraph"].map((name) => [
       name,
