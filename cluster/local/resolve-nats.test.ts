@@ -82,6 +82,16 @@ describe("where a nats-server is looked for", () => {
     await expect(environmentBinary.find(context())).rejects.toThrow("not set");
   });
 
+  test("one that is named and cannot be used is an error, not a reason to take another", async () => {
+    await fakeServer(join(home, "b", "nats-server"), "2.11.0");
+    const env = { ...context({ PATH: join(home, "b") }).env, VOLLEY_NATS_SERVER: join(home, "absent") };
+    const failed = resolveNatsServer({ env, sources: [environmentBinary, searchPath] });
+    await expect(failed).rejects.toMatchObject({
+      code: "NATS_UNAVAILABLE",
+      message: expect.stringMatching(/VOLLEY_NATS_SERVER is .*absent, which cannot be used: there is no/),
+    });
+  });
+
   test("PATH: the first that is new enough, and never a relative folder", async () => {
     await fakeServer(join(home, "a", "nats-server"), "2.9.10");
     const good = await fakeServer(join(home, "b", "nats-server"), "2.11.0");

@@ -48,6 +48,8 @@ export async function resolveNatsServer(options: ResolveOptions = {}): Promise<N
         return await source.find(context);
       } catch (error) {
         context.signal?.throwIfAborted();
+        // Whoever names one means that one: another version in its place would go unnoticed.
+        if (source === environmentBinary && context.env.VOLLEY_NATS_SERVER) throw namedIsUnusable(context.env, error);
         reasons.push(`${source.name}: ${error instanceof Error ? error.message : String(error)}`);
         if (source.provisions) context.onProgress(reasons.at(-1) ?? "");
       }
@@ -85,3 +87,10 @@ const waysOut = `Any one of these helps:
   - set VOLLEY_NATS_SERVER to the path of a nats-server, or put one on the PATH (https://github.com/nats-io/nats-server/releases)
   - set VOLLEY_NATS_RELEASES to a mirror of the releases, in the same layout, or VOLLEY_DEBIAN_MIRROR to one of Debian
   - install Go (https://go.dev/dl), then run: volley nats install`;
+
+const namedIsUnusable = ({ VOLLEY_NATS_SERVER: named }: ResolveContext["env"], cause: unknown): VolleyError =>
+  new VolleyError(
+    "NATS_UNAVAILABLE",
+    `VOLLEY_NATS_SERVER is ${named}, which cannot be used: ${cause instanceof Error ? cause.message : String(cause)}; name another nats-server, or leave it unset to have one found`,
+    { cause },
+  );

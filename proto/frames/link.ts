@@ -23,7 +23,7 @@ export interface FrameLink {
  */
 export const firstCreditBytes = 256 * 1024;
 
-/** The idle timeout is counted in ticks, not by the clock: a process that was busy itself must not strike its peers. */
+/** The idle timeout is counted in ticks, not by the clock: a process that was busy itself must not judge its peers. */
 export const idleTicksMax = 15;
 /** From this many idle ticks on, the other side is probed. */
 export const idleTicksProbe = 2;

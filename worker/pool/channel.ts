@@ -2,7 +2,7 @@
  * The memory that the agent and one slot's thread share: control cells, and a ring of results.
  *
  * The thread writes results here instead of posting them, so that what it has made survives its own death: after an
- * exit, a crash or a kill the agent still reads every finished task, and the cell `executing` names the one to strike.
+ * exit, a crash or a kill the agent still reads every finished task, and the cell `executing` names the one at fault.
  *
  * One producer (the thread), one consumer (the agent). Positions grow for ever (mod 2^32); an entry never wraps round
  * the end:

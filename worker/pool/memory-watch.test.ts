@@ -20,7 +20,7 @@ test("nor one that executes nothing", () => {
   expect(starvation(probe(0, 20 * GiB), explained, 0)).toBeUndefined();
 });
 
-test("a single task is to strike, which is final; one of several is tried elsewhere", () => {
+test("a single task is the cause, which is final; one of several is tried elsewhere", () => {
   expect(starvation(probe(GiB / 4, 20 * GiB), explained, 1)).toMatchObject({
     code: "TASK_OUT_OF_MEMORY",
     message: expect.stringContaining("20480 MiB, and 256 MiB are left"),

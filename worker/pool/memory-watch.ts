@@ -15,7 +15,7 @@ export interface MemoryProbe {
 const MiB = 2 ** 20;
 const mib = (bytes: number): string => `${Math.round(bytes / MiB)} MiB`;
 
-/** What a worker takes without anybody being to strike: its heaps, its store, and the program itself. */
+/** What a worker takes in ordinary use: its heaps, its store, and the program itself. */
 export const explainedBytes = (slots: number, heapBytesMax: number, storeBytes: number): number =>
   slots * heapBytesMax + storeBytes + 256 * MiB;
 
